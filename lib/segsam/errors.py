@@ -1,0 +1,69 @@
+"""Every refusal that SEG-SAM makes, as a small tree: one sentence each, naming what was wanted and what came.
+
+The command line turns any of these into exit code 2; the server maps each class to one HTTP status in one place
+(`segsam_app.replies`). Nothing in the library raises a bare `Exception`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SegSamError(Exception):
+    """A sentence for the user; `code` is the one word that a program can switch on."""
+
+    code: ClassVar[str] = "error"
+
+
+class VolumeError(SegSamError):
+    """The image could be read but cannot be segmented (4D, NaN, sheared, singular affine, not an image)."""
+
+    code = "volume"
+
+
+class VolumeNotFoundError(VolumeError):
+    """There is no such image."""
+
+    code = "not_found"
+
+
+class VolumeTooLargeError(VolumeError):
+    """The image, or what its header declares, exceeds the limit."""
+
+    code = "too_large"
+
+
+class PromptError(SegSamError):
+    """A prompt that cannot be meant: outside the volume, reversed, degenerate, empty or malformed."""
+
+    code = "prompt"
+
+
+class CategoryError(SegSamError):
+    """A category that the checkpoint does not know."""
+
+    code = "category"
+
+
+class CheckpointError(SegSamError):
+    """Weights that are missing, of another hash, or do not fit the model."""
+
+    code = "checkpoint"
+
+
+class OutputError(SegSamError):
+    """A result that cannot be written where or how it was asked for."""
+
+    code = "output"
+
+
+class SampleError(SegSamError):
+    """The sample data cannot be fetched or is not what was published."""
+
+    code = "sample"
+
+
+class CancelledError(SegSamError):
+    """The caller asked to stop; nothing was written."""
+
+    code = "cancelled"

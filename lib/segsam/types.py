@@ -1,0 +1,34 @@
+"""Array and tensor names used in signatures: the axis order and unit of each is part of its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+AxisName: TypeAlias = Literal["i", "j", "k"]
+AxisChoice: TypeAlias = Literal["auto", "i", "j", "k", "all"]
+DecoderName: TypeAlias = Literal["binary", "semantic"]
+
+Affine: TypeAlias = NDArray[np.float64]
+"""(4, 4), voxel index (i, j, k, 1) to world RAS in millimetres."""
+
+Voxels: TypeAlias = NDArray[np.generic]
+"""(i, j, k) scalar, or (i, j, k, 3) uint8 colour."""
+
+LabelArray: TypeAlias = NDArray[np.unsignedinteger]
+"""(i, j, k), uint8 or uint16, 0 = background."""
+
+Plane: TypeAlias = NDArray[np.generic]
+"""(y, x) or (y, x, 3): one slice as a person sees it, y down, x right."""
+
+VoxelIndex: TypeAlias = tuple[int, int, int]
+"""(i, j, k), zero-based, the voxel's centre."""
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called as (done, total, what) after each slice."""
+
+Cancel: TypeAlias = Callable[[], bool]
+"""Asked before each slice; True stops with `CancelledError`."""
