@@ -1,0 +1,55 @@
+# The project's verbs. `make demo` and `make test` are all a new machine needs: each makes .venv when it is missing
+# or older than what it is made from. PYTHON picks the interpreter: `make test PYTHON=python3.11`.
+
+RIGHT_PYTHON := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
+            $$name -c '$(RIGHT_PYTHON)' 2>/dev/null && echo $$name && break; done)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+OUT    ?= demo_output
+PORT   ?= 8000
+
+# sam2, which MONAI Label asks for, would otherwise try to compile a CUDA extension that nothing here uses.
+export SAM2_BUILD_CUDA := 0
+
+.PHONY: demo test lint types server doctor clean help
+
+help:
+	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
+	@echo "make test     run the tests"
+	@echo "make lint     ruff and mypy"
+	@echo "make server   MONAI Label server for the images in STUDIES=folder on 127.0.0.1:$(PORT)"
+	@echo "make doctor   check this machine"
+	@echo "make clean    remove what was built (not the sample cache)"
+
+demo: $(STAMP)
+	$(BIN)/segsam demo --out $(OUT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+doctor: $(STAMP)
+	$(BIN)/segsam doctor
+
+server: $(STAMP)
+	@test -n "$(STUDIES)" || { echo "Say where the images are: make server STUDIES=path/to/folder"; exit 2; }
+	$(BIN)/monailabel start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
+
+$(STAMP): requirements.txt pyproject.toml
+	@"$(PYTHON)" -c '$(RIGHT_PYTHON)' || \
+	  { echo "SEG-SAM needs Python 3.10, 3.11 or 3.12, and found none. Name one: make PYTHON=/path/to/python"; exit 2; }
+	@echo "Installing into $(VENV): some minutes and, with the GPU build of torch, 8 GB"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install $(if $(CI),--quiet) --upgrade pip
+	$(BIN)/python -m pip install $(if $(CI),--quiet) -r requirements.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
