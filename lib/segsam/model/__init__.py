@@ -1,0 +1,25 @@
+"""The network: a SAM-family host, the semantic decoder (SAWD), the text enhancement (T2VSE) and their weights."""
+
+from __future__ import annotations
+
+from segsam.model.card import Card, read_card
+from segsam.model.checkpoint import PRETRAINED, load_pretrained, save_checkpoint
+from segsam.model.config import SemanticConfig
+from segsam.model.hosts import HOSTS, Host, HostFacts
+from segsam.model.segsam import Decoded, ImageFeatures, PromptTensors, SegSam
+
+__all__ = [
+    "HOSTS",
+    "PRETRAINED",
+    "Card",
+    "Decoded",
+    "Host",
+    "HostFacts",
+    "ImageFeatures",
+    "PromptTensors",
+    "SegSam",
+    "SemanticConfig",
+    "load_pretrained",
+    "read_card",
+    "save_checkpoint",
+]

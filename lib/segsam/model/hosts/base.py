@@ -1,0 +1,52 @@
+"""What every SAM-family host gives SEG-SAM: three parts with SAM's interfaces, and its way of preparing an image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What is fixed about a host, for messages, cards and the geometry that surrounds it."""
+
+    name: str
+    input_size: int
+    """Side of the square input image, in model pixels."""
+    grid: int
+    """Side of the square image embedding; low-resolution masks have four times as many pixels a side."""
+    embed_dim: int
+    prompts_trained: tuple[str, ...]
+    """The kinds of prompt it was trained on; others are accepted, with less reason for trust."""
+    normalisation: str
+    licence: str
+    source: str
+
+
+class Host(nn.Module, ABC):
+    """An image encoder, a prompt encoder and a mask decoder with SAM's calling conventions.
+
+    A host is one file: a subclass that sets `facts`, builds the three parts under these names (so that published
+    state dicts load as they are) and implements `prepare`. The image encoder starts frozen, as in the paper
+    (section 4.1); while it is, it also stays in evaluation mode, because batch statistics would change it as well.
+    """
+
+    facts: HostFacts
+    image_encoder: nn.Module
+    prompt_encoder: nn.Module
+    mask_decoder: nn.Module
+
+    @abstractmethod
+    def prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        """Normalise a resized slice (h_px, w_px, 3) and pad it bottom and right to (3, input_size, input_size)."""
+
+    def train(self, mode: bool = True) -> Host:
+        """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.image_encoder.parameters()):
+            self.image_encoder.eval()
+        return self

@@ -1,0 +1,129 @@
+"""The semantic-aware decoder (SAWD, paper section 3.2.1): what the prompted object is, and what else is there.
+
+Two branches with weights of their own, independent of the mask decoder that they stand beside:
+
+* presence (CO-tokens, equations 7 and 8): one token per category looks at the image, never at the prompts;
+* mask (SO-token, equations 5 and 6): one token and the prompt tokens refine each other and the image.
+
+The paper leaves the head open; both readings of it are here behind `SemanticConfig.head`, with the same outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling import MaskDecoder, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
+from segment_anything.modeling.mask_decoder import MLP
+from segment_anything.modeling.transformer import Attention
+from torch import Tensor, nn
+
+from segsam.model.config import SemanticConfig
+from segsam.model.semantic_heads import HEADS
+
+
+class PresenceBlock(nn.Module):
+    """Self-attention among CO-tokens, cross-attention to the image, MLP; a LayerNorm after each (SAM's block order)."""
+
+    def __init__(self, dim: int, config: SemanticConfig) -> None:
+        super().__init__()
+        self.self_attention = Attention(dim, config.heads)
+        self.norm_self = nn.LayerNorm(dim)
+        self.cross_attention = Attention(dim, config.heads, downsample_rate=2)
+        self.norm_cross = nn.LayerNorm(dim)
+        self.mlp = MLP(dim, config.mlp_dim, dim, 2)
+        self.norm_mlp = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """tokens (b, K, C), keys and values (b, h*w, C) -> tokens (b, K, C)."""
+        tokens = self.norm_self(tokens + self.self_attention(q=tokens, k=tokens, v=tokens))
+        tokens = self.norm_cross(tokens + self.cross_attention(q=tokens, k=keys, v=values))
+        out: Tensor = self.norm_mlp(tokens + self.mlp(tokens))
+        return out
+
+
+class PresenceBranch(nn.Module):
+    """K CO-tokens, each with its own linear layer: is this category in the image, unprompted? (equations 7 and 8)"""
+
+    def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(categories, dim))
+        self.blocks = nn.ModuleList(PresenceBlock(dim, config) for _ in range(config.presence_depth))
+        self.weight = nn.Parameter(torch.randn(categories, dim) / dim**0.5)
+        self.bias = nn.Parameter(torch.zeros(categories))
+
+    def forward(self, embedding: Tensor, image_pe: Tensor) -> Tensor:
+        """Image embedding (b, C, h, w) and its positions (1, C, h, w) -> presence logits (b, K).
+
+        As everywhere in SAM's transformer, positions are added to the keys and not to the values.
+        """
+        values = embedding.flatten(2).transpose(1, 2)
+        keys = values + image_pe.flatten(2).transpose(1, 2)
+        tokens = self.tokens.expand(len(embedding), -1, -1)
+        for block in self.blocks:
+            tokens = block(tokens, keys, values)
+        return (tokens * self.weight).sum(-1) + self.bias
+
+
+class SemanticDecoder(nn.Module):
+    """Both branches, and the prior that the first hands to the second."""
+
+    def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.presence = PresenceBranch(categories, dim, config)
+        self.prior = MLP(categories, dim, dim, 2)
+        self.semantic_token = nn.Parameter(torch.randn(1, dim))
+        self.transformer = TwoWayTransformer(
+            depth=config.depth, embedding_dim=dim, num_heads=config.heads, mlp_dim=config.mlp_dim
+        )
+        self.upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, dim // 4, 2, stride=2),
+            LayerNorm2d(dim // 4),
+            nn.GELU(),
+            nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2),
+            nn.GELU(),
+        )
+        self.head = HEADS[config.head](categories, dim)
+
+    @torch.no_grad()
+    def start_from(self, decoder: MaskDecoder) -> None:
+        """Copy the host decoder's transformer, upscaling, first mask token and its hypernetwork as a starting point.
+
+        A `depth` that differs from the host's keeps the blocks both have.
+        """
+        own = self.transformer.layers
+        for mine, theirs in zip(own, decoder.transformer.layers, strict=False):
+            mine.load_state_dict(theirs.state_dict())
+        for name in ("final_attn_token_to_image", "norm_final_attn"):
+            getattr(self.transformer, name).load_state_dict(getattr(decoder.transformer, name).state_dict())
+        self.upscaling.load_state_dict(decoder.output_upscaling.state_dict())
+        self.semantic_token.copy_(decoder.mask_tokens.weight[:1])
+        self.head.start_from(decoder.output_hypernetworks_mlps[0])
+
+    def forward(
+        self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, presence_logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The mask branch, for prompts of one image.
+
+        Args:
+            source: image embedding plus dense prompt, (P, C, h, w).
+            image_pe: positions of the grid, (1, C, h, w).
+            prompt_tokens: t_p without text, (P, N, C).
+            presence_logits: the presence branch's answer for this image, (1, K).
+
+        Returns:
+            semantic logits (P, K+1, 4h, 4w) and class logits (P, K+1); index 0 is "not the object", k + 1 is
+            category k. Softmax over the second axis gives probabilities in both, whichever the head.
+        """
+        prompts, dim, height, width = source.shape
+        tokens = torch.cat([self._informed_token(presence_logits).expand(prompts, -1, -1), prompt_tokens], dim=1)
+        tokens, pixels = self.transformer(source, image_pe.expand(prompts, -1, -1, -1), tokens)
+        upscaled = self.upscaling(pixels.transpose(1, 2).reshape(prompts, dim, height, width))
+        semantic_logits, class_logits = self.head(tokens[:, 0], upscaled)
+        return semantic_logits, class_logits
+
+    def _informed_token(self, presence_logits: Tensor) -> Tensor:
+        """The SO-token plus an MLP of the presence of every category (paper: "element-wise addition"), (1, 1, C)."""
+        sigmoid = self.config.presence_prior == "sigmoid"
+        prior = presence_logits.sigmoid() if sigmoid else presence_logits
+        return (self.semantic_token + self.prior(prior)).unsqueeze(1)

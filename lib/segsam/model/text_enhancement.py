@@ -1,0 +1,73 @@
+"""Text-to-vision semantic enhancement (T2VSE, paper section 3.2.2): medical text as one more prompt token."""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling.mask_decoder import MLP
+from segment_anything.modeling.transformer import Attention
+from torch import Tensor, nn
+
+from segsam.model.config import SemanticConfig
+
+
+class TextEnhancement(nn.Module):
+    """Category descriptions, summarised and focused on the prompted object (equation 9).
+
+    Two shortcuts, both exact: the text half (projection and self-attention) does not depend on the image and is
+    kept between calls; and as only the summary token's row is used, it is the only query of the cross-attention.
+    """
+
+    text_embeddings: Tensor
+
+    def __init__(self, text_embeddings: Tensor, dim: int, config: SemanticConfig) -> None:
+        """`text_embeddings` (K, D): one per category; data, not weights, so not part of the state dict."""
+        super().__init__()
+        self.config = config
+        self.register_buffer("text_embeddings", text_embeddings, persistent=False)
+        self.project = nn.Linear(text_embeddings.shape[1], dim)
+        self.summary_token = nn.Parameter(torch.randn(1, dim))
+        self.self_attention = Attention(dim, config.heads)
+        self.norm_self = nn.LayerNorm(dim)
+        self.cross_attention = Attention(dim, config.heads, downsample_rate=2)
+        self.norm_cross = nn.LayerNorm(dim)
+        self.append = MLP(dim, dim, dim, 2)
+        self._kept: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
+
+    def forward(self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor) -> Tensor:
+        """The enhanced prompt tokens t'_p, for prompts of one image.
+
+        Args:
+            embedding: image embedding f_v, (1, C, h, w).
+            image_pe: positions of the grid, (1, C, h, w); added to the keys as in SAM.
+            prompt_tokens: t_p, (P, N, C).
+
+        Returns:
+            (P, N + 1, C): t_p unchanged, with the text token appended.
+        """
+        summary = self.summary().expand(len(prompt_tokens), -1, -1)
+        keys, values = self._keys_and_values(embedding, image_pe, prompt_tokens)
+        summary = self.norm_cross(summary + self.cross_attention(q=summary, k=keys, v=values))
+        return torch.cat([prompt_tokens, self.append(summary)], dim=1)
+
+    def summary(self) -> Tensor:
+        """The summary token after the text half, (1, 1, C); kept while no gradient is wanted and no weight changed."""
+        if self.training or torch.is_grad_enabled() or any(p.is_inference() for p in self.parameters()):
+            return self.text_half()[:, -1:]
+        state = tuple((t.data_ptr(), t._version) for t in (*self.parameters(), self.text_embeddings))
+        if self._kept is None or self._kept[0] != state:
+            self._kept = (state, self.text_half()[:, -1:])
+        return self._kept[1]
+
+    def text_half(self) -> Tensor:
+        """All text tokens and the summary token after self-attention, (1, K + 1, C)."""
+        text = torch.cat([self.project(self.text_embeddings), self.summary_token]).unsqueeze(0)
+        out: Tensor = self.norm_self(text + self.self_attention(q=text, k=text, v=text))
+        return out
+
+    def _keys_and_values(self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor) -> tuple[Tensor, Tensor]:
+        prompts = len(prompt_tokens)
+        values = embedding.flatten(2).transpose(1, 2).expand(prompts, -1, -1)
+        keys = values + image_pe.flatten(2).transpose(1, 2)
+        if self.config.text_keys == "image":
+            return keys, values
+        return torch.cat([keys, prompt_tokens], dim=1), torch.cat([values, prompt_tokens], dim=1)
