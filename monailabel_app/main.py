@@ -1,0 +1,109 @@
+"""The MONAI Label app SEG-SAM: `monailabel start_server --app monailabel_app --studies FOLDER
+--host 127.0.0.1`.
+
+MONAI Label finds the class below by the name of its base, builds it with these three arguments,
+and builds it again in every child process: nothing heavy happens here. What computes lives in
+`segsam`, what serves in `segsam_app`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.tasks.activelearning.first import First
+from monailabel.tasks.activelearning.random import Random
+
+from segsam.runtime import tune_allocator
+from segsam_app import guard
+from segsam_app.config import AppConfig
+from segsam_app.engine import Engine
+from segsam_app.errors import NotFoundError
+from segsam_app.images import path_of_image
+from segsam_app.infer import DESCRIPTION, SegSamInfer
+from segsam_app.replies import plain
+from segsam_app.sessions import AppSessions
+from segsam_app.store import Store
+from segsam_app.warmup import Warmer
+
+
+class SegSamApp(MONAILabelApp):
+    """Wires the parts together."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.config = AppConfig.read(conf)
+        self.engine = Engine(self.config)
+        self.warmer = Warmer(self.engine)
+        labels = list(self.config.labels)
+        super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
+
+    def init_datastore(self) -> Datastore:
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return Store(self.studies, on_image=self.opened)
+
+    def init_infers(self) -> dict[str, InferTask]:
+        return {"segsam": SegSamInfer(self.engine, self.config)}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        return {"random": Random(), "first": First()}
+
+    def _load_sessions(self, load: bool = False) -> AppSessions | None:
+        if not load:
+            return None
+        path, expiry = settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY
+        return AppSessions(path, expiry, on_image=self.opened)
+
+    def on_init_complete(self) -> None:
+        """Called by the server only, once it is up: the process is ours, and so are its replies."""
+        from monailabel.app import app  # building the server's app is nothing for child processes
+
+        tune_allocator()
+        guard.install(app)
+        super().on_init_complete()
+
+    def opened(self, image: Path) -> None:
+        """Somebody is about to work on `image`."""
+        if self.config.warm:
+            self.warmer.image(image)
+
+    def task(self, model: str) -> Any:
+        """The inference task called `model`. Raises `NotFoundError` naming those that exist."""
+        if model not in self._infers:
+            known = ", ".join(self._infers)
+            raise NotFoundError(f"there is no model {model!r:.80}; this server has: {known}")
+        return self._infers[model]
+
+    def info(self) -> dict[str, Any]:
+        """As MONAI Label's, in strict JSON: one NaN would make the server unreachable for 3D
+        Slicer.
+        """
+        return dict(plain(super().info()))
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """MONAI Label's inner door (batches, child processes): `image` is an id of the store,
+        never a path.
+        """
+        path = path_of_image(datastore or self.datastore(), request.get("image", ""))
+        file, reply = self.task(request.get("model", ""))({**request, "image": str(path)})
+        return {"label": file, "tag": DefaultLabelTag.ORIGINAL, "file": file, "params": reply}
+
+    def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
+        raise NotFoundError("whole-slide images are not offered; use POST /infer/segsam")
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The next image to annotate, which is warmed up. Raises `NotFoundError` for an unknown
+        strategy.
+        """
+        if request.get("strategy") not in self._strategies:
+            known = ", ".join(self._strategies)
+            raise NotFoundError(f"there is no such strategy; this server has: {known}")
+        sample: dict[str, Any] = super().next_sample(request)
+        if sample:
+            self.opened(Path(sample["path"]))
+        return sample

@@ -1,0 +1,120 @@
+"""What the operator decides when the server starts: `--conf NAME VALUE`, or the environment's
+`SEGSAM_<NAME>`.
+
+MONAI Label hands every `--conf` value over as a string, and once more to each child process that
+it starts. They are checked here, once; everything else reads a frozen `AppConfig`. On the command
+line wins over the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from segsam.types import AxisChoice
+
+from .errors import ConfigError
+
+AXES: tuple[AxisChoice, ...] = get_args(AxisChoice)
+OF_MONAI_LABEL = frozenset({"server_mode"})
+"""Keys that MONAI Label itself reads from the same place."""
+
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """The app's settings.
+
+    `checkpoint`: a name that `segsam` knows, or a path; None is the default that ships with the
+    package. `device`: "auto" (a graphics card when there is one), "cpu", "cuda", "cuda:1" or
+    "mps". `axis`: which way a volume is sliced for a request that does not say. `cache_megabytes`
+    bounds the kept slice embeddings, `images_megabytes` the kept images. `labels`: the segments
+    that a stock client creates for every image. `warm`: whether an image that was just opened is
+    read and its middle slice encoded before the first click.
+    """
+
+    checkpoint: str | None = None
+    device: str = "auto"
+    axis: AxisChoice = "auto"
+    cache_megabytes: int = 1024
+    images_megabytes: int = 2048
+    labels: tuple[str, ...] = ("object",)
+    warm: bool = True
+
+    @classmethod
+    def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> AppConfig:
+        """The settings of one start. Raises `ConfigError` for an unknown key or a value that
+        cannot be meant.
+        """
+        known = [field.name for field in fields(cls)]
+        conf = conf or {}
+        unknown = sorted(set(conf) - set(known) - OF_MONAI_LABEL)
+        if unknown:
+            raise ConfigError(
+                f"--conf {unknown[0]} is unknown; the app knows {', '.join(sorted(known))}"
+            )
+        values: dict[str, Any] = {}
+        for name in known:
+            text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))
+            if text is not None:
+                values[name] = _READ[name](name, str(text).strip())
+        return cls(**values)
+
+    @property
+    def cache_bytes(self) -> int:
+        return self.cache_megabytes * _MEGABYTE
+
+    @property
+    def images_bytes(self) -> int:
+        return self.images_megabytes * _MEGABYTE
+
+
+def _text_or_none(_name: str, text: str) -> str | None:
+    return text or None
+
+
+def _device(name: str, text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise ConfigError(f"{name} must be auto, cpu, cuda, cuda:<number> or mps, got {text!r}")
+    return text
+
+
+def _axis(name: str, text: str) -> str:
+    if text not in AXES:
+        raise ConfigError(f"{name} must be one of {', '.join(AXES)}, got {text!r}")
+    return text
+
+
+def _megabytes(name: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise ConfigError(f"{name} must be a whole number of megabytes, got {text!r}")
+    return int(text)
+
+
+def _names(name: str, text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ConfigError(f"{name} must be different names with commas between, got {text!r}")
+    return names
+
+
+def _switch(name: str, text: str) -> bool:
+    switches = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+    if text.lower() not in switches:
+        raise ConfigError(f"{name} must be on or off, got {text!r}")
+    return switches[text.lower()]
+
+
+_READ: Mapping[str, Callable[[str, str], Any]] = {
+    "checkpoint": _text_or_none,
+    "device": _device,
+    "axis": _axis,
+    "cache_megabytes": _megabytes,
+    "images_megabytes": _megabytes,
+    "labels": _names,
+    "warm": _switch,
+}

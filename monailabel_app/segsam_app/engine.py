@@ -1,0 +1,184 @@
+"""The model, loaded once, and the images that are open: everything a click needs that outlives the
+click.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from segsam.predictor import Predictor
+
+from segsam.embeddings import EmbeddingCache
+from segsam.errors import VolumeNotFoundError
+from segsam.model.checkpoint import load_pretrained
+from segsam.model.segsam import SegSam
+from segsam.volume import Volume
+
+from .config import AppConfig
+from .requests import Window
+
+_WINDOWS_PER_IMAGE = 4
+
+
+@dataclass(frozen=True)
+class ImageKey:
+    """A file in one state: written again, it is another image."""
+
+    path: str
+    mtime_ns: int
+    bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> ImageKey:
+        """The state of `path` (a file, or the folder of a DICOM series). Raises
+        `VolumeNotFoundError`.
+        """
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise VolumeNotFoundError(f"there is no image {path.name!r} any more") from error
+        return cls(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@dataclass
+class OpenImage:
+    """An image in memory, and its predictors: one for each intensity window that was asked for
+    lately.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    volume: Volume | None = None
+    predictors: OrderedDict[Window | None, Predictor] = field(default_factory=OrderedDict)
+
+    @property
+    def bytes(self) -> int:
+        return 0 if self.volume is None else self.volume.voxels.nbytes
+
+
+class Engine:
+    """One model and one cache of slice embeddings for all annotators; images are kept while they
+    fit.
+
+    Nothing is loaded before it is needed: MONAI Label builds the app again in every child process.
+    All methods may be called from any thread; two clicks on a new image read it once.
+    """
+
+    def __init__(self, config: AppConfig) -> None:
+        self._config = config
+        self._embeddings = EmbeddingCache(config.cache_bytes)
+        self._model: SegSam | None = None
+        self._model_lock = threading.Lock()
+        self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
+        self._images_lock = threading.Lock()
+        self._clicks = 0
+        self._idle = threading.Condition()
+
+    def volume(self, path: Path, *, keep: bool = True) -> Volume:
+        """The image at `path`, read if it is not open. `keep=False` for files that are about to
+        go.
+        """
+        if not keep:
+            return Volume.load(path)
+        with self._opened(path) as image:
+            return _volume(image)
+
+    def predictor(self, path: Path, volume: Volume, window: Window | None = None) -> Predictor:
+        """The predictor for `volume`, which `volume(path)` returned, seen through `window`."""
+        with self._images_lock:
+            image = self._images.get(ImageKey.of(path))
+        if image is None or image.volume is not volume:
+            return self._new_predictor(volume, window)
+        with image.lock:
+            found = image.predictors.pop(window, None) or self._new_predictor(volume, window)
+            image.predictors[window] = found
+            while len(image.predictors) > _WINDOWS_PER_IMAGE:
+                image.predictors.popitem(last=False)
+        return found
+
+    @contextmanager
+    def click(self) -> Iterator[None]:
+        """Held while an annotator waits: warming up waits for the last of them."""
+        with self._idle:
+            self._clicks += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._clicks -= 1
+                self._idle.notify_all()
+
+    def warm(self, path: Path) -> None:
+        """Do what the first click on the image would wait for: load the model, read the image,
+        encode one slice.
+
+        Before each step it lets the clicks go first. Raises what the first click would raise.
+        """
+        self._yield_to_clicks()
+        volume = self.volume(path)
+        self._yield_to_clicks()
+        predictor = self.predictor(path, volume)
+        self._yield_to_clicks()
+        predictor.warm(axis=self._config.axis)
+
+    @property
+    def model(self) -> SegSam:
+        """The model. Raises `CheckpointError` when its weights cannot be used."""
+        with self._model_lock:
+            if self._model is None:
+                self._model = load_pretrained(
+                    self._config.checkpoint, device=_device(self._config.device)
+                )
+            return self._model
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[OpenImage]:
+        key = ImageKey.of(path)
+        with self._images_lock:
+            image = self._images.setdefault(key, OpenImage())
+            self._images.move_to_end(key)
+        with image.lock:
+            try:
+                if image.volume is None:
+                    image.volume = Volume.load(path)
+            finally:
+                self._shrink(without=key if image.volume is None else None)
+            yield image
+
+    def _shrink(self, *, without: ImageKey | None) -> None:
+        """Forget the images that were not used for longest until the rest fits; the newest always
+        stays.
+        """
+        with self._images_lock:
+            if without is not None:
+                self._images.pop(without, None)
+            used = sum(image.bytes for image in self._images.values())
+            while used > self._config.images_bytes and len(self._images) > 1:
+                _, oldest = self._images.popitem(last=False)
+                used -= oldest.bytes
+
+    def _new_predictor(self, volume: Volume, window: Window | None) -> Predictor:
+        predictor = Predictor(self.model, embeddings=self._embeddings)
+        predictor.set_volume(volume, window=window)
+        return predictor
+
+    def _yield_to_clicks(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: self._clicks == 0)
+
+
+def _volume(image: OpenImage) -> Volume:
+    if image.volume is None:
+        raise AssertionError("an opened image has its volume")
+    return image.volume
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

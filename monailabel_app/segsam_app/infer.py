@@ -1,0 +1,150 @@
+"""The interactive task `segsam`: prompts in, one object's mask out.
+
+**What stock 3D Slicer does with a model's `dimension`, and why this one says 3.** For a model of
+dimension 2 the module sends a `slice` and then merges only that slice of the reply, always along
+k, pixel by pixel in Python: images that were stored with their slices along i or j could not be
+segmented, a box over many slices would be cut to one, and the `slice` sent with a box is wrong for
+most images (see `stock.py`). For dimension 3 it sends all points and the box with every click and
+puts our mask in the segment's place, through its fast import. So the model says 3, answers for
+every slice that a prompt lies on, and the object grows click by click because all prompts come
+along each time; the slices are encoded only once. The type is `deepgrow` because the module lists
+no other as interactive with a box.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from segsam.result import Result
+from segsam.slices import choose_axis
+from segsam.types import AxisChoice
+from segsam.volume import Volume
+
+from .answers import describe, mask_of, write_labels
+from .config import AXES, AppConfig
+from .dialects import read_request
+from .engine import Engine
+from .errors import RequestError
+from .replies import plain
+from .requests import Click, Request
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = "SEG-SAM: segments the object in a box, refined by points, on every slice of the box"
+
+_OF_THE_SERVER = frozenset({"model", "image", "description", "session"})
+
+
+class SegSamInfer(InferTask):
+    """MONAI Label's interface to the predictor."""
+
+    def __init__(self, engine: Engine, config: AppConfig) -> None:
+        axes = [config.axis, *(axis for axis in AXES if axis != config.axis)]
+        super().__init__(
+            type=InferType.DEEPGROW,
+            labels=list(config.labels),
+            dimension=3,
+            description=DESCRIPTION,
+            config={"axis": axes, "propagate": False},
+        )
+        self._engine = engine
+        self._axis = config.axis
+
+    def is_valid(self) -> bool:
+        """Listed even before the weights are loaded: loading them is the first click's business."""
+        return True
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """MONAI Label's own call: `request["image"]` is a file, the prompts stand beside it in
+        either dialect.
+        """
+        params = {key: value for key, value in request.items() if key not in _OF_THE_SERVER}
+        return self.segment(Path(request["image"]), read_request(params))
+
+    def segment(
+        self, image: Path, request: Request, *, keep: bool = True
+    ) -> tuple[str | None, dict[str, Any]]:
+        """(a label file that now belongs to the caller, or None; the JSON reply). Raises
+        `SegSamError`.
+
+        `keep=False` says that the image file is about to go. Times in the reply are seconds;
+        "model" is what the predictor took, "encode" and "decode" are its parts.
+        """
+        watch = _Watch()
+        with self._engine.click():
+            volume = self._engine.volume(image, keep=keep)
+            click = request.click(volume.shape_ijk)
+            axis = click.axis or self._axis
+            _check_one_slice(click, volume, axis)
+            predictor = self._engine.predictor(image, volume, click.window)
+            watch.lap("read")
+            result = predictor.predict(
+                click.prompts,
+                axis=axis,
+                propagate=click.propagate,
+                decoder=click.decoder,
+                category=click.category,
+            )
+        watch.lap("model")
+        file, reply = _answer(result, click)
+        watch.lap("answer")
+        reply["latencies"] = {**watch.seconds, **result.seconds, "total": watch.total}
+        logger.info(
+            "%s: %s of %d slices, %d encoded, %.3f s",
+            click.request_id or "request",
+            click.form,
+            len(result.slices),
+            result.encoded,
+            watch.total,
+        )
+        return file, plain(reply)
+
+
+def _answer(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:
+    reply = describe(result, click)
+    if click.form == "volume":
+        return str(write_labels(result, click)), reply
+    reply["mask"] = mask_of(result)
+    return None, reply
+
+
+def _check_one_slice(click: Click, volume: Volume, axis: AxisChoice) -> None:
+    """Refuse, before anything is computed, what cannot be answered as one plane."""
+    if click.form != "slice":
+        return
+    if click.propagate or axis == "all":
+        raise RequestError(
+            'result "slice" is one plane: with propagate or axis "all" ask for "region"'
+        )
+    prompts, _ = click.prompts.checked(volume.shape_ijk)
+    along = choose_axis(volume, axis, prompts.flat_axis)
+    slices = prompts.slices_along(along)
+    if len(slices) != 1:
+        raise RequestError(
+            f'result "slice" is one plane, and these prompts lie on {len(slices)} slices '
+            f'along {"ijk"[along]}; ask for "region"'
+        )
+
+
+class _Watch:
+    """Seconds from lap to lap."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._start = self._last = clock()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = self._clock()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        return self._clock() - self._start

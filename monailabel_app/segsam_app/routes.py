@@ -1,0 +1,80 @@
+"""`POST /infer/{model}`: MONAI Label's route, parameter for parameter, with its traps closed (see
+`guard.py`).
+
+It is a plain function, so the server runs it in a worker thread: other requests are answered
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
+from fastapi.responses import JSONResponse, Response
+from monailabel.config import settings
+from monailabel.endpoints.infer import send_response
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from . import images
+from .dialects import read_request
+from .errors import RequestError
+from .requests import read_object
+
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+
+Output = Literal["image", "json", "all", "dicom_seg"]
+_FILE = File(None)
+_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+
+
+@router.post("/infer/{model}", include_in_schema=False)
+def infer(
+    background_tasks: BackgroundTasks,
+    *,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: str = Form("{}"),
+    file: UploadFile | None = _FILE,
+    output: Output | None = None,
+    user: User = _USER,
+) -> Response:
+    """Segment what `params` (see `requests.py`) asks for; a session wins over an upload, an upload
+    over an id.
+    """
+    app = app_instance()
+    task = app.task(model)
+    request = read_request(read_object(params))
+    with ExitStack() as upload:
+        if session_id:
+            path = images.path_of_session(app.sessions(), session_id)
+        elif file is not None:
+            path = upload.enter_context(images.uploaded(file.file, file.filename))
+        else:
+            path = images.path_of_image(app.datastore(), image)
+        label_file, reply = task.segment(path, request, keep=bool(session_id) or file is None)
+    return _delivered(label_file, reply, output, background_tasks)
+
+
+def _delivered(
+    label_file: str | None,
+    reply: dict[str, Any],
+    output: Output | None,
+    background_tasks: BackgroundTasks,
+) -> Response:
+    """The reply as MONAI Label sends it; the label file is gone afterwards, whatever happens."""
+    if label_file is None:
+        if output in ("image", "dicom_seg"):
+            raise RequestError(f'output={output} is a file: ask for "result": "volume"')
+        return JSONResponse(reply)
+    with ExitStack() as undo:
+        undo.callback(Path(label_file).unlink, missing_ok=True)
+        if output == "dicom_seg":
+            raise RequestError("output=dicom_seg is not offered; ask for image, json or all")
+        result = {"file": label_file, "params": reply}
+        response = send_response(None, result, output, background_tasks)
+        undo.pop_all()
+    return response if isinstance(response, Response) else JSONResponse(response)

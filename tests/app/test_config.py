@@ -1,0 +1,69 @@
+"""The operator's settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from segsam_app.config import AppConfig
+from segsam_app.errors import ConfigError
+
+
+def test_without_settings_the_defaults_hold() -> None:
+    config = AppConfig.read({}, {})
+    assert config.checkpoint is None
+    assert config.axis == "auto"
+    assert config.labels == ("object",)
+    assert config.warm
+    assert AppConfig.read(None, {}) == config
+
+
+def test_every_setting_is_read_from_its_text() -> None:
+    config = AppConfig.read(
+        {
+            "checkpoint": "litemedsam",
+            "device": "cuda:1",
+            "axis": "k",
+            "cache_megabytes": "64",
+            "images_megabytes": "512",
+            "labels": "spleen, left kidney",
+            "warm": "off",
+        },
+        {},
+    )
+    assert config == AppConfig(
+        "litemedsam", "cuda:1", "k", 64, 512, ("spleen", "left kidney"), False
+    )
+    assert config.cache_bytes == 64 * 1024 * 1024
+    assert config.images_bytes == 512 * 1024 * 1024
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    env = {"SEGSAM_AXIS": "i", "SEGSAM_DEVICE": "cpu"}
+    config = AppConfig.read({"axis": "j"}, env)
+    assert (config.axis, config.device) == ("j", "cpu")
+
+
+def test_keys_of_monai_label_itself_pass() -> None:
+    assert AppConfig.read({"server_mode": "true"}, {}) == AppConfig.read({}, {})
+
+
+def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"--conf axes is unknown.*axis, cache_megabytes"):
+        AppConfig.read({"axes": "k"}, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("axis", "z", r"axis must be one of auto, i, j, k, all, got 'z'"),
+        ("device", "gpu", r"device must be auto, cpu, cuda.*got 'gpu'"),
+        ("cache_megabytes", "-1", r"whole number of megabytes, got '-1'"),
+        ("images_megabytes", "1e3", r"whole number of megabytes, got '1e3'"),
+        ("labels", "spleen,,liver", r"different names"),
+        ("labels", "liver,liver", r"different names"),
+        ("warm", "maybe", r"warm must be on or off, got 'maybe'"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused(key: str, value: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        AppConfig.read({key: value}, {})
