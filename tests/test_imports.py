@@ -17,10 +17,13 @@ SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 # its left. What a stage is made of stands in one tuple.
 STAGES: tuple[tuple[str, ...], ...] = (
     ("errors", "types"),
-    ("volume", "readers"),
+    ("geometry", "voxels"),
+    ("formats",),
+    ("readers", "writers"),
+    ("volume",),
     ("intensity",),
     ("slices",),
-    ("prompts",),
+    ("parsing", "prompts"),
     ("categories",),
     ("model",),
     ("labels",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ Affine: TypeAlias = NDArray[np.float64]
 Voxels: TypeAlias = NDArray[np.generic]
 """(i, j, k) scalar, or (i, j, k, 3) uint8 colour."""
 
-LabelArray: TypeAlias = NDArray[np.unsignedinteger]
+LabelArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """(i, j, k), uint8 or uint16, 0 = background."""
 
 Plane: TypeAlias = NDArray[np.generic]

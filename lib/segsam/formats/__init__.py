@@ -1,0 +1,1 @@
+"""One module per file format; `segsam.readers` and `segsam.writers` choose among them."""

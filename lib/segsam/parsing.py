@@ -1,0 +1,74 @@
+"""Strict parsing of what comes from outside as JSON or text: right, or refused by name.
+
+Nothing is guessed: an unknown key, a number that is not whole, or too many items is a PromptError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from segsam.errors import PromptError
+from segsam.types import VoxelIndex
+
+MAX_PROMPTS = 1000
+"""Most points, and most boxes, in one request."""
+
+
+def voxel_index(value: object, what: str) -> VoxelIndex:
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
+        raise PromptError(f"A {what} is three whole numbers (i, j, k); got {shown(value)}.")
+    i, j, k = (_whole(number, value, what) for number in value)
+    return i, j, k
+
+
+def _whole(number: Any, value: object, what: str) -> int:
+    if isinstance(number, (np.integer, np.floating)):
+        number = number.item()
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    if is_number and math.isfinite(number) and number == int(number):
+        return int(number)
+    raise PromptError(
+        f"A {what} is three whole numbers (i, j, k); {shown(number)} in {shown(value)} is none."
+    )
+
+
+def shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def checked_mapping(
+    value: object, what: str, *, required: tuple[str, ...], optional: tuple[str, ...]
+) -> Mapping[str, object]:
+    known = ", ".join(required + optional)
+    if not isinstance(value, Mapping):
+        raise PromptError(f"{what} must be an object with {known}; got {shown(value)}.")
+    unknown = [key for key in value if key not in required + optional]
+    if unknown:
+        raise PromptError(f"{what} has the unknown key {shown(unknown[0])}; known are {known}.")
+    missing = [key for key in required if key not in value]
+    if missing:
+        raise PromptError(f"{what} lacks {missing[0]}.")
+    return value
+
+
+def checked_items(value: object, what: str) -> Sequence[object]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise PromptError(f"{what} must be a list; got {shown(value)}.")
+    if len(value) > MAX_PROMPTS:
+        raise PromptError(f"At most {MAX_PROMPTS} {what} are accepted; got {len(value)}.")
+    return value
+
+
+def whole_from_text(part: str, text: str) -> int:
+    try:
+        number = float(part)
+    except ValueError:
+        raise PromptError(f"{part!r} in {text!r} is not a whole number.") from None
+    if not math.isfinite(number) or number != int(number):
+        raise PromptError(f"{part!r} in {text!r} is not a whole number.")
+    return int(number)

@@ -1,0 +1,125 @@
+"""Which arrays are voxels: real, three-dimensional, native types, finite, and not too many.
+
+The limit is checked on what a header declares, before anything is read or allocated.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.errors import VolumeError, VolumeTooLargeError
+from segsam.types import Voxels
+
+MAX_VOXELS = 2**31
+"""Default limit of voxels; the environment variable SEGSAM_MAX_VOXELS overrides it."""
+
+_PIECE = 2**22
+
+
+def check_declared_shape(shape: Sequence[int], name: str) -> None:
+    """Refuse a declared shape (i, j, k, ...) with a side below 1 or too many voxels.
+
+    Raises VolumeError, or VolumeTooLargeError with both numbers.
+    """
+    sides = [int(side) for side in shape]
+    listed = "x".join(map(str, sides)) or "no sides at all"
+    if not sides or min(sides) < 1:
+        raise VolumeError(f"{name}: every side must be at least 1 voxel; the image is {listed}.")
+    limit = voxel_limit()
+    if math.prod(sides) > limit:
+        raise VolumeTooLargeError(
+            f"{name}: the image has {listed} = {math.prod(sides)} voxels; "
+            f"at most {limit} are accepted (SEGSAM_MAX_VOXELS)."
+        )
+
+
+def voxel_limit() -> int:
+    """`MAX_VOXELS`, or SEGSAM_MAX_VOXELS when it is set. Raises VolumeError if it is no number."""
+    text = os.environ.get("SEGSAM_MAX_VOXELS", "").strip()
+    if not text:
+        return MAX_VOXELS
+    if not text.isdecimal() or int(text) < 1:
+        raise VolumeError(f"SEGSAM_MAX_VOXELS must be a positive whole number; it is {text!r}.")
+    return int(text)
+
+
+def squeezed_shape(shape: Sequence[int], name: str) -> tuple[int, int, int]:
+    """(i, j, k) of a declared shape of 1 to n dimensions; further dimensions must have length 1.
+
+    Raises VolumeError naming the first dimension that is longer.
+    """
+    sides = [int(side) for side in shape]
+    for number, side in enumerate(sides[3:], start=4):
+        if side != 1:
+            label = "t" if number == 4 else f"dimension {number}"
+            raise VolumeError(
+                f"{name}: the image is {len(sides)}D ({'x'.join(map(str, sides))}) with "
+                f"{label} = {side}; one 3D volume is wanted ({label} = 1). Extract one first."
+            )
+    i, j, k = (*sides[:3], 1, 1)[:3]
+    return i, j, k
+
+
+def as_volume_voxels(array: NDArray[np.generic], name: str) -> Voxels:
+    """A read-only (i, j, k) or (i, j, k, 3) uint8 view, in a native type torch and OpenCV know.
+
+    bool becomes uint8, half becomes single precision, extended becomes double; other byte orders
+    are swapped. Colour whose channels are equal everywhere becomes grey. Raises VolumeError.
+    """
+    check_declared_shape(array.shape, name)
+    native = _native_type(array, name)
+    if native.ndim == 4 and native.shape[3] == 3 and native.dtype == np.uint8:
+        voxels = _grey_if_grey(native)
+    else:
+        voxels = native.reshape(squeezed_shape(native.shape, name))
+    view = voxels.view()
+    view.flags.writeable = False
+    return view
+
+
+def _native_type(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "c":
+        raise VolumeError(f"{name}: voxels must be real numbers; these are {array.dtype}.")
+    if kind == "b":
+        return array.astype(np.uint8)
+    if kind not in "iuf":
+        raise VolumeError(f"{name}: voxels must be numbers; these are {array.dtype}.")
+    if kind == "f" and size not in (4, 8):
+        return array.astype(np.float32 if size < 4 else np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _grey_if_grey(colour: NDArray[np.generic]) -> NDArray[np.generic]:
+    red, green, blue = (colour[..., channel] for channel in range(3))
+    is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
+    return np.ascontiguousarray(red) if is_grey else colour
+
+
+def check_finite(voxels: Voxels, name: str) -> None:
+    """Refuse NaN and infinity, naming how many there are and where the first one is.
+
+    Looks at a few million voxels at a time, so that it needs no second volume of memory.
+    """
+    if voxels.dtype.kind != "f":
+        return
+    flat = voxels.ravel(order="K") if _is_dense(voxels) else voxels.reshape(-1)
+    bad = 0
+    for start in range(0, flat.size, _PIECE):
+        bad += int(np.count_nonzero(~np.isfinite(flat[start : start + _PIECE])))
+    if bad:
+        first = tuple(int(index) for index in np.argwhere(~np.isfinite(voxels))[0])
+        what = "NaN" if np.isnan(voxels[first]) else "infinite"
+        raise VolumeError(
+            f"{name}: {bad} of {voxels.size} voxels are NaN or infinite; every voxel must be a "
+            f"number. The first is voxel {first}, which is {what}."
+        )
+
+
+def _is_dense(voxels: Voxels) -> bool:
+    return voxels.flags.c_contiguous or voxels.flags.f_contiguous

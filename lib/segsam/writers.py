@@ -1,0 +1,82 @@
+"""Volumes to files, whole or not at all: written beside their place, flushed to disk, renamed.
+
+A reader of the target sees the old file or the new one, never half of one, and a failed write
+leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from segsam.errors import OutputError
+from segsam.formats.metaimage import write_metaimage
+from segsam.formats.nifti import write_nifti
+from segsam.formats.nrrd_file import write_nrrd
+from segsam.formats.picture_file import write_png
+from segsam.formats.seg_nrrd import Segment, write_seg_nrrd
+from segsam.types import Affine, Voxels
+
+WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".png")
+
+
+def write_image(
+    path: Path,
+    voxels: Voxels,
+    affine_ras: Affine,
+    *,
+    segments: Mapping[int, Segment] | None = None,
+) -> None:
+    """Write (i, j, k[, 3]) voxels in the format that the file name's ending asks for.
+
+    Raises OutputError for an unknown ending, a missing folder, voxels the format cannot hold, or a
+    disk that refuses.
+    """
+    ending = next((end for end in WRITABLE if path.name.lower().endswith(end)), None)
+    if ending is None:
+        raise OutputError(f"{path.name}: a name ending in {', '.join(WRITABLE)} is wanted.")
+    with replacing(path, ending) as fresh:
+        if ending in (".nii", ".nii.gz"):
+            write_nifti(fresh, voxels, affine_ras)
+        elif ending == ".seg.nrrd":
+            write_seg_nrrd(fresh, voxels, affine_ras, segments)
+        elif ending == ".nrrd":
+            write_nrrd(fresh, voxels, affine_ras)
+        elif ending == ".mha":
+            write_metaimage(fresh, voxels, affine_ras)
+        else:
+            write_png(fresh, voxels)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, ending: str = "") -> Iterator[Path]:
+    """A fresh path in the folder of `path`, with the same `ending`; it takes its place at the end.
+
+    Nothing is left behind when the block fails. Raises OutputError when the disk refuses.
+    """
+    fresh = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
+    try:
+        yield fresh
+        _flush(fresh)
+        fresh.replace(path)
+        _flush(path.parent)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        raise OutputError(f"{path.name} could not be written: {reason}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """fsync a file or a folder; Windows opens no folders and needs none flushed."""
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
