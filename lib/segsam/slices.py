@@ -20,7 +20,7 @@ Pixels are made square: a slice of 1 x 1 x 5 mm voxels seen from the side is str
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -32,9 +32,9 @@ from torch.nn.functional import interpolate, pad
 from segsam.errors import PromptError
 from segsam.geometry import nearest_axes
 from segsam.intensity import Intensity
-from segsam.types import Plane, Voxels
 from segsam.volume import Volume
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 BoxEdges = Literal["outer", "centres"]
 
 BOX_EDGES: BoxEdges = "outer"
@@ -104,14 +104,14 @@ class SliceView:
         scale = self.input_size * 1.0 / max(height, self.width)
         return max(1, int(height * scale + 0.5)), max(1, int(self.width * scale + 0.5))
 
-    def cut(self, voxels: Voxels, index: int) -> Plane:
+    def cut(self, voxels: NDArray[Scalar], index: int) -> NDArray[Scalar]:
         """Slice `index` of (i, j, k[, 3]) voxels as a plane (y, x[, 3]); a view, no copy."""
         plane = voxels[(slice(None),) * self.axis + (index,)]
         if self.y_axis > self.x_axis:
             plane = plane.swapaxes(0, 1)
         return plane[self._flips]
 
-    def place(self, plane: NDArray[np.generic]) -> NDArray[np.generic]:
+    def place(self, plane: NDArray[Scalar]) -> NDArray[Scalar]:
         """A plane (y, x) as the voxel plane, its two axes in ascending order: undoes `cut`."""
         unflipped = plane[self._flips]
         return unflipped.swapaxes(0, 1) if self.y_axis > self.x_axis else unflipped
