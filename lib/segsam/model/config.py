@@ -1,4 +1,5 @@
-"""What the paper leaves open about the model's structure, as one frozen record kept in every checkpoint's card."""
+"""What the paper leaves open about the model's structure, as one frozen record kept in every
+checkpoint's card."""
 
 from __future__ import annotations
 
@@ -8,27 +9,34 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent; defaults are our reading.
+    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent; defaults are
+    our reading.
 
-    What concerns training alone (loss weights, learning rate, whether the predicted IoU is trained) is not here.
+    What concerns training alone (loss weights, learning rate, whether the predicted IoU is trained)
+    is not here.
     """
 
     head: Literal["dense", "maskcls"] = "dense"
-    """How one SO-token becomes a mask of K + 1 classes: `dense`, a kernel per class (label per pixel); `maskcls`,
-    one mask and one class distribution, as Mask2Former, which the paper cites for its loss. On a 64 x 64 grid with
+    """How one SO-token becomes a mask of K + 1 classes: `dense`, a kernel per class (label per
+    pixel); `maskcls`, one mask and one class distribution, as Mask2Former, which the paper cites
+    for its loss. On a 64 x 64 grid with
     many categories `maskcls` is the lighter one."""
     depth: int = 2
     """Two-way blocks of the mask branch; the paper says "layers", SAM has 2."""
     presence_depth: int = 1
     """Blocks of the presence branch; the paper describes one."""
     presence_prior: Literal["sigmoid", "logits"] = "sigmoid"
-    """What of the presence branch enters the MLP that informs the SO-token; the sigmoid is bounded."""
+    """What of the presence branch enters the MLP that informs the SO-token; the sigmoid is bounded.
+    """
     presence_target: Literal["unprompted", "all_present"] = "unprompted"
-    """What presence means: categories of the objects other than the prompted one (as written), or of all objects."""
+    """What presence means: categories of the objects other than the prompted one (as written), or
+    of all objects."""
     text_keys: Literal["image_and_prompts", "image"] = "image_and_prompts"
-    """What the text summary attends to. With `image` alone it would be the same for every prompt of an image."""
+    """What the text summary attends to. With `image` alone it would be the same for every prompt of
+    an image."""
     multimask: bool = False
-    """Whether the binary decoder proposes three masks and keeps the one of highest predicted IoU (SAM-Med2D)."""
+    """Whether the binary decoder proposes three masks and keeps the one of highest predicted IoU
+    (SAM-Med2D)."""
     heads: int = 8
     """Attention heads, everywhere."""
     mlp_dim: int = 2048

@@ -1,28 +1,32 @@
-"""The semantic-aware decoder (SAWD, paper section 3.2.1): what the prompted object is, and what else is there.
+"""The semantic-aware decoder (SAWD, paper section 3.2.1): what the prompted object is, and what
+else is there.
 
 Two branches with weights of their own, independent of the mask decoder that they stand beside:
 
-* presence (CO-tokens, equations 7 and 8): one token per category looks at the image, never at the prompts;
-* mask (SO-token, equations 5 and 6): one token and the prompt tokens refine each other and the image.
+* presence (CO-tokens, equations 7 and 8): one token per category looks at the image, never at the
+  prompts;
+* mask (SO-token, equations 5 and 6): one token and the prompt tokens refine each other and the
+  image.
 
-The paper leaves the head open; both readings of it are here behind `SemanticConfig.head`, with the same outputs.
+The paper leaves the head open; both readings of it are here behind `SemanticConfig.head`, with the
+same outputs.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from segment_anything.modeling import MaskDecoder, TwoWayTransformer
-from segment_anything.modeling.common import LayerNorm2d
-from segment_anything.modeling.mask_decoder import MLP
-from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
+from segsam.model.sam import MLP, Attention, LayerNorm2d, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS
 
 
 class PresenceBlock(nn.Module):
-    """Self-attention among CO-tokens, cross-attention to the image, MLP; a LayerNorm after each (SAM's block order)."""
+    """Self-attention among CO-tokens, cross-attention to the image, MLP; a LayerNorm after each
+    (SAM's block order)."""
 
     def __init__(self, dim: int, config: SemanticConfig) -> None:
         super().__init__()
@@ -42,12 +46,15 @@ class PresenceBlock(nn.Module):
 
 
 class PresenceBranch(nn.Module):
-    """K CO-tokens, each with its own linear layer: is this category in the image, unprompted? (equations 7 and 8)"""
+    """K CO-tokens, each with its own linear layer: is this category in the image, unprompted?
+    (equations 7 and 8)"""
 
     def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(categories, dim))
-        self.blocks = nn.ModuleList(PresenceBlock(dim, config) for _ in range(config.presence_depth))
+        self.blocks = nn.ModuleList(
+            PresenceBlock(dim, config) for _ in range(config.presence_depth)
+        )
         self.weight = nn.Parameter(torch.randn(categories, dim) / dim**0.5)
         self.bias = nn.Parameter(torch.zeros(categories))
 
@@ -86,16 +93,17 @@ class SemanticDecoder(nn.Module):
         self.head = HEADS[config.head](categories, dim)
 
     @torch.no_grad()
-    def start_from(self, decoder: MaskDecoder) -> None:
-        """Copy the host decoder's transformer, upscaling, first mask token and its hypernetwork as a starting point.
+    def start_from(self, decoder: Any) -> None:
+        """Copy the host decoder's transformer, upscaling, first mask token and its hypernetwork as
+        a starting point.
 
         A `depth` that differs from the host's keeps the blocks both have.
         """
-        own = self.transformer.layers
-        for mine, theirs in zip(own, decoder.transformer.layers, strict=False):
+        for mine, theirs in zip(self.transformer.layers, decoder.transformer.layers, strict=False):
             mine.load_state_dict(theirs.state_dict())
         for name in ("final_attn_token_to_image", "norm_final_attn"):
-            getattr(self.transformer, name).load_state_dict(getattr(decoder.transformer, name).state_dict())
+            part = getattr(decoder.transformer, name)
+            getattr(self.transformer, name).load_state_dict(part.state_dict())
         self.upscaling.load_state_dict(decoder.output_upscaling.state_dict())
         self.semantic_token.copy_(decoder.mask_tokens.weight[:1])
         self.head.start_from(decoder.output_hypernetworks_mlps[0])
@@ -112,18 +120,23 @@ class SemanticDecoder(nn.Module):
             presence_logits: the presence branch's answer for this image, (1, K).
 
         Returns:
-            semantic logits (P, K+1, 4h, 4w) and class logits (P, K+1); index 0 is "not the object", k + 1 is
-            category k. Softmax over the second axis gives probabilities in both, whichever the head.
+            semantic logits (P, K+1, 4h, 4w) and class logits (P, K+1); index 0 is "not the object",
+            k + 1 is category k. Softmax over the second axis gives probabilities in both, whichever
+            the head.
         """
         prompts, dim, height, width = source.shape
-        tokens = torch.cat([self._informed_token(presence_logits).expand(prompts, -1, -1), prompt_tokens], dim=1)
+        tokens = torch.cat(
+            [self._informed_token(presence_logits).expand(prompts, -1, -1), prompt_tokens], dim=1
+        )
         tokens, pixels = self.transformer(source, image_pe.expand(prompts, -1, -1, -1), tokens)
         upscaled = self.upscaling(pixels.transpose(1, 2).reshape(prompts, dim, height, width))
         semantic_logits, class_logits = self.head(tokens[:, 0], upscaled)
         return semantic_logits, class_logits
 
     def _informed_token(self, presence_logits: Tensor) -> Tensor:
-        """The SO-token plus an MLP of the presence of every category (paper: "element-wise addition"), (1, 1, C)."""
+        """The SO-token plus an MLP of the presence of every category (paper: "element-wise
+        addition"), (1, 1, C)."""
         sigmoid = self.config.presence_prior == "sigmoid"
         prior = presence_logits.sigmoid() if sigmoid else presence_logits
-        return (self.semantic_token + self.prior(prior)).unsqueeze(1)
+        token: Tensor = self.semantic_token + self.prior(prior)
+        return token.unsqueeze(1)

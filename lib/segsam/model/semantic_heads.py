@@ -1,7 +1,8 @@
 """Two readings of "decode the semantic mask" from one SO-token, with the same outputs.
 
-Both return logits whose softmax over the class axis is a probability: per pixel, and for the object as a whole.
-So 1 - softmax(semantic_logits)[0] is the object's mask with its label stripped off (paper section 3.3).
+Both return logits whose softmax over the class axis is a probability: per pixel, and for the object
+as a whole. So 1 - softmax(semantic_logits)[0] is the object's mask with its label stripped off
+(paper section 3.3).
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
-from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from segsam.model.sam import MLP
 
 _SMALLEST = 1e-12
 
 
 class SemanticHead(nn.Module):
-    """token (P, C), upscaled (P, C/8, 4h, 4w) -> semantic logits (P, K+1, 4h, 4w), class logits (P, K+1)."""
+    """token (P, C), upscaled (P, C/8, 4h, 4w) -> semantic logits (P, K+1, 4h, 4w), class logits (P,
+    K+1)."""
 
     def __init__(self, categories: int, dim: int) -> None:
         super().__init__()
@@ -26,15 +29,17 @@ class SemanticHead(nn.Module):
         self.dim = dim
 
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Begin with the mask that the host's first hypernetwork (an MLP C -> C -> C -> C/8) would draw."""
+        """Begin with the mask that the host's first hypernetwork (an MLP C -> C -> C -> C/8) would
+        draw."""
         raise NotImplementedError
 
 
 class DenseHead(SemanticHead):
-    """A hypernetwork C -> C -> C -> (K+1) * C/8 gives every class its kernel over the upscaled embedding.
+    """A hypernetwork C -> C -> C -> (K+1) * C/8 gives every class its kernel over the upscaled
+    embedding.
 
-    Class logits are the logarithm of the class distribution averaged over pixels, each pixel weighted by its
-    probability of belonging to the object.
+    Class logits are the logarithm of the class distribution averaged over pixels, each pixel
+    weighted by its probability of belonging to the object.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -43,10 +48,13 @@ class DenseHead(SemanticHead):
 
     @torch.no_grad()
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Every category starts with the host's kernel, the background with none: their argmax is the host's mask."""
+        """Every category starts with the host's kernel, the background with none: their argmax is
+        the host's mask."""
         state = hypernetwork.state_dict()
         for name in ("layers.2.weight", "layers.2.bias"):
-            state[name] = torch.cat([torch.zeros_like(state[name]), *[state[name]] * self.categories])
+            state[name] = torch.cat(
+                [torch.zeros_like(state[name]), *[state[name]] * self.categories]
+            )
         self.kernels.load_state_dict(state)
 
     def forward(self, token: Tensor, upscaled: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,8 +70,9 @@ class DenseHead(SemanticHead):
 class MaskClassHead(SemanticHead):
     """One mask and one class distribution; index 0 of the distribution is "no object".
 
-    A pixel belongs to category k with probability q_k * s: the class distribution times the mask's sigmoid. The
-    semantic logits are the logarithms of these probabilities, background taking the rest.
+    A pixel belongs to category k with probability q_k * s: the class distribution times the mask's
+    sigmoid. The semantic logits are the logarithms of these probabilities, background taking the
+    rest.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -86,4 +95,6 @@ class MaskClassHead(SemanticHead):
         return torch.cat([background, inside + log_class[:, 1:]], dim=1), class_logits
 
 
-HEADS: Mapping[str, type[SemanticHead]] = MappingProxyType({"dense": DenseHead, "maskcls": MaskClassHead})
+HEADS: Mapping[str, type[SemanticHead]] = MappingProxyType(
+    {"dense": DenseHead, "maskcls": MaskClassHead}
+)

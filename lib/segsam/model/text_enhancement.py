@@ -1,26 +1,28 @@
-"""Text-to-vision semantic enhancement (T2VSE, paper section 3.2.2): medical text as one more prompt token."""
+"""Text-to-vision semantic enhancement (T2VSE, paper section 3.2.2): medical text as one more prompt
+token."""
 
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling.mask_decoder import MLP
-from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
+from segsam.model.sam import MLP, Attention
 
 
 class TextEnhancement(nn.Module):
     """Category descriptions, summarised and focused on the prompted object (equation 9).
 
-    Two shortcuts, both exact: the text half (projection and self-attention) does not depend on the image and is
-    kept between calls; and as only the summary token's row is used, it is the only query of the cross-attention.
+    Two shortcuts, both exact: the text half (projection and self-attention) does not depend on the
+    image and is kept between calls; and as only the summary token's row is used, it is the only
+    query of the cross-attention.
     """
 
     text_embeddings: Tensor
 
     def __init__(self, text_embeddings: Tensor, dim: int, config: SemanticConfig) -> None:
-        """`text_embeddings` (K, D): one per category; data, not weights, so not part of the state dict."""
+        """`text_embeddings` (K, D): one per category; data, not weights, so not part of the state
+        dict."""
         super().__init__()
         self.config = config
         self.register_buffer("text_embeddings", text_embeddings, persistent=False)
@@ -50,10 +52,17 @@ class TextEnhancement(nn.Module):
         return torch.cat([prompt_tokens, self.append(summary)], dim=1)
 
     def summary(self) -> Tensor:
-        """The summary token after the text half, (1, 1, C); kept while no gradient is wanted and no weight changed."""
-        if self.training or torch.is_grad_enabled() or any(p.is_inference() for p in self.parameters()):
+        """The summary token after the text half, (1, 1, C); kept while no gradient is wanted and no
+        weight changed."""
+        if (
+            self.training
+            or torch.is_grad_enabled()
+            or any(p.is_inference() for p in self.parameters())
+        ):
             return self.text_half()[:, -1:]
-        state = tuple((t.data_ptr(), t._version) for t in (*self.parameters(), self.text_embeddings))
+        state = tuple(
+            (t.data_ptr(), t._version) for t in (*self.parameters(), self.text_embeddings)
+        )
         if self._kept is None or self._kept[0] != state:
             self._kept = (state, self.text_half()[:, -1:])
         return self._kept[1]
@@ -64,7 +73,9 @@ class TextEnhancement(nn.Module):
         out: Tensor = self.norm_self(text + self.self_attention(q=text, k=text, v=text))
         return out
 
-    def _keys_and_values(self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _keys_and_values(
+        self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
         prompts = len(prompt_tokens)
         values = embedding.flatten(2).transpose(1, 2).expand(prompts, -1, -1)
         keys = values + image_pe.flatten(2).transpose(1, 2)

@@ -1,9 +1,11 @@
-"""What every SAM-family host gives SEG-SAM: three parts with SAM's interfaces, and its way of preparing an image."""
+"""What every SAM-family host gives SEG-SAM: three parts with SAM's interfaces, and its way of
+preparing an image."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,8 @@ class HostFacts:
     input_size: int
     """Side of the square input image, in model pixels."""
     grid: int
-    """Side of the square image embedding; low-resolution masks have four times as many pixels a side."""
+    """Side of the square image embedding; low-resolution masks have four times as many pixels a
+    side."""
     embed_dim: int
     prompts_trained: tuple[str, ...]
     """The kinds of prompt it was trained on; others are accepted, with less reason for trust."""
@@ -30,19 +33,21 @@ class HostFacts:
 class Host(nn.Module, ABC):
     """An image encoder, a prompt encoder and a mask decoder with SAM's calling conventions.
 
-    A host is one file: a subclass that sets `facts`, builds the three parts under these names (so that published
-    state dicts load as they are) and implements `prepare`. The image encoder starts frozen, as in the paper
-    (section 4.1); while it is, it also stays in evaluation mode, because batch statistics would change it as well.
+    A host is one file: a subclass that sets `facts`, builds the three parts under these names (so
+    that published state dicts load as they are) and implements `prepare`. The image encoder starts
+    frozen, as in the paper (section 4.1); while it is, it also stays in evaluation mode, because
+    batch statistics would change it as well.
     """
 
     facts: HostFacts
     image_encoder: nn.Module
-    prompt_encoder: nn.Module
-    mask_decoder: nn.Module
+    prompt_encoder: Any
+    mask_decoder: Any
 
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Normalise a resized slice (h_px, w_px, 3) and pad it bottom and right to (3, input_size, input_size)."""
+        """Normalise a resized slice (h_px, w_px, 3) and pad it bottom and right to (3, input_size,
+        input_size)."""
 
     def train(self, mode: bool = True) -> Host:
         """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""

@@ -1,7 +1,8 @@
 """LiteMedSAM: TinyViT encoder, SAM prompt encoder and mask decoder at 256 px with a 64 x 64 grid.
 
-Ma et al., "Segment anything in medical images" (Nature Communications 15:654, 2024), the light variant of
-https://github.com/bowang-lab/MedSAM (branch LiteMedSAM), Apache-2.0. Trained with boxes only.
+Ma et al., "Segment anything in medical images" (Nature Communications 15:654, 2024), the light
+variant of https://github.com/bowang-lab/MedSAM (branch LiteMedSAM), Apache-2.0. Trained with boxes
+only.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor
 
 from segsam.model.hosts.base import Host, HostFacts
 from segsam.model.hosts.tiny_vit import TinyViT
+from segsam.model.sam import MaskDecoder, PromptEncoder, TwoWayTransformer
 
 
 class LiteMedSAM(Host):
-    """The default host: fast enough for a CPU, 9,791,300 parameters, state dict of the published 435 keys."""
+    """The default host: fast enough for a CPU, 9,791,300 parameters, state dict of the published
+    435 keys."""
 
     facts = HostFacts(
         name="litemedsam",
@@ -47,9 +49,11 @@ class LiteMedSAM(Host):
         self.image_encoder.requires_grad_(False)
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Stretch a resized slice (h_px, w_px, 3) to [0, 1] over all its values; zero-pad to float32 (3, 256, 256).
+        """Stretch a resized slice (h_px, w_px, 3) to [0, 1] over all its values; zero-pad to
+        float32 (3, 256, 256).
 
-        The rule of LiteMedSAM's own inference: a constant slice becomes zeros, and padding comes after stretching.
+        The rule of LiteMedSAM's own inference: a constant slice becomes zeros, and padding comes
+        after stretching.
         """
         size = self.facts.input_size
         height, width, _ = image.shape

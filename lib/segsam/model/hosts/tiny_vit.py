@@ -1,29 +1,42 @@
-"""TinyViT as LiteMedSAM uses it: one stage of convolutions, three of windowed attention, a SAM neck.
+"""TinyViT as LiteMedSAM uses it: one stage of convolutions, three of windowed attention, a SAM
+neck.
 
-Architecture: Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM's: the patch embedding has stride 1
-and the last stage does not shrink, so a 256 px image gives a 64 x 64 grid. Parameter names are those of the
-published file (435 keys with the decoder), so it loads as it is.
+Architecture: Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM's: the patch
+    embedding has stride 1 and the last stage does not shrink, so a 256 px image gives a 64 x 64
+    grid. Parameter names are those of the published file (435 keys with the decoder), so it loads
+    as it is.
 
-Activations run as (b, c, y, x) tensors in channels-last memory: the pixels are rows of channels, which is what both
-the 1x1 convolutions and the attention's linear layers want, without a transposed copy between them.
+Activations run as (b, c, y, x) tensors in channels-last memory: the pixels are rows of channels,
+which is what both the 1x1 convolutions and the attention's linear layers want, without a transposed
+copy between them.
 """
 
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsam.model.sam import LayerNorm2d
+
 
 class ConvNorm(nn.Module):
-    """A convolution without bias and its batch normalisation, run as one convolution when not training.
+    """A convolution without bias and its batch normalisation, run as one convolution when not
+    training.
 
-    The fold is computed from the current weights on each call (microseconds): nothing is cached, so nothing can be
-    stale after `load_state_dict`.
+    The fold is computed from the current weights on each call (microseconds): nothing is cached, so
+    nothing can be stale after `load_state_dict`.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, depthwise: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        depthwise: bool = False,
+    ) -> None:
         super().__init__()
         groups = outputs if depthwise else 1
         self.c = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -39,8 +52,7 @@ class ConvNorm(nn.Module):
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Kernel and bias of the one convolution that equals convolution and normalisation."""
-        mean, variance = self.bn.running_mean, self.bn.running_var
-        assert mean is not None and variance is not None  # for the type checker: statistics are tracked
+        mean, variance = self.bn.get_buffer("running_mean"), self.bn.get_buffer("running_var")
         scale = self.bn.weight * torch.rsqrt(variance + self.bn.eps)
         return self.c.weight * scale[:, None, None, None], self.bn.bias - mean * scale
 
@@ -90,7 +102,8 @@ class Downsample(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention inside windows, with one learnt bias per head and absolute offset (|dy|, |dx|)."""
+    """Self-attention inside windows, with one learnt bias per head and absolute offset (|dy|,
+    |dx|)."""
 
     bias_index: Tensor
 
@@ -107,22 +120,30 @@ class WindowAttention(nn.Module):
         self.register_buffer("bias_index", offset, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, c) -> (b, y, x, c); windows that overhang are filled with zeros before the normalisation."""
+        """(b, y, x, c) -> (b, y, x, c); windows that overhang are filled with zeros before the
+        normalisation."""
         b, height, width, c = x.shape
         w = self.window
         x = F.pad(x, (0, 0, 0, -width % w, 0, -height % w))
         rows, columns = x.shape[1] // w, x.shape[2] // w
         windows = x.view(b, rows, w, columns, w, c).transpose(2, 3).reshape(-1, w * w, c)
         windows = self._attend(windows)
-        x = windows.view(b, rows, columns, w, w, c).transpose(2, 3).reshape(b, rows * w, columns * w, c)
+        x = (
+            windows.view(b, rows, columns, w, w, c)
+            .transpose(2, 3)
+            .reshape(b, rows * w, columns * w, c)
+        )
         return x[:, :height, :width]
 
     def _attend(self, windows: Tensor) -> Tensor:
-        """(n, t, c) -> (n, t, c); query, key and value of one head lie side by side in `qkv`'s output."""
+        """(n, t, c) -> (n, t, c); query, key and value of one head lie side by side in `qkv`'s
+        output."""
         n, t, c = windows.shape
         qkv = self.qkv(self.norm(windows)).view(n, t, self.heads, 3, c // self.heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each (n, heads, t, c / heads)
-        bias = self.attention_biases[:, self.bias_index]  # (heads, t, t), never kept: weights may change
+        bias = self.attention_biases[
+            :, self.bias_index
+        ]  # (heads, t, t), never kept: weights may change
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(n, -1, -1, -1))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, t, c))
         return out
@@ -173,7 +194,9 @@ class Stage(nn.Module):
         """(b, dim, y, x) -> (b, next dim, y / stride, x / stride)."""
         for block in self.blocks:
             x = block(x)
-        return x if self.downsample is None else self.downsample(x)
+        if self.downsample is not None:
+            x = self.downsample(x)
+        return x
 
 
 class TinyViT(nn.Module):
@@ -186,8 +209,12 @@ class TinyViT(nn.Module):
         self.layers = nn.ModuleList(
             [
                 Stage([InvertedBottleneck(64) for _ in range(2)], Downsample(64, 128, stride=2)),
-                Stage([AttentionBlock(128, 4, 7) for _ in range(2)], Downsample(128, 160, stride=2)),
-                Stage([AttentionBlock(160, 5, 14) for _ in range(6)], Downsample(160, 320, stride=1)),
+                Stage(
+                    [AttentionBlock(128, 4, 7) for _ in range(2)], Downsample(128, 160, stride=2)
+                ),
+                Stage(
+                    [AttentionBlock(160, 5, 14) for _ in range(6)], Downsample(160, 320, stride=1)
+                ),
                 Stage([AttentionBlock(320, 10, 7) for _ in range(2)], None),
             ]
         )

@@ -1,0 +1,92 @@
+"""What goes into and comes out of the network, as tensors with their shapes written down.
+
+P prompts (objects), B images, K categories, C channels, an h x w grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTensors:
+    """Visual prompts of P objects, in model pixels (x right, y down) of the padded S x S image."""
+
+    points_px: Tensor | None = None
+    """(P, N, 2) float32 x, y; the prompt encoder adds half a pixel itself."""
+    point_labels: Tensor | None = None
+    """(P, N): 1 inside, 0 outside, -1 not a point."""
+    boxes_px: Tensor | None = None
+    """(P, 4) float32 x0, y0, x1, y1."""
+    mask_logits: Tensor | None = None
+    """(P, 1, 4h, 4w) float32, an earlier low-resolution mask."""
+
+    def __len__(self) -> int:
+        """P."""
+        given = (self.points_px, self.boxes_px, self.mask_logits)
+        return max((len(tensor) for tensor in given if tensor is not None), default=0)
+
+    def rows(self, start: int, stop: int) -> PromptTensors:
+        """The prompts from start to stop - 1."""
+        return PromptTensors(
+            _cut(self.points_px, start, stop),
+            _cut(self.point_labels, start, stop),
+            _cut(self.boxes_px, start, stop),
+            _cut(self.mask_logits, start, stop),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """All that depends on the image alone, so that prompts are cheap; safe to keep."""
+
+    embedding: Tensor
+    """f_v, (B, C, h, w)."""
+    presence_logits: Tensor | None = None
+    """C_hat of the presence branch, (B, K); None without a semantic decoder."""
+
+    def of(self, image: int) -> ImageFeatures:
+        """The features of one image of the batch, (1, ...)."""
+        presence = _cut(self.presence_logits, image, image + 1)
+        return ImageFeatures(self.embedding[image : image + 1], presence)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What the decoders say about P prompts. Masks are logits: 0 is the threshold."""
+
+    binary_logits: Tensor
+    """M_b of the mask decoder (SAGD), (P, 1, 4h, 4w)."""
+    predicted_iou: Tensor
+    """The mask decoder's own estimate of its IoU, (P, 1)."""
+    semantic_logits: Tensor | None = None
+    """M_s of the semantic decoder, (P, K+1, 4h, 4w); softmax over axis 1; 0 is the background."""
+    class_logits: Tensor | None = None
+    """(P, K+1); softmax gives the category of the prompted object; 0 is "no object"."""
+    presence_logits: Tensor | None = None
+    """(B, K); sigmoid gives the presence of each category among what was not prompted."""
+
+    @classmethod
+    def joined(cls, parts: Iterable[Decoded]) -> Decoded:
+        """Prompts of several images as one record."""
+        parts = list(parts)
+        return cls(
+            torch.cat([part.binary_logits for part in parts]),
+            torch.cat([part.predicted_iou for part in parts]),
+            _joined([part.semantic_logits for part in parts]),
+            _joined([part.class_logits for part in parts]),
+            _joined([part.presence_logits for part in parts]),
+        )
+
+
+def _cut(tensor: Tensor | None, start: int, stop: int) -> Tensor | None:
+    return None if tensor is None else tensor[start:stop]
+
+
+def _joined(tensors: list[Tensor | None]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.cat(present) if present else None
