@@ -100,9 +100,10 @@ class SegSamApp(MONAILabelApp):
         """The next image to annotate, which is warmed up. Raises `NotFoundError` for an unknown
         strategy.
         """
-        if request.get("strategy") not in self._strategies:
+        strategy = request.get("strategy")
+        if strategy not in self._strategies:
             known = ", ".join(self._strategies)
-            raise NotFoundError(f"there is no such strategy; this server has: {known}")
+            raise NotFoundError(f"there is no strategy {strategy!r:.80}; this server has: {known}")
         sample: dict[str, Any] = super().next_sample(request)
         if sample:
             self.opened(Path(sample["path"]))

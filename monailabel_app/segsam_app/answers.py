@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsam.result import Result
+from segsam.volume import Segment
 
 from .masks import encode_mask
 from .requests import Click
@@ -39,10 +40,12 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
 
 
 def mask_of(result: Result) -> dict[str, Any] | None:
-    """The mask as in `masks.py`. Only the slices that were decoded are searched: a mask cannot be
-    elsewhere.
-    """
-    return encode_mask(result.labels)
+    """The mask as in `masks.py`; only slices that were decoded are searched for it."""
+    within = [slice(None), slice(None), slice(None)]
+    if len(result.axes) == 1:
+        indices = [report.index for report in result.slices]
+        within["ijk".index(result.axes[0])] = slice(min(indices), max(indices) + 1)
+    return encode_mask(result.labels, (within[0], within[1], within[2]))
 
 
 def write_labels(result: Result, click: Click) -> Path:
@@ -53,6 +56,7 @@ def write_labels(result: Result, click: Click) -> Path:
     os.close(handle)
     with ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)
-        result.save(name)
+        segments = {1: Segment(click.label)} if click.extension == ".seg.nrrd" else None
+        result.volume.like(result.labels).save(name, segments=segments)
         undo.pop_all()
     return Path(name)

@@ -18,22 +18,27 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsam.types import LabelArray
 
+Box3: TypeAlias = tuple[slice, slice, slice]
+"""Voxels from start to before stop along i, j and k."""
+
 ENCODING = "packbits-zlib"
+EVERYWHERE: Box3 = (slice(None), slice(None), slice(None))
 _FASTEST = 1
 
 
-def encode_mask(labels: LabelArray) -> dict[str, Any] | None:
-    """The voxels of `labels` (i, j, k) that are not 0, as in the module's docstring; None when
-    there are none.
+def encode_mask(labels: LabelArray, within: Box3 = EVERYWHERE) -> dict[str, Any] | None:
+    """The voxels of `labels` (i, j, k) that are not 0, as above; None when there are none.
+
+    `within` is where they can be, if that is known: the rest of a large image is not looked at.
     """
-    box = bounding_slices(labels)
+    box = _bounding(labels, within)
     if box is None:
         return None
     bits = np.packbits(np.ascontiguousarray(labels[box] != 0))
@@ -65,14 +70,14 @@ def decode_mask(
     return labels
 
 
-def bounding_slices(labels: LabelArray) -> tuple[slice, slice, slice] | None:
-    """The tight box around what is not 0 in `labels` (i, j, k); None when everything is."""
-    filled = labels != 0
+def _bounding(labels: LabelArray, within: Box3) -> Box3 | None:
+    filled = labels[within] != 0
     sides = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
         indices = np.flatnonzero(filled.any(axis=others))
         if not len(indices):
             return None
-        sides.append(slice(int(indices[0]), int(indices[-1]) + 1))
+        start = within[axis].start or 0
+        sides.append(slice(start + int(indices[0]), start + int(indices[-1]) + 1))
     return sides[0], sides[1], sides[2]

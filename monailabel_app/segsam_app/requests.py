@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from segsam.intensity import CT_WINDOWS
 from segsam.prompts import Prompts
 from segsam.types import AxisChoice, DecoderName
 
@@ -131,6 +132,8 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def _window(value: str | list[float] | None) -> Window | None:
+    if isinstance(value, str) and value not in CT_WINDOWS:
+        raise RequestError(f"unknown window {value!r:.80}; known: {', '.join(sorted(CT_WINDOWS))}")
     if not isinstance(value, list):
         return value
     if len(value) != 2 or not value[0] < value[1]:

@@ -27,6 +27,14 @@ def test_only_the_box_around_the_mask_travels() -> None:
     np.testing.assert_array_equal(decode_mask(mask, (512, 512, 100)), labels)
 
 
+def test_it_is_looked_for_where_it_can_be() -> None:
+    labels = np.zeros((9, 8, 7), np.uint8)
+    labels[2:5, 3:6, 4] = 1
+    within = (slice(None), slice(None), slice(4, 5))
+    assert encode_mask(labels, within) == encode_mask(labels)
+    assert encode_mask(labels, (slice(None), slice(None), slice(5, 7))) is None
+
+
 def test_an_empty_mask_is_null() -> None:
     labels = np.zeros((4, 5, 6), np.uint8)
     assert encode_mask(labels) is None

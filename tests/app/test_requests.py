@@ -62,6 +62,7 @@ def test_a_window_may_be_named() -> None:
         ({"request_id": "x" * 300}, r"request_id: .*200"),
         ({"window": [240, -160]}, r"window must be a preset's name or \[low, high\]"),
         ({"window": [1.0]}, r"window must be"),
+        ({"window": "sunset"}, r"unknown window 'sunset'; known: .*lung"),
         ({"roi": [1, 2, 3, 4, 5, 6]}, r"prompts and roi are of two dialects"),
     ],
 )

@@ -1,0 +1,167 @@
+"""A real server on loopback, started as an operator starts it, with small images to segment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import requests
+from monailabel.client import MONAILabelClient
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPE = (64, 56, 8)
+LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Server:
+    """The running server: where it answers, and the folders that are its own."""
+
+    url: str
+    studies: Path
+    temporary: Path
+    sessions: Path
+    log: Path
+
+    def infer(
+        self, query: dict[str, str] | None = None, *, params: str = "{}", **more: Any
+    ) -> requests.Response:
+        """`POST /infer/segsam` with the form field `params`, as written."""
+        url = f"{self.url}/infer/segsam"
+        fields = {"params": (None, params), **more.pop("files", {})}
+        return requests.post(url, params=query, files=fields, timeout=120, **more)
+
+    def client(self, folder: Path) -> Any:
+        """The client that the stock 3D Slicer module uses."""
+        return MONAILabelClient(self.url, tmpdir=str(folder), client_id="test")
+
+
+def ball(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.uint8]:
+    """The object in every test image: 1 inside an ellipsoid, (i, j, k)."""
+    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    inside = ((i - 30) / 13) ** 2 + ((j - 26) / 10) ** 2 + ((k - 4) / 3.4) ** 2 < 1
+    return inside.astype(np.uint8)
+
+
+def picture() -> NDArray[np.int16]:
+    """The ellipsoid, bright in noise."""
+    noise = np.random.default_rng(7).normal(100, 8, SHAPE)
+    return (noise + 120 * ball()).astype(np.int16)
+
+
+def oblique_affine() -> NDArray[np.float64]:
+    """Turned about two axes, anisotropic, off the origin."""
+    a, b = np.deg2rad(25), np.deg2rad(-17)
+    turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn_z @ turn_x @ np.diag([-1.2, -1.3, 3.5])
+    affine[:3, 3] = [21.5, -33.0, 402.25]
+    return affine
+
+
+def write_images(folder: Path) -> None:
+    """The study folder: two good images and four that cannot be segmented."""
+    sheared = LPS_MM.copy()
+    sheared[0, 1] = 0.6
+    hole = picture().astype(np.float32)
+    hole[3, 4, 5] = np.nan
+    images = {
+        "straight": (picture(), LPS_MM),
+        "oblique": (picture(), oblique_affine()),
+        "movie": (np.stack([picture()] * 3, axis=-1), LPS_MM),
+        "hole": (hole, LPS_MM),
+        "sheared": (picture(), sheared),
+    }
+    for name, (voxels, affine) in images.items():
+        image = nibabel.Nifti1Image(voxels, affine)
+        image.set_sform(affine, code=1)
+        nibabel.save(image, folder / f"{name}.nii.gz")
+    (folder / "text.nii.gz").write_bytes(b"this is not an image")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _command() -> list[str]:
+    """`monailabel`; its script takes the Python from the environment set below."""
+    script = shutil.which("monailabel", path=str(Path(sys.executable).parent))
+    return [script] if script else [sys.executable, "-m", "monailabel.main"]
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if requests.get(f"{url}/info/", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.3)
+    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    base = tmp_path_factory.mktemp("server")
+    port = _free_port()
+    running = Server(
+        f"http://127.0.0.1:{port}",
+        *(base / name for name in ("studies", "tmp", "sessions")),
+        log=base / "server.log",
+    )
+    for folder in (running.studies, running.temporary, running.sessions):
+        folder.mkdir()
+    write_images(running.studies)
+    env = {
+        **os.environ,
+        "MONAILABEL_PYEXE": sys.executable,
+        "MONAI_LABEL_TRACKING_ENABLED": "false",
+        "MONAI_LABEL_SESSION_PATH": str(running.sessions),
+        "TMPDIR": str(running.temporary),
+    }
+    options = ["--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball,rest"]
+    folders = ["--app", str(ROOT / "monailabel_app"), "--studies", str(running.studies)]
+    with running.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*_command(), "start_server", *folders, *options],
+            cwd=base,
+            env=env,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_up(process, running.url, running.log)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    assert "Traceback" not in running.log.read_text(), "a request ended in a bug: see the log"
+
+
+@pytest.fixture
+def no_file_left(server: Server) -> Iterator[None]:
+    """Whatever the test does: the server's temporary folder is as before, a moment later."""
+    before = set(server.temporary.rglob("*"))
+    yield
+    deadline = time.monotonic() + 5
+    while (left := set(server.temporary.rglob("*")) - before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
