@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from segsam.predictor import Predictor
 
-from segsam.embeddings import EmbeddingCache
+from segsam.embeddings import CacheState, EmbeddingCache
 from segsam.errors import VolumeNotFoundError
 from segsam.model.checkpoint import load_pretrained
 from segsam.model.segsam import SegSam
@@ -135,6 +135,11 @@ class Engine:
                     self._config.checkpoint, device=_device(self._config.device)
                 )
             return self._model
+
+    @property
+    def cached(self) -> CacheState:
+        """What the cache of slice embeddings holds, and how it served."""
+        return self._embeddings.state
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[OpenImage]:

@@ -1,0 +1,128 @@
+"""What stays open between clicks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
+from segsam_app.config import AppConfig
+from segsam_app.engine import Engine
+
+ROOMY = AppConfig(device="cpu")
+
+
+def write(path: Path, value: int = 0, side: int = 32) -> Path:
+    voxels = np.random.default_rng(value).integers(0, 200, (side, side, 2)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    return path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return write(tmp_path / "image.nii")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(ROOMY)
+
+
+class TestImages:
+    def test_one_is_read_once(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        with ThreadPoolExecutor(4) as pool:
+            volumes = list(pool.map(lambda _: engine.volume(image), range(8)))
+        assert all(volume is volumes[0] for volume in volumes)
+
+    def test_a_file_that_was_written_again_is_read_again(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        first = engine.volume(image)
+        write(image, value=1)
+        os.utime(image, ns=(1, 1))
+        second = engine.volume(image)
+        assert (first.voxels != second.voxels).any()
+
+    def test_they_are_kept_while_they_fit(self, tmp_path: Path) -> None:
+        engine = Engine(AppConfig(images_megabytes=1))
+        paths = [write(tmp_path / f"{n}.nii", n, side=512) for n in range(2)]
+        first = engine.volume(paths[0])
+        assert engine.volume(paths[0]) is first  # alone, it stays although it is over the limit
+        engine.volume(paths[1])
+        assert engine.volume(paths[0]) is not first
+
+    def test_what_is_about_to_go_is_not_kept(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        assert engine.volume(image, keep=False) is not engine.volume(image, keep=False)
+
+    def test_a_bad_one_is_refused_every_time(self, tmp_path: Path) -> None:
+        engine = Engine(ROOMY)
+        bad = tmp_path / "bad.nii"
+        bad.write_bytes(b"garbage")
+        for _ in range(2):
+            with pytest.raises(VolumeError, match=r"bad\.nii"):
+                engine.volume(bad)
+
+    def test_one_that_has_gone_is_not_found(self, tmp_path: Path) -> None:
+        with pytest.raises(VolumeNotFoundError, match=r"there is no image 'x\.nii' any more"):
+            Engine(ROOMY).volume(tmp_path / "x.nii")
+
+
+class TestPredictors:
+    def test_one_for_each_window(self, engine: Engine, image: Path) -> None:
+        volume = engine.volume(image)
+        plain = engine.predictor(image, volume)
+        wide = engine.predictor(image, volume, (0.0, 100.0))
+        assert engine.predictor(image, volume) is plain
+        assert engine.predictor(image, volume, (0.0, 100.0)) is wide
+        assert wide is not plain
+
+    def test_the_windows_that_were_not_used_for_longest_go(
+        self, engine: Engine, image: Path
+    ) -> None:
+        volume = engine.volume(image)
+        first = engine.predictor(image, volume, (0.0, 1.0))
+        for high in range(2, 6):
+            engine.predictor(image, volume, (0.0, float(high)))
+        assert engine.predictor(image, volume, (0.0, 1.0)) is not first
+
+    def test_an_image_that_is_not_kept_has_one_of_its_own(
+        self, engine: Engine, image: Path
+    ) -> None:
+        volume = engine.volume(image, keep=False)
+        assert engine.predictor(image, volume) is not engine.predictor(image, volume)
+
+    def test_all_share_one_model(self, engine: Engine) -> None:
+        assert engine.model is engine.model
+
+    def test_unknown_weights_are_refused_when_they_are_needed(self, image: Path) -> None:
+        engine = Engine(AppConfig(checkpoint="no-such-weights"))
+        volume = engine.volume(image)
+        with pytest.raises(CheckpointError, match="no-such-weights"):
+            engine.predictor(image, volume)
+
+
+class TestWarming:
+    def test_it_encodes_a_slice(self, engine: Engine, image: Path) -> None:
+        engine.warm(image)
+        assert engine.cached.entries >= 1
+
+    def test_it_waits_for_clicks(self, engine: Engine, image: Path) -> None:
+        done = threading.Event()
+
+        def warm() -> None:
+            engine.warm(image)
+            done.set()
+
+        thread = threading.Thread(target=warm)
+        with engine.click():
+            thread.start()
+            assert not done.wait(0.3)
+        assert done.wait(60)
+        thread.join()
