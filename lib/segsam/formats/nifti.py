@@ -18,7 +18,7 @@ from nibabel.affines import apply_affine
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from segsam.errors import VolumeError
+from segsam.errors import OutputError, VolumeError
 from segsam.formats.raw import RawImage, check_data_size, reading
 from segsam.geometry import checked_affine, shear_of
 from segsam.types import Affine, Voxels
@@ -28,6 +28,7 @@ _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
+_LONGEST_SIDE = 32_767
 
 
 def read_nifti(path: Path) -> RawImage:
@@ -120,8 +121,13 @@ def write_nifti(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     """Both forms say the same, with the code "scanner"; only the sform when there is some shear.
 
     A quaternion holds rotations only, so for a slightly sheared affine it is left unset: a reader
-    then finds one orientation, the exact one.
+    then finds one orientation, the exact one. Raises OutputError for a side too long for NIfTI-1.
     """
+    if max(voxels.shape[:3]) > _LONGEST_SIDE:
+        raise OutputError(
+            f"NIfTI holds sides up to {_LONGEST_SIDE} voxels; this volume has "
+            f"{'x'.join(map(str, voxels.shape[:3]))}. Write .nrrd instead."
+        )
     if voxels.ndim == 4:
         voxels = np.ascontiguousarray(voxels).view(_RGB)[..., 0]
     image = nib.Nifti1Image(voxels, affine_ras, dtype=voxels.dtype)

@@ -1,0 +1,170 @@
+"""Tiny volumes of every geometry, and the two places where real data may be found."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+from segsam.volume import Volume
+
+SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class StorageOrder:
+    """One of the 48 ways to store an anatomy: `axes[new] = old`, then some new axes flipped."""
+
+    axes: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    def __str__(self) -> str:
+        signs = "".join("-" if flip else "+" for flip in self.flipped)
+        return "".join("ijk"[axis] for axis in self.axes) + signs
+
+    def stored(self, volume: Volume) -> Volume:
+        """The same anatomy in this order: voxels permuted and flipped, the affine adjusted."""
+        sides = [volume.shape_ijk[axis] for axis in self.axes]
+        new_to_old = np.zeros((4, 4))
+        new_to_old[3, 3] = 1
+        for new, (old, flip) in enumerate(zip(self.axes, self.flipped, strict=True)):
+            new_to_old[old, new] = -1 if flip else 1
+            new_to_old[old, 3] = sides[new] - 1 if flip else 0
+        turned = volume.voxels.transpose((*self.axes, *range(3, volume.voxels.ndim)))
+        turned = np.flip(turned, [axis for axis in range(3) if self.flipped[axis]])
+        return Volume.from_array(
+            np.ascontiguousarray(turned), volume.affine_ras @ new_to_old, name=str(self)
+        )
+
+    def indices(self, points_ijk: ArrayLike, shape_ijk: tuple[int, int, int]) -> NDArray[Any]:
+        """Where old voxel indices (n, 3) of a volume of the old shape are in the new order."""
+        points = np.asarray(points_ijk)[:, list(self.axes)]
+        sides = np.array(shape_ijk)[list(self.axes)]
+        return np.where(self.flipped, sides - 1 - points, points)
+
+
+ALL_48 = [
+    StorageOrder(axes, flips)
+    for axes in permutations(range(3))
+    for flips in product((False, True), repeat=3)
+]
+
+
+@pytest.fixture(params=ALL_48, ids=str)
+def storage_order(request: pytest.FixtureRequest) -> StorageOrder:
+    return request.param
+
+
+@pytest.fixture
+def rotation() -> Callable[..., NDArray[Any]]:
+    """A proper rotation (3, 3) about an axis, in degrees."""
+
+    def about(axis: ArrayLike, degrees: float) -> NDArray[Any]:
+        x, y, z = np.asarray(axis, dtype=float) / np.linalg.norm(axis)
+        skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        angle = np.radians(degrees)
+        return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
+
+    return about
+
+
+def noise(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.int16]:
+    return np.random.default_rng(seed).integers(1, 1000, shape).astype(np.int16)
+
+
+@pytest.fixture
+def anatomy() -> Volume:
+    """9 x 12 x 7 voxels of 0.8 x 1.3 x 4 mm, axes along L, P, S, every voxel different."""
+    affine = np.diag([-0.8, -1.3, 4.0, 1.0])
+    affine[:3, 3] = [40.0, -20.5, 130.25]
+    values = np.random.default_rng(7).permutation(9 * 12 * 7).reshape(9, 12, 7).astype(np.int16)
+    return Volume.from_array(values, affine, name="anatomy")
+
+
+@pytest.fixture
+def oblique(rotation: Callable[..., NDArray[Any]]) -> Volume:
+    """8 x 10 x 6 voxels of 0.7 x 1.1 x 3.3 mm, turned by 24 degrees about a skew axis."""
+    affine = np.eye(4)
+    affine[:3, :3] = rotation([1, 2, 3], 24) * [0.7, 1.1, 3.3]
+    affine[:3, 3] = [-63.25, 18.5, 41.75]
+    return Volume.from_array(noise((8, 10, 6)), affine, name="oblique")
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["one-i", "one-j", "one-k"])
+def single_slice(request: pytest.FixtureRequest) -> tuple[Volume, int]:
+    """One slice along an axis of 1 mm voxels, and that axis."""
+    shape = [6, 7, 8]
+    shape[request.param] = 1
+    return Volume.from_array(noise((shape[0], shape[1], shape[2])), name="flat"), request.param
+
+
+@pytest.fixture
+def anisotropic() -> Callable[[tuple[float, float, float]], Volume]:
+    """10 x 10 x 10 voxels of the spacing asked for."""
+
+    def of(spacing_mm: tuple[float, float, float]) -> Volume:
+        return Volume.from_array(noise((10, 10, 10)), np.diag([*spacing_mm, 1.0]), name="aniso")
+
+    return of
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real labelled images are not beside this checkout")
+    return SHARED_DATA.resolve()
+
+
+@pytest.fixture(scope="session")
+def sample() -> Any:
+    """The sample CT and its pseudo-labels, fetched once; skipped when they cannot be had."""
+    module = pytest.importorskip("segsam.sample", reason="segsam.sample is not there")
+    errors = pytest.importorskip("segsam.errors")
+    try:
+        return module.fetch_sample()
+    except errors.SampleError as error:
+        pytest.skip(f"the sample CT cannot be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def sample_ct(sample: Any) -> Volume:
+    return Volume.load(sample.image)
+
+
+@pytest.fixture
+def voxel_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Set SEGSAM_MAX_VOXELS for one test."""
+    return lambda limit: monkeypatch.setenv("SEGSAM_MAX_VOXELS", str(limit))
+
+
+@pytest.fixture(autouse=True)
+def no_limit_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "SEGSAM_MAX_VOXELS" in os.environ:
+        monkeypatch.delenv("SEGSAM_MAX_VOXELS")
+
+
+@pytest.fixture
+def full_after() -> Callable[[int], AbstractContextManager[None]]:
+    """A block in which no file of this process can grow beyond so many bytes, as on a full disk."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
