@@ -20,7 +20,6 @@ from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
 from segsam.runtime import tune_allocator
-from segsam_app import guard
 from segsam_app.config import AppConfig
 from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
@@ -61,7 +60,10 @@ class SegSamApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         """Called by the server only, once it is up: the process is ours, and so are its replies."""
-        from monailabel.app import app  # building the server's app is nothing for child processes
+        # Child processes have no server: they need not import one.
+        from monailabel.app import app
+
+        from segsam_app import guard
 
         tune_allocator()
         guard.install(app)

@@ -137,6 +137,11 @@ class Engine:
             return self._model
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory."""
+        return self._model is not None
+
+    @property
     def cached(self) -> CacheState:
         """What the cache of slice embeddings holds, and how it served."""
         return self._embeddings.state

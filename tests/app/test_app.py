@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nibabel
+import nrrd
 import numpy as np
 import pytest
 import requests
 from monailabel.client.client import MONAILabelClientException
+from monailabel.config import settings
+from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
+
+from segsam_app.errors import ConfigError, NotFoundError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """MONAI Label's client leaves its sockets and files to the garbage collector."""
@@ -73,3 +82,59 @@ def test_a_session_can_be_asked_for_and_closed(server: Any, tmp_path: Path) -> N
     with pytest.raises(MONAILabelClientException) as refused:
         client.get_session(session)
     assert refused.value.status_code == 404
+
+
+class TestInOneProcess:
+    """As MONAI Label's child processes build it: without a server, and as often as they like."""
+
+    @pytest.fixture
+    def build(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+        monkeypatch.setattr(settings, "MONAI_LABEL_DATASTORE_AUTO_RELOAD", False)
+        monkeypatch.setattr(settings, "MONAI_LABEL_SESSION_PATH", str(tmp_path / "sessions"))
+        voxels = np.zeros((24, 24, 3), np.int16)
+        voxels[6:18, 6:18] = 300
+        (tmp_path / "studies").mkdir()
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "studies" / "one.nii.gz")
+        main = ROOT / "monailabel_app" / "main.py"
+        found = get_class_of_subclass_from_file("main", str(main), "MONAILabelApp")
+
+        def app(**conf: str) -> Any:
+            folders = {"app_dir": str(main.parent), "studies": str(tmp_path / "studies")}
+            return found(**folders, conf=conf)
+
+        return app
+
+    def test_building_it_loads_nothing(self, build: Callable[..., Any]) -> None:
+        start = threading.active_count()
+        app = build()
+        assert not app.engine.is_loaded
+        assert threading.active_count() == start
+
+    def test_a_wrong_setting_stops_the_start(self, build: Callable[..., Any]) -> None:
+        with pytest.raises(ConfigError, match="--conf axes is unknown"):
+            build(axes="k")
+
+    def test_the_settings_reach_what_clients_see(self, build: Callable[..., Any]) -> None:
+        info = build(axis="j", labels="spleen,liver", device="cpu").info()
+        assert info["labels"] == ["spleen", "liver"]
+        assert info["models"]["segsam"]["config"]["axis"] == ["j", "auto", "i", "k", "all"]
+
+    def test_the_inner_door_takes_ids_and_saves_nothing(self, build: Callable[..., Any]) -> None:
+        app = build(device="cpu")
+        request = {"model": "segsam", "image": "one", "roi": [5, 18, 5, 18, 1, 1]}
+        answered = app.infer({**request, "save_label": True, "label_tag": "../../x"})
+        file = Path(answered["file"])
+        assert nrrd.read(str(file))[0].shape == (24, 24, 3)
+        assert app.datastore().get_labels_by_image_id("one") == {}
+        file.unlink()
+        with pytest.raises(NotFoundError, match="there is no image"):
+            app.infer({**request, "image": str(Path(app.studies) / "one.nii.gz")})
+        with pytest.raises(NotFoundError, match="there is no model 'x'; this server has: segsam"):
+            app.infer({**request, "model": "x"})
+
+    def test_warming_up_can_be_switched_off(self, build: Callable[..., Any]) -> None:
+        app = build(warm="off")
+        sample = app.next_sample({"strategy": "first"})
+        assert sample["id"] == "one"
+        assert not app.engine.is_loaded
+        assert app.next_sample({"strategy": "random"})["id"] == "one"

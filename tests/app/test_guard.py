@@ -189,6 +189,14 @@ class TestTheOtherRoutes:
         reply = requests.get(f"{server.url}/datastore/image?image=nowhere", timeout=30)
         assert refused(reply)[:2] == (404, "not_found")
 
+    def test_a_browser_may_read_the_refusal(self, server: Any) -> None:
+        # The guard stands inside MONAI Label's own CORS layer.
+        reply = requests.post(
+            f"{server.url}/infer/other", headers={"Origin": "http://localhost:3000"}, timeout=30
+        )
+        assert refused(reply)[0] == 404
+        assert "access-control-allow-origin" in reply.headers
+
 
 @pytest.mark.parametrize("output", ["image", "dicom_seg"])
 def test_a_mask_in_json_is_no_file(server: Any, output: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +183,19 @@ class TestOurDialect:
         median = statistics.median(added_ms)
         record_property("http_overhead_ms", median)
         with capsys.disabled():
-            import sys
-
             sys.stdout.write(f"\nHTTP adds {median:.1f} ms to a slice (median of 10)\n")
+
+
+def test_clicks_at_the_same_time_do_not_mix(server: Any) -> None:
+    images = ["straight", "oblique"] * 3
+    boxes = [{**BOX_2D, "min_ijk": [17 + n, 16, 4]} for n in range(6)]
+
+    def click(n: int) -> Any:
+        return ask(server, images[n], prompts={"boxes": [boxes[n]]}, result="slice")["mask"]
+
+    alone = [click(n) for n in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(click, range(6))) == alone
 
 
 def test_an_opened_image_is_warmed_up(server: Any, tmp_path: Path) -> None:
