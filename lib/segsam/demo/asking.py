@@ -1,0 +1,188 @@
+"""The demo's questions to the server, one after the other, and what is kept of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from ..prompts import Box, Prompts
+from ..sample import Sample
+from ..volume import Volume
+from .checking import GeometryCheck, check_geometry, dice, read_labels
+from .client import Client, Reply, decode_mask
+from .prompting import (
+    Organ,
+    centre_of,
+    organs_in,
+    ours,
+    section_box,
+    stock,
+    widest_slice,
+    with_negative,
+)
+from .report import Answer
+from .server import ServerError
+from .timing import Timings, measure
+
+_AXIAL = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """The CT that is sent, and the organs on it."""
+
+    sample: Sample
+    volume: Volume
+    organs: tuple[Organ, ...]
+
+    @classmethod
+    def of(cls, sample: Sample) -> Case:
+        """Read the sample."""
+        labels = read_labels(sample.labels)
+        return cls(sample, Volume.load(sample.image), organs_in(labels, sample.organs))
+
+    def others(self, *names: str) -> tuple[Organ, ...]:
+        """Organs of the sample that are not in the table."""
+        return organs_in(read_labels(self.sample.labels), self.sample.organs, names)
+
+    def organ(self, name: str) -> Organ:
+        """One of the organs."""
+        return next(organ for organ in self.organs if organ.name == name)
+
+
+@dataclass(eq=False)
+class Served:
+    """What came back so far."""
+
+    folder: Path
+    masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    geometry: list[GeometryCheck] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def keep(self, reply: Reply, name: str, sent: Path) -> NDArray[np.bool_]:
+        """Write the returned label volume, check where it lies, and give its mask (i, j, k)."""
+        self.listen(reply)
+        if reply.file is None:
+            raise ServerError(f"A label volume was asked for ({name}), and none came.")
+        ending = ".nii.gz" if reply.file_name.endswith(".nii.gz") else ".nrrd"
+        path = self.folder / f"{name}{ending}"
+        path.write_bytes(reply.file)
+        self.geometry.extend(check_geometry(path, sent))
+        return np.asarray(read_labels(path) != 0)
+
+    def listen(self, reply: Reply) -> None:
+        """Keep the sentences for the user, each once."""
+        self.notes += [note for note in reply.params["notes"] if note not in self.notes]
+
+
+class Asking:
+    """One session on the server with the sample CT in it."""
+
+    def __init__(self, client: Client, case: Case, console: Console, folder: Path) -> None:
+        self.case = case
+        self.served = Served(folder)
+        self._client = client
+        self._console = console
+        self._session = client.open_session(case.sample.image)
+
+    def all(self) -> Timings:
+        """A 2D box, 3D boxes, a negative point, the stock dialect; then the clock."""
+        self.box_on_a_slice()
+        self.boxes_in_3d()
+        self.negative_point()
+        self.stock_dialect()
+        self._console.print("Measuring clicks on slices that nobody has touched")
+        pair = self.case.others("hip_right", "hip_left")
+        timings = measure(self._client, self._session, pair, self._untouched())
+        self._client.close_session(self._session)
+        return timings
+
+    def box_on_a_slice(self) -> None:
+        """A 2D box; the answer is JSON with the mask inside."""
+        organ = self.case.organ("kidney_right")
+        index = widest_slice(organ, _AXIAL)
+        reply = self._ask(ours(Prompts(boxes=(_section(organ, index),)), "slice"))
+        self.served.listen(reply)
+        shape = self.case.volume.shape_ijk
+        mask = decode_mask(reply.params["mask"], shape)
+        told = tuple(reply.params["mask"]["shape_ijk"]) if reply.params["mask"] else shape
+        check = GeometryCheck("2D box (JSON)", "JSON", told == shape, f"shape {told}")
+        self.served.geometry.append(check)
+        overlap = dice(mask[:, :, index], organ.mask[:, :, index])
+        self._answered(
+            f"2D box, {organ.title}, slice k = {index}",
+            f"{int(mask.sum())} pixels, Dice {overlap:.3f} on that slice, {reply.seconds:.2f} s",
+        )
+
+    def boxes_in_3d(self) -> None:
+        """A 3D box for every organ: its section is a prompt on each slice that it crosses."""
+        for organ in self.case.organs:
+            with self._console.status(f"3D box, {organ.title}: the server encodes and decodes"):
+                reply = self._ask(ours(Prompts(boxes=(organ.box,)), "volume"))
+            mask = self.served.keep(reply, organ.name, self.case.sample.image)
+            self.served.masks[organ.name] = mask
+            self.served.seconds[organ.name] = reply.seconds
+            self._console.print(
+                f"  3D box, {organ.title}: {len(reply.params['slices'])} slices "
+                f"({reply.params['encoded_slices']} new), {int(mask.sum()):,} voxels, "
+                f"{reply.seconds:.1f} s"
+            )
+
+    def negative_point(self) -> None:
+        """A box around the liver, with and without a click that takes the kidney out."""
+        liver, kidney = self.case.organ("liver"), self.case.organ("kidney_right")
+        index = widest_slice(kidney, _AXIAL)
+        box = _section(liver, index)
+        point = centre_of(kidney, _AXIAL, index)
+        plain = self._ask(ours(Prompts(boxes=(box,)), "slice"))
+        before = decode_mask(plain.params["mask"], self.case.volume.shape_ijk)
+        reply = self._ask(ours(with_negative(box, point), "volume"))
+        after = self.served.keep(reply, "liver_without_kidney", self.case.sample.image)
+        inside = "outside the mask" if not after[point] else "still in the mask"
+        self._answered(
+            f"box with a negative point, liver, slice k = {index}",
+            f"{int(before.sum())} pixels without the point, {int(after.sum())} with it; "
+            f"the point is {inside}",
+        )
+
+    def stock_dialect(self) -> None:
+        """The same as 3D Slicer's unchanged MONAI Label module sends, in two file formats."""
+        organ = self.case.organ("spleen")
+        for extension in (".nrrd", ".nii.gz"):
+            payload = stock(organ, self.case.volume.affine_ras, extension)
+            reply = self._ask(payload)
+            mask = self.served.keep(reply, f"stock_{organ.name}", self.case.sample.image)
+            names = ", ".join(reply.params["label_names"])
+            self._answered(
+                f"stock module's payload, {organ.title}, {extension}",
+                f"{int(mask.sum()):,} voxels named {names}, Dice {dice(mask, organ.mask):.3f}, "
+                f"{reply.seconds:.2f} s",
+            )
+
+    def _ask(self, payload: dict[str, object]) -> Reply:
+        return self._client.infer(self._session, payload)
+
+    def _answered(self, request: str, found: str) -> None:
+        self.served.answers.append(Answer(request, found))
+        self._console.print(f"  {request}: {found}")
+
+    def _untouched(self) -> Iterator[int]:
+        """Axial slices that no organ's box reaches."""
+        boxes = [organ.box for organ in self.case.organs]
+        for index in range(self.case.volume.shape_ijk[_AXIAL]):
+            if not any(box.spans(_AXIAL, index) for box in boxes):
+                yield index
+
+
+def _section(organ: Organ, index: int) -> Box:
+    box = section_box(organ, _AXIAL, index)
+    if box is None:
+        raise ServerError(f"The sample's {organ.title} is not on slice {index}.")
+    return box

@@ -1,0 +1,191 @@
+"""The demo from the first line to the last: sample, server, questions, comparison, report."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from ..errors import OutputError
+from ..formats.seg_nrrd import Segment
+from ..labels import merge_objects
+from ..sample import fetch_sample
+from ..slices import choose_axis
+from .asking import Asking, Case, Served
+from .baseline import litemedsam_masks
+from .checking import GeometryCheck, check_geometry, dice
+from .client import Client
+from .report import DemoReport, OrganScore, tell
+from .server import Server, find_app
+from .sheet import colours_for, write_sheet
+from .timing import Timings
+
+
+def run_demo(
+    out: Path, console: Console, *, app: Path | None = None, cache_dir: Path | None = None
+) -> DemoReport:
+    """Segment organs of the sample CT through a real server; files and report go to `out`.
+
+    Says what it does on `console`. `app` names the MONAI Label app when it is not this checkout's.
+    The server is stopped whatever happens. Raises SampleError, OutputError or a server's error;
+    a wrong geometry is no exception but `report.ok` being False.
+    """
+    start = time.monotonic()
+    folder = find_app(app)
+    served_folder = _made(out / "served")
+    with _progress(console) as bar:
+        sample = fetch_sample(cache_dir, Stepper(bar))
+    console.print(f"Sample CT: {sample.image}")
+    case = Case.of(sample)
+    with _stoppable():
+        served, timings, started = _ask_a_server(case, console, app=folder, folder=served_folder)
+    asked = time.monotonic()
+    console.print("The same slices and boxes, by LiteMedSAM itself (its own code and steps)")
+    axis = choose_axis(case.volume, "auto")
+    with _progress(console) as bar:
+        theirs = litemedsam_masks(case.volume, case.organs, axis=axis, progress=Stepper(bar))
+    scores = _scores(case, served, theirs, axis)
+    merged = _write(out, case, served, scores)
+    end = time.monotonic()
+    report = DemoReport(
+        out=out,
+        scores=scores,
+        answers=tuple(served.answers),
+        geometry=(*served.geometry, *merged),
+        timings=timings,
+        seconds={
+            "server_start": started,
+            "served": asked - start - started,
+            "comparison": end - asked,
+            "total": end - start,
+        },
+        notes=tuple(served.notes),
+    )
+    tell(report, console)
+    console.print(f"Files: {out} (total {end - start:.0f} s)")
+    return report
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+def _ask_a_server(
+    case: Case, console: Console, *, app: Path, folder: Path
+) -> tuple[Served, Timings, float]:
+    """Start, ask, stop. Gives the answers, the click times, and the seconds until it was up."""
+    log = folder.parent / "server.log"
+    with tempfile.TemporaryDirectory(prefix="segsam-demo-") as work:
+        with Server(app, Path(work), log) as server:
+            console.print(f"Starting the MONAI Label server on {server.address} (log: {log})")
+            with console.status("waiting for the server") as status:
+                started = server.wait(
+                    lambda seconds: status.update(f"waiting for the server, {seconds:.0f} s")
+                )
+            client = Client(server.address)
+            info = client.info()
+            console.print(f"{info['name']} {info['version']} answered after {started:.1f} s")
+            asking = Asking(client, case, console, folder)
+            console.print("Session with the CT is open; sending prompts")
+            timings = asking.all()
+        console.print("Server stopped")
+    return asking.served, timings, started
+
+
+def _scores(
+    case: Case, served: Served, theirs: Mapping[str, NDArray[np.bool_]], axis: int
+) -> tuple[OrganScore, ...]:
+    return tuple(
+        OrganScore(
+            organ=organ.name,
+            slices=organ.box.max_ijk[axis] - organ.box.min_ijk[axis] + 1,
+            voxels=int(organ.mask.sum()),
+            dice=dice(served.masks[organ.name], organ.mask),
+            litemedsam_dice=dice(theirs[organ.name], organ.mask),
+            seconds=served.seconds[organ.name],
+        )
+        for organ in case.organs
+    )
+
+
+def _write(
+    out: Path, case: Case, served: Served, scores: tuple[OrganScore, ...]
+) -> tuple[GeometryCheck, ...]:
+    """All organs in one label volume, in two formats, and the contact sheet."""
+    largest_first = sorted(case.organs, key=lambda organ: -int(organ.mask.sum()))
+    labels = merge_objects([(served.masks[organ.name], organ.value) for organ in largest_first])
+    colours = colours_for(case.organs)
+    segments = {organ.value: Segment(organ.title, colours[organ.value]) for organ in case.organs}
+    volume = case.volume.like(labels)
+    checks: list[GeometryCheck] = []
+    for name in ("labels.nii.gz", "labels.seg.nrrd"):
+        volume.save(out / name, segments=segments)
+        checks.extend(check_geometry(out / name, case.sample.image))
+    by_name = {score.organ: score for score in scores}
+    titles = {
+        organ.name: f"{organ.title}   Dice {by_name[organ.name].dice:.3f}" for organ in case.organs
+    }
+    write_sheet(out / "contact_sheet.png", case.volume, labels, organs=case.organs, titles=titles)
+    return tuple(checks)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+class Stepper:
+    """A library's (done, total, what) as one rich task, made when the first step is told."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(what, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=what)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A polite kill (SIGTERM) unwinds like Ctrl-C, so that the server goes too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

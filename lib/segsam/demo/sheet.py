@@ -1,0 +1,100 @@
+"""The contact sheet: for each organ the slice that shows most of it, with mask, box and outline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from ..intensity import Intensity
+from ..slices import SliceView
+from ..types import LabelArray
+from ..volume import Volume
+from .prompting import Organ, widest_slice
+
+_COLUMNS = 3
+_PANEL_INCHES = 3.6
+_OPACITY = 0.45
+
+Colour = tuple[int, int, int]
+
+
+def colours_for(organs: Sequence[Organ]) -> dict[int, Colour]:
+    """A colour (0...255 each) for every organ's label value, easy to tell apart."""
+    palette = colormaps["tab10"]
+    colours = {}
+    for place, organ in enumerate(organs):
+        red, green, blue = (round(255 * part) for part in palette(place % 10)[:3])
+        colours[organ.value] = (red, green, blue)
+    return colours
+
+
+def write_sheet(
+    path: Path,
+    volume: Volume,
+    labels: LabelArray,
+    *,
+    organs: Sequence[Organ],
+    titles: Mapping[str, str],
+) -> Path:
+    """One panel per organ, as a radiologist sees it (patient left at the right), to a PNG.
+
+    Filled: what the server returned, all organs. White line: the pseudo-label of the organ in the
+    title. Dashed: the box that was sent for it.
+    """
+    rows = math.ceil(len(organs) / _COLUMNS)
+    figure = Figure(figsize=(_COLUMNS * _PANEL_INCHES, rows * _PANEL_INCHES), dpi=110)
+    FigureCanvasAgg(figure)
+    figure.set_facecolor("black")
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
+    view = SliceView.of(volume, axis=2)
+    overlay = _overlay(labels, colours_for(organs))
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for axes, organ in zip(grid.ravel(), organs, strict=False):
+        index = widest_slice(organ, axis=2)
+        _show(axes, volume, view, overlay=overlay, organ=organ, index=index)
+        axes.set_title(f"{titles[organ.name]}   k = {index}", color="white", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, facecolor=figure.get_facecolor())
+    return path
+
+
+def _overlay(labels: LabelArray, colours: Mapping[int, Colour]) -> NDArray[np.float64]:
+    """Labels (i, j, k) as red, green, blue and opacity (i, j, k, 4), 0...1."""
+    painted = np.zeros((*labels.shape, 4))
+    for value, colour in colours.items():
+        painted[labels == value] = [*(part / 255 for part in colour), _OPACITY]
+    return painted
+
+
+def _show(
+    axes: Axes,
+    volume: Volume,
+    view: SliceView,
+    *,
+    overlay: NDArray[np.float64],
+    organ: Organ,
+    index: int,
+) -> None:
+    grey = Intensity.for_volume(volume).apply(view.cut(volume.voxels, index))
+    outline = view.cut(organ.mask, index).astype(float)
+    box = np.zeros(volume.shape_ijk, dtype=bool)
+    low, high = organ.box.min_ijk, organ.box.max_ijk
+    box[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
+    rows, columns = np.nonzero(view.cut(box, index))
+    aspect = view.spacing_mm[view.y_axis] / view.spacing_mm[view.x_axis]
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=255, aspect=aspect)
+    axes.imshow(view.cut(overlay, index), aspect=aspect, interpolation="nearest")
+    axes.contour(outline, levels=[0.5], colors="white", linewidths=0.8)
+    corner = (columns.min() - 0.5, rows.min() - 0.5)
+    sides = (float(np.ptp(columns)) + 1, float(np.ptp(rows)) + 1)
+    axes.add_patch(Rectangle(corner, *sides, fill=False, linestyle="--", color="yellow"))
