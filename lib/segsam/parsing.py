@@ -6,6 +6,7 @@ Nothing is guessed: an unknown key, a number that is not whole, or too many item
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ import numpy as np
 
 from segsam.errors import PromptError
 from segsam.types import VoxelIndex
+
+_LARGEST_INDEX = 2**31
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
 
 MAX_PROMPTS = 1000
 """Most points, and most boxes, in one request."""
@@ -28,8 +33,10 @@ def voxel_index(value: object, what: str) -> VoxelIndex:
 def _whole(number: Any, value: object, what: str) -> int:
     if isinstance(number, (np.integer, np.floating)):
         number = number.item()
-    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-    if is_number and math.isfinite(number) and number == int(number):
+    is_integer = isinstance(number, int) and not isinstance(number, bool)
+    if is_integer or (isinstance(number, float) and number.is_integer()):
+        if abs(number) > _LARGEST_INDEX:
+            raise PromptError(f"A {what} holds {shown(number)}, which is outside any volume.")
         return int(number)
     raise PromptError(
         f"A {what} is three whole numbers (i, j, k); {shown(number)} in {shown(value)} is none."
@@ -37,8 +44,11 @@ def _whole(number: Any, value: object, what: str) -> int:
 
 
 def shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    """A value as a sentence can bear it: long texts, long lists and deep nesting are cut."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        return f"a very long {type(value).__name__}"
 
 
 def checked_mapping(
@@ -68,7 +78,7 @@ def whole_from_text(part: str, text: str) -> int:
     try:
         number = float(part)
     except ValueError:
-        raise PromptError(f"{part!r} in {text!r} is not a whole number.") from None
+        raise PromptError(f"{shown(part)} in {shown(text)} is not a whole number.") from None
     if not math.isfinite(number) or number != int(number):
-        raise PromptError(f"{part!r} in {text!r} is not a whole number.")
+        raise PromptError(f"{shown(part)} in {shown(text)} is not a whole number.")
     return int(number)

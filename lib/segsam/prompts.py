@@ -241,7 +241,7 @@ def _point_from_text(text: str) -> Point:
     parts = [part.strip() for part in text.split(",")]
     positive = parts[3:] in ([], ["+"])
     if len(parts) not in (3, 4) or parts[3:] not in ([], ["+"], ["-"]):
-        raise PromptError(f"A point is written i,j,k or i,j,k,- (negative); got {text!r}.")
+        raise PromptError(f"A point is written i,j,k or i,j,k,- (negative); got {shown(text)}.")
     i, j, k = (whole_from_text(part, text) for part in parts[:3])
     return Point((i, j, k), positive)
 
@@ -249,6 +249,6 @@ def _point_from_text(text: str) -> Point:
 def _box_from_text(text: str) -> Box:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 6:
-        raise PromptError(f"A box is written i0,j0,k0,i1,j1,k1; got {text!r}.")
+        raise PromptError(f"A box is written i0,j0,k0,i1,j1,k1; got {shown(text)}.")
     i0, j0, k0, i1, j1, k1 = (whole_from_text(part, text) for part in parts)
     return Box((i0, j0, k0), (i1, j1, k1))

@@ -11,14 +11,13 @@ Headers are read with pydicom and decide whether the slices form a grid; only th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk  # noqa: N813 -- everybody's name for it
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
@@ -118,10 +117,7 @@ def _image_files(folder: Path) -> list[_File]:
 
 
 def _header(path: Path) -> pydicom.Dataset:
-    with warnings.catch_warnings():
-        # pydicom warns of every odd value; those that matter here are checked one by one.
-        warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
 
 
 def _slice_of(file: _File) -> Slice:
@@ -187,11 +183,14 @@ def _numbers(values: Sequence[float] | None, count: int) -> NDArray[np.float64] 
 
 def _pixels(slices: list[Slice], name: str) -> Voxels:
     """(i, j, k) or (i, j, k, 3) in the order of `slices`; float32 where a rescale has fractions."""
-    reader = sitk.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
     is_multiframe = any(piece.frame for piece in slices)
-    paths = [slices[0].path] if is_multiframe else [piece.path for piece in slices]
-    reader.SetFileNames([str(path) for path in paths])
+    if is_multiframe:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(slices[0].path))
+    else:
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames([str(piece.path) for piece in slices])
+    reader.SetImageIO("GDCMImageIO")
     if any(not number.is_integer() for piece in slices for number in piece.rescale):
         reader.SetOutputPixelType(sitk.sitkFloat32)
     kji: NDArray[np.generic] = sitk.GetArrayFromImage(reader.Execute())

@@ -115,18 +115,20 @@ def _check_steps(along_mm: NDArray[np.float64], name: str) -> None:
     off = np.abs(steps - usual)
     if off.max() <= allowed:
         return
-    worst = int(off.argmax())
-    lost = steps / usual - 1
-    whole = np.abs(lost - np.rint(lost)) * usual <= allowed
-    between = f"between {along_mm[worst]:.2f} and {along_mm[worst + 1]:.2f} mm"
-    if whole.all():
+    smallest = float(steps.min())
+    lost = np.rint(steps / smallest - 1)
+    if (np.abs(steps - (lost + 1) * smallest) <= allowed).all():
+        widest = int(lost.argmax())
         raise VolumeError(
-            f"{name}: {int(np.rint(lost).sum())} slice(s) are missing from the series: the gap "
-            f"{between} is {steps[worst]:.2f} mm, and the others are {usual:.2f} mm."
+            f"{name}: {int(lost.sum())} slice(s) are missing from the series: the gap between "
+            f"{along_mm[widest]:.2f} and {along_mm[widest + 1]:.2f} mm is {steps[widest]:.2f} mm, "
+            f"and the smallest is {smallest:.2f} mm."
         )
+    worst = int(off.argmax())
     raise VolumeError(
-        f"{name}: the slices are unevenly spaced: {between} the step is {steps[worst]:.3f} mm, "
-        f"usually it is {usual:.3f} mm; at most {allowed:.3f} mm difference is accepted."
+        f"{name}: the slices are unevenly spaced: between {along_mm[worst]:.2f} and "
+        f"{along_mm[worst + 1]:.2f} mm the step is {steps[worst]:.3f} mm, usually it is "
+        f"{usual:.3f} mm; at most {allowed:.3f} mm difference is accepted."
     )
 
 

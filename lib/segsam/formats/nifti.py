@@ -110,7 +110,7 @@ def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:
 def _forms_agree(image: nib.Nifti1Image) -> bool:
     try:
         quaternion: Affine = image.header.get_qform()
-    except HeaderDataError:
+    except (HeaderDataError, ValueError):  # a quaternion that is no rotation
         return False
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
     apart = apply_affine(quaternion - image.affine, corners)

@@ -7,6 +7,7 @@ file can hold, and compressed data are inflated no further than the header decla
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from nrrd import NRRDError
 from numpy.typing import NDArray
 from PIL import Image
@@ -41,6 +43,7 @@ _READ_FAILURES = (
     zlib.error,
     ImageFileError,
     HeaderDataError,
+    WrapStructError,
     NRRDError,
     InvalidDicomError,
 )
@@ -66,7 +69,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     Raises VolumeTooLargeError when memory runs out or Pillow suspects a decompression bomb.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            # The libraries warn of every odd value; those that matter are checked one by one.
+            warnings.simplefilter("ignore")
+            yield
     except (MemoryError, Image.DecompressionBombError) as error:
         raise VolumeTooLargeError(
             f"{path.name} is too large to be read into memory as {kind}."
