@@ -1,5 +1,4 @@
-"""The network: a SAM-family host, the semantic decoder (SAWD), the text enhancement (T2VSE) and
-their weights."""
+"""The network: a SAM-family host, semantic decoder (SAWD), text enhancement (T2VSE), weights."""
 
 from __future__ import annotations
 

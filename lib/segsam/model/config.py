@@ -1,10 +1,11 @@
-"""What the paper leaves open about the model's structure, as one frozen record kept in every
-checkpoint's card."""
+"""What the paper leaves open about the model, as one frozen record kept in every card."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+HeadName: TypeAlias = Literal["dense", "maskcls"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class SemanticConfig:
     is not here.
     """
 
-    head: Literal["dense", "maskcls"] = "dense"
+    head: HeadName = "dense"
     """How one SO-token becomes a mask of K + 1 classes: `dense`, a kernel per class (label per
     pixel); `maskcls`, one mask and one class distribution, as Mask2Former, which the paper cites
     for its loss. On a 64 x 64 grid with
@@ -26,17 +27,15 @@ class SemanticConfig:
     presence_depth: int = 1
     """Blocks of the presence branch; the paper describes one."""
     presence_prior: Literal["sigmoid", "logits"] = "sigmoid"
-    """What of the presence branch enters the MLP that informs the SO-token; the sigmoid is bounded.
-    """
+    """What of the presence branch informs the SO-token; the sigmoid is bounded."""
     presence_target: Literal["unprompted", "all_present"] = "unprompted"
-    """What presence means: categories of the objects other than the prompted one (as written), or
-    of all objects."""
+    """What presence means: the categories of all objects but the prompted one (as written), or
+    of all of them."""
     text_keys: Literal["image_and_prompts", "image"] = "image_and_prompts"
-    """What the text summary attends to. With `image` alone it would be the same for every prompt of
-    an image."""
+    """What the text summary attends to; `image` alone gives every prompt the same text token."""
     multimask: bool = False
-    """Whether the binary decoder proposes three masks and keeps the one of highest predicted IoU
-    (SAM-Med2D)."""
+    """Whether the mask decoder, with text, draws three masks of which the best by its own estimate
+    is kept (as SAM-Med2D does)."""
     heads: int = 8
     """Attention heads, everywhere."""
     mlp_dim: int = 2048

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,7 @@ from segsam.model.text_enhancement import TextEnhancement
 class SegSam(nn.Module):
     """A host, and beside its mask decoder the semantic decoder and the text enhancement.
 
-    Either may be absent. `semantic_is_trained` comes from the checkpoint's card. `weights_id` names
-    the weights in cache keys: it is theirs when the model is built or loaded, and training steps do
-    not renew it.
+    Either may be absent. `semantic_is_trained` comes from the checkpoint's card.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class SegSam(nn.Module):
         self.semantic_decoder = semantic_decoder
         self.text_enhancement = text_enhancement
         self.semantic_is_trained = False
-        self.weights_id = weights_digest(self)[:16]
 
     @classmethod
     def with_semantics(
@@ -101,8 +99,7 @@ class SegSam(nn.Module):
         """
         tokens, dense = self._encode_prompts(prompts)
         if not semantic:
-            logits, iou = self._decode_binary(features, tokens, dense, multimask=False)
-            return Decoded(logits, iou)
+            return Decoded(*self._decode_binary(features, tokens, dense, multimask=False))
         if self.semantic_decoder is None or features.presence_logits is None:
             raise CheckpointError(
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
@@ -117,6 +114,14 @@ class SegSam(nn.Module):
             features.embedding + dense, image_pe, tokens, features.presence_logits
         )
         return Decoded(logits, iou, semantic_logits, class_logits, features.presence_logits)
+
+    @cached_property
+    def weights_id(self) -> str:
+        """Name of the weights in cache keys: of the file they came from, else of their values.
+
+        Fixed when first asked for; training steps do not renew it.
+        """
+        return weights_digest(self)[:16]
 
     def _image_pe(self) -> Tensor:
         """Positions of the grid, (1, C, h, w)."""

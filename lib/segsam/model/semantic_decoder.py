@@ -25,8 +25,7 @@ from segsam.model.semantic_heads import HEADS
 
 
 class PresenceBlock(nn.Module):
-    """Self-attention among CO-tokens, cross-attention to the image, MLP; a LayerNorm after each
-    (SAM's block order)."""
+    """CO-tokens attend to each other, then to the image, then an MLP; normalised after each."""
 
     def __init__(self, dim: int, config: SemanticConfig) -> None:
         super().__init__()
@@ -46,8 +45,7 @@ class PresenceBlock(nn.Module):
 
 
 class PresenceBranch(nn.Module):
-    """K CO-tokens, each with its own linear layer: is this category in the image, unprompted?
-    (equations 7 and 8)"""
+    """K CO-tokens, each with a linear layer of its own: is this category present, unprompted?"""
 
     def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
         super().__init__()
@@ -94,10 +92,9 @@ class SemanticDecoder(nn.Module):
 
     @torch.no_grad()
     def start_from(self, decoder: Any) -> None:
-        """Copy the host decoder's transformer, upscaling, first mask token and its hypernetwork as
-        a starting point.
+        """Begin as a copy of the host's mask decoder: transformer, upscaling, token and head.
 
-        A `depth` that differs from the host's keeps the blocks both have.
+        With another `depth` than the host's, the blocks that both have are copied.
         """
         for mine, theirs in zip(self.transformer.layers, decoder.transformer.layers, strict=False):
             mine.load_state_dict(theirs.state_dict())
@@ -134,8 +131,7 @@ class SemanticDecoder(nn.Module):
         return semantic_logits, class_logits
 
     def _informed_token(self, presence_logits: Tensor) -> Tensor:
-        """The SO-token plus an MLP of the presence of every category (paper: "element-wise
-        addition"), (1, 1, C)."""
+        """The SO-token plus an MLP of every category's presence, (1, 1, C)."""
         sigmoid = self.config.presence_prior == "sigmoid"
         prior = presence_logits.sigmoid() if sigmoid else presence_logits
         token: Tensor = self.semantic_token + self.prior(prior)

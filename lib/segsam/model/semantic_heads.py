@@ -20,8 +20,10 @@ _SMALLEST = 1e-12
 
 
 class SemanticHead(nn.Module):
-    """token (P, C), upscaled (P, C/8, 4h, 4w) -> semantic logits (P, K+1, 4h, 4w), class logits (P,
-    K+1)."""
+    """SO-token (P, C) and upscaled embedding (P, C/8, 4h, 4w) -> a map and a class.
+
+    The map is semantic logits (P, K+1, 4h, 4w), the class is class logits (P, K+1).
+    """
 
     def __init__(self, categories: int, dim: int) -> None:
         super().__init__()
@@ -29,14 +31,12 @@ class SemanticHead(nn.Module):
         self.dim = dim
 
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Begin with the mask that the host's first hypernetwork (an MLP C -> C -> C -> C/8) would
-        draw."""
+        """Begin with the mask that this hypernetwork, an MLP C -> C -> C -> C/8, would draw."""
         raise NotImplementedError
 
 
 class DenseHead(SemanticHead):
-    """A hypernetwork C -> C -> C -> (K+1) * C/8 gives every class its kernel over the upscaled
-    embedding.
+    """A hypernetwork C -> C -> C -> (K+1) * C/8 gives every class a kernel over the embedding.
 
     Class logits are the logarithm of the class distribution averaged over pixels, each pixel
     weighted by its probability of belonging to the object.
@@ -48,8 +48,7 @@ class DenseHead(SemanticHead):
 
     @torch.no_grad()
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Every category starts with the host's kernel, the background with none: their argmax is
-        the host's mask."""
+        """Categories start with the host's kernel, the background with none; argmax is its mask."""
         state = hypernetwork.state_dict()
         for name in ("layers.2.weight", "layers.2.bias"):
             state[name] = torch.cat(

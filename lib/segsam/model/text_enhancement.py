@@ -1,5 +1,4 @@
-"""Text-to-vision semantic enhancement (T2VSE, paper section 3.2.2): medical text as one more prompt
-token."""
+"""Text-to-vision semantic enhancement (T2VSE, paper section 3.2.2): text as a prompt token."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ class TextEnhancement(nn.Module):
     text_embeddings: Tensor
 
     def __init__(self, text_embeddings: Tensor, dim: int, config: SemanticConfig) -> None:
-        """`text_embeddings` (K, D): one per category; data, not weights, so not part of the state
-        dict."""
+        """`text_embeddings` (K, D), one per category, are data and not in the state dict."""
         super().__init__()
         self.config = config
         self.register_buffer("text_embeddings", text_embeddings, persistent=False)
@@ -52,17 +50,15 @@ class TextEnhancement(nn.Module):
         return torch.cat([prompt_tokens, self.append(summary)], dim=1)
 
     def summary(self) -> Tensor:
-        """The summary token after the text half, (1, 1, C); kept while no gradient is wanted and no
-        weight changed."""
-        if (
-            self.training
-            or torch.is_grad_enabled()
-            or any(p.is_inference() for p in self.parameters())
-        ):
+        """The summary token after the text half, (1, 1, C).
+
+        Kept while no gradient is wanted and no weight changed (PyTorch counts changes per tensor).
+        """
+        inputs = (*self.parameters(), self.text_embeddings)
+        uncounted = any(tensor.is_inference() for tensor in inputs)
+        if self.training or torch.is_grad_enabled() or uncounted:
             return self.text_half()[:, -1:]
-        state = tuple(
-            (t.data_ptr(), t._version) for t in (*self.parameters(), self.text_embeddings)
-        )
+        state = tuple((tensor.data_ptr(), tensor._version) for tensor in inputs)
         if self._kept is None or self._kept[0] != state:
             self._kept = (state, self.text_half()[:, -1:])
         return self._kept[1]

@@ -1,5 +1,4 @@
-"""What every SAM-family host gives SEG-SAM: three parts with SAM's interfaces, and its way of
-preparing an image."""
+"""What a SAM-family host gives SEG-SAM: SAM's three parts, and its way of preparing an image."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ class HostFacts:
     input_size: int
     """Side of the square input image, in model pixels."""
     grid: int
-    """Side of the square image embedding; low-resolution masks have four times as many pixels a
-    side."""
+    """Side of the square image embedding; a low-resolution mask is four times as wide."""
     embed_dim: int
     prompts_trained: tuple[str, ...]
     """The kinds of prompt it was trained on; others are accepted, with less reason for trust."""
@@ -46,8 +44,7 @@ class Host(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Normalise a resized slice (h_px, w_px, 3) and pad it bottom and right to (3, input_size,
-        input_size)."""
+        """Normalise a resized slice (h_px, w_px, 3), pad it bottom and right to (3, S, S)."""
 
     def train(self, mode: bool = True) -> Host:
         """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""

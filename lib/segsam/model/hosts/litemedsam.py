@@ -18,8 +18,7 @@ from segsam.model.sam import MaskDecoder, PromptEncoder, TwoWayTransformer
 
 
 class LiteMedSAM(Host):
-    """The default host: fast enough for a CPU, 9,791,300 parameters, state dict of the published
-    435 keys."""
+    """The default host: 9,791,300 parameters, fast enough for a CPU; the published 435 keys."""
 
     facts = HostFacts(
         name="litemedsam",

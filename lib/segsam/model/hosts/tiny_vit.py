@@ -1,10 +1,8 @@
-"""TinyViT as LiteMedSAM uses it: one stage of convolutions, three of windowed attention, a SAM
-neck.
+"""TinyViT as LiteMedSAM uses it: a stage of convolutions, three of windowed attention, SAM's neck.
 
-Architecture: Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM's: the patch
-    embedding has stride 1 and the last stage does not shrink, so a 256 px image gives a 64 x 64
-    grid. Parameter names are those of the published file (435 keys with the decoder), so it loads
-    as it is.
+Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM's: the patch embedding has stride
+1 and the last stage does not shrink, so a 256 px image gives a 64 x 64 grid. Parameter names are
+those of the published file, so it loads as it is.
 
 Activations run as (b, c, y, x) tensors in channels-last memory: the pixels are rows of channels,
 which is what both the 1x1 convolutions and the attention's linear layers want, without a transposed
@@ -102,8 +100,7 @@ class Downsample(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention inside windows, with one learnt bias per head and absolute offset (|dy|,
-    |dx|)."""
+    """Self-attention inside windows, with a learnt bias per head and offset (|dy|, |dx|)."""
 
     bias_index: Tensor
 
@@ -120,8 +117,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("bias_index", offset, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, c) -> (b, y, x, c); windows that overhang are filled with zeros before the
-        normalisation."""
+        """(b, y, x, c) -> the same shape; overhanging windows are filled with zeros."""
         b, height, width, c = x.shape
         w = self.window
         x = F.pad(x, (0, 0, 0, -width % w, 0, -height % w))
@@ -136,8 +132,7 @@ class WindowAttention(nn.Module):
         return x[:, :height, :width]
 
     def _attend(self, windows: Tensor) -> Tensor:
-        """(n, t, c) -> (n, t, c); query, key and value of one head lie side by side in `qkv`'s
-        output."""
+        """(n, t, c) -> the same shape; `qkv` gives query, key and value of a head side by side."""
         n, t, c = windows.shape
         qkv = self.qkv(self.norm(windows)).view(n, t, self.heads, 3, c // self.heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each (n, heads, t, c / heads)
@@ -175,17 +170,16 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, dim, y, x) -> the same shape."""
-        rows = x.permute(0, 2, 3, 1)
-        rows = rows + self.attn(rows)
-        rows = self.local_conv(rows.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        rows = rows + self.mlp(rows)
-        return rows.permute(0, 3, 1, 2)
+        x = x + self.attn(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = self.local_conv(x)
+        out: Tensor = x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return out
 
 
 class Stage(nn.Module):
     """Blocks of one width, then the change to the next."""
 
-    def __init__(self, blocks: list[nn.Module], downsample: Downsample | None) -> None:
+    def __init__(self, blocks: list[nn.Module], downsample: nn.Module) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
@@ -194,9 +188,8 @@ class Stage(nn.Module):
         """(b, dim, y, x) -> (b, next dim, y / stride, x / stride)."""
         for block in self.blocks:
             x = block(x)
-        if self.downsample is not None:
-            x = self.downsample(x)
-        return x
+        out: Tensor = self.downsample(x)
+        return out
 
 
 class TinyViT(nn.Module):
@@ -215,7 +208,7 @@ class TinyViT(nn.Module):
                 Stage(
                     [AttentionBlock(160, 5, 14) for _ in range(6)], Downsample(160, 320, stride=1)
                 ),
-                Stage([AttentionBlock(320, 10, 7) for _ in range(2)], None),
+                Stage([AttentionBlock(320, 10, 7) for _ in range(2)], nn.Identity()),
             ]
         )
         self.neck = nn.Sequential(

