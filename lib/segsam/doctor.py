@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import SegSamError
+from segsam.errors import SegSamError
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -140,7 +140,7 @@ def _version_of(name: str) -> str:
 
 def check_weights() -> Check:
     """LiteMedSAM's weights, loaded as the predictor does: present, hash and keys right."""
-    from .model.checkpoint import load_pretrained
+    from segsam.model.checkpoint import load_pretrained
 
     try:
         model = load_pretrained()
@@ -198,7 +198,7 @@ def check_memory(needed_gb: float = NEEDED_MEMORY_GB) -> Check:
 
 def check_disk(needed_gb: float = NEEDED_DISK_GB) -> Check:
     """Space where the cache and the temporary files of the server go."""
-    from .sample import default_cache_dir
+    from segsam.sample import default_cache_dir
 
     places = {existing_parent(default_cache_dir()), Path(tempfile.gettempdir())}
     free = {place: shutil.disk_usage(place).free / _GB for place in sorted(places)}
@@ -215,7 +215,7 @@ def existing_parent(path: Path) -> Path:
 
 def check_cache() -> Check:
     """Write access to the cache folder, tried without leaving a trace."""
-    from .sample import default_cache_dir
+    from segsam.sample import default_cache_dir
 
     folder = default_cache_dir()
     if os.access(existing_parent(folder), os.W_OK | os.X_OK) and not folder.is_file():
@@ -226,7 +226,7 @@ def check_cache() -> Check:
 
 def check_sample() -> Check:
     """The sample CT; only the demo and some tests want it."""
-    from .sample import is_cached
+    from segsam.sample import is_cached
 
     if is_cached():
         return Check("sample CT", True, "in the cache: the demo works offline")

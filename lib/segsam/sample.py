@@ -25,8 +25,8 @@ from types import MappingProxyType
 import nibabel as nib
 import numpy as np
 
-from .errors import SampleError
-from .types import Progress
+from segsam.errors import SampleError
+from segsam.types import Progress
 
 PACKAGE = "totalsegmentator"
 VERSION = "2.18.0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .report import DemoReport
-from .run import run_demo
+from segsam.demo.report import DemoReport
+from segsam.demo.run import run_demo
 
 __all__ = ["DemoReport", "run_demo"]

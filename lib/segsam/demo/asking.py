@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from ..prompts import Box, Prompts
-from ..sample import Sample
-from ..volume import Volume
-from .checking import GeometryCheck, check_geometry, dice, read_labels
-from .client import Client, Reply, decode_mask
-from .prompting import (
+from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
+from segsam.demo.client import Client, Reply, decode_mask
+from segsam.demo.prompting import (
     Organ,
     centre_of,
     organs_in,
@@ -25,9 +22,12 @@ from .prompting import (
     widest_slice,
     with_negative,
 )
-from .report import Answer
-from .server import ServerError
-from .timing import Timings, measure
+from segsam.demo.report import Answer
+from segsam.demo.server import ServerError
+from segsam.demo.timing import Timings, measure
+from segsam.prompts import Box, Prompts
+from segsam.sample import Sample
+from segsam.volume import Volume
 
 _AXIAL = 2
 

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..slices import SliceView
-from ..types import Progress, Voxels
-from ..volume import Volume
-from .prompting import Organ
+from segsam.demo.prompting import Organ
+from segsam.slices import SliceView
+from segsam.types import Progress, Voxels
+from segsam.volume import Volume
 
 _SIDE = 256
 _CENTRE_HU, _WIDTH_HU = 40.0, 400.0

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ..types import Affine, LabelArray
+from segsam.types import Affine, LabelArray
 
 TOLERANCE_MM = 1e-3
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

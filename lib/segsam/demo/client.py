@@ -17,7 +17,7 @@ import requests
 from numpy.typing import NDArray
 from requests_toolbelt.multipart.decoder import MultipartDecoder
 
-from .server import ServerError
+from segsam.demo.server import ServerError
 
 MODEL = "segsam"
 _CONNECT_SECONDS = 10
@@ -47,6 +47,16 @@ class Client:
         self._address = address
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy has no business between us and 127.0.0.1
+
+    def close(self) -> None:
+        """End the connection."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self.close()
 
     def info(self) -> dict[str, Any]:
         """`GET /info/`: name, version, models."""

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SampleError
-from ..geometry import nearest_axes
-from ..prompts import Box, Point, Prompts
-from ..types import Affine, LabelArray, VoxelIndex
+from segsam.errors import SampleError
+from segsam.geometry import nearest_axes
+from segsam.prompts import Box, Point, Prompts
+from segsam.types import Affine, LabelArray, VoxelIndex
 
 ORGANS = (
     "liver",

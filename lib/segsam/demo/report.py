@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .checking import GeometryCheck
-from .timing import OVERHEAD_GOAL_MS, SECOND_SHARE_GOAL, Timings
+from segsam.demo.checking import GeometryCheck
+from segsam.demo.timing import OVERHEAD_GOAL_MS, SECOND_SHARE_GOAL, Timings
 
 _TIE = 0.005
 """Half a point of Dice: below it, resampling at the rim decides."""

@@ -23,19 +23,21 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from ..errors import OutputError
-from ..formats.seg_nrrd import Segment
-from ..labels import merge_objects
-from ..sample import fetch_sample
-from ..slices import choose_axis
-from .asking import Asking, Case, Served
-from .baseline import litemedsam_masks
-from .checking import GeometryCheck, check_geometry, dice
-from .client import Client
-from .report import DemoReport, OrganScore, tell
-from .server import Server, find_app
-from .sheet import colours_for, write_sheet
-from .timing import Timings
+from segsam.categories import Categories
+from segsam.demo.asking import Asking, Case, Served
+from segsam.demo.baseline import litemedsam_masks
+from segsam.demo.checking import GeometryCheck, check_geometry, dice
+from segsam.demo.client import Client
+from segsam.demo.report import DemoReport, OrganScore, tell
+from segsam.demo.server import Server, find_app
+from segsam.demo.sheet import colours_for, write_sheet
+from segsam.demo.timing import Timings
+from segsam.errors import OutputError
+from segsam.formats.seg_nrrd import Segment
+from segsam.labels import merge_objects
+from segsam.runtime import tune_allocator
+from segsam.sample import fetch_sample, is_cached
+from segsam.slices import choose_axis
 
 
 def run_demo(
@@ -48,11 +50,15 @@ def run_demo(
     a wrong geometry is no exception but `report.ok` being False.
     """
     start = time.monotonic()
+    tune_allocator()
     folder = find_app(app)
     served_folder = _made(out / "served")
-    with _progress(console) as bar:
-        sample = fetch_sample(cache_dir, Stepper(bar))
-    console.print(f"Sample CT: {sample.image}")
+    if is_cached(cache_dir):
+        sample = fetch_sample(cache_dir)
+    else:
+        with _progress(console) as bar:
+            sample = fetch_sample(cache_dir, Stepper(bar))
+    console.print(f"Sample CT: {sample.image}", soft_wrap=True)
     case = Case.of(sample)
     with _stoppable():
         served, timings, started = _ask_a_server(case, console, app=folder, folder=served_folder)
@@ -79,7 +85,7 @@ def run_demo(
         notes=tuple(served.notes),
     )
     tell(report, console)
-    console.print(f"Files: {out} (total {end - start:.0f} s)")
+    console.print(f"Files: {out} (total {end - start:.0f} s)", soft_wrap=True)
     return report
 
 
@@ -98,17 +104,18 @@ def _ask_a_server(
     log = folder.parent / "server.log"
     with tempfile.TemporaryDirectory(prefix="segsam-demo-") as work:
         with Server(app, Path(work), log) as server:
-            console.print(f"Starting the MONAI Label server on {server.address} (log: {log})")
+            console.print(f"Starting the MONAI Label server, {server.address}", soft_wrap=True)
+            console.print(f"  its log: {log}", soft_wrap=True)
             with console.status("waiting for the server") as status:
                 started = server.wait(
                     lambda seconds: status.update(f"waiting for the server, {seconds:.0f} s")
                 )
-            client = Client(server.address)
-            info = client.info()
-            console.print(f"{info['name']} {info['version']} answered after {started:.1f} s")
-            asking = Asking(client, case, console, folder)
-            console.print("Session with the CT is open; sending prompts")
-            timings = asking.all()
+            with Client(server.address) as client:
+                info = client.info()
+                console.print(f"{info['name']} {info['version']} answered after {started:.1f} s")
+                asking = Asking(client, case, console, folder)
+                console.print("Session with the CT is open; sending prompts")
+                timings = asking.all()
         console.print("Server stopped")
     return asking.served, timings, started
 
@@ -136,7 +143,13 @@ def _write(
     largest_first = sorted(case.organs, key=lambda organ: -int(organ.mask.sum()))
     labels = merge_objects([(served.masks[organ.name], organ.value) for organ in largest_first])
     colours = colours_for(case.organs)
-    segments = {organ.value: Segment(organ.title, colours[organ.value]) for organ in case.organs}
+    known = Categories.load()
+    segments = {
+        organ.value: Segment(
+            organ.title, colours[organ.value], known.items[known.index(organ.name)].snomed
+        )
+        for organ in case.organs
+    }
     volume = case.volume.like(labels)
     checks: list[GeometryCheck] = []
     for name in ("labels.nii.gz", "labels.seg.nrrd"):

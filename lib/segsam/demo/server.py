@@ -15,7 +15,7 @@ from typing import IO, ClassVar
 
 import requests
 
-from ..errors import SegSamError
+from segsam.errors import SegSamError
 
 START_SECONDS = 180
 """MONAI Label itself needs about 10 s to be imported; a cold disk several times that."""

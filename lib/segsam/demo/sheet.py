@@ -14,25 +14,32 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ..intensity import Intensity
-from ..slices import SliceView
-from ..types import LabelArray
-from ..volume import Volume
-from .prompting import Organ, widest_slice
+from segsam.demo.prompting import Organ, widest_slice
+from segsam.intensity import Intensity
+from segsam.slices import SliceView
+from segsam.types import LabelArray
+from segsam.volume import Volume
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.6
 _OPACITY = 0.45
 
+_DISTINCT = (0, 1, 2, 3, 4, 5, 6, 8, 9)
+"""Of matplotlib's tab10: without its grey, which a CT is full of."""
+
 Colour = tuple[int, int, int]
 
 
 def colours_for(organs: Sequence[Organ]) -> dict[int, Colour]:
-    """A colour (0...255 each) for every organ's label value, easy to tell apart."""
+    """A colour (0...255 each) for every organ's label value: told apart at a glance on grey.
+
+    Anatomical colours, as the categories have them, are all close to flesh.
+    """
     palette = colormaps["tab10"]
     colours = {}
     for place, organ in enumerate(organs):
-        red, green, blue = (round(255 * part) for part in palette(place % 10)[:3])
+        shade = palette(_DISTINCT[place % len(_DISTINCT)])
+        red, green, blue = (round(255 * part) for part in shade[:3])
         colours[organ.value] = (red, green, blue)
     return colours
 
