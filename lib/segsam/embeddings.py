@@ -1,8 +1,9 @@
 """Slice embeddings kept in memory: encoding a slice costs a hundred times what a click on it costs.
 
-A slice is known by what was really encoded: the resized 8-bit image (so voxels, axis, orientation and intensity are
-all in the key) and the weights. The same slice of the same image is therefore encoded once for every annotator, and
-changed weights or another CT window can never serve a stale embedding.
+A slice is known by what was really encoded: the resized 8-bit image (so voxels, axis, orientation
+and intensity are all in the key) and the weights. The same slice of the same image is therefore
+encoded once for every annotator, and changed weights or another CT window can never serve a stale
+embedding.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .model.segsam import ImageFeatures
+from segsam.model import ImageFeatures
 
 DEFAULT_BYTES = 1 << 30
 """One GiB: 256 slices of LiteMedSAM's 4 MiB embeddings."""
@@ -25,7 +26,9 @@ DEFAULT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class CacheState:
-    """What the cache holds and how it served: entries, bytes (of at most `limit_bytes`), hits and misses."""
+    """What the cache holds and how it served: entries, bytes (of at most `limit_bytes`), hits and
+    misses.
+    """
 
     entries: int
     bytes: int
@@ -35,10 +38,12 @@ class CacheState:
 
 
 class EmbeddingCache:
-    """A least-recently-used cache of `ImageFeatures` under a byte limit, safe to share between threads.
+    """A least-recently-used cache of `ImageFeatures` under a byte limit, safe to share between
+    threads.
 
-    Encoding happens under the lock: two annotators who click on the same new slice cost one encoding, and the
-    processor is never asked to encode two slices at once (which on a CPU is slower than one after the other).
+    Encoding happens under the lock: two annotators who click on the same new slice cost one
+    encoding, and the processor is never asked to encode two slices at once (which on a CPU is
+    slower than one after the other).
     """
 
     def __init__(self, limit_bytes: int = DEFAULT_BYTES) -> None:
@@ -53,7 +58,9 @@ class EmbeddingCache:
         self._books = threading.Lock()
 
     def get(self, key: str) -> ImageFeatures | None:
-        """The features kept under `key`, which become the most recently used; None when they are not there."""
+        """The features kept under `key`, which become the most recently used; None when they are
+        not there.
+        """
         with self._books:
             entry = self._kept.get(key)
             if entry is None:
@@ -65,7 +72,9 @@ class EmbeddingCache:
     def get_or_encode(
         self, key: str, encode: Callable[[], ImageFeatures]
     ) -> tuple[ImageFeatures, bool]:
-        """(features, whether they were encoded now). `encode` is called at most once at a time, over all threads."""
+        """(features, whether they were encoded now). `encode` is called at most once at a time,
+        over all threads.
+        """
         found = self.get(key)
         if found is not None:
             return found, False
@@ -104,7 +113,7 @@ class EmbeddingCache:
 
 
 def slice_key(image: NDArray[np.uint8], weights_id: str) -> str:
-    """The key of one resized slice, uint8 (h_px, w_px, 3), under the weights named by `weights_id`."""
+    """The key of a resized slice, uint8 (h_px, w_px, 3), under the weights of `weights_id`."""
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
     digest.update(repr(image.shape).encode())
     digest.update(weights_id.encode())

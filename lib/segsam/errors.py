@@ -1,7 +1,8 @@
-"""Every refusal that SEG-SAM makes, as a small tree: one sentence each, naming what was wanted and what came.
+"""Every refusal that SEG-SAM makes, as a small tree: one sentence each, naming what was wanted and
+what came.
 
-The command line turns any of these into exit code 2; the server maps each class to one HTTP status in one place
-(`segsam_app.replies`). Nothing in the library raises a bare `Exception`.
+The command line turns any of these into exit code 2; the server maps each class to one HTTP status
+in one place (`segsam_app.replies`). Nothing in the library raises a bare `Exception`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ class SegSamError(Exception):
 
 
 class VolumeError(SegSamError):
-    """The image could be read but cannot be segmented (4D, NaN, sheared, singular affine, not an image)."""
+    """The image could be read but cannot be segmented (4D, NaN, sheared, singular affine, not an
+    image).
+    """
 
     code = "volume"
 
@@ -34,7 +37,7 @@ class VolumeTooLargeError(VolumeError):
 
 
 class PromptError(SegSamError):
-    """A prompt that cannot be meant: outside the volume, reversed, degenerate, empty or malformed."""
+    """A prompt that cannot be meant: outside the volume, reversed, flat, empty or malformed."""
 
     code = "prompt"
 

@@ -65,15 +65,20 @@ class Box:
 
 @dataclass(frozen=True)
 class SlicePrompts:
-    """What is prompted on one slice: its points and the 2D section of every box there."""
+    """What is prompted on one slice: its points, its 2D boxes, and the sections of 3D boxes there.
+
+    The difference matters: a box drawn on the slice is tight, a section is only a bound.
+    """
 
     points: tuple[Point, ...] = ()
     boxes: tuple[Box, ...] = ()
+    sections: tuple[Box, ...] = ()
 
     @property
     def is_lone_point(self) -> bool:
         """Positive points and no box, which a model trained with boxes only answers poorly."""
-        return not self.boxes and any(point.positive for point in self.points)
+        boxed = self.boxes or self.sections
+        return not boxed and any(point.positive for point in self.points)
 
 
 @dataclass(frozen=True)
@@ -163,10 +168,12 @@ class Prompts:
         return tuple(sorted(indices))
 
     def on_slice(self, axis: int, index: int) -> SlicePrompts:
-        """The points on a slice, and the sections of the boxes that cross it."""
+        """The points on a slice, the boxes drawn on it, and the sections of those that cross it."""
+        there = [box for box in self.boxes if box.spans(axis, index)]
         return SlicePrompts(
             tuple(point for point in self.points if point.ijk[axis] == index),
-            tuple(box.section(axis, index) for box in self.boxes if box.spans(axis, index)),
+            tuple(box for box in there if axis in box.flat_axes),
+            tuple(box.section(axis, index) for box in there if axis not in box.flat_axes),
         )
 
 

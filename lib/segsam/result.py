@@ -1,4 +1,6 @@
-"""What a prediction is: labels on the voxels that came in, what the model calls them, and what to tell the user."""
+"""What a prediction is: labels on the voxels that came in, what the model calls them, and what to
+tell the user.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .prompts import Box
-from .types import LabelArray
-from .volume import Volume
+from segsam.prompts import Box
+from segsam.types import LabelArray
+from segsam.volume import Volume
 
 UNTRAINED_NOTE = (
     "No category: the semantic decoder of this checkpoint is not trained yet, so the mask comes "
@@ -26,10 +28,11 @@ EMPTY_NOTE = "The mask is empty: the model found no object for these prompts."
 
 @dataclass(frozen=True)
 class SliceReport:
-    """One decoded slice: the model's own estimate of its mask's IoU, and what its semantic decoder said, if trained.
+    """One decoded slice: the model's own estimate of its mask's IoU, and what its semantic decoder
+    said, if trained.
 
-    `agreement` is the soft IoU of the two decoders' masks (the paper's cross-mask alignment, section 3.3);
-    `present` maps the categories of the unprompted objects to their probabilities.
+    `agreement` is the soft IoU of the two decoders' masks (the paper's cross-mask alignment,
+    section 3.3); `present` maps the categories of the unprompted objects to their probabilities.
     """
 
     index: int
@@ -44,9 +47,10 @@ class SliceReport:
 class Result:
     """The answer to one `Predictor.predict`.
 
-    `labels` is uint8 (i, j, k) of the volume's shape, 1 = the object. `category`, `confidence`, `agreement` and each
-    slice's `present` stay empty until a checkpoint with trained semantic parts is in use. `seconds` has "encode",
-    "decode" and "total" in wall-clock seconds; `encoded` counts the slices that were not in the cache.
+    `labels` is uint8 (i, j, k) of the volume's shape, 1 = the object. `category`, `confidence`,
+    `agreement` and each slice's `present` stay empty until a checkpoint with trained semantic parts
+    is in use. `seconds` has "encode", "decode" and "total" in wall-clock seconds; `encoded` counts
+    the slices that were not in the cache.
     """
 
     labels: LabelArray
@@ -71,7 +75,9 @@ class Result:
 
     @property
     def agreement(self) -> float | None:
-        """Mean over the slices of the two decoders' IoU; None while the semantic decoder is untrained."""
+        """Mean over the slices of the two decoders' IoU; None while the semantic decoder is
+        untrained.
+        """
         known = [s.agreement for s in self.slices if s.agreement is not None]
         return float(np.mean(known)) if known else None
 
@@ -82,7 +88,9 @@ class Result:
 
     @property
     def predicted_iou(self) -> float | None:
-        """Mean over the slices of the mask decoder's own IoU estimate; None when no slice was decoded."""
+        """Mean over the slices of the mask decoder's own IoU estimate; None when no slice was
+        decoded.
+        """
         return float(np.mean([s.predicted_iou for s in self.slices])) if self.slices else None
 
     @property
@@ -99,7 +107,9 @@ class Result:
         return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
 
     def save(self, path: str | Path) -> None:
-        """Write the labels with the volume's geometry; the extension chooses the format (see `Volume.save`)."""
+        """Write the labels with the volume's geometry; the extension chooses the format (see
+        `Volume.save`).
+        """
         self.volume.like(self.labels).save(path)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,8 +124,7 @@ class Result:
             "slices": [_slice_json(s) for s in self.slices],
             "voxels": self.voxels,
             "millilitres": self.millilitres,
-            "bounding_box": box
-            and {"min_ijk": list(box.min_ijk), "max_ijk": list(box.max_ijk)},
+            "bounding_box": box and {"min_ijk": list(box.min_ijk), "max_ijk": list(box.max_ijk)},
             "category": self.category,
             "confidence": self.confidence,
             "agreement": self.agreement,

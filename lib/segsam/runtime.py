@@ -1,7 +1,8 @@
-"""Process settings that decide how fast PyTorch runs on a CPU, applied where the process is ours (command line, server).
+"""Process settings that decide how fast PyTorch runs on a CPU, applied where the process is ours
+(command line, server).
 
-A library user is not surprised by them: nothing here runs at import. What they do and why is measured in
-`docs/performance.md`.
+A library user is not surprised by them: nothing here runs at import. What they do and why is
+measured in `docs/performance.md`.
 """
 
 from __future__ import annotations
@@ -18,23 +19,27 @@ _KEEP_BYTES = 2**31 - 1
 
 
 def tune_allocator() -> bool:
-    """Make glibc keep the 16-67 MB activation buffers instead of returning them to the system after each layer.
+    """Make glibc keep the 16-67 MB activation buffers instead of returning them to the system after
+    each layer.
 
-    Without this, page faults are about half of an image encoder's time on Linux. One arena is needed as well: worker
-    threads (the server's) would otherwise allocate from arenas that ignore the thresholds. Costs about 140 MB of
-    resident memory. Returns False, and changes nothing, where the C library is not glibc.
+    Without this, page faults are about half of an image encoder's time on Linux. One arena is
+    needed as well: worker threads (the server's) would otherwise allocate from arenas that ignore
+    the thresholds. Costs about 140 MB of resident memory. Returns False, and changes nothing, where
+    the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _KEEP_BYTES))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    return all([mallopt(*setting) == 1 for setting in settings])  # noqa: C419 - each must run
 
 
 def share_the_processor() -> bool:
-    """Let idle OpenMP threads sleep instead of spin, so that a busy neighbour (3D Slicer) costs no multiple of time.
+    """Let idle OpenMP threads sleep instead of spin, so that a busy neighbour (3D Slicer) costs no
+    multiple of time.
 
-    Only works before PyTorch is imported; returns whether it could still take effect. The user's own setting wins.
+    Only works before PyTorch is imported; returns whether it could still take effect. The user's
+    own setting wins.
     """
     in_time = "torch" not in sys.modules
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -32,14 +32,11 @@ from torch.nn.functional import interpolate, pad
 from segsam.errors import PromptError
 from segsam.geometry import nearest_axes
 from segsam.intensity import Intensity
+from segsam.types import VoxelIndex
 from segsam.volume import Volume
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 BoxEdges = Literal["outer", "centres"]
-
-BOX_EDGES: BoxEdges = "outer"
-"""What a box's far side means: the outer edge of its last pixel, or (as in LiteMedSAM's own
-evaluation) that pixel's index."""
 
 _ISOTROPIC = 1e-3
 _SPACING_TIE = 0.01
@@ -148,14 +145,38 @@ class SliceView:
     def _along(indices: NDArray[np.float64], side: int, *, flipped: bool) -> NDArray[np.float64]:
         return side - 1 - indices if flipped else indices
 
-    def box_px(self, min_ijk: ArrayLike, max_ijk: ArrayLike) -> NDArray[np.float32]:
-        """Model pixels (4,) x0, y0, x1, y1 of a box of inclusive voxel indices (3,) and (3,)."""
+    def rectangle(self, min_ijk: ArrayLike, max_ijk: ArrayLike) -> tuple[int, int, int, int]:
+        """The shown rectangle (left, top, right, bottom), inclusive, of inclusive voxel corners."""
         corners = np.array([min_ijk, max_ijk], dtype=np.float64).reshape(2, 3)
         x = self._along(corners[:, self.x_axis], self.width, flipped=self.x_flipped)
         y = self._along(corners[:, self.y_axis], self.height, flipped=self.y_flipped)
+        return int(x.min()), int(y.min()), int(x.max()), int(y.max())
+
+    def corners_ijk(
+        self, rectangle: tuple[int, int, int, int], index: int
+    ) -> tuple[VoxelIndex, VoxelIndex]:
+        """Voxel corners (min, max) of a shown rectangle on slice `index`: undoes `rectangle`."""
+        left, top, right, bottom = rectangle
+        lows, highs = [index] * 3, [index] * 3
+        x_ends = sorted(self.width - 1 - x if self.x_flipped else x for x in (left, right))
+        y_ends = sorted(self.height - 1 - y if self.y_flipped else y for y in (top, bottom))
+        lows[self.x_axis], highs[self.x_axis] = x_ends
+        lows[self.y_axis], highs[self.y_axis] = y_ends
+        return (lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2])
+
+    def box_px(
+        self, min_ijk: ArrayLike, max_ijk: ArrayLike, *, edges: BoxEdges = "outer"
+    ) -> NDArray[np.float32]:
+        """Model pixels (4,) x0, y0, x1, y1 of a box of inclusive voxel indices (3,) and (3,).
+
+        `edges` says what the far side means: the outer edge of the last voxel, for a box drawn
+        around the object on this slice; or, as in LiteMedSAM's own evaluation, that voxel's index,
+        for the section of a 3D box, which is loose on most slices.
+        """
+        left, top, right, bottom = self.rectangle(min_ijk, max_ijk)
         height_px, width_px = self.size_px
-        x0, x1 = _span_px(x, width_px / self.width, BOX_EDGES)
-        y0, y1 = _span_px(y, height_px / self.height, BOX_EDGES)
+        x0, x1 = _span_px(left, right, width_px / self.width, edges)
+        y0, y1 = _span_px(top, bottom, height_px / self.height, edges)
         return np.array([x0, y0, x1, y1], dtype=np.float32)
 
     def logits_to_plane(self, logits: Tensor) -> Tensor:
@@ -192,8 +213,7 @@ class SliceView:
         return values[0, 0]
 
 
-def _span_px(ends: NDArray[np.float64], scale: float, edges: BoxEdges) -> tuple[float, float]:
-    low, high = sorted(float(end) for end in ends)
+def _span_px(low: int, high: int, scale: float, edges: BoxEdges) -> tuple[float, float]:
     if edges == "centres":
         return low * scale, high * scale
     return low * scale, max(low * scale, (high + 1) * scale - 1)

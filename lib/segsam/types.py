@@ -1,4 +1,6 @@
-"""Array and tensor names used in signatures: the axis order and unit of each is part of its meaning."""
+"""Array and tensor names used in signatures: the axis order and unit of each is part of its
+meaning.
+"""
 
 from __future__ import annotations
 

@@ -218,12 +218,17 @@ class TestSlices:
 
     def test_what_lies_on_a_slice(self) -> None:
         there = self.prompts.on_slice(2, 6)
-        assert there == SlicePrompts((Point((4, 5, 6)),), (Box((0, 0, 6), (9, 9, 6)),))
+        section = Box((0, 0, 6), (9, 9, 6))
+        assert there == SlicePrompts((Point((4, 5, 6)),), sections=(section,))
         assert self.prompts.on_slice(2, 9).points == (Point((7, 8, 9), positive=False),)
         assert self.prompts.on_slice(2, 12) == SlicePrompts()
 
     def test_sections_across_other_axes(self) -> None:
-        assert self.prompts.on_slice(0, 3).boxes == (Box((3, 0, 5), (3, 9, 7)),)
+        assert self.prompts.on_slice(0, 3).sections == (Box((3, 0, 5), (3, 9, 7)),)
+
+    def test_a_box_drawn_on_the_slice_is_no_section(self) -> None:
+        drawn = Box((1, 1, 4), (5, 5, 4))
+        assert Prompts(boxes=[drawn]).on_slice(2, 4) == SlicePrompts(boxes=(drawn,))
 
     def test_lone_points(self) -> None:
         assert self.prompts.on_slice(2, 3).is_lone_point

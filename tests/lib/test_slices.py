@@ -207,9 +207,19 @@ class TestPixels:
     def test_boxes_reach_the_outer_edge_of_their_last_voxel(self) -> None:
         assert self.view().box_px([10, 20, 1], [19, 29, 1]).tolist() == [20, 40, 39, 59]
 
-    def test_boxes_can_end_at_the_last_index(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(slices, "BOX_EDGES", "centres")
-        assert self.view().box_px([10, 20, 1], [19, 29, 1]).tolist() == [20, 40, 38, 58]
+    def test_boxes_can_end_at_the_last_index(self) -> None:
+        box = self.view().box_px([10, 20, 1], [19, 29, 1], edges="centres")
+        assert box.tolist() == [20, 40, 38, 58]
+
+    @pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA", "AIR"])
+    def test_rectangles_and_corners_undo_each_other(self, codes: str) -> None:
+        volume = Volume.from_array(np.zeros((9, 8, 7), np.uint8)).reoriented(codes)
+        for axis in range(3):
+            view = SliceView.of(volume, axis)
+            low, high = [1, 2, 3], [4, 5, 5]
+            low[axis] = high[axis] = 2
+            back = view.corners_ijk(view.rectangle(low, high), 2)
+            assert back == (tuple(low), tuple(high))
 
     def test_a_thin_box_never_turns_round(self) -> None:
         volume = Volume.from_array(np.zeros((1000, 1000, 1), np.uint8))

@@ -1,0 +1,297 @@
+"""The command line: `segsam demo | segment | doctor | categories`.
+
+Every command has `--json FILE` for machines and says the rest to people. A refusal is one sentence
+on standard error and exit code 2; Ctrl-C ends with 130. Nothing is written by a command that fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from segsam.errors import OutputError, SegSamError
+from segsam.runtime import share_the_processor, tune_allocator
+
+if TYPE_CHECKING:
+    from segsam.result import Result
+    from segsam.types import AxisChoice, DecoderName
+
+app = typer.Typer(
+    name="segsam",
+    help="SEG-SAM: promptable segmentation of medical images that names what it finds.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+]
+
+
+def main() -> None:
+    """The `segsam` command."""
+    share_the_processor()
+    tune_allocator()
+    try:
+        app()
+    except SegSamError as error:
+        err.print(f"[bold red]Error[/] ({error.code}): ", end="")
+        err.print(str(error), markup=False, highlight=False)
+        raise SystemExit(2) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"segsam {metadata.version('segsam')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """SEG-SAM: promptable segmentation of medical images that names what it finds."""
+
+
+@app.command()
+def segment(
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a PNG or JPEG."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
+        ),
+    ],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="Voxel in the object as i,j,k, or beside it as i,j,k,- (repeatable)."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Box as i0,j0,k0,i1,j1,k1, both corners included (repeatable); one voxel thick "
+            "along an axis it is a 2D box on that slice."
+        ),
+    ] = None,
+    axis: Annotated[
+        str,
+        typer.Option(
+            help="Slice across this voxel axis: auto, i, j, k, or all (three directions averaged)."
+        ),
+    ] = "auto",
+    propagate: Annotated[
+        bool | None,
+        typer.Option(
+            "--propagate/--no-propagate",
+            help="Follow the object from slice to slice, or decode each prompted slice by itself. "
+            "By default it is followed inside 3D boxes only.",
+        ),
+    ] = None,
+    decoder: Annotated[
+        str, typer.Option(help="Whose mask is the result: binary or semantic.")
+    ] = "binary",
+    category: Annotated[
+        str | None,
+        typer.Option(help="Look for this category only (see: segsam categories)."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            help="Displayed values: a CT preset (soft-tissue, lung, bone, brain, ...) or low,high."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Name or path of the weights; the embedded ones by default.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also draw the result to this .png.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Segment one object, marked by points and boxes in voxel indices, and write its label volume.
+
+    Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o spleen.nii.gz --picture spleen.png
+    """
+    from segsam.picture import draw_result
+    from segsam.predictor import Predictor
+    from segsam.prompts import Prompts
+    from segsam.volume import Volume
+
+    _check_targets(output, picture, json_file)
+    prompts = Prompts.from_text(point or (), box or ())
+    shown = None if window is None else _window(window)
+    volume = Volume.load(image)
+    prompts.checked(volume.shape_ijk)
+    with err.status("Loading the weights"):
+        predictor = Predictor.from_pretrained(checkpoint)
+    predictor.set_volume(volume, window=shown)
+    with _slices_bar() as progress:
+        result = predictor.predict(
+            prompts,
+            axis=cast("AxisChoice", axis),
+            propagate=propagate,
+            decoder=cast("DecoderName", decoder),
+            category=category,
+            progress=progress,
+        )
+    result.save(output)
+    if picture is not None:
+        draw_result(picture, result, prompts, window=shown)
+    _write_json(
+        json_file, {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}
+    )
+    _tell(result, volume.notes, output, picture)
+
+
+@app.command()
+def demo(
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Where the results go; made when missing.")
+    ] = Path("demo_output"),
+    server_app: Annotated[
+        Path | None,
+        typer.Option("--app", help="The MONAI Label app, when it is not this checkout's."),
+    ] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Segment organs of a real CT through a real MONAI Label server, and check what comes back."""
+    from segsam.demo import run_demo
+
+    _check_targets(json_file)
+    report = run_demo(out_folder, out, app=server_app)
+    _write_json(json_file, report.to_json())
+    if not report.ok:
+        err.print("[bold red]The demo failed:[/] a returned volume is not on the voxels sent.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(json_file: JsonOption = None) -> None:
+    """Check this machine: packages, versions, weights, port, memory, disk; one line per check."""
+    from segsam.doctor import run_checks
+
+    with err.status("Checking; MONAI Label alone takes about 10 s to import"):
+        checks = run_checks()
+    words = {
+        True: "[green]  ok  [/]",
+        None: "[yellow] note [/]",
+        False: "[bold red] FAIL [/]",
+    }
+    for check in checks:
+        remedy = "" if check.ok or not check.remedy else f" -> {check.remedy}"
+        out.print(words[check.ok], end="")
+        out.print(f"{check.name}: {check.found}{remedy}", markup=False, highlight=False)
+    _write_json(
+        json_file,
+        {
+            "checks": [
+                {"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks
+            ]
+        },
+    )
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def categories(json_file: JsonOption = None) -> None:
+    """List the categories that the model's semantic decoder is made for."""
+    from segsam.categories import Categories
+
+    known = Categories.load()
+    table = Table("category", "also called", "colour", "SNOMED CT")
+    for item in known.items:
+        red, green, blue = item.colour
+        code = "" if item.snomed is None else f"{item.snomed[0]} ({item.snomed[1]})"
+        swatch = f"[rgb({red},{green},{blue})]████[/]"
+        table.add_row(item.name, ", ".join(item.synonyms), swatch, code)
+    out.print(table)
+    _write_json(json_file, {"categories": [item.to_record() for item in known.items]})
+
+
+def _check_targets(*paths: Path | None) -> None:
+    """Refuse before the work, not after it, what could not be written at its end."""
+    from segsam.writers import WRITABLE
+
+    for path in paths:
+        if path is None:
+            continue
+        if not path.absolute().parent.is_dir():
+            raise OutputError(f"The folder of {path} does not exist; make it first.")
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; a file name is wanted.")
+        if not path.name.lower().endswith((*WRITABLE, ".json")):
+            raise OutputError(
+                f"{path.name}: a name ending in {', '.join(WRITABLE)} (or .json) is wanted."
+            )
+
+
+def _window(text: str) -> str | tuple[float, float]:
+    """A preset's name, or "low,high"."""
+    low, comma, high = text.partition(",")
+    if not comma:
+        return text
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise OutputError(f"A window is a preset's name or low,high; got {text!r}.") from None
+
+
+@contextmanager
+def _slices_bar() -> Iterator[Any]:
+    """A progress callback that draws a bar; it is gone when the work is done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("encoding the first slice", total=None)
+
+        def progress(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield progress
+
+
+def _write_json(path: Path | None, value: dict[str, Any]) -> None:
+    from segsam.writers import replacing
+
+    if path is not None:
+        with replacing(path, ".json") as partial:
+            partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def _tell(result: Result, notes: tuple[str, ...], output: Path, picture: Path | None) -> None:
+    name = result.category or "object"
+    sure = "" if result.confidence is None else f" ({result.confidence:.0%})"
+    seconds = result.seconds
+    out.print(
+        f"{name}{sure}: {result.voxels} voxels, {result.millilitres:.1f} ml, on "
+        f"{len(result.slices)} slices across {', '.join(result.axes)}"
+    )
+    out.print(
+        f"{seconds['total']:.1f} s: {result.encoded} slices encoded in {seconds['encode']:.1f} s, "
+        f"decoded in {seconds['decode']:.1f} s"
+    )
+    for note in notes + result.notes:
+        out.print(f"Note: {note}", markup=False, highlight=False)
+    out.print(f"Written: {output}" + ("" if picture is None else f" and {picture}"), markup=False)

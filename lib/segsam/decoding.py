@@ -1,0 +1,247 @@
+"""One slice at a time: prompts on a slice in, the mask of its object out.
+
+    volume --SliceView--> picture --image encoder (once, kept)--> features
+    points and boxes of the slice --to pixels--> prompt tensors  --decoders--> logits (y, x)
+
+Several boxes on a slice mark parts of one object: each is decoded with the points that concern it,
+and the largest logit of a pixel counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segsam.embeddings import EmbeddingCache, slice_key
+from segsam.intensity import Intensity
+from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.prompts import Box, Point, SlicePrompts
+from segsam.result import SliceReport
+from segsam.slices import SliceView
+from segsam.types import DecoderName
+from segsam.volume import Volume
+
+PRESENT_ABOVE = 0.5
+"""Categories of unprompted objects are reported from this probability on."""
+
+_NOT_A_POINT = -1
+
+
+@dataclass
+class Stopwatch:
+    """Wall-clock seconds by what was done, and how many slices were really encoded."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.0, "decode": 0.0})
+    encoded: int = 0
+
+
+@dataclass(frozen=True)
+class SliceTask:
+    """What is asked of every slice of one prediction.
+
+    `category` is an index into the checkpoint's categories, or None to let the model choose.
+    """
+
+    volume: Volume
+    intensity: Intensity
+    decoder: DecoderName = "binary"
+    category: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SliceMask:
+    """A decoded slice.
+
+    `logits` is float32 (y, x) as the slice is shown; `low_res` is float32 (1, 1, m, m), the model's
+    own mask of the padded square, fit to prompt a neighbouring slice; `class_scores` are
+    probabilities (K + 1,), 0 = no category.
+    """
+
+    logits: NDArray[np.float32]
+    low_res: Tensor
+    report: SliceReport
+    class_scores: NDArray[np.float32] | None = None
+
+    @property
+    def area(self) -> int:
+        """Pixels of the object."""
+        return int(np.count_nonzero(self.logits > 0))
+
+
+class SliceDecoder:
+    """Decodes slices across one axis of one volume; features come from the shared cache."""
+
+    def __init__(
+        self,
+        model: SegSam,
+        embeddings: EmbeddingCache,
+        task: SliceTask,
+        view: SliceView,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self.view = view
+        self._model = model
+        self._embeddings = embeddings
+        self._task = task
+        self._stopwatch = stopwatch or Stopwatch()
+
+    @torch.inference_mode()
+    def features(self, index: int) -> ImageFeatures:
+        """The features of slice `index`, encoded unless they are in the cache."""
+        start = time.perf_counter()
+        picture = self.view.image(self._task.volume, self._task.intensity, index)
+        key = slice_key(picture, self._model.weights_id)
+        features, encoded_now = self._embeddings.get_or_encode(key, lambda: self._encode(picture))
+        self._stopwatch.encoded += encoded_now
+        self._stopwatch.seconds["encode"] += time.perf_counter() - start
+        return features
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        index: int,
+        prompts: SlicePrompts,
+        *,
+        mask_prompt: Tensor | None = None,
+        propagated: bool = False,
+    ) -> SliceMask:
+        """The object that `prompts` mark on slice `index`; `mask_prompt` is (1, 1, m, m) logits of
+        an earlier mask.
+        """
+        features = self.features(index)
+        start = time.perf_counter()
+        tensors = prompt_tensors(self.view, prompts, self._device, mask_prompt)
+        decoded = self._model.decode(features, tensors, semantic=self._model.semantic_is_trained)
+        low_res = self._object_logits(decoded).amax(dim=0, keepdim=True)
+        logits = self.view.logits_to_plane(low_res[0, 0]).cpu().numpy()
+        report = self._report(index, decoded, propagated=propagated)
+        self._stopwatch.seconds["decode"] += time.perf_counter() - start
+        return SliceMask(logits, low_res, report, _class_scores(decoded))
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether the weights were trained with low-resolution masks as prompts."""
+        return "mask" in self._model.host.facts.prompts_trained
+
+    def _encode(self, picture: NDArray[np.uint8]) -> ImageFeatures:
+        return self._model.encode(self._model.host.prepare(picture)[None].to(self._device))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._model.parameters()).device
+
+    def _object_logits(self, decoded: Decoded) -> Tensor:
+        """(P, 1, m, m): of the binary decoder, or of the semantic one with its labels stripped
+        (paper, section 3.3).
+        """
+        if self._task.decoder == "binary" or decoded.semantic_logits is None:
+            return decoded.binary_logits
+        return semantic_object_logits(decoded.semantic_logits, self._task.category)
+
+    def _report(self, index: int, decoded: Decoded, *, propagated: bool) -> SliceReport:
+        return SliceReport(
+            index=index,
+            axis=self.view.axis,
+            predicted_iou=float(decoded.predicted_iou.mean()),
+            propagated=propagated,
+            agreement=self._agreement(decoded),
+            present=self._present(decoded),
+        )
+
+    def _agreement(self, decoded: Decoded) -> float | None:
+        if decoded.semantic_logits is None:
+            return None
+        semantic = semantic_object_logits(decoded.semantic_logits, None).sigmoid()
+        binary = decoded.binary_logits.sigmoid()
+        both = (semantic * binary).sum()
+        either = (semantic + binary - semantic * binary).sum()
+        return float(both / either.clamp(min=1e-6))
+
+    def _present(self, decoded: Decoded) -> dict[str, float]:
+        if decoded.presence_logits is None:
+            return {}
+        scores = decoded.presence_logits[0].sigmoid().tolist()
+        names = self._model.categories.names
+        likely = {n: s for n, s in zip(names, scores, strict=True) if s >= PRESENT_ABOVE}
+        return dict(sorted(likely.items(), key=lambda item: -item[1]))
+
+
+def semantic_object_logits(semantic_logits: Tensor, category: int | None) -> Tensor:
+    """(P, K + 1, m, m) -> (P, 1, m, m): log-odds of "any category", or of one (index from 0), under
+    the softmax.
+    """
+    if category is None:
+        return semantic_logits[:, 1:].logsumexp(dim=1, keepdim=True) - semantic_logits[:, :1]
+    wanted = semantic_logits[:, category + 1 : category + 2]
+    others = torch.cat([semantic_logits[:, : category + 1], semantic_logits[:, category + 2 :]], 1)
+    return wanted - others.logsumexp(dim=1, keepdim=True)
+
+
+def prompt_tensors(
+    view: SliceView,
+    prompts: SlicePrompts,
+    device: torch.device,
+    mask_prompt: Tensor | None = None,
+) -> PromptTensors:
+    """The prompts of one slice in model pixels: one row per box, or a single row when there are
+    points only.
+    """
+    boxes = prompts.boxes + prompts.sections
+    rows = [_points_of(box, boxes, prompts.points) for box in boxes] or [prompts.points]
+    points_px, labels = _padded_points(view, rows, device)
+    boxes_px = None
+    if boxes:
+        outer = [view.box_px(box.min_ijk, box.max_ijk) for box in prompts.boxes]
+        loose = [view.box_px(b.min_ijk, b.max_ijk, edges="centres") for b in prompts.sections]
+        boxes_px = torch.from_numpy(np.stack(outer + loose)).to(device)
+    masks = None if mask_prompt is None else mask_prompt.expand(len(rows), -1, -1, -1)
+    return PromptTensors(points_px, labels, boxes_px, masks)
+
+
+def _points_of(box: Box, boxes: Sequence[Box], points: Sequence[Point]) -> tuple[Point, ...]:
+    """The points that concern one box: all negative ones, and the positive ones in it or in no box
+    at all.
+    """
+
+    def concerns(point: Point) -> bool:
+        inside = _holds(box, point)
+        return not point.positive or inside or not any(_holds(other, point) for other in boxes)
+
+    return tuple(point for point in points if concerns(point))
+
+
+def _holds(box: Box, point: Point) -> bool:
+    return all(
+        low <= at <= high for low, at, high in zip(box.min_ijk, point.ijk, box.max_ijk, strict=True)
+    )
+
+
+def _padded_points(
+    view: SliceView, rows: Sequence[tuple[Point, ...]], device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    """(P, N, 2) pixels and (P, N) labels, shorter rows filled with "not a point"; None when no row
+    has one.
+    """
+    longest = max(len(points) for points in rows)
+    if longest == 0:
+        return None, None
+    points_px = np.zeros((len(rows), longest, 2), dtype=np.float32)
+    labels = np.full((len(rows), longest), _NOT_A_POINT, dtype=np.int64)
+    for row, points in enumerate(rows):
+        if points:
+            points_px[row, : len(points)] = view.points_px([point.ijk for point in points])
+            labels[row, : len(points)] = [int(point.positive) for point in points]
+    return torch.from_numpy(points_px).to(device), torch.from_numpy(labels).to(device)
+
+
+def _class_scores(decoded: Decoded) -> NDArray[np.float32] | None:
+    if decoded.class_logits is None:
+        return None
+    scores = decoded.class_logits.softmax(dim=1).mean(dim=0)
+    return np.asarray(scores.cpu().numpy(), dtype=np.float32)

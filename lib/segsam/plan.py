@@ -1,0 +1,97 @@
+"""Which slices of an axis are prompted with what, and from where the object is followed.
+
+2D boxes and points prompt their own slices. With propagation the object is followed from each of
+them halfway to the next, and from the outermost ones as far as it reaches.
+
+A 3D box either prompts every slice with its section (no propagation), or only its middle slice,
+from which the object is followed to both ends of the box and no further. The second is the default,
+because a section is a loose box on most slices: over 11 organs of the sample CT it raises the mean
+Dice from 0.70 to 0.79 (`docs/performance.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from segsam.labels import Region
+from segsam.prompts import Box, Point, Prompts, SlicePrompts
+
+
+@dataclass(frozen=True)
+class Walk:
+    """From the prompted slice `seed` over `indices`, in that order, inside `limit` if any."""
+
+    seed: int
+    indices: range
+    limit: Box | None
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """The prompted slices across one axis, by index; `limit` is the 3D box that propagation must
+    not leave.
+    """
+
+    axis: int
+    prompted: Mapping[int, SlicePrompts]
+    propagate: bool = False
+    limit: Box | None = None
+    points: tuple[Point, ...] = ()
+
+    def walks(self, depth: int) -> Iterator[Walk]:
+        """The walks of the propagation in a volume of `depth` slices; none without propagation."""
+        if not self.propagate:
+            return
+        seeds = sorted(self.prompted)
+        low = 0 if self.limit is None else self.limit.min_ijk[self.axis]
+        high = depth - 1 if self.limit is None else self.limit.max_ijk[self.axis]
+        yield Walk(seeds[0], range(seeds[0] - 1, low - 1, -1), self.limit)
+        for near, far in pairwise(seeds):
+            middle = (near + far) // 2
+            yield Walk(near, range(near + 1, middle + 1), self.limit)
+            yield Walk(far, range(far - 1, middle, -1), self.limit)
+        yield Walk(seeds[-1], range(seeds[-1] + 1, high + 1), self.limit)
+
+
+def plan_axis(prompts: Prompts, axis: int, *, propagate: bool | None) -> AxisPlan:
+    """The plan of checked prompts across voxel axis 0, 1 or 2; `propagate` None is for 3D boxes
+    only.
+    """
+    solid = [box for box in prompts.boxes if axis not in box.flat_axes]
+    limit = _hull(solid) if solid else None
+    follow = bool(solid) if propagate is None else propagate
+    indices = prompts.slices_along(axis)
+    if follow and solid:
+        drawn = {box.min_ijk[axis] for box in prompts.boxes if axis in box.flat_axes}
+        clicked = {point.ijk[axis] for point in prompts.points if point.positive}
+        middles = {(box.min_ijk[axis] + box.max_ijk[axis]) // 2 for box in solid}
+        indices = tuple(sorted(drawn | clicked | middles))
+    prompted = {index: prompts.on_slice(axis, index) for index in indices}
+    return AxisPlan(axis, prompted, follow, limit, prompts.points)
+
+
+def boxes_of_mask(region: Region, axis: int) -> AxisPlan:
+    """Every slice that a known mask crosses, prompted with the tight box of its section."""
+    prompted = {}
+    found = np.moveaxis(region.values > 0.5, axis, 0)
+    others = [a for a in range(3) if a != axis]
+    for offset in np.flatnonzero(found.any(axis=(1, 2))):
+        rows, columns = np.nonzero(found[offset])
+        lows, highs = [0, 0, 0], [0, 0, 0]
+        lows[axis] = highs[axis] = region.start_ijk[axis] + int(offset)
+        for other, hits in zip(others, (rows, columns), strict=True):
+            lows[other] = region.start_ijk[other] + int(hits.min())
+            highs[other] = region.start_ijk[other] + int(hits.max())
+        box = Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
+        prompted[lows[axis]] = SlicePrompts((), (box,))
+    return AxisPlan(axis, prompted)
+
+
+def _hull(boxes: list[Box]) -> Box:
+    lows = np.min([box.min_ijk for box in boxes], axis=0).tolist()
+    highs = np.max([box.max_ijk for box in boxes], axis=0).tolist()
+    return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))

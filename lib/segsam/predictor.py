@@ -1,0 +1,289 @@
+"""The one door: `set_volume` once (cheap), `predict` as often as the user clicks, `reset`.
+
+    prompts --checked--> slices of one axis (or of all three) --SliceDecoder--> LabelBuilder -->
+    Result `-- propagate: from the prompted slices outwards
+
+Model and embeddings may be shared by many predictors and threads: both are only read, and the cache
+has its own lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from segsam.decoding import SliceDecoder, SliceMask, SliceTask, Stopwatch
+from segsam.embeddings import DEFAULT_BYTES, EmbeddingCache
+from segsam.errors import CancelledError, PromptError, VolumeError
+from segsam.intensity import Intensity
+from segsam.labels import LabelBuilder, Region, fuse_axes
+from segsam.model import SegSam, load_pretrained
+from segsam.plan import AxisPlan, boxes_of_mask, plan_axis
+from segsam.prompts import Prompts
+from segsam.propagation import walk
+from segsam.result import EMPTY_NOTE, LONE_POINT_NOTE, UNTRAINED_NOTE, Result
+from segsam.slices import SliceView, choose_axis
+from segsam.types import AxisChoice, Cancel, DecoderName, Progress
+from segsam.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    volume: Volume
+    intensity: Intensity
+
+
+@dataclass
+class _Job:
+    """One call of `predict` while it runs: what was decoded so far, and whom to tell."""
+
+    progress: Progress | None
+    cancel: Cancel | None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    masks: list[SliceMask] = field(default_factory=list)
+    planned: int = 0
+
+    def before_slice(self) -> None:
+        if self.cancel is not None and self.cancel():
+            raise CancelledError(
+                f"Cancelled after {len(self.masks)} of {self.planned} slices; nothing was kept."
+            )
+
+    def after_slice(self, mask: SliceMask) -> None:
+        self.masks.append(mask)
+        self.planned = max(self.planned, len(self.masks))
+        if self.progress is not None:
+            report = mask.report
+            what = "propagated to" if report.propagated else "segmented"
+            self.progress(
+                len(self.masks), self.planned, f"{what} slice {'ijk'[report.axis]} {report.index}"
+            )
+
+
+class Predictor:
+    """Segments one volume at a time; see `predict`."""
+
+    def __init__(self, model: SegSam, *, embeddings: EmbeddingCache | None = None) -> None:
+        self.model = model.eval()
+        self.embeddings = embeddings if embeddings is not None else EmbeddingCache()
+        self._loaded: _Loaded | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path | None = None,
+        *,
+        device: str | torch.device = "cpu",
+        cache_bytes: int = DEFAULT_BYTES,
+    ) -> Predictor:
+        """With the default checkpoint, or one by name or path; raises CheckpointError."""
+        model = load_pretrained(name_or_path, device=device)
+        return cls(model, embeddings=EmbeddingCache(cache_bytes))
+
+    @property
+    def volume(self) -> Volume | None:
+        """The volume in work."""
+        return self._loaded.volume if self._loaded else None
+
+    def set_volume(
+        self, volume: Volume, *, window: str | tuple[float, float] | None = None
+    ) -> None:
+        """Take a volume into work: cheap, slices are encoded when a prompt needs them.
+
+        `window` names a CT preset or gives (low, high) of the displayed values; by default CT is
+        shown in the soft-tissue window, colour as it is, and everything else between its
+        percentiles.
+        """
+        self._loaded = _Loaded(volume, Intensity.for_volume(volume, window))
+
+    def reset(self) -> None:
+        """Let the volume go; the embeddings stay, and the same image finds them again."""
+        self._loaded = None
+
+    def warm(self, *, axis: AxisChoice = "auto", index: int | None = None) -> None:
+        """Encode one slice ahead of the first prompt: slice `index`, or the middle one."""
+        loaded = self._in_work()
+        number = choose_axis(loaded.volume, "auto" if axis == "all" else axis)
+        decoder = self._decoder(SliceTask(loaded.volume, loaded.intensity), number, Stopwatch())
+        depth = decoder.view.depth
+        if index is not None and not 0 <= index < depth:
+            raise PromptError(f"Slices along {'ijk'[number]} are 0 to {depth - 1}; got {index}.")
+        decoder.features(depth // 2 if index is None else index)
+
+    def predict(
+        self,
+        prompts: Prompts,
+        *,
+        axis: AxisChoice = "auto",
+        propagate: bool | None = None,
+        decoder: DecoderName = "binary",
+        category: str | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Result:
+        """Segment the one object that the prompts mark.
+
+        Args:
+            prompts: points and boxes in voxel indices; a box one voxel thick is a 2D box on that
+                slice, a thicker one is for every slice it spans.
+            axis: across which voxel axis to slice; "auto" is the axis of a 2D box, else that of the
+                largest spacing; "all" averages the probabilities of the three directions.
+            propagate: True follows the object from the prompted slices outwards, in a 3D box from
+                its middle slice and never out of it; False decodes each prompted slice by itself, a
+                3D box by its sections; None follows in 3D boxes only.
+            decoder: whose mask is the result, the binary or the semantic decoder's.
+            category: look for this one only (semantic decoder), and name the result so.
+            progress: called after each slice as (done, planned so far, what).
+            cancel: asked before each slice.
+
+        Raises:
+            PromptError: prompts that cannot be meant in this volume, or a trained semantic decoder
+                is needed.
+            CategoryError: an unknown category.
+            CancelledError: `cancel` said so.
+            VolumeError: no volume was set.
+        """
+        started = time.perf_counter()
+        loaded = self._in_work()
+        checked, notes = prompts.checked(loaded.volume.shape_ijk)
+        task = SliceTask(
+            loaded.volume, loaded.intensity, decoder, self._category_index(decoder, category)
+        )
+        job = _Job(progress, cancel)
+        first = _first_axis(loaded.volume, axis, checked)
+        if axis == "all":
+            region = self._along_all(task, checked, first, propagate=propagate, job=job)
+        else:
+            region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
+        labels = region.mask().astype(np.uint8)
+        name, confidence = self._category(job.masks, task, category)
+        seconds = {**job.stopwatch.seconds, "total": time.perf_counter() - started}
+        return Result(
+            labels=labels,
+            volume=loaded.volume,
+            axes=("i", "j", "k") if axis == "all" else ("ijk"[first],),
+            slices=tuple(mask.report for mask in job.masks),
+            notes=notes + self._notes(checked, first, empty=region.is_empty),
+            seconds=seconds,
+            encoded=job.stopwatch.encoded,
+            category=name,
+            confidence=confidence,
+        )
+
+    def _along(self, task: SliceTask, plan: AxisPlan, job: _Job) -> Region:
+        """The object's probabilities from the slices across one axis."""
+        decoder = self._decoder(task, plan.axis, job.stopwatch)
+        builder = LabelBuilder(decoder.view)
+        job.planned += len(plan.prompted)
+        seeds: dict[int, SliceMask] = {}
+        for index, prompts in plan.prompted.items():
+            job.before_slice()
+            seeds[index] = decoder.decode(index, prompts)
+            builder.add(index, seeds[index].logits)
+            job.after_slice(seeds[index])
+        for mask in self._propagated(decoder, plan, seeds, job):
+            builder.add(mask.report.index, mask.logits)
+            job.after_slice(mask)
+        return builder.region()
+
+    @staticmethod
+    def _propagated(
+        decoder: SliceDecoder, plan: AxisPlan, seeds: dict[int, SliceMask], job: _Job
+    ) -> Iterator[SliceMask]:
+        for step in plan.walks(decoder.view.depth):
+            masks = walk(
+                decoder, seeds[step.seed], step.indices, limit=step.limit, points=plan.points
+            )
+            job.before_slice()
+            for mask in masks:
+                yield mask
+                job.before_slice()
+
+    def _along_all(
+        self, task: SliceTask, prompts: Prompts, first: int, *, propagate: bool | None, job: _Job
+    ) -> Region:
+        """Three directions, averaged; 2D prompts are followed along their own axis first."""
+        solid = bool(prompts.boxes) and prompts.flat_axis is None
+        if not solid and not propagate:
+            raise PromptError(
+                "axis all needs a 3D box, or a 2D box or point with propagation; "
+                "got 2D prompts without propagation."
+            )
+        regions = [self._along(task, plan_axis(prompts, first, propagate=propagate), job)]
+        for axis in (a for a in range(3) if a != first):
+            if solid:
+                plan = plan_axis(prompts, axis, propagate=propagate)
+            else:
+                plan = boxes_of_mask(regions[0], axis)
+            regions.append(self._along(task, plan, job))
+        return fuse_axes(regions)
+
+    def _decoder(self, task: SliceTask, axis: int, stopwatch: Stopwatch) -> SliceDecoder:
+        view = SliceView.of(task.volume, axis, self.model.host.facts.input_size)
+        return SliceDecoder(self.model, self.embeddings, task, view, stopwatch)
+
+    def _in_work(self) -> _Loaded:
+        if self._loaded is None:
+            raise VolumeError("No volume is set: call set_volume before warm or predict.")
+        return self._loaded
+
+    def _category_index(self, decoder: DecoderName, category: str | None) -> int | None:
+        if decoder not in ("binary", "semantic"):
+            raise PromptError(f"A decoder is binary or semantic; got {decoder!r}.")
+        index = None if category is None else self.model.categories.index(category)
+        if not self.model.semantic_is_trained and (decoder == "semantic" or category is not None):
+            wanted = "the semantic decoder" if decoder == "semantic" else f"category {category}"
+            raise PromptError(
+                f"{wanted} was asked for, but the semantic decoder of this checkpoint is not "
+                "trained yet; use the binary decoder without a category."
+            )
+        return index
+
+    def _category(
+        self, masks: list[SliceMask], task: SliceTask, wanted: str | None
+    ) -> tuple[str | None, float | None]:
+        """The object's name and its probability: the slices' class scores, averaged by the area of
+        their masks.
+        """
+        scored = [(mask.class_scores, mask.area) for mask in masks if mask.class_scores is not None]
+        if not self.model.semantic_is_trained or not sum(area for _, area in scored):
+            return None, None
+        scores = np.average(
+            [scores for scores, _ in scored], axis=0, weights=[area for _, area in scored]
+        )
+        index = int(scores[1:].argmax()) if task.category is None else task.category
+        name = self.model.categories.names[index] if wanted is None else wanted
+        return name, float(scores[1 + index])
+
+    def _notes(self, prompts: Prompts, axis: int, *, empty: bool) -> tuple[str, ...]:
+        lone = any(
+            prompts.on_slice(axis, index).is_lone_point for index in prompts.slices_along(axis)
+        )
+        said = (
+            (LONE_POINT_NOTE, lone and "point" not in self.model.host.facts.prompts_trained),
+            (EMPTY_NOTE, empty),
+            (UNTRAINED_NOTE, not self.model.semantic_is_trained),
+        )
+        return tuple(note for note, holds in said if holds)
+
+
+def _first_axis(volume: Volume, axis: AxisChoice, prompts: Prompts) -> int:
+    """The axis to slice across (first); a 2D box must be flat along it, or it would be a line
+    there.
+    """
+    if axis not in ("auto", "i", "j", "k", "all"):
+        raise PromptError(f"An axis is auto, i, j, k or all; got {axis!r}.")
+    number = choose_axis(volume, "auto" if axis == "all" else axis, prompts.flat_axis)
+    for box in prompts.boxes:
+        if box.flat_axes and number not in box.flat_axes and volume.shape_ijk[number] > 1:
+            raise PromptError(
+                f"The box {box.min_ijk} ... {box.max_ijk} is flat along "
+                f"{'ijk'[box.flat_axes[0]]}, so it is only a line on slices across "
+                f"{'ijk'[number]}; slice across {'ijk'[box.flat_axes[0]]} or draw a thicker box."
+            )
+    return number

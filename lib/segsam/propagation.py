@@ -1,0 +1,135 @@
+"""From a slice whose mask is known to its neighbours, until the object ends.
+
+Each slice is prompted by the mask of the one before it: its bounding box, a little widened, and its
+low-resolution logits if the host was trained with mask prompts (to LiteMedSAM, which was not, they
+do harm). The walk stops by itself where the object ends; what "ends" means is `StopRule`, whose
+numbers were chosen on real organs (`docs/performance.md` tells how).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segsam.decoding import SliceDecoder, SliceMask
+from segsam.prompts import Box, Point, SlicePrompts
+from segsam.slices import SliceView
+
+MARGIN_PX = 5.0
+"""How far the neighbour's box is widened on each side, in model pixels."""
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a propagated mask is no longer the object.
+
+    It ends where the model doubts its own mask (`least_iou`), where the mask no longer lies on its
+    neighbour (`least_overlap`, Dice), or where it shrinks or grows from one slice to the next by
+    more than an organ does.
+    """
+
+    least_iou: float = 0.6
+    least_overlap: float = 0.5
+    shrink: float = 0.35
+    growth: float = 1.8
+
+    def ends(self, before: SliceMask, now: SliceMask) -> bool:
+        """Whether the object has ended before the slice of `now`."""
+        if now.area == 0 or now.report.predicted_iou < self.least_iou:
+            return True
+        if not self.shrink <= now.area / before.area <= self.growth:
+            return True
+        return overlap(before.logits > 0, now.logits > 0) < self.least_overlap
+
+
+DEFAULT_RULE = StopRule()
+
+
+def walk(
+    decoder: SliceDecoder,
+    seed: SliceMask,
+    indices: range,
+    *,
+    limit: Box | None = None,
+    points: tuple[Point, ...] = (),
+    rule: StopRule = DEFAULT_RULE,
+) -> Iterator[SliceMask]:
+    """The masks of `indices`, in walking order from beside the seed.
+
+    Without a limit the walk ends where the object does. `limit` is a box that the object is known
+    to fill from end to end: the walk then goes through all indices, and the box's section replaces
+    a neighbour whose mask is empty. `points` are the user's own, each used on its slice.
+    """
+    before = seed
+    for index in indices:
+        if before.area == 0 and limit is None:
+            return
+        now = decoder.decode(
+            index,
+            _prompts_beside(decoder.view, before, index, limit=limit, points=points),
+            mask_prompt=before.low_res if decoder.takes_masks and before.area else None,
+            propagated=True,
+        )
+        if limit is None and rule.ends(before, now):
+            return
+        yield now
+        before = now if now.area else before
+
+
+def _prompts_beside(
+    view: SliceView,
+    before: SliceMask,
+    index: int,
+    *,
+    limit: Box | None,
+    points: tuple[Point, ...],
+) -> SlicePrompts:
+    own = tuple(point for point in points if point.ijk[view.axis] == index)
+    if before.area:
+        return SlicePrompts(own, (neighbour_box(view, before, index, limit),))
+    return SlicePrompts(own, sections=(limit.section(view.axis, index),) if limit else ())
+
+
+def neighbour_box(view: SliceView, mask: SliceMask, index: int, limit: Box | None = None) -> Box:
+    """The box on slice `index` around the largest part of a neighbour's mask, `MARGIN_PX` wider,
+    within `limit`.
+    """
+    rows, columns = _largest_part(mask.logits > 0)
+    height_px, width_px = view.size_px
+    margin_y = int(np.ceil(MARGIN_PX * view.height / height_px - 0.5))
+    margin_x = int(np.ceil(MARGIN_PX * view.width / width_px - 0.5))
+    top, bottom = max(rows.start - margin_y, 0), min(rows.stop - 1 + margin_y, view.height - 1)
+    left, right = max(columns.start - margin_x, 0), min(columns.stop - 1 + margin_x, view.width - 1)
+    box = Box(*view.corners_ijk((left, top, right, bottom), index))
+    return box if limit is None else _within(box, limit, view.axis)
+
+
+def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Dice of two masks of one shape; 1 when both are empty."""
+    total = int(first.sum()) + int(second.sum())
+    return 2.0 * int((first & second).sum()) / total if total else 1.0
+
+
+def _largest_part(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    parts, count = ndimage.label(mask)
+    found: list[tuple[slice, slice]] = ndimage.find_objects(parts)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    return found[int(sizes.argmax())]
+
+
+def _within(box: Box, limit: Box, axis: int) -> Box:
+    """The part of a one-slice box inside the limit's section; the section itself when they do not
+    meet.
+    """
+    lows, highs = list(box.min_ijk), list(box.max_ijk)
+    section = limit.section(axis, box.min_ijk[axis])
+    for other in range(3):
+        lows[other] = max(lows[other], section.min_ijk[other])
+        highs[other] = min(highs[other], section.max_ijk[other])
+    if any(low > high for low, high in zip(lows, highs, strict=True)):
+        return section
+    return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
