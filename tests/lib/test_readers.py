@@ -670,6 +670,25 @@ class TestPictures:
             Volume.load(tmp_path / "x.png")
 
 
+class TestRealData:
+    DATASETS = ("acdc_cardiac", "btcv_slices", "busi_ultrasound", "drive_fundus", "hippocampus",
+                "isic_dermoscopy", "jsrt_xray", "sts_ct", "sts_mr", "sts_pet")  # fmt: skip
+
+    @pytest.mark.parametrize("name", DATASETS)
+    def test_image_and_label_lie_on_each_other(self, shared_data: Path, name: str) -> None:
+        folder = shared_data / name
+        image_path = sorted((folder / "images").iterdir())[0]
+        stem = image_path.name.split(".")[0]
+        label_path = next(iter(sorted((folder / "labels").glob(f"{stem}.*"))))
+        image, labels = Volume.load(image_path), Volume.load(label_path)
+        assert image.geometry_equals(labels)
+        assert labels.voxels.dtype.kind in "iu"
+        assert labels.voxels.max() >= 1
+        colour = name in ("drive_fundus", "isic_dermoscopy")
+        assert image.is_colour == colour
+        assert image.modality == ("CT" if name == "sts_ct" else None)
+
+
 PEAK = """
 import resource, sys
 import numpy as np

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
 from segsam.formats.dicom_grid import Slice, grid_of
-from segsam.formats.raw import RawImage, reading
+from segsam.formats.raw import RawImage, check_data_size, reading
 from segsam.geometry import swap_lps_ras
 from segsam.types import Voxels
 from segsam.voxels import check_declared_shape
 
 _TAGS = [
     "SeriesInstanceUID", "SeriesDescription", "Modality", "Rows", "Columns", "NumberOfFrames",
+    "BitsAllocated", "SamplesPerPixel",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "SpacingBetweenSlices", "SliceThickness", "RescaleSlope", "RescaleIntercept",
     "PhotometricInterpretation", "SharedFunctionalGroupsSequence",
@@ -73,6 +74,8 @@ def read_dicom(path: Path) -> RawImage:
         slices = _frames_of(files[0]) if several else [_slice_of(file) for file in files]
         header = files[0].header
         check_declared_shape((header.Columns, header.Rows, len(slices)), path.name)
+        for file in files:
+            _check_pixels_fit(file)
         order, affine_lps, notes = grid_of(slices, path.name)
         ordered = [slices[position] for position in order]
         voxels = _pixels(ordered, path.name)
@@ -118,6 +121,16 @@ def _image_files(folder: Path) -> list[_File]:
 
 def _header(path: Path) -> pydicom.Dataset:
     return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+
+
+def _check_pixels_fit(file: _File) -> None:
+    """Uncompressed pixels cannot be more than the file holds; compressed ones GDCM will count."""
+    header = file.header
+    if header.file_meta.TransferSyntaxUID.is_compressed:
+        return
+    bits = int(header.get("BitsAllocated", 8)) * int(header.get("SamplesPerPixel", 1))
+    declared = int(header.Rows) * int(header.Columns) * file.frames * bits // 8
+    check_data_size(declared, file.path.stat().st_size, file.path.name, compressed=False)
 
 
 def _slice_of(file: _File) -> Slice:

@@ -8,13 +8,17 @@ that is a choice, a note says so. See https://nifti.nimh.nih.gov/nifti-1/documen
 from __future__ import annotations
 
 import gzip
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
+from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -33,7 +37,7 @@ _LONGEST_SIDE = 32_767
 
 def read_nifti(path: Path) -> RawImage:
     """Voxels in their stored type, or float32 when the header scales them. Raises VolumeError."""
-    with reading(path, "NIfTI"):
+    with reading(path, "NIfTI"), _quiet_nibabel():
         image = _image_class(path).from_filename(path, mmap=False)
         shape = image.header.get_data_shape()
         check_declared_shape(shape, path.name)
@@ -50,6 +54,20 @@ def read_nifti(path: Path) -> RawImage:
         )
         voxels = _loaded(image, ijk)
         return RawImage(voxels, affine, None, _notes(image, path.name))
+
+
+@contextmanager
+def _quiet_nibabel() -> Iterator[None]:
+    """nibabel prints what it thinks of a header; here it is either refused or of no matter."""
+
+    def silent(_: logging.LogRecord) -> bool:
+        return False
+
+    nibabel_logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        nibabel_logger.removeFilter(silent)
 
 
 def _is_gzip_name(path: Path) -> bool:

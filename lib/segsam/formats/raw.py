@@ -22,7 +22,7 @@ from nibabel.wrapstruct import WrapStructError
 from nrrd import NRRDError
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam.types import Affine, Voxels
@@ -46,6 +46,7 @@ _READ_FAILURES = (
     WrapStructError,
     NRRDError,
     InvalidDicomError,
+    BytesLengthException,
 )
 _DEFLATE_LIMIT = 1040
 """Deflate cannot shrink data by more than 1032 : 1 (zlib's technical notes)."""
@@ -78,12 +79,19 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             f"{path.name} is too large to be read into memory as {kind}."
         ) from error
     except _READ_FAILURES as error:
-        said = str(error).replace(str(path), path.name).strip().splitlines()
-        reason = said[0].rstrip(".") if said else type(error).__name__
+        reason = _short_reason(error, path)
         raise VolumeError(
             f"{path.name} could not be read as {kind}; it may be damaged or of another format "
             f"({reason})."
         ) from error
+
+
+def _short_reason(error: BaseException, path: Path) -> str:
+    """One line of a library's message, without the folder; of ITK's several the one that counts."""
+    said = str(error).replace(str(path), path.name).replace(str(path.parent), "").splitlines()
+    lines = [line.strip() for line in said if line.strip()]
+    telling = next((line for line in lines if "ERROR" in line), lines[0] if lines else "")
+    return telling.rpartition("): ")[2].rstrip(".:") or type(error).__name__
 
 
 def check_data_size(declared: int, held: int, name: str, *, compressed: bool) -> None:

@@ -1,0 +1,78 @@
+"""Damaged files: read, or refused with a VolumeError; nothing else ever comes out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from segsam.errors import VolumeError
+from segsam.volume import Volume
+
+HEADER = {".nii": 352, ".nrrd": 420, ".mha": 420, ".png": 120, ".tif": 200, ".bmp": 54}
+
+
+def good(ending: str) -> bytes:
+    """A small valid file of this format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"x{ending}"
+        if ending in (".png", ".tif", ".bmp"):
+            pixels = np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)
+            Image.fromarray(pixels).save(path)
+        else:
+            values = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+            Volume.from_array(values, np.diag([-1.0, 2, 3, 1])).save(path)
+        return path.read_bytes()
+
+
+GOOD = {ending: good(ending) for ending in HEADER}
+places = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
+)
+
+
+def read(ending: str, data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"x{ending}"
+        path.write_bytes(data)
+        said = ""
+        try:
+            volume = Volume.load(path)
+        except VolumeError as error:
+            said = str(error)
+        else:
+            assert volume.voxels.ndim in (3, 4)
+            assert np.isfinite(volume.affine_ras).all()
+        assert not said or path.name in said
+        assert folder not in said
+
+
+@pytest.mark.parametrize("ending", HEADER)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(changes=places)
+def test_changed_bytes_in_the_header(ending: str, changes: list[tuple[float, int]]) -> None:
+    data = bytearray(GOOD[ending])
+    for place, value in changes:
+        data[int(place * min(HEADER[ending], len(data)))] = value
+    read(ending, bytes(data))
+
+
+@pytest.mark.parametrize("ending", HEADER)
+@settings(max_examples=60, deadline=None)
+@given(cut=st.floats(0, 1), tail=st.binary(max_size=40))
+def test_cut_and_continued_otherwise(ending: str, cut: float, tail: bytes) -> None:
+    data = GOOD[ending]
+    read(ending, data[: int(cut * len(data))] + tail)
+
+
+@pytest.mark.parametrize("ending", [*HEADER, ".nii.gz", ".dcm", ".jpg"])
+@settings(max_examples=40, deadline=None)
+@given(data=st.binary(max_size=400))
+def test_any_bytes(ending: str, data: Any) -> None:
+    read(ending, data)
