@@ -68,7 +68,7 @@ def common(
 
 
 @app.command()
-def segment(
+def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
     image: Annotated[
         Path,
         typer.Argument(
@@ -127,14 +127,17 @@ def segment(
 ) -> None:
     """Segment one object, marked by points and boxes in voxel indices, and write its label volume.
 
-    Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o spleen.nii.gz --picture spleen.png
+    Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o out.nii.gz --picture out.png
     """
     from segsam.picture import draw_result
     from segsam.predictor import Predictor
     from segsam.prompts import Prompts
     from segsam.volume import Volume
+    from segsam.writers import WRITABLE
 
-    _check_targets(output, picture, json_file)
+    _check_target(output, WRITABLE)
+    _check_target(picture, (".png",))
+    _check_target(json_file)
     prompts = Prompts.from_text(point or (), box or ())
     shown = None if window is None else _window(window)
     volume = Volume.load(image)
@@ -174,7 +177,7 @@ def demo(
     """Segment organs of a real CT through a real MONAI Label server, and check what comes back."""
     from segsam.demo import run_demo
 
-    _check_targets(json_file)
+    _check_target(json_file)
     report = run_demo(out_folder, out, app=server_app)
     _write_json(json_file, report.to_json())
     if not report.ok:
@@ -226,21 +229,16 @@ def categories(json_file: JsonOption = None) -> None:
     _write_json(json_file, {"categories": [item.to_record() for item in known.items]})
 
 
-def _check_targets(*paths: Path | None) -> None:
+def _check_target(path: Path | None, endings: tuple[str, ...] = ("",)) -> None:
     """Refuse before the work, not after it, what could not be written at its end."""
-    from segsam.writers import WRITABLE
-
-    for path in paths:
-        if path is None:
-            continue
-        if not path.absolute().parent.is_dir():
-            raise OutputError(f"The folder of {path} does not exist; make it first.")
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; a file name is wanted.")
-        if not path.name.lower().endswith((*WRITABLE, ".json")):
-            raise OutputError(
-                f"{path.name}: a name ending in {', '.join(WRITABLE)} (or .json) is wanted."
-            )
+    if path is None:
+        return
+    if not path.name.lower().endswith(endings):
+        raise OutputError(f"{path.name}: a name ending in {', '.join(endings)} is wanted.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"The folder of {path} does not exist; make it first.")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; a file name is wanted.")
 
 
 def _window(text: str) -> str | tuple[float, float]:

@@ -60,12 +60,15 @@ class SliceMask:
 
     `logits` is float32 (y, x) as the slice is shown; `low_res` is float32 (1, 1, m, m), the model's
     own mask of the padded square, fit to prompt a neighbouring slice; `class_scores` are
-    probabilities (K + 1,), 0 = no category.
+    probabilities (K + 1,), 0 = no category. `brightness` and `spread`
+    are mean and standard deviation of the displayed values (0 to 255) in the mask.
     """
 
     logits: NDArray[np.float32]
     low_res: Tensor
     report: SliceReport
+    brightness: float = 0.0
+    spread: float = 0.0
     class_scores: NDArray[np.float32] | None = None
 
     @property
@@ -122,7 +125,9 @@ class SliceDecoder:
         logits = self.view.logits_to_plane(low_res[0, 0]).cpu().numpy()
         report = self._report(index, decoded, propagated=propagated)
         self._stopwatch.seconds["decode"] += time.perf_counter() - start
-        return SliceMask(logits, low_res, report, _class_scores(decoded))
+        brightness, spread = self._shown_values(index, logits > 0)
+        scores = _class_scores(decoded)
+        return SliceMask(logits, low_res, report, brightness, spread, class_scores=scores)
 
     @property
     def takes_masks(self) -> bool:
@@ -135,6 +140,13 @@ class SliceDecoder:
     @property
     def _device(self) -> torch.device:
         return next(self._model.parameters()).device
+
+    def _shown_values(self, index: int, mask: NDArray[np.bool_]) -> tuple[float, float]:
+        """Mean and standard deviation of what is displayed in a mask (y, x); zeros without one."""
+        if not mask.any():
+            return 0.0, 0.0
+        values = self._task.intensity.apply(self.view.cut(self._task.volume.voxels, index)[mask])
+        return float(values.mean()), float(values.std())
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
         """(P, 1, m, m): of the binary decoder, or of the semantic one with its labels stripped

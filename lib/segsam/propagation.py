@@ -28,22 +28,27 @@ class StopRule:
     """When a propagated mask is no longer the object.
 
     It ends where the model doubts its own mask (`least_iou`), where the mask no longer lies on its
-    neighbour (`least_overlap`, Dice), or where it shrinks or grows from one slice to the next by
-    more than an organ does.
+    neighbour (`least_overlap`, Dice), where it shrinks or grows from one slice to the next by more
+    than an organ does, or where its mean brightness (displayed values, 0 to 255) has left the
+    seed's by more than `shift` and by more than `spreads` of the seed's standard deviations.
     """
 
-    least_iou: float = 0.6
-    least_overlap: float = 0.5
-    shrink: float = 0.35
+    least_iou: float = 0.65
+    least_overlap: float = 0.55
+    shrink: float = 0.30
     growth: float = 1.8
+    shift: float = 30.0
+    spreads: float = 1.5
 
-    def ends(self, before: SliceMask, now: SliceMask) -> bool:
+    def ends(self, seed: SliceMask, before: SliceMask, now: SliceMask) -> bool:
         """Whether the object has ended before the slice of `now`."""
         if now.area == 0 or now.report.predicted_iou < self.least_iou:
             return True
         if not self.shrink <= now.area / before.area <= self.growth:
             return True
-        return overlap(before.logits > 0, now.logits > 0) < self.least_overlap
+        if overlap(before.logits > 0, now.logits > 0) < self.least_overlap:
+            return True
+        return abs(now.brightness - seed.brightness) > max(self.shift, self.spreads * seed.spread)
 
 
 DEFAULT_RULE = StopRule()
@@ -74,7 +79,7 @@ def walk(
             mask_prompt=before.low_res if decoder.takes_masks and before.area else None,
             propagated=True,
         )
-        if limit is None and rule.ends(before, now):
+        if limit is None and rule.ends(seed, before, now):
             return
         yield now
         before = now if now.area else before
