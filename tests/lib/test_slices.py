@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from segsam import slices
 from segsam.errors import PromptError
 from segsam.geometry import nearest_axes
 from segsam.intensity import Intensity
