@@ -74,7 +74,7 @@ def oblique_affine() -> NDArray[np.float64]:
 
 
 def write_images(folder: Path) -> None:
-    """The study folder: two good images and four that cannot be segmented."""
+    """The study folder: two good images and five that cannot be segmented."""
     sheared = LPS_MM.copy()
     sheared[0, 1] = 0.6
     hole = picture().astype(np.float32)
@@ -91,6 +91,10 @@ def write_images(folder: Path) -> None:
         image.set_sform(affine, code=1)
         nibabel.save(image, folder / f"{name}.nii.gz")
     (folder / "text.nii.gz").write_bytes(b"this is not an image")
+    huge = nibabel.Nifti1Header()
+    huge.set_data_dtype(np.uint8)
+    huge.set_data_shape((1024, 1024, 512))
+    (folder / "huge.nii").write_bytes(huge.binaryblock + bytes(64))
 
 
 def _free_port() -> int:
@@ -135,6 +139,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "MONAILABEL_PYEXE": sys.executable,
         "MONAI_LABEL_TRACKING_ENABLED": "false",
         "MONAI_LABEL_SESSION_PATH": str(running.sessions),
+        "OMP_WAIT_POLICY": "PASSIVE",  # the processor is shared with the tests
+        "SEGSAM_MAX_VOXELS": "200000",
         "TMPDIR": str(running.temporary),
     }
     options = ["--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball,rest"]

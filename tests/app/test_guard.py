@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from fastapi import FastAPI
+
+from segsam.errors import VolumeError
 
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """MONAI Label's client leaves its sockets and files to the garbage collector."""
@@ -100,6 +104,18 @@ def test_an_image_that_cannot_be_segmented(server: Any, image: str, words: str) 
     assert (status, code) == (422, "volume")
     assert words.lower() in sentence.lower()
     assert str(server.studies) not in sentence
+
+
+def test_an_image_that_declares_too_much_is_not_even_read(server: Any) -> None:
+    status, code, sentence = refused(server.infer({"image": "huge"}, params=json.dumps(GOOD)))
+    assert (status, code) == (413, "too_large")
+    assert "1024x1024x512" in sentence
+
+
+def test_a_form_field_of_megabytes(server: Any) -> None:
+    status, _, sentence = refused(server.infer({"image": "straight"}, params="x" * 3_000_000))
+    assert status in (400, 413)
+    assert "exceeded" in sentence
 
 
 class TestWhatIsNotThere:
@@ -196,6 +212,72 @@ class TestTheOtherRoutes:
         )
         assert refused(reply)[0] == 404
         assert "access-control-allow-origin" in reply.headers
+
+
+@pytest.mark.filterwarnings("ignore:'crypt' is deprecated:DeprecationWarning")
+class TestPuttingItIn:
+    """Without a server: into an app that was already started, as MONAI Label's is by then."""
+
+    @staticmethod
+    def call(app: FastAPI, path: str) -> tuple[int, dict[str, Any], list[str]]:
+        """(status, body, what reached the server's own log) of one GET."""
+        sent: list[dict[str, Any]] = []
+        raised: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def run() -> None:
+            scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+            try:
+                await app({**scope, "query_string": b""}, receive, send)
+            except ZeroDivisionError as error:
+                raised.append(repr(error))
+
+        asyncio.run(run())
+        body = b"".join(message.get("body", b"") for message in sent)
+        return sent[0]["status"], json.loads(body), raised
+
+    @pytest.fixture
+    def app(self) -> FastAPI:
+        started = FastAPI()
+
+        @started.get("/fails")
+        def fails() -> None:
+            _ = 1 / 0
+
+        @started.get("/refuses")
+        def refuses() -> None:
+            raise VolumeError("sheared")
+
+        started.middleware_stack = started.build_middleware_stack()
+        return started
+
+    def test_a_bug_is_called_one_and_reaches_the_log(self, app: FastAPI) -> None:
+        from segsam_app import guard
+
+        guard.install(app)
+        status, body, raised = self.call(app, "/fails")
+        assert (status, body["code"]) == (500, "bug")
+        assert "ZeroDivisionError" in body["detail"]
+        assert raised == ["ZeroDivisionError('division by zero')"]
+
+    def test_a_refusal_is_no_bug(self, app: FastAPI) -> None:
+        from segsam_app import guard
+
+        guard.install(app)
+        assert self.call(app, "/refuses") == (422, {"detail": "sheared", "code": "volume"}, [])
+
+    def test_twice_is_once(self, app: FastAPI) -> None:
+        from segsam_app import guard
+
+        guard.install(app)
+        routes, stack = list(app.router.routes), app.middleware_stack
+        guard.install(app)
+        assert (app.router.routes, app.middleware_stack) == (routes, stack)
 
 
 @pytest.mark.parametrize("output", ["image", "dicom_seg"])
