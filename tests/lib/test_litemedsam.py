@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segsam.model import PromptTensors, SegSam, load_pretrained
+from segsam.model import ImageFeatures, PromptTensors, SegSam, load_pretrained
 from segsam.model.hosts import LiteMedSAM
 from segsam.model.hosts.tiny_vit import ConvNorm, WindowAttention
 
@@ -88,20 +88,36 @@ def test_embeddings_and_masks_equal_the_published_model(
 
 
 @torch.inference_mode()
-def test_one_embedding_gives_bit_equal_masks(ours: SegSam, published: Any) -> None:
+def test_prompts_of_every_kind_give_the_published_masks(ours: SegSam, published: Any) -> None:
     embedding = torch.randn(1, 256, 64, 64, generator=torch.Generator().manual_seed(1))
+    points = (BOXES_PX.view(4, 2, 2), torch.tensor([[1, 0], [1, 1], [0, 1], [1, -1]]))
+    masks = torch.randn(4, 1, 256, 256, generator=torch.Generator().manual_seed(2))
+    for given in ((points, None, None), (None, BOXES_PX, None), (points, BOXES_PX, masks)):
+        boxes = None if given[1] is None else given[1][:, None]
+        sparse, dense = published.prompt_encoder(given[0], boxes, given[2])
+        wanted, iou = published.mask_decoder(
+            image_embeddings=embedding,
+            image_pe=published.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        prompts = PromptTensors(*(given[0] or (None, None)), given[1], given[2])
+        decoded = ours.decode(ImageFeatures(embedding), prompts, semantic=False)
+        assert largest_error(decoded.binary_logits, wanted) < 1e-5
+        torch.testing.assert_close(decoded.predicted_iou, iou, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_three_masks_equal_the_published_ones(ours: SegSam, published: Any) -> None:
+    embedding = torch.randn(1, 256, 64, 64, generator=torch.Generator().manual_seed(1))
+    positions = published.prompt_encoder.get_dense_pe()
     sparse, dense = published.prompt_encoder(None, BOXES_PX[:, None], None)
-    wanted, iou = published.mask_decoder(
-        image_embeddings=embedding,
-        image_pe=published.prompt_encoder.get_dense_pe(),
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=False,
-    )
-    features = type(ours.encode(torch.zeros(1, 3, 256, 256)))(embedding)
-    decoded = ours.decode(features, PromptTensors(boxes_px=BOXES_PX), semantic=False)
-    assert torch.equal(decoded.binary_logits, wanted)
-    assert torch.equal(decoded.predicted_iou, iou)
+    wanted, iou = published.mask_decoder(embedding, positions, sparse, dense, True)
+    found = ours.host.decode_masks(embedding + dense, positions, sparse, multimask=True)
+    assert found[0].shape == (4, 3, 256, 256)
+    assert largest_error(found[0], wanted) < 1e-5
+    torch.testing.assert_close(found[1], iou, atol=1e-5, rtol=0)
 
 
 def test_state_dict_has_the_published_keys(published: Any) -> None:

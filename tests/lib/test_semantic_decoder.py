@@ -103,9 +103,9 @@ def test_the_prior_is_bounded_unless_logits_are_asked_for() -> None:
 def test_mask_class_head_is_class_times_mask() -> None:
     """p(k at x) = q_k s(x), and the background takes the rest."""
     head = decoder("maskcls").head
-    token, upscaled = torch.randn(2, DIM), torch.randn(2, DIM // 8, 6, 6)
+    token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
     semantic_logits, class_logits = head(token, upscaled)
-    mask = torch.einsum("pc,pcyx->pyx", head.get_submodule("kernel")(token), upscaled).sigmoid()
+    mask = torch.einsum("pc,pyxc->pyx", head.get_submodule("kernel")(token), upscaled).sigmoid()
     wanted = class_logits.softmax(1)[:, 1:, None, None] * mask[:, None]
     found = semantic_logits.softmax(1)
     torch.testing.assert_close(found[:, 1:], wanted, atol=1e-6, rtol=1e-5)
@@ -115,7 +115,7 @@ def test_mask_class_head_is_class_times_mask() -> None:
 def test_dense_head_names_the_class_of_the_object_pixels() -> None:
     """Class probabilities are the pixels' own, weighted by how much each is of the object."""
     head = decoder("dense").head
-    semantic_logits, class_logits = head(torch.randn(2, DIM), torch.randn(2, DIM // 8, 6, 6))
+    semantic_logits, class_logits = head(torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8))
     pixels = semantic_logits.softmax(1)
     weight = 1 - pixels[:, :1]
     wanted = (pixels * weight).sum((2, 3)) / weight.sum((2, 3))
@@ -130,9 +130,9 @@ def test_it_starts_from_the_hosts_decoder(head: HeadName, tiny_host: Host) -> No
     for name, value in theirs.transformer.state_dict().items():
         assert torch.equal(model.transformer.state_dict()[name], value)
     assert torch.equal(model.semantic_token, theirs.mask_tokens.weight[:1])
-    token, upscaled = torch.randn(2, DIM), torch.randn(2, DIM // 8, 6, 6)
+    token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
     kernel = theirs.output_hypernetworks_mlps[0](token)
-    mask = torch.einsum("pc,pcyx->pyx", kernel, upscaled)
+    mask = torch.einsum("pc,pyxc->pyx", kernel, upscaled)
     semantic_logits, class_logits = model.head(token, upscaled)
     if head == "dense":
         assert torch.equal(semantic_logits.argmax(1) > 0, mask > 0)

@@ -34,6 +34,16 @@ _TEXT_KEY = "categories.text_embeddings"
 _NAMED_KEYS = 3
 _ZIP_MAGIC = b"PK\x03\x04"
 """How every file of torch.save begins since 2020; older ones are bare pickles."""
+_UNREADABLE = (
+    UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""What torch.load raises for code, other objects and damage (found by damaging files at random)."""
 
 
 def load_pretrained(
@@ -132,7 +142,7 @@ def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
         )
     try:
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"Expected plain weights in {file_name}, got a file that holds something else and is "
             f"not opened ({type(error).__name__})."

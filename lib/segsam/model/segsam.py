@@ -90,28 +90,26 @@ class SegSam(nn.Module):
     def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
         """Masks for P prompts of one image.
 
-        Without `semantic` this is the host alone, exactly. With it, text enters the prompt tokens
-        of the mask decoder (t'_p) while the semantic decoder sees the plain ones (t_p), as in
-        equations 2 to 4.
+        Without `semantic` this is the host alone. With it, text enters the mask decoder's prompt
+        tokens (t'_p) while the semantic decoder sees the plain ones (t_p): equations 2 to 4.
 
         Raises:
             CheckpointError: when semantics are wanted of a model without a semantic decoder.
         """
         tokens, dense = self._encode_prompts(prompts)
+        source, image_pe = features.embedding + dense, self._image_pe()
         if not semantic:
-            return Decoded(*self._decode_binary(features, tokens, dense, multimask=False))
+            return Decoded(*self.host.decode_masks(source, image_pe, tokens, multimask=False))
         if self.semantic_decoder is None or features.presence_logits is None:
             raise CheckpointError(
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
-        image_pe = self._image_pe()
         enhanced = tokens
         if self.text_enhancement is not None:
             enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
-        multimask = self.config.multimask
-        logits, iou = self._decode_binary(features, enhanced, dense, multimask=multimask)
+        logits, iou = self._best_mask(source, image_pe, enhanced)
         semantic_logits, class_logits = self.semantic_decoder(
-            features.embedding + dense, image_pe, tokens, features.presence_logits
+            source, image_pe, tokens, features.presence_logits
         )
         return Decoded(logits, iou, semantic_logits, class_logits, features.presence_logits)
 
@@ -137,17 +135,10 @@ class SegSam(nn.Module):
         tokens, dense = self.host.prompt_encoder(points, boxes, prompts.mask_logits)
         return tokens, dense
 
-    def _decode_binary(
-        self, features: ImageFeatures, tokens: Tensor, dense: Tensor, *, multimask: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The host's mask decoder: logits (P, 1, 4h, 4w) and predicted IoU (P, 1)."""
-        logits, iou = self.host.mask_decoder(
-            image_embeddings=features.embedding,
-            image_pe=self._image_pe(),
-            sparse_prompt_embeddings=tokens,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-        )
+    def _best_mask(self, source: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """One mask (P, 1, 4h, 4w) and its predicted IoU (P, 1), chosen from three if configured."""
+        multimask = self.config.multimask
+        logits, iou = self.host.decode_masks(source, image_pe, tokens, multimask=multimask)
         best = iou.argmax(dim=1, keepdim=True)
         chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
         return chosen, iou.take_along_dim(best, dim=1)

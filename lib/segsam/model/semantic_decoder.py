@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
+from segsam.model.mask_decoding import refine, upscale
 from segsam.model.sam import MLP, Attention, LayerNorm2d, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS
 
@@ -121,12 +122,10 @@ class SemanticDecoder(nn.Module):
             k + 1 is category k. Softmax over the second axis gives probabilities in both, whichever
             the head.
         """
-        prompts, dim, height, width = source.shape
-        tokens = torch.cat(
-            [self._informed_token(presence_logits).expand(prompts, -1, -1), prompt_tokens], dim=1
-        )
-        tokens, pixels = self.transformer(source, image_pe.expand(prompts, -1, -1, -1), tokens)
-        upscaled = self.upscaling(pixels.transpose(1, 2).reshape(prompts, dim, height, width))
+        own = self._informed_token(presence_logits).expand(len(source), -1, -1)
+        tokens = torch.cat([own, prompt_tokens], dim=1)
+        tokens, pixels = refine(self.transformer, source, image_pe, tokens)
+        upscaled = upscale(self.upscaling, pixels)
         semantic_logits, class_logits = self.head(tokens[:, 0], upscaled)
         return semantic_logits, class_logits
 

@@ -20,7 +20,7 @@ _SMALLEST = 1e-12
 
 
 class SemanticHead(nn.Module):
-    """SO-token (P, C) and upscaled embedding (P, C/8, 4h, 4w) -> a map and a class.
+    """SO-token (P, C) and upscaled embedding (P, 4h, 4w, C/8) -> a map and a class.
 
     The map is semantic logits (P, K+1, 4h, 4w), the class is class logits (P, K+1).
     """
@@ -59,7 +59,7 @@ class DenseHead(SemanticHead):
     def forward(self, token: Tensor, upscaled: Tensor) -> tuple[Tensor, Tensor]:
         """See `SemanticHead`."""
         kernels = self.kernels(token).view(len(token), self.categories + 1, self.dim // 8)
-        logits = torch.einsum("pkc,pcyx->pkyx", kernels, upscaled)
+        logits = torch.einsum("pkc,pyxc->pkyx", kernels, upscaled)
         probability = logits.softmax(dim=1).flatten(2)
         weight = 1 - probability[:, :1]
         shares = (probability * weight).sum(2) / weight.sum(2).clamp_min(_SMALLEST)
@@ -88,7 +88,7 @@ class MaskClassHead(SemanticHead):
         """See `SemanticHead`."""
         class_logits: Tensor = self.classes(token)
         log_class = class_logits.log_softmax(dim=1)[:, :, None, None]
-        mask = torch.einsum("pc,pcyx->pyx", self.kernel(token), upscaled).unsqueeze(1)
+        mask = torch.einsum("pc,pyxc->pyx", self.kernel(token), upscaled).unsqueeze(1)
         inside, outside = F.logsigmoid(mask), F.logsigmoid(-mask)
         background = torch.logaddexp(outside, inside + log_class[:, :1])
         return torch.cat([background, inside + log_class[:, 1:]], dim=1), class_logits

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segsam.model.mask_decoding import decode_masks
+
 
 @dataclass(frozen=True)
 class HostFacts:
@@ -45,6 +47,12 @@ class Host(nn.Module, ABC):
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Normalise a resized slice (h_px, w_px, 3), pad it bottom and right to (3, S, S)."""
+
+    def decode_masks(
+        self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The mask decoder (SAGD) on the prompts of one image; see `mask_decoding.decode_masks`."""
+        return decode_masks(self.mask_decoder, source, image_pe, prompt_tokens, multimask=multimask)
 
     def train(self, mode: bool = True) -> Host:
         """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""

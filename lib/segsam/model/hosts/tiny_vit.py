@@ -224,4 +224,4 @@ class TinyViT(nn.Module):
         for stage in self.layers:
             x = stage(x)
         out: Tensor = self.neck(x)
-        return out.contiguous()
+        return out
