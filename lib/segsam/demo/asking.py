@@ -28,6 +28,7 @@ from segsam.demo.timing import Timings, measure
 from segsam.prompts import Box, Prompts
 from segsam.sample import Sample
 from segsam.volume import Volume
+from segsam.writers import replacing
 
 _AXIAL = 2
 
@@ -73,7 +74,8 @@ class Served:
             raise ServerError(f"A label volume was asked for ({name}), and none came.")
         ending = ".nii.gz" if reply.file_name.endswith(".nii.gz") else ".nrrd"
         path = self.folder / f"{name}{ending}"
-        path.write_bytes(reply.file)
+        with replacing(path, ending) as partial:
+            partial.write_bytes(reply.file)
         self.geometry.extend(check_geometry(path, sent))
         return np.asarray(read_labels(path) != 0)
 
@@ -132,7 +134,8 @@ class Asking:
             self._console.print(
                 f"  3D box, {organ.title}: {len(reply.params['slices'])} slices "
                 f"({reply.params['encoded_slices']} new), {int(mask.sum()):,} voxels, "
-                f"{reply.seconds:.1f} s"
+                f"{reply.seconds:.1f} s",
+                soft_wrap=True,
             )
 
     def negative_point(self) -> None:
@@ -171,7 +174,7 @@ class Asking:
 
     def _answered(self, request: str, found: str) -> None:
         self.served.answers.append(Answer(request, found))
-        self._console.print(f"  {request}: {found}")
+        self._console.print(f"  {request}: {found}", soft_wrap=True)
 
     def _untouched(self) -> Iterator[int]:
         """Axial slices that no organ's box reaches."""

@@ -94,30 +94,32 @@ class DemoReport:
 def tell(report: DemoReport, console: Console) -> None:
     """The report as tables and sentences."""
     console.print(score_table(report))
-    for answer in report.answers:
-        console.print(f"  {answer.request}: {answer.found}")
     wrong = [check for check in report.geometry if not check.ok]
     for check in wrong:
-        console.print(f"  [red]WRONG VOXELS[/red] {check.file} ({check.reader}): {check.found}")
+        words = f"  [red]WRONG VOXELS[/red] {check.file} ({check.reader}): {check.found}"
+        console.print(words, soft_wrap=True)
     console.print(
         f"  {verdict(report.ok)} geometry: {len(report.geometry) - len(wrong)} of "
         f"{len(report.geometry)} readings of the returned volumes have the shape and affine "
-        "of the image that was sent"
+        "of the image that was sent",
+        soft_wrap=True,
     )
     _tell_timings(report.timings, console)
     for note in report.notes:
-        console.print(f"  note: {note}")
+        console.print(f"  note: {note}", soft_wrap=True)
 
 
 def _tell_timings(timings: Timings, console: Console) -> None:
     console.print(
         f"  {verdict(timings.second_ok)} second prompt on the same slice: "
         f"{timings.second_ms:.0f} ms, {timings.second_share:.1%} of the first "
-        f"({timings.first_ms:.0f} ms); goal: at most {SECOND_SHARE_GOAL:.0%}"
+        f"({timings.first_ms:.0f} ms); goal: at most {SECOND_SHARE_GOAL:.0%}",
+        soft_wrap=True,
     )
     console.print(
         f"  {verdict(timings.overhead_ok)} HTTP for one slice: {timings.overhead_ms:.1f} ms on top "
-        f"of the model's own time; goal: at most {OVERHEAD_GOAL_MS:.0f} ms"
+        f"of the model's own time; goal: at most {OVERHEAD_GOAL_MS:.0f} ms",
+        soft_wrap=True,
     )
 
 

@@ -19,6 +19,7 @@ from segsam.intensity import Intensity
 from segsam.slices import SliceView
 from segsam.types import LabelArray
 from segsam.volume import Volume
+from segsam.writers import replacing
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.6
@@ -71,7 +72,8 @@ def write_sheet(
         _show(axes, volume, view, overlay=overlay, organ=organ, index=index)
         axes.set_title(f"{titles[organ.name]}   k = {index}", color="white", fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, facecolor=figure.get_facecolor())
+    with replacing(path, ".png") as partial:
+        figure.savefig(partial, facecolor=figure.get_facecolor())
     return path
 
 
