@@ -23,7 +23,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from segsam.result import Result
 from segsam.slices import choose_axis
-from segsam.types import AxisChoice
+from segsam.types import AxisChoice, Cancel
 from segsam.volume import Volume
 
 from .answers import describe, mask_of, write_labels
@@ -68,13 +68,19 @@ class SegSamInfer(InferTask):
         return self.segment(Path(request["image"]), read_request(params))
 
     def segment(
-        self, image: Path, request: Request, *, keep: bool = True
+        self,
+        image: Path,
+        request: Request,
+        *,
+        keep: bool = True,
+        cancel: Cancel | None = None,
     ) -> tuple[str | None, dict[str, Any]]:
         """(a label file that now belongs to the caller, or None; the JSON reply). Raises
         `SegSamError`.
 
-        `keep=False` says that the image file is about to go. Times in the reply are seconds;
-        "model" is what the predictor took, "encode" and "decode" are its parts.
+        `keep=False` says that the image file is about to go; `cancel` is asked before each slice.
+        Times in the reply are seconds; "model" is what the predictor took, "encode" and "decode"
+        are its parts.
         """
         watch = _Watch()
         with self._engine.click():
@@ -90,6 +96,7 @@ class SegSamInfer(InferTask):
                 propagate=click.propagate,
                 decoder=click.decoder,
                 category=click.category,
+                cancel=cancel,
             )
         watch.lap("model")
         file, reply = _answer(result, click)

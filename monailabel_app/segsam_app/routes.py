@@ -2,7 +2,7 @@
 `guard.py`).
 
 It is a plain function, so the server runs it in a worker thread: other requests are answered
-meanwhile.
+meanwhile. A client that hangs up stops its job at the next slice.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+from anyio import from_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.infer import send_response
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
+from starlette.requests import Request
 
 from . import images
 from .dialects import read_request
@@ -33,6 +35,7 @@ _USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 @router.post("/infer/{model}", include_in_schema=False)
 def infer(
     background_tasks: BackgroundTasks,
+    http: Request,
     *,
     model: str,
     image: str = "",
@@ -55,7 +58,12 @@ def infer(
             path = upload.enter_context(images.uploaded(file.file, file.filename))
         else:
             path = images.path_of_image(app.datastore(), image)
-        label_file, reply = task.segment(path, request, keep=bool(session_id) or file is None)
+        label_file, reply = task.segment(
+            path,
+            request,
+            keep=bool(session_id) or file is None,
+            cancel=lambda: from_thread.run(http.is_disconnected),
+        )
     return _delivered(label_file, reply, output, background_tasks)
 
 

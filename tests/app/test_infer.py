@@ -198,6 +198,17 @@ def test_clicks_at_the_same_time_do_not_mix(server: Any) -> None:
         assert list(pool.map(click, range(6))) == alone
 
 
+def test_a_job_ends_when_its_client_has_gone(server: Any) -> None:
+    params = {"prompts": {"boxes": [BOX_3D]}, "axis": "all", "window": [1, 399]}
+    url = f"{server.url}/infer/segsam?image=straight"
+    with pytest.raises(requests.Timeout):
+        requests.post(url, files={"params": (None, json.dumps(params))}, timeout=(5, 0.3))
+    deadline = time.monotonic() + 120
+    while "499, Cancelled after" not in server.log.read_text():
+        assert time.monotonic() < deadline, "the job went on for nobody"
+        time.sleep(0.1)
+
+
 def test_an_opened_image_is_warmed_up(server: Any, tmp_path: Path) -> None:
     before = server.log.read_text().count("was warmed up")
     shifted = nibabel.load(server.studies / "straight.nii.gz")
