@@ -92,6 +92,7 @@ class TestPrompting:
                 "boxes": [{"min_ijk": [5, 9, 1], "max_ijk": [11, 15, 7]}],
             },
             "axis": "auto",
+            "propagate": False,
             "result": "volume",
         }
 
@@ -339,8 +340,8 @@ class TestReport:
         return DemoReport(
             out=tmp_path,
             scores=(
-                OrganScore("liver", 43, 41692, 0.93, 0.91, 30.0),
-                OrganScore("kidney_left", 33, 5090, 0.70, 0.81, 2.0),
+                OrganScore("liver", 43, 41692, 0.93, 0.91, 0.95, 30.0),
+                OrganScore("kidney_left", 33, 5090, 0.70, 0.81, 0.85, 2.0),
             ),
             answers=(Answer("2D box", "313 pixels"),),
             geometry=(GeometryCheck("liver.nrrd", "SimpleITK", ok=True, found="right"),),
@@ -373,7 +374,9 @@ class TestReport:
 
     def test_json_is_plain(self, report: DemoReport) -> None:
         value = json.loads(json.dumps(report.to_json(), allow_nan=False))
-        assert value["mean_dice"] == pytest.approx(0.815)
+        assert value["means"]["dice"] == pytest.approx(0.815)
+        assert value["means"]["followed_dice"] == pytest.approx(0.9)
+        assert value["dice_ok"] is False
         assert value["timings"]["second_share"] == pytest.approx(0.1)
         assert value["ok"] is True
 

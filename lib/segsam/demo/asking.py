@@ -61,7 +61,8 @@ class Served:
     """What came back so far."""
 
     folder: Path
-    masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    by_section: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    followed: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     geometry: list[GeometryCheck] = field(default_factory=list)
@@ -124,17 +125,25 @@ class Asking:
         )
 
     def boxes_in_3d(self) -> None:
-        """A 3D box for every organ: its section is a prompt on each slice that it crosses."""
+        """A 3D box for every organ, in both of its meanings.
+
+        Without propagation its section is the prompt on each slice that it crosses, as with
+        LiteMedSAM itself; with it the object is followed from the middle slice inside the box.
+        """
         for organ in self.case.organs:
+            box = Prompts(boxes=(organ.box,))
             with self._console.status(f"3D box, {organ.title}: the server encodes and decodes"):
-                reply = self._ask(ours(Prompts(boxes=(organ.box,)), "volume"))
-            mask = self.served.keep(reply, organ.name, self.case.sample.image)
-            self.served.masks[organ.name] = mask
-            self.served.seconds[organ.name] = reply.seconds
+                sections = self._ask(ours(box, "volume"))
+                followed = self._ask(ours(box, "volume", propagate=True))
+            name, sent = organ.name, self.case.sample.image
+            self.served.by_section[name] = self.served.keep(sections, f"{name}_sections", sent)
+            self.served.followed[name] = self.served.keep(followed, name, sent)
+            self.served.seconds[name] = followed.seconds
             self._console.print(
-                f"  3D box, {organ.title}: {len(reply.params['slices'])} slices "
-                f"({reply.params['encoded_slices']} new), {int(mask.sum()):,} voxels, "
-                f"{reply.seconds:.1f} s",
+                f"  3D box, {organ.title}: {len(sections.params['slices'])} slices "
+                f"({sections.params['encoded_slices']} new), {sections.seconds:.1f} s; followed "
+                f"from its middle: {int(self.served.followed[name].sum()):,} voxels, "
+                f"{followed.seconds:.1f} s",
                 soft_wrap=True,
             )
 

@@ -87,9 +87,16 @@ def centre_of(organ: Organ, axis: int, index: int) -> VoxelIndex:
     return _index(nearest)
 
 
-def ours(prompts: Prompts, result: Literal["slice", "region", "volume"]) -> dict[str, Any]:
+def ours(
+    prompts: Prompts, result: Literal["slice", "region", "volume"], *, propagate: bool = False
+) -> dict[str, Any]:
     """The architecture's dialect."""
-    return {"prompts": prompts.to_json(), "axis": "auto", "result": result}
+    return {
+        "prompts": prompts.to_json(),
+        "axis": "auto",
+        "propagate": propagate,
+        "result": result,
+    }
 
 
 def with_negative(box: Box, point: VoxelIndex) -> Prompts:

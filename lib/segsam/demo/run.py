@@ -128,7 +128,8 @@ def _scores(
             organ=organ.name,
             slices=organ.box.max_ijk[axis] - organ.box.min_ijk[axis] + 1,
             voxels=int(organ.mask.sum()),
-            dice=dice(served.masks[organ.name], organ.mask),
+            dice=dice(served.by_section[organ.name], organ.mask),
+            followed_dice=dice(served.followed[organ.name], organ.mask),
             litemedsam_dice=dice(theirs[organ.name], organ.mask),
             seconds=served.seconds[organ.name],
         )
@@ -139,9 +140,9 @@ def _scores(
 def _write(
     out: Path, case: Case, served: Served, scores: tuple[OrganScore, ...]
 ) -> tuple[GeometryCheck, ...]:
-    """All organs in one label volume, in two formats, and the contact sheet."""
+    """All organs, followed through their boxes, in one label volume; and the contact sheet."""
     largest_first = sorted(case.organs, key=lambda organ: -int(organ.mask.sum()))
-    labels = merge_objects([(served.masks[organ.name], organ.value) for organ in largest_first])
+    labels = merge_objects([(served.followed[organ.name], organ.value) for organ in largest_first])
     colours = colours_for(case.organs)
     known = Categories.load()
     segments = {
@@ -157,7 +158,8 @@ def _write(
         checks.extend(check_geometry(out / name, case.sample.image))
     by_name = {score.organ: score for score in scores}
     titles = {
-        organ.name: f"{organ.title}   Dice {by_name[organ.name].dice:.3f}" for organ in case.organs
+        organ.name: f"{organ.title}   Dice {by_name[organ.name].followed_dice:.3f}"
+        for organ in case.organs
     }
     write_sheet(out / "contact_sheet.png", case.volume, labels, organs=case.organs, titles=titles)
     return tuple(checks)
