@@ -50,7 +50,7 @@ def _tiny_host_is_known(monkeypatch: pytest.MonkeyPatch, tiny_host: Host) -> Non
 @pytest.fixture
 def full_model(tiny_host: Host, five_categories: Categories) -> SegSam:
     torch.manual_seed(0)
-    return SegSam.with_semantics(tiny_host, five_categories, SemanticConfig(mlp_dim=64))
+    return SegSam.with_semantics(tiny_host, five_categories, SemanticConfig())
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def rewrite_card(weights: Path, **changes: object) -> None:
 def test_a_round_trip_is_bit_equal(
     tiny_host: Host, five_categories: Categories, tmp_path: Path, head: HeadName, text: bool
 ) -> None:
-    config = SemanticConfig(head=head, mlp_dim=64, depth=1)
+    config = SemanticConfig(head=head, depth=1)
     model = SegSam.with_semantics(tiny_host, five_categories, config, text=text).eval()
     path = save_checkpoint(model, tmp_path / "model.safetensors", CARD)
     restored = load_pretrained(path)
@@ -159,6 +159,7 @@ def test_changed_weights_are_refused(saved: Path) -> None:
         ({"format": 2}, "card of format 1"),
         ({"surprise": 1}, "Missing or unknown in the card model.json: surprise"),
         ({"config": {"head": "dense", "colour": 3}}, "does not describe a checkpoint"),
+        ({"config": {"head": "round"}}, "Expected 'dense' or 'maskcls' as the model's head"),
         ({"categories": [{"name": "liver"}]}, "does not describe a checkpoint"),
         ({"host": "vit-x"}, "names the host 'vit-x'; known are litemedsam, tiny"),
     ],

@@ -23,7 +23,7 @@ def full_model(
     host: Host, categories: Categories, head: HeadName = "dense", *, multimask: bool = False
 ) -> SegSam:
     torch.manual_seed(0)
-    config = SemanticConfig(head=head, mlp_dim=64, multimask=multimask)
+    config = SemanticConfig(head=head, multimask=multimask)
     return SegSam.with_semantics(host, categories, config)
 
 

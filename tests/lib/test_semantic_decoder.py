@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from segsam.model import Host, SemanticConfig
+from segsam.model import SemanticConfig
 from segsam.model.config import HeadName
-from segsam.model.semantic_decoder import PresenceBranch, SemanticDecoder
+from segsam.model.sam import MaskDecoder, TwoWayTransformer
+from segsam.model.semantic_decoder import SemanticDecoder
 
 DIM, GRID, CATEGORIES, PROMPTS, TOKENS = 32, 8, 5, 3, 2
 both_heads = pytest.mark.parametrize("head", ["dense", "maskcls"])
 
 
-def decoder(head: HeadName = "dense", **choices: object) -> SemanticDecoder:
+def host_decoder() -> Any:
     torch.manual_seed(0)
-    config = SemanticConfig(head=head, mlp_dim=64, **choices)  # type: ignore[arg-type]
-    return SemanticDecoder(CATEGORIES, DIM, config)
+    transformer = TwoWayTransformer(depth=2, embedding_dim=DIM, num_heads=8, mlp_dim=64)
+    return MaskDecoder(transformer_dim=DIM, transformer=transformer)
+
+
+def decoder(head: HeadName = "dense", **choices: object) -> SemanticDecoder:
+    config = SemanticConfig(head=head, **choices)  # type: ignore[arg-type]
+    return SemanticDecoder(CATEGORIES, host_decoder(), config)
 
 
 def inputs(prompts: int = PROMPTS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -67,8 +75,7 @@ def test_each_category_has_a_linear_layer_of_its_own() -> None:
 
 
 def test_presence_depth_is_configured() -> None:
-    branch = PresenceBranch(CATEGORIES, DIM, SemanticConfig(presence_depth=3, mlp_dim=64))
-    assert len(branch.blocks) == 3
+    assert len(decoder(presence_depth=3).presence.blocks) == 3
 
 
 @both_heads
@@ -123,10 +130,8 @@ def test_dense_head_names_the_class_of_the_object_pixels() -> None:
 
 
 @both_heads
-def test_it_starts_from_the_hosts_decoder(head: HeadName, tiny_host: Host) -> None:
-    model = decoder(head)
-    model.start_from(tiny_host.mask_decoder)
-    theirs = tiny_host.mask_decoder
+def test_it_starts_from_the_hosts_decoder(head: HeadName) -> None:
+    model, theirs = decoder(head), host_decoder()
     for name, value in theirs.transformer.state_dict().items():
         assert torch.equal(model.transformer.state_dict()[name], value)
     assert torch.equal(model.semantic_token, theirs.mask_tokens.weight[:1])
@@ -141,9 +146,18 @@ def test_it_starts_from_the_hosts_decoder(head: HeadName, tiny_host: Host) -> No
         torch.testing.assert_close(inside, mask.sigmoid().log(), atol=1e-5, rtol=1e-5)
 
 
-def test_a_shallower_decoder_takes_the_blocks_both_have(tiny_host: Host) -> None:
-    model = decoder(depth=1)
-    model.start_from(tiny_host.mask_decoder)
-    assert len(model.transformer.layers) == 1
-    for name, value in tiny_host.mask_decoder.transformer.layers[0].state_dict().items():
-        assert torch.equal(model.transformer.layers[0].state_dict()[name], value)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_another_depth_takes_the_blocks_both_have(depth: int) -> None:
+    model, theirs = decoder(depth=depth), host_decoder()
+    assert len(model.transformer.layers) == depth
+    for mine, his in zip(model.transformer.layers, theirs.transformer.layers, strict=False):
+        assert all(
+            torch.equal(value, his.state_dict()[key]) for key, value in mine.state_dict().items()
+        )
+
+
+def test_its_weights_are_its_own() -> None:
+    theirs = host_decoder()
+    model = SemanticDecoder(CATEGORIES, theirs, SemanticConfig())
+    shared = {id(parameter) for parameter in theirs.parameters()}
+    assert not shared & {id(parameter) for parameter in model.parameters()}

@@ -7,16 +7,22 @@ import torch
 from torch import Tensor
 
 from segsam.model import SemanticConfig
+from segsam.model.sam import MaskDecoder, TwoWayTransformer
 from segsam.model.text_enhancement import TextEnhancement
 
 DIM, GRID, CATEGORIES, WIDTH, PROMPTS, TOKENS = 32, 8, 5, 12, 3, 2
 
 
+def made(config: SemanticConfig) -> TextEnhancement:
+    transformer = TwoWayTransformer(depth=2, embedding_dim=DIM, num_heads=8, mlp_dim=64)
+    decoder = MaskDecoder(transformer_dim=DIM, transformer=transformer)
+    return TextEnhancement(torch.randn(CATEGORIES, WIDTH), decoder, config)
+
+
 @pytest.fixture
 def enhancement() -> TextEnhancement:
     torch.manual_seed(0)
-    config = SemanticConfig(mlp_dim=64)
-    return TextEnhancement(torch.randn(CATEGORIES, WIDTH), DIM, config).eval()
+    return made(SemanticConfig()).eval()
 
 
 @pytest.fixture
@@ -68,9 +74,8 @@ def test_text_tokens_are_the_categories_and_the_summary(enhancement: TextEnhance
 
 
 def test_the_token_focuses_on_the_prompt(inputs: tuple[Tensor, Tensor, Tensor]) -> None:
-    text = torch.randn(CATEGORIES, WIDTH)
-    focused = TextEnhancement(text, DIM, SemanticConfig())(*inputs)[:, -1]
-    general = TextEnhancement(text, DIM, SemanticConfig(text_keys="image"))(*inputs)[:, -1]
+    focused = made(SemanticConfig())(*inputs)[:, -1]
+    general = made(SemanticConfig(text_keys="image"))(*inputs)[:, -1]
     assert not torch.allclose(focused[0], focused[1])
     torch.testing.assert_close(general[0], general[1])
 
@@ -105,7 +110,7 @@ def test_training_keeps_nothing(enhancement: TextEnhancement) -> None:
 
 @torch.inference_mode()
 def test_weights_made_in_inference_mode_are_not_kept() -> None:
-    made_here = TextEnhancement(torch.randn(CATEGORIES, WIDTH), DIM, SemanticConfig()).eval()
+    made_here = made(SemanticConfig()).eval()
     assert made_here.summary() is not made_here.summary()
 
 

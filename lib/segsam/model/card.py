@@ -93,7 +93,7 @@ def _parsed(record: dict[str, Any], file_name: str) -> dict[str, Any]:
             "categories": tuple(map(Category.from_record, record["categories"])),
             "training_data": tuple(record["training_data"]),
         }
-    except (TypeError, CategoryError) as error:
+    except (TypeError, CategoryError, CheckpointError) as error:
         raise CheckpointError(
             f"The card {file_name} does not describe a checkpoint: {error}"
         ) from error

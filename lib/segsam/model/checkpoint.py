@@ -154,9 +154,8 @@ def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
         isinstance(value, Tensor) for value in loaded.values()
     ):
         raise CheckpointError(f"Expected a state dict of tensors in {file_name}.")
-    _load_exactly(
-        host, {str(key).removeprefix("module."): value for key, value in loaded.items()}, file_name
-    )
+    state = {str(key).removeprefix("module."): value for key, value in loaded.items()}
+    _load_exactly(host, state, file_name)
     model = SegSam(host, Categories.load())
     model.weights_id = _sha256(content)[:16]
     return model

@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from segsam.errors import CheckpointError
 
 HeadName: TypeAlias = Literal["dense", "maskcls"]
+PriorName: TypeAlias = Literal["sigmoid", "logits"]
+PresenceName: TypeAlias = Literal["unprompted", "all_present"]
+TextKeysName: TypeAlias = Literal["image_and_prompts", "image"]
+_CHOICES = {
+    "head": get_args(HeadName),
+    "presence_prior": get_args(PriorName),
+    "presence_target": get_args(PresenceName),
+    "text_keys": get_args(TextKeysName),
+}
 
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent; defaults are
-    our reading.
+    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent.
 
-    What concerns training alone (loss weights, learning rate, whether the predicted IoU is trained)
-    is not here.
+    The defaults are our reading; widths and attention heads are the host's. What concerns training
+    alone (loss weights, learning rate, whether the predicted IoU is trained) is not here.
     """
 
     head: HeadName = "dense"
     """How one SO-token becomes a mask of K + 1 classes: `dense`, a kernel per class (label per
-    pixel); `maskcls`, one mask and one class distribution, as Mask2Former, which the paper cites
-    for its loss. On a 64 x 64 grid with
-    many categories `maskcls` is the lighter one."""
+    pixel); `maskcls`, one mask and one class distribution, as in Mask2Former, which the paper cites
+    for its loss. On a 64 x 64 grid with many categories `maskcls` is the lighter one."""
     depth: int = 2
     """Two-way blocks of the mask branch; the paper says "layers", SAM has 2."""
     presence_depth: int = 1
     """Blocks of the presence branch; the paper describes one."""
-    presence_prior: Literal["sigmoid", "logits"] = "sigmoid"
+    presence_prior: PriorName = "sigmoid"
     """What of the presence branch informs the SO-token; the sigmoid is bounded."""
-    presence_target: Literal["unprompted", "all_present"] = "unprompted"
+    presence_target: PresenceName = "unprompted"
     """What presence means: the categories of all objects but the prompted one (as written), or
     of all of them."""
-    text_keys: Literal["image_and_prompts", "image"] = "image_and_prompts"
+    text_keys: TextKeysName = "image_and_prompts"
     """What the text summary attends to; `image` alone gives every prompt the same text token."""
     multimask: bool = False
     """Whether the mask decoder, with text, draws three masks of which the best by its own estimate
     is kept (as SAM-Med2D does)."""
-    heads: int = 8
-    """Attention heads, everywhere."""
-    mlp_dim: int = 2048
-    """Hidden width of the transformer blocks' MLPs."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no model can be built of, as a card could say anything.
+
+        Raises:
+            CheckpointError: a word that is not among a field's choices.
+        """
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                wanted = " or ".join(map(repr, choices))
+                raise CheckpointError(
+                    f"Expected {wanted} as the model's {name}, got {getattr(self, name)!r}."
+                )

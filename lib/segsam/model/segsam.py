@@ -51,11 +51,11 @@ class SegSam(nn.Module):
     ) -> SegSam:
         """The full model, untrained: semantic parts start from the host's decoder, or random."""
         config = config or SemanticConfig()
-        dim = host.facts.embed_dim
-        decoder = SemanticDecoder(len(categories), dim, config)
-        decoder.start_from(host.mask_decoder)
-        embeddings = torch.from_numpy(categories.text_embeddings.copy())
-        enhancement = TextEnhancement(embeddings, dim, config) if text else None
+        decoder = SemanticDecoder(len(categories), host.mask_decoder, config)
+        enhancement = None
+        if text:
+            embeddings = torch.from_numpy(categories.text_embeddings.copy())
+            enhancement = TextEnhancement(embeddings, host.mask_decoder, config)
         return cls(host, categories, config, semantic_decoder=decoder, text_enhancement=enhancement)
 
     def forward(self, images: Tensor, prompts: PromptTensors) -> Decoded:

@@ -14,6 +14,7 @@ same outputs.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -21,20 +22,20 @@ from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
 from segsam.model.mask_decoding import refine, upscale
-from segsam.model.sam import MLP, Attention, LayerNorm2d, TwoWayTransformer
+from segsam.model.sam import MLP, Attention, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS
 
 
 class PresenceBlock(nn.Module):
     """CO-tokens attend to each other, then to the image, then an MLP; normalised after each."""
 
-    def __init__(self, dim: int, config: SemanticConfig) -> None:
+    def __init__(self, dim: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.self_attention = Attention(dim, config.heads)
+        self.self_attention = Attention(dim, heads)
         self.norm_self = nn.LayerNorm(dim)
-        self.cross_attention = Attention(dim, config.heads, downsample_rate=2)
+        self.cross_attention = Attention(dim, heads, downsample_rate=2)
         self.norm_cross = nn.LayerNorm(dim)
-        self.mlp = MLP(dim, config.mlp_dim, dim, 2)
+        self.mlp = MLP(dim, mlp_dim, dim, 2)
         self.norm_mlp = nn.LayerNorm(dim)
 
     def forward(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -48,12 +49,13 @@ class PresenceBlock(nn.Module):
 class PresenceBranch(nn.Module):
     """K CO-tokens, each with a linear layer of its own: is this category present, unprompted?"""
 
-    def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
+    def __init__(self, categories: int, transformer: Any, depth: int) -> None:
+        """`depth` blocks with the widths of SAM's `transformer`."""
         super().__init__()
+        dim, heads = transformer.embedding_dim, transformer.num_heads
+        mlp_dim = transformer.mlp_dim
         self.tokens = nn.Parameter(torch.randn(categories, dim))
-        self.blocks = nn.ModuleList(
-            PresenceBlock(dim, config) for _ in range(config.presence_depth)
-        )
+        self.blocks = nn.ModuleList(PresenceBlock(dim, heads, mlp_dim) for _ in range(depth))
         self.weight = nn.Parameter(torch.randn(categories, dim) / dim**0.5)
         self.bias = nn.Parameter(torch.zeros(categories))
 
@@ -73,38 +75,26 @@ class PresenceBranch(nn.Module):
 class SemanticDecoder(nn.Module):
     """Both branches, and the prior that the first hands to the second."""
 
-    def __init__(self, categories: int, dim: int, config: SemanticConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.presence = PresenceBranch(categories, dim, config)
-        self.prior = MLP(categories, dim, dim, 2)
-        self.semantic_token = nn.Parameter(torch.randn(1, dim))
-        self.transformer = TwoWayTransformer(
-            depth=config.depth, embedding_dim=dim, num_heads=config.heads, mlp_dim=config.mlp_dim
-        )
-        self.upscaling = nn.Sequential(
-            nn.ConvTranspose2d(dim, dim // 4, 2, stride=2),
-            LayerNorm2d(dim // 4),
-            nn.GELU(),
-            nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2),
-            nn.GELU(),
-        )
-        self.head = HEADS[config.head](categories, dim)
+    def __init__(self, categories: int, host_decoder: Any, config: SemanticConfig) -> None:
+        """The mask branch begins as a copy of `host_decoder`, SAM's `MaskDecoder`.
 
-    @torch.no_grad()
-    def start_from(self, decoder: Any) -> None:
-        """Begin as a copy of the host's mask decoder: transformer, upscaling, token and head.
-
-        With another `depth` than the host's, the blocks that both have are copied.
+        Widths are the host's too; with another `depth`, the blocks that both have are copied.
         """
-        for mine, theirs in zip(self.transformer.layers, decoder.transformer.layers, strict=False):
+        super().__init__()
+        host = host_decoder.transformer
+        dim = host.embedding_dim
+        self.config = config
+        self.presence = PresenceBranch(categories, host, config.presence_depth)
+        self.prior = MLP(categories, dim, dim, 2)
+        self.semantic_token = nn.Parameter(host_decoder.mask_tokens.weight[:1].detach().clone())
+        self.transformer = TwoWayTransformer(config.depth, dim, host.num_heads, host.mlp_dim)
+        for mine, theirs in zip(self.transformer.layers, host.layers, strict=False):
             mine.load_state_dict(theirs.state_dict())
         for name in ("final_attn_token_to_image", "norm_final_attn"):
-            part = getattr(decoder.transformer, name)
-            getattr(self.transformer, name).load_state_dict(part.state_dict())
-        self.upscaling.load_state_dict(decoder.output_upscaling.state_dict())
-        self.semantic_token.copy_(decoder.mask_tokens.weight[:1])
-        self.head.start_from(decoder.output_hypernetworks_mlps[0])
+            getattr(self.transformer, name).load_state_dict(getattr(host, name).state_dict())
+        self.upscaling = copy.deepcopy(host_decoder.output_upscaling)
+        self.head = HEADS[config.head](categories, dim)
+        self.head.start_from(host_decoder.output_hypernetworks_mlps[0])
 
     def forward(
         self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, presence_logits: Tensor

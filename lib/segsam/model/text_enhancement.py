@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -19,16 +21,21 @@ class TextEnhancement(nn.Module):
 
     text_embeddings: Tensor
 
-    def __init__(self, text_embeddings: Tensor, dim: int, config: SemanticConfig) -> None:
-        """`text_embeddings` (K, D), one per category, are data and not in the state dict."""
+    def __init__(self, text_embeddings: Tensor, host_decoder: Any, config: SemanticConfig) -> None:
+        """`text_embeddings` (K, D), one per category, are data and not in the state dict.
+
+        Widths are those of `host_decoder`, SAM's `MaskDecoder`.
+        """
         super().__init__()
+        dim = host_decoder.transformer.embedding_dim
+        heads = host_decoder.transformer.num_heads
         self.config = config
         self.register_buffer("text_embeddings", text_embeddings, persistent=False)
         self.project = nn.Linear(text_embeddings.shape[1], dim)
         self.summary_token = nn.Parameter(torch.randn(1, dim))
-        self.self_attention = Attention(dim, config.heads)
+        self.self_attention = Attention(dim, heads)
         self.norm_self = nn.LayerNorm(dim)
-        self.cross_attention = Attention(dim, config.heads, downsample_rate=2)
+        self.cross_attention = Attention(dim, heads, downsample_rate=2)
         self.norm_cross = nn.LayerNorm(dim)
         self.append = MLP(dim, dim, dim, 2)
         self._kept: tuple[tuple[tuple[int, int], ...], Tensor] | None = None

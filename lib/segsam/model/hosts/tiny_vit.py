@@ -112,7 +112,8 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
-        y, x = torch.arange(window * window) // window, torch.arange(window * window) % window
+        place = torch.arange(window * window)
+        y, x = place // window, place % window
         offset = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
         self.register_buffer("bias_index", offset, persistent=False)
 
