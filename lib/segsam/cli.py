@@ -129,8 +129,6 @@ def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by pos
 
     Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o out.nii.gz --picture out.png
     """
-    from segsam.picture import draw_result
-    from segsam.predictor import Predictor
     from segsam.prompts import Prompts
     from segsam.volume import Volume
     from segsam.writers import WRITABLE
@@ -143,6 +141,8 @@ def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by pos
     volume = Volume.load(image)
     prompts.checked(volume.shape_ijk)
     with err.status("Loading the weights"):
+        from segsam.predictor import Predictor
+
         predictor = Predictor.from_pretrained(checkpoint)
     predictor.set_volume(volume, window=shown)
     with _slices_bar() as progress:
@@ -156,6 +156,8 @@ def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by pos
         )
     result.save(output)
     if picture is not None:
+        from segsam.picture import draw_result
+
         draw_result(picture, result, prompts, window=shown)
     _write_json(
         json_file, {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}

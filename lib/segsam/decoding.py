@@ -121,8 +121,10 @@ class SliceDecoder:
         start = time.perf_counter()
         tensors = prompt_tensors(self.view, prompts, self._device, mask_prompt)
         decoded = self._model.decode(features, tensors, semantic=self._model.semantic_is_trained)
-        low_res = self._object_logits(decoded).amax(dim=0, keepdim=True)
-        logits = self.view.logits_to_plane(low_res[0, 0]).cpu().numpy()
+        parts = self._object_logits(decoded)
+        planes = [self.view.logits_to_plane(part[0]) for part in parts]
+        logits = torch.stack(planes).amax(dim=0).cpu().numpy()
+        low_res = parts.amax(dim=0, keepdim=True)
         report = self._report(index, decoded, propagated=propagated)
         self._stopwatch.seconds["decode"] += time.perf_counter() - start
         brightness, spread = self._shown_values(index, logits > 0)

@@ -28,14 +28,14 @@ class StopRule:
     """When a propagated mask is no longer the object.
 
     It ends where the model doubts its own mask (`least_iou`), where the mask no longer lies on its
-    neighbour (`least_overlap`, Dice), where it shrinks or grows from one slice to the next by more
-    than an organ does, or where its mean brightness (displayed values, 0 to 255) has left the
-    seed's by more than `shift` and by more than `spreads` of the seed's standard deviations.
+    neighbour (`least_overlap`, Dice), where it grows from one slice to the next by more than an
+    organ does (`growth`, a ratio of areas), or where its mean brightness (displayed values, 0 to
+    255) has left the seed's by more than `shift` and by more than `spreads` of the seed's standard
+    deviations.
     """
 
     least_iou: float = 0.65
     least_overlap: float = 0.55
-    shrink: float = 0.30
     growth: float = 1.8
     shift: float = 30.0
     spreads: float = 1.5
@@ -44,7 +44,7 @@ class StopRule:
         """Whether the object has ended before the slice of `now`."""
         if now.area == 0 or now.report.predicted_iou < self.least_iou:
             return True
-        if not self.shrink <= now.area / before.area <= self.growth:
+        if now.area > self.growth * before.area:
             return True
         if overlap(before.logits > 0, now.logits > 0) < self.least_overlap:
             return True

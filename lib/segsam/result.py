@@ -83,8 +83,9 @@ class Result:
 
     @property
     def present(self) -> dict[int, dict[str, float]]:
-        """Slice index -> category -> probability, of everything that was not prompted."""
-        return {s.index: dict(s.present) for s in self.slices if s.present}
+        """Slice index (of the first axis) -> category -> probability, of what was not prompted."""
+        first = "ijk".index(self.axes[0])
+        return {s.index: dict(s.present) for s in self.slices if s.present and s.axis == first}
 
     @property
     def predicted_iou(self) -> float | None:

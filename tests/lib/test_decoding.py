@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segsam.decoding import prompt_tensors, semantic_object_logits
+from segsam.prompts import Box, Point, SlicePrompts
+from segsam.slices import SliceView
+from segsam.volume import Volume
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def view() -> SliceView:
+    """64 x 64 voxels shown as 256 pixels, nothing flipped."""
+    volume = Volume.from_array(np.zeros((64, 64, 4), np.uint8), np.diag([-1.0, -1, 1, 1]))
+    return SliceView.of(volume, 2)
+
+
+class TestPromptTensors:
+    def test_a_box_alone(self, view: SliceView) -> None:
+        tensors = prompt_tensors(view, SlicePrompts(boxes=(Box((8, 4, 1), (15, 11, 1)),)), CPU)
+        assert tensors.points_px is None
+        assert tensors.boxes_px is not None
+        assert tensors.boxes_px.tolist() == [[32, 16, 63, 47]]
+
+    def test_a_section_ends_at_its_last_index_as_in_litemedsam(self, view: SliceView) -> None:
+        tensors = prompt_tensors(view, SlicePrompts(sections=(Box((8, 4, 1), (15, 11, 1)),)), CPU)
+        assert tensors.boxes_px is not None
+        assert tensors.boxes_px.tolist() == [[32, 16, 60, 44]]
+
+    def test_points_alone_are_one_prompt(self, view: SliceView) -> None:
+        points = (Point((8, 4, 1)), Point((0, 63, 1), positive=False))
+        tensors = prompt_tensors(view, SlicePrompts(points), CPU)
+        assert tensors.boxes_px is None
+        assert tensors.points_px is not None
+        assert tensors.point_labels is not None
+        assert tensors.points_px.tolist() == [[[32, 16], [0, 252]]]
+        assert tensors.point_labels.tolist() == [[1, 0]]
+
+    def test_each_box_gets_the_points_that_concern_it(self, view: SliceView) -> None:
+        left, right = Box((0, 0, 1), (9, 9, 1)), Box((20, 20, 1), (29, 29, 1))
+        points = (
+            Point((5, 5, 1)),  # in the left box
+            Point((40, 40, 1)),  # in neither: concerns both
+            Point((25, 25, 1), positive=False),  # negative: concerns both
+        )
+        tensors = prompt_tensors(view, SlicePrompts(points, (left, right)), CPU)
+        assert tensors.point_labels is not None
+        assert tensors.point_labels.tolist() == [[1, 1, 0], [1, 0, -1]]
+        assert len(tensors) == 2
+
+    def test_a_mask_is_repeated_for_every_box(self, view: SliceView) -> None:
+        prompts = SlicePrompts(boxes=(Box((0, 0, 1), (9, 9, 1)), Box((20, 20, 1), (29, 29, 1))))
+        tensors = prompt_tensors(view, prompts, CPU, torch.ones(1, 1, 8, 8))
+        assert tensors.mask_logits is not None
+        assert tensors.mask_logits.shape == (2, 1, 8, 8)
+
+
+class TestSemanticObject:
+    logits = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+
+    def test_labels_stripped_is_one_minus_background(self) -> None:
+        stripped = semantic_object_logits(self.logits, None).sigmoid()
+        wanted = 1 - self.logits.softmax(dim=1)[:, :1]
+        torch.testing.assert_close(stripped, wanted)
+
+    def test_one_category_has_its_softmax_probability(self) -> None:
+        for category in range(4):
+            one = semantic_object_logits(self.logits, category).sigmoid()
+            wanted = self.logits.softmax(dim=1)[:, category + 1 : category + 2]
+            torch.testing.assert_close(one, wanted)

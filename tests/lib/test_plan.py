@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segsam.labels import Region
+from segsam.plan import boxes_of_mask, plan_axis
+from segsam.prompts import Box, Point, Prompts, SlicePrompts
+
+SOLID = Box((1, 2, 10), (8, 9, 20))
+FLAT = Box((1, 2, 30), (8, 9, 30))
+
+
+def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
+    """Seed -> all slices walked from it."""
+    found: dict[int, list[int]] = {}
+    for walk in plan_axis(prompts, 2, propagate=propagate).walks(depth):
+        found.setdefault(walk.seed, []).extend(walk.indices)
+    return found
+
+
+class TestSolidBox:
+    def test_by_itself_every_slice_gets_its_section(self) -> None:
+        plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
+        assert sorted(plan.prompted) == list(range(10, 21))
+        assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
+        assert list(plan.walks(50)) == []
+
+    @pytest.mark.parametrize("propagate", [True, None])
+    def test_followed_from_its_middle_to_its_ends_and_no_further(
+        self, propagate: bool | None
+    ) -> None:
+        assert walked(Prompts(boxes=[SOLID]), propagate=propagate) == {
+            15: [14, 13, 12, 11, 10, 16, 17, 18, 19, 20]
+        }
+
+    def test_points_inside_are_further_seeds(self) -> None:
+        prompts = Prompts([Point((4, 4, 12)), Point((4, 4, 19), positive=False)], [SOLID])
+        assert walked(prompts, propagate=None) == {
+            12: [11, 10, 13],
+            15: [14, 16, 17, 18, 19, 20],
+        }
+
+    def test_the_limit_holds_all_solid_boxes(self) -> None:
+        other = Box((5, 0, 15), (12, 4, 25))
+        plan = plan_axis(Prompts(boxes=[SOLID, other]), 2, propagate=None)
+        assert plan.limit == Box((1, 0, 10), (12, 9, 25))
+
+
+class TestFlatPrompts:
+    def test_stay_on_their_slices_unless_propagated(self) -> None:
+        for propagate in (None, False):
+            plan = plan_axis(Prompts(boxes=[FLAT]), 2, propagate=propagate)
+            assert sorted(plan.prompted) == [30]
+            assert list(plan.walks(50)) == []
+
+    def test_propagate_to_both_ends_of_the_volume(self) -> None:
+        assert walked(Prompts(boxes=[FLAT]), propagate=True, depth=33) == {
+            30: [*range(29, -1, -1), 31, 32]
+        }
+
+    def test_two_seeds_meet_halfway(self) -> None:
+        prompts = Prompts([Point((0, 0, 3)), Point((0, 0, 8))])
+        assert walked(prompts, propagate=True, depth=10) == {
+            3: [2, 1, 0, 4, 5],
+            8: [7, 6, 9],
+        }
+
+    def test_every_other_slice_is_visited_exactly_once(self) -> None:
+        prompts = Prompts([Point((0, 0, k)) for k in (0, 1, 7, 20, 21, 49)])
+        visited = [k for walk in walked(prompts, propagate=True).values() for k in walk]
+        assert sorted(visited) == sorted(set(range(50)) - {0, 1, 7, 20, 21, 49})
+
+
+class TestBoxesOfMask:
+    def test_one_tight_box_per_slice_of_another_axis(self) -> None:
+        mask = np.zeros((10, 11, 12), dtype=bool)
+        mask[4:6, 3:8, 2:9] = True
+        mask[5, 9, 4] = True
+        plan = boxes_of_mask(Region.of_mask(mask), 0)
+        assert sorted(plan.prompted) == [4, 5]
+        assert plan.prompted[4].boxes == (Box((4, 3, 2), (4, 7, 8)),)
+        assert plan.prompted[5].boxes == (Box((5, 3, 2), (5, 9, 8)),)
+
+    def test_nothing_found_prompts_nothing(self) -> None:
+        assert not boxes_of_mask(Region.empty((4, 4, 4)), 1).prompted
