@@ -33,6 +33,7 @@ from .engine import Engine
 from .errors import RequestError
 from .replies import plain
 from .requests import Click, Request
+from .stock import FOLLOWING
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class SegSamInfer(InferTask):
             labels=list(config.labels),
             dimension=3,
             description=DESCRIPTION,
-            config={"axis": axes, "propagate": False},
+            config={"axis": axes, "propagate": list(FOLLOWING)},
         )
         self._engine = engine
         self._axis = config.axis

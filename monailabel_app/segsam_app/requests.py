@@ -6,7 +6,8 @@ typo is never a silently different mask::
 
     {"prompts": {"points": [{"ijk": [i, j, k], "positive": true}],
                  "boxes": [{"min_ijk": [i, j, k], "max_ijk": [i, j, k]}]},
-     "axis": "auto|i|j|k|all", "propagate": false, "decoder": "binary|semantic", "category": null,
+     "axis": "auto|i|j|k|all", "propagate": null | true | false,
+     "decoder": "binary|semantic", "category": null,
      "window": null | "lung" | [low, high],
      "result": "slice|region|volume", "request_id": "..."}
 
@@ -40,12 +41,13 @@ ShortText = Annotated[str, StringConstraints(max_length=200)]
 class Click:
     """One request, understood: what to segment, how, and in which form to answer.
 
+    `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only.
     `label` names the mask in the reply; `notes` are sentences about what had to be interpreted.
     """
 
     prompts: Prompts
     axis: AxisChoice | None = None
-    propagate: bool = False
+    propagate: bool | None = None
     decoder: DecoderName = "binary"
     category: str | None = None
     window: Window | None = None
@@ -69,7 +71,7 @@ class OurRequest(BaseModel):
 
     prompts: Any
     axis: AxisChoice | None = None
-    propagate: bool = False
+    propagate: bool | None = None
     decoder: DecoderName = "binary"
     category: ShortText | None = None
     window: ShortText | list[float] | None = None

@@ -24,7 +24,7 @@ effect.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,6 +35,10 @@ from segsam.types import AxisChoice, VoxelIndex
 from .requests import Click, Extension, ShortText
 
 Shape = tuple[int, int, int]
+Following = Literal["in boxes", "always", "never"]
+
+FOLLOWING: dict[Following, bool | None] = {"in boxes": None, "always": True, "never": False}
+"""What the module's options offer for `propagate`; it sends the first unless the user chooses."""
 
 
 class StockRequest(BaseModel):
@@ -48,7 +52,7 @@ class StockRequest(BaseModel):
     slice: int | None = None
     label: ShortText | None = None
     axis: AxisChoice | None = None
-    propagate: bool = False
+    propagate: bool | Following | None = None
     result_extension: Extension = ".nrrd"
     request_id: ShortText | None = None
 
@@ -85,12 +89,15 @@ class StockRequest(BaseModel):
         return Click(
             prompts=Prompts(points=tuple(points), boxes=() if box is None else (box,)),
             axis=self.axis if slice_k is None else "k",
-            propagate=self.propagate,
+            propagate=self._follows(),
             extension=self.result_extension,
             label=self.label or "object",
             request_id=self.request_id,
             notes=notes,
         )
+
+    def _follows(self) -> bool | None:
+        return FOLLOWING[self.propagate] if isinstance(self.propagate, str) else self.propagate
 
 
 def _box(roi: list[float], shape_ijk: Shape) -> Box:

@@ -67,6 +67,13 @@ def test_the_models_options_are_taken() -> None:
     assert (asked.axis, asked.propagate, asked.extension) == ("j", True, ".nii.gz")
 
 
+@pytest.mark.parametrize(
+    ("option", "meant"), [("in boxes", None), ("always", True), ("never", False), (None, None)]
+)
+def test_what_is_followed_is_chosen_by_words(option: str | None, meant: bool | None) -> None:
+    assert click(foreground=[[1, 2, 3]], propagate=option).propagate is meant
+
+
 def test_what_clients_send_besides_has_no_effect() -> None:
     plain = click(foreground=[[1, 2, 3]])
     crowded = click(
