@@ -48,11 +48,14 @@ class ImageFeatures:
     """f_v, (B, C, h, w)."""
     presence_logits: Tensor | None = None
     """C_hat of the presence branch, (B, K); None without a semantic decoder."""
+    detail: Tensor | None = None
+    """What a host's own mask decoder wants beside f_v, (B, c, 4h, 4w); None for most hosts."""
 
     def of(self, image: int) -> ImageFeatures:
         """The features of one image of the batch, (1, ...)."""
         presence = _cut(self.presence_logits, image, image + 1)
-        return ImageFeatures(self.embedding[image : image + 1], presence)
+        detail = _cut(self.detail, image, image + 1)
+        return ImageFeatures(self.embedding[image : image + 1], presence, detail)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,7 @@ def _modeling() -> ModuleType:
 
 
 _sam = _modeling()
+ImageEncoderViT: Any = _sam.ImageEncoderViT
 PromptEncoder: Any = _sam.PromptEncoder
 MaskDecoder: Any = _sam.MaskDecoder
 TwoWayTransformer: Any = _sam.TwoWayTransformer

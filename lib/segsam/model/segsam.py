@@ -82,10 +82,11 @@ class SegSam(nn.Module):
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
-        embedding = self.host.image_encoder(images)
-        if self.semantic_decoder is None:
-            return ImageFeatures(embedding)
-        return ImageFeatures(embedding, self.semantic_decoder.presence(embedding, self._image_pe()))
+        embedding, detail = self.host.encode(images)
+        presence = None
+        if self.semantic_decoder is not None:
+            presence = self.semantic_decoder.presence(embedding, self._image_pe())
+        return ImageFeatures(embedding, presence, detail)
 
     def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
         """Masks for P prompts of one image.
@@ -99,7 +100,7 @@ class SegSam(nn.Module):
         tokens, dense = self._encode_prompts(prompts)
         source, image_pe = features.embedding + dense, self._image_pe()
         if not semantic:
-            return Decoded(*self.host.decode_masks(source, image_pe, tokens, multimask=False))
+            return Decoded(*self._masks(features, source, tokens, multimask=False))
         if self.semantic_decoder is None or features.presence_logits is None:
             raise CheckpointError(
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
@@ -107,7 +108,7 @@ class SegSam(nn.Module):
         enhanced = tokens
         if self.text_enhancement is not None:
             enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
-        logits, iou = self._best_mask(source, image_pe, enhanced)
+        logits, iou = self._best_mask(features, source, enhanced)
         semantic_logits, class_logits = self.semantic_decoder(
             source, image_pe, tokens, features.presence_logits
         )
@@ -132,13 +133,24 @@ class SegSam(nn.Module):
         if prompts.points_px is not None:
             points = (prompts.points_px, prompts.point_labels)
         boxes = None if prompts.boxes_px is None else prompts.boxes_px[:, None]
-        tokens, dense = self.host.prompt_encoder(points, boxes, prompts.mask_logits)
+        mask = prompts.mask_logits
+        masks = None if mask is None else self.host.mask_prompt(mask)
+        tokens, dense = self.host.prompt_encoder(points, boxes, masks)
         return tokens, dense
 
-    def _best_mask(self, source: Tensor, image_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def _masks(
+        self, features: ImageFeatures, source: Tensor, tokens: Tensor, *, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What the host's mask decoder draws: logits (P, M, 4h, 4w) and predicted IoU (P, M)."""
+        return self.host.decode_masks(
+            source, self._image_pe(), tokens, multimask=multimask, detail=features.detail
+        )
+
+    def _best_mask(
+        self, features: ImageFeatures, source: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """One mask (P, 1, 4h, 4w) and its predicted IoU (P, 1), chosen from three if configured."""
-        multimask = self.config.multimask
-        logits, iou = self.host.decode_masks(source, image_pe, tokens, multimask=multimask)
+        logits, iou = self._masks(features, source, tokens, multimask=self.config.multimask)
         best = iou.argmax(dim=1, keepdim=True)
         chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
         return chosen, iou.take_along_dim(best, dim=1)

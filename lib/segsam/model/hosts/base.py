@@ -28,6 +28,21 @@ class HostFacts:
     normalisation: str
     licence: str
     source: str
+    encoder: str = ""
+    """The image encoder, in a word."""
+    frozen: str = "the image encoder"
+    """What never receives a gradient."""
+    trained: str = "prompt encoder and mask decoder"
+    """What does."""
+    preparation: str = ""
+    """Where a slice is prepared otherwise than the host's authors did, and why."""
+    official_file: str = ""
+    """The name under which its authors publish the weights; empty where they publish none."""
+
+    @property
+    def stride(self) -> int:
+        """Model pixels per cell of the image embedding."""
+        return self.input_size // self.grid
 
 
 class Host(nn.Module, ABC):
@@ -35,23 +50,45 @@ class Host(nn.Module, ABC):
 
     A host is one file: a subclass that sets `facts`, builds the three parts under these names (so
     that published state dicts load as they are) and implements `prepare`. The image encoder starts
-    frozen, as in the paper (section 4.1); while it is, it also stays in evaluation mode, because
-    batch statistics would change it as well.
+    frozen, as in the paper (section 4.1), except for adapters that a host has put into it; while
+    all of it is frozen, it also stays in evaluation mode, because batch statistics would change it
+    as well.
     """
 
     facts: HostFacts
     image_encoder: nn.Module
     prompt_encoder: Any
     mask_decoder: Any
+    loading_notes: tuple[str, ...] = ()
+    """What was done to a weights file to make it fit, in sentences; empty if it fitted as it is."""
 
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Normalise a resized slice (h_px, w_px, 3), pad it bottom and right to (3, S, S)."""
 
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Prepared images (B, 3, S, S) -> image embedding f_v (B, C, h, w), and what the host's own
+        mask decoder wants beside it (B, c, 4h, 4w), if anything.
+        """
+        return self.image_encoder(images), None
+
+    def mask_prompt(self, logits: Tensor) -> Tensor:
+        """An earlier mask (P, 1, 4h, 4w) as this host's prompt encoder wants it: logits, as SAM."""
+        return logits
+
     def decode_masks(
-        self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
+        self,
+        source: Tensor,
+        image_pe: Tensor,
+        prompt_tokens: Tensor,
+        *,
+        multimask: bool,
+        detail: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The mask decoder (SAGD) on the prompts of one image; see `mask_decoding.decode_masks`."""
+        """The mask decoder (SAGD) on the prompts of one image; see `mask_decoding.decode_masks`.
+
+        `detail` is what `encode` gave beside the embedding of this image.
+        """
         return decode_masks(self.mask_decoder, source, image_pe, prompt_tokens, multimask=multimask)
 
     def train(self, mode: bool = True) -> Host:
