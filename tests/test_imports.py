@@ -33,6 +33,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("decoding",),
     ("propagation",),
+    ("job",),
     ("predictor",),
     ("picture",),
     ("sample",),

@@ -96,7 +96,10 @@ class Intensity:
         return cls("window", centre - width / 2, centre + width / 2)
 
     def apply(self, values: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Values of any real type and shape as uint8 of the same shape: clipped, then rounded."""
+        """Values of any real type and shape as uint8 of the same shape: clipped, scaled, cut off.
+
+        The fraction is cut off, not rounded, because LiteMedSAM's training images were made so.
+        """
         if self.kind == "colour":
             return np.asarray(values, dtype=np.uint8)
         # Halved, so that the width of a range as wide as float64 itself does not overflow.
@@ -104,7 +107,7 @@ class Intensity:
         if not low < high:
             return np.zeros(values.shape, dtype=np.uint8)
         halves = np.clip(values.astype(np.float64) / 2, low, high)
-        return np.asarray(np.rint((halves - low) / (high - low) * 255), dtype=np.uint8)
+        return np.asarray((halves - low) / (high - low) * 255, dtype=np.uint8)
 
     @property
     def key(self) -> str:

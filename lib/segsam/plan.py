@@ -3,15 +3,15 @@
 2D boxes and points prompt their own slices. With propagation the object is followed from each of
 them halfway to the next, and from the outermost ones as far as it reaches.
 
-A 3D box either prompts every slice with its section (no propagation), or only its middle slice,
-from which the object is followed to both ends of the box and no further. The second is the default,
-because a section is a loose box on most slices: over 11 organs of the sample CT it raises the mean
-Dice from 0.70 to 0.79 (`docs/performance.md`).
+A 3D box either prompts every slice with its section (no propagation), or only one slice, from which
+the object is followed to both ends of the box and no further: that one of its middle third whose
+mask the model trusts most. The second is the default, because a section is a loose box on most
+slices (`docs/performance.md` has the figures).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +19,8 @@ import numpy as np
 
 from segsam.labels import Region
 from segsam.prompts import Box, Point, Prompts, SlicePrompts
+
+MOST_CHOICES = 9
 
 
 @dataclass(frozen=True)
@@ -32,29 +34,32 @@ class Walk:
 
 @dataclass(frozen=True)
 class AxisPlan:
-    """The prompted slices across one axis, by index; `limit` is the 3D box that propagation must
-    not leave.
+    """What to prompt across one axis.
+
+    `prompted` are slices by index; of each group in `choices` only the best slice becomes one more
+    of them. `limit` is the 3D box that propagation must not leave.
     """
 
     axis: int
     prompted: Mapping[int, SlicePrompts]
+    choices: tuple[Mapping[int, SlicePrompts], ...] = ()
     propagate: bool = False
     limit: Box | None = None
     points: tuple[Point, ...] = ()
 
-    def walks(self, depth: int) -> Iterator[Walk]:
-        """The walks of the propagation in a volume of `depth` slices; none without propagation."""
-        if not self.propagate:
+    def walks(self, seeds: Collection[int], depth: int) -> Iterator[Walk]:
+        """The walks from the seeds in a volume of `depth` slices; none without propagation."""
+        if not self.propagate or not seeds:
             return
-        seeds = sorted(self.prompted)
+        ordered = sorted(seeds)
         low = 0 if self.limit is None else self.limit.min_ijk[self.axis]
         high = depth - 1 if self.limit is None else self.limit.max_ijk[self.axis]
-        yield Walk(seeds[0], range(seeds[0] - 1, low - 1, -1), self.limit)
-        for near, far in pairwise(seeds):
+        yield Walk(ordered[0], range(ordered[0] - 1, low - 1, -1), self.limit)
+        for near, far in pairwise(ordered):
             middle = (near + far) // 2
             yield Walk(near, range(near + 1, middle + 1), self.limit)
             yield Walk(far, range(far - 1, middle, -1), self.limit)
-        yield Walk(seeds[-1], range(seeds[-1] + 1, high + 1), self.limit)
+        yield Walk(ordered[-1], range(ordered[-1] + 1, high + 1), self.limit)
 
 
 def plan_axis(prompts: Prompts, axis: int, *, propagate: bool | None) -> AxisPlan:
@@ -62,16 +67,26 @@ def plan_axis(prompts: Prompts, axis: int, *, propagate: bool | None) -> AxisPla
     only.
     """
     solid = [box for box in prompts.boxes if axis not in box.flat_axes]
-    limit = _hull(solid) if solid else None
-    follow = bool(solid) if propagate is None else propagate
-    indices = prompts.slices_along(axis)
-    if follow and solid:
-        drawn = {box.min_ijk[axis] for box in prompts.boxes if axis in box.flat_axes}
-        clicked = {point.ijk[axis] for point in prompts.points if point.positive}
-        middles = {(box.min_ijk[axis] + box.max_ijk[axis]) // 2 for box in solid}
-        indices = tuple(sorted(drawn | clicked | middles))
-    prompted = {index: prompts.on_slice(axis, index) for index in indices}
-    return AxisPlan(axis, prompted, follow, limit, prompts.points)
+    if not solid or propagate is False:
+        prompted = {i: prompts.on_slice(axis, i) for i in prompts.slices_along(axis)}
+        return AxisPlan(axis, prompted, propagate=bool(propagate), points=prompts.points)
+    drawn = {box.min_ijk[axis] for box in prompts.boxes if axis in box.flat_axes}
+    clicked = {point.ijk[axis] for point in prompts.points if point.positive}
+    prompted = {i: prompts.on_slice(axis, i) for i in sorted(drawn | clicked)}
+    choices = tuple(
+        {i: prompts.on_slice(axis, i) for i in middle_slices(box, axis)}
+        for box in solid
+        if not any(box.spans(axis, i) for i in drawn)
+    )
+    return AxisPlan(axis, prompted, choices, True, _hull(solid), prompts.points)
+
+
+def middle_slices(box: Box, axis: int) -> tuple[int, ...]:
+    """At most `MOST_CHOICES` slices, evenly spaced over the middle third of a box."""
+    low, high = box.min_ijk[axis], box.max_ijk[axis]
+    first, last = low + (high - low + 1) // 3, high - (high - low + 1) // 3
+    count = min(MOST_CHOICES, last - first + 1)
+    return tuple(int(index) for index in np.linspace(first, last, count).round())
 
 
 def boxes_of_mask(region: Region, axis: int) -> AxisPlan:

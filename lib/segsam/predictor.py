@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ import torch
 
 from segsam.decoding import SliceDecoder, SliceMask, SliceTask, Stopwatch
 from segsam.embeddings import DEFAULT_BYTES, EmbeddingCache
-from segsam.errors import CancelledError, PromptError, VolumeError
+from segsam.errors import PromptError, VolumeError
 from segsam.intensity import Intensity
+from segsam.job import Job
 from segsam.labels import LabelBuilder, Region, fuse_axes
 from segsam.model import SegSam, load_pretrained
 from segsam.plan import AxisPlan, boxes_of_mask, plan_axis
@@ -36,33 +37,6 @@ from segsam.volume import Volume
 class _Loaded:
     volume: Volume
     intensity: Intensity
-
-
-@dataclass
-class _Job:
-    """One call of `predict` while it runs: what was decoded so far, and whom to tell."""
-
-    progress: Progress | None
-    cancel: Cancel | None
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    masks: list[SliceMask] = field(default_factory=list)
-    planned: int = 0
-
-    def before_slice(self) -> None:
-        if self.cancel is not None and self.cancel():
-            raise CancelledError(
-                f"Cancelled after {len(self.masks)} of {self.planned} slices; nothing was kept."
-            )
-
-    def after_slice(self, mask: SliceMask) -> None:
-        self.masks.append(mask)
-        self.planned = max(self.planned, len(self.masks))
-        if self.progress is not None:
-            report = mask.report
-            what = "propagated to" if report.propagated else "segmented"
-            self.progress(
-                len(self.masks), self.planned, f"{what} slice {'ijk'[report.axis]} {report.index}"
-            )
 
 
 class Predictor:
@@ -154,7 +128,7 @@ class Predictor:
         task = SliceTask(
             loaded.volume, loaded.intensity, decoder, self._category_index(decoder, category)
         )
-        job = _Job(progress, cancel)
+        job = Job(progress, cancel)
         first = _first_axis(loaded.volume, axis, checked)
         if axis == "all":
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
@@ -175,27 +149,44 @@ class Predictor:
             confidence=confidence,
         )
 
-    def _along(self, task: SliceTask, plan: AxisPlan, job: _Job) -> Region:
+    def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
         """The object's probabilities from the slices across one axis."""
         decoder = self._decoder(task, plan.axis, job.stopwatch)
         builder = LabelBuilder(decoder.view)
-        job.planned += len(plan.prompted)
+        job.planned += (
+            len(plan.prompted) + len(plan.choices) + sum(len(choice) for choice in plan.choices)
+        )
         seeds: dict[int, SliceMask] = {}
-        for index, prompts in plan.prompted.items():
-            job.before_slice()
-            seeds[index] = decoder.decode(index, prompts)
-            builder.add(index, seeds[index].logits)
-            job.after_slice(seeds[index])
+        for mask in self._prompted(decoder, plan, job):
+            seeds[mask.report.index] = mask
+            builder.add(mask.report.index, mask.logits)
+            job.kept(mask)
         for mask in self._propagated(decoder, plan, seeds, job):
             builder.add(mask.report.index, mask.logits)
-            job.after_slice(mask)
+            job.kept(mask)
         return builder.region()
 
     @staticmethod
+    def _prompted(decoder: SliceDecoder, plan: AxisPlan, job: Job) -> Iterator[SliceMask]:
+        for index, prompts in plan.prompted.items():
+            job.before_slice()
+            yield decoder.decode(index, prompts)
+        for choice in plan.choices:
+            tried = []
+            for index, prompts in choice.items():
+                job.before_slice()
+                tried.append(decoder.decode(index, prompts))
+                job.decoded(tried[-1], "looked at")
+            yield max(tried, key=lambda mask: (mask.area > 0, mask.report.predicted_iou))
+
+    @staticmethod
     def _propagated(
-        decoder: SliceDecoder, plan: AxisPlan, seeds: dict[int, SliceMask], job: _Job
+        decoder: SliceDecoder, plan: AxisPlan, seeds: dict[int, SliceMask], job: Job
     ) -> Iterator[SliceMask]:
-        for step in plan.walks(decoder.view.depth):
+        steps = tuple(plan.walks(seeds, decoder.view.depth))
+        if plan.limit is not None:
+            job.planned += sum(len(step.indices) for step in steps)
+        for step in steps:
             masks = walk(
                 decoder, seeds[step.seed], step.indices, limit=step.limit, points=plan.points
             )
@@ -205,7 +196,7 @@ class Predictor:
                 job.before_slice()
 
     def _along_all(
-        self, task: SliceTask, prompts: Prompts, first: int, *, propagate: bool | None, job: _Job
+        self, task: SliceTask, prompts: Prompts, first: int, *, propagate: bool | None, job: Job
     ) -> Region:
         """Three directions, averaged; 2D prompts are followed along their own axis first."""
         solid = bool(prompts.boxes) and prompts.flat_axis is None

@@ -19,7 +19,7 @@ from segsam.decoding import SliceDecoder, SliceMask
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.slices import SliceView
 
-MARGIN_PX = 5.0
+MARGIN_PX = 6.0
 """How far the neighbour's box is widened on each side, in model pixels."""
 
 

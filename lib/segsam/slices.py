@@ -96,10 +96,16 @@ class SliceView:
 
         For square voxels this is `get_preprocess_shape` of LiteMedSAM: int(side * scale + 0.5).
         """
+        scale_y, scale_x = self._scale
+        return max(1, int(self.height * scale_y + 0.5)), max(1, int(self.width * scale_x + 0.5))
+
+    @property
+    def _scale(self) -> tuple[float, float]:
+        """Model pixels per voxel along y and x, before whole pixels are made of the sides."""
         aspect = self.spacing_mm[self.y_axis] / self.spacing_mm[self.x_axis]
-        height = self.height * (1.0 if abs(aspect - 1) < _ISOTROPIC else aspect)
-        scale = self.input_size * 1.0 / max(height, self.width)
-        return max(1, int(height * scale + 0.5)), max(1, int(self.width * scale + 0.5))
+        stretch = 1.0 if abs(aspect - 1) < _ISOTROPIC else aspect
+        scale = self.input_size * 1.0 / max(self.height * stretch, self.width)
+        return scale * stretch, scale
 
     def cut(self, voxels: NDArray[Scalar], index: int) -> NDArray[Scalar]:
         """Slice `index` of (i, j, k[, 3]) voxels as a plane (y, x[, 3]); a view, no copy."""
@@ -170,13 +176,17 @@ class SliceView:
         """Model pixels (4,) x0, y0, x1, y1 of a box of inclusive voxel indices (3,) and (3,).
 
         `edges` says what the far side means: the outer edge of the last voxel, for a box drawn
-        around the object on this slice; or, as in LiteMedSAM's own evaluation, that voxel's index,
-        for the section of a 3D box, which is loose on most slices.
+        around the object on this slice; or, exactly as in LiteMedSAM's own evaluation, that voxel's
+        index, for the section of a 3D box, which is loose on most slices.
         """
         left, top, right, bottom = self.rectangle(min_ijk, max_ijk)
+        if edges == "centres":
+            scale_y, scale_x = self._scale
+            ends = [left * scale_x, top * scale_y, right * scale_x, bottom * scale_y]
+            return np.array(ends, dtype=np.float32)
         height_px, width_px = self.size_px
-        x0, x1 = _span_px(left, right, width_px / self.width, edges)
-        y0, y1 = _span_px(top, bottom, height_px / self.height, edges)
+        x0, x1 = _outer_span_px(left, right, width_px / self.width)
+        y0, y1 = _outer_span_px(top, bottom, height_px / self.height)
         return np.array([x0, y0, x1, y1], dtype=np.float32)
 
     def logits_to_plane(self, logits: Tensor) -> Tensor:
@@ -213,9 +223,7 @@ class SliceView:
         return values[0, 0]
 
 
-def _span_px(low: int, high: int, scale: float, edges: BoxEdges) -> tuple[float, float]:
-    if edges == "centres":
-        return low * scale, high * scale
+def _outer_span_px(low: int, high: int, scale: float) -> tuple[float, float]:
     return low * scale, max(low * scale, (high + 1) * scale - 1)
 
 

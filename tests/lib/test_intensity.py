@@ -106,17 +106,17 @@ class TestPercentiles:
 
 
 class TestApplying:
-    def test_clips_and_rounds(self) -> None:
+    def test_clips_and_cuts_off_the_fraction(self) -> None:
         rule = Intensity("window", 0.0, 255.0)
         values = np.array([-5.0, 0.4, 0.6, 127.2, 254.6, 300.0])
-        assert rule.apply(values).tolist() == [0, 0, 1, 127, 255, 255]
+        assert rule.apply(values).tolist() == [0, 0, 0, 127, 254, 255]
         assert rule.apply(values).dtype == np.uint8
 
     @pytest.mark.parametrize("name", ["i1", "u1", "i2", "u2", "i4", "u8", "f4", "f8"])
     def test_every_type_gives_the_same(self, name: str) -> None:
         rule = Intensity("window", 10.0, 100.0)
         values = np.array([0, 10, 55, 100, 120])
-        assert rule.apply(values.astype(name)).tolist() == [0, 0, 128, 255, 255]
+        assert rule.apply(values.astype(name)).tolist() == [0, 0, 127, 255, 255]
 
     def test_colour_passes(self) -> None:
         colour = np.random.default_rng(0).integers(0, 255, (4, 5, 1, 3)).astype(np.uint8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsam.labels import Region
-from segsam.plan import boxes_of_mask, plan_axis
+from segsam.plan import boxes_of_mask, middle_slices, plan_axis
 from segsam.prompts import Box, Point, Prompts, SlicePrompts
 
 SOLID = Box((1, 2, 10), (8, 9, 20))
@@ -12,9 +12,11 @@ FLAT = Box((1, 2, 30), (8, 9, 30))
 
 
 def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
-    """Seed -> all slices walked from it."""
+    """Seed -> all slices walked from it; of each choice the first slice is taken."""
     found: dict[int, list[int]] = {}
-    for walk in plan_axis(prompts, 2, propagate=propagate).walks(depth):
+    plan = plan_axis(prompts, 2, propagate=propagate)
+    seeds = [*plan.prompted, *(min(choice) for choice in plan.choices)]
+    for walk in plan.walks(seeds, depth):
         found.setdefault(walk.seed, []).extend(walk.indices)
     return found
 
@@ -24,21 +26,38 @@ class TestSolidBox:
         plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
         assert sorted(plan.prompted) == list(range(10, 21))
         assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
-        assert list(plan.walks(50)) == []
+        assert list(plan.walks([12], 50)) == []
 
     @pytest.mark.parametrize("propagate", [True, None])
     def test_followed_from_its_middle_to_its_ends_and_no_further(
         self, propagate: bool | None
     ) -> None:
         assert walked(Prompts(boxes=[SOLID]), propagate=propagate) == {
-            15: [14, 13, 12, 11, 10, 16, 17, 18, 19, 20]
+            13: [12, 11, 10, 14, 15, 16, 17, 18, 19, 20]
         }
+
+    def test_the_seed_is_chosen_in_the_middle_third(self) -> None:
+        plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=None)
+        assert not plan.prompted
+        assert [sorted(choice) for choice in plan.choices] == [[13, 14, 15, 16, 17]]
+        assert plan.choices[0][13] == SlicePrompts(sections=(SOLID.section(2, 13),))
+
+    def test_never_more_choices_than_nine(self) -> None:
+        chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2)
+        assert (len(chosen), chosen[0], chosen[-1]) == (9, 100, 199)
+        assert middle_slices(Box((0, 0, 4), (5, 5, 5)), 2) == (4, 5)
+
+    def test_a_box_drawn_inside_needs_no_choice(self) -> None:
+        drawn = Box((2, 3, 12), (7, 8, 12))
+        plan = plan_axis(Prompts(boxes=[SOLID, drawn]), 2, propagate=None)
+        assert sorted(plan.prompted) == [12]
+        assert plan.choices == ()
 
     def test_points_inside_are_further_seeds(self) -> None:
         prompts = Prompts([Point((4, 4, 12)), Point((4, 4, 19), positive=False)], [SOLID])
         assert walked(prompts, propagate=None) == {
-            12: [11, 10, 13],
-            15: [14, 16, 17, 18, 19, 20],
+            12: [11, 10],
+            13: [14, 15, 16, 17, 18, 19, 20],
         }
 
     def test_the_limit_holds_all_solid_boxes(self) -> None:
@@ -52,7 +71,7 @@ class TestFlatPrompts:
         for propagate in (None, False):
             plan = plan_axis(Prompts(boxes=[FLAT]), 2, propagate=propagate)
             assert sorted(plan.prompted) == [30]
-            assert list(plan.walks(50)) == []
+            assert list(plan.walks([30], 50)) == []
 
     def test_propagate_to_both_ends_of_the_volume(self) -> None:
         assert walked(Prompts(boxes=[FLAT]), propagate=True, depth=33) == {

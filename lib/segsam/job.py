@@ -1,0 +1,41 @@
+"""A prediction in progress: who wants to know, who may stop it, and what was decoded so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from segsam.decoding import SliceMask, Stopwatch
+from segsam.errors import CancelledError
+from segsam.types import Cancel, Progress
+
+
+@dataclass
+class Job:
+    """One call of `Predictor.predict` while it runs: what was decoded, and whom to tell."""
+
+    progress: Progress | None
+    cancel: Cancel | None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    masks: list[SliceMask] = field(default_factory=list)
+    planned: int = 0
+    done: int = 0
+
+    def before_slice(self) -> None:
+        """Raises CancelledError when the caller wants to stop."""
+        if self.cancel is not None and self.cancel():
+            raise CancelledError(
+                f"Cancelled after {self.done} of {self.planned} slices; nothing was kept."
+            )
+
+    def kept(self, mask: SliceMask) -> None:
+        """A slice that belongs to the result."""
+        self.masks.append(mask)
+        self.decoded(mask, "propagated to" if mask.report.propagated else "segmented")
+
+    def decoded(self, mask: SliceMask, what: str) -> None:
+        """Any slice that was decoded; `what` was done is told with its place."""
+        self.done += 1
+        self.planned = max(self.planned, self.done)
+        if self.progress is not None:
+            where = f"slice {'ijk'[mask.report.axis]} {mask.report.index}"
+            self.progress(self.done, self.planned, f"{what} {where}")
