@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from segsam.model.hosts.base import Host, HostFacts
 from segsam.model.hosts.litemedsam import LiteMedSAM
+from segsam.model.hosts.med_sa import MedSa
+from segsam.model.hosts.medsam import MedSam
+from segsam.model.hosts.sam import Sam
+from segsam.model.hosts.sam_med2d import SamMed2d
+from segsam.model.hosts.sam_unet import SamUnet, SamUnet50
+from segsam.model.hosts.vit import VitSizes
 
-HOSTS: Mapping[str, Callable[[], Host]] = MappingProxyType({LiteMedSAM.facts.name: LiteMedSAM})
+_CLASSES: tuple[type[Host], ...] = (
+    LiteMedSAM,
+    Sam,
+    MedSam,
+    SamMed2d,
+    MedSa,
+    SamUnet,
+    SamUnet50,
+)
+HOSTS: Mapping[str, type[Host]] = MappingProxyType({host.facts.name: host for host in _CLASSES})
+"""Each is called without arguments to build the published sizes, with random weights."""
 
-__all__ = ["HOSTS", "Host", "HostFacts", "LiteMedSAM"]
+__all__ = [
+    "HOSTS",
+    "Host",
+    "HostFacts",
+    "LiteMedSAM",
+    "MedSa",
+    "MedSam",
+    "Sam",
+    "SamMed2d",
+    "SamUnet",
+    "SamUnet50",
+    "VitSizes",
+]

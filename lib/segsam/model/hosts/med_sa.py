@@ -1,0 +1,97 @@
+"""Med-SA, the Medical SAM Adapter: SAM's ViT-B with bottleneck adapters in every block.
+
+Wu et al., "Medical SAM adapter: adapting segment anything model for medical image segmentation"
+(2023). Its code is published under the GPL; this is written from a description of the method alone.
+Kept from the published files: parameter names. Two things are read into the description: SAM's
+tables of relative positions are used (in the published code they go by another name, so that
+SAM's never load and stay at zero), and absolute positions stay at SAM's 64 x 64, resized when used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segsam.model.hosts.base import HostFacts
+from segsam.model.hosts.vit import VisionTransformer, VitHost, VitSizes, attend
+
+_MLP_SHARE = 0.5
+"""The weight of the adapter beside the MLP."""
+
+
+class Adapter(nn.Module):
+    """A bottleneck of a quarter of the width, optionally around its input."""
+
+    def __init__(self, dim: int, *, residual: bool) -> None:
+        super().__init__()
+        self.residual = residual
+        self.D_fc1 = nn.Linear(dim, dim // 4)
+        self.D_fc2 = nn.Linear(dim // 4, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(..., dim) -> the same shape."""
+        out: Tensor = self.D_fc2(F.gelu(self.D_fc1(tokens)))
+        return tokens + out if self.residual else out
+
+
+class AdaptedTransformer(VisionTransformer):
+    """SAM's ViT, frozen, with adapters after the attention and beside the MLP that train.
+
+    `Depth_Adapter` belongs to the method's branch for volumes. It stands here so that files load
+    and are written whole; it is not used for slices and does not train.
+    """
+
+    def __init__(self, sizes: VitSizes, position_grid: int) -> None:
+        super().__init__(sizes)
+        self.pos_embed = nn.Parameter(torch.zeros(1, position_grid, position_grid, sizes.dim))
+        self.requires_grad_(False)
+        for block in self.blocks:
+            block.add_module("MLP_Adapter", Adapter(sizes.dim, residual=False))
+            block.add_module("Space_Adapter", Adapter(sizes.dim, residual=True))
+            block.add_module("Depth_Adapter", Adapter(sizes.dim, residual=True))
+            block.Depth_Adapter.requires_grad_(False)
+
+    def positions(self) -> Tensor:
+        """The absolute positions, resized to the grid where it is another one, (1, h, w, dim)."""
+        positions: Tensor = self.pos_embed
+        grid = self.sizes.grid
+        if positions.shape[1] == grid:
+            return positions
+        resized = F.interpolate(
+            positions.permute(0, 3, 1, 2), (grid, grid), mode="bicubic", align_corners=False
+        )
+        return resized.permute(0, 2, 3, 1)
+
+    def run_block(self, block: Any, tokens: Tensor) -> Tensor:
+        """One block on (B, h, w, dim), with its two adapters."""
+        tokens = tokens + block.Space_Adapter(attend(block, block.norm1(tokens)))
+        normed = block.norm2(tokens)
+        out: Tensor = tokens + block.mlp(normed) + _MLP_SHARE * block.MLP_Adapter(normed)
+        return out
+
+
+class MedSa(VitHost):
+    """SAM at 256 px and 10,651,392 parameters of adapters, of which two thirds serve slices."""
+
+    facts = HostFacts(
+        name="med_sa",
+        input_size=256,
+        grid=16,
+        embed_dim=256,
+        prompts_trained=("point",),
+        normalisation="ImageNet mean and standard deviation, RGB",
+        licence="method of a GPL-3.0 code, written anew from its description: Apache-2.0; its own "
+        "weights, if any are used, are under their authors' terms",
+        source="arXiv 2304.12620",
+        encoder="ViT-B/16 + adapters",
+        frozen="SAM's own parameters of the image encoder",
+        trained="adapters, prompt encoder and mask decoder",
+    )
+
+    def __init__(self, sizes: VitSizes | None = None, *, position_grid: int = 64) -> None:
+        """Random weights; sizes other than the published ones are for tests."""
+        sizes = sizes or VitSizes(input_size=self.facts.input_size)
+        super().__init__(sizes, AdaptedTransformer(sizes, position_grid))
