@@ -41,7 +41,7 @@ def inputs(prompts: int = PROMPTS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @both_heads
 def test_shapes_are_the_same_for_both_heads(head: HeadName) -> None:
-    semantic_logits, class_logits = decoder(head)(*inputs())
+    semantic_logits, class_logits = decoder(head)(*inputs())[:2]
     assert semantic_logits.shape == (PROMPTS, CATEGORIES + 1, 4 * GRID, 4 * GRID)
     assert class_logits.shape == (PROMPTS, CATEGORIES + 1)
     assert semantic_logits.isfinite().all()
@@ -111,7 +111,7 @@ def test_mask_class_head_is_class_times_mask() -> None:
     """p(k at x) = q_k s(x), and the background takes the rest."""
     head = decoder("maskcls").head
     token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
-    semantic_logits, class_logits = head(token, upscaled)
+    semantic_logits, class_logits = head(token, upscaled)[:2]
     mask = torch.einsum("pc,pyxc->pyx", head.get_submodule("kernel")(token), upscaled).sigmoid()
     wanted = class_logits.softmax(1)[:, 1:, None, None] * mask[:, None]
     found = semantic_logits.softmax(1)
@@ -122,7 +122,7 @@ def test_mask_class_head_is_class_times_mask() -> None:
 def test_dense_head_names_the_class_of_the_object_pixels() -> None:
     """Class probabilities are the pixels' own, weighted by how much each is of the object."""
     head = decoder("dense").head
-    semantic_logits, class_logits = head(torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8))
+    semantic_logits, class_logits = head(torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8))[:2]
     pixels = semantic_logits.softmax(1)
     weight = 1 - pixels[:, :1]
     wanted = (pixels * weight).sum((2, 3)) / weight.sum((2, 3))
@@ -138,7 +138,7 @@ def test_it_starts_from_the_hosts_decoder(head: HeadName) -> None:
     token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
     kernel = theirs.output_hypernetworks_mlps[0](token)
     mask = torch.einsum("pc,pyxc->pyx", kernel, upscaled)
-    semantic_logits, class_logits = model.head(token, upscaled)
+    semantic_logits, class_logits = model.head(token, upscaled)[:2]
     if head == "dense":
         assert torch.equal(semantic_logits.argmax(1) > 0, mask > 0)
     else:

@@ -8,10 +8,12 @@ from segsam.model.config import SemanticConfig
 from segsam.model.hosts import HOSTS, Host, HostFacts
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.segsam import SegSam
+from segsam.model.variants import VARIANTS, Variant, build_variant, find_variant
 
 __all__ = [
     "HOSTS",
     "PRETRAINED",
+    "VARIANTS",
     "Card",
     "Decoded",
     "Host",
@@ -20,6 +22,9 @@ __all__ = [
     "PromptTensors",
     "SegSam",
     "SemanticConfig",
+    "Variant",
+    "build_variant",
+    "find_variant",
     "load_pretrained",
     "read_card",
     "save_checkpoint",

@@ -28,6 +28,9 @@ class Card:
     """Name or hash of the checkpoint that training started from."""
 
     host: str = ""
+    variant: str = ""
+    """Its name in `variants.VARIANTS`; empty for a model put together by hand, and in cards that
+    are older than the field."""
     config: SemanticConfig = field(default_factory=SemanticConfig)
     semantic_decoder: bool = False
     text_enhancement: bool = False
@@ -57,6 +60,7 @@ class Card:
             raise CheckpointError(f"Expected JSON in the card {file_name}: {error}.") from error
         if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
             raise CheckpointError(f"Expected a checkpoint card of format {FORMAT} in {file_name}.")
+        record.setdefault("variant", "")
         wrong = sorted({entry.name for entry in fields(cls)} ^ set(record))
         if wrong:
             raise CheckpointError(

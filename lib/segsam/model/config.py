@@ -11,17 +11,24 @@ HeadName: TypeAlias = Literal["dense", "maskcls"]
 PriorName: TypeAlias = Literal["sigmoid", "logits"]
 PresenceName: TypeAlias = Literal["unprompted", "all_present"]
 TextKeysName: TypeAlias = Literal["image_and_prompts", "image"]
+DecoderKind: TypeAlias = Literal["own", "shared"]
+UnpromptedTask: TypeAlias = Literal["presence", "full_image", "none"]
+TextTarget: TypeAlias = Literal["binary", "both"]
 _CHOICES = {
     "head": get_args(HeadName),
     "presence_prior": get_args(PriorName),
     "presence_target": get_args(PresenceName),
     "text_keys": get_args(TextKeysName),
+    "decoder": get_args(DecoderKind),
+    "unprompted": get_args(UnpromptedTask),
+    "text_into": get_args(TextTarget),
 }
 
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent.
+    """Choices for the semantic parts where the paper (sections 3.2 and 3.3) is silent, and the
+    three switches of its ablations (`decoder`, `unprompted`, `text_into`), which a variant sets.
 
     The defaults are our reading; widths and attention heads are the host's. What concerns training
     alone (loss weights, learning rate, whether the predicted IoU is trained) is not here.
@@ -43,14 +50,24 @@ class SemanticConfig:
     text_keys: TextKeysName = "image_and_prompts"
     """What the text summary attends to; `image` alone gives every prompt the same text token."""
     multimask: bool = False
-    """Whether the mask decoder, with text, draws three masks of which the best by its own estimate
-    is kept (as SAM-Med2D does)."""
+    """Whether the mask decoder draws three masks of which the best by its own estimate is kept (as
+    SAM-Med2D does)."""
+    decoder: DecoderKind = "own"
+    """Where semantics are decoded: in a decoder of their `own` (SAWD), or by a token in the host's
+    mask decoder, `shared` (the paper's BaselineSem)."""
+    unprompted: UnpromptedTask = "presence"
+    """What is learnt of the objects that were not prompted: their `presence` (CO-tokens), a
+    semantic map of the `full_image` (Table 4, row 3), or `none`."""
+    text_into: TextTarget = "binary"
+    """Which decoder reads the text token, where there is text: the mask decoder, or `both`
+    (T2VSEv1, Table 6)."""
 
     def __post_init__(self) -> None:
         """Refuse what no model can be built of, as a card could say anything.
 
         Raises:
-            CheckpointError: a word that is not among a field's choices.
+            CheckpointError: a word that is not among a field's choices, or a shared decoder with a
+                task beside the prompted object.
         """
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
@@ -58,3 +75,8 @@ class SemanticConfig:
                 raise CheckpointError(
                     f"Expected {wanted} as the model's {name}, got {getattr(self, name)!r}."
                 )
+        if self.decoder == "shared" and self.unprompted != "none":
+            raise CheckpointError(
+                "A decoder shared with the host reads the prompted object alone: expected "
+                f"unprompted 'none', got {self.unprompted!r}."
+            )

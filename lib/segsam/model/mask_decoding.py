@@ -30,10 +30,29 @@ def decode_masks(
     Returns:
         logits (P, M, 4h, 4w) and predicted IoU (P, M); M is 1 or 3.
     """
+    tokens, upscaled = attend(decoder, source, image_pe, prompt_tokens)
+    return draw(decoder, tokens, upscaled, multimask=multimask)
+
+
+def attend(
+    decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The decoder up to its masks.
+
+    Returns:
+        tokens (P, 1 + num_mask_tokens + N, C), the decoder's own before the prompts', and the
+        upscaled embedding (P, 4h, 4w, C / 8).
+    """
     own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([own.expand(len(source), -1, -1), prompt_tokens], dim=1)
     tokens, pixels = refine(decoder.transformer, source, image_pe, tokens)
-    upscaled = upscale(decoder.output_upscaling, pixels)
+    return tokens, upscale(decoder.output_upscaling, pixels)
+
+
+def draw(
+    decoder: Any, tokens: Tensor, upscaled: Tensor, *, multimask: bool
+) -> tuple[Tensor, Tensor]:
+    """Masks and predicted IoU, as `decode_masks`, from what `attend` gave."""
     drawn = range(1, decoder.num_mask_tokens) if multimask else range(1)
     kernels = [decoder.output_hypernetworks_mlps[mask](tokens[:, 1 + mask]) for mask in drawn]
     logits = torch.einsum("pmc,pyxc->pmyx", torch.stack(kernels, dim=1), upscaled)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class ImageFeatures:
     embedding: Tensor
     """f_v, (B, C, h, w)."""
     presence_logits: Tensor | None = None
-    """C_hat of the presence branch, (B, K); None without a semantic decoder."""
+    """C_hat of the presence branch, (B, K); None without one."""
     detail: Tensor | None = None
     """What a host's own mask decoder wants beside f_v, (B, c, 4h, 4w); None for most hosts."""
 
@@ -56,6 +57,19 @@ class ImageFeatures:
         presence = _cut(self.presence_logits, image, image + 1)
         detail = _cut(self.detail, image, image + 1)
         return ImageFeatures(self.embedding[image : image + 1], presence, detail)
+
+
+class Semantics(NamedTuple):
+    """What semantic tokens are read as."""
+
+    semantic_logits: Tensor
+    """M_s, (P, K+1, 4h, 4w)."""
+    class_logits: Tensor
+    """(P, K+1)."""
+    object_logits: Tensor | None = None
+    """(P, 1, 4h, 4w): the mask of a head that draws mask and class apart."""
+    full_image_logits: Tensor | None = None
+    """(P, K+1, 4h, 4w): every object of the image, prompted or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +85,13 @@ class Decoded:
     class_logits: Tensor | None = None
     """(P, K+1); softmax gives the category of the prompted object; 0 is "no object"."""
     presence_logits: Tensor | None = None
-    """(B, K); sigmoid gives the presence of each category among what was not prompted."""
+    """(B, K); sigmoid gives the presence of each category among what was not prompted; None where
+    the variant has no presence branch."""
+    object_logits: Tensor | None = None
+    """(P, 1, 4h, 4w): the semantic mask before its class, of the head `maskcls`; None of `dense`,
+    where it follows from `semantic_logits`."""
+    full_image_logits: Tensor | None = None
+    """(P, K+1, 4h, 4w): a map of all objects, where the variant draws one."""
 
     @classmethod
     def joined(cls, parts: Iterable[Decoded]) -> Decoded:
@@ -83,6 +103,8 @@ class Decoded:
             _joined([part.semantic_logits for part in parts]),
             _joined([part.class_logits for part in parts]),
             _joined([part.presence_logits for part in parts]),
+            _joined([part.object_logits for part in parts]),
+            _joined([part.full_image_logits for part in parts]),
         )
 
 

@@ -13,14 +13,15 @@ from segsam.errors import CheckpointError
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import Host
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
-from segsam.model.semantic_decoder import SemanticDecoder
+from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.text_enhancement import TextEnhancement
 
 
 class SegSam(nn.Module):
     """A host, and beside its mask decoder the semantic decoder and the text enhancement.
 
-    Either may be absent. `semantic_is_trained` comes from the checkpoint's card.
+    Either may be absent. `semantic_is_trained` comes from the checkpoint's card; `variant` is a
+    name of `variants.VARIANTS`, or empty for a model put together by hand.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class SegSam(nn.Module):
         categories: Categories,
         config: SemanticConfig | None = None,
         *,
-        semantic_decoder: SemanticDecoder | None = None,
+        semantic_decoder: SemanticDecoder | SharedDecoder | None = None,
         text_enhancement: TextEnhancement | None = None,
     ) -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class SegSam(nn.Module):
         self.semantic_decoder = semantic_decoder
         self.text_enhancement = text_enhancement
         self.semantic_is_trained = False
+        self.variant = ""
 
     @classmethod
     def with_semantics(
@@ -51,7 +53,7 @@ class SegSam(nn.Module):
     ) -> SegSam:
         """The full model, untrained: semantic parts start from the host's decoder, or random."""
         config = config or SemanticConfig()
-        decoder = SemanticDecoder(len(categories), host.mask_decoder, config)
+        decoder = DECODERS[config.decoder](len(categories), host.mask_decoder, config)
         enhancement = None
         if text:
             embeddings = torch.from_numpy(categories.text_embeddings.copy())
@@ -83,9 +85,8 @@ class SegSam(nn.Module):
     def encode(self, images: Tensor) -> ImageFeatures:
         """Everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
         embedding, detail = self.host.encode(images)
-        presence = None
-        if self.semantic_decoder is not None:
-            presence = self.semantic_decoder.presence(embedding, self._image_pe())
+        branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
+        presence = None if branch is None else branch(embedding, self._image_pe())
         return ImageFeatures(embedding, presence, detail)
 
     def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
@@ -95,24 +96,25 @@ class SegSam(nn.Module):
         tokens (t'_p) while the semantic decoder sees the plain ones (t_p): equations 2 to 4.
 
         Raises:
-            CheckpointError: when semantics are wanted of a model without a semantic decoder.
+            CheckpointError: when semantics are wanted of a model without a semantic decoder, or of
+                features that lack what it needs.
         """
         tokens, dense = self._encode_prompts(prompts)
         source, image_pe = features.embedding + dense, self._image_pe()
         if not semantic:
-            return Decoded(*self._masks(features, source, tokens, multimask=False))
-        if self.semantic_decoder is None or features.presence_logits is None:
-            raise CheckpointError(
-                "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
-            )
+            return Decoded(*_best_mask(*self._masks(features, source, tokens)))
+        decoder = self._semantic_decoder_for(features)
         enhanced = tokens
         if self.text_enhancement is not None:
             enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
-        logits, iou = self._best_mask(features, source, enhanced)
-        semantic_logits, class_logits = self.semantic_decoder(
-            source, image_pe, tokens, features.presence_logits
-        )
-        return Decoded(logits, iou, semantic_logits, class_logits, features.presence_logits)
+        if isinstance(decoder, SharedDecoder):
+            *masks, semantics = decoder(self.host.mask_decoder, source, image_pe, enhanced)
+        else:
+            masks = self._masks(features, source, enhanced)
+            seen = enhanced if self.config.text_into == "both" else tokens
+            semantics = decoder(source, image_pe, seen, features.presence_logits)
+        logits, iou = _best_mask(*masks)
+        return Decoded(logits, iou, presence_logits=features.presence_logits, **semantics._asdict())
 
     @cached_property
     def weights_id(self) -> str:
@@ -139,21 +141,31 @@ class SegSam(nn.Module):
         return tokens, dense
 
     def _masks(
-        self, features: ImageFeatures, source: Tensor, tokens: Tensor, *, multimask: bool
+        self, features: ImageFeatures, source: Tensor, tokens: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What the host's mask decoder draws: logits (P, M, 4h, 4w) and predicted IoU (P, M)."""
         return self.host.decode_masks(
-            source, self._image_pe(), tokens, multimask=multimask, detail=features.detail
+            source,
+            self._image_pe(),
+            tokens,
+            multimask=self.config.multimask,
+            detail=features.detail,
         )
 
-    def _best_mask(
-        self, features: ImageFeatures, source: Tensor, tokens: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One mask (P, 1, 4h, 4w) and its predicted IoU (P, 1), chosen from three if configured."""
-        logits, iou = self._masks(features, source, tokens, multimask=self.config.multimask)
-        best = iou.argmax(dim=1, keepdim=True)
-        chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
-        return chosen, iou.take_along_dim(best, dim=1)
+    def _semantic_decoder_for(self, features: ImageFeatures) -> SemanticDecoder | SharedDecoder:
+        decoder = self.semantic_decoder
+        if decoder is None or (decoder.presence is not None and features.presence_logits is None):
+            raise CheckpointError(
+                "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
+            )
+        return decoder
+
+
+def _best_mask(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
+    """Of M masks (P, M, 4h, 4w) the one of the highest predicted IoU (P, M), each (P, 1, ...)."""
+    best = iou.argmax(dim=1, keepdim=True)
+    chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
+    return chosen, iou.take_along_dim(best, dim=1)
 
 
 def weights_digest(model: nn.Module) -> str:

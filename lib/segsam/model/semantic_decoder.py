@@ -9,21 +9,25 @@ Two branches with weights of their own, independent of the mask decoder that the
   image.
 
 The paper leaves the head open; both readings of it are here behind `SemanticConfig.head`, with the
-same outputs.
+same outputs. What its ablations put in the decoder's place, or take out of it, is here too: no
+presence branch, a token for the full image instead, or one token in the host's own decoder.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
-from segsam.model.mask_decoding import refine, upscale
+from segsam.model.mask_decoding import attend, draw, refine, upscale
+from segsam.model.records import Semantics
 from segsam.model.sam import MLP, Attention, TwoWayTransformer
-from segsam.model.semantic_heads import HEADS
+from segsam.model.semantic_heads import HEADS, DenseHead, SemanticHead
 
 
 class PresenceBlock(nn.Module):
@@ -72,8 +76,24 @@ class PresenceBranch(nn.Module):
         return (tokens * self.weight).sum(-1) + self.bias
 
 
+class FullImageToken(nn.Module):
+    """One more token beside the SO-token, which draws every object of the image (Table 4, row 3).
+
+    The paper names the variant without saying how it is built; sharing the mask branch is what lets
+    the two tasks conflict, as it reports. One mask cannot hold all objects, so the head is `dense`.
+    """
+
+    def __init__(self, categories: int, host_decoder: Any) -> None:
+        super().__init__()
+        self.token = nn.Parameter(_mask_token(host_decoder))
+        self.head = DenseHead(categories, host_decoder.transformer.embedding_dim)
+        self.head.start_from(host_decoder.output_hypernetworks_mlps[0])
+
+
 class SemanticDecoder(nn.Module):
-    """Both branches, and the prior that the first hands to the second."""
+    """The mask branch, and beside it what `config.unprompted` names: presence (with the prior that
+    it hands over), the full image, or nothing.
+    """
 
     def __init__(self, categories: int, host_decoder: Any, config: SemanticConfig) -> None:
         """The mask branch begins as a copy of `host_decoder`, SAM's `MaskDecoder`.
@@ -84,44 +104,109 @@ class SemanticDecoder(nn.Module):
         host = host_decoder.transformer
         dim = host.embedding_dim
         self.config = config
-        self.presence = PresenceBranch(categories, host, config.presence_depth)
-        self.prior = MLP(categories, dim, dim, 2)
-        self.semantic_token = nn.Parameter(host_decoder.mask_tokens.weight[:1].detach().clone())
+        self.presence: PresenceBranch | None = None
+        self.prior: nn.Module | None = None
+        self.full_image: FullImageToken | None = None
+        if config.unprompted == "presence":
+            self.presence = PresenceBranch(categories, host, config.presence_depth)
+            self.prior = MLP(categories, dim, dim, 2)
+        elif config.unprompted == "full_image":
+            self.full_image = FullImageToken(categories, host_decoder)
+        self.semantic_token = nn.Parameter(_mask_token(host_decoder))
         self.transformer = TwoWayTransformer(config.depth, dim, host.num_heads, host.mlp_dim)
         for mine, theirs in zip(self.transformer.layers, host.layers, strict=False):
             mine.load_state_dict(theirs.state_dict())
         for name in ("final_attn_token_to_image", "norm_final_attn"):
             getattr(self.transformer, name).load_state_dict(getattr(host, name).state_dict())
         self.upscaling = copy.deepcopy(host_decoder.output_upscaling)
-        self.head = HEADS[config.head](categories, dim)
-        self.head.start_from(host_decoder.output_hypernetworks_mlps[0])
+        self.head = _head(categories, host_decoder, config)
 
     def forward(
-        self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, presence_logits: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        source: Tensor,
+        image_pe: Tensor,
+        prompt_tokens: Tensor,
+        presence_logits: Tensor | None,
+    ) -> Semantics:
         """The mask branch, for prompts of one image.
 
         Args:
             source: image embedding plus dense prompt, (P, C, h, w).
             image_pe: positions of the grid, (1, C, h, w).
             prompt_tokens: t_p without text, (P, N, C).
-            presence_logits: the presence branch's answer for this image, (1, K).
+            presence_logits: the presence branch's answer for this image, (1, K); None without one.
 
         Returns:
             semantic logits (P, K+1, 4h, 4w) and class logits (P, K+1); index 0 is "not the object",
             k + 1 is category k. Softmax over the second axis gives probabilities in both, whichever
             the head.
         """
-        own = self._informed_token(presence_logits).expand(len(source), -1, -1)
-        tokens = torch.cat([own, prompt_tokens], dim=1)
+        own = [self._informed_token(presence_logits)]
+        if self.full_image is not None:
+            own.append(self.full_image.token)
+        learnt = torch.cat(own).expand(len(source), -1, -1)
+        tokens = torch.cat([learnt, prompt_tokens], dim=1)
         tokens, pixels = refine(self.transformer, source, image_pe, tokens)
         upscaled = upscale(self.upscaling, pixels)
-        semantic_logits, class_logits = self.head(tokens[:, 0], upscaled)
-        return semantic_logits, class_logits
+        semantics: Semantics = self.head(tokens[:, 0], upscaled)
+        if self.full_image is None:
+            return semantics
+        full_image, _, _, _ = self.full_image.head(tokens[:, 1], upscaled)
+        return semantics._replace(full_image_logits=full_image)
 
-    def _informed_token(self, presence_logits: Tensor) -> Tensor:
-        """The SO-token plus an MLP of every category's presence, (1, 1, C)."""
+    def _informed_token(self, presence_logits: Tensor | None) -> Tensor:
+        """The SO-token plus an MLP of every category's presence, (1, C)."""
+        if self.prior is None or presence_logits is None:
+            return self.semantic_token
         sigmoid = self.config.presence_prior == "sigmoid"
         prior = presence_logits.sigmoid() if sigmoid else presence_logits
         token: Tensor = self.semantic_token + self.prior(prior)
-        return token.unsqueeze(1)
+        return token
+
+
+class SharedDecoder(nn.Module):
+    """The paper's BaselineSem (section 4.3): a class token in the host's own mask decoder.
+
+    Only the token and its head are here; everything else is the host's and learns both tasks at
+    once. The mask token goes on drawing the binary mask.
+    """
+
+    presence = None
+
+    def __init__(self, categories: int, host_decoder: Any, config: SemanticConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.semantic_token = nn.Parameter(_mask_token(host_decoder))
+        self.head = _head(categories, host_decoder, config)
+
+    def forward(
+        self, host_decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor
+    ) -> tuple[Tensor, Tensor, Semantics]:
+        """Both answers of one decoder, SAM's `MaskDecoder`, for prompts of one image.
+
+        Returns:
+            logits (P, M, 4h, 4w), predicted IoU (P, M) as `mask_decoding.decode_masks` gives them,
+            and the semantics.
+        """
+        own = self.semantic_token.expand(len(source), -1, -1)
+        tokens = torch.cat([own, prompt_tokens], dim=1)
+        tokens, upscaled = attend(host_decoder, source, image_pe, tokens)
+        logits, iou = draw(host_decoder, tokens, upscaled, multimask=self.config.multimask)
+        return logits, iou, self.head(tokens[:, 1 + host_decoder.num_mask_tokens], upscaled)
+
+
+DECODERS: Mapping[str, type[SemanticDecoder] | type[SharedDecoder]] = MappingProxyType(
+    {"own": SemanticDecoder, "shared": SharedDecoder}
+)
+
+
+def _mask_token(host_decoder: Any) -> Tensor:
+    """A copy of the host's token for a single mask, (1, C)."""
+    token: Tensor = host_decoder.mask_tokens.weight[:1].detach().clone()
+    return token
+
+
+def _head(categories: int, host_decoder: Any, config: SemanticConfig) -> SemanticHead:
+    head = HEADS[config.head](categories, host_decoder.transformer.embedding_dim)
+    head.start_from(host_decoder.output_hypernetworks_mlps[0])
+    return head

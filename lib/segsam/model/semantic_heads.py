@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsam.model.records import Semantics
 from segsam.model.sam import MLP
 
 _SMALLEST = 1e-12
@@ -22,7 +23,8 @@ _SMALLEST = 1e-12
 class SemanticHead(nn.Module):
     """SO-token (P, C) and upscaled embedding (P, 4h, 4w, C/8) -> a map and a class.
 
-    The map is semantic logits (P, K+1, 4h, 4w), the class is class logits (P, K+1).
+    The map is semantic logits (P, K+1, 4h, 4w), the class is class logits (P, K+1); a head that
+    draws mask and class apart also gives its mask.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -56,14 +58,14 @@ class DenseHead(SemanticHead):
             )
         self.kernels.load_state_dict(state)
 
-    def forward(self, token: Tensor, upscaled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
         """See `SemanticHead`."""
         kernels = self.kernels(token).view(len(token), self.categories + 1, self.dim // 8)
         logits = torch.einsum("pkc,pyxc->pkyx", kernels, upscaled)
         probability = logits.softmax(dim=1).flatten(2)
         weight = 1 - probability[:, :1]
         shares = (probability * weight).sum(2) / weight.sum(2).clamp_min(_SMALLEST)
-        return logits, shares.clamp_min(_SMALLEST).log()
+        return Semantics(logits, shares.clamp_min(_SMALLEST).log())
 
 
 class MaskClassHead(SemanticHead):
@@ -84,14 +86,15 @@ class MaskClassHead(SemanticHead):
         """The mask starts as the host's."""
         self.kernel.load_state_dict(hypernetwork.state_dict())
 
-    def forward(self, token: Tensor, upscaled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
         """See `SemanticHead`."""
         class_logits: Tensor = self.classes(token)
         log_class = class_logits.log_softmax(dim=1)[:, :, None, None]
         mask = torch.einsum("pc,pyxc->pyx", self.kernel(token), upscaled).unsqueeze(1)
         inside, outside = F.logsigmoid(mask), F.logsigmoid(-mask)
         background = torch.logaddexp(outside, inside + log_class[:, :1])
-        return torch.cat([background, inside + log_class[:, 1:]], dim=1), class_logits
+        semantic_logits = torch.cat([background, inside + log_class[:, 1:]], dim=1)
+        return Semantics(semantic_logits, class_logits, mask)
 
 
 HEADS: Mapping[str, type[SemanticHead]] = MappingProxyType(
