@@ -35,6 +35,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("propagation",),
     ("job",),
     ("predictor",),
+    ("training",),
     ("picture",),
     ("sample",),
     ("doctor",),

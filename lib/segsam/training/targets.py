@@ -1,0 +1,126 @@
+"""What a model should have answered: targets for the prompted objects of annotated images.
+
+Data sets annotate different categories, so an image says of each whether it was looked for at all;
+what was not gives no signal. An object whose category is not in the vocabulary is class 0: it
+teaches masks and no semantics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from segsam.model.config import PresenceName, SemanticConfig
+
+NO_CLASS = 0
+"""In `classes`: an object of no known category."""
+IGNORED = -1
+"""In `full_image`: a pixel of which nothing is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedImage:
+    """Every annotated object of one image, as the model sees the image (resized and padded)."""
+
+    masks: Tensor
+    """(M, H, W) bool, one per object; objects may overlap."""
+    classes: Tensor
+    """(M,) int64: k + 1 for category k, 0 for a category that is not in the vocabulary."""
+    annotated: Tensor
+    """(K,) bool: the categories whose every object in this image has a mask here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """For P = B * n prompts, the n of the first image first, as `SegSam.forward` takes them."""
+
+    masks: Tensor
+    """(P, 1, H, W) float32 in {0, 1}: the prompted object."""
+    classes: Tensor
+    """(P,) int64, 0 where its category is not known."""
+    presence: Tensor
+    """(P, K) float32 in {0, 1}: the categories of the image, by `SemanticConfig.presence_target`.
+
+    One row a prompt, though the branch answers once an image: it cannot see the prompt, so it
+    learns the mean of its rows."""
+    annotated: Tensor
+    """(P, K) bool: where `presence` is known."""
+    full_image: Tensor | None = None
+    """(B, H, W) int64 in {0 to K}, or -1 for nothing known; where the variant wants it."""
+
+
+def build_targets(
+    images: Sequence[AnnotatedImage], prompted: Sequence[Sequence[int]], config: SemanticConfig
+) -> Targets:
+    """Targets for a batch.
+
+    Args:
+        images: B annotated images of one size.
+        prompted: for each image the indices of the objects that were prompted, n everywhere; an
+            object may come twice, as the paper draws 5 of each image.
+        config: of the model: what presence means, and whether there is a map of the full image.
+
+    Raises:
+        ValueError: not one list of prompts for each image, or lists of different lengths.
+    """
+    if len(images) != len(prompted) or len({len(chosen) for chosen in prompted}) != 1:
+        lengths = [len(chosen) for chosen in prompted]
+        raise ValueError(
+            f"Expected as many prompted objects in each of {len(images)} images, got {lengths}."
+        )
+    drawn = [torch.as_tensor(chosen, dtype=torch.long) for chosen in prompted]
+    pairs = list(zip(images, drawn, strict=True))
+    presence = [
+        presence_target(
+            image.classes, chosen, categories=len(image.annotated), reading=config.presence_target
+        )
+        for image, chosen in pairs
+    ]
+    full_image = None
+    if config.unprompted == "full_image":
+        full_image = torch.stack([full_image_target(image) for image in images])
+    return Targets(
+        masks=torch.cat([image.masks[chosen] for image, chosen in pairs])[:, None].float(),
+        classes=torch.cat([image.classes[chosen] for image, chosen in pairs]),
+        presence=torch.cat(presence),
+        annotated=torch.cat([image.annotated.expand(len(chosen), -1) for image, chosen in pairs]),
+        full_image=full_image,
+    )
+
+
+def presence_target(
+    classes: Tensor, prompted: Tensor, *, categories: int, reading: PresenceName
+) -> Tensor:
+    """Which categories the presence branch should see (paper, section 3.2.1).
+
+    Args:
+        classes: of all objects of one image, (M,).
+        prompted: indices of n of them.
+        categories: K.
+        reading: `unprompted`, the categories of all objects but the prompted one (as written), so
+            that a class stays present while another of its objects is there; `all_present`, of all.
+
+    Returns:
+        (n, K) float32 in {0, 1}.
+    """
+    counts = torch.bincount(classes, minlength=categories + 1).expand(len(prompted), -1).clone()
+    if reading == "unprompted":
+        counts[torch.arange(len(prompted)), classes[prompted]] -= 1
+    return (counts[:, NO_CLASS + 1 :] > 0).float()
+
+
+def full_image_target(image: AnnotatedImage) -> Tensor:
+    """One class per pixel, (H, W); where objects overlap the smaller one is seen, as a tumour in
+    its organ. Pixels of objects whose category is unknown, or not annotated throughout the image,
+    are ignored.
+    """
+    labels = torch.zeros(image.masks.shape[1:], dtype=torch.long, device=image.masks.device)
+    areas = image.masks.flatten(1).sum(1)
+    for largest in areas.argsort(descending=True).tolist():
+        number = int(image.classes[largest])
+        known = number != NO_CLASS and bool(image.annotated[number - 1])
+        labels[image.masks[largest]] = number if known else IGNORED
+    return labels
