@@ -69,6 +69,30 @@ class Region:
         """No voxel belongs to the object."""
         return not bool((self.values > 0.5).any())
 
+    @property
+    def voxels(self) -> int:
+        """How many voxels belong to the object."""
+        return int(np.count_nonzero(self.values > 0.5))
+
+    def bounds(self) -> tuple[slice, slice, slice] | None:
+        """The smallest box of the volume that holds the object; None when there is none."""
+        found = _bounds(self.values > 0.5)
+        if found is None:
+            return None
+        i, j, k = (
+            slice(start + span.start, start + span.stop)
+            for start, span in zip(self.start_ijk, found, strict=True)
+        )
+        return i, j, k
+
+    def within(self, box: tuple[slice, slice, slice]) -> NDArray[np.bool_]:
+        """The object inside a box of the volume that lies in the region, (di, dj, dk)."""
+        i, j, k = (
+            slice(span.start - start, span.stop - start)
+            for start, span in zip(self.start_ijk, box, strict=True)
+        )
+        return self.values[i, j, k] > 0.5
+
     def mask(self) -> NDArray[np.bool_]:
         """The object in the whole volume, (i, j, k)."""
         whole = np.zeros(self.shape_ijk, dtype=np.bool_)

@@ -134,11 +134,10 @@ class Predictor:
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
             region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
-        labels = region.mask().astype(np.uint8)
         name, confidence = self._category(job.masks, task, category)
         seconds = {**job.stopwatch.seconds, "total": time.perf_counter() - started}
         return Result(
-            labels=labels,
+            region=region,
             volume=loaded.volume,
             axes=("i", "j", "k") if axis == "all" else ("ijk"[first],),
             slices=tuple(mask.report for mask in job.masks),

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segsam.labels import Region
 from segsam.prompts import Box
 from segsam.types import LabelArray
-from segsam.volume import Volume
+from segsam.volume import Segment, Volume
 
 UNTRAINED_NOTE = (
     "No category: the semantic decoder of this checkpoint is not trained yet, so the mask comes "
@@ -47,13 +49,14 @@ class SliceReport:
 class Result:
     """The answer to one `Predictor.predict`.
 
-    `labels` is uint8 (i, j, k) of the volume's shape, 1 = the object. `category`, `confidence`,
-    `agreement` and each slice's `present` stay empty until a checkpoint with trained semantic parts
-    is in use. `seconds` has "encode", "decode" and "total" in wall-clock seconds; `encoded` counts
-    the slices that were not in the cache.
+    `region` holds the object's probabilities where there are any; `labels` is made of it when first
+    asked for, so that a click in a deep volume costs no more than in a flat one. `category`,
+    `confidence`, `agreement` and each slice's `present` stay empty until a checkpoint with trained
+    semantic parts is in use. `seconds` has "encode", "decode" and "total" in wall-clock seconds;
+    `encoded` counts the slices that were not in the cache.
     """
 
-    labels: LabelArray
+    region: Region
     volume: Volume
     axes: tuple[str, ...]
     slices: tuple[SliceReport, ...]
@@ -63,10 +66,15 @@ class Result:
     category: str | None = None
     confidence: float | None = None
 
+    @cached_property
+    def labels(self) -> LabelArray:
+        """uint8 (i, j, k) of the volume's shape, 1 = the object."""
+        return self.region.mask().view(np.uint8)
+
     @property
     def voxels(self) -> int:
         """How many voxels the object has."""
-        return int(np.count_nonzero(self.labels))
+        return self.region.voxels
 
     @property
     def millilitres(self) -> float:
@@ -97,21 +105,18 @@ class Result:
     @property
     def bounding_box(self) -> Box | None:
         """The object's tight box in voxel indices, inclusive; None when the mask is empty."""
-        if not self.voxels:
+        bounds = self.region.bounds()
+        if bounds is None:
             return None
-        lows, highs = [], []
-        for axis in range(3):
-            others = tuple(a for a in range(3) if a != axis)
-            filled = np.flatnonzero(self.labels.any(axis=others))
-            lows.append(int(filled[0]))
-            highs.append(int(filled[-1]))
-        return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
+        i, j, k = bounds
+        return Box((i.start, j.start, k.start), (i.stop - 1, j.stop - 1, k.stop - 1))
 
     def save(self, path: str | Path) -> None:
         """Write the labels with the volume's geometry; the extension chooses the format (see
         `Volume.save`).
         """
-        self.volume.like(self.labels).save(path)
+        segments = {1: Segment(self.category or "object")}
+        self.volume.like(self.labels).save(path, segments=segments)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the voxels, as plain JSON values."""

@@ -13,7 +13,6 @@ from typing import Any
 from segsam.result import Result
 from segsam.volume import Segment
 
-from .masks import encode_mask
 from .requests import Click
 
 
@@ -37,15 +36,6 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
         "encoded_slices": result.encoded,
         "notes": [*click.notes, *result.notes],
     }
-
-
-def mask_of(result: Result) -> dict[str, Any] | None:
-    """The mask as in `masks.py`; only slices that were decoded are searched for it."""
-    within = [slice(None), slice(None), slice(None)]
-    if len(result.axes) == 1:
-        indices = [report.index for report in result.slices]
-        within["ijk".index(result.axes[0])] = slice(min(indices), max(indices) + 1)
-    return encode_mask(result.labels, (within[0], within[1], within[2]))
 
 
 def write_labels(result: Result, click: Click) -> Path:

@@ -26,11 +26,12 @@ from segsam.slices import choose_axis
 from segsam.types import AxisChoice, Cancel
 from segsam.volume import Volume
 
-from .answers import describe, mask_of, write_labels
+from .answers import describe, write_labels
 from .config import AXES, AppConfig
 from .dialects import read_request
 from .engine import Engine
 from .errors import RequestError
+from .masks import encode_mask
 from .replies import plain
 from .requests import Click, Request
 from .stock import FOLLOWING
@@ -118,7 +119,7 @@ def _answer(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:
     reply = describe(result, click)
     if click.form == "volume":
         return str(write_labels(result, click)), reply
-    reply["mask"] = mask_of(result)
+    reply["mask"] = encode_mask(result.region)
     return None, reply
 
 

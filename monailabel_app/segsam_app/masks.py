@@ -18,32 +18,27 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.types import LabelArray
-
-Box3: TypeAlias = tuple[slice, slice, slice]
-"""Voxels from start to before stop along i, j and k."""
+from segsam.labels import Region
 
 ENCODING = "packbits-zlib"
-EVERYWHERE: Box3 = (slice(None), slice(None), slice(None))
 _FASTEST = 1
 
 
-def encode_mask(labels: LabelArray, within: Box3 = EVERYWHERE) -> dict[str, Any] | None:
-    """The voxels of `labels` (i, j, k) that are not 0, as above; None when there are none.
-
-    `within` is where they can be, if that is known: the rest of a large image is not looked at.
+def encode_mask(region: Region) -> dict[str, Any] | None:
+    """The object of a region, as above; None when it is empty. Its size decides the cost, not the
+    image's.
     """
-    box = _bounding(labels, within)
+    box = region.bounds()
     if box is None:
         return None
-    bits = np.packbits(np.ascontiguousarray(labels[box] != 0))
+    bits = np.packbits(region.within(box))
     return {
-        "shape_ijk": list(labels.shape),
+        "shape_ijk": list(region.shape_ijk),
         "min_ijk": [side.start for side in box],
         "max_ijk": [side.stop - 1 for side in box],
         "encoding": ENCODING,
@@ -68,16 +63,3 @@ def decode_mask(
     box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
     labels[box] = np.unpackbits(packed, count=int(np.prod(size))).reshape(size)
     return labels
-
-
-def _bounding(labels: LabelArray, within: Box3) -> Box3 | None:
-    filled = labels[within] != 0
-    sides = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        indices = np.flatnonzero(filled.any(axis=others))
-        if not len(indices):
-            return None
-        start = within[axis].start or 0
-        sides.append(slice(start + int(indices[0]), start + int(indices[-1]) + 1))
-    return sides[0], sides[1], sides[2]

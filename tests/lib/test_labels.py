@@ -201,3 +201,24 @@ class TestRegions:
         assert Region.empty(SHAPE).is_empty
         assert not Region.empty(SHAPE).mask().any()
         assert Region.of_mask(np.zeros(SHAPE, bool)).values.size == 0
+
+
+class TestWhereARegionIs:
+    def region(self) -> Region:
+        values = np.zeros((4, 5, 6), np.float32)
+        values[1:3, 2:5, 3] = 0.9
+        values[0, 0, 0] = 0.4
+        return Region(values, (10, 20, 30), (50, 60, 70))
+
+    def test_counts_bounds_and_cuts_the_object_only(self) -> None:
+        region = self.region()
+        box = (slice(11, 13), slice(22, 25), slice(33, 34))
+        assert region.voxels == 6
+        assert region.bounds() == box
+        assert region.within(box).shape == (2, 3, 1)
+        assert region.within(box).all()
+        assert np.array_equal(region.mask()[box], region.within(box))
+
+    def test_an_empty_region_has_no_bounds(self) -> None:
+        assert Region.empty((4, 4, 4)).bounds() is None
+        assert Region.empty((4, 4, 4)).voxels == 0

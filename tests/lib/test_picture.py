@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from segsam.errors import OutputError
+from segsam.labels import Region
 from segsam.picture import MAX_PANELS, chosen_slices, draw_result
 from segsam.prompts import Box, Point, Prompts
 from segsam.result import Result
@@ -21,7 +22,7 @@ def result(shape: tuple[int, ...] = (30, 32, 40), *, filled: bool = True) -> Res
         labels[8:20, 10:22, shape[2] // 4 : max(1, shape[2] * 3 // 4)] = 1
     voxels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
     return Result(
-        labels=labels,
+        region=Region.of_mask(labels > 0),
         volume=Volume.from_array(voxels, np.diag([-1.0, -1, 2, 1]), name="noise"),
         axes=("k",),
         slices=(),

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import nrrd
 import numpy as np
 import pytest
 
 from segsam.errors import OutputError
+from segsam.labels import Region
 from segsam.prompts import Box
 from segsam.result import Result, SliceReport
 from segsam.volume import Volume
@@ -18,7 +21,7 @@ def result(*, filled: bool = True, reports: tuple[SliceReport, ...] = ()) -> Res
         labels[1:3, 2:6, 4:5] = 1
     volume = Volume.from_array(np.zeros((6, 7, 8), np.int16), np.diag([2.0, 2, 5, 1]), name="ct")
     return Result(
-        labels=labels,
+        region=Region.of_mask(labels > 0),
         volume=volume,
         axes=("k",),
         slices=reports,
@@ -74,6 +77,12 @@ def test_saves_the_labels_with_the_volumes_geometry(tmp_path: Path, ending: str)
     back = Volume.load(tmp_path / f"out{ending}")
     assert np.array_equal(back.voxels, found.labels)
     assert back.geometry_equals(found.volume)
+
+
+def test_a_segment_is_named(tmp_path: Path) -> None:
+    replace(result(), category="liver").save(tmp_path / "out.seg.nrrd")
+    header = nrrd.read_header(str(tmp_path / "out.seg.nrrd"))
+    assert header["Segment0_Name"] == "liver"
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
