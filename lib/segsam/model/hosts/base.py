@@ -91,6 +91,10 @@ class Host(nn.Module, ABC):
         """
         return decode_masks(self.mask_decoder, source, image_pe, prompt_tokens, multimask=multimask)
 
+    def name_of_sams(self, key: str) -> str | None:
+        """This host's name for a parameter of SAM's; None if it has no place for it."""
+        return key
+
     def train(self, mode: bool = True) -> Host:
         """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""
         super().train(mode)

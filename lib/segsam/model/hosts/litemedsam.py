@@ -29,6 +29,8 @@ class LiteMedSAM(Host):
         normalisation="minimum to maximum of the slice onto [0, 1]",
         licence="Apache-2.0",
         source="https://github.com/bowang-lab/MedSAM (branch LiteMedSAM)",
+        encoder="TinyViT",
+        official_file="lite_medsam.pth",
     )
 
     def __init__(self) -> None:

@@ -28,6 +28,12 @@ from segsam.model.hosts.sam_unet_parts import (
 )
 from segsam.model.hosts.vit import VisionTransformer, VitSizes, mask_decoder, prompt_encoder
 
+_SAMS_PARTS = {
+    "image_encoder": "sam_img_encoder",
+    "prompt_encoder": "sam_prompt_encoder",
+    "mask_decoder": "sam_mask_decoder",
+}
+
 
 class SamUnet(Host):
     """116.02 million parameters with ResNet-34, the branch that its authors trained.
@@ -122,6 +128,15 @@ class SamUnet(Host):
         decoder: FusingDecoder = self.mask_decoder
         logits, iou = decoder(source, image_pe, prompt_tokens, detail)
         return logits, iou
+
+    def name_of_sams(self, key: str) -> str | None:
+        """SAM's three parts stand a level deeper; of its mask decoder, transformer and upscaling
+        are kept.
+        """
+        part, _, rest = key.partition(".")
+        if part == "mask_decoder" and not rest.startswith(("transformer.", "output_upscaling.")):
+            return None
+        return f"{part}.{_SAMS_PARTS[part]}.{rest}"
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """The branch's four maps in the ViT's shape, (B, dim, h, w) each."""
