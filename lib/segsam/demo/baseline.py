@@ -34,7 +34,7 @@ def litemedsam_masks(
 
     Each slice is encoded once, whatever number of organs it shows.
     """
-    network = _network()
+    network = build_litemedsam()
     view = SliceView.of(volume, axis)
     pixels = windowed(volume.voxels)
     masks = {organ.name: np.zeros(volume.shape_ijk, dtype=bool) for organ in organs}
@@ -71,7 +71,7 @@ def _plane_box(organ: Organ, view: SliceView, index: int) -> NDArray[np.float32]
     return np.array([columns.min(), rows.min(), columns.max(), rows.max()], dtype=np.float32)
 
 
-def _network() -> Any:
+def build_litemedsam() -> Any:
     """The package's own model; weights before eval(), which the encoder's attention bias needs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports timm by its former names
