@@ -39,7 +39,8 @@ doctor: $(STAMP)
 
 server: $(STAMP)
 	@test -n "$(STUDIES)" || { echo "Say where the images are: make server STUDIES=path/to/folder"; exit 2; }
-	$(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
+	OMP_WAIT_POLICY=PASSIVE MONAI_LABEL_TRACKING_ENABLED=false \
+	  $(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
 
 $(STAMP): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c '$(RIGHT_PYTHON)' || \
