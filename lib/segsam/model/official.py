@@ -8,6 +8,7 @@ was done is kept in the host's `loading_notes`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.model.hosts import HOSTS, Host, HostFacts, Sam
+from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, VitSizes
 
 _NAMED_KEYS = 3
+_BLOCK = re.compile(r"^image_encoder\..*\bblocks\.(\d+)\.")
 _TINY_STEM = "image_encoder.patch_embed.seq.0.c.weight"
 _MARKS: Mapping[str, str] = {
     "image_encoder.blocks.0.Adapter.spatial.0.weight": "sam_med2d",
@@ -101,7 +103,7 @@ def fit_host(
     try:
         load_exactly(host, state, file_name)
     except CheckpointError as error:
-        if adapt or not _of_plain_sam(state) or set(state) == set(wanted):
+        if adapt or not _of_plain_sam(state, host) or set(state) == set(wanted):
             raise
         raise CheckpointError(
             f"{error} They are SAM's own; to start {host.facts.name} from them, ask for it to be "
@@ -141,16 +143,17 @@ def _our_name(key: str) -> str:
     return key
 
 
-def _of_plain_sam(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict has exactly SAM's names."""
+def _of_plain_sam(state: Mapping[str, Tensor], host: Host) -> bool:
+    """Whether a state dict has exactly the names of a SAM as deep as the host."""
+    blocks = {found[1] for key in host.state_dict() if (found := _BLOCK.search(key))}
     with torch.device("meta"):
-        return set(state) == set(Sam().state_dict())
+        return set(state) == set(Sam(VitSizes(depth=len(blocks))).state_dict())
 
 
 def _started_from_sam(host: Host, state: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
     """SAM's weights under the host's names, and the host's additions as they are; else `state`."""
     wanted = host.state_dict()
-    if not _of_plain_sam(state) or set(state) == set(wanted):
+    if not _of_plain_sam(state, host) or set(state) == set(wanted):
         return state
     renamed = {name: value for key, value in state.items() if (name := host.name_of_sams(key))}
     new = [key for key in wanted if key not in renamed]

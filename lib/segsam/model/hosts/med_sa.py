@@ -83,8 +83,7 @@ class MedSa(VitHost):
         embed_dim=256,
         prompts_trained=("point",),
         normalisation="ImageNet mean and standard deviation, RGB",
-        licence="method of a GPL-3.0 code, written anew from its description: Apache-2.0; its own "
-        "weights, if any are used, are under their authors' terms",
+        licence="Apache-2.0 (written anew; the authors' own code is GPL-3.0)",
         source="arXiv 2304.12620",
         encoder="ViT-B/16 + adapters",
         frozen="SAM's own parameters of the image encoder",

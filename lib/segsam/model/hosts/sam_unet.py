@@ -50,7 +50,7 @@ class SamUnet(Host):
         embed_dim=256,
         prompts_trained=("box",),
         normalisation="ImageNet mean and standard deviation, RGB",
-        licence="method of a code without licence, written anew from its description: Apache-2.0",
+        licence="Apache-2.0 (written anew; the authors' own code has no licence)",
         source="arXiv 2408.09886",
         encoder="ViT-B/16 + ResNet-34",
         frozen="SAM's ViT",
