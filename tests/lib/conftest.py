@@ -1,6 +1,14 @@
-"""A host small enough to train in a test, with SAM's own parts inside."""
+"""A host small enough to train in a test, with SAM's own parts inside, and an embeddings server."""
 
 from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,3 +65,68 @@ def five_categories() -> Categories:
         for k, name in enumerate(["liver", "spleen", "heart", "nerve", "polyp"])
     )
     return Categories(items, rng.normal(size=(5, 12)).astype(np.float32), "made up for a test")
+
+
+class EmbeddingsServer(ThreadingHTTPServer):
+    """Speaks the embeddings protocol on 127.0.0.1: 12 numbers that follow from each text."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _EmbeddingsHandler)
+        self.mode = "answer"
+        self.requests: list[dict[str, Any]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+
+class _EmbeddingsHandler(BaseHTTPRequestHandler):
+    server: EmbeddingsServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        record = {"path": self.path, "authorization": self.headers["Authorization"], "body": body}
+        self.server.requests.append(record)
+        mode = self.server.mode
+        if mode == "silent":
+            time.sleep(1)
+        status = {"refuse": 401, "redirect": 302}.get(mode, 200)
+        content = "<html>" if mode == "html" else json.dumps(self._answer(mode, body["input"]))
+        self.send_response(status)
+        self.send_header("Location", self.server.url + "/elsewhere")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content.encode())
+
+    def _answer(self, mode: str, texts: list[str]) -> dict[str, Any]:
+        """As the protocol has it, last text first; or what `mode` makes of it."""
+        rows = [text_vector(text).tolist() for text in texts]
+        if mode in ("words", "not_finite", "empty"):
+            rows[0] = {"words": ["a"], "not_finite": [float("nan")], "empty": []}[mode]
+        if mode == "ragged":
+            rows[0] = rows[0][:5]
+        rows += rows[:1] * (mode == "too_many")
+        data = [{"index": k, "embedding": row} for k, row in enumerate(rows)]
+        return {} if mode == "nothing" else {"object": "list", "data": data[::-1]}
+
+    def log_message(self, *_: object) -> None:
+        """Tests are silent."""
+
+
+def text_vector(text: str) -> NDArray[np.float32]:
+    """12 numbers from the text alone."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).normal(size=12).astype(np.float32)
+
+
+@pytest.fixture
+def embeddings_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingsServer]:
+    """A server on this machine, asked without a proxy."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = EmbeddingsServer()
+    yield server
+    server.close()

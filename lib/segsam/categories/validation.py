@@ -65,7 +65,7 @@ def _term_problems(item: Category, terms: Terminology) -> Iterator[str]:
         side = _SIDES.get(terms.modifier[1])
         if side is None:
             yield f"the modifier {terms.modifier[2]!r} is not a side."
-        elif side not in item.name.split():
+        elif side not in folded(item.name).split():
             yield f"the modifier says {side}, the name does not."
 
 

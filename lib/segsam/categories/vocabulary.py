@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -122,11 +122,6 @@ class Categories:
         rows = np.concatenate([self.text_embeddings, embedding[None].astype(np.float32)])
         return Categories((*self.items, category), rows, self.embedding_model)
 
-    def search(self, text: str) -> tuple[Category, ...]:
-        """The categories that have all words of a text in name, synonyms, modalities or codes."""
-        words = folded(text).split()
-        return tuple(item for item in self.items if all(w in _searched(item) for w in words))
-
     @cached_property
     def _index_by_word(self) -> dict[str, int]:
         words = [
@@ -138,6 +133,12 @@ class Categories:
 def folded(name: str) -> str:
     """A name without what does not matter when names are compared."""
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def search(items: Iterable[Category], text: str) -> tuple[Category, ...]:
+    """The categories that have all words of a text in name, synonyms, modalities or codes."""
+    words = folded(text).split()
+    return tuple(item for item in items if all(word in _searched(item) for word in words))
 
 
 def _searched(item: Category) -> str:
