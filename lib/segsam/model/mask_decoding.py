@@ -31,7 +31,11 @@ def decode_masks(
         logits (P, M, 4h, 4w) and predicted IoU (P, M); M is 1 or 3.
     """
     tokens, upscaled = attend(decoder, source, image_pe, prompt_tokens)
-    return draw(decoder, tokens, upscaled, multimask=multimask)
+    drawn = range(1, decoder.num_mask_tokens) if multimask else range(1)
+    kernels = [decoder.output_hypernetworks_mlps[mask](tokens[:, 1 + mask]) for mask in drawn]
+    logits = torch.einsum("pmc,pyxc->pmyx", torch.stack(kernels, dim=1), upscaled)
+    iou: Tensor = decoder.iou_prediction_head(tokens[:, 0])
+    return logits, iou[:, drawn.start : drawn.stop]
 
 
 def attend(
@@ -47,17 +51,6 @@ def attend(
     tokens = torch.cat([own.expand(len(source), -1, -1), prompt_tokens], dim=1)
     tokens, pixels = refine(decoder.transformer, source, image_pe, tokens)
     return tokens, upscale(decoder.output_upscaling, pixels)
-
-
-def draw(
-    decoder: Any, tokens: Tensor, upscaled: Tensor, *, multimask: bool
-) -> tuple[Tensor, Tensor]:
-    """Masks and predicted IoU, as `decode_masks`, from what `attend` gave."""
-    drawn = range(1, decoder.num_mask_tokens) if multimask else range(1)
-    kernels = [decoder.output_hypernetworks_mlps[mask](tokens[:, 1 + mask]) for mask in drawn]
-    logits = torch.einsum("pmc,pyxc->pmyx", torch.stack(kernels, dim=1), upscaled)
-    iou: Tensor = decoder.iou_prediction_head(tokens[:, 0])
-    return logits, iou[:, drawn.start : drawn.stop]
 
 
 def refine(

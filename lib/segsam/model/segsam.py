@@ -108,12 +108,12 @@ class SegSam(nn.Module):
         if self.text_enhancement is not None:
             enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
         if isinstance(decoder, SharedDecoder):
-            *masks, semantics = decoder(self.host.mask_decoder, source, image_pe, enhanced)
+            enhanced = decoder.before(enhanced)
+            semantics = decoder(self.host.mask_decoder, source, image_pe, enhanced)
         else:
-            masks = self._masks(features, source, enhanced)
             seen = enhanced if self.config.text_into == "both" else tokens
             semantics = decoder(source, image_pe, seen, features.presence_logits)
-        logits, iou = _best_mask(*masks)
+        logits, iou = _best_mask(*self._masks(features, source, enhanced))
         return Decoded(logits, iou, presence_logits=features.presence_logits, **semantics._asdict())
 
     @cached_property

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
-from segsam.model.mask_decoding import attend, draw, refine, upscale
+from segsam.model.mask_decoding import attend, refine, upscale
 from segsam.model.records import Semantics
 from segsam.model.sam import MLP, Attention, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS, DenseHead, SemanticHead
@@ -168,7 +168,8 @@ class SharedDecoder(nn.Module):
     """The paper's BaselineSem (section 4.3): a class token in the host's own mask decoder.
 
     Only the token and its head are here; everything else is the host's and learns both tasks at
-    once. The mask token goes on drawing the binary mask.
+    once. The mask token goes on drawing the binary mask, in the host's own way, from the same
+    tokens: the host's decoder runs once for each answer, with the result of a single run.
     """
 
     presence = None
@@ -179,20 +180,20 @@ class SharedDecoder(nn.Module):
         self.semantic_token = nn.Parameter(_mask_token(host_decoder))
         self.head = _head(categories, host_decoder, config)
 
-    def forward(
-        self, host_decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor
-    ) -> tuple[Tensor, Tensor, Semantics]:
-        """Both answers of one decoder, SAM's `MaskDecoder`, for prompts of one image.
+    def before(self, prompt_tokens: Tensor) -> Tensor:
+        """The class token before the prompt tokens: (P, N, C) -> (P, 1 + N, C)."""
+        own = self.semantic_token.expand(len(prompt_tokens), -1, -1)
+        return torch.cat([own, prompt_tokens], dim=1)
 
-        Returns:
-            logits (P, M, 4h, 4w), predicted IoU (P, M) as `mask_decoding.decode_masks` gives them,
-            and the semantics.
+    def forward(
+        self, host_decoder: Any, source: Tensor, image_pe: Tensor, tokens: Tensor
+    ) -> Semantics:
+        """What `host_decoder`, SAM's `MaskDecoder`, makes of the token that `before` put in front;
+        for prompts of one image.
         """
-        own = self.semantic_token.expand(len(source), -1, -1)
-        tokens = torch.cat([own, prompt_tokens], dim=1)
         tokens, upscaled = attend(host_decoder, source, image_pe, tokens)
-        logits, iou = draw(host_decoder, tokens, upscaled, multimask=self.config.multimask)
-        return logits, iou, self.head(tokens[:, 1 + host_decoder.num_mask_tokens], upscaled)
+        semantics: Semantics = self.head(tokens[:, 1 + host_decoder.num_mask_tokens], upscaled)
+        return semantics
 
 
 DECODERS: Mapping[str, type[SemanticDecoder] | type[SharedDecoder]] = MappingProxyType(

@@ -17,6 +17,7 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import Host
+from segsam.model.sam import MaskDecoder
 from segsam.model.segsam import SegSam
 
 LossName: TypeAlias = Literal["binary", "semantic", "presence", "full_image", "alignment"]
@@ -134,7 +135,7 @@ def build_variant(name: str, host: Host, categories: Categories, **overrides: An
         raise CheckpointError(
             f"The variant {name!r} stands on the host {variant.host!r}, got {host.facts.name!r}."
         )
-    if config.decoder == "shared" and type(host).decode_masks is not Host.decode_masks:
+    if config.decoder == "shared" and not isinstance(host.mask_decoder, MaskDecoder):
         raise CheckpointError(
             f"The variant {name!r} puts a token into SAM's mask decoder; the host "
             f"{host.facts.name!r} decodes masks in another way."
