@@ -34,10 +34,10 @@ class StopRule:
     deviations.
     """
 
-    least_iou: float = 0.65
-    least_overlap: float = 0.55
+    least_iou: float = 0.70
+    least_overlap: float = 0.60
     growth: float = 1.8
-    shift: float = 30.0
+    shift: float = 40.0
     spreads: float = 1.5
 
     def ends(self, seed: SliceMask, before: SliceMask, now: SliceMask) -> bool:

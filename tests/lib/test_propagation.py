@@ -41,8 +41,8 @@ class TestStopRule:
             (disc(5), "shrunk at once"),
             (disc(14), "twice the area"),
             (disc(10, centre=(20, 33)), "elsewhere"),
-            (disc(10, bright=140), "brighter than the object can be"),
-            (disc(10, bright=60), "darker than the object can be"),
+            (disc(10, bright=145), "brighter than the object can be"),
+            (disc(10, bright=55), "darker than the object can be"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -50,7 +50,7 @@ class TestStopRule:
         assert self.ends(now), why
 
     def test_brightness_is_held_against_the_seed_not_the_neighbour(self) -> None:
-        assert self.ends(disc(10, bright=140), before=disc(10, bright=125))
+        assert self.ends(disc(10, bright=145), before=disc(10, bright=125))
 
     def test_a_mottled_object_may_change_its_brightness_more(self) -> None:
         y_half = disc(10)
