@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from segsam.categories import Categories
-from segsam.model import PromptTensors, SegSam
+from segsam.model import PromptTensors, SegSam, load_pretrained
 from segsam.model.hosts import Sam, VitSizes
 from segsam.model.hosts.vit import attend
 
@@ -95,6 +96,20 @@ def test_a_small_build_equals_the_package(package: Any) -> None:
 @pytest.mark.slow
 def test_the_published_size_equals_the_package(package: Any) -> None:
     assert_equal_to_published(package, VitSizes())
+
+
+@pytest.mark.slow
+def test_a_file_of_the_published_format_loads_at_full_size(package: Any, tmp_path: Path) -> None:
+    state = published(package, VitSizes()).state_dict()
+    torch.save(state, tmp_path / "sam_vit_b_01ec64.pth")
+    loaded = load_pretrained(f"sam:{tmp_path / 'sam_vit_b_01ec64.pth'}").host.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+    adapted = load_pretrained(f"sam_med2d:{tmp_path / 'sam_vit_b_01ec64.pth'}", adapt=True).host
+    assert [note.split(": ")[1].split(" ")[0] for note in adapted.loading_notes] == [
+        "72",
+        "image_encoder.pos_embed",
+        "8",
+    ]
 
 
 def test_windows_that_fit_need_no_filling(package: Any) -> None:

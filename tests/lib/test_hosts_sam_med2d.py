@@ -14,7 +14,14 @@ from torch.nn import functional as F
 import segsam.model.official as official_module
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
-from segsam.model import PromptTensors, SegSam, load_pretrained
+from segsam.model import (
+    Card,
+    PromptTensors,
+    SegSam,
+    load_pretrained,
+    read_card,
+    save_checkpoint,
+)
 from segsam.model.hosts import HOSTS, Sam, SamMed2d, VitSizes
 from segsam.model.hosts.sam_med2d import Adapter
 from segsam.model.official import detect, fit_host
@@ -181,6 +188,14 @@ def test_the_published_file_format_loads_at_full_size(tmp_path: Path) -> None:
     del content
     loaded = load_pretrained(tmp_path / "sam-med2d_b.pth").host.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+def test_a_checkpoint_tells_what_its_host_was_adapted_from(
+    host: SamMed2d, five_categories: Categories, tmp_path: Path
+) -> None:
+    fit_host(host, Sam(SMALL).state_dict(), "sam.pth", adapt=True)
+    path = save_checkpoint(SegSam(host, five_categories), tmp_path / "a.safetensors", Card("a"))
+    assert read_card(path).parent.startswith("From sam.pth: 24 tensors that SAM does not have")
 
 
 def test_a_partial_file_is_refused(host: SamMed2d) -> None:

@@ -23,7 +23,7 @@ from segsam.model import (
 from segsam.model.config import HeadName
 from segsam.model.hosts import HOSTS, Sam, SamUnet, SamUnet50, VitSizes
 from segsam.model.hosts.sam_unet_parts import expected_iou
-from segsam.model.official import detect, fit_host
+from segsam.model.official import detect, fit_host, load_branch
 
 SMALL = VitSizes(
     input_size=64, dim=32, depth=6, heads=2, window=3, global_blocks=(1, 2, 3, 5), embed_dim=32
@@ -233,3 +233,20 @@ def test_it_starts_from_sam(host: SamUnet) -> None:
     assert "tensors that SAM does not have start new, the first mask_decoder.med_token" in new
     assert "pos_embed resized from 8 x 8 to 4 x 4" in positions
     assert "8 tables of relative positions resized" in tables
+
+
+def test_the_branch_starts_from_torchvisions_resnet(host: SamUnet) -> None:
+    resnet = pytest.importorskip("torchvision.models.resnet")
+    torch.manual_seed(9)
+    published = resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1]).eval()
+    load_branch(host, published.state_dict(), "resnet.pth")
+    host.eval()
+    x = image = torch.rand(1, 3, 64, 64)
+    for stage in range(5):
+        x = host.resnet[f"stage{stage}"](x)
+    wanted = published.maxpool(published.relu(published.bn1(published.conv1(image))))
+    for layer in (published.layer1, published.layer2, published.layer3, published.layer4):
+        wanted = layer(wanted)
+    torch.testing.assert_close(x, wanted)
+    with pytest.raises(CheckpointError, match=r"resnet.pth do not fit .* is missing"):
+        load_branch(SamUnet(SMALL), published.state_dict(), "resnet.pth")

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, VitSizes
+from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, SamUnet, VitSizes
 
 _NAMED_KEYS = 3
 _BLOCK = re.compile(r"^image_encoder\..*\bblocks\.(\d+)\.")
+_STEM = {"conv1": "stage0.0", "bn1": "stage0.1"}
 _TINY_STEM = "image_encoder.patch_embed.seq.0.c.weight"
 _MARKS: Mapping[str, str] = {
     "image_encoder.blocks.0.Adapter.spatial.0.weight": "sam_med2d",
@@ -110,6 +111,22 @@ def fit_host(
             "adapted."
         ) from error
     host.loading_notes = tuple(_summary(notes, file_name))
+
+
+def load_branch(host: SamUnet, state: Mapping[str, Tensor], file_name: str) -> None:
+    """Start SAM-UNet's convolutional branch from torchvision's ResNet of the same depth (as its
+    authors do, from ImageNet); the classifier is left out.
+
+    Raises:
+        CheckpointError: naming the first names and shapes that differ.
+    """
+    renamed = {}
+    for key, value in state.items():
+        part, _, rest = key.partition(".")
+        if part != "fc":
+            stage = _STEM.get(part) or part.replace("layer", "stage")
+            renamed[f"{stage}.{rest}"] = value
+    load_exactly(host.resnet, renamed, file_name)
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:
