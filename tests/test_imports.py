@@ -40,6 +40,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("sample",),
     ("doctor",),
     ("demo",),
+    ("categories_cli",),
     ("cli",),
 )
 STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}

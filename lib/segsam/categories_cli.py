@@ -232,7 +232,7 @@ def _show(items: Sequence[Category], json_file: Path | None) -> None:
             "" if item.snomed is None else " ".join(item.snomed),
         )
     out.print(table)
-    out.print(f"{len(items)} categories")
+    out.print(f"{len(items)} categor{'y' if len(items) == 1 else 'ies'}")
     _write_json(json_file, {"categories": [item.to_record() for item in items]})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydicom.sr._concepts_dict import concepts as DICOM_CODES
 
 from segsam.categories import Categories, Category, descriptions_digest
 from segsam.categories.embed import embed_file
@@ -31,6 +32,11 @@ TOTALSEGMENTATOR = (
 ends."""
 
 
+IN_TOTALSEGMENTATOR = {
+    *("110765007", "74281007", "181674001", "78333006", "75297007", "244849004", "68455001"),
+    *("91381003", "47351003", "3572006", "67769002", "55603005"),
+}
+"""The codes that only its table of SNOMED CT codes (version 2.18) has."""
 THING = Category("thing", (1, 2, 3), "Even.", "Round.", "There.", modalities=("CT",))
 
 
@@ -139,6 +145,14 @@ def test_codes_say_side_and_place(categories: Categories) -> None:
     assert kidney.terminology.modifier == ("SCT", "7771000", "Left")
     assert cyst.terminology.category[2] == "Morphologically Altered Structure"
     assert pulp.terminology is pulp.snomed is None
+
+
+def test_every_code_is_in_dicom_or_in_totalsegmentators_table(categories: Categories) -> None:
+    in_dicom = {code for named in DICOM_CODES["SCT"].values() for code in named}
+    for item in categories.items:
+        terms = item.terminology
+        for code in (terms.category, terms.type, terms.modifier, terms.region) if terms else ():
+            assert code is None or code[1] in in_dicom | IN_TOTALSEGMENTATOR, item.name
 
 
 def test_the_slicer_entry_has_its_seven_parts(categories: Categories) -> None:

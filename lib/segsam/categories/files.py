@@ -43,7 +43,9 @@ def write_categories(path: Path, items: Sequence[Category]) -> Path:
         CategoryError: a folder that cannot be written to.
     """
     records = [item.to_record() for item in items]
-    text = yaml.safe_dump(records, sort_keys=False, allow_unicode=True, width=96)
+    text = yaml.safe_dump(
+        records, sort_keys=False, allow_unicode=True, width=96, default_flow_style=None
+    )
     return _replace(path, text.encode())
 
 
