@@ -1,4 +1,4 @@
-"""The command line: `segsam demo | segment | doctor | categories`.
+"""The command line: `segsam demo | segment | doctor | models | categories`.
 
 Every command has `--json FILE` for machines and says the rest to people. A refusal is one sentence
 on standard error and exit code 2; Ctrl-C ends with 130. Nothing is written by a command that fails.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
 from segsam.runtime import share_the_processor, tune_allocator
 
@@ -32,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(categories_app, name="categories")
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -205,30 +208,27 @@ def doctor(json_file: JsonOption = None) -> None:
         out.print(f"{check.name}: {check.found}{remedy}", markup=False, highlight=False)
     _write_json(
         json_file,
-        {
-            "checks": [
-                {"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks
-            ]
-        },
+        {"checks": [asdict(check) for check in checks]},
     )
     if any(check.ok is False for check in checks):
         raise typer.Exit(1)
 
 
 @app.command()
-def categories(json_file: JsonOption = None) -> None:
-    """List the categories that the model's semantic decoder is made for."""
-    from segsam.categories import Categories
+def models(json_file: JsonOption = None) -> None:
+    """List the SAM-family hosts: size, parameters, what trains, whether weights are at hand."""
+    _check_target(json_file)
+    from segsam.model.hosts.table import HEADINGS, host_table
 
-    known = Categories.load()
-    table = Table("category", "also called", "colour", "SNOMED CT")
-    for item in known.items:
-        red, green, blue = item.colour
-        code = "" if item.snomed is None else f"{item.snomed[0]} ({item.snomed[1]})"
-        swatch = f"[rgb({red},{green},{blue})]████[/]"
-        table.add_row(item.name, ", ".join(item.synonyms), swatch, code)
+    rows = host_table()
+    table = Table(*HEADINGS)
+    for row in rows:
+        table.add_row(*row.cells())
     out.print(table)
-    _write_json(json_file, {"categories": [item.to_record() for item in known.items]})
+    for row in rows:
+        if not row.checkpoint:
+            out.print(f"{row.name}: its weights would be {row.wanted}", highlight=False)
+    _write_json(json_file, {"hosts": [asdict(row) for row in rows]})
 
 
 def _check_target(path: Path | None, endings: tuple[str, ...] = ("",)) -> None:
