@@ -45,7 +45,7 @@ server: $(STAMP)
 $(STAMP): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c '$(RIGHT_PYTHON)' || \
 	  { echo "SEG-SAM needs Python 3.10, 3.11 or 3.12, and found none. Name one: make PYTHON=/path/to/python"; exit 2; }
-	@echo "Installing into $(VENV): some minutes and, with the GPU build of torch, 8 GB"
+	@echo "Installing into $(VENV): some minutes and, with the GPU build of torch, 9 GB"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install $(if $(CI),--quiet) --upgrade pip
 	$(BIN)/python -m pip install $(if $(CI),--quiet) -r requirements.txt -e ".[dev]"
