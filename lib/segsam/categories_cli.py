@@ -129,7 +129,7 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
     json_file: JsonOption = None,
 ) -> None:
     """Describe a new category: it gets an embedding, and in a checkpoint a token and class rows."""
-    from segsam.categories import MODALITIES, Category
+    from segsam.categories import Category
     from segsam.categories.additions import append_to_file, check_addition, free_colour
     from segsam.categories.providers import encoder_named
 
@@ -143,7 +143,7 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
         shape=shape,
         position=position,
         synonyms=tuple(synonym or ()),
-        modalities=tuple(modality or MODALITIES),
+        modalities=_modalities(modality),
     )
     check_addition(category, known)
     encoder = encoder_named(provider)
@@ -240,6 +240,15 @@ def _shortened(synonyms: Sequence[str]) -> str:
     more = len(synonyms) - _SHOWN_SYNONYMS
     shown = ", ".join(synonyms[:_SHOWN_SYNONYMS])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _modalities(given: list[str] | None) -> tuple[str, ...]:
+    """In the usual order, all when none is given; unknown ones stay for the validator to name."""
+    from segsam.categories import MODALITIES
+
+    wanted = MODALITIES if not given else given
+    unknown = [modality for modality in wanted if modality not in MODALITIES]
+    return (*(modality for modality in MODALITIES if modality in wanted), *unknown)
 
 
 def _colour(text: str) -> tuple[int, int, int]:

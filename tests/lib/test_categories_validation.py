@@ -46,7 +46,11 @@ def test_every_shipped_modality_occurs() -> None:
         ({"texture": "Even  and\nbright."}, "the texture has line breaks"),
         ({"modalities": ()}, "no modality is given, of CT, MR,"),
         ({"modalities": ("CT", "photo")}, "'photo' is not one of the modalities"),
-        ({"modalities": ("CT", "CT")}, "a modality is given twice."),
+        ({"modalities": ("CT", "CT")}, "the modalities are not CT, each once"),
+        (
+            {"modalities": ("MR", "CT")},
+            "the modalities are not CT, MR, each once and in this order",
+        ),
         ({"colour": (0, 0, 256)}, "the colour (0, 0, 256) is not three numbers"),
         ({"name": "left thing"}, "the modifier says right, the name does not."),
     ],

@@ -38,8 +38,9 @@ def _problems(item: Category) -> Iterator[str]:
     for modality in item.modalities:
         if modality not in MODALITIES:
             yield f"{modality!r} is not one of the modalities {', '.join(MODALITIES)}."
-    if len(set(item.modalities)) < len(item.modalities):
-        yield "a modality is given twice."
+    known = [modality for modality in MODALITIES if modality in item.modalities]
+    if len(known) == len(set(item.modalities)) and list(item.modalities) != known:
+        yield f"the modalities are not {', '.join(known)}, each once and in this order."
     if not all(0 <= part <= 255 for part in item.colour):
         yield f"the colour {item.colour} is not three numbers from 0 to 255."
     if item.terminology is not None:
