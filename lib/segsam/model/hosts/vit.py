@@ -3,13 +3,14 @@ adapters into a block or listen between blocks.
 
 Parameters, and so their names, are those of `ImageEncoderViT` in segment-anything (Kirillov et al.,
 2023, section A; Apache-2.0). The arithmetic is the same up to rounding, with one saving: windows
-that overhang the grid are filled with zeros, whose query, key and value are just the bias of the
-projection, so padding is never multiplied by a weight. At 256 px (a 16 x 16 grid under windows of
-14) that is two thirds of the tokens of every windowed block.
+that overhang the grid are filled with zeros, whose key and value are just the bias of the
+projection and whose answer nobody reads, so padding is never multiplied by a weight. At 256 px (a
+16 x 16 grid under windows of 14) that is two thirds of the tokens of every windowed block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -102,51 +103,77 @@ class VisionTransformer(nn.Module):
 def attend(block: Any, tokens: Tensor) -> Tensor:
     """The attention of SAM's `block`, windowed or global, on normalised tokens (B, h, w, dim)."""
     attention, window = block.attn, block.window_size
-    batch, height, width, _ = tokens.shape
     qkv = attention.qkv(tokens)
     if not window:
-        mixed = _mix(attention, qkv)
+        mixed = _mix(attention, qkv, qkv.shape[1:3])
     else:
-        windows, (rows, columns) = _windows(qkv, attention.qkv.bias, window)
-        mixed = _mix(attention, windows)
-        mixed = mixed.view(batch, rows, columns, window, window, -1).transpose(2, 3)
-        mixed = mixed.reshape(batch, rows * window, columns * window, -1)[:, :height, :width]
+        bands = [
+            torch.cat(
+                [_mix_windows(attention, part, window) for part in _parted(band, window, 2)], 2
+            )
+            for band in _parted(qkv, window, 1)
+        ]
+        mixed = torch.cat(bands, 1)
     out: Tensor = attention.proj(mixed)
     return out
 
 
-def _windows(qkv: Tensor, filling: Tensor, window: int) -> tuple[Tensor, tuple[int, int]]:
-    """(B, h, w, c) -> (B * rows * columns, window, window, c), what overhangs being `filling`."""
+def _parted(grid: Tensor, window: int, axis: int) -> tuple[Tensor, ...]:
+    """What whole windows cover along an axis, and the rest; whichever is not empty."""
+    length = grid.shape[axis]
+    rest = length % window
+    pieces = [cells for cells in (length - rest, rest) if cells]
+    return tuple(grid.narrow(axis, sum(pieces[:k]), cells) for k, cells in enumerate(pieces))
+
+
+def _mix_windows(attention: Any, qkv: Tensor, window: int) -> Tensor:
+    """`_mix` for all windows of a part of the grid in which they are cut off alike, if at all:
+    (B, y, x, 3 * dim) -> (B, y, x, dim).
+    """
     batch, height, width, channels = qkv.shape
-    rows, columns = -(-height // window), -(-width // window)
-    below, right = rows * window - height, columns * window - width
-    if right:
-        qkv = torch.cat([qkv, filling.expand(batch, height, right, channels)], dim=2)
-    if below:
-        qkv = torch.cat([qkv, filling.expand(batch, below, columns * window, channels)], dim=1)
-    cut = qkv.view(batch, rows, window, columns, window, channels).transpose(2, 3)
-    return cut.reshape(-1, window, window, channels), (rows, columns)
+    y, x = min(height, window), min(width, window)
+    cut = qkv.reshape(batch, height // y, y, width // x, x, channels).transpose(2, 3)
+    mixed = _mix(attention, cut.reshape(-1, y, x, channels), (window, window))
+    mixed = mixed.view(batch, height // y, width // x, y, x, -1).transpose(2, 3)
+    return mixed.reshape(batch, height, width, -1)
 
 
-def _mix(attention: Any, qkv: Tensor) -> Tensor:
-    """Values mixed by attention with relative positions: (n, y, x, 3 * dim) -> (n, y, x, dim)."""
-    n, height, width, _ = qkv.shape
-    heads = attention.num_heads
-    q, k, v = qkv.view(n, height * width, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    bias = _position_bias(attention, q.reshape(n, heads, height, width, -1))
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    return mixed.transpose(1, 2).reshape(n, height, width, -1)
+def _mix(attention: Any, qkv: Tensor, sides: Sequence[int]) -> Tensor:
+    """Values mixed by attention with relative positions: (n, y, x, 3 * dim) -> (n, y, x, dim).
+
+    `sides` are those of the window, which may be larger than what of it lies on the grid.
+    """
+    n, height, width, channels = qkv.shape
+    heads, dim = attention.num_heads, channels // 3
+    q = qkv[..., :dim].reshape(n, height, width, heads, -1).permute(0, 3, 1, 2, 4)
+    filled = _filled(qkv[..., dim:], attention.qkv.bias[dim:], sides)
+    k, v = filled.reshape(n, sides[0] * sides[1], 2, heads, -1).permute(2, 0, 3, 1, 4)
+    bias = _position_bias(attention, q, sides)
+    mixed = F.scaled_dot_product_attention(q.flatten(2, 3), k, v, attn_mask=bias)
+    return mixed.transpose(1, 2).reshape(n, height, width, dim)
 
 
-def _position_bias(attention: Any, q: Tensor) -> Tensor:
+def _filled(grid: Tensor, filling: Tensor, sides: Sequence[int]) -> Tensor:
+    """(n, y, x, c) as (n, *sides, c), what is missing at the bottom and right being `filling`."""
+    n, height, width, channels = grid.shape
+    if width < sides[1]:
+        grid = torch.cat([grid, filling.expand(n, height, sides[1] - width, channels)], dim=2)
+    if height < sides[0]:
+        grid = torch.cat([grid, filling.expand(n, sides[0] - height, sides[1], channels)], dim=1)
+    return grid
+
+
+def _position_bias(attention: Any, q: Tensor, sides: Sequence[int]) -> Tensor:
     """What each query adds for the row and the column of each key: (n, heads, y, x, c) ->
-    (n, heads, y * x, y * x).
+    (n, heads, y * x, keys).
     """
     n, heads, height, width, _ = q.shape
-    rows = torch.einsum("nhyxc,ykc->nhyxk", q, _offsets(attention.rel_pos_h, height))
-    columns = torch.einsum("nhyxc,xkc->nhyxk", q, _offsets(attention.rel_pos_w, width))
+    of_rows = _offsets(attention.rel_pos_h, sides[0])[:height]
+    of_columns = _offsets(attention.rel_pos_w, sides[1])[:width]
+    rows = torch.einsum("nhyxc,ykc->nhyxk", q, of_rows)
+    columns = torch.einsum("nhyxc,xkc->nhyxk", q, of_columns)
     bias = rows[..., :, None] + columns[..., None, :]
-    return bias.reshape(n, heads, height * width, height * width)
+    return bias.reshape(n, heads, height * width, sides[0] * sides[1])
 
 
 def _offsets(table: Tensor, length: int) -> Tensor:
