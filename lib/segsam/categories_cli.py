@@ -246,7 +246,7 @@ def _modalities(given: list[str] | None) -> tuple[str, ...]:
     """In the usual order, all when none is given; unknown ones stay for the validator to name."""
     from segsam.categories import MODALITIES
 
-    wanted = MODALITIES if not given else given
+    wanted = given or MODALITIES
     unknown = [modality for modality in wanted if modality not in MODALITIES]
     return (*(modality for modality in MODALITIES if modality in wanted), *unknown)
 
