@@ -94,6 +94,7 @@ class _EmbeddingsHandler(BaseHTTPRequestHandler):
         mode = self.server.mode
         if mode == "silent":
             time.sleep(1)
+            return
         status = {"refuse": 401, "redirect": 302}.get(mode, 200)
         content = "<html>" if mode == "html" else json.dumps(self._answer(mode, body["input"]))
         self.send_response(status)
