@@ -222,3 +222,21 @@ def test_records_count_and_cut_their_rows() -> None:
     joined = Decoded.joined([Decoded(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1))] * 2)
     assert joined.binary_logits.shape == (2, 1, 4, 4)
     assert joined.class_logits is None
+
+
+def test_kept_embeddings_give_what_images_do(tiny_host: Host, five_categories: Categories) -> None:
+    model = full_model(tiny_host, five_categories).eval()
+    batch = images(2)
+    kept = model.host.encode(batch)
+    found, wanted = model.decode_batch(model.features(*kept), BOXES), model(batch, BOXES)
+    assert torch.equal(found.semantic_logits, wanted.semantic_logits)  # type: ignore[arg-type]
+    assert torch.equal(found.presence_logits, wanted.presence_logits)  # type: ignore[arg-type]
+    assert torch.equal(found.binary_logits, wanted.binary_logits)
+
+
+def test_refuses_kept_embeddings_and_prompts_that_do_not_divide(
+    tiny_host: Host, five_categories: Categories
+) -> None:
+    model = full_model(tiny_host, five_categories)
+    with pytest.raises(ValueError, match=r"for each of 2 images, got 1"):
+        model.decode_batch(model.encode(images(2)), BOXES.rows(0, 1))

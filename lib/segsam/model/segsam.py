@@ -70,21 +70,32 @@ class SegSam(nn.Module):
         Raises:
             ValueError: when P is not a multiple of B.
         """
-        if len(prompts) == 0 or len(prompts) % len(images):
-            raise ValueError(
-                f"Expected as many prompts for each of {len(images)} images, got {len(prompts)}."
-            )
-        features = self.encode(images)
-        each = len(prompts) // len(images)
+        _check_shares(prompts, len(images))
+        return self.decode_batch(self.encode(images), prompts)
+
+    def decode_batch(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
+        """`forward` from the features of B images on, with all that the model has.
+
+        Raises:
+            ValueError: when P is not a multiple of B.
+        """
+        images = len(features.embedding)
+        _check_shares(prompts, images)
+        each = len(prompts) // images
         semantic = self.semantic_decoder is not None
         return Decoded.joined(
             self.decode(features.of(b), prompts.rows(b * each, (b + 1) * each), semantic=semantic)
-            for b in range(len(images))
+            for b in range(images)
         )
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
-        embedding, detail = self.host.encode(images)
+        return self.features(*self.host.encode(images))
+
+    def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
+        """The features that belong to what `Host.encode` gave, which may have been kept as long as
+        nothing in the encoder learns; the presence branch does, so its answer is new each time.
+        """
         branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
         presence = None if branch is None else branch(embedding, self._image_pe())
         return ImageFeatures(embedding, presence, detail)
@@ -159,6 +170,13 @@ class SegSam(nn.Module):
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
         return decoder
+
+
+def _check_shares(prompts: PromptTensors, images: int) -> None:
+    if len(prompts) == 0 or len(prompts) % images:
+        raise ValueError(
+            f"Expected as many prompts for each of {images} images, got {len(prompts)}."
+        )
 
 
 def _best_mask(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
