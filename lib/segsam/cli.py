@@ -286,12 +286,12 @@ def _tell(result: Result, notes: tuple[str, ...], output: Path, picture: Path | 
     sure = "" if result.confidence is None else f" ({result.confidence:.0%})"
     seconds = result.seconds
     out.print(
-        f"{name}{sure}: {result.voxels} voxels, {result.millilitres:.1f} ml, on "
-        f"{len(result.slices)} slices across {', '.join(result.axes)}"
+        f"{name}{sure}: {result.size_in_words}; slices across "
+        f"{', '.join(result.axes)}: {len(result.slices)}"
     )
     out.print(
-        f"{seconds['total']:.1f} s: {result.encoded} slices encoded in {seconds['encode']:.1f} s, "
-        f"decoded in {seconds['decode']:.1f} s"
+        f"{seconds['total']:.1f} s: {seconds['encode']:.1f} s to encode {result.encoded} of them, "
+        f"{seconds['decode']:.1f} s to decode"
     )
     for note in notes + result.notes:
         out.print(f"Note: {note}", markup=False, highlight=False)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from segsam.embeddings import EmbeddingCache, slice_key
@@ -124,6 +125,8 @@ class SliceDecoder:
         parts = self._object_logits(decoded)
         planes = [self.view.logits_to_plane(part[0]) for part in parts]
         logits = torch.stack(planes).amax(dim=0).cpu().numpy()
+        if prompts.boxes or prompts.sections:
+            logits = without_strays(logits, self.view, prompts)
         low_res = parts.amax(dim=0, keepdim=True)
         report = self._report(index, decoded, propagated=propagated)
         self._stopwatch.seconds["decode"] += time.perf_counter() - start
@@ -184,6 +187,27 @@ class SliceDecoder:
         names = self._model.categories.names
         likely = {n: s for n, s in zip(names, scores, strict=True) if s >= PRESENT_ABOVE}
         return dict(sorted(likely.items(), key=lambda item: -item[1]))
+
+
+def without_strays(
+    logits: NDArray[np.float32], view: SliceView, prompts: SlicePrompts
+) -> NDArray[np.float32]:
+    """Logits (y, x) without the parts of the mask that touch no box and no positive point.
+
+    A box says where the object is; what lies wholly outside is something that looks alike.
+    """
+    parts, count = ndimage.label(logits > 0, structure=np.ones((3, 3)))
+    if count == 0:
+        return logits
+    meant = np.zeros(count + 1, dtype=np.bool_)
+    for box in prompts.boxes + prompts.sections:
+        left, top, right, bottom = view.rectangle(box.min_ijk, box.max_ijk)
+        meant[parts[top : bottom + 1, left : right + 1]] = True
+    for point in prompts.points:
+        x, y, _, _ = view.rectangle(point.ijk, point.ijk)
+        meant[parts[y, x]] |= point.positive
+    meant[0] = True
+    return np.where(meant[parts], logits, -np.abs(logits))
 
 
 def semantic_object_logits(semantic_logits: Tensor, category: int | None) -> Tensor:

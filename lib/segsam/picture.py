@@ -26,7 +26,7 @@ from segsam.writers import replacing
 MAX_PANELS = 12
 
 _COLUMNS = 4
-_PANEL_INCHES = 3.2
+_PANEL_INCHES, _FEW_INCHES = 3.2, 6.4
 _DPI = 110
 _OBJECT = (0.90, 0.25, 0.20)
 _POSITIVE, _NEGATIVE, _BOX = "#37d67a", "#ff4d4f", "#ffd54a"
@@ -90,14 +90,15 @@ def _headline(result: Result) -> str:
     if result.confidence is not None:
         name += f", {result.confidence:.0%}"
     iou = "" if result.predicted_iou is None else f", predicted IoU {result.predicted_iou:.2f}"
-    return f"{result.volume.name}: {name}, {result.millilitres:.1f} ml{iou}"
+    return f"{result.volume.name}\n{name}, {result.size_in_words}{iou}"
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     columns = min(_COLUMNS, count)
     rows = math.ceil(count / columns)
+    inches = _PANEL_INCHES if columns > 2 else _FEW_INCHES
     figure = Figure(
-        figsize=(columns * _PANEL_INCHES, rows * _PANEL_INCHES + 0.5),
+        figsize=(columns * inches, rows * inches + 0.7),
         dpi=_DPI,
         layout="constrained",
         facecolor="black",

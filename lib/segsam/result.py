@@ -82,6 +82,13 @@ class Result:
         return self.voxels * float(np.prod(self.volume.spacing_mm)) / 1000.0
 
     @property
+    def size_in_words(self) -> str:
+        """Voxels and millilitres; pixels alone for a single slice, which has no thickness."""
+        if self.volume.is_flat:
+            return f"{self.voxels} pixels"
+        return f"{self.voxels} voxels, {self.millilitres:.1f} ml"
+
+    @property
     def agreement(self) -> float | None:
         """Mean over the slices of the two decoders' IoU; None while the semantic decoder is
         untrained.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.decoding import prompt_tensors, semantic_object_logits
+from segsam.decoding import prompt_tensors, semantic_object_logits, without_strays
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.slices import SliceView
 from segsam.volume import Volume
@@ -57,6 +57,34 @@ class TestPromptTensors:
         tensors = prompt_tensors(view, prompts, CPU, torch.ones(1, 1, 8, 8))
         assert tensors.mask_logits is not None
         assert tensors.mask_logits.shape == (2, 1, 8, 8)
+
+
+class TestStrays:
+    def logits(self) -> np.ndarray:
+        """Three parts of a mask on 64 x 64: in the box, half in it, and far away."""
+        logits = np.full((64, 64), -3.0, np.float32)
+        logits[10:14, 10:14] = 2.0
+        logits[18:26, 18:30] = 2.0
+        logits[40:50, 40:50] = 2.0
+        return logits
+
+    def test_parts_that_touch_no_box_are_dropped(self, view: SliceView) -> None:
+        box = Box((8, 8, 1), (20, 20, 1))
+        for prompts in (SlicePrompts(boxes=(box,)), SlicePrompts(sections=(box,))):
+            kept = without_strays(self.logits(), view, prompts) > 0
+            assert kept[10:14, 10:14].all()
+            assert kept[18:26, 18:30].all()
+            assert not kept[40:50, 40:50].any()
+
+    def test_a_positive_point_keeps_its_part(self, view: SliceView) -> None:
+        box, inside = Box((8, 8, 1), (20, 20, 1)), (45, 45, 1)
+        for positive in (True, False):
+            prompts = SlicePrompts((Point(inside, positive),), (box,))
+            assert (without_strays(self.logits(), view, prompts)[45, 45] > 0) is np.bool_(positive)
+
+    def test_an_empty_mask_stays_empty(self, view: SliceView) -> None:
+        prompts = SlicePrompts(boxes=(Box((8, 8, 1), (20, 20, 1)),))
+        assert (without_strays(np.full((64, 64), -1.0, np.float32), view, prompts) == -1).all()
 
 
 class TestSemanticObject:

@@ -84,7 +84,7 @@ class TestWhatIsDecoded:
         left, right = Box((0, 0, 4), (6, 6, 4)), Box((12, 12, 4), (19, 20, 4))
         alone = [predictor.predict(Prompts(boxes=[box])).labels for box in (left, right)]
         together = predictor.predict(Prompts(boxes=[left, right])).labels
-        assert np.array_equal(together, alone[0] | alone[1])
+        assert not (alone[0] | alone[1])[together == 0].any()
 
 
 class TestCache:

@@ -36,6 +36,7 @@ def test_size_and_box() -> None:
     assert found.voxels == 8
     assert found.millilitres == pytest.approx(8 * 20 / 1000)
     assert found.bounding_box == Box((1, 2, 4), (2, 5, 4))
+    assert found.size_in_words == "8 voxels, 0.2 ml"
 
 
 def test_nothing_found() -> None:
