@@ -440,6 +440,14 @@ class TestTargets:
         nested = replace(self.images()[0], annotated=torch.tensor([True, True, False]))
         assert full_image_target(nested)[1].tolist() == [1, -1, 1, 1]
 
+    def test_they_move_together(self) -> None:
+        made = build_targets(self.images(), [[0], [0]], SemanticConfig(unprompted="full_image"))
+        moved = made.to("meta")
+        assert {value.device.type for value in vars(moved).values()} == {"meta"}
+        assert (
+            build_targets(self.images(), [[0], [0]], SemanticConfig()).to("cpu").full_image is None
+        )
+
     @pytest.mark.parametrize("prompted", [[[0]], [[0], [0, 0]]])
     def test_refuses_prompts_that_do_not_divide_among_the_images(
         self, prompted: list[list[int]]

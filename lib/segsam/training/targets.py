@@ -8,7 +8,7 @@ teaches masks and no semantics.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,6 +50,11 @@ class Targets:
     """(P, K) bool: where `presence` is known."""
     full_image: Tensor | None = None
     """(B, H, W) int64 in {0 to K}, or -1 for nothing known; where the variant wants it."""
+
+    def to(self, device: str | torch.device) -> Targets:
+        """The same on another device."""
+        moved = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: value.to(device) for name, value in moved.items()})
 
 
 def build_targets(
