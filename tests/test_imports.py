@@ -16,7 +16,7 @@ SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 # The path of the data, left to right: a module imports only from its own stage and from those at
 # its left. What a stage is made of stands in one tuple.
 STAGES: tuple[tuple[str, ...], ...] = (
-    ("errors", "types"),
+    ("errors", "types", "folders"),
     ("geometry", "voxels"),
     ("formats",),
     ("readers", "writers"),

@@ -197,7 +197,7 @@ def check_memory(needed_gb: float = NEEDED_MEMORY_GB) -> Check:
 
 def check_disk(needed_gb: float = NEEDED_DISK_GB) -> Check:
     """Space where the cache and the temporary files of the server go."""
-    from segsam.sample import default_cache_dir
+    from segsam.folders import default_cache_dir
 
     places = {existing_parent(default_cache_dir()), Path(tempfile.gettempdir())}
     free = {place: shutil.disk_usage(place).free / _GB for place in sorted(places)}
@@ -214,7 +214,7 @@ def existing_parent(path: Path) -> Path:
 
 def check_cache() -> Check:
     """Write access to the cache folder, tried without leaving a trace."""
-    from segsam.sample import default_cache_dir
+    from segsam.folders import default_cache_dir
 
     folder = default_cache_dir()
     if os.access(existing_parent(folder), os.W_OK | os.X_OK) and not folder.is_file():

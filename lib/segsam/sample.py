@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ import nibabel as nib
 import numpy as np
 
 from segsam.errors import SampleError
+from segsam.folders import default_cache_dir
 from segsam.types import Progress
 
 PACKAGE = "totalsegmentator"
@@ -65,18 +65,6 @@ class Sample:
     dicom_dir: Path
     dicom_labels: Path
     licence: Path
-
-
-def default_cache_dir() -> Path:
-    """The folder SEGSAM_CACHE names, or the platform's place for caches of this user."""
-    named = os.environ.get("SEGSAM_CACHE")
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "segsam/Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/segsam"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsam"
 
 
 def sample_dir(cache_dir: Path | None = None) -> Path:

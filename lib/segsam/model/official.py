@@ -7,7 +7,6 @@ was done is kept in the host's `loading_notes`.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
+from segsam.folders import weights_dir
 from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, SamUnet, VitSizes
 
 _NAMED_KEYS = 3
@@ -33,15 +33,9 @@ _MARKS: Mapping[str, str] = {
 """A parameter that only this host has, the more particular first; MedSAM has SAM's."""
 
 
-def weights_folder() -> Path:
-    """Where official files are looked for: the folder SEGSAM_WEIGHTS names, or one in the cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("SEGSAM_WEIGHTS") or cache / "segsam" / "weights")
-
-
 def official_path(facts: HostFacts) -> Path:
     """Where this host's official file should be; `<name>.pth` where none is published."""
-    return weights_folder() / (facts.official_file or f"{facts.name}.pth")
+    return weights_dir() / (facts.official_file or f"{facts.name}.pth")
 
 
 def detect(state: Mapping[str, Tensor], file_name: str) -> str:
