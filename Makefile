@@ -12,6 +12,8 @@ PORT   ?= 8000
 
 # sam2, which MONAI Label asks for, would otherwise try to compile a CUDA extension that nothing here uses.
 export SAM2_BUILD_CUDA := 0
+# Threads that wait sleep: with a server beside the tests on few cores, spinning multiplies every time.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: demo test lint types server doctor clean help
 
@@ -39,7 +41,7 @@ doctor: $(STAMP)
 
 server: $(STAMP)
 	@test -n "$(STUDIES)" || { echo "Say where the images are: make server STUDIES=path/to/folder"; exit 2; }
-	OMP_WAIT_POLICY=PASSIVE MONAI_LABEL_TRACKING_ENABLED=false \
+	MONAI_LABEL_TRACKING_ENABLED=false \
 	  $(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
 
 $(STAMP): requirements.txt pyproject.toml

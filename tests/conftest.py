@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from segsam.volume import Volume
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch
+
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 
 
