@@ -41,6 +41,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("doctor",),
     ("demo",),
     ("categories_cli",),
+    ("train_cli",),
     ("cli",),
 )
 STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}

@@ -66,6 +66,14 @@ class SampleError(SegSamError):
     code = "sample"
 
 
+class TrainingError(SegSamError):
+    """A training run that cannot be meant: an unknown key, data that do not fit, another run's
+    checkpoint.
+    """
+
+    code = "training"
+
+
 class CancelledError(SegSamError):
     """The caller asked to stop; nothing was written."""
 

@@ -1,0 +1,85 @@
+"""`segsam train`: the command that the main command line mounts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from segsam.errors import OutputError
+
+if TYPE_CHECKING:
+    from segsam.training.config import TrainConfig
+    from segsam.training.loop import TrainReport
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(help="The run, as YAML: datasets, out, and what differs by default.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value over the file, as variant=so_co (repeatable)."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+    ] = None,
+) -> None:
+    """Train a variant of the paper on data sets of labelled images; stopped anywhere, it can be
+    resumed to the same result.
+    """
+    from segsam.training.config import load_config
+
+    if json_file is not None and not json_file.parent.is_dir():
+        raise OutputError(f"The folder of {json_file.name} does not exist.")
+    run = load_config(config, changes or ())
+    try:
+        report = _train(run, resume=resume)
+    except KeyboardInterrupt:
+        err.print(
+            f"Stopped. The last checkpoint is in {run.out}; the same command with --resume goes on "
+            "from there.",
+            markup=False,
+        )
+        raise typer.Exit(130) from None
+    _show(report)
+    if json_file is not None:
+        record = asdict(report) | {"checkpoint": str(report.checkpoint)}
+        try:
+            json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"Cannot write {json_file.name}: {error.strerror}.") from error
+
+
+def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
+    from segsam.training import loop
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        return loop.train(run, resume=resume, progress=show)
+
+
+def _show(report: TrainReport) -> None:
+    slices = ", ".join(f"{count} for {part}" for part, count in report.slices.items())
+    out.print(f"{report.steps} steps in {report.seconds:.0f} s; slices: {slices}.")
+    if report.first_loss is not None and report.last_loss is not None:
+        out.print(f"Loss {report.first_loss:.3f} at first, {report.last_loss:.3f} at last.")
+    for name, value in report.metrics.items():
+        out.print(f"{name}: {value:.2f} %")
+    out.print(f"Checkpoint: {report.checkpoint}", markup=False)
