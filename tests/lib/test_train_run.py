@@ -287,3 +287,19 @@ def test_the_command(
     assert read_card(record["checkpoint"]).variant == "so"
     result = CliRunner().invoke(app, [str(path), *small, "--resume"])
     assert result.exit_code == 0, result.output
+
+
+def test_ctrl_c_says_how_to_go_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "load_pretrained", interrupted)
+    path = tmp_path / "run.yaml"
+    path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\n")
+    app = typer.Typer()
+    app.command()(train_command)
+    result = CliRunner().invoke(app, [str(path)])
+    assert result.exit_code == 130
+    assert "--resume goes on from there" in result.output
