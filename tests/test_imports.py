@@ -17,6 +17,7 @@ SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 # its left. What a stage is made of stands in one tuple.
 STAGES: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "folders"),
+    ("atomic",),
     ("geometry", "voxels"),
     ("formats",),
     ("readers", "writers"),

@@ -269,7 +269,7 @@ def _check_folder(path: Path | None) -> None:
 
 
 def _write_json(path: Path | None, value: dict[str, Any]) -> None:
-    from segsam.writers import replacing
+    from segsam.atomic import replacing
 
     if path is not None:
         with replacing(path, ".json") as partial:

@@ -274,7 +274,7 @@ def _slices_bar() -> Iterator[Any]:
 
 
 def _write_json(path: Path | None, value: dict[str, Any]) -> None:
-    from segsam.writers import replacing
+    from segsam.atomic import replacing
 
     if path is not None:
         with replacing(path, ".json") as partial:

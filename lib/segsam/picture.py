@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from segsam.atomic import replacing
 from segsam.errors import OutputError
 from segsam.intensity import Intensity
 from segsam.prompts import Prompts, SlicePrompts
 from segsam.result import Result
 from segsam.slices import SliceView
 from segsam.volume import Volume
-from segsam.writers import replacing
 
 MAX_PANELS = 12
 

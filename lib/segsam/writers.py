@@ -6,12 +6,10 @@ leaves the old one as it was.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from segsam.atomic import replacing
 from segsam.errors import OutputError
 from segsam.formats.metaimage import write_metaimage
 from segsam.formats.nifti import write_nifti
@@ -49,34 +47,3 @@ def write_image(
             write_metaimage(fresh, voxels, affine_ras)
         else:
             write_png(fresh, voxels)
-
-
-@contextlib.contextmanager
-def replacing(path: Path, ending: str = "") -> Iterator[Path]:
-    """A fresh path in the folder of `path`, with the same `ending`; it takes its place at the end.
-
-    Nothing is left behind when the block fails. Raises OutputError when the disk refuses.
-    """
-    fresh = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
-    try:
-        yield fresh
-        _flush(fresh)
-        fresh.replace(path)
-        _flush(path.parent)
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
-        raise OutputError(f"{path.name} could not be written: {reason}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """fsync a file or a folder; Windows opens no folders and needs none flushed."""
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from segsam.predictor import Predictor
 
 from segsam.embeddings import CacheState, EmbeddingCache
 from segsam.errors import VolumeNotFoundError
 from segsam.model.checkpoint import load_pretrained
 from segsam.model.segsam import SegSam
+from segsam.predictor import Predictor
 from segsam.volume import Volume
 
 from .config import AppConfig

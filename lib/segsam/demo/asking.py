@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from segsam.atomic import replacing
 from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
 from segsam.demo.client import Client, Reply, decode_mask
 from segsam.demo.prompting import (
@@ -28,7 +29,6 @@ from segsam.demo.timing import Timings, measure
 from segsam.prompts import Box, Prompts
 from segsam.sample import Sample
 from segsam.volume import Volume
-from segsam.writers import replacing
 
 _AXIAL = 2
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,6 +19,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from segsam.atomic import write_bytes
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import Card, card_path, read_card
@@ -112,11 +111,8 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
         sha256=_sha256(content),
         parent=card.parent or " ".join(model.host.loading_notes),
     )
-    try:
-        _write_atomically(path, content)
-        _write_atomically(card_path(path), card.to_json().encode())
-    except OSError as error:
-        raise OutputError(f"Cannot write the checkpoint {path.name}: {error.strerror}.") from error
+    write_bytes(path, content)
+    write_bytes(card_path(path), card.to_json().encode())
     return path
 
 
@@ -232,17 +228,3 @@ def _check_hash(content: bytes, wanted: str, file_name: str) -> None:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to the disk, rename over it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise

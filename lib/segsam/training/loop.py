@@ -19,7 +19,6 @@ from torch import optim
 from segsam.errors import OutputError, TrainingError
 from segsam.model import (
     Card,
-    Decoded,
     PromptTensors,
     SegSam,
     build_variant,
@@ -36,7 +35,7 @@ from segsam.training.datasets import (
     split_patients,
 )
 from segsam.training.embedding_store import EmbeddingStore, write_atomically
-from segsam.training.losses import segsam_loss
+from segsam.training.losses import Losses, segsam_loss
 from segsam.training.run_state import LOG, StepLog, restore_state, save_state
 from segsam.training.simulation import box_prompts, point_prompts
 from segsam.training.targets import AnnotatedImage, build_targets
@@ -198,30 +197,34 @@ class _Run:
         return rate
 
     def _step(self, samples: list[Sample], step: int) -> dict[str, float]:
-        """One step of the optimiser; every term of its loss.
+        """One step of the optimiser; every term of its loss, mean over the images.
+
+        Gradients are gathered image by image, so that memory does not grow with the batch.
 
         Raises:
             TrainingError: a loss that is no number.
         """
         rng = np.random.default_rng([self.config.seed, step])
-        answers: list[Decoded] = []
-        images: list[AnnotatedImage] = []
-        drawn: list[list[int]] = []
-        for place in self._places(len(samples), step):
-            image, chosen = self._draw(samples[place], rng)
-            prompts = self._prompts(image, chosen, samples[place].labels.shape, rng)
-            features = self.store.features(samples[place].key)
-            answers.append(self.model.decode_batch(features, prompts))
-            images.append(image)
-            drawn.append(chosen)
-        targets = build_targets(images, drawn, self.model.config)
-        losses = segsam_loss(Decoded.joined(answers), targets, self.weights, self.model.config)
-        if not torch.isfinite(losses.total):
-            raise TrainingError(f"The loss of step {step + 1} is {float(losses.total)}.")
+        places = self._places(len(samples), step)
+        sums: dict[str, float] = {}
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        for place in places:
+            losses = self._losses(samples[place], rng)
+            if not torch.isfinite(losses.total):
+                raise TrainingError(f"The loss of step {step + 1} is {float(losses.total)}.")
+            (losses.total / len(places)).backward()  # type: ignore[no-untyped-call]
+            for name, value in losses.numbers().items():
+                sums[name] = sums.get(name, 0.0) + value / len(places)
         self.optimiser.step()
-        return losses.numbers()
+        return sums
+
+    def _losses(self, sample: Sample, rng: np.random.Generator) -> Losses:
+        """Of one slice with objects and prompts drawn anew."""
+        image, chosen = self._draw(sample, rng)
+        prompts = self._prompts(image, chosen, sample.labels.shape, rng)
+        decoded = self.model.decode_batch(self.store.features(sample.key), prompts)
+        targets = build_targets([image], [chosen], self.model.config)
+        return segsam_loss(decoded, targets, self.weights, self.model.config)
 
     def _places(self, slices: int, step: int) -> list[int]:
         """Which slices a step sees: every slice once an epoch, in an order of that epoch's own."""
