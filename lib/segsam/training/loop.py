@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import optim
 
+from segsam.atomic import write_bytes
 from segsam.errors import OutputError, TrainingError
 from segsam.model import (
     Card,
@@ -34,7 +35,7 @@ from segsam.training.datasets import (
     slices_of,
     split_patients,
 )
-from segsam.training.embedding_store import EmbeddingStore, write_atomically
+from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss
 from segsam.training.run_state import LOG, StepLog, restore_state, save_state
 from segsam.training.simulation import box_prompts, point_prompts
@@ -137,7 +138,7 @@ class _Run:
             raise TrainingError(
                 f"There is a run in {self.folder.name} already: resume it, or name another folder."
             )
-        write_atomically(self.folder / "config.json", self.config.to_json().encode())
+        write_bytes(self.folder / "config.json", self.config.to_json().encode())
         save_state(self.folder, 0, self.model, self.optimiser, self.config)
         return 0
 
@@ -150,7 +151,7 @@ class _Run:
             share=config.validation_share,
             seed=config.seed,
         )
-        write_atomically(self.folder / "split.json", json.dumps(split, indent=1).encode())
+        write_bytes(self.folder / "split.json", json.dumps(split, indent=1).encode())
         part_of = {patient: part for part, patients in split.items() for patient in patients}
         samples: dict[str, list[Sample]] = {"train": [], "validation": []}
         cases = [(dataset, case) for dataset in self.datasets for case in dataset.cases]
