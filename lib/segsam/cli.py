@@ -1,4 +1,4 @@
-"""The command line: `segsam demo | segment | doctor | models | categories`.
+"""The command line: `segsam demo | segment | train | doctor | models | categories`.
 
 Every command has `--json FILE` for machines and says the rest to people. A refusal is one sentence
 on standard error and exit code 2; Ctrl-C ends with 130. Nothing is written by a command that fails.
@@ -23,6 +23,7 @@ from rich.table import Table
 from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
 from segsam.runtime import share_the_processor, tune_allocator
+from segsam.train_cli import train
 
 if TYPE_CHECKING:
     from segsam.result import Result
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(categories_app, name="categories")
+app.command()(train)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from segsam.atomic import write_bytes
 from segsam.errors import OutputError
 
 if TYPE_CHECKING:
@@ -56,10 +57,7 @@ def train(
     _show(report)
     if json_file is not None:
         record = asdict(report) | {"checkpoint": str(report.checkpoint)}
-        try:
-            json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"Cannot write {json_file.name}: {error.strerror}.") from error
+        write_bytes(json_file, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:

@@ -7,8 +7,6 @@ encoded anew in every step.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
+from segsam.atomic import write_bytes
 from segsam.embeddings import slice_key
 from segsam.errors import OutputError
 from segsam.model import ImageFeatures, SegSam
@@ -51,7 +50,7 @@ class EmbeddingStore:
         if not self._is_whole(key):
             prepared = self._model.host.prepare(picture)
             content = {"image": prepared} if self.is_live else self._encode(prepared)
-            write_atomically(self._path(key), safetensors.torch.save(content))
+            write_bytes(self._path(key), safetensors.torch.save(content))
         return key
 
     def features(self, key: str) -> ImageFeatures:
@@ -82,23 +81,3 @@ class EmbeddingStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.safetensors"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to the disk, rename over it.
-
-    Raises:
-        OutputError: when that cannot be done.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write {path.name}: {error.strerror}.") from error

@@ -16,10 +16,10 @@ from pickle import UnpicklingError
 import torch
 from torch import optim
 
+from segsam.atomic import write_bytes
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
-from segsam.training.embedding_store import write_atomically
 
 LAST = "last.pt"
 LOG = "log.csv"
@@ -45,7 +45,7 @@ def save_state(
         },
         content,
     )
-    write_atomically(folder / LAST, content.getvalue())
+    write_bytes(folder / LAST, content.getvalue())
 
 
 def restore_state(
@@ -105,4 +105,4 @@ class StepLog:
             writer = csv.DictWriter(text, list(self._rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
-        write_atomically(self._path, text.getvalue().encode())
+        write_bytes(self._path, text.getvalue().encode())
