@@ -130,7 +130,7 @@ def test_a_failed_save_leaves_the_old_pair_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
-        with pytest.raises(OutputError, match=r"model.safetensors could not be written: No space left on device"):
+        with pytest.raises(OutputError, match=r"model.safetensors could not .* No space left"):
             save_checkpoint(full_model, saved, Card("another"))
     assert load_pretrained(saved).semantic_is_trained
     assert len(list(saved.parent.iterdir())) == 2
