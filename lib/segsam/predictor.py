@@ -27,10 +27,13 @@ from segsam.model import SegSam, load_pretrained
 from segsam.plan import AxisPlan, boxes_of_mask, plan_axis
 from segsam.prompts import Prompts
 from segsam.propagation import walk
-from segsam.result import EMPTY_NOTE, LONE_POINT_NOTE, UNTRAINED_NOTE, Result
+from segsam.result import EMPTY_NOTE, LONE_POINT_NOTE, UNSURE_NOTE, UNTRAINED_NOTE, Result
 from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisChoice, Cancel, DecoderName, Progress
 from segsam.volume import Volume
+
+NAMED_FROM = 0.3
+"""An object is named from this probability on; below it the best guess is only mentioned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +137,14 @@ class Predictor:
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
             region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
-        name, confidence = self._category(job.masks, task, category)
+        name, confidence, doubts = self._category(job.masks, task, category)
         seconds = {**job.stopwatch.seconds, "total": time.perf_counter() - started}
         return Result(
             region=region,
             volume=loaded.volume,
             axes=("i", "j", "k") if axis == "all" else ("ijk"[first],),
             slices=tuple(mask.report for mask in job.masks),
-            notes=notes + self._notes(checked, first, empty=region.is_empty),
+            notes=notes + self._notes(checked, first, empty=region.is_empty) + doubts,
             seconds=seconds,
             encoded=job.stopwatch.encoded,
             category=name,
@@ -236,19 +239,21 @@ class Predictor:
 
     def _category(
         self, masks: list[SliceMask], task: SliceTask, wanted: str | None
-    ) -> tuple[str | None, float | None]:
-        """The object's name and its probability: the slices' class scores, averaged by the area of
-        their masks.
+    ) -> tuple[str | None, float | None, tuple[str, ...]]:
+        """The object's name, its probability (the slices' class scores, averaged by the area of
+        their masks), and what to say when that is too low for a name.
         """
         scored = [(mask.class_scores, mask.area) for mask in masks if mask.class_scores is not None]
         if not self.model.semantic_is_trained or not sum(area for _, area in scored):
-            return None, None
+            return None, None, ()
         scores = np.average(
             [scores for scores, _ in scored], axis=0, weights=[area for _, area in scored]
         )
         index = int(scores[1:].argmax()) if task.category is None else task.category
-        name = self.model.categories.names[index] if wanted is None else wanted
-        return name, float(scores[1 + index])
+        name, confidence = self.model.categories.names[index], float(scores[1 + index])
+        if wanted is None and confidence < NAMED_FROM:
+            return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
+        return wanted or name, confidence, ()
 
     def _notes(self, prompts: Prompts, axis: int, *, empty: bool) -> tuple[str, ...]:
         lone = any(

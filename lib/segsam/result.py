@@ -25,6 +25,7 @@ LONE_POINT_NOTE = (
     "A point without a box: the weights of this checkpoint were trained with boxes only, so the "
     "mask is likely to be nearly empty or wrong. Draw a box around the object instead."
 )
+UNSURE_NOTE = "Not named: the best guess, {name}, has a probability of {confidence:.0%} only."
 EMPTY_NOTE = "The mask is empty: the model found no object for these prompts."
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.conftest import StorageOrder
 
+from segsam import predictor as predictor_module
 from segsam.categories import Categories
 from segsam.embeddings import EmbeddingCache
 from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
@@ -222,7 +223,10 @@ class TestSemantics:
         assert result.present == {}
         assert UNTRAINED_NOTE in result.notes
 
-    def test_trained_names_the_object_and_what_else_is_there(self, trained: Predictor) -> None:
+    def test_trained_names_the_object_and_what_else_is_there(
+        self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(predictor_module, "NAMED_FROM", 0.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.voxels
         assert result.category in trained.model.categories.names
@@ -233,6 +237,13 @@ class TestSemantics:
         for present in result.present.values():
             assert all(0.5 <= probability <= 1 for probability in present.values())
         assert UNTRAINED_NOTE not in result.notes
+
+    def test_a_guess_is_no_name(self, trained: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(predictor_module, "NAMED_FROM", 1.0)
+        result = trained.predict(Prompts(boxes=[SOLID]))
+        assert result.category is None
+        assert result.confidence is None
+        assert any(note.startswith("Not named: the best guess, ") for note in result.notes)
 
     def test_semantic_decoder_gives_another_mask(self, trained: Predictor) -> None:
         prompts = Prompts(boxes=[SOLID])
