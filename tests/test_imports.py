@@ -26,6 +26,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("slices",),
     ("parsing", "prompts"),
     ("categories",),
+    ("datasets",),
     ("model",),
     ("labels",),
     ("runtime",),

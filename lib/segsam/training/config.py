@@ -11,14 +11,11 @@ from typing import Any, get_args
 
 import yaml
 
+from segsam.datasets.splits import DEFAULT_PATIENT
 from segsam.errors import TrainingError
 from segsam.model import find_variant
 from segsam.model.config import HeadName
 from segsam.training.loss_weights import LossWeights
-
-DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
-"""The part of a case's name that names its patient: BTCV's and the sarcomas' (whose CT, MR and PET
-are of the same patients), ACDC's, and the one sequence of the polyps."""
 
 
 @dataclass(frozen=True)

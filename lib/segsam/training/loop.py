@@ -17,6 +17,9 @@ import torch
 from torch import optim
 
 from segsam.atomic import write_bytes
+from segsam.datasets.cutting import slices_of
+from segsam.datasets.folder import Dataset, class_numbers, open_dataset
+from segsam.datasets.splits import TRAIN, VALIDATION, split_cases
 from segsam.errors import OutputError, TrainingError
 from segsam.model import (
     Card,
@@ -28,13 +31,6 @@ from segsam.model import (
     save_checkpoint,
 )
 from segsam.training.config import TrainConfig
-from segsam.training.datasets import (
-    Dataset,
-    open_dataset,
-    patient_of,
-    slices_of,
-    split_patients,
-)
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss
 from segsam.training.run_state import LOG, StepLog, restore_state, save_state
@@ -97,7 +93,7 @@ class _Run:
         self.progress = progress
         self.folder = Path(config.out)
         start = start or load_pretrained(config.host, adapt=config.adapt)
-        self.datasets = [open_dataset(path, start.categories) for path in config.datasets]
+        self.datasets = [open_dataset(path) for path in config.datasets]
         self.parent = start.weights_id
         self.model = build_variant(
             config.variant, start.host, start.categories, head=config.head
@@ -145,28 +141,29 @@ class _Run:
     def _prepare(self) -> dict[str, list[Sample]]:
         """Cut all volumes, encode what was not encoded before, keep the split with the run."""
         config = self.config
-        split = split_patients(
+        split = split_cases(
             self.datasets,
-            pattern=config.patient,
-            share=config.validation_share,
+            shares={VALIDATION: config.validation_share},
             seed=config.seed,
+            pattern=config.patient,
         )
-        write_bytes(self.folder / "split.json", json.dumps(split, indent=1).encode())
-        part_of = {patient: part for part, patients in split.items() for patient in patients}
-        samples: dict[str, list[Sample]] = {"train": [], "validation": []}
-        cases = [(dataset, case) for dataset in self.datasets for case in dataset.cases]
-        for number, (dataset, case) in enumerate(cases):
-            self.progress(number, len(cases), f"preparing {dataset.name}")
-            samples[part_of[patient_of(case, config.patient)]] += self._samples(dataset, case)
+        split.save(self.folder / "split.json")
+        samples: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
+        for number, dataset in enumerate(self.datasets):
+            self.progress(number, len(self.datasets), f"preparing {dataset.name}")
+            for part, found in samples.items():
+                for case in split.cases(part, dataset.name):
+                    found += self._samples(dataset, case)
         if not samples["train"]:
             raise TrainingError("No slice to train on holds an object of 0.153 % or more of it.")
         return samples
 
     def _samples(self, dataset: Dataset, case: str) -> Iterator[Sample]:
+        classes = class_numbers(dataset, self.model.categories)
         side, limit = self.model.host.facts.input_size, self.config.slices_per_volume
         self.model.eval()
         for one in slices_of(dataset, case, input_size=side, limit=limit):
-            yield Sample(self.store.add(one.picture), one.labels, one.prompted, dataset.classes)
+            yield Sample(self.store.add(one.picture), one.labels, one.prompted, classes)
         self.model.train()
 
     def _steps(self, slices: int) -> int:

@@ -7,10 +7,12 @@ teaches masks and no semantics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segsam.model.config import PresenceName, SemanticConfig
@@ -55,6 +57,27 @@ class Targets:
         """The same on another device."""
         moved = {name: value for name, value in vars(self).items() if value is not None}
         return replace(self, **{name: value.to(device) for name, value in moved.items()})
+
+
+def annotate(
+    labels: NDArray[np.uint8], classes: Mapping[int, int], *, side: int, categories: int
+) -> tuple[AnnotatedImage, list[int]]:
+    """A plane of labels (h, w) as targets of the padded square, and the label value of each mask.
+
+    Args:
+        labels: with at least one object.
+        classes: of the data set: these categories, and no others, are annotated.
+        side: of the padded square, in model pixels.
+        categories: K.
+    """
+    padded = np.zeros((side, side), dtype=np.uint8)
+    padded[: labels.shape[0], : labels.shape[1]] = labels
+    values = [int(value) for value in np.unique(labels) if value]
+    masks = np.stack([padded == value for value in values])
+    annotated = torch.zeros(categories, dtype=torch.bool)
+    annotated[[number - 1 for number in classes.values()]] = True
+    numbers = torch.tensor([classes[value] for value in values])
+    return AnnotatedImage(torch.from_numpy(masks), numbers, annotated), values
 
 
 def build_targets(

@@ -13,11 +13,10 @@ from torch.nn import functional as F
 
 from segsam.model import Decoded, SegSam
 from segsam.training.config import TrainConfig
-from segsam.training.datasets import annotate
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import hard_iou
 from segsam.training.simulation import box_prompts, point_prompts
-from segsam.training.targets import AnnotatedImage
+from segsam.training.targets import AnnotatedImage, annotate
 
 NO_STEP = 2**31
 """Seeds what belongs to no step, in place of the step's number."""
