@@ -6,7 +6,6 @@ nothing of it needs to be kept.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
