@@ -28,6 +28,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("categories",),
     ("datasets",),
     ("model",),
+    ("metrics",),
     ("labels",),
     ("runtime",),
     ("embeddings",),

@@ -320,6 +320,16 @@ def test_one_more_category_goes_to_the_end(categories: Categories) -> None:
         categories.with_category(twice, categories.text_embeddings[0])
 
 
+def test_some_categories_keep_their_order_and_embeddings(categories: Categories) -> None:
+    some = categories.only(["liver", "spleen", "Hepar", "left kidney"])
+    assert some.names == ("spleen", "left kidney", "liver")
+    rows = [categories.index(name) for name in some.names]
+    assert np.array_equal(some.text_embeddings, categories.text_embeddings[rows])
+    assert some.embedding_model == categories.embedding_model
+    with pytest.raises(CategoryError, match="no category 'livver'"):
+        categories.only(["livver"])
+
+
 def test_without_the_encoder_the_remedy_is_named(
     own_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

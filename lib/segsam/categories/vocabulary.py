@@ -122,6 +122,16 @@ class Categories:
         rows = np.concatenate([self.text_embeddings, embedding[None].astype(np.float32)])
         return Categories((*self.items, category), rows, self.embedding_model)
 
+    def only(self, names: Iterable[str]) -> Categories:
+        """Those of the given names or synonyms, in the order they have here.
+
+        Raises:
+            CategoryError: an unknown name; the nearest are given.
+        """
+        kept = sorted({self.index(name) for name in names})
+        items = tuple(self.items[k] for k in kept)
+        return Categories(items, self.text_embeddings[kept], self.embedding_model)
+
     @cached_property
     def _index_by_word(self) -> dict[str, int]:
         words = [
