@@ -39,12 +39,14 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("job",),
     ("predictor",),
     ("training",),
+    ("evaluation",),
     ("picture",),
     ("sample",),
     ("doctor",),
     ("demo",),
     ("categories_cli",),
     ("train_cli",),
+    ("evaluate_cli",),
     ("cli",),
 )
 STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}

@@ -74,6 +74,14 @@ class TrainingError(SegSamError):
     code = "training"
 
 
+class EvaluationError(SegSamError):
+    """A measurement that cannot be meant: no cases, an unknown part of a split, other numbers than
+    a measurement gives.
+    """
+
+    code = "evaluation"
+
+
 class CancelledError(SegSamError):
     """The caller asked to stop; nothing was written."""
 

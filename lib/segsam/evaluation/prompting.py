@@ -1,0 +1,152 @@
+"""The prompts that an evaluation gives: what an annotator might draw, the same for every model.
+
+An object's prompt follows from the seed and from what the object is (data set, case, slice, label)
+alone. So it depends neither on the order nor on the choice of cases, and is drawn on a slice of 256
+pixels whatever the model's input size; a larger input sees it scaled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segsam.errors import EvaluationError
+from segsam.model import PromptTensors
+from segsam.prompts import Box, Point
+from segsam.slices import SliceView
+from segsam.training.simulation import inner_points
+
+PromptKind: TypeAlias = Literal["box", "point"]
+PROMPT_KINDS: tuple[str, ...] = get_args(PromptKind)
+SIDE_PX = 256
+"""The longer side of the slice on which prompts are drawn, in pixels."""
+JITTER_PX = 5.0
+"""How far each side of a box may move on such a slice."""
+
+
+def prompt_kind(word: str) -> PromptKind:
+    """A kind of prompt by its name; raises EvaluationError for another word."""
+    for kind in get_args(PromptKind):
+        if word == kind:
+            return kind  # type: ignore[no-any-return]
+    raise EvaluationError(f"Expected box or point as the prompt, got {word!r}.")
+
+
+def object_rng(seed: int, slice_name: str, label: int) -> np.random.Generator:
+    """Random numbers of one object; `slice_name` is data set/case/index."""
+    digest = hashlib.sha256(f"{seed}/{slice_name}/{label}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def simulated_box(
+    mask: NDArray[np.bool_], size_px: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The tight box of a mask with each side moved, (4,) x0, y0, x1, y1 in pixels.
+
+    Each side moves by up to `JITTER_PX`, but by at most half of the box, so that it never turns
+    inside out, and stays within the picture.
+
+    Args:
+        mask: not empty, (height, width) as the labels are stored, y down, x right.
+        size_px: (height, width) of the slice on which it is drawn.
+        rng: of the object.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    scale_y, scale_x = size_px[0] / mask.shape[0], size_px[1] / mask.shape[1]
+    low = np.array([columns[0] * scale_x, rows[0] * scale_y])
+    outer = np.array([(columns[-1] + 1) * scale_x - 1, (rows[-1] + 1) * scale_y - 1])
+    box = np.concatenate([low, np.maximum(low, outer)])
+    reach = np.minimum(JITTER_PX, np.tile(box[2:] - box[:2], 2) / 2)
+    moved = box + rng.uniform(-1, 1, 4) * reach
+    limits = np.array([size_px[1] - 1, size_px[0] - 1], dtype=np.float64)
+    return np.asarray(np.clip(moved, 0, np.tile(limits, 2)))
+
+
+def simulated_point(
+    mask: NDArray[np.bool_], size_px: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A point (2,) x, y in pixels of a mask's interior; arguments as of `simulated_box`.
+
+    It is drawn evenly from what a pixel-wide erosion leaves at that size, from all of the object
+    where that is nothing, and at the stored size where the object vanishes in resizing.
+    """
+    height, width = size_px
+    stored = mask.astype(np.uint8)
+    small = cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    if small.any():
+        return inner_points(small, rng, 1)[0].astype(np.float64)
+    scale = np.array([width / mask.shape[1], height / mask.shape[0]])
+    found: NDArray[np.float64] = inner_points(mask, rng, 1)[0] * scale
+    return found
+
+
+def prompt_tensors(
+    kind: PromptKind,
+    masks: Sequence[NDArray[np.bool_]],
+    rngs: Sequence[np.random.Generator],
+    view: SliceView,
+) -> PromptTensors:
+    """One prompt for each of P masks (height, width) of a slice, in the model's pixels."""
+    drawn_px, size_px = drawing_size(view), view.size_px
+    if kind == "box":
+        boxes = [
+            _scaled_box(simulated_box(mask, drawn_px, rng), drawn_px, size_px)
+            for mask, rng in zip(masks, rngs, strict=True)
+        ]
+        return PromptTensors(boxes_px=torch.from_numpy(np.stack(boxes).astype(np.float32)))
+    scale = np.array([size_px[1] / drawn_px[1], size_px[0] / drawn_px[0]])
+    points = [
+        (simulated_point(mask, drawn_px, rng) + 0.5) * scale - 0.5
+        for mask, rng in zip(masks, rngs, strict=True)
+    ]
+    points_px = np.maximum(np.stack(points)[:, None], 0).astype(np.float32)
+    return PromptTensors(
+        points_px=torch.from_numpy(points_px),
+        point_labels=torch.ones(len(masks), 1, dtype=torch.int64),
+    )
+
+
+def volume_prompt(
+    kind: PromptKind,
+    mask: NDArray[np.bool_],
+    rng: np.random.Generator,
+    view: SliceView,
+    index: int,
+) -> Box | Point:
+    """The same prompt in whole voxels, as a person would draw it on slice `index` of a volume."""
+    drawn_px = drawing_size(view)
+    scale = np.array([view.width / drawn_px[1], view.height / drawn_px[0]])
+    last = np.array([view.width - 1, view.height - 1])
+    if kind == "point":
+        place = np.floor((simulated_point(mask, drawn_px, rng) + 0.5) * scale)
+        x, y = np.clip(place, 0, last).astype(int).tolist()
+        return Point(view.corners_ijk((x, y, x, y), index)[0])
+    box = simulated_box(mask, drawn_px, rng)
+    low = np.clip(np.round(box[:2] * scale), 0, last)
+    high = np.clip(np.round((box[2:] + 1) * scale - 1), low, last)
+    left, top, right, bottom = np.concatenate([low, high]).astype(int).tolist()
+    return Box(*view.corners_ijk((left, top, right, bottom), index))
+
+
+def drawing_size(view: SliceView) -> tuple[int, int]:
+    """(height, width) of a slice of this view on which prompts are drawn, in pixels."""
+    if view.input_size == SIDE_PX:
+        return view.size_px
+    height, width = view.size_px
+    scale = SIDE_PX / view.input_size
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def _scaled_box(
+    box: NDArray[np.float64], drawn_px: tuple[int, int], size_px: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Pixels are areas: the outer edges are what is scaled."""
+    scale = np.array([size_px[1] / drawn_px[1], size_px[0] / drawn_px[0]])
+    low = box[:2] * scale
+    return np.concatenate([low, np.maximum(low, (box[2:] + 1) * scale - 1)])

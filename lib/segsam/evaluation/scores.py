@@ -1,0 +1,121 @@
+"""The scores: how well masks fit, on a slice and in a volume, and what counts as named right.
+
+Dice and surface Dice are MONAI's, asked for one pair of masks at a time and never for two empty
+ones, about which conventions differ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.metrics import compute_dice, compute_surface_dice
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segsam.metrics import enlarged, named_by_model
+from segsam.model import Decoded
+from segsam.slices import SliceView
+
+NSD_TOLERANCE_MM = 2.0
+"""Surfaces that are no further apart agree."""
+_SMALLEST = 1e-6
+
+
+def dice(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
+    """2 |A and B| / (|A| + |B|) of two masks of one shape, in [0, 1]; 1 when both are empty."""
+    pair = [torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (found, wanted)]
+    return float(compute_dice(pair[0], pair[1], ignore_empty=False))
+
+
+def surface_dice(
+    found: NDArray[np.bool_],
+    wanted: NDArray[np.bool_],
+    spacing_mm: tuple[float, float, float],
+    tolerance_mm: float = NSD_TOLERANCE_MM,
+) -> float:
+    """Normalised surface Dice of two masks (i, j, k), in [0, 1]; 1 when both are empty, 0 when one
+    is.
+
+    The surface is the voxels of a mask with one of their 6 neighbours outside it, and each counts
+    1 (Nikolov et al., https://arxiv.org/abs/1809.04430, without its areas).
+    """
+    if not found.any() or not wanted.any():
+        return float(found.any() == wanted.any())
+    box = _common_box(found, wanted)
+    pair = [torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None] for mask in (found, wanted)]
+    score = compute_surface_dice(
+        pair[0], pair[1], [tolerance_mm], include_background=True, spacing=spacing_mm
+    )
+    return float(score)
+
+
+def agreement(decoded: Decoded) -> Tensor | None:
+    """(P,) soft IoU of the two decoders' masks (paper, section 3.3); None without semantics."""
+    stripped = decoded.stripped_logits()
+    if stripped is None:
+        return None
+    semantic, binary = stripped.float().sigmoid(), decoded.binary_logits.float().sigmoid()
+    both = (semantic * binary).flatten(1).sum(1)
+    either = (semantic + binary - semantic * binary).flatten(1).sum(1)
+    return both / either.clamp(min=_SMALLEST)
+
+
+def confidence(decoded: Decoded) -> Tensor | None:
+    """(P,) probability of the category that the model gives; None without semantics."""
+    if decoded.class_logits is None:
+        return None
+    found = named_by_model(decoded)
+    return decoded.class_logits.float().softmax(dim=1).gather(1, found[:, None])[:, 0]
+
+
+def labelled_plane(
+    decoded: Decoded, prompt: int, category: int, view: SliceView
+) -> NDArray[np.bool_]:
+    """The pixels (height, width) that the model itself labels with a category, for one prompt.
+
+    For the head `maskcls` these are its mask if its most probable category is this one, else none;
+    for `dense` the pixels whose most probable class at the model's input size it is.
+
+    Args:
+        decoded: with semantics.
+        prompt: the prompt's index in it.
+        category: k + 1 for category k.
+        view: of the slice.
+    """
+    if decoded.object_logits is not None:
+        if int(named_by_model(decoded)[prompt]) != category:
+            return np.zeros((view.height, view.width), dtype=np.bool_)
+        return _plane(decoded.object_logits[prompt, 0], view)
+    if decoded.semantic_logits is None:
+        raise ValueError("Expected a semantic mask, got none.")
+    logits = enlarged(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
+    others = torch.cat([logits[:category], logits[category + 1 :]]).amax(dim=0)
+    return _plane(logits[category] - others, view)
+
+
+def binary_plane(decoded: Decoded, prompt: int, view: SliceView) -> NDArray[np.bool_]:
+    """The binary decoder's mask (height, width) for one prompt, at the slice's own resolution."""
+    return _plane(decoded.binary_logits[prompt, 0], view)
+
+
+def stripped_plane(decoded: Decoded, prompt: int, view: SliceView) -> NDArray[np.bool_]:
+    """The semantic decoder's mask (height, width) whatever the category, for one prompt."""
+    logits = decoded.stripped_logits()
+    if logits is None:
+        raise ValueError("Expected a semantic mask, got none.")
+    return _plane(logits[prompt, 0], view)
+
+
+def _plane(logits: Tensor, view: SliceView) -> NDArray[np.bool_]:
+    return np.asarray((view.logits_to_plane(logits) > 0).cpu().numpy(), dtype=np.bool_)
+
+
+def _common_box(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The part of the volume that holds both masks and a voxel around them: all a surface needs."""
+    either = first | second
+    box = []
+    for axis in range(either.ndim):
+        others = tuple(other for other in range(either.ndim) if other != axis)
+        filled = np.flatnonzero(either.any(axis=others))
+        box.append(slice(max(int(filled[0]) - 1, 0), int(filled[-1]) + 2))
+    return tuple(box)
