@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,8 +54,7 @@ def train(
         raise typer.Exit(130) from None
     _show(report)
     if json_file is not None:
-        record = asdict(report) | {"checkpoint": str(report.checkpoint)}
-        write_bytes(json_file, (json.dumps(record, indent=1) + "\n").encode())
+        write_bytes(json_file, (report.to_json() + "\n").encode())
 
 
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
@@ -75,9 +72,10 @@ def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
 
 def _show(report: TrainReport) -> None:
     slices = ", ".join(f"{count} for {part}" for part, count in report.slices.items())
-    out.print(f"{report.steps} steps in {report.seconds:.0f} s; slices: {slices}.")
+    out.print(f"{report.steps} steps in {report.training_seconds:.0f} s; slices: {slices}.")
     if report.first_loss is not None and report.last_loss is not None:
         out.print(f"Loss {report.first_loss:.3f} at first, {report.last_loss:.3f} at last.")
     for name, value in report.metrics.items():
-        out.print(f"{name}: {value:.2f} %")
+        if "/" not in name:
+            out.print(f"Validation {name}: {value:.2f} %, after step {report.best_step}")
     out.print(f"Checkpoint: {report.checkpoint}", markup=False)

@@ -20,18 +20,10 @@ from segsam.categories import Categories
 from segsam.errors import CategoryError, CheckpointError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, read_card
 from segsam.train_cli import train as train_command
-from segsam.training import loop
+from segsam.training import loop, starting
 from segsam.training.config import config_from, load_config
-from segsam.training.datasets import (
-    annotate,
-    large_objects,
-    open_dataset,
-    patient_of,
-    slices_of,
-    split_patients,
-)
 from segsam.training.simulation import inner_points, jittered_box
-from segsam.volume import Volume
+from segsam.training.targets import annotate
 
 
 def write_dataset(folder: Path, cases: list[str], labels: dict[str, str] | None = None) -> Path:
@@ -84,6 +76,7 @@ def run(data: Path, out: Path, **changes: Any) -> Any:
         "prompts_per_image": 2,
         "jitter_px": 1,
         "validation_share": 0,
+        "tensorboard": False,
     }
     return config_from(record | changes)
 
@@ -104,7 +97,7 @@ def test_every_variant_learns(variant: str, data: Path, tmp_path: Path, start: S
     assert not any(name.startswith("image_encoder") for name in moved)
     assert report.encoded == 2
     lines = (tmp_path / "run" / "log.csv").read_text().splitlines()
-    assert lines[0].startswith("step,learning_rate,total,focal,dice")
+    assert lines[0].startswith("step,learning_rate,host_learning_rate,total,focal,dice")
     assert len(lines) == 3
 
 
@@ -149,59 +142,21 @@ def test_the_split_is_kept_and_measured(tmp_path: Path, start: Starts) -> None:
     data = write_dataset(tmp_path / "squares", cases)
     report = loop.train(run(data, tmp_path / "run", validation_share=0.3), start=start())
     split = json.loads((tmp_path / "run" / "split.json").read_text())
-    assert (len(split["train"]), len(split["validation"])) == (2, 1)
+    assert [len(split["parts"][part]["squares"]) for part in ("train", "validation")] == [4, 2]
     assert report.slices == {"train": 4, "validation": 2}
-    assert set(report.metrics) == {"validation_dsc_box", "validation_dsc_point"}
-
-
-def test_a_patient_is_on_one_side_over_all_data_sets(
-    tmp_path: Path, five_categories: Categories
-) -> None:
-    names = [f"STS_{number:03d}" for number in range(10)]
-    folders = [
-        write_dataset(tmp_path / kind, [f"{name}_{kind}" for name in names[: 10 - skip]])
-        for skip, kind in enumerate(("CT", "MR", "PET"))
-    ]
-    datasets = [open_dataset(folder, five_categories) for folder in folders]
-    pattern = config_from({"datasets": ["a"], "out": "b"}).patient
-    split = split_patients(datasets, pattern=pattern, share=0.2, seed=0)
-    assert sorted(split["train"] + split["validation"]) == names
-    assert 2 <= len(split["validation"]) <= 4
-    assert split == split_patients(datasets, pattern=pattern, share=0.2, seed=0)
-    assert split != split_patients(datasets, pattern=pattern, share=0.2, seed=1)
-
-
-def test_patients_by_name() -> None:
-    pattern = config_from({"datasets": ["a"], "out": "b"}).patient
-    cases = ["ABD_001_100", "patient012_frame01", "STS_008_MR_T1", "cvc_fine_3_10", "benign_10"]
-    found = [patient_of(case, pattern) for case in cases]
-    assert found == ["ABD_001", "patient012", "STS_008", "cvc_fine", "benign_10"]
-    with pytest.raises(TrainingError, match="pattern of patients"):
-        patient_of("a", "(")
-
-
-def test_a_volume_is_cut_along_its_largest_spacing(
-    tmp_path: Path, five_categories: Categories
-) -> None:
-    folder = write_dataset(tmp_path / "volumes", [])
-    labels = np.zeros((20, 24, 6), dtype=np.uint8)
-    labels[5:12, 6:14, 2:5] = 1
-    labels[0, 0, 0] = 2
-    affine = np.diag([1.0, 1.0, 4.0, 1.0])
-    Volume.from_array(labels, affine).save(folder / "labels" / "a.nii.gz")
-    Volume.from_array(labels.astype(np.float32) * 50, affine).save(folder / "images" / "a.nii.gz")
-    dataset = open_dataset(folder, five_categories)
-    found = list(slices_of(dataset, "a", input_size=32))
-    assert [one.name.split("/")[2] for one in found][-3:] == ["2", "3", "4"]
-    assert [one.name for one in slices_of(dataset, "a", input_size=32, limit=1)] == [found[0].name]
-    assert found[-1].picture.shape[:2] == found[-1].labels.shape
+    averages = {name for name in report.metrics if "/" not in name}
+    measures = {"dsc", "mdsc", "accuracy"}
+    assert averages == {f"{one}_{prompt}" for one in measures for prompt in ("box", "point")}
+    assert {"dsc_box/CT", "mdsc_point/squares"} <= set(report.metrics)
+    card = read_card(report.checkpoint)
+    assert card.metrics["validation_dsc_box"] == round(report.metrics["dsc_box"], 2)
+    assert [one.name for one in card.categories] == ["liver", "spleen"]
 
 
 def test_small_objects_are_not_prompted_but_present() -> None:
     labels = np.zeros((64, 64), dtype=np.uint8)
     labels[:20, :20] = 1
     labels[40, 40:46] = 2
-    assert large_objects(labels) == (1,)
     image, values = annotate(labels, {1: 3, 2: 1, 4: 5}, side=64, categories=5)
     assert values == [1, 2]
     assert image.classes.tolist() == [3, 1]
@@ -243,19 +198,12 @@ class TestRefusals:
         with pytest.raises(TrainingError, match="weight of 0 or more"):
             load_config(path, ["loss.dice=-1"])
 
-    def test_unknown_labels(self, tmp_path: Path, five_categories: Categories) -> None:
+    def test_unknown_labels(self, tmp_path: Path, start: Starts) -> None:
         data = write_dataset(tmp_path / "squares", ["a"], {"1": "livre", "2": "spleen"})
-        with pytest.raises(CategoryError, match=r"squares: .*'livre'; the nearest are 'liver'"):
-            open_dataset(data, five_categories)
-
-    def test_values_without_a_name(self, tmp_path: Path, five_categories: Categories) -> None:
-        data = write_dataset(tmp_path / "squares", ["a"], {"1": "liver"})
-        with pytest.raises(TrainingError, match=r"hold \[2\]"):
-            list(slices_of(open_dataset(data, five_categories), "a", input_size=32))
-
-    def test_a_folder_without_data(self, tmp_path: Path, five_categories: Categories) -> None:
-        with pytest.raises(TrainingError, match=r"Expected dataset\.json"):
-            open_dataset(tmp_path, five_categories)
+        for categories in ("data", "all"):
+            config = run(data, tmp_path / categories, categories=categories)
+            with pytest.raises(CategoryError, match=r"'livre'; the nearest are 'liver'"):
+                loop.train(config, start=start())
 
     def test_another_run(self, data: Path, tmp_path: Path, start: Starts) -> None:
         with pytest.raises(TrainingError, match=r"no last\.pt"):
@@ -274,7 +222,7 @@ def test_the_command(
     data: Path, tmp_path: Path, start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The registry of hosts knows published sizes only, none of which a test can train.
-    monkeypatch.setattr(loop, "load_pretrained", lambda *_, **__: start())
+    monkeypatch.setattr(starting, "load_pretrained", lambda *_, **__: start())
     path = tmp_path / "run.yaml"
     path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\nsteps: 2\n")
     app = typer.Typer()
@@ -295,7 +243,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "load_pretrained", interrupted)
+    monkeypatch.setattr(starting, "load_pretrained", interrupted)
     path = tmp_path / "run.yaml"
     path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\n")
     app = typer.Typer()

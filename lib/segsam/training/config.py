@@ -16,6 +16,7 @@ from segsam.errors import TrainingError
 from segsam.model import find_variant
 from segsam.model.config import HeadName
 from segsam.training.loss_weights import LossWeights
+from segsam.training.typed import typed
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,28 @@ class TrainConfig:
     of 4 GPUs, 5 random masks an image, points or one box for each (section 4.1).
     """
 
-    datasets: tuple[str, ...]
-    """Folders with dataset.json, images/ and labels/."""
     out: str
     """The folder of the run."""
+    datasets: tuple[str, ...] = ()
+    """Folders with dataset.json, images/ and labels/."""
+
     variant: str = "segsam"
     """A name of `segsam.model.VARIANTS`."""
     host: str = "litemedsam"
-    """What `load_pretrained` takes; of a checkpoint of ours, its host's weights are taken."""
+    """What `load_pretrained` takes; of a checkpoint of ours its host's weights are taken, and all
+    of them if it is of the same variant and configuration."""
     adapt: bool = False
     """Start a host that adds to SAM from SAM's own weights."""
+    categories: str = "data"
+    """What the model is built for: the names that the `data` use, or `all` of the vocabulary; a
+    checkpoint of ours keeps its own."""
     head: str = "dense"
     """How a semantic mask is read: dense or maskcls; the paper does not say."""
+    grid: int = 0
+    """Side of the grid that the decoders work on; 0 for the host's own."""
+    model: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Other choices of `SemanticConfig`, by name."""
+
     epochs: float = 15.0
     """Passes over the training slices, used when `steps` is 0."""
     steps: int = 0
@@ -44,10 +55,26 @@ class TrainConfig:
     """The paper's 128 need its 4 GPUs."""
     prompts_per_image: int = 5
     """Objects drawn, with replacement, from each image."""
+    balance: float = 1.0
+    """Data sets are drawn in proportion to their slices to this power: 1 as they come, 0 alike."""
     learning_rate: float = 1e-4
     """Lost in the paper; this is SAM-Med2D's, whose other settings it shares."""
+    host_learning_rate: float = 0.0
+    """Of the host's pretrained prompt encoder and mask decoder; 0 for `learning_rate`."""
     halve_at: tuple[float, ...] = (1 / 3, 2 / 3)
     """Fractions of the run at which the rate is halved: epochs 5 and 10 of 15."""
+    warmup_steps: int = 0
+    """Steps in which the rate rises from 0, in a line."""
+    weight_decay: float = 0.0
+    """Decoupled, as AdamW's; 0 is Adam."""
+    clip_norm: float = 0.0
+    """Longest gradient, over all parameters; 0 for any."""
+    weight_average: float = 0.0
+    """Share that a moving average of the weights keeps in each step, such as 0.999; it is what is
+    measured and saved. 0 for the weights themselves."""
+    loss: Mapping[str, float] = field(default_factory=dict)
+    """Changes to the `LossWeights` of the variant, by name."""
+
     point_share: float = 0.5
     """How many images are prompted with points, the others with boxes; the paper does not say."""
     points: int = 1
@@ -55,35 +82,53 @@ class TrainConfig:
     jitter_px: float = 5.0
     """How far each side of a box may move, in model pixels, at most half of the box; as
     SAM-Med2D's."""
+
     seed: int = 0
     """Of the split, the new parts' weights, the order of slices and the prompts."""
+    split: str = ""
+    """A split file that says who is held out; empty to make one."""
     validation_share: float = 0.1
-    """Of the patients of each data set; 0 for none."""
-    validation_slices: int = 200
-    """At most so many validation slices are measured, evenly spread."""
-    slices_per_volume: int = 0
-    """At most so many slices of a volume, evenly spread over those with an object; 0 for all."""
+    """Of the patients of each data set, of a split that is made; 0 for none."""
+    test_share: float = 0.0
+    """Likewise; what is in it is not touched by training."""
     patient: str = DEFAULT_PATIENT
     """A regular expression: what it finds in a case's name is the patient, else the whole name."""
-    checkpoint_every: int = 200
-    """Steps between checkpoints."""
+    slices_per_volume: int = 0
+    """At most so many slices of a volume, evenly spread over those with an object; 0 for all."""
+    slices_per_volume_of: Mapping[str, int] = field(default_factory=dict)
+    """The same for single data sets, by name."""
+    augmented_copies_of: Mapping[str, int] = field(default_factory=dict)
+    """So many changed copies of every training slice, by name of the data set."""
     embeddings: str = ""
     """A folder of kept embeddings that several runs may share; empty for one in `out`."""
-    loss: Mapping[str, float] = field(default_factory=dict)
-    """Changes to the `LossWeights` of the variant, by name."""
+
+    validate_every: int = 0
+    """Steps between validations, of which the best is kept; 0 for one at the end."""
+    validation_slices: int = 200
+    """At most so many validation slices are measured, evenly over the data sets."""
+    patience: int = 0
+    """Validations without a better one that end the run; 0 for none."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    tensorboard: bool = True
+    """Whether to log for TensorBoard beside the CSV files."""
+    threads: int = 0
+    """Of the processor; 0 leaves them as they are."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained.
 
         Raises:
             TrainingError: no data set, or a number out of its range; names the field.
-            CheckpointError: an unknown variant.
+            CheckpointError: an unknown variant, or a choice that its model does not have.
         """
         find_variant(self.variant)
         if not self.datasets or not self.out:
             raise TrainingError("A training run needs at least one folder in datasets, and out.")
-        if self.head not in get_args(HeadName):
-            raise TrainingError(f"Expected head to be dense or maskcls, got {self.head!r}.")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                wanted, got = " or ".join(words), getattr(self, name)
+                raise TrainingError(f"Expected {name} to be {wanted}, got {got!r}.")
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise TrainingError(
@@ -91,7 +136,11 @@ class TrainConfig:
                 )
         if any(not 0 <= fraction <= 1 for fraction in self.halve_at):
             raise TrainingError(f"Expected fractions of the run in halve_at, got {self.halve_at}.")
+        for name in ("slices_per_volume_of", "augmented_copies_of"):
+            if any(count < 0 for count in getattr(self, name).values()):
+                raise TrainingError(f"Expected counts of 0 or more in {name}.")
         self.loss_weights()
+        find_variant(self.variant).configured(**self.model_choices())
 
     def loss_weights(self) -> LossWeights:
         """The variant's, with `loss` applied.
@@ -106,32 +155,51 @@ class TrainConfig:
         except ValueError as error:
             raise TrainingError(str(error)) from error
 
+    def model_choices(self) -> dict[str, Any]:
+        """What `build_variant` is to be told of `SemanticConfig`."""
+        grid = {"grid": self.grid} if self.grid else {}
+        return {"head": self.head} | grid | dict(self.model)
+
     def to_json(self) -> str:
         """As it is kept with the run and in its checkpoints."""
         return json.dumps(asdict(self), indent=1, sort_keys=True)
 
 
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "head": get_args(HeadName),
+    "categories": ("data", "all"),
+}
 _RANGES = (
+    ("grid", 0, math.inf),
     ("epochs", 0, math.inf),
     ("steps", 0, math.inf),
     ("images_per_step", 1, math.inf),
     ("prompts_per_image", 1, math.inf),
+    ("balance", 0, 1),
     ("learning_rate", 1e-12, 1),
+    ("host_learning_rate", 0, 1),
+    ("warmup_steps", 0, math.inf),
+    ("weight_decay", 0, 1),
+    ("clip_norm", 0, math.inf),
+    ("weight_average", 0, 0.999999),
     ("point_share", 0, 1),
     ("points", 1, math.inf),
     ("jitter_px", 0, math.inf),
     ("seed", 0, 2**31),
     ("validation_share", 0, 0.9),
+    ("test_share", 0, 0.9),
+    ("validate_every", 0, math.inf),
     ("validation_slices", 1, math.inf),
+    ("patience", 0, math.inf),
     ("slices_per_volume", 0, math.inf),
     ("checkpoint_every", 1, math.inf),
+    ("threads", 0, math.inf),
 )
-_TUPLES: Mapping[str, type] = {"datasets": str, "halve_at": float}
-_PLAIN: Mapping[str, type] = {"str": str, "float": float, "int": int, "bool": bool}
 
 
 def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:
-    """Read a run from YAML, `changes` of the form key=value (or loss.term=value) applied last.
+    """Read a run from YAML, `changes` of the form key=value (or loss.term=value, and so on for
+    every field of values by name) applied last.
 
     Relative folders are taken as they are, so relative to where the command runs.
 
@@ -154,14 +222,19 @@ def config_from(record: Mapping[str, Any]) -> TrainConfig:
     """A run from plain values, each checked against its field's type.
 
     Raises:
-        TrainingError: as `load_config`.
+        TrainingError, CheckpointError: as `load_config` and `TrainConfig`.
     """
-    types = {entry.name: str(entry.type) for entry in fields(TrainConfig)}
+    types = _declared()
     _refuse_unknown(record, list(types))
     missing = [name for name in ("datasets", "out") if name not in record]
     if missing:
         raise TrainingError(f"The training file does not say {' and '.join(missing)}.")
-    return TrainConfig(**{name: _typed(name, value, types[name]) for name, value in record.items()})
+    return TrainConfig(**{name: typed(name, value, types[name]) for name, value in record.items()})
+
+
+def _declared() -> dict[str, str]:
+    """What each field is declared with, as it is written."""
+    return {entry.name: str(entry.type) for entry in fields(TrainConfig)}
 
 
 def _apply(record: dict[str, Any], change: str) -> None:
@@ -173,40 +246,11 @@ def _apply(record: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise TrainingError(f"Cannot read the value of {key}: {text!r}.") from error
-    if key.startswith("loss."):
-        kept = record.get("loss") or {}
-        record["loss"] = {**kept, key.removeprefix("loss."): value}
+    outer, dot, inner = key.partition(".")
+    if dot and _declared().get(outer, "").startswith("Mapping"):
+        record[outer] = {**(record.get(outer) or {}), inner: value}
     else:
         record[key] = value
-
-
-def _typed(name: str, value: Any, wanted: str) -> Any:
-    """The value as its field's type; whole numbers pass for fractions, nothing else for another."""
-    if name == "loss":
-        if not isinstance(value, dict):
-            raise TrainingError(f"Expected weights by name in loss, got {value!r}.")
-        return {str(term): _one(f"loss.{term}", weight, float) for term, weight in value.items()}
-    if name in _TUPLES:
-        values = value if isinstance(value, (list, tuple)) else [value]
-        return tuple(_one(name, item, _TUPLES[name]) for item in values)
-    return _one(name, value, _PLAIN[wanted])
-
-
-def _one(name: str, value: Any, wanted: type) -> Any:
-    if wanted is float and isinstance(value, str):
-        value = _number(value)  # YAML reads 1e-4, without a point, as text
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not wanted:
-        raise TrainingError(f"Expected {wanted.__name__} as {name}, got {value!r}.")
-    return value
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _refuse_unknown(record: Mapping[str, Any], known: Sequence[str], prefix: str = "") -> None:

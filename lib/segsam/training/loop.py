@@ -1,42 +1,44 @@
-"""Training: slices in, a checkpoint of a variant out; stopped anywhere, it goes on as if not.
-
-Which slices a step sees and how they are prompted follows from the seed and the step's number, so
-nothing of it needs to be kept.
-"""
+"""Training: slices in, a checkpoint of a variant out; stopped anywhere, it goes on as if not."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import optim
+from torch import nn
 
 from segsam.atomic import write_bytes
-from segsam.datasets.cutting import slices_of
-from segsam.datasets.folder import Dataset, class_numbers, open_dataset
-from segsam.datasets.splits import TRAIN, VALIDATION, split_cases
+from segsam.datasets.folder import open_dataset
+from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import OutputError, TrainingError
-from segsam.model import (
-    Card,
-    PromptTensors,
-    SegSam,
-    build_variant,
-    find_variant,
-    load_pretrained,
-    save_checkpoint,
-)
+from segsam.model import Card, SegSam, find_variant, save_checkpoint
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.losses import Losses, segsam_loss
-from segsam.training.run_state import LOG, StepLog, restore_state, save_state
-from segsam.training.simulation import box_prompts, point_prompts
-from segsam.training.targets import AnnotatedImage, build_targets
-from segsam.training.validation import NO_STEP, Sample, validate
+from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
+from segsam.training.preparing import Preparation, Sample, chosen_split
+from segsam.training.records import LOG, Records
+from segsam.training.rounds import Judge
+from segsam.training.run_state import (
+    Learning,
+    Standing,
+    load_best,
+    restore_state,
+    save_best,
+    save_state,
+)
+from segsam.training.sampling import Order
+from segsam.training.starting import build_model, load_start
+from segsam.training.stopping import StopRequest, stop_requests
+from segsam.training.validation import averages, selection_score, spread_evenly, validate
 from segsam.types import Progress
+
+MODEL = "model.safetensors"
+REPORT = "report.json"
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,24 @@ class TrainReport:
 
     checkpoint: Path
     steps: int
+    """Done; fewer than planned when the run ended early."""
     slices: Mapping[str, int]
     """Of training and validation."""
     encoded: int
     first_loss: float | None
-    """None, as the last, when nothing was left to do."""
+    """Of this process; None, as the last, when nothing was left to do."""
     last_loss: float | None
     metrics: Mapping[str, float]
     seconds: float
+    """Of this process, with preparation."""
+    training_seconds: float
+    """Spent on steps and validations, over all processes that worked on the run."""
+    best_step: int
+    """After which the weights that were saved stood."""
+
+    def to_json(self) -> str:
+        """As it is kept with the run."""
+        return json.dumps(asdict(self) | {"checkpoint": str(self.checkpoint)}, indent=1)
 
 
 def train(
@@ -69,7 +81,7 @@ def train(
         resume: go on from the run's last checkpoint.
         start: whose host and categories to begin with; loaded as `config.host` says by default. Its
             host becomes part of the trained model.
-        progress: called before the first and after each slice that is prepared, and each step,
+        progress: called before the first and after each case that is prepared, and each step,
             with what is left to wait for.
 
     Raises:
@@ -77,8 +89,9 @@ def train(
         TrainingError: a folder with another run and no `resume`, or nothing to resume.
         CheckpointError: host and variant that do not go together.
         OutputError: a folder that cannot be written to.
+        KeyboardInterrupt: asked to stop, by a signal; the state of the run was saved before.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _threads(config.threads):
         torch.manual_seed(config.seed)
         return _Run(config, start, progress or _silent).all(resume=resume)
 
@@ -91,165 +104,151 @@ class _Run:
         self.began = time.monotonic()
         self.progress = progress
         self.folder = Path(config.out)
-        start = start or load_pretrained(config.host, adapt=config.adapt)
         self.datasets = [open_dataset(path) for path in config.datasets]
+        self.split = chosen_split(config, self.datasets)
+        start = start or load_start(config)
         self.parent = start.weights_id
-        self.model = build_variant(
-            config.variant, start.host, start.categories, head=config.head
-        ).train()
-        self.weights = config.loss_weights()
+        self.model = build_model(config, start, self.datasets)
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(kept, self.model)
-        learning = [one for one in self.model.parameters() if one.requires_grad]
-        self.optimiser = optim.Adam(learning, lr=config.learning_rate)
+        self.learning = Learning(
+            self.model,
+            build_optimiser(self.model, config),
+            WeightAverage(self.model, config.weight_average),
+        )
+        self.judge = Judge(self.model, self.store, config)
+        self.losses: list[float] = []
 
     def all(self, *, resume: bool) -> TrainReport:
         """Prepare, learn, measure, save."""
-        done = self._begin(resume=resume)
-        samples = self._prepare()
-        total = self._steps(len(samples["train"]))
-        log = StepLog(self.folder / LOG, done)
-        losses = self._learn(samples["train"], log, done, total)
-        metrics = validate(self.model, self.store, samples["validation"], self.config)
-        return TrainReport(
-            checkpoint=self._save(metrics),
-            steps=total,
-            slices={part: len(slices) for part, slices in samples.items()},
-            encoded=self.store.encoded,
-            first_loss=losses[0] if losses else None,
-            last_loss=losses[-1] if losses else None,
-            metrics=metrics,
-            seconds=time.monotonic() - self.began,
-        )
+        standing = self._begin(resume=resume)
+        preparation = Preparation(self.config, self.datasets, self.model, self.store)
+        samples = preparation.samples(self.split, self.progress)
+        held_out = spread_evenly(samples[VALIDATION], self.config.validation_slices)
+        total = self._steps(len(samples[TRAIN]))
+        records = Records(self.folder, after_step=standing.step, board=self.config.tensorboard)
+        with contextlib.closing(records), stop_requests() as request:
+            standing = self._learn(
+                samples[TRAIN], held_out, records, standing, total=total, request=request
+            )
+        return self._finish(standing, {part: len(found) for part, found in samples.items()})
 
-    def _begin(self, *, resume: bool) -> int:
+    def _begin(self, *, resume: bool) -> Standing:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"Cannot write to {self.folder.name}: {error.strerror}.") from error
         if resume:
-            return restore_state(self.folder, self.model, self.optimiser, self.config)
+            return restore_state(self.folder, self.learning, self.config)
         if (self.folder / LOG).exists():
             raise TrainingError(
                 f"There is a run in {self.folder.name} already: resume it, or name another folder."
             )
         write_bytes(self.folder / "config.json", self.config.to_json().encode())
-        save_state(self.folder, 0, self.model, self.optimiser, self.config)
-        return 0
-
-    def _prepare(self) -> dict[str, list[Sample]]:
-        """Cut all volumes, encode what was not encoded before, keep the split with the run."""
-        config = self.config
-        split = split_cases(
-            self.datasets,
-            shares={VALIDATION: config.validation_share},
-            seed=config.seed,
-            pattern=config.patient,
-        )
-        split.save(self.folder / "split.json")
-        samples: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
-        for number, dataset in enumerate(self.datasets):
-            self.progress(number, len(self.datasets), f"preparing {dataset.name}")
-            for part, found in samples.items():
-                for case in split.cases(part, dataset.name):
-                    found += self._samples(dataset, case)
-        if not samples["train"]:
-            raise TrainingError("No slice to train on holds an object of 0.153 % or more of it.")
-        return samples
-
-    def _samples(self, dataset: Dataset, case: str) -> Iterator[Sample]:
-        classes = class_numbers(dataset, self.model.categories)
-        side, limit = self.model.host.facts.input_size, self.config.slices_per_volume
-        self.model.eval()
-        for one in slices_of(dataset, case, input_size=side, limit=limit):
-            yield Sample(self.store.add(one.picture), one.labels, one.prompted, classes)
-        self.model.train()
+        self.split.save(self.folder / "split.json")
+        save_state(self.folder, self.learning, Standing(), self.config)
+        return Standing()
 
     def _steps(self, slices: int) -> int:
         if self.config.steps:
             return self.config.steps
         return max(1, round(self.config.epochs * slices / self.config.images_per_step))
 
-    def _learn(self, samples: list[Sample], log: StepLog, done: int, total: int) -> list[float]:
-        """The steps from `done` on; the loss of each."""
-        losses: list[float] = []
+    def _learn(
+        self,
+        samples: list[Sample],
+        held_out: list[Sample],
+        records: Records,
+        standing: Standing,
+        *,
+        total: int,
+        request: StopRequest,
+    ) -> Standing:
+        """The steps that are left, until the last one or until nothing gets better."""
+        config, first = self.config, standing.step
+        order = Order([one.dataset for one in samples], seed=config.seed, balance=config.balance)
         began = time.monotonic()
-        for step in range(done, total):
-            rate = self._set_rate(step / total)
-            terms = self._step(samples, step)
-            losses.append(terms["total"])
-            log.add(step + 1, rate, terms)
-            if (step + 1) % self.config.checkpoint_every == 0 or step + 1 == total:
-                save_state(self.folder, step + 1, self.model, self.optimiser, self.config)
-                log.flush()
-            left = (time.monotonic() - began) / (step + 1 - done) * (total - step - 1)
-            self.progress(step + 1, total, f"loss {terms['total']:.3f}, {left:.0f} s left")
-        return losses
+        while standing.step < total and not self._is_over(standing):
+            clock = time.monotonic()
+            rates = set_rates(self.learning.optimiser, config, step=standing.step, total=total)
+            terms = self._step(samples, order, standing.step)
+            standing = replace(standing, step=standing.step + 1)
+            records.step(standing.step, rates, terms)
+            due = standing.step == total or _falls(standing.step, config.validate_every)
+            if due:
+                standing = self._measure(held_out, records, standing)
+            standing = replace(standing, seconds=standing.seconds + time.monotonic() - clock)
+            if due or request.came or _falls(standing.step, config.checkpoint_every):
+                save_state(self.folder, self.learning, standing, config)
+                records.flush()
+            if request.came:
+                raise KeyboardInterrupt
+            left = (time.monotonic() - began) / (standing.step - first) * (total - standing.step)
+            what = f"loss {terms['total']:.3f}, {_duration(left)} left"
+            self.progress(standing.step, total, what)
+        return standing
 
-    def _set_rate(self, fraction: float) -> float:
-        halvings = sum(fraction >= at for at in self.config.halve_at)
-        rate = self.config.learning_rate * 0.5**halvings
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        return rate
+    def _is_over(self, standing: Standing) -> bool:
+        return bool(self.config.patience) and standing.misses >= self.config.patience
 
-    def _step(self, samples: list[Sample], step: int) -> dict[str, float]:
+    def _step(self, samples: list[Sample], order: Order, step: int) -> dict[str, float]:
         """One step of the optimiser; every term of its loss, mean over the images.
 
         Gradients are gathered image by image, so that memory does not grow with the batch.
-
-        Raises:
-            TrainingError: a loss that is no number.
         """
-        rng = np.random.default_rng([self.config.seed, step])
-        places = self._places(len(samples), step)
+        count = self.config.images_per_step
         sums: dict[str, float] = {}
-        self.optimiser.zero_grad(set_to_none=True)
-        for place in places:
-            losses = self._losses(samples[place], rng)
-            if not torch.isfinite(losses.total):
-                raise TrainingError(f"The loss of step {step + 1} is {float(losses.total)}.")
-            (losses.total / len(places)).backward()  # type: ignore[no-untyped-call]
-            for name, value in losses.numbers().items():
-                sums[name] = sums.get(name, 0.0) + value / len(places)
-        self.optimiser.step()
+        self.learning.optimiser.zero_grad(set_to_none=True)
+        for place, chosen in enumerate(order.places(step * count, count)):
+            terms = self.judge.learn(samples[chosen], step=step, place=place, share=1 / count)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value / count
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.learning.optimiser.step()
+        self.learning.average.update()
+        self.losses.append(sums["total"])
         return sums
 
-    def _losses(self, sample: Sample, rng: np.random.Generator) -> Losses:
-        """Of one slice with objects and prompts drawn anew."""
-        image, chosen = self._draw(sample, rng)
-        prompts = self._prompts(image, chosen, sample.labels.shape, rng)
-        decoded = self.model.decode_batch(self.store.features(sample.key), prompts)
-        targets = build_targets([image], [chosen], self.model.config)
-        return segsam_loss(decoded, targets, self.weights, self.model.config)
+    def _measure(self, held_out: list[Sample], records: Records, standing: Standing) -> Standing:
+        """Validate, and keep the weights if they are the best so far."""
+        with self.learning.average.applied():
+            metrics = validate(self.model, self.store, held_out, self.config)
+            if not metrics:
+                return standing
+            score = selection_score(metrics)
+            records.validation(standing.step, score, metrics)
+            if score <= standing.best_score:
+                return replace(standing, misses=standing.misses + 1)
+            save_best(self.folder, self.model)
+        return replace(
+            standing,
+            best_step=standing.step,
+            best_score=score,
+            best_metrics=metrics,
+            misses=0,
+        )
 
-    def _places(self, slices: int, step: int) -> list[int]:
-        """Which slices a step sees: every slice once an epoch, in an order of that epoch's own."""
-        first = step * self.config.images_per_step
-        places = []
-        for position in range(first, first + self.config.images_per_step):
-            epoch, place = divmod(position, slices)
-            order = np.random.default_rng([self.config.seed, NO_STEP, epoch])
-            places.append(int(order.permutation(slices)[place]))
-        return places
-
-    def _draw(self, sample: Sample, rng: np.random.Generator) -> tuple[AnnotatedImage, list[int]]:
-        """The slice's targets, and which of its objects are prompted, with replacement."""
-        image, values = sample.annotated(self.model)
-        large = [values.index(value) for value in sample.prompted]
-        return image, rng.choice(large, self.config.prompts_per_image).tolist()
-
-    def _prompts(
-        self,
-        image: AnnotatedImage,
-        chosen: list[int],
-        size_px: tuple[int, ...],
-        rng: np.random.Generator,
-    ) -> PromptTensors:
-        masks = [image.masks[index].numpy() for index in chosen]
-        if rng.random() < self.config.point_share:
-            return point_prompts(masks, rng, self.config.points)
-        return box_prompts(masks, rng, self.config.jitter_px, (size_px[0], size_px[1]))
+    def _finish(self, standing: Standing, slices: Mapping[str, int]) -> TrainReport:
+        """Write the checkpoint, of the best validation if there was one, and the report."""
+        with self.learning.average.applied():
+            if standing.best_step:
+                load_best(self.folder, self.model)
+            checkpoint = self._save(averages(standing.best_metrics))
+        report = TrainReport(
+            checkpoint=checkpoint,
+            steps=standing.step,
+            slices=slices,
+            encoded=self.store.encoded,
+            first_loss=self.losses[0] if self.losses else None,
+            last_loss=self.losses[-1] if self.losses else None,
+            metrics=dict(standing.best_metrics),
+            seconds=time.monotonic() - self.began,
+            training_seconds=standing.seconds,
+            best_step=standing.best_step or standing.step,
+        )
+        write_bytes(self.folder / REPORT, (report.to_json() + "\n").encode())
+        return report
 
     def _save(self, metrics: Mapping[str, float]) -> Path:
         licences = "; ".join(f"{dataset.name}: {dataset.licence}" for dataset in self.datasets)
@@ -263,7 +262,27 @@ class _Run:
             metrics=metrics,
             parent=self.parent,
         )
-        return save_checkpoint(self.model, self.folder / "model.safetensors", card)
+        return save_checkpoint(self.model, self.folder / MODEL, card)
+
+
+def _falls(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """PyTorch works with so many threads inside the block; 0 leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _silent(done: int, total: int, what: str) -> None:

@@ -1,17 +1,21 @@
-"""A run on disk: its last checkpoint, from which it goes on as if never stopped, and its log.
+"""A run on disk: its last checkpoint, from which it goes on as if never stopped, and its best.
 
-last.pt     step, configuration, weights, optimiser, random state (tensors and plain values)
-split.json  which patients were held out
-log.csv     one line a step
+last.pt      step, configuration, weights, their average, optimiser, random state, what was best
+best.pt      weights of the best validation so far
+split.json   who is held out
+config.json  the configuration
 """
 
 from __future__ import annotations
 
-import csv
 import io
+import json
+import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import optim
@@ -20,38 +24,58 @@ from segsam.atomic import write_bytes
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
+from segsam.training.optimising import WeightAverage
 
 LAST = "last.pt"
-LOG = "log.csv"
+BEST = "best.pt"
 _DAMAGE = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
+_FREE = ("checkpoint_every", "embeddings", "tensorboard", "threads")
+"""May differ when a run goes on: nothing that is learnt depends on them."""
 
 
-def save_state(
-    folder: Path, step: int, model: SegSam, optimiser: optim.Optimizer, config: TrainConfig
-) -> None:
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come."""
+
+    step: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    """Spent on them, over all processes that worked on the run."""
+    best_step: int = 0
+    best_score: float = -math.inf
+    best_metrics: Mapping[str, float] = field(default_factory=dict)
+    misses: int = 0
+    """Validations since the best one."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What changes while a run learns."""
+
+    model: SegSam
+    optimiser: optim.Optimizer
+    average: WeightAverage
+
+
+def save_state(folder: Path, learning: Learning, standing: Standing, config: TrainConfig) -> None:
     """Write `last.pt`, whole or not at all.
 
     Raises:
         OutputError: when it cannot be written.
     """
-    content = io.BytesIO()
-    torch.save(
-        {
-            "step": step,
-            "config": config.to_json(),
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-        },
-        content,
-    )
-    write_bytes(folder / LAST, content.getvalue())
+    record = {
+        "config": config.to_json(),
+        "model": learning.model.state_dict(),
+        "optimiser": learning.optimiser.state_dict(),
+        "average": learning.average.state(),
+        "random": torch.get_rng_state(),
+        "standing": asdict(standing),
+    }
+    _write(folder / LAST, record)
 
 
-def restore_state(
-    folder: Path, model: SegSam, optimiser: optim.Optimizer, config: TrainConfig
-) -> int:
-    """Put the last checkpoint into model, optimiser and random state; the steps it has done.
+def restore_state(folder: Path, learning: Learning, config: TrainConfig) -> Standing:
+    """Put the last checkpoint into everything that learns and into the random state.
 
     Raises:
         TrainingError: no checkpoint, one that cannot be read, or one of another configuration.
@@ -61,48 +85,53 @@ def restore_state(
         raise TrainingError(f"There is no {LAST} in {folder.name} to resume from.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        kept, step = str(state["config"]), int(state["step"])
-        if kept != config.to_json():
-            raise TrainingError(
-                f"The run in {folder.name} was started with another configuration; give the same "
-                "file and changes, or another folder."
-            )
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        _check_config(state["config"], config, folder)
+        standing = Standing(**state["standing"])
+        learning.model.load_state_dict(state["model"])
+        learning.optimiser.load_state_dict(state["optimiser"])
+        learning.average.restore(state["average"])
         torch.set_rng_state(state["random"])
     except _DAMAGE as error:
         raise TrainingError(
             f"Cannot resume from {LAST} in {folder.name}: it is damaged or not of this model "
             f"({type(error).__name__})."
         ) from error
-    return step
+    return standing
 
 
-class StepLog:
-    """`log.csv`: step, rate, and every term of the loss; lines after a resumed step are dropped."""
+def save_best(folder: Path, model: SegSam) -> None:
+    """Write the weights as they are to `best.pt`; raises OutputError."""
+    _write(folder / BEST, model.state_dict())
 
-    def __init__(self, path: Path, after_step: int) -> None:
-        self._path = path
-        self._rows: list[dict[str, str]] = []
-        if after_step and path.is_file():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = csv.DictReader(file)
-                self._rows = [row for row in rows if int(row["step"]) <= after_step]
 
-    def add(self, step: int, rate: float, terms: Mapping[str, float]) -> None:
-        """Keep a line; `flush` writes it."""
-        numbers = {name: f"{value:.6g}" for name, value in terms.items()}
-        self._rows.append({"step": str(step), "learning_rate": f"{rate:.6g}"} | numbers)
+def load_best(folder: Path, model: SegSam) -> None:
+    """Put the weights of the best validation into the model.
 
-    def flush(self) -> None:
-        """Write all lines.
+    Raises:
+        TrainingError: when they cannot be read.
+    """
+    try:
+        model.load_state_dict(torch.load(folder / BEST, map_location="cpu", weights_only=True))
+    except _DAMAGE as error:
+        raise TrainingError(f"Cannot read {BEST} in {folder.name}: {error}.") from error
 
-        Raises:
-            OutputError: when that cannot be done.
-        """
-        text = io.StringIO()
-        if self._rows:
-            writer = csv.DictWriter(text, list(self._rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._rows)
-        write_bytes(self._path, text.getvalue().encode())
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    content = io.BytesIO()
+    torch.save(record, content)
+    write_bytes(path, content.getvalue())
+
+
+def _check_config(kept: str, config: TrainConfig, folder: Path) -> None:
+    """Refuse another configuration; a field that the kept one does not know had its default."""
+    wanted = json.loads(config.to_json())
+    defaults = json.loads(TrainConfig(out="x", datasets=("x",)).to_json())
+    before = {**defaults, **json.loads(kept)}
+    changed = sorted(
+        name for name in wanted if name not in _FREE and before.get(name) != wanted[name]
+    )
+    if changed:
+        raise TrainingError(
+            f"The run in {folder.name} was started with another configuration (other "
+            f"{', '.join(changed)}); give the same file and changes, or another folder."
+        )

@@ -1,0 +1,144 @@
+"""From folders of labelled cases to slices ready to be learnt from: split, cut, encoded, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.datasets.cutting import LabelledSlice, slices_of
+from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
+from segsam.errors import TrainingError
+from segsam.model import SegSam
+from segsam.training.config import TrainConfig
+from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.targets import AnnotatedImage, annotate
+from segsam.types import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A slice ready to be learnt from."""
+
+    name: str
+    """data set/case/index, the same in every run."""
+    dataset: str
+    modality: str
+    key: str
+    """Of its features in the store."""
+    labels: NDArray[np.uint8]
+    """(h_px, w_px), label values."""
+    prompted: tuple[int, ...]
+    """Label values of the objects that are large enough."""
+    classes: Mapping[int, int]
+    """Of its data set: label value -> category + 1."""
+
+    def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
+        """Targets at the model's input size, and the label value of each mask."""
+        side, categories = model.host.facts.input_size, len(model.categories)
+        return annotate(self.labels, self.classes, side=side, categories=categories)
+
+
+def chosen_split(config: TrainConfig, datasets: Sequence[Dataset]) -> Split:
+    """The split that the run names, or one made of its shares; every case is in one part.
+
+    Raises:
+        TrainingError: no such file, or one that lacks cases of these data sets.
+    """
+    if not config.split:
+        return split_cases(
+            datasets,
+            shares={TEST: config.test_share, VALIDATION: config.validation_share},
+            seed=config.seed,
+            pattern=config.patient,
+        )
+    split = Split.load(config.split)
+    for dataset in datasets:
+        known = {case for part in split.parts for case in split.cases(part, dataset.name)}
+        missing = [case for case in dataset.cases if case not in known]
+        if missing:
+            raise TrainingError(
+                f"The split {Path(config.split).name} does not say where {len(missing)} of "
+                f"{len(dataset.cases)} cases of {dataset.name} belong, such as {missing[0]}."
+            )
+    return split
+
+
+class Preparation:
+    """Cuts and encodes the cases of a split; what was encoded before is taken from the store."""
+
+    def __init__(
+        self, config: TrainConfig, datasets: Sequence[Dataset], model: SegSam, store: EmbeddingStore
+    ) -> None:
+        _refuse_unknown_names(config, datasets)
+        self._config = config
+        self._datasets = datasets
+        self._model = model
+        self._store = store
+
+    def samples(self, split: Split, progress: Progress) -> dict[str, list[Sample]]:
+        """Slices to train on and to validate with, in the order of data sets and cases.
+
+        Raises:
+            TrainingError: nothing to train on, or data that do not fit.
+            CategoryError: a label that the model's categories do not know.
+        """
+        found: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
+        total = sum(
+            len(split.cases(part, dataset.name)) for part in found for dataset in self._datasets
+        )
+        done = 0
+        for dataset in self._datasets:
+            for part, samples in found.items():
+                for case in split.cases(part, dataset.name):
+                    progress(done, total, f"preparing {dataset.name}")
+                    samples += self._of_case(dataset, case, augment=part == TRAIN)
+                    done += 1
+        if not found[TRAIN]:
+            raise TrainingError("No slice to train on holds an object of 0.153 % or more of it.")
+        return found
+
+    def _of_case(self, dataset: Dataset, case: str, *, augment: bool) -> Iterator[Sample]:
+        config = self._config
+        classes = class_numbers(dataset, self._model.categories)
+        side = self._model.host.facts.input_size
+        limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
+        copies = config.augmented_copies_of.get(dataset.name, 0) if augment else 0
+        for one in slices_of(dataset, case, input_size=side, limit=limit):
+            for made in (one, *_changed(one, config.seed, copies)):
+                if made.prompted:
+                    yield Sample(
+                        made.name,
+                        dataset.name,
+                        dataset.modality,
+                        self._store.add(made.picture),
+                        made.labels,
+                        made.prompted,
+                        classes,
+                    )
+
+
+def _changed(one: LabelledSlice, seed: int, copies: int) -> Iterator[LabelledSlice]:
+    """Augmented copies of a slice, the same in every run of a seed."""
+    if copies:
+        from segsam.datasets.transforms import augmented
+
+        for copy in range(copies):
+            yield augmented(one, seed=seed, copy=copy)
+
+
+def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
+    names = [dataset.name for dataset in datasets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TrainingError(f"Two data sets have the name {twice[0]!r}; expected different ones.")
+    for key in ("slices_per_volume_of", "augmented_copies_of"):
+        unknown = sorted(set(getattr(config, key)) - set(names))
+        if unknown:
+            raise TrainingError(
+                f"There is no data set {unknown[0]!r}, as {key} says; there are {', '.join(names)}."
+            )

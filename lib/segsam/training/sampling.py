@@ -1,0 +1,98 @@
+"""Which slices a step sees and how they are prompted: from the seed, the step and the place in the
+step alone, so that nothing of it needs to be kept and no process depends on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.model import PromptTensors
+from segsam.training.config import TrainConfig
+from segsam.training.simulation import box_prompts, point_prompts
+from segsam.training.targets import AnnotatedImage
+
+NO_STEP = 2**31
+"""Seeds what belongs to no step, in place of the step's number."""
+_CHOICE_OF_DATASETS = 1
+_CHUNK = 4096
+
+
+class Order:
+    """The endless sequence of slices that a run learns from.
+
+    With `balance` 1 every slice comes once an epoch, in an order of that epoch's own. Below 1 the
+    data set is drawn first, and each data set goes through its own slices in the same way.
+    """
+
+    def __init__(self, datasets: Sequence[str], *, seed: int, balance: float) -> None:
+        """Of slices that belong to these data sets, one name for each slice."""
+        self._seed = seed
+        names = list(dict.fromkeys(datasets)) if balance < 1 else [""]
+        members = [
+            [place for place, name in enumerate(datasets) if wanted in ("", name)]
+            for wanted in names
+        ]
+        self._members = members
+        weights = np.array([len(one) for one in members], dtype=np.float64) ** balance
+        self._shares = weights / weights.sum()
+        self._rng = np.random.default_rng([seed, NO_STEP, _CHOICE_OF_DATASETS])
+        self._chosen: list[tuple[int, int]] = []
+        self._counts = [0] * len(members)
+
+    def places(self, first: int, count: int) -> list[int]:
+        """The slices at positions first to first + count - 1 of the sequence."""
+        found = []
+        for position in range(first, first + count):
+            group, drawn = self._draw(position)
+            turn, place = divmod(drawn, len(self._members[group]))
+            order = _shuffled(self._seed, group, turn, len(self._members[group]))
+            found.append(self._members[group][int(order[place])])
+        return found
+
+    def _draw(self, position: int) -> tuple[int, int]:
+        """The data set at a position, and how often it was drawn before."""
+        if len(self._members) == 1:
+            return 0, position
+        while len(self._chosen) <= position:
+            for group in self._rng.choice(len(self._shares), _CHUNK, p=self._shares).tolist():
+                self._chosen.append((group, self._counts[group]))
+                self._counts[group] += 1
+        return self._chosen[position]
+
+
+@lru_cache(maxsize=64)
+def _shuffled(seed: int, group: int, turn: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, NO_STEP, 0, group, turn]).permutation(count)
+
+
+def draw_objects(
+    prompted: Sequence[int], values: Sequence[int], count: int, rng: np.random.Generator
+) -> list[int]:
+    """Which of an image's masks are prompted, with replacement (paper: 5 an image).
+
+    Args:
+        prompted: label values of the objects that are large enough.
+        values: label value of each mask.
+    """
+    large = [values.index(value) for value in prompted]
+    chosen: list[int] = rng.choice(large, count).tolist()
+    return chosen
+
+
+def draw_prompts(
+    image: AnnotatedImage,
+    chosen: Sequence[int],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    *,
+    size_px: tuple[int, int],
+) -> PromptTensors:
+    """Points for all of the chosen objects, or a box for each, in an image of (h, w)."""
+    masks = [image.masks[index].numpy() for index in chosen]
+    if rng.random() < config.point_share:
+        return point_prompts(masks, rng, config.points)
+    return box_prompts(masks, rng, config.jitter_px, size_px)
