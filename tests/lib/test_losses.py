@@ -22,7 +22,6 @@ from segsam.training.losses import (
     hard_iou,
     presence_loss,
     segsam_loss,
-    stripped_logits,
 )
 from segsam.training.targets import (
     AnnotatedImage,
@@ -63,7 +62,7 @@ def decoded(
     return Decoded(
         binary_logits=leaf(prompts, 1, size, size),
         predicted_iou=leaf(prompts, 1),
-        semantic_logits=leaf(prompts, classes, size, size),
+        dense_logits=leaf(prompts, classes, size, size),
         class_logits=leaf(prompts, classes),
         presence_logits=leaf(1, CATEGORIES),
         object_logits=leaf(prompts, 1, size, size) if head == "maskcls" else None,
@@ -144,7 +143,7 @@ class TestValues:
             decoded(head),
             binary_logits=binary,
             predicted_iou=torch.ones(2, 1),
-            semantic_logits=100.0 * labels,
+            dense_logits=100.0 * labels,
             class_logits=100.0 * F.one_hot(wanted.classes, 4),
             presence_logits=200 * wanted.presence[:1] - 100,
             object_logits=binary if head == "maskcls" else None,
@@ -290,18 +289,17 @@ class TestAlignment:
 
     def test_stripping_takes_one_minus_the_background(self) -> None:
         torch.manual_seed(0)
-        output = replace(decoded(), semantic_logits=torch.randn(2, 4, 4, 4))
+        output = replace(decoded(), dense_logits=torch.randn(2, 4, 4, 4))
         assert output.semantic_logits is not None
         wanted = 1 - output.semantic_logits.softmax(1)[:, :1]
-        torch.testing.assert_close(stripped_logits(output).sigmoid(), wanted)
+        torch.testing.assert_close(output.stripped_logits().sigmoid(), wanted)
 
     def test_a_mask_class_head_is_stripped_already(self) -> None:
         output = decoded("maskcls")
-        assert stripped_logits(output) is output.object_logits
+        assert output.stripped_logits() is output.object_logits
 
     def test_without_semantics_there_is_nothing_to_strip(self) -> None:
-        with pytest.raises(ValueError, match="semantic mask to strip"):
-            stripped_logits(Decoded(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1)))
+        assert Decoded(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1)).stripped_logits() is None
 
 
 class TestStability:

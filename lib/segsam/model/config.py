@@ -14,6 +14,7 @@ TextKeysName: TypeAlias = Literal["image_and_prompts", "image"]
 DecoderKind: TypeAlias = Literal["own", "shared"]
 UnpromptedTask: TypeAlias = Literal["presence", "full_image", "none"]
 TextTarget: TypeAlias = Literal["binary", "both"]
+ReductionName: TypeAlias = Literal["trained", "pooled"]
 _CHOICES = {
     "head": get_args(HeadName),
     "presence_prior": get_args(PriorName),
@@ -22,6 +23,7 @@ _CHOICES = {
     "decoder": get_args(DecoderKind),
     "unprompted": get_args(UnpromptedTask),
     "text_into": get_args(TextTarget),
+    "reduction": get_args(ReductionName),
 }
 
 
@@ -61,6 +63,13 @@ class SemanticConfig:
     text_into: TextTarget = "binary"
     """Which decoder reads the text token, where there is text: the mask decoder, or `both`
     (T2VSEv1, Table 6)."""
+
+    grid: int = 0
+    """Side of the grid that both decoders work on, a divisor of the host's; 0 for the host's own.
+    Masks are four times as wide. The paper's host has 16; LiteMedSAM's 64 cost 16 times as much."""
+    reduction: ReductionName = "trained"
+    """How the embedding comes to a coarser grid: by a convolution that begins as the average of a
+    block, or by that average itself (`pooled`)."""
 
     def __post_init__(self) -> None:
         """Refuse what no model can be built of, as a card could say anything.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +63,23 @@ class ImageFeatures:
 class Semantics(NamedTuple):
     """What semantic tokens are read as."""
 
-    semantic_logits: Tensor
-    """M_s, (P, K+1, 4h, 4w)."""
     class_logits: Tensor
     """(P, K+1)."""
+    dense_logits: Tensor | None = None
+    """M_s, (P, K+1, 4h, 4w), of a head that draws it."""
     object_logits: Tensor | None = None
     """(P, 1, 4h, 4w): the mask of a head that draws mask and class apart."""
     full_image_logits: Tensor | None = None
     """(P, K+1, 4h, 4w): every object of the image, prompted or not."""
+
+    @property
+    def semantic_logits(self) -> Tensor:
+        """M_s as a map, whichever the head; see `Decoded.semantic_logits`."""
+        if self.object_logits is not None:
+            return map_of(self.class_logits, self.object_logits)
+        if self.dense_logits is None:
+            raise ValueError("Expected a map or a mask of a semantic head, got neither.")
+        return self.dense_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,18 +90,41 @@ class Decoded:
     """M_b of the mask decoder (SAGD), (P, 1, 4h, 4w)."""
     predicted_iou: Tensor
     """The mask decoder's own estimate of its IoU, (P, 1)."""
-    semantic_logits: Tensor | None = None
-    """M_s of the semantic decoder, (P, K+1, 4h, 4w); softmax over axis 1; 0 is the background."""
     class_logits: Tensor | None = None
-    """(P, K+1); softmax gives the category of the prompted object; 0 is "no object"."""
+    """(P, K+1); softmax gives the category of the prompted object; 0 is "no object"; None without
+    semantics."""
+    dense_logits: Tensor | None = None
+    """M_s as the head `dense` draws it, (P, K+1, 4h, 4w); see `semantic_logits`."""
     presence_logits: Tensor | None = None
     """(B, K); sigmoid gives the presence of each category among what was not prompted; None where
     the variant has no presence branch."""
     object_logits: Tensor | None = None
     """(P, 1, 4h, 4w): the semantic mask before its class, of the head `maskcls`; None of `dense`,
-    where it follows from `semantic_logits`."""
+    where it follows from the map."""
     full_image_logits: Tensor | None = None
     """(P, K+1, 4h, 4w): a map of all objects, where the variant draws one."""
+
+    @property
+    def semantic_logits(self) -> Tensor | None:
+        """M_s of the semantic decoder, (P, K+1, 4h, 4w); softmax over axis 1; 0 is the background.
+
+        Of `maskcls` it is made when asked for, since class and mask say it all.
+        """
+        if self.object_logits is None or self.class_logits is None:
+            return self.dense_logits
+        return map_of(self.class_logits, self.object_logits)
+
+    def stripped_logits(self) -> Tensor | None:
+        """The semantic mask "with semantic labels being stripped off" (paper, section 3.3),
+        (P, 1, 4h, 4w); None without semantics.
+
+        Its sigmoid is 1 minus the background's probability for the head `dense`, the mask itself
+        for `maskcls`.
+        """
+        if self.object_logits is not None or self.dense_logits is None:
+            return self.object_logits
+        logits = self.dense_logits.float()
+        return logits[:, 1:].logsumexp(dim=1, keepdim=True) - logits[:, :1]
 
     @classmethod
     def joined(cls, parts: Iterable[Decoded]) -> Decoded:
@@ -100,12 +133,23 @@ class Decoded:
         return cls(
             torch.cat([part.binary_logits for part in parts]),
             torch.cat([part.predicted_iou for part in parts]),
-            _joined([part.semantic_logits for part in parts]),
             _joined([part.class_logits for part in parts]),
+            _joined([part.dense_logits for part in parts]),
             _joined([part.presence_logits for part in parts]),
             _joined([part.object_logits for part in parts]),
             _joined([part.full_image_logits for part in parts]),
         )
+
+
+def map_of(class_logits: Tensor, object_logits: Tensor) -> Tensor:
+    """Class (P, K+1) and mask (P, 1, h, w) as one map of logarithms, (P, K+1, h, w): a pixel belongs
+    to category k with probability q_k * s, the class distribution times the mask's sigmoid, and the
+    background takes the rest.
+    """
+    log_class = class_logits.log_softmax(dim=1)[:, :, None, None]
+    inside, outside = F.logsigmoid(object_logits), F.logsigmoid(-object_logits)
+    background = torch.logaddexp(outside, inside + log_class[:, :1])
+    return torch.cat([background, inside + log_class[:, 1:]], dim=1)
 
 
 def _cut(tensor: Tensor | None, start: int, stop: int) -> Tensor | None:

@@ -7,21 +7,26 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model.config import SemanticConfig
+from segsam.model.grid import GridReduction
 from segsam.model.hosts import Host
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.text_enhancement import TextEnhancement
 
+_OF_PROMPTS = frozenset({"prompt_encoder", "mask_decoder"})
+
 
 class SegSam(nn.Module):
     """A host, and beside its mask decoder the semantic decoder and the text enhancement.
 
-    Either may be absent. `semantic_is_trained` comes from the checkpoint's card; `variant` is a
-    name of `variants.VARIANTS`, or empty for a model put together by hand.
+    Either may be absent. `variant` is a name of `variants.VARIANTS`, or empty for a model put
+    together by hand. From the checkpoint's card come `semantic_is_trained`, the `temperature` of
+    its class logits, the kinds of prompt it was trained with, and the categories it has seen.
     """
 
     def __init__(
@@ -39,8 +44,13 @@ class SegSam(nn.Module):
         self.config = config or SemanticConfig()
         self.semantic_decoder = semantic_decoder
         self.text_enhancement = text_enhancement
+        self.reduction = _reduction(host, self.config)
+        host.use_grid(self.grid)
         self.semantic_is_trained = False
         self.variant = ""
+        self.temperature = 1.0
+        self.prompts_trained = host.facts.prompts_trained
+        self.categories_seen = categories.names
 
     @classmethod
     def with_semantics(
@@ -59,6 +69,11 @@ class SegSam(nn.Module):
             embeddings = torch.from_numpy(categories.text_embeddings.copy())
             enhancement = TextEnhancement(embeddings, host.mask_decoder, config)
         return cls(host, categories, config, semantic_decoder=decoder, text_enhancement=enhancement)
+
+    @property
+    def grid(self) -> int:
+        """Side of the grid that the decoders work on; their masks are four times as wide."""
+        return self.config.grid or self.host.facts.grid
 
     def forward(self, images: Tensor, prompts: PromptTensors) -> Decoded:
         """Figure 2 of the paper, for a batch.
@@ -94,8 +109,11 @@ class SegSam(nn.Module):
 
     def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
         """The features that belong to what `Host.encode` gave, which may have been kept as long as
-        nothing in the encoder learns; the presence branch does, so its answer is new each time.
+        nothing in the encoder learns; the rest does, so its answer is new each time.
         """
+        if self.reduction is not None:
+            embedding = self.reduction(embedding)
+            detail = None if detail is None else F.avg_pool2d(detail, self.reduction.factor)
         branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
         presence = None if branch is None else branch(embedding, self._image_pe())
         return ImageFeatures(embedding, presence, detail)
@@ -135,6 +153,17 @@ class SegSam(nn.Module):
         """
         return weights_digest(self)[:16]
 
+    @cached_property
+    def encoder_id(self) -> str:
+        """Name, in cache keys, of all that `Host.encode` depends on: the host, for its way of
+        preparing an image, and its weights outside of prompt encoder and mask decoder. Fixed when
+        first asked for, as `weights_id`.
+        """
+        parts = nn.ModuleDict(
+            {name: part for name, part in self.host.named_children() if name not in _OF_PROMPTS}
+        )
+        return f"{self.host.facts.name} {weights_digest(parts)[:16]}"
+
     def _image_pe(self) -> Tensor:
         """Positions of the grid, (1, C, h, w)."""
         positions: Tensor = self.host.prompt_encoder.get_dense_pe()
@@ -170,6 +199,19 @@ class SegSam(nn.Module):
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
         return decoder
+
+
+def _reduction(host: Host, config: SemanticConfig) -> GridReduction | None:
+    """What brings the host's embedding to a coarser grid, if one is wanted."""
+    own, wanted = host.facts.grid, config.grid or host.facts.grid
+    if wanted == own:
+        return None
+    if wanted < 1 or own % wanted:
+        raise CheckpointError(
+            f"Expected a divisor of {own}, the grid of the host {host.facts.name!r}, as the "
+            f"decoders' grid, got {wanted}."
+        )
+    return GridReduction(host.facts.embed_dim, own // wanted, config.reduction)
 
 
 def _check_shares(prompts: PromptTensors, images: int) -> None:

@@ -137,9 +137,8 @@ class SemanticDecoder(nn.Module):
             presence_logits: the presence branch's answer for this image, (1, K); None without one.
 
         Returns:
-            semantic logits (P, K+1, 4h, 4w) and class logits (P, K+1); index 0 is "not the object",
-            k + 1 is category k. Softmax over the second axis gives probabilities in both, whichever
-            the head.
+            class logits (P, K+1), and a map (P, K+1, 4h, 4w) or the object's mask; index 0 is "not
+            the object", k + 1 is category k.
         """
         own = [self._informed_token(presence_logits)]
         if self.full_image is not None:
@@ -151,8 +150,8 @@ class SemanticDecoder(nn.Module):
         semantics: Semantics = self.head(tokens[:, 0], upscaled)
         if self.full_image is None:
             return semantics
-        full_image, _, _, _ = self.full_image.head(tokens[:, 1], upscaled)
-        return semantics._replace(full_image_logits=full_image)
+        full_image: Semantics = self.full_image.head(tokens[:, 1], upscaled)
+        return semantics._replace(full_image_logits=full_image.dense_logits)
 
     def _informed_token(self, presence_logits: Tensor | None) -> Tensor:
         """The SO-token plus an MLP of every category's presence, (1, C)."""

@@ -1,8 +1,7 @@
-"""Two readings of "decode the semantic mask" from one SO-token, with the same outputs.
+"""Two readings of "decode the semantic mask" from one SO-token.
 
-Both return logits whose softmax over the class axis is a probability: per pixel, and for the object
-as a whole. So 1 - softmax(semantic_logits)[0] is the object's mask with its label stripped off
-(paper section 3.3).
+Both give logits whose softmax over the class axis is a probability: for the object as a whole, and
+(drawn, or made of class and mask by `Decoded.semantic_logits`) per pixel.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segsam.model.records import Semantics
 from segsam.model.sam import MLP
@@ -21,10 +19,10 @@ _SMALLEST = 1e-12
 
 
 class SemanticHead(nn.Module):
-    """SO-token (P, C) and upscaled embedding (P, 4h, 4w, C/8) -> a map and a class.
+    """SO-token (P, C) and upscaled embedding (P, 4h, 4w, C/8) -> a class and a map, or a mask.
 
-    The map is semantic logits (P, K+1, 4h, 4w), the class is class logits (P, K+1); a head that
-    draws mask and class apart also gives its mask.
+    The class is class logits (P, K+1); the map is dense logits (P, K+1, 4h, 4w); a head that draws
+    mask and class apart gives the mask in the map's place.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -65,15 +63,13 @@ class DenseHead(SemanticHead):
         probability = logits.softmax(dim=1).flatten(2)
         weight = 1 - probability[:, :1]
         shares = (probability * weight).sum(2) / weight.sum(2).clamp_min(_SMALLEST)
-        return Semantics(logits, shares.clamp_min(_SMALLEST).log())
+        return Semantics(shares.clamp_min(_SMALLEST).log(), logits)
 
 
 class MaskClassHead(SemanticHead):
     """One mask and one class distribution; index 0 of the distribution is "no object".
 
-    A pixel belongs to category k with probability q_k * s: the class distribution times the mask's
-    sigmoid. The semantic logits are the logarithms of these probabilities, background taking the
-    rest.
+    `Decoded.semantic_logits` makes the map of them when it is wanted.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -88,13 +84,8 @@ class MaskClassHead(SemanticHead):
 
     def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
         """See `SemanticHead`."""
-        class_logits: Tensor = self.classes(token)
-        log_class = class_logits.log_softmax(dim=1)[:, :, None, None]
         mask = torch.einsum("pc,pyxc->pyx", self.kernel(token), upscaled).unsqueeze(1)
-        inside, outside = F.logsigmoid(mask), F.logsigmoid(-mask)
-        background = torch.logaddexp(outside, inside + log_class[:, :1])
-        semantic_logits = torch.cat([background, inside + log_class[:, 1:]], dim=1)
-        return Semantics(semantic_logits, class_logits, mask)
+        return Semantics(self.classes(token), object_logits=mask)
 
 
 HEADS: Mapping[str, type[SemanticHead]] = MappingProxyType(

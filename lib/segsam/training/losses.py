@@ -72,15 +72,16 @@ def segsam_loss(
     """
     small = _at_size(targets.masks, decoded.binary_logits)
     terms = _binary_terms(decoded, targets, weights)
-    if decoded.semantic_logits is not None and (weights.cross_entropy or weights.segmentation):
+    if decoded.class_logits is not None and (weights.cross_entropy or weights.segmentation):
         semantics = _semantic_terms(decoded, small, targets.classes, config.head, weights.smooth)
         terms["cross_entropy"], terms["segmentation"] = semantics
     if decoded.presence_logits is not None and weights.presence:
         terms["presence"] = presence_loss(decoded.presence_logits, targets)
     if decoded.full_image_logits is not None and weights.full_image:
         terms["full_image"] = full_image_loss(decoded.full_image_logits, targets, weights.smooth)
-    if decoded.semantic_logits is not None and weights.alignment:
-        terms["alignment"] = alignment_loss(stripped_logits(decoded), decoded.binary_logits)
+    stripped = decoded.stripped_logits()
+    if stripped is not None and weights.alignment:
+        terms["alignment"] = alignment_loss(stripped, decoded.binary_logits)
     wanted = {name: term for name, term in terms.items() if getattr(weights, name)}
     weighted = [getattr(weights, name) * term for name, term in wanted.items()]
     zero = decoded.binary_logits.new_zeros((), dtype=torch.float32)
@@ -109,8 +110,8 @@ def _semantic_terms(
     decoded: Decoded, masks: Tensor, classes: Tensor, head: HeadName, smooth: float
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy and segmentation loss, as the head is read."""
-    if head == "dense" and decoded.semantic_logits is not None:
-        return _dense_terms(decoded.semantic_logits.float(), masks, classes, smooth)
+    if head == "dense" and decoded.dense_logits is not None:
+        return _dense_terms(decoded.dense_logits.float(), masks, classes, smooth)
     if decoded.class_logits is None or decoded.object_logits is None:
         raise ValueError(f"Expected class and mask of the head {head!r}, got another head's.")
     mask_logits, class_logits = decoded.object_logits.float(), decoded.class_logits.float()
@@ -205,23 +206,6 @@ def alignment_loss(stripped: Tensor, binary_logits: Tensor) -> Tensor:
     )
     loss: Tensor = soft_iou(stripped.float().sigmoid(), binary_logits.float().sigmoid())
     return loss
-
-
-def stripped_logits(decoded: Decoded) -> Tensor:
-    """The semantic mask "with semantic labels being stripped off" (section 3.3), (P, 1, h, w).
-
-    Its sigmoid is 1 minus the background's probability for the head `dense`, the mask itself for
-    `maskcls`.
-
-    Raises:
-        ValueError: when there are no semantics.
-    """
-    if decoded.object_logits is not None:
-        return decoded.object_logits
-    if decoded.semantic_logits is None:
-        raise ValueError("Expected a semantic mask to strip of its labels, got none.")
-    logits = decoded.semantic_logits.float()
-    return logits[:, 1:].logsumexp(dim=1, keepdim=True) - logits[:, :1]
 
 
 def hard_iou(found: Tensor, wanted: Tensor) -> Tensor:

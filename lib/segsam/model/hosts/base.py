@@ -72,6 +72,19 @@ class Host(nn.Module, ABC):
         """
         return self.image_encoder(images), None
 
+    def use_grid(self, side: int) -> None:
+        """Have the prompt encoder speak of a grid of `side` cells: positions, and the size of a
+        mask prompt. It has no weights that depend on it.
+        """
+        encoder = self.sams_prompt_encoder
+        encoder.image_embedding_size = (side, side)
+        encoder.mask_input_size = (4 * side, 4 * side)
+
+    @property
+    def sams_prompt_encoder(self) -> Any:
+        """SAM's `PromptEncoder` itself, wherever a host keeps it."""
+        return self.prompt_encoder
+
     def mask_prompt(self, logits: Tensor) -> Tensor:
         """An earlier mask (P, 1, 4h, 4w) as this host's prompt encoder wants it: logits, as SAM."""
         return logits

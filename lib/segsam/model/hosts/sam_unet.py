@@ -89,6 +89,11 @@ class SamUnet(Host):
         )
         self.embedding_encoder = drawn_up(dim, dim // 4, dim // 8)
 
+    @property
+    def sams_prompt_encoder(self) -> Any:
+        """Under the name that the published file gives it."""
+        return self.prompt_encoder.sam_prompt_encoder
+
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Standardise a resized slice (h_px, w_px, 3); zero-pad to float32 (3, S, S)."""
         return standardised(image, self.facts.input_size)
