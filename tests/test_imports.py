@@ -33,6 +33,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("embeddings",),
     ("result",),
+    ("semantics",),
     ("plan",),
     ("decoding",),
     ("propagation",),

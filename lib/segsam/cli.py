@@ -1,4 +1,4 @@
-"""The command line: `segsam demo | segment | train | doctor | models | categories`.
+"""The command line: `segsam demo | segment | train | evaluate | doctor | models | categories`.
 
 Every command has `--json FILE` for machines and says the rest to people. A refusal is one sentence
 on standard error and exit code 2; Ctrl-C ends with 130. Nothing is written by a command that fails.
@@ -22,6 +22,7 @@ from rich.table import Table
 
 from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
+from segsam.evaluate_cli import evaluate
 from segsam.runtime import share_the_processor, tune_allocator
 from segsam.train_cli import train
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(categories_app, name="categories")
 app.command()(train)
+app.command()(evaluate)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -200,19 +202,12 @@ def doctor(json_file: JsonOption = None) -> None:
 
     with err.status("Checking; MONAI Label alone takes about 10 s to import"):
         checks = run_checks()
-    words = {
-        True: "[green]  ok  [/]",
-        None: "[yellow] note [/]",
-        False: "[bold red] FAIL [/]",
-    }
+    words = {True: "[green]  ok  [/]", None: "[yellow] note [/]", False: "[bold red] FAIL [/]"}
     for check in checks:
         remedy = "" if check.ok or not check.remedy else f" -> {check.remedy}"
         out.print(words[check.ok], end="")
         out.print(f"{check.name}: {check.found}{remedy}", markup=False, highlight=False)
-    _write_json(
-        json_file,
-        {"checks": [asdict(check) for check in checks]},
-    )
+    _write_json(json_file, {"checks": [asdict(check) for check in checks]})
     if any(check.ok is False for check in checks):
         raise typer.Exit(1)
 

@@ -136,11 +136,14 @@ def _part(text: str) -> tuple[Split, str]:
     """The split and the part that FILE:NAME names."""
     file, colon, part = text.rpartition(":")
     if not (colon and file and part):
-        raise EvaluationError(f"Expected a split as FILE:NAME, such as split.json:test; got {text!r}.")
+        raise EvaluationError(
+            f"Expected a split as FILE:NAME, such as split.json:test; got {text!r}."
+        )
     split = Split.load(file)
     if part not in split.parts:
         raise EvaluationError(
-            f"Expected one of {', '.join(split.parts)} as a part of {Path(file).name}, got {part!r}."
+            f"Expected one of {', '.join(split.parts)} as a part of {Path(file).name}, "
+            f"got {part!r}."
         )
     return split, part
 

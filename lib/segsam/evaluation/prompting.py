@@ -80,10 +80,9 @@ def simulated_point(
     stored = mask.astype(np.uint8)
     small = cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
     if small.any():
-        return inner_points(small, rng, 1)[0].astype(np.float64)
+        return np.asarray(inner_points(small, rng, 1)[0], dtype=np.float64)
     scale = np.array([width / mask.shape[1], height / mask.shape[0]])
-    found: NDArray[np.float64] = inner_points(mask, rng, 1)[0] * scale
-    return found
+    return np.asarray(inner_points(mask, rng, 1)[0] * scale, dtype=np.float64)
 
 
 def prompt_tensors(

@@ -42,7 +42,9 @@ def surface_dice(
     if not found.any() or not wanted.any():
         return float(found.any() == wanted.any())
     box = _common_box(found, wanted)
-    pair = [torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None] for mask in (found, wanted)]
+    pair = [
+        torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None] for mask in (found, wanted)
+    ]
     score = compute_surface_dice(
         pair[0], pair[1], [tolerance_mm], include_background=True, spacing=spacing_mm
     )

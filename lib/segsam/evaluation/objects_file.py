@@ -1,0 +1,141 @@
+"""A row for each measured object, as .npz or .csv; what calibration and plots are made from.
+
+Columns are the fields of `ObjectScore`, empty (or not a number) where a value is None. An .npz
+holds each column as an array of N rows, `class_logits` as (N, K + 1) and the K `categories` by
+name; a .csv holds one column more per class, `logit 0` for "no object" and `logit <category>`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.atomic import write_bytes
+from segsam.errors import EvaluationError
+from segsam.evaluation.records import ObjectScore
+
+TEXTS = ("dataset", "modality", "prompt", "case", "patient", "name")
+WHOLE = ("slice", "label", "category", "found")
+FRACTIONS = (
+    "share",
+    "predicted_iou",
+    "dsc",
+    "mdsc",
+    "semantic_dsc",
+    "confidence",
+    "agreement",
+)
+_LOGIT, _NO_OBJECT = "logit ", "0"
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """N objects as columns."""
+
+    columns: Mapping[str, NDArray[Any]]
+    """Texts, whole numbers and float64 fractions (N,), NaN for None; see the module."""
+    class_logits: NDArray[np.float32]
+    """(N, K + 1), "no object" first, NaN without semantics; (N, 0) if no object has any."""
+    categories: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.columns["dataset"])
+
+    @classmethod
+    def of(cls, objects: Sequence[ObjectScore], categories: Sequence[str]) -> ObjectTable:
+        """The rows of an evaluation as columns; `categories` are the checkpoint's."""
+        columns: dict[str, NDArray[Any]] = {
+            name: np.array([getattr(one, name) for one in objects], dtype=kind)
+            for names, kind in ((TEXTS, np.str_), (WHOLE, np.int64), (FRACTIONS, np.float64))
+            for name in names
+        }
+        width = len(categories) + 1 if any(one.class_logits is not None for one in objects) else 0
+        logits = np.full((len(objects), width), np.nan, dtype=np.float32)
+        for row, one in enumerate(objects):
+            if one.class_logits is not None:
+                logits[row] = one.class_logits
+        return cls(columns, logits, tuple(categories) if width else ())
+
+    def only(self, rows: NDArray[np.bool_]) -> ObjectTable:
+        """The rows where a mask (N,) holds."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return ObjectTable(columns, self.class_logits[rows], self.categories)
+
+
+def save_objects(path: Path, objects: Sequence[ObjectScore], categories: Sequence[str]) -> None:
+    """Write .npz or .csv, whole or not at all; raises OutputError."""
+    table = ObjectTable.of(objects, categories)
+    if path.suffix == ".npz":
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            **dict(table.columns),
+            class_logits=table.class_logits,
+            categories=np.array(table.categories, dtype=np.str_),
+        )
+        write_bytes(path, content.getvalue())
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [_NO_OBJECT, *table.categories] if table.categories else []
+    writer.writerow([*table.columns, *(_LOGIT + name for name in names)])
+    for row in range(len(table)):
+        values = [_shown(column[row]) for column in table.columns.values()]
+        writer.writerow([*values, *map(_shown, table.class_logits[row])])
+    write_bytes(path, text.getvalue().encode())
+
+
+def load_objects(path: str | Path) -> ObjectTable:
+    """Read what `save_objects` wrote.
+
+    Raises:
+        EvaluationError: no such file, or another content.
+    """
+    path = Path(path)
+    try:
+        table = _from_npz(path) if path.suffix == ".npz" else _from_csv(path)
+    except FileNotFoundError as error:
+        raise EvaluationError(f"There is no file of objects {path.name}.") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
+        raise EvaluationError(
+            f"Expected the objects that segsam evaluate --objects writes in {path.name}: {error}."
+        ) from error
+    if len({len(column) for column in (*table.columns.values(), table.class_logits)}) != 1:
+        raise EvaluationError(f"The columns of {path.name} differ in length.")
+    return table
+
+
+def _from_npz(path: Path) -> ObjectTable:
+    with np.load(path, allow_pickle=False) as kept:
+        columns = {name: kept[name] for name in (*TEXTS, *WHOLE, *FRACTIONS)}
+        return ObjectTable(columns, kept["class_logits"], tuple(kept["categories"].tolist()))
+
+
+def _from_csv(path: Path) -> ObjectTable:
+    with path.open(encoding="utf-8", newline="") as file:
+        heading, *rows = csv.reader(file)
+    cells = {name: [row[place] for row in rows] for place, name in enumerate(heading)}
+    columns: dict[str, NDArray[Any]] = {name: np.array(cells[name], np.str_) for name in TEXTS}
+    columns |= {name: np.array(cells[name], dtype=np.int64) for name in WHOLE}
+    columns |= {name: _numbers(cells[name]) for name in FRACTIONS}
+    names = [name.removeprefix(_LOGIT) for name in heading if name.startswith(_LOGIT)]
+    logits = [_numbers(cells[_LOGIT + name]) for name in names]
+    values = np.stack(logits, axis=1) if logits else np.zeros((len(rows), 0))
+    return ObjectTable(columns, values.astype(np.float32), tuple(names[1:]))
+
+
+def _numbers(cells: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
+
+
+def _shown(value: Any) -> str:
+    return "" if isinstance(value, np.floating) and np.isnan(value) else str(value)

@@ -1,0 +1,127 @@
+"""One slice: its objects prompted together, each scored by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segsam.datasets.folder import Dataset
+from segsam.datasets.splits import patient_of
+from segsam.evaluation import scores
+from segsam.evaluation.cases import OpenCase
+from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
+from segsam.evaluation.records import ObjectScore
+from segsam.metrics import named_by_model
+from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.slices import SliceView
+
+_AT_ONCE = 16
+"""Prompts decoded together; more would only cost memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseInWork:
+    """A case, and how its data set's labels are called by the model."""
+
+    dataset: Dataset
+    case: str
+    opened: OpenCase
+    classes: Mapping[int, int]
+    """Label value -> k + 1, 0 for a label that the checkpoint does not know."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredObject:
+    """An object's row, and the binary decoder's mask (height, width) if that was asked for."""
+
+    score: ObjectScore
+    mask: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, eq=False)
+class SliceScorer:
+    """Prompts and scores the objects of slices; `binary` and `semantic` say whose masks count."""
+
+    model: SegSam
+    prompt: PromptKind
+    seed: int
+    binary: bool
+    semantic: bool
+
+    @torch.inference_mode()
+    def score(self, work: CaseInWork, index: int, features: ImageFeatures) -> list[ScoredObject]:
+        """The objects to prompt on slice `index` of a case.
+
+        Masks are drawn as the predictor draws them: with semantics where they are trained, since
+        text then enters the binary decoder's prompt.
+        """
+        values = dict(work.opened.objects)[index]
+        plane, view = work.opened.plane(index), work.opened.view
+        place = f"{work.opened.name}/{index}"
+        found = []
+        for start in range(0, len(values), _AT_ONCE):
+            part = values[start : start + _AT_ONCE]
+            masks = [plane == value for value in part]
+            rngs = [object_rng(self.seed, place, value) for value in part]
+            prompts = prompt_tensors(self.prompt, masks, rngs, view)
+            decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
+            said = _said(decoded)
+            for row, (value, wanted) in enumerate(zip(part, masks, strict=True)):
+                mask = scores.binary_plane(decoded, row, view) if self.binary else None
+                score = ObjectScore(
+                    dataset=work.dataset.name,
+                    modality=work.dataset.modality,
+                    prompt=self.prompt,
+                    case=work.case,
+                    patient=patient_of(work.case),
+                    slice=index,
+                    label=value,
+                    name=work.dataset.labels[value],
+                    category=work.classes[value],
+                    share=float(wanted.mean()),
+                    dsc=None if mask is None else scores.dice(mask, wanted),
+                    **self._semantic_scores(decoded, row, wanted, work.classes[value], view),
+                    **said[row],
+                )
+                found.append(ScoredObject(score, mask))
+        return found
+
+    def _semantic_scores(
+        self,
+        decoded: Decoded,
+        row: int,
+        wanted: NDArray[np.bool_],
+        category: int,
+        view: SliceView,
+    ) -> dict[str, Any]:
+        """Dice of the semantic decoder, with the category it gives and without."""
+        if not self.semantic:
+            return {}
+        found = {"semantic_dsc": scores.dice(scores.stripped_plane(decoded, row, view), wanted)}
+        if category:
+            labelled = scores.labelled_plane(decoded, row, category, view)
+            found["mdsc"] = scores.dice(labelled, wanted)
+        return found
+
+
+def _said(decoded: Decoded) -> list[dict[str, Any]]:
+    """What the model itself says of each of P objects, by the names of `ObjectScore`."""
+    said: list[dict[str, Any]] = [
+        {"predicted_iou": value} for value in decoded.predicted_iou[:, 0].tolist()
+    ]
+    agreement, confidence = scores.agreement(decoded), scores.confidence(decoded)
+    if decoded.class_logits is None or agreement is None or confidence is None:
+        return said
+    names = named_by_model(decoded).tolist()
+    logits = decoded.class_logits.float().cpu().numpy()
+    for row, one in enumerate(said):
+        one["found"] = names[row]
+        one["confidence"] = float(confidence[row])
+        one["agreement"] = float(agreement[row])
+        one["class_logits"] = logits[row]
+    return said

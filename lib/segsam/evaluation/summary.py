@@ -1,0 +1,221 @@
+"""What an evaluation comes to: means by data set, modality and over all, with their spread.
+
+    data set   dsc, category accuracy: mean over objects; mdsc: over categories, each the mean of
+               its objects
+    modality   mean over its data sets
+    average    mean over modalities
+
+The spread is a bootstrap interval of 95 %: patients of each data set are drawn with replacement and
+every mean is taken anew. A data set of one patient has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, VolumeScore
+
+DRAWS = 1000
+_DIGITS = 4
+_QUANTILES = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One number that enters a mean."""
+
+    group: str
+    """What is averaged by itself first."""
+    patient: str
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A mean and what it was in resampled data, as fractions."""
+
+    value: float
+    draws: NDArray[np.float64] | None
+    """None where there is nothing to resample."""
+
+    def interval(self) -> list[float] | None:
+        """The 95 % interval in percent."""
+        if self.draws is None:
+            return None
+        return [_percent(float(end)) for end in np.nanquantile(self.draws, _QUANTILES)]
+
+
+Means = dict[str, Mean]
+
+
+def report(evaluation: Evaluation) -> dict[str, Any]:
+    """Scores in percent, as the JSON of `segsam evaluate` has them: data sets, modalities and the
+    average; null for what does not apply.
+    """
+    means = {facts.name: dataset_means(evaluation, facts) for facts in evaluation.datasets}
+    by_modality: dict[str, list[Means]] = {}
+    for facts in evaluation.datasets:
+        by_modality.setdefault(facts.modality, []).append(means[facts.name])
+    modalities = {name: pooled(parts) for name, parts in by_modality.items()}
+    return {
+        "datasets": {
+            facts.name: _dataset_record(evaluation, facts, means[facts.name])
+            for facts in evaluation.datasets
+        },
+        "modalities": {name: _record(found) for name, found in modalities.items()},
+        "average": _record(pooled(list(modalities.values()))),
+    }
+
+
+def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
+    """Every mean that a data set has, by the name of its key."""
+    objects = [one for one in evaluation.objects if one.dataset == facts.name]
+    volumes = [one for one in evaluation.volumes if one.dataset == facts.name]
+    inside = classes_of_modality(evaluation, facts.modality)
+    found = {
+        "dsc": mean(_terms(objects, lambda one: one.dsc)),
+        "mdsc": mean(_terms(objects, lambda one: one.mdsc, by_name=True)),
+        "semantic_dsc": mean(_terms(objects, lambda one: one.semantic_dsc)),
+        "category_accuracy": mean(_terms(objects, _is_named_right)),
+        "category_accuracy_in_modality": mean(
+            _terms(objects, lambda one: _is_named_right_among(one, inside))
+        ),
+        "agreement": mean(_terms(objects, lambda one: one.agreement)),
+    }
+    for prefix, propagated in (("volume", False), ("propagated", True)):
+        some = [one for one in volumes if one.propagated is propagated]
+        found[f"{prefix}_dice"] = mean(Term("", one.patient, one.dice) for one in some)
+        found[f"{prefix}_nsd_2mm"] = mean(Term("", one.patient, one.nsd) for one in some)
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def classes_of_modality(evaluation: Evaluation, modality: str) -> tuple[int, ...]:
+    """k + 1 of the categories that the given data sets of a modality use."""
+    used = {
+        number
+        for facts in evaluation.datasets
+        if facts.modality == modality
+        for number in facts.classes.values()
+    }
+    return tuple(sorted(used - {0}))
+
+
+def mean(terms: Iterable[Term]) -> Mean | None:
+    """The mean over groups of each group's mean; None without terms."""
+    terms = list(terms)
+    if not terms:
+        return None
+    groups, group_of = np.unique([term.group for term in terms], return_inverse=True)
+    patients, patient_of = np.unique([term.patient for term in terms], return_inverse=True)
+    values = np.array([term.value for term in terms])
+    sums = np.zeros((len(patients), len(groups)))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, (patient_of, group_of), values)
+    np.add.at(counts, (patient_of, group_of), 1)
+    value = float((sums.sum(axis=0) / counts.sum(axis=0)).mean())
+    if len(patients) == 1:
+        return Mean(value, None)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=DRAWS)
+    weights, totals = drawn @ counts, drawn @ sums
+    each = np.divide(totals, weights, out=np.full_like(totals, np.nan), where=weights > 0)
+    return Mean(value, np.nanmean(each, axis=1))
+
+
+def pooled(parts: Sequence[Means]) -> Means:
+    """The means over data sets (or over modalities), each key over the parts that have it."""
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    found: Means = {}
+    for name in names:
+        some = [part[name] for part in parts if name in part]
+        draws = [one.value if one.draws is None else one.draws for one in some]
+        is_fixed = all(one.draws is None for one in some)
+        found[name] = Mean(
+            float(np.mean([one.value for one in some])),
+            None if is_fixed else np.mean([np.broadcast_to(d, DRAWS) for d in draws], axis=0),
+        )
+    return found
+
+
+def _dataset_record(evaluation: Evaluation, facts: DatasetFacts, means: Means) -> dict[str, Any]:
+    objects = [one for one in evaluation.objects if one.dataset == facts.name]
+    volumes = [one for one in evaluation.volumes if one.dataset == facts.name]
+    unknown = sorted({facts.labels[value] for value, number in facts.classes.items() if not number})
+    return {
+        "modality": facts.modality,
+        "prompt": evaluation.prompt,
+        "cases": facts.cases,
+        "patients": len({one.patient for one in objects}),
+        "slices": facts.slices,
+        "objects": len(objects),
+        **_record(means),
+        "per_class": {
+            name: _class_record(
+                [one for one in objects if one.name == name],
+                [one for one in volumes if one.name == name],
+            )
+            for name in dict.fromkeys(facts.labels.values())
+        },
+        "unknown_labels": unknown,
+    }
+
+
+def _class_record(objects: list[ObjectScore], volumes: list[VolumeScore]) -> dict[str, Any]:
+    found = {
+        "dsc": mean(_terms(objects, lambda one: one.dsc)),
+        "mdsc": mean(_terms(objects, lambda one: one.mdsc)),
+        "category_accuracy": mean(_terms(objects, _is_named_right)),
+    }
+    record: dict[str, Any] = {
+        name: None if one is None else _percent(one.value) for name, one in found.items()
+    }
+    record["objects"] = len(objects)
+    for prefix, propagated in (("volume", False), ("propagated", True)):
+        some = [one for one in volumes if one.propagated is propagated]
+        if some:
+            record[f"{prefix}_dice"] = _percent(float(np.mean([one.dice for one in some])))
+            record[f"{prefix}_nsd_2mm"] = _percent(float(np.mean([one.nsd for one in some])))
+    return record
+
+
+def _record(means: Mapping[str, Mean]) -> dict[str, Any]:
+    """Means in percent with their intervals; the fixed keys are there, null if need be."""
+    record: dict[str, Any] = dict.fromkeys(
+        ("dsc", "mdsc", "category_accuracy", "category_accuracy_in_modality")
+    )
+    record |= {name: _percent(one.value) for name, one in means.items()}
+    return record | {f"{name}_95": one.interval() for name, one in means.items()}
+
+
+def _terms(
+    objects: Iterable[ObjectScore],
+    value: Callable[[ObjectScore], float | None],
+    *,
+    by_name: bool = False,
+) -> list[Term]:
+    """The objects that have a value, in groups by what they are called or in one."""
+    found = ((one, value(one)) for one in objects)
+    return [
+        Term(one.name if by_name else "", one.patient, float(number))
+        for one, number in found
+        if number is not None
+    ]
+
+
+def _is_named_right(one: ObjectScore) -> float | None:
+    return None if not (one.category and one.found) else float(one.category == one.found)
+
+
+def _is_named_right_among(one: ObjectScore, classes: tuple[int, ...]) -> float | None:
+    if not one.category or one.class_logits is None:
+        return None
+    return float(classes[int(one.class_logits[list(classes)].argmax())] == one.category)
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * fraction, _DIGITS)
