@@ -37,7 +37,7 @@ def measured(path: Path) -> None:
     tune_allocator()
     start = time.perf_counter()
     volume = Volume.load(path)
-    predictor = Predictor.from_pretrained()
+    predictor = Predictor.from_pretrained("litemedsam")
     predictor.set_volume(volume)
     ready = time.perf_counter() - start
     middle = volume.shape_ijk[2] // 2

@@ -44,7 +44,7 @@ def measured(way: str) -> None:
         tune_allocator()
     volume = Volume.load(fetch_sample().image)
     picture = SliceView.of(volume, 2).image(volume, Intensity.for_volume(volume), 80)
-    model = load_pretrained()
+    model = load_pretrained("litemedsam")
     image = model.host.prepare(picture)[None]
     box = torch.tensor([[60.0, 80.0, 120.0, 150.0]])
     with torch.inference_mode():

@@ -41,7 +41,7 @@ def main() -> None:
     sample = fetch_sample()
     volume = Volume.load(sample.image)
     labels = np.asanyarray(nibabel.load(sample.labels).dataobj)
-    predictor = Predictor.from_pretrained(cache_bytes=1 << 30)
+    predictor = Predictor.from_pretrained("litemedsam", cache_bytes=1 << 30)
     predictor.set_volume(volume)
 
     def found(box: Box, propagate: bool | None) -> NDArray[np.bool_]:

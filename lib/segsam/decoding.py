@@ -24,12 +24,10 @@ from segsam.intensity import Intensity
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.result import SliceReport
+from segsam.semantics import agreement, category_logits, class_scores, present
 from segsam.slices import SliceView
 from segsam.types import DecoderName
 from segsam.volume import Volume
-
-PRESENT_ABOVE = 0.5
-"""Categories of unprompted objects are reported from this probability on."""
 
 _NOT_A_POINT = -1
 
@@ -99,9 +97,15 @@ class SliceDecoder:
     def features(self, index: int) -> ImageFeatures:
         """The features of slice `index`, encoded unless they are in the cache."""
         start = time.perf_counter()
-        picture = self.view.image(self._task.volume, self._task.intensity, index)
-        key = slice_key(picture, self._model.weights_id)
-        features, encoded_now = self._embeddings.get_or_encode(key, lambda: self._encode(picture))
+        picture, model = (
+            self.view.image(self._task.volume, self._task.intensity, index),
+            self._model,
+        )
+        key = slice_key(picture, model.encoder_id)
+        encoded, encoded_now = self._embeddings.get_or_encode(key, lambda: self._encode(picture))
+        features = self._embeddings.get_or_derive(
+            key, model.weights_id, lambda: model.features(encoded.embedding, encoded.detail)
+        )
         self._stopwatch.encoded += encoded_now
         self._stopwatch.seconds["encode"] += time.perf_counter() - start
         return features
@@ -131,16 +135,18 @@ class SliceDecoder:
         report = self._report(index, decoded, propagated=propagated)
         self._stopwatch.seconds["decode"] += time.perf_counter() - start
         brightness, spread = self._shown_values(index, logits > 0)
-        scores = _class_scores(decoded)
+        scores = class_scores(decoded, self._model.temperature)
         return SliceMask(logits, low_res, report, brightness, spread, class_scores=scores)
 
     @property
     def takes_masks(self) -> bool:
         """Whether the weights were trained with low-resolution masks as prompts."""
-        return "mask" in self._model.host.facts.prompts_trained
+        return "mask" in self._model.prompts_trained
 
     def _encode(self, picture: NDArray[np.uint8]) -> ImageFeatures:
-        return self._model.encode(self._model.host.prepare(picture)[None].to(self._device))
+        host = self._model.host
+        embedding, detail = host.encode(host.prepare(picture)[None].to(self._device))
+        return ImageFeatures(embedding, detail=detail)
 
     @property
     def _device(self) -> torch.device:
@@ -155,11 +161,14 @@ class SliceDecoder:
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
         """(P, 1, m, m): of the binary decoder, or of the semantic one with its labels stripped
-        (paper, section 3.3).
+        (paper, section 3.3), or with all but the wanted category's.
         """
-        if self._task.decoder == "binary" or decoded.semantic_logits is None:
+        stripped = decoded.stripped_logits()
+        if self._task.decoder == "binary" or stripped is None:
             return decoded.binary_logits
-        return semantic_object_logits(decoded.semantic_logits, self._task.category)
+        if self._task.category is None:
+            return stripped
+        return category_logits(decoded, self._task.category, self._model.temperature)
 
     def _report(self, index: int, decoded: Decoded, *, propagated: bool) -> SliceReport:
         return SliceReport(
@@ -167,26 +176,9 @@ class SliceDecoder:
             axis=self.view.axis,
             predicted_iou=float(decoded.predicted_iou.mean()),
             propagated=propagated,
-            agreement=self._agreement(decoded),
-            present=self._present(decoded),
+            agreement=agreement(decoded),
+            present=present(decoded, self._model),
         )
-
-    def _agreement(self, decoded: Decoded) -> float | None:
-        if decoded.semantic_logits is None:
-            return None
-        semantic = semantic_object_logits(decoded.semantic_logits, None).sigmoid()
-        binary = decoded.binary_logits.sigmoid()
-        both = (semantic * binary).sum()
-        either = (semantic + binary - semantic * binary).sum()
-        return float(both / either.clamp(min=1e-6))
-
-    def _present(self, decoded: Decoded) -> dict[str, float]:
-        if decoded.presence_logits is None:
-            return {}
-        scores = decoded.presence_logits[0].sigmoid().tolist()
-        names = self._model.categories.names
-        likely = {n: s for n, s in zip(names, scores, strict=True) if s >= PRESENT_ABOVE}
-        return dict(sorted(likely.items(), key=lambda item: -item[1]))
 
 
 def without_strays(
@@ -208,17 +200,6 @@ def without_strays(
         meant[parts[y, x]] |= point.positive
     meant[0] = True
     return np.where(meant[parts], logits, -np.abs(logits))
-
-
-def semantic_object_logits(semantic_logits: Tensor, category: int | None) -> Tensor:
-    """(P, K + 1, m, m) -> (P, 1, m, m): log-odds of "any category", or of one (index from 0), under
-    the softmax.
-    """
-    if category is None:
-        return semantic_logits[:, 1:].logsumexp(dim=1, keepdim=True) - semantic_logits[:, :1]
-    wanted = semantic_logits[:, category + 1 : category + 2]
-    others = torch.cat([semantic_logits[:, : category + 1], semantic_logits[:, category + 2 :]], 1)
-    return wanted - others.logsumexp(dim=1, keepdim=True)
 
 
 def prompt_tensors(
@@ -276,10 +257,3 @@ def _padded_points(
             points_px[row, : len(points)] = view.points_px([point.ijk for point in points])
             labels[row, : len(points)] = [int(point.positive) for point in points]
     return torch.from_numpy(points_px).to(device), torch.from_numpy(labels).to(device)
-
-
-def _class_scores(decoded: Decoded) -> NDArray[np.float32] | None:
-    if decoded.class_logits is None:
-        return None
-    scores = decoded.class_logits.softmax(dim=1).mean(dim=0)
-    return np.asarray(scores.cpu().numpy(), dtype=np.float32)

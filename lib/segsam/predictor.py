@@ -232,8 +232,8 @@ class Predictor:
         if not self.model.semantic_is_trained and (decoder == "semantic" or category is not None):
             wanted = "the semantic decoder" if decoder == "semantic" else f"category {category}"
             raise PromptError(
-                f"{wanted} was asked for, but the semantic decoder of this checkpoint is not "
-                "trained yet; use the binary decoder without a category."
+                f"{wanted} was asked for, but this checkpoint has no trained semantic decoder; "
+                "use the binary decoder without a category, or another checkpoint."
             )
         return index
 
@@ -260,7 +260,7 @@ class Predictor:
             prompts.on_slice(axis, index).is_lone_point for index in prompts.slices_along(axis)
         )
         said = (
-            (LONE_POINT_NOTE, lone and "point" not in self.model.host.facts.prompts_trained),
+            (LONE_POINT_NOTE, lone and "point" not in self.model.prompts_trained),
             (EMPTY_NOTE, empty),
             (UNTRAINED_NOTE, not self.model.semantic_is_trained),
         )

@@ -18,8 +18,8 @@ from segsam.types import LabelArray
 from segsam.volume import Segment, Volume
 
 UNTRAINED_NOTE = (
-    "No category: the semantic decoder of this checkpoint is not trained yet, so the mask comes "
-    "from the binary decoder without a name."
+    "No category: this checkpoint has no trained semantic decoder, so the mask comes from the "
+    "binary decoder without a name."
 )
 LONE_POINT_NOTE = (
     "A point without a box: the weights of this checkpoint were trained with boxes only, so the "

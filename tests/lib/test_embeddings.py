@@ -115,6 +115,34 @@ class TestCache:
         assert cache.state.bytes == 0
         assert cache.get("a") is None
 
+    def test_a_checkpoint_finds_what_it_made_and_no_others(self) -> None:
+        cache = EmbeddingCache()
+        encoded, _ = cache.get_or_encode("a", features)
+        mine = ImageFeatures(encoded.embedding, torch.zeros(1, 256))
+        assert cache.get_or_derive("a", "mine", lambda: mine) is mine
+        assert cache.get_or_derive("a", "mine", features) is mine
+        yours = ImageFeatures(torch.zeros(1, 256, 1, 1), torch.ones(1, 256))
+        assert cache.get_or_derive("a", "yours", lambda: yours) is yours
+        assert cache.state.bytes == (1 + 1 + 2) * KIB, "the shared tensor counts once"
+        cache.clear()
+        assert cache.get_or_derive("a", "mine", lambda: yours) is yours
+
+    def test_what_is_made_counts_against_the_limit(self) -> None:
+        cache = EmbeddingCache(3 * KIB)
+        for key in "ab":
+            cache.get_or_encode(key, features)
+        cache.get_or_derive("b", "mine", lambda: features(2))
+        assert (cache.state.entries, cache.state.bytes) == (1, 3 * KIB)
+        assert cache.get("a") is None
+        cache.get_or_derive("b", "yours", features)
+        assert cache.state.bytes == 0, "an entry that outgrew the limit goes"
+
+    def test_of_an_embedding_that_has_gone_nothing_is_kept(self) -> None:
+        cache = EmbeddingCache()
+        made = cache.get_or_derive("gone", "mine", features)
+        assert made.embedding.shape[-1] == 1
+        assert cache.state.bytes == 0
+
     def test_a_negative_limit_is_refused(self) -> None:
         with pytest.raises(ValueError, match="must not be negative, got -1"):
             EmbeddingCache(-1)

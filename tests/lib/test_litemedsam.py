@@ -53,7 +53,7 @@ def real_slice() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def ours() -> SegSam:
-    return load_pretrained()
+    return load_pretrained("litemedsam")
 
 
 @pytest.fixture(scope="module")

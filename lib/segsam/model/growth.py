@@ -118,7 +118,9 @@ def grow_checkpoint(
     check_encoder(model.categories, encoder.name, embedding.size)
     grown = grow(model, category, embedding)
     parent = f"{card.name} ({card.sha256[:16]}), grown by {category.name!r}"
-    save_checkpoint(grown, target, replace(card, parent=parent, metrics={}))
+    seen = card.categories_seen or model.categories.names
+    card = replace(card, parent=parent, metrics={}, results={}, categories_seen=seen)
+    save_checkpoint(grown, target, card)
     return grown, model.categories
 
 

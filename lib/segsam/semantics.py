@@ -1,0 +1,87 @@
+"""What the semantic decoder says about a prompted object, read from its logits: how sure of which
+category, which pixels are that category's, whether both decoders agree, and what else is there.
+
+None of it draws a map of all classes where the head does not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from segsam.model import Decoded, SegSam
+
+PRESENT_ABOVE = 0.5
+"""Categories of unprompted objects are reported from this probability on."""
+
+_ALMOST_SURE = -1e-6
+"""The greatest log-probability whose complement single precision still tells from nothing."""
+
+
+def category_logits(decoded: Decoded, category: int, temperature: float = 1.0) -> Tensor:
+    """(P, 1, m, m): log-odds that a pixel belongs to one category (index from 0).
+
+    Of a head that draws mask and class apart, the class's share of the mask: no map of all classes
+    is made for it.
+
+    Raises:
+        ValueError: without semantics.
+    """
+    if decoded.class_logits is None:
+        raise ValueError("Expected what a semantic decoder says, got a mask alone.")
+    if decoded.dense_logits is not None:
+        logits, place = decoded.dense_logits, category + 1
+        others = torch.cat([logits[:, :place], logits[:, place + 1 :]], dim=1)
+        return logits[:, place : place + 1] - others.logsumexp(dim=1, keepdim=True)
+    if decoded.object_logits is None:
+        raise ValueError("Expected a map or a mask of the semantic decoder, got neither.")
+    share = (decoded.class_logits / temperature).log_softmax(dim=1)[:, category + 1]
+    inside = functional.logsigmoid(decoded.object_logits) + share[:, None, None, None]
+    return inside - torch.log(-torch.expm1(inside.clamp(max=_ALMOST_SURE)))
+
+
+def class_scores(decoded: Decoded, temperature: float = 1.0) -> NDArray[np.float32] | None:
+    """(K + 1,) probabilities of the prompted object's category, averaged over the prompts; None
+    without semantics.
+
+    Index 0, "no object", keeps its share: nothing is ever named so, and what the model takes for
+    nothing gets no confident name.
+    """
+    if decoded.class_logits is None:
+        return None
+    scores = (decoded.class_logits / temperature).softmax(dim=1).mean(dim=0)
+    return np.asarray(scores.cpu().numpy(), dtype=np.float32)
+
+
+def agreement(decoded: Decoded) -> float | None:
+    """Soft IoU, 0 to 1, of the binary mask and the semantic one with its labels stripped off (the
+    paper's alignment, section 3.3), over all prompts; None without semantics.
+    """
+    stripped = decoded.stripped_logits()
+    if stripped is None:
+        return None
+    semantic, binary = stripped.sigmoid(), decoded.binary_logits.sigmoid()
+    both = (semantic * binary).sum()
+    either = (semantic + binary - semantic * binary).sum()
+    return float(both / either.clamp(min=1e-6))
+
+
+def present(decoded: Decoded, model: SegSam) -> dict[str, float]:
+    """Category -> probability that one of its objects is on the slice, likeliest first, for one
+    image.
+
+    Only of categories that the checkpoint has seen: what an untrained token says is noise.
+    """
+    if decoded.presence_logits is None:
+        return {}
+    scores = decoded.presence_logits[0].sigmoid().tolist()
+    seen = frozenset(model.categories_seen)
+    likely = {
+        name: score
+        for name, score in zip(model.categories.names, scores, strict=True)
+        if score >= PRESENT_ABOVE and name in seen
+    }
+    return dict(sorted(likely.items(), key=lambda item: -item[1]))
