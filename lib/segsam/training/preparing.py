@@ -109,7 +109,7 @@ class Preparation:
         limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
         copies = config.augmented_copies_of.get(dataset.name, 0) if augment else 0
         for one in slices_of(dataset, case, input_size=side, limit=limit):
-            for made in (one, *_changed(one, config.seed, copies)):
+            for made in (one, *_changed(one, copies)):
                 if made.prompted:
                     yield Sample(
                         made.name,
@@ -122,13 +122,15 @@ class Preparation:
                     )
 
 
-def _changed(one: LabelledSlice, seed: int, copies: int) -> Iterator[LabelledSlice]:
-    """Augmented copies of a slice, the same in every run of a seed."""
+def _changed(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
+    """Augmented copies of a slice: the same in every run, whatever its seed, so that what is kept of
+    them serves all.
+    """
     if copies:
         from segsam.datasets.transforms import augmented
 
-        for copy in range(copies):
-            yield augmented(one, seed=seed, copy=copy)
+        for copy in range(1, copies + 1):
+            yield augmented(one, seed=0, copy=copy)
 
 
 def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
