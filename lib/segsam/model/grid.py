@@ -23,10 +23,7 @@ class GridReduction(nn.Module):
     def __init__(self, dim: int, factor: int, kind: ReductionName) -> None:
         super().__init__()
         self.factor = factor
-        self.mix: nn.Conv2d | None = None
-        if kind == "trained":
-            self.mix = nn.Conv2d(dim, dim, kernel_size=factor, stride=factor)
-            self._start_as_average()
+        self.mix = _average_to_begin_with(dim, factor) if kind == "trained" else None
 
     def forward(self, embedding: Tensor) -> Tensor:
         """See the class."""
@@ -35,10 +32,12 @@ class GridReduction(nn.Module):
         reduced: Tensor = self.mix(embedding)
         return reduced
 
-    @torch.no_grad()
-    def _start_as_average(self) -> None:
-        if self.mix is None:
-            return
-        share = torch.eye(self.mix.out_channels) / self.factor**2
-        self.mix.weight.copy_(share[:, :, None, None].expand_as(self.mix.weight))
-        nn.init.zeros_(self.mix.bias)
+
+@torch.no_grad()
+def _average_to_begin_with(dim: int, factor: int) -> nn.Conv2d:
+    mix = nn.Conv2d(dim, dim, kernel_size=factor, stride=factor)
+    share = torch.eye(dim) / factor**2
+    mix.weight.copy_(share[:, :, None, None].expand_as(mix.weight))
+    if mix.bias is not None:
+        mix.bias.zero_()
+    return mix

@@ -142,9 +142,10 @@ class Decoded:
 
 
 def map_of(class_logits: Tensor, object_logits: Tensor) -> Tensor:
-    """Class (P, K+1) and mask (P, 1, h, w) as one map of logarithms, (P, K+1, h, w): a pixel belongs
-    to category k with probability q_k * s, the class distribution times the mask's sigmoid, and the
-    background takes the rest.
+    """Class (P, K+1) and mask (P, 1, h, w) as one map of logarithms, (P, K+1, h, w).
+
+    A pixel belongs to category k with probability q_k * s, the class distribution times the mask's
+    sigmoid, and the background takes the rest.
     """
     log_class = class_logits.log_softmax(dim=1)[:, :, None, None]
     inside, outside = F.logsigmoid(object_logits), F.logsigmoid(-object_logits)
