@@ -20,7 +20,7 @@ from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
 from segsam.runtime import tune_allocator
-from segsam_app.config import AppConfig
+from segsam_app.config import DEFAULT_MODEL, AppConfig
 from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
 from segsam_app.images import path_of_image
@@ -38,7 +38,11 @@ class SegSamApp(MONAILabelApp):
         self.config = AppConfig.read(conf)
         self.engine = Engine(self.config)
         self.warmer = Warmer(self.engine)
-        labels = list(self.config.labels)
+        self._tasks = {
+            name: SegSamInfer(self.engine, self.config, checkpoint)
+            for name, checkpoint in self.config.models.items()
+        }
+        labels = list(self._tasks[DEFAULT_MODEL].labels)
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
     def init_datastore(self) -> Datastore:
@@ -47,7 +51,7 @@ class SegSamApp(MONAILabelApp):
         return Store(self.studies, on_image=self.opened)
 
     def init_infers(self) -> dict[str, InferTask]:
-        return {"segsam": SegSamInfer(self.engine, self.config)}
+        return dict(self._tasks)
 
     def init_strategies(self) -> dict[str, Strategy]:
         return {"random": Random(), "first": First()}

@@ -30,10 +30,11 @@ from segsam.propagation import walk
 from segsam.result import EMPTY_NOTE, LONE_POINT_NOTE, UNSURE_NOTE, UNTRAINED_NOTE, Result
 from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisChoice, Cancel, DecoderName, Progress
-from segsam.volume import Volume
+from segsam.volume import Segment, Volume
 
 NAMED_FROM = 0.3
-"""An object is named from this probability on; below it the best guess is only mentioned."""
+"""An object is named from this probability on, as the card's temperature has calibrated it; below
+it the best guess is only mentioned: with two in three such names wrong, a name would mislead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,8 @@ class Predictor:
                 its middle slice and never out of it; False decodes each prompted slice by itself, a
                 3D box by its sections; None follows in 3D boxes only.
             decoder: whose mask is the result, the binary or the semantic decoder's.
-            category: look for this one only (semantic decoder), and name the result so.
+            category: look for this one only (semantic decoder), and name the result so; a name or
+                synonym of the checkpoint's categories.
             progress: called after each slice as (done, planned so far, what).
             cancel: asked before each slice.
 
@@ -149,6 +151,7 @@ class Predictor:
             encoded=job.stopwatch.encoded,
             category=name,
             confidence=confidence,
+            segment=self._segment(name),
         )
 
     def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
@@ -253,7 +256,13 @@ class Predictor:
         name, confidence = self.model.categories.names[index], float(scores[1 + index])
         if wanted is None and confidence < NAMED_FROM:
             return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
-        return wanted or name, confidence, ()
+        return name, confidence, ()
+
+    def _segment(self, name: str | None) -> Segment | None:
+        if name is None:
+            return None
+        found = self.model.categories.items[self.model.categories.index(name)]
+        return Segment(found.name, found.colour, found.snomed)
 
     def _notes(self, prompts: Prompts, axis: int, *, empty: bool) -> tuple[str, ...]:
         lone = any(

@@ -35,7 +35,7 @@ class SliceReport:
     said, if trained.
 
     `agreement` is the soft IoU of the two decoders' masks (the paper's cross-mask alignment,
-    section 3.3); `present` maps the categories of the unprompted objects to their probabilities.
+    section 3.3); `present` maps the categories on the slice to their probabilities.
     """
 
     index: int
@@ -52,8 +52,8 @@ class Result:
 
     `region` holds the object's probabilities where there are any; `labels` is made of it when first
     asked for, so that a click in a deep volume costs no more than in a flat one. `category`,
-    `confidence`, `agreement` and each slice's `present` stay empty until a checkpoint with trained
-    semantic parts is in use. `seconds` has "encode", "decode" and "total" in wall-clock seconds;
+    `confidence`, `agreement` and each slice's `present` stay empty where the checkpoint has no
+    trained semantic parts; `segment` is the category with its colour and code. `seconds` has "encode", "decode" and "total" in wall-clock seconds;
     `encoded` counts the slices that were not in the cache.
     """
 
@@ -66,6 +66,7 @@ class Result:
     encoded: int
     category: str | None = None
     confidence: float | None = None
+    segment: Segment | None = None
 
     @cached_property
     def labels(self) -> LabelArray:
@@ -91,17 +92,21 @@ class Result:
 
     @property
     def agreement(self) -> float | None:
-        """Mean over the slices of the two decoders' IoU; None while the semantic decoder is
-        untrained.
-        """
+        """Mean over the slices of the two decoders' IoU; None without trained semantics."""
         known = [s.agreement for s in self.slices if s.agreement is not None]
         return float(np.mean(known)) if known else None
 
     @property
     def present(self) -> dict[int, dict[str, float]]:
-        """Slice index (of the first axis) -> category -> probability, of what was not prompted."""
+        """Slice index (of the first axis) -> category -> probability, of what was not prompted,
+        likeliest first.
+
+        The object's own category is left out: presence looks at the image alone, so it cannot say
+        whether there is another one.
+        """
         first = "ijk".index(self.axes[0])
-        return {s.index: dict(s.present) for s in self.slices if s.present and s.axis == first}
+        others = {s.index: self._others(s) for s in self.slices if s.axis == first}
+        return {index: present for index, present in others.items() if present}
 
     @property
     def predicted_iou(self) -> float | None:
@@ -123,7 +128,7 @@ class Result:
         """Write the labels with the volume's geometry; the extension chooses the format (see
         `Volume.save`).
         """
-        segments = {1: Segment(self.category or "object")}
+        segments = {1: self.segment or Segment(self.category or "object")}
         self.volume.like(self.labels).save(path, segments=segments)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,7 +140,7 @@ class Result:
             "spacing_mm": list(self.volume.spacing_mm),
             "affine_ras": self.volume.affine_ras.tolist(),
             "axes": list(self.axes),
-            "slices": [_slice_json(s) for s in self.slices],
+            "slices": [_slice_json(s, self._others(s)) for s in self.slices],
             "voxels": self.voxels,
             "millilitres": self.millilitres,
             "bounding_box": box and {"min_ijk": list(box.min_ijk), "max_ijk": list(box.max_ijk)},
@@ -148,13 +153,16 @@ class Result:
             "seconds": dict(self.seconds),
         }
 
+    def _others(self, report: SliceReport) -> dict[str, float]:
+        return {name: p for name, p in report.present.items() if name != self.category}
 
-def _slice_json(report: SliceReport) -> dict[str, Any]:
+
+def _slice_json(report: SliceReport, present: Mapping[str, float]) -> dict[str, Any]:
     return {
         "index": report.index,
         "axis": "ijk"[report.axis],
         "predicted_iou": report.predicted_iou,
         "propagated": report.propagated,
         "agreement": report.agreement,
-        "present": dict(report.present),
+        "present": dict(present),
     }

@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from segsam.categories import Categories
+from segsam.errors import CategoryError
 from segsam.result import Result
 from segsam.volume import Segment
 
@@ -19,13 +21,14 @@ from .requests import Click
 def describe(result: Result, click: Click) -> dict[str, Any]:
     """Everything but the voxels.
 
-    `category`, `confidence` and `agreement` are None, and `present` is empty, while the
-    checkpoint's semantic decoder is untrained; `notes` says so in words, and whatever else the
-    annotator should know. `label_names` is what stock clients name the mask's values by.
+    `category`, `confidence` and `agreement` are None, and `present` is empty, where the checkpoint
+    has no trained semantic decoder; `notes` says so in words, and whatever else the annotator
+    should know. `label_names` is what stock clients name the mask's values by: the segment that
+    they asked for, else what the model calls the object.
     """
     return {
         "request_id": click.request_id,
-        "label_names": {click.label: 1},
+        "label_names": {_name(result, click): 1},
         "category": result.category,
         "confidence": result.confidence,
         "agreement": result.agreement,
@@ -46,7 +49,33 @@ def write_labels(result: Result, click: Click) -> Path:
     os.close(handle)
     with ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)
-        segments = {1: Segment(click.label)} if click.extension == ".seg.nrrd" else None
+        segments = {1: _segment(result, click)} if click.extension == ".seg.nrrd" else None
         result.volume.like(result.labels).save(name, segments=segments)
         undo.pop_all()
     return Path(name)
+
+
+def disagreement(result: Result, click: Click, categories: Categories) -> tuple[str, ...]:
+    """A sentence when the annotator's segment has the name of another category than was found."""
+    if click.label is None or result.category is None or result.confidence is None:
+        return ()
+    try:
+        wanted = categories.names[categories.index(click.label)]
+    except CategoryError:
+        return ()  # the annotator's own word
+    if wanted == result.category:
+        return ()
+    return (
+        f"The model takes this for {result.category} ({result.confidence:.0%}); your segment is "
+        f"{click.label}.",
+    )
+
+
+def _name(result: Result, click: Click) -> str:
+    return click.label or result.category or "object"
+
+
+def _segment(result: Result, click: Click) -> Segment:
+    """With the category's colour and code, where the mask is called by the category's name."""
+    name = _name(result, click)
+    return result.segment if result.segment and name == result.category else Segment(name)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, get_args
 
 from segsam.types import AxisChoice
@@ -22,6 +23,9 @@ AXES: tuple[AxisChoice, ...] = get_args(AxisChoice)
 OF_MONAI_LABEL = frozenset({"server_mode"})
 """Keys that MONAI Label itself reads from the same place."""
 
+DEFAULT_MODEL = "segsam"
+"""What clients call the model of the setting `checkpoint`, whichever that is."""
+
 _MEGABYTE = 1 << 20
 
 
@@ -30,19 +34,22 @@ class AppConfig:
     """The app's settings.
 
     `checkpoint`: a name that `segsam` knows, or a path; None is the default that ships with the
-    package. `device`: "auto" (a graphics card when there is one), "cpu", "cuda", "cuda:1" or
-    "mps". `axis`: which way a volume is sliced for a request that does not say. `cache_megabytes`
-    bounds the kept slice embeddings, `images_megabytes` the kept images. `labels`: the segments
-    that a stock client creates for every image. `warm`: whether an image that was just opened is
-    read and its middle slice encoded before the first click.
+    package. `also`: further ones, each served as a model of its own beside `segsam`; all on one
+    image encoder share its embeddings. `device`: "auto" (a graphics card when there is one), "cpu",
+    "cuda", "cuda:1" or "mps". `axis`: which way a volume is sliced for a request that does not say.
+    `cache_megabytes` bounds the kept slice embeddings, `images_megabytes` the kept images.
+    `labels`: the segments that a stock client creates for every image; empty for "object" and what
+    the checkpoint can name. `warm`: whether an image that was just opened is read and its middle
+    slice encoded before the first click.
     """
 
     checkpoint: str | None = None
+    also: tuple[str, ...] = ()
     device: str = "auto"
     axis: AxisChoice = "auto"
     cache_megabytes: int = 1024
     images_megabytes: int = 2048
-    labels: tuple[str, ...] = ("object",)
+    labels: tuple[str, ...] = ()
     warm: bool = True
 
     @classmethod
@@ -63,6 +70,23 @@ class AppConfig:
             if text is not None:
                 values[name] = _READ[name](name, str(text).strip())
         return cls(**values)
+
+    @property
+    def models(self) -> dict[str, str | None]:
+        """Name of each model that clients see -> its checkpoint; a path is known by its stem.
+
+        Raises `ConfigError` when two would have one name.
+        """
+        models: dict[str, str | None] = {DEFAULT_MODEL: self.checkpoint}
+        for checkpoint in self.also:
+            is_path = checkpoint.endswith((".safetensors", ".pth", ".pt"))
+            name = Path(checkpoint).stem if is_path else checkpoint
+            if name in models:
+                raise ConfigError(
+                    f"also names {checkpoint!r}, and there is a model {name!r} already"
+                )
+            models[name] = checkpoint
+        return models
 
     @property
     def cache_bytes(self) -> int:
@@ -111,6 +135,7 @@ def _switch(name: str, text: str) -> bool:
 
 _READ: Mapping[str, Callable[[str, str], Any]] = {
     "checkpoint": _text_or_none,
+    "also": _names,
     "device": _device,
     "axis": _axis,
     "cache_megabytes": _megabytes,

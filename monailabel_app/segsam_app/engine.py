@@ -25,6 +25,9 @@ from .requests import Window
 
 _WINDOWS_PER_IMAGE = 4
 
+Seen = tuple[str | None, Window | None]
+"""By which checkpoint, through which window."""
+
 
 @dataclass(frozen=True)
 class ImageKey:
@@ -48,13 +51,13 @@ class ImageKey:
 
 @dataclass
 class OpenImage:
-    """An image in memory, and its predictors: one for each intensity window that was asked for
-    lately.
+    """An image in memory, and its predictors: one for each checkpoint and intensity window that
+    was asked for lately.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     volume: Volume | None = None
-    predictors: OrderedDict[Window | None, Predictor] = field(default_factory=OrderedDict)
+    predictors: OrderedDict[Seen, Predictor] = field(default_factory=OrderedDict)
 
     @property
     def bytes(self) -> int:
@@ -62,7 +65,7 @@ class OpenImage:
 
 
 class Engine:
-    """One model and one cache of slice embeddings for all annotators; images are kept while they
+    """The models and one cache of slice embeddings for all annotators; images are kept while they
     fit.
 
     Nothing is loaded before it is needed: MONAI Label builds the app again in every child process.
@@ -72,7 +75,7 @@ class Engine:
     def __init__(self, config: AppConfig) -> None:
         self._config = config
         self._embeddings = EmbeddingCache(config.cache_bytes)
-        self._model: SegSam | None = None
+        self._models: dict[str | None, SegSam] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
         self._images_lock = threading.Lock()
@@ -88,15 +91,25 @@ class Engine:
         with self._opened(path) as image:
             return _volume(image)
 
-    def predictor(self, path: Path, volume: Volume, window: Window | None = None) -> Predictor:
-        """The predictor for `volume`, which `volume(path)` returned, seen through `window`."""
+    def predictor(
+        self,
+        path: Path,
+        volume: Volume,
+        window: Window | None = None,
+        *,
+        checkpoint: str | None = None,
+    ) -> Predictor:
+        """The predictor for `volume`, which `volume(path)` returned, seen through `window`; by the
+        configured checkpoint unless another one is named.
+        """
+        seen = (checkpoint or self._config.checkpoint, window)
         with self._images_lock:
             image = self._images.get(ImageKey.of(path))
         if image is None or image.volume is not volume:
-            return self._new_predictor(volume, window)
+            return self._new_predictor(volume, seen)
         with image.lock:
-            found = image.predictors.pop(window, None) or self._new_predictor(volume, window)
-            image.predictors[window] = found
+            found = image.predictors.pop(seen, None) or self._new_predictor(volume, seen)
+            image.predictors[seen] = found
             while len(image.predictors) > _WINDOWS_PER_IMAGE:
                 image.predictors.popitem(last=False)
         return found
@@ -128,18 +141,21 @@ class Engine:
 
     @property
     def model(self) -> SegSam:
-        """The model. Raises `CheckpointError` when its weights cannot be used."""
+        """The configured model. Raises `CheckpointError` when its weights cannot be used."""
+        return self.model_of(self._config.checkpoint)
+
+    def model_of(self, checkpoint: str | None) -> SegSam:
+        """The model of a checkpoint, loaded once. Raises `CheckpointError`."""
         with self._model_lock:
-            if self._model is None:
-                self._model = load_pretrained(
-                    self._config.checkpoint, device=_device(self._config.device)
-                )
-            return self._model
+            if checkpoint not in self._models:
+                device = _device(self._config.device)
+                self._models[checkpoint] = load_pretrained(checkpoint, device=device)
+            return self._models[checkpoint]
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the weights are in memory."""
-        return self._model is not None
+        """Whether any weights are in memory."""
+        return bool(self._models)
 
     @property
     def cached(self) -> CacheState:
@@ -172,8 +188,9 @@ class Engine:
                 _, oldest = self._images.popitem(last=False)
                 used -= oldest.bytes
 
-    def _new_predictor(self, volume: Volume, window: Window | None) -> Predictor:
-        predictor = Predictor(self.model, embeddings=self._embeddings)
+    def _new_predictor(self, volume: Volume, seen: Seen) -> Predictor:
+        checkpoint, window = seen
+        predictor = Predictor(self.model_of(checkpoint), embeddings=self._embeddings)
         predictor.set_volume(volume, window=window)
         return predictor
 

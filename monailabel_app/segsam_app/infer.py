@@ -16,17 +16,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from segsam.model.checkpoint import default_name, find_card
 from segsam.result import Result
 from segsam.slices import choose_axis
 from segsam.types import AxisChoice, Cancel
 from segsam.volume import Volume
 
-from .answers import describe, write_labels
+from .answers import describe, disagreement, write_labels
 from .config import AXES, AppConfig
 from .dialects import read_request
 from .engine import Engine
@@ -38,25 +40,38 @@ from .stock import FOLLOWING
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTION = "SEG-SAM: segments the object in a box, refined by points, on every slice of the box"
+DESCRIPTION = (
+    "SEG-SAM: segments the object in a box or at a point on every slice of it, and names it"
+)
+ANY_OBJECT = "object"
+"""The segment for what has no name yet; stock clients offer it first."""
 
 _OF_THE_SERVER = frozenset({"model", "image", "description", "session"})
 
 
 class SegSamInfer(InferTask):
-    """MONAI Label's interface to the predictor."""
+    """MONAI Label's interface to the predictor, with one checkpoint."""
 
-    def __init__(self, engine: Engine, config: AppConfig) -> None:
+    def __init__(self, engine: Engine, config: AppConfig, checkpoint: str | None = None) -> None:
+        """For a checkpoint; None is the configured one. Raises `CheckpointError` when its card is
+        missing or wrong; the weights wait for the first click.
+        """
         axes = [config.axis, *(axis for axis in AXES if axis != config.axis)]
+        self._engine = engine
+        self._axis = config.axis
+        self._checkpoint = checkpoint or config.checkpoint
+        self.facts = checkpoint_facts(self._checkpoint)
         super().__init__(
             type=InferType.DEEPGROW,
-            labels=list(config.labels),
+            labels=list(config.labels or (ANY_OBJECT, *self.facts["categories"])),
             dimension=3,
             description=DESCRIPTION,
             config={"axis": axes, "propagate": list(FOLLOWING)},
         )
-        self._engine = engine
-        self._axis = config.axis
+
+    def info(self) -> dict[str, Any]:
+        """As MONAI Label's, and what the checkpoint is."""
+        return {**super().info(), "checkpoint": self.facts}
 
     def is_valid(self) -> bool:
         """Listed even before the weights are loaded: loading them is the first click's business."""
@@ -90,7 +105,9 @@ class SegSamInfer(InferTask):
             click = request.click(volume.shape_ijk)
             axis = click.axis or self._axis
             _check_one_slice(click, volume, axis)
-            predictor = self._engine.predictor(image, volume, click.window)
+            predictor = self._engine.predictor(
+                image, volume, click.window, checkpoint=self._checkpoint
+            )
             watch.lap("read")
             result = predictor.predict(
                 click.prompts,
@@ -101,6 +118,7 @@ class SegSamInfer(InferTask):
                 cancel=cancel,
             )
         watch.lap("model")
+        click = _with_notes(click, disagreement(result, click, predictor.model.categories))
         file, reply = _answer(result, click)
         watch.lap("answer")
         reply["latencies"] = {**watch.seconds, **result.seconds, "total": watch.total}
@@ -113,6 +131,29 @@ class SegSamInfer(InferTask):
             watch.total,
         )
         return file, plain(reply)
+
+
+def checkpoint_facts(checkpoint: str | None) -> dict[str, Any]:
+    """What clients are told about a checkpoint: its name, whether it names objects and which, and
+    the kinds of prompt it was trained with. Of official weights, their name alone.
+
+    Raises `CheckpointError` for a card that is missing or wrong.
+    """
+    card = find_card(checkpoint)
+    if card is None:
+        name = checkpoint or default_name()
+        return {"name": Path(name).name, "trained": False, "categories": [], "prompts": []}
+    names = card.categories_seen or tuple(category.name for category in card.categories)
+    return {
+        "name": card.name,
+        "trained": card.semantic_is_trained,
+        "categories": list(names) if card.semantic_is_trained else [],
+        "prompts": list(card.prompts_trained),
+    }
+
+
+def _with_notes(click: Click, notes: tuple[str, ...]) -> Click:
+    return replace(click, notes=(*click.notes, *notes))
 
 
 def _answer(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:

@@ -42,7 +42,8 @@ class Click:
     """One request, understood: what to segment, how, and in which form to answer.
 
     `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only.
-    `label` names the mask in the reply; `notes` are sentences about what had to be interpreted.
+    `label` names the mask in the reply, None for what the model calls it; `notes` are sentences
+    about what had to be interpreted.
     """
 
     prompts: Prompts
@@ -53,7 +54,7 @@ class Click:
     window: Window | None = None
     form: ResultForm = "volume"
     extension: Extension = ".nrrd"
-    label: str = "object"
+    label: str | None = None
     request_id: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -92,7 +93,6 @@ class OurRequest(BaseModel):
             category=self.category,
             window=_window(self.window),
             form=self.result,
-            label=self.category or "object",
             request_id=self.request_id,
         )
 

@@ -91,7 +91,7 @@ class StockRequest(BaseModel):
             axis=self.axis if slice_k is None else "k",
             propagate=self._follows(),
             extension=self.result_extension,
-            label=self.label or "object",
+            label=self.label or None,
             request_id=self.request_id,
             notes=notes,
         )

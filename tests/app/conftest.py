@@ -17,6 +17,7 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+import torch
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
 LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
 START_SECONDS = 180
+NAMES = ("liver", "spleen", "gallbladder")
+"""What the stand-in can name; it has "seen" the first two."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,15 @@ class Server:
     log: Path
 
     def infer(
-        self, query: dict[str, str] | None = None, *, params: str = "{}", **more: Any
+        self,
+        query: dict[str, str] | None = None,
+        *,
+        params: str = "{}",
+        model: str = "segsam",
+        **more: Any,
     ) -> requests.Response:
         """`POST /infer/segsam` with the form field `params`, as written."""
-        url = f"{self.url}/infer/segsam"
+        url = f"{self.url}/infer/{model}"
         fields = {"params": (None, params), **more.pop("files", {})}
         return requests.post(url, params=query, files=fields, timeout=120, **more)
 
@@ -123,7 +131,28 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> Non
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint for the mechanics: LiteMedSAM with semantic parts that nobody has trained, which
+    says that they are; by its great temperature it names everything, with an even chance.
+    """
+    from segsam.model import Card, build_variant, load_pretrained, save_checkpoint
+
+    plain = load_pretrained("litemedsam")
+    few = plain.categories.only(NAMES)
+    torch.manual_seed(0)
+    model = build_variant("segsam", plain.host, few, head="maskcls", grid=16)
+    card = Card(
+        "a stand-in",
+        semantic_is_trained=True,
+        prompts_trained=("box", "point"),
+        categories_seen=NAMES[:2],
+    )
+    path = tmp_path_factory.mktemp("checkpoint") / "standin.safetensors"
+    return save_checkpoint(model, path, card, half=True)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("server")
     port = _free_port()
     running = Server(
@@ -144,6 +173,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "TMPDIR": str(running.temporary),
     }
     options = ["--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball,rest"]
+    options += ["--conf", "checkpoint", "litemedsam", "--conf", "also", str(standin)]
     folders = ["--app", str(ROOT / "monailabel_app"), "--studies", str(running.studies)]
     with running.log.open("wb") as log:
         process = subprocess.Popen(

@@ -17,6 +17,7 @@ from monailabel.client.client import MONAILabelClientException
 from monailabel.config import settings
 from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
+from segsam.errors import CheckpointError
 from segsam_app.errors import ConfigError, NotFoundError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,15 @@ def test_info_is_what_the_stock_module_reads(server: Any) -> None:
     assert info["name"] == "SEG-SAM"
     assert info["labels"] == ["ball", "rest"]
     assert (model["type"], model["dimension"]) == ("deepgrow", 3)
+    assert model["checkpoint"] == {
+        "name": "litemedsam",
+        "trained": False,
+        "categories": [],
+        "prompts": [],
+    }
+    standin = info["models"]["standin"]["checkpoint"]
+    assert standin["trained"]
+    assert standin["categories"] == ["liver", "spleen"]
     assert model["config"]["axis"][0] == "auto"
     assert set(info["strategies"]) == {"random", "first"}
     assert info["trainers"] == {}
@@ -120,6 +130,19 @@ class TestInOneProcess:
         info = build(axis="j", labels="spleen,liver", device="cpu").info()
         assert info["labels"] == ["spleen", "liver"]
         assert info["models"]["segsam"]["config"]["axis"] == ["j", "auto", "i", "k", "all"]
+
+    def test_labels_are_what_the_checkpoint_names(
+        self, build: Callable[..., Any], standin: Path
+    ) -> None:
+        info = build(checkpoint=str(standin)).info()
+        assert info["labels"] == ["object", "liver", "spleen"]
+        assert build(checkpoint="litemedsam").info()["labels"] == ["object"]
+
+    def test_a_checkpoint_that_is_not_there_stops_the_start(
+        self, build: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        with pytest.raises(CheckpointError, match=r"Expected the card none.json"):
+            build(checkpoint=str(tmp_path / "none.safetensors"))
 
     def test_the_inner_door_takes_ids_and_saves_nothing(self, build: Callable[..., Any]) -> None:
         app = build(device="cpu")

@@ -12,7 +12,8 @@ def test_without_settings_the_defaults_hold() -> None:
     config = AppConfig.read({}, {})
     assert config.checkpoint is None
     assert config.axis == "auto"
-    assert config.labels == ("object",)
+    assert config.labels == ()
+    assert config.models == {"segsam": None}
     assert config.warm
     assert AppConfig.read(None, {}) == config
 
@@ -21,6 +22,7 @@ def test_every_setting_is_read_from_its_text() -> None:
     config = AppConfig.read(
         {
             "checkpoint": "litemedsam",
+            "also": "sam, best.safetensors",
             "device": "cuda:1",
             "axis": "k",
             "cache_megabytes": "64",
@@ -31,10 +33,24 @@ def test_every_setting_is_read_from_its_text() -> None:
         {},
     )
     assert config == AppConfig(
-        "litemedsam", "cuda:1", "k", 64, 512, ("spleen", "left kidney"), False
+        "litemedsam",
+        ("sam", "best.safetensors"),
+        "cuda:1",
+        "k",
+        64,
+        512,
+        ("spleen", "left kidney"),
+        False,
     )
     assert config.cache_bytes == 64 * 1024 * 1024
     assert config.images_bytes == 512 * 1024 * 1024
+    assert config.models == {"segsam": "litemedsam", "sam": "sam", "best": "best.safetensors"}
+
+
+@pytest.mark.parametrize("also", ["segsam", "a/best.safetensors,b/best.safetensors"])
+def test_two_models_of_one_name_are_refused(also: str) -> None:
+    with pytest.raises(ConfigError, match=r"there is a model '(segsam|best)' already"):
+        _ = AppConfig.read({"also": also}, {}).models
 
 
 def test_the_command_line_wins_over_the_environment() -> None:

@@ -15,7 +15,7 @@ from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
 from segsam_app.config import AppConfig
 from segsam_app.engine import Engine
 
-ROOMY = AppConfig(device="cpu")
+ROOMY = AppConfig(device="cpu", checkpoint="litemedsam")
 
 
 def write(path: Path, value: int = 0, side: int = 32) -> Path:
@@ -50,7 +50,7 @@ class TestImages:
         assert (first.voxels != second.voxels).any()
 
     def test_they_are_kept_while_they_fit(self, tmp_path: Path) -> None:
-        engine = Engine(AppConfig(images_megabytes=1))
+        engine = Engine(AppConfig(images_megabytes=1, checkpoint="litemedsam"))
         paths = [write(tmp_path / f"{n}.nii", n, side=512) for n in range(2)]
         first = engine.volume(paths[0])
         assert engine.volume(paths[0]) is first  # alone, it stays although it is over the limit
@@ -100,6 +100,12 @@ class TestPredictors:
 
     def test_all_share_one_model(self, engine: Engine) -> None:
         assert engine.model is engine.model
+
+    def test_another_checkpoint_has_its_own(self, engine: Engine, image: Path) -> None:
+        volume = engine.volume(image)
+        with pytest.raises(CheckpointError, match="no-such-weights"):
+            engine.predictor(image, volume, checkpoint="no-such-weights")
+        assert engine.model_of("litemedsam") is engine.model
 
     def test_unknown_weights_are_refused_when_they_are_needed(self, image: Path) -> None:
         engine = Engine(AppConfig(checkpoint="no-such-weights"))

@@ -26,6 +26,8 @@ BOX_2D = {"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}
 STOCK_ROI = [43, 17, 36, 16, 1, 7]
 """As the module sends it for an image whose first two axes run against RAS."""
 
+NAMES = ("liver", "spleen", "gallbladder")
+
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """MONAI Label's client leaves its sockets and files to the garbage collector."""
 
@@ -85,7 +87,7 @@ class TestTheStockModule:
         assert dice(labels, truth()) > 0.8
         assert reply["label_names"] == {"ball": 1}
         assert reply["category"] is None
-        assert any("not trained" in note for note in reply["notes"])
+        assert any("no trained semantic" in note for note in reply["notes"])
         client.remove_session(session)
 
     def test_an_image_of_the_study_folder_as_nifti(self, server: Any, tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ class TestOurDialect:
         assert reply["confidence"] is None
         assert reply["agreement"] is None
         assert reply["present"] == {}
-        assert any("not trained" in note for note in reply["notes"])
+        assert any("no trained semantic" in note for note in reply["notes"])
         assert {"read", "model", "encode", "decode", "total"} <= set(reply["latencies"])
 
     def test_a_second_prompt_encodes_nothing(self, server: Any) -> None:
@@ -184,6 +186,66 @@ class TestOurDialect:
         record_property("http_overhead_ms", median)
         with capsys.disabled():
             sys.stdout.write(f"\nHTTP adds {median:.1f} ms to a slice (median of 10)\n")
+
+
+class TestNames:
+    """A second model on the same server, whose checkpoint names what it finds."""
+
+    def asked(self, server: Any, **params: Any) -> dict[str, Any]:
+        prompts = {"boxes": [BOX_2D]}
+        text = json.dumps({"prompts": prompts, "result": "slice", **params})
+        reply = server.infer({"image": "straight"}, params=text, model="standin")
+        assert reply.status_code == 200, reply.text
+        return dict(reply.json())
+
+    def test_our_reply_has_name_confidence_and_what_else_is_there(self, server: Any) -> None:
+        reply = self.asked(server)
+        assert reply["category"] in NAMES
+        assert reply["label_names"] == {reply["category"]: 1}
+        assert 0.3 <= reply["confidence"] <= 1
+        assert 0 <= reply["agreement"] <= 1
+        for present in reply["present"].values():
+            assert set(present) <= set(NAMES[:2]) - {reply["category"]}
+            assert list(present.values()) == sorted(present.values(), reverse=True)
+        assert not any("semantic decoder" in note for note in reply["notes"])
+
+    def test_a_category_is_honoured(self, server: Any) -> None:
+        wanted = self.asked(server, category="spleen", decoder="semantic")
+        assert wanted["category"] in ("spleen", None)  # None: nothing of it was found
+        refused = server.infer(
+            {"image": "straight"},
+            params=json.dumps({"prompts": {"boxes": [BOX_2D]}, "category": "splen"}),
+            model="standin",
+        )
+        assert (refused.status_code, refused.json()["code"]) == (400, "category")
+        assert "spleen" in refused.json()["detail"]
+
+    def test_the_stock_reply_has_them_too(self, server: Any, tmp_path: Path) -> None:
+        params = {"label": "gallbladder", "roi": [43, 17, 36, 16, 4, 4]}
+        client = server.client(tmp_path)
+        _, reply = client.infer("standin", "straight", params)
+        assert reply["label_names"] == {"gallbladder": 1}
+        assert reply["category"] in NAMES
+        wrong = [note for note in reply["notes"] if "your segment is gallbladder" in note]
+        assert bool(wrong) == (reply["category"] != "gallbladder")
+
+    def test_a_segment_carries_the_categorys_name_and_code(
+        self, server: Any, tmp_path: Path
+    ) -> None:
+        params = {"roi": [43, 17, 36, 16, 4, 4], "result_extension": ".seg.nrrd"}
+        file, reply = server.client(tmp_path).infer("standin", "straight", params)
+        header = nrrd.read_header(file)
+        assert header["Segment0_Name"] == reply["category"]
+        assert "SCT" in header["Segment0_Tags"]
+
+    def test_a_lone_point_is_no_reason_to_warn(self, server: Any) -> None:
+        point = {"ijk": [30, 26, 4], "positive": True}
+        reply = self.asked(server, prompts={"points": [point]})
+        assert not any("without a box" in note for note in reply["notes"])
+
+    def test_embeddings_serve_both_models(self, server: Any) -> None:
+        ask(server, prompts={"boxes": [BOX_2D]}, result="slice")
+        assert self.asked(server)["encoded_slices"] == 0
 
 
 def test_clicks_at_the_same_time_do_not_mix(server: Any) -> None:

@@ -41,7 +41,7 @@ def test_every_key_arrives() -> None:
     )
     assert asked.prompts == Prompts(boxes=(Box((0, 0, 2), (9, 9, 2)),))
     assert (asked.axis, asked.propagate, asked.decoder) == ("k", True, "semantic")
-    assert (asked.category, asked.label) == ("liver", "liver")
+    assert (asked.category, asked.label) == ("liver", None)
     assert asked.window == (-160.0, 240.0)
     assert (asked.form, asked.request_id) == ("region", "r-1")
 

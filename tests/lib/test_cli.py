@@ -36,7 +36,7 @@ class TestSegment:
         labels, picture, told = (tmp_path / name for name in ("o.nii.gz", "o.png", "o.json"))
         done = segsam(
             *("segment", image, "-o", labels, "--box", "12,10,1,25,21,1"),
-            *("--picture", picture, "--json", told),
+            *("--picture", picture, "--json", told, "--checkpoint", "litemedsam"),
         )
         assert done.returncode == 0, done.stderr
         back, sent = Volume.load(labels), Volume.load(image)
@@ -49,7 +49,7 @@ class TestSegment:
         value = json.loads(told.read_text())
         assert value["category"] is None
         assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
-        assert "not trained yet" in done.stdout
+        assert "no trained semantic decoder" in done.stdout
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
@@ -64,7 +64,10 @@ class TestSegment:
             (["--point", "12,10,1", "--axis", "x"], "An axis is auto, i, j, k or all; got 'x'"),
             (["--point", "12,10,1", "--window", "spleen"], "soft-tissue"),
             (["--point", "12,10,1", "--checkpoint", "sam3"], "litemedsam"),
-            (["--point", "12,10,1", "--decoder", "semantic"], "not trained yet"),
+            (
+                ["--point", "12,10,1", "--decoder", "semantic", "--checkpoint", "litemedsam"],
+                "no trained semantic decoder",
+            ),
             (["--point", "12,10,1", "--category", "livr"], "liver"),
         ],
     )

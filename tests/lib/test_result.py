@@ -12,7 +12,7 @@ from segsam.errors import OutputError
 from segsam.labels import Region
 from segsam.prompts import Box
 from segsam.result import Result, SliceReport
-from segsam.volume import Volume
+from segsam.volume import Segment, Volume
 
 
 def result(*, filled: bool = True, reports: tuple[SliceReport, ...] = ()) -> Result:
@@ -60,6 +60,16 @@ def test_slices_are_averaged() -> None:
     assert found.present == {3: {"liver": 0.9}}
 
 
+def test_what_else_is_present_is_not_the_object_itself() -> None:
+    reports = (
+        SliceReport(3, 2, predicted_iou=0.5, present={"liver": 0.9, "spleen": 0.8}),
+        SliceReport(4, 2, predicted_iou=0.5, present={"liver": 0.9}),
+    )
+    found = replace(result(reports=reports), category="liver")
+    assert found.present == {3: {"spleen": 0.8}}
+    assert [entry["present"] for entry in found.to_json()["slices"]] == [{"spleen": 0.8}, {}]
+
+
 def test_json_holds_everything_but_the_voxels() -> None:
     found = result(reports=(SliceReport(4, 2, predicted_iou=0.7, propagated=True),))
     told = json.loads(json.dumps(found.to_json(), allow_nan=False))
@@ -84,6 +94,11 @@ def test_a_segment_is_named(tmp_path: Path) -> None:
     replace(result(), category="liver").save(tmp_path / "out.seg.nrrd")
     header = nrrd.read_header(str(tmp_path / "out.seg.nrrd"))
     assert header["Segment0_Name"] == "liver"
+    known = Segment("liver", (221, 130, 101), ("10200004", "Liver"))
+    replace(result(), category="liver", segment=known).save(tmp_path / "known.seg.nrrd")
+    header = nrrd.read_header(str(tmp_path / "known.seg.nrrd"))
+    assert header["Segment0_Name"] == "liver"
+    assert "SCT^10200004^Liver" in header["Segment0_Tags"]
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
