@@ -112,6 +112,10 @@ class TrainConfig:
     """Steps between checkpoints."""
     tensorboard: bool = True
     """Whether to log for TensorBoard beside the CSV files."""
+    device: str = "auto"
+    """Where to compute: auto is a GPU where there is one; else cpu, cuda, cuda:1."""
+    precision: str = "fp32"
+    """Of matrix products: fp32 or bf16; weights and the optimiser's state are always float32."""
     threads: int = 0
     """Of the processor; 0 leaves them as they are."""
 
@@ -168,6 +172,7 @@ class TrainConfig:
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "head": get_args(HeadName),
     "categories": ("data", "all"),
+    "precision": ("fp32", "bf16"),
 }
 _RANGES = (
     ("grid", 0, math.inf),

@@ -55,7 +55,7 @@ class EmbeddingStore:
 
     def features(self, key: str) -> ImageFeatures:
         """Features of one image (1, ...), float32, by the model as it is now."""
-        kept = safetensors.torch.load_file(self._path(key))
+        kept = safetensors.torch.load_file(self._path(key), device=str(self._device))
         if self.is_live:
             return self._model.encode(kept["image"][None])
         detail = kept.get("detail")
@@ -63,12 +63,17 @@ class EmbeddingStore:
             kept["embedding"].float(), None if detail is None else detail.float()
         )
 
+    @property
+    def _device(self) -> torch.device:
+        """The model's, which may have moved."""
+        return next(self._model.host.parameters()).device
+
     @torch.no_grad()
     def _encode(self, prepared: Tensor) -> dict[str, Tensor]:
         self.encoded += 1
-        embedding, detail = self._model.host.encode(prepared[None])
-        kept = {"embedding": embedding.half().contiguous()}
-        return kept if detail is None else kept | {"detail": detail.half().contiguous()}
+        embedding, detail = self._model.host.encode(prepared[None].to(self._device))
+        kept = {"embedding": embedding.half().cpu().contiguous()}
+        return kept if detail is None else kept | {"detail": detail.half().cpu().contiguous()}
 
     def _is_whole(self, key: str) -> bool:
         if not self._path(key).is_file():

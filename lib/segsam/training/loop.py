@@ -20,6 +20,7 @@ from segsam.model import Card, SegSam, find_variant, save_checkpoint
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
+from segsam.training.placing import chosen_device
 from segsam.training.preparing import Preparation, Sample, chosen_split
 from segsam.training.records import LOG, Records
 from segsam.training.rounds import Judge
@@ -108,7 +109,7 @@ class _Run:
         self.split = chosen_split(config, self.datasets)
         start = start or load_start(config)
         self.parent = start.weights_id
-        self.model = build_model(config, start, self.datasets)
+        self.model = build_model(config, start, self.datasets).to(chosen_device(config))
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(kept, self.model)
         self.learning = Learning(

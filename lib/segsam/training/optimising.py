@@ -28,8 +28,8 @@ def build_optimiser(model: SegSam, config: TrainConfig) -> optim.Optimizer:
         if parameters
     ]
     if config.weight_decay:
-        return optim.AdamW(wanted, weight_decay=config.weight_decay)
-    return optim.Adam(wanted)
+        return optim.AdamW(wanted, weight_decay=config.weight_decay, fused=True)
+    return optim.Adam(wanted, fused=True)
 
 
 def set_rates(

@@ -10,6 +10,7 @@ from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss
+from segsam.training.placing import mixed_precision, moved
 from segsam.training.preparing import Sample
 from segsam.training.sampling import draw_objects, draw_prompts
 from segsam.training.targets import build_targets
@@ -22,6 +23,7 @@ class Judge:
         self._model = model
         self._store = store
         self._config = config
+        self._device = next(model.parameters()).device
         self._weights = config.loss_weights()
 
     def learn(self, sample: Sample, *, step: int, place: int, share: float) -> dict[str, float]:
@@ -43,6 +45,8 @@ class Judge:
         chosen = draw_objects(sample.prompted, values, self._config.prompts_per_image, rng)
         height, width = sample.labels.shape
         prompts = draw_prompts(image, chosen, self._config, rng, size_px=(height, width))
-        decoded = self._model.decode_batch(self._store.features(sample.key), prompts)
-        targets = build_targets([image], [chosen], self._model.config)
+        targets = build_targets([image], [chosen], self._model.config).to(self._device)
+        with mixed_precision(self._config, self._device):
+            features = self._store.features(sample.key)
+            decoded = self._model.decode_batch(features, moved(prompts, self._device))
         return segsam_loss(decoded, targets, self._weights, self._model.config)

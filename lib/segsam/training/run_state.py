@@ -29,8 +29,9 @@ from segsam.training.optimising import WeightAverage
 LAST = "last.pt"
 BEST = "best.pt"
 _DAMAGE = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
-_FREE = ("checkpoint_every", "embeddings", "tensorboard", "threads")
-"""May differ when a run goes on: nothing that is learnt depends on them."""
+_FREE = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
+"""May differ when a run goes on: nothing that is learnt depends on them, but for the last digits
+where the device is another."""
 
 
 @dataclass(frozen=True)

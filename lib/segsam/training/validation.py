@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from segsam.metrics import dice, enlarged, labelled_by_model, named_by_model
-from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.placing import mixed_precision, moved
 from segsam.training.preparing import Sample
 from segsam.training.sampling import NO_STEP
 from segsam.training.simulation import box_prompts, point_prompts
@@ -69,10 +70,12 @@ def validate(
     modalities = {sample.dataset: sample.modality for sample in samples}
     found: dict[str, list[ObjectScore]] = {BOX: [], POINT: []}
     model.eval()
-    for sample in samples:
-        features = store.features(sample.key)
-        for prompt, scores in found.items():
-            scores += _score(model, features, sample, config, prompt=prompt)
+    device = next(model.parameters()).device
+    with mixed_precision(config, device):
+        for sample in samples:
+            features = store.features(sample.key)
+            for prompt, scores in found.items():
+                scores += _score(model, features, sample, config, prompt=prompt)
     model.train()
     return {
         name: round(100 * value, 3)
@@ -148,7 +151,7 @@ def _score(
         prompts = point_prompts(masks, rng, config.points)
     for first in range(0, len(chosen), _AT_ONCE):
         rows = chosen[first : first + _AT_ONCE]
-        part: PromptTensors = prompts.rows(first, first + len(rows))
+        part = moved(prompts.rows(first, first + len(rows)), features.embedding.device)
         decoded = model.decode_batch(features, part)
         yield from _compared(decoded, image.masks[rows], image.classes[rows], sample)
 
@@ -159,7 +162,8 @@ def _compared(
     """Scores of P objects (P, S, S); what was padded beside the image is not looked at."""
     side = (wanted.shape[1], wanted.shape[2])
     height, width = sample.labels.shape
-    wanted = wanted[:, :height, :width]
+    device = decoded.binary_logits.device
+    wanted, classes = wanted[:, :height, :width].to(device), classes.to(device)
     drawn = (enlarged(decoded.binary_logits, side) > 0)[:, 0, :height, :width]
     dsc = dice(drawn, wanted).tolist()
     if decoded.class_logits is None:
