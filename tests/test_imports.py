@@ -41,6 +41,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("predictor",),
     ("training",),
     ("evaluation",),
+    ("study",),
     ("picture",),
     ("sample",),
     ("doctor",),
@@ -48,6 +49,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("categories_cli",),
     ("train_cli",),
     ("evaluate_cli",),
+    ("study_cli",),
     ("cli",),
 )
 STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}

@@ -24,6 +24,7 @@ from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
 from segsam.evaluate_cli import evaluate
 from segsam.runtime import share_the_processor, tune_allocator
+from segsam.study_cli import app as study_app
 from segsam.train_cli import train
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(categories_app, name="categories")
+app.add_typer(study_app, name="study")
 app.command()(train)
 app.command()(evaluate)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)

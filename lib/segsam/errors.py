@@ -82,6 +82,14 @@ class EvaluationError(SegSamError):
     code = "evaluation"
 
 
+class StudyError(SegSamError):
+    """A study that cannot be meant: an unknown key, two runs of one name, a run that changed after
+    it was done.
+    """
+
+    code = "study"
+
+
 class CancelledError(SegSamError):
     """The caller asked to stop; nothing was written."""
 

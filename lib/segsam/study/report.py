@@ -1,0 +1,189 @@
+"""`docs/benchmarks.md` from the study and the stored results alone: no data, no weights.
+
+Nothing on the page is typed in but the paper's own figures; what was not measured is a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsam.atomic import write_bytes
+from segsam.errors import OutputError, StudyError
+from segsam.study import tables
+from segsam.study.board import Board
+from segsam.study.markdown import picture_line, table_lines, target_lines
+from segsam.study.plan import load_study
+from segsam.study.plots import GridPoint, bins_of, draw_agreement, draw_grid, draw_reliability
+from segsam.study.results import Result, load_results, number
+from segsam.study.targets import TARGETS
+
+GRID, RELIABILITY, AGREEMENT = "grid.png", "reliability.png", "agreement.png"
+_FOLDER = "benchmarks"
+"""Of the pictures, beside the page."""
+_HEAD = """# Benchmarks: the paper's tables in small
+
+This page is generated. `segsam study report` makes it from `{study}`, which says what is to be \
+run, and from what is stored of the runs in `docs/benchmarks/results/`; it needs neither data nor \
+weights, and `segsam study report --check` says whether the page is up to date. A dash is what was \
+not measured.
+
+To run what is missing, or all of it anew into another folder of results:
+
+```
+segsam study run {study} --data DATA --out RUNS [--embeddings FOLDER] [--only NAME] [--jobs 2]
+segsam study report
+```
+
+`DATA` holds the data sets that the study names. The command may be stopped at any time and goes \
+on where it was. Who is held out is in `{split}`, by patient, and the same for all rows; all \
+scores are of its part `test`, in percent, over the eight modalities: a data set is the mean over \
+its objects (DSC) or over its categories (mDSC), a modality the mean over its data sets, an \
+average the mean over modalities. Prompts are simulated as `segsam evaluate` does it, the same for \
+every row."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The text, and what is drawn beside it."""
+
+    text: str
+    pictures: tuple[str, ...]
+
+
+def make_page(board: Board, study_path: str) -> Page:
+    """The page's text, from what there is."""
+    grid, shipped = grid_points(board), calibrated(board)
+    lines = [_HEAD.format(study=study_path, split=board.study.split), "", "## Targets", ""]
+    lines += target_lines(board, TARGETS)
+    lines += ["## Table 1 in small: prompts and masks", ""]
+    lines += table_lines(tables.methods_table(board, "box"))
+    lines += table_lines(tables.methods_table(board, "point"))
+    lines += ["## Table 2 in small: names", "", *table_lines(tables.semantic_table(board))]
+    lines += ["## Table 4 in small: the ablation ladder", ""]
+    lines += table_lines(tables.ladder_table(board))
+    lines += ["## Table 5 in small: another host", "", *table_lines(tables.hosts_table(board))]
+    lines += ["## Accuracy and cost", "", *table_lines(tables.grid_table(board))]
+    pictures = []
+    if grid:
+        lines += [picture_line(f"{_FOLDER}/{GRID}", "DSC against cost, by grid"), ""]
+        pictures.append(GRID)
+    lines += ["## Calibration", "", *calibration_lines(shipped)]
+    if shipped is not None:
+        pictures += [RELIABILITY, AGREEMENT]
+    lines += ["## Rows", "", *table_lines(tables.runs_table(board, study_path))]
+    lines += machine_lines(board)
+    return Page("\n".join(lines).rstrip() + "\n", tuple(pictures))
+
+
+def write_report(study: Path, results: Path, page: Path) -> list[str]:
+    """Write the page and its pictures; names of the pictures.
+
+    Raises:
+        StudyError: a study or result that cannot be read.
+        OutputError: a folder that cannot be written to.
+    """
+    board = Board(load_study(study), load_results(results))
+    made = make_page(board, study.as_posix())
+    folder = page.parent / _FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
+    if GRID in made.pictures:
+        draw_grid(folder / GRID, grid_points(board))
+    shipped = calibrated(board)
+    if shipped is not None:
+        record = shipped.calibration
+        draw_reliability(
+            folder / RELIABILITY, bins_of(record["bins_before"]), bins_of(record["bins_after"])
+        )
+        draw_agreement(folder / AGREEMENT, [(pair[0], pair[1]) for pair in record["pairs"]])
+    write_bytes(page, made.text.encode())
+    return list(made.pictures)
+
+
+def check_report(study: Path, results: Path, page: Path) -> None:
+    """Refuse a page that is not what would be written now.
+
+    Raises:
+        StudyError: another text, or a picture that is missing.
+    """
+    made = make_page(Board(load_study(study), load_results(results)), study.as_posix())
+    there = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if there != made.text:
+        raise StudyError(
+            f"{page.name} is not what the stored results give now; run: segsam study report"
+        )
+    missing = [name for name in made.pictures if not (page.parent / _FOLDER / name).is_file()]
+    if missing:
+        raise StudyError(f"Missing beside {page.name}: {', '.join(missing)}.")
+
+
+def grid_points(board: Board) -> list[GridPoint]:
+    """The points of the curve that were measured in full."""
+    points = []
+    for row in board.study.rows_of("grid"):
+        figures = (
+            board.figure(row.run, lambda result: result.seconds_per_step),
+            board.figure(row.run, lambda result: result.ms_per_prompt),
+            board.average(row.run, "box", "dsc"),
+            board.average(row.run, "point", "dsc"),
+        )
+        known = [figure.mean for figure in figures if figure is not None]
+        if len(known) == len(figures):
+            points.append(GridPoint(row.label, *known))
+    return points
+
+
+def calibrated(board: Board) -> Result | None:
+    """The shipped run's result with a calibration, if there is one."""
+    row = board.first("shipped")
+    found = [] if row is None else [one for one in board.of(row.run) if one.calibration]
+    return found[0] if found else None
+
+
+def calibration_lines(result: Result | None) -> list[str]:
+    """What the confidence is worth, and the agreement."""
+    if result is None:
+        return ["Not measured.", ""]
+    record = result.calibration
+    shown = {
+        name: "—" if number(record.get(name)) is None else f"{record[name]:.3f}"
+        for name in ("temperature", "ece_before", "ece_after", "spearman")
+    }
+    return [
+        f"The confidence is divided by a temperature of {shown['temperature']}, fitted to the part "
+        "`validation`. On the part `test`, the expected calibration error is "
+        f"{shown['ece_before']} before and {shown['ece_after']} after it "
+        f"({record.get('objects', '—')} objects).",
+        "",
+        picture_line(f"{_FOLDER}/{RELIABILITY}", "Reliability before and after the temperature"),
+        "",
+        "The agreement of both decoders is what the app shows as certainty. Its rank correlation "
+        f"(Spearman) with the true Dice of the mask is {shown['spearman']}.",
+        "",
+        picture_line(f"{_FOLDER}/{AGREEMENT}", "Agreement against Dice, an object a dot"),
+        "",
+    ]
+
+
+def machine_lines(board: Board) -> list[str]:
+    """Where it ran."""
+    results = [board.results[one.id] for one in board.study.entries if one.id in board.results]
+    machines = _distinct(
+        f"{one.facts.get('processor')}, {one.facts.get('threads')} thread(s) a run, torch "
+        f"{one.facts.get('torch')}"
+        for one in results
+        if one.facts
+    )
+    splits = _distinct(str(one.facts["split_sha256"]) for one in results if one.facts)
+    if not machines:
+        return []
+    text = f"Ran on: {'; '.join(machines)}. SHA-256 of the split begins with {', '.join(splits)}."
+    return [text, ""]
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

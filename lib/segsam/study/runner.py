@@ -1,0 +1,238 @@
+"""Doing what is missing of a study: restartable at any kill, nothing that is done is done again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from segsam.atomic import write_bytes
+from segsam.errors import SegSamError, StudyError
+from segsam.study.commands import COST, TRAINED, UNET, Places, Step, steps_of, write_config
+from segsam.study.plan import Entry, Study
+from segsam.study.results import Result, load_results, unfolded
+
+FACTS = "facts.json"
+LOG = "log.txt"
+_TAIL_LINES = 3
+Tell: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one run; `error` is empty when all of it is done."""
+
+    id: str
+    error: str = ""
+
+
+def run_study(
+    study: Study,
+    places: Places,
+    *,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    tell: Tell,
+) -> list[Outcome]:
+    """Train and measure what is not there yet, and store the results.
+
+    A run that fails does not keep the others from being done. With two jobs or more, each has one
+    thread.
+
+    Args:
+        study: the runs.
+        places: the folders.
+        only: names of runs, or of single entries (with their seed); empty for all.
+        jobs: so many runs at a time.
+        tell: called with a line for people whenever something begins or ends.
+
+    Raises:
+        StudyError: a name in `only` that is none.
+    """
+    entries = [one for one in study.entries if not only or {one.id, one.run} & set(only)]
+    missing = set(only) - {name for one in entries for name in (one.id, one.run)}
+    if missing:
+        known = ", ".join(dict.fromkeys(one.run for one in study.entries))
+        raise StudyError(f"There is no run {', '.join(sorted(missing))}; there are {known}.")
+    threads = 1 if jobs > 1 else 0
+    runner = _Runner(study, places, Children(threads), tell)
+    with ThreadPoolExecutor(max_workers=jobs) as pool, runner.children.stopped_at_the_end():
+        return list(pool.map(runner.outcome, entries))
+
+
+class Children:
+    """The processes that are at work."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads
+        """Of each; 0 for as many as the machine has."""
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, command: Sequence[str], log: Path) -> int:
+        """Run a command to its end, its words added to `log`; its exit code.
+
+        Raises:
+            StudyError: when no more may begin.
+        """
+        environment = dict(os.environ)
+        if self.threads:
+            environment |= {"OMP_NUM_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        with log.open("ab") as file:
+            with self._lock:
+                if self._stopped:
+                    raise StudyError("The study was stopped.")
+                process = subprocess.Popen(
+                    command,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C is ours to pass on, once
+                )
+                self._running.add(process)
+            try:
+                return process.wait()
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+
+    @contextlib.contextmanager
+    def stopped_at_the_end(self) -> Iterator[None]:
+        """When the block is left early, by Ctrl-C or a signal, whatever runs is told to end."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stopped = True
+                for process in self._running:
+                    process.terminate()
+
+
+class _Runner:
+    def __init__(self, study: Study, places: Places, children: Children, tell: Tell) -> None:
+        self.study = study
+        self.places = places
+        self.children = children
+        self.tell = tell
+        self.stored = load_results(places.results)
+
+    def outcome(self, entry: Entry) -> Outcome:
+        try:
+            self._do(entry)
+        except SegSamError as error:
+            self.tell(f"{entry.id}: failed. {error}")
+            return Outcome(entry.id, str(error))
+        return Outcome(entry.id)
+
+    def _do(self, entry: Entry) -> None:
+        folder = self.places.of(entry)
+        stored = self.stored.get(entry.id)
+        if not folder.exists() and stored is not None and is_complete(stored, entry):
+            self.tell(f"{entry.id}: its result is stored")
+            return
+        write_config(entry, self.study, self.places)
+        self._keep_facts(entry)
+        for step in steps_of(entry, self.study, self.places):
+            if not step.makes.is_file():
+                self._step(entry, step)
+                collected(entry, self.places).save(self.places.results)
+        result = collected(entry, self.places).save(self.places.results)
+        self.tell(f"{entry.id}: done, {result.name}")
+
+    def _step(self, entry: Entry, step: Step) -> None:
+        self.tell(f"{entry.id}: {step.what}")
+        log = self.places.of(entry) / LOG
+        code = self.children.run(step.command, log)
+        if code or not step.makes.is_file():
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            last = " ".join(lines[-_TAIL_LINES:]) or "it said nothing"
+            raise StudyError(f"It could not {step.what} (exit code {code}): {last}")
+
+    def _keep_facts(self, entry: Entry) -> None:
+        """Of the machine and the code, when the run begins."""
+        path = self.places.of(entry) / FACTS
+        if path.is_file():
+            return
+        split = Path(self.study.split)
+        digest = hashlib.sha256(split.read_bytes()).hexdigest() if split.is_file() else ""
+        facts = {
+            "commit": _commit(),
+            "split_sha256": digest[:16],
+            "processor": _processor(),
+            "threads": self.children.threads or os.cpu_count(),
+            "torch": metadata.version("torch"),
+        }
+        write_bytes(path, json.dumps(facts, indent=1).encode())
+
+
+def collected(entry: Entry, places: Places) -> Result:
+    """What there is of a run so far, as it is stored."""
+    folder = places.of(entry)
+    prompts = [*entry.evaluations.prompts, "none"]
+    found = {prompt: _read(folder / f"{prompt}.json") for prompt in prompts}
+    training = _read(folder / TRAINED)
+    cost = _read(folder / COST)
+    if entry.kind == "unet":
+        record = _read(folder / UNET)
+        training, cost = record.get("training", {}), record.get("cost", {})
+        found = {"none": record.get("evaluation", {})}
+    return Result(
+        id=entry.id,
+        run=entry.run,
+        kind=entry.kind,
+        seed=entry.seed,
+        fingerprint=entry.fingerprint,
+        config=entry.config,
+        facts=_read(folder / FACTS),
+        training=unfolded(training, places.folders),
+        cost=cost,
+        evaluations={name: unfolded(one, places.folders) for name, one in found.items() if one},
+    )
+
+
+def is_complete(result: Result, entry: Entry) -> bool:
+    """Whether a stored result is of this very entry and nothing of it is missing."""
+    wanted = {"none"} if entry.kind == "unet" else set(entry.evaluations.prompts)
+    return result.fingerprint == entry.fingerprint and wanted <= set(result.evaluations)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"Cannot read {path.parent.name}/{path.name}: {error}.") from error
+    return dict(record)
+
+
+def _commit() -> str:
+    """Of the checkout at work; empty outside of one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _processor() -> str:
+    """The processor's name and how many cores of it there are."""
+    path = Path("/proc/cpuinfo")
+    name = platform.processor() or platform.machine()
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = named[0] if named else name
+    return f"{name}, {os.cpu_count()} cores"

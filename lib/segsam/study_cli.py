@@ -1,0 +1,164 @@
+"""`segsam study run | report | unet | cost`: the commands that the main command line mounts."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from segsam.atomic import write_bytes
+from segsam.errors import OutputError
+
+app = typer.Typer(
+    help="The paper's tables in small: do what is missing of a study, and report what there is.",
+    no_args_is_help=True,
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+STUDY = Path("docs/benchmarks/study.yaml")
+RESULTS = Path("docs/benchmarks/results")
+PAGE = Path("docs/benchmarks.md")
+
+StudyArgument = Annotated[Path, typer.Argument(help="The study, as YAML.")]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", help="Where one small JSON file a run is stored.")
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+]
+
+
+@app.command()
+def run(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+    study: StudyArgument,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="A folder of checkpoints and logs for each run.")
+    ],
+    data: Annotated[Path, typer.Option("--data", help="What {data} stands for in the study.")],
+    embeddings: Annotated[
+        Path | None,
+        typer.Option("--embeddings", help="Kept embeddings; by default a folder in --out."),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="This run, of all its seeds or as NAME-s0 (repeatable)."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs at a time; from two on, each has one thread.")
+    ] = 1,
+    json_file: JsonOption = None,
+) -> None:
+    """Train and measure what is missing of a study; stopped anywhere, the same command goes on.
+
+    Example: segsam study run docs/benchmarks/study.yaml --data data --out runs/study --jobs 2
+    """
+    from segsam.study.commands import Places
+    from segsam.study.plan import load_study
+    from segsam.study.runner import run_study
+
+    places = Places(data, out_folder, results, embeddings)
+    plan = load_study(study)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        outcomes = run_study(plan, places, only=only or (), jobs=jobs, tell=_say)
+    except KeyboardInterrupt:
+        err.print("Stopped; the same command goes on from there.")
+        raise typer.Exit(130) from None
+    failed = [outcome for outcome in outcomes if outcome.error]
+    out.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done.")
+    _write(json_file, {"runs": [asdict(outcome) for outcome in outcomes]})
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Option("--study", help="The study, as YAML.")] = STUDY,
+    results: ResultsOption = RESULTS,
+    page: Annotated[
+        Path, typer.Option("-o", "--output", help="The page; pictures go into a folder beside it.")
+    ] = PAGE,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the page is not up to date.")
+    ] = False,
+) -> None:
+    """Write docs/benchmarks.md from stored results; data and weights are not needed."""
+    from segsam.study.report import check_report, write_report
+
+    if check:
+        check_report(study, results, page)
+        out.print(f"{page} is up to date.", highlight=False)
+        return
+    pictures = write_report(study, results, page)
+    out.print(f"Written: {page}, with {len(pictures)} pictures.", highlight=False)
+
+
+@app.command()
+def unet(
+    config: Annotated[
+        Path, typer.Argument(help="The run, as YAML: network, datasets, split, out.")
+    ],
+    json_file: JsonOption = None,
+) -> None:
+    """Train a network without prompts (DynUNet, UNETR) for a given time and measure it; what was
+    begun is gone on with.
+    """
+    from segsam.study.unet.config import load_unet_config
+    from segsam.study.unet.run import run_unet
+
+    with _bar() as progress:
+        record = run_unet(load_unet_config(config), progress)
+    mdsc = record["evaluation"]["average"]["mdsc"]
+    out.print(f"{record['training']['steps']} steps; mDSC {mdsc:.2f} %.", highlight=False)
+    _write(json_file, record)
+
+
+@app.command()
+def cost(
+    checkpoint: Annotated[str, typer.Argument(help="Name or path of the weights.")],
+    json_file: JsonOption = None,
+) -> None:
+    """Count a model's parameters and time a prompt on a slice that is encoded."""
+    from segsam.model import load_pretrained
+    from segsam.study.cost import measure_cost
+
+    found = measure_cost(load_pretrained(checkpoint))
+    out.print(
+        f"{found.parameters:,} parameters, {found.decoder_parameters:,} beside the image encoder; "
+        f"{found.ms_per_prompt:.1f} ms a prompt with {found.threads} threads.",
+        highlight=False,
+    )
+    _write(json_file, asdict(found))
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield show
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, highlight=False)
+
+
+def _write(path: Path | None, record: dict[str, Any]) -> None:
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"The folder of {path.name} does not exist; make it first.")
+    write_bytes(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
