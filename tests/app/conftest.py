@@ -17,7 +17,6 @@ import nibabel
 import numpy as np
 import pytest
 import requests
-import torch
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
@@ -25,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
 LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
 START_SECONDS = 180
-NAMES = ("liver", "spleen", "gallbladder")
-"""What the stand-in can name; it has "seen" the first two."""
 
 
 @dataclass(frozen=True)
@@ -128,27 +125,6 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> Non
         except requests.ConnectionError:
             time.sleep(0.3)
     pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")
-
-
-@pytest.fixture(scope="session")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint for the mechanics: LiteMedSAM with semantic parts that nobody has trained, which
-    says that they are; by its great temperature it names everything, with an even chance.
-    """
-    from segsam.model import Card, build_variant, load_pretrained, save_checkpoint
-
-    plain = load_pretrained("litemedsam")
-    few = plain.categories.only(NAMES)
-    torch.manual_seed(0)
-    model = build_variant("segsam", plain.host, few, head="maskcls", grid=16)
-    card = Card(
-        "a stand-in",
-        semantic_is_trained=True,
-        prompts_trained=("box", "point"),
-        categories_seen=NAMES[:2],
-    )
-    path = tmp_path_factory.mktemp("checkpoint") / "standin.safetensors"
-    return save_checkpoint(model, path, card, half=True)
 
 
 @pytest.fixture(scope="session")

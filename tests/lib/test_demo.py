@@ -8,6 +8,7 @@ import json
 import threading
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +22,8 @@ from segsam.demo import run_demo
 from segsam.demo.asking import Asking, Case
 from segsam.demo.baseline import litemedsam_masks, windowed
 from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
-from segsam.demo.client import Client, decode_mask
+from segsam.demo.client import Client, Reply, decode_mask
+from segsam.demo.naming import Named, expected_name
 from segsam.demo.prompting import (
     Organ,
     centre_of,
@@ -38,6 +40,7 @@ from segsam.demo.server import Server, ServerError, find_app, free_port
 from segsam.demo.sheet import colours_for, write_sheet
 from segsam.demo.timing import Timings
 from segsam.errors import OutputError, SampleError
+from segsam.model.checkpoint import find_card
 from segsam.prompts import Box
 from segsam.sample import fetch_sample
 from segsam.volume import Volume
@@ -298,6 +301,9 @@ class TestServer:
         (tmp_path / "app").mkdir()
         (tmp_path / "app" / "main.py").write_text("raise SystemExit('no app today')\n")
         server = Server(tmp_path / "app", tmp_path / "work", tmp_path / "server.log")
+        assert "--conf" not in server.command()
+        also = Server(tmp_path, tmp_path, tmp_path / "log", also=("litemedsam", "sam"))
+        assert " ".join(also.command()).count("--conf also litemedsam,sam") == 1
         with server, pytest.raises(ServerError, match=r"ended while starting.*no app today"):
             server.wait()
         assert not server.running
@@ -313,7 +319,25 @@ class TestServer:
         assert not server.running
         assert [check.ok for check in asking.served.geometry] == [True]
         assert "2D box, kidney right, slice k = 79" in said.getvalue()
-        assert any("semantic decoder" in note for note in asking.served.notes)
+        trained = find_card() is not None
+        assert bool(asking.served.trained) == trained
+        assert any("semantic decoder" in note for note in asking.served.notes) != trained
+
+
+class TestNaming:
+    def test_what_a_reply_says(self) -> None:
+        others = {"79": {"liver": 0.97, "aorta": 0.9, "stomach": 0.8, "spleen": 0.6}}
+        params = {"category": "right kidney", "confidence": 0.934, "present": others}
+        reply = Reply(params, None, "", 0.1)
+        assert Named.of(reply, 79).in_words == "right kidney (93%)"
+        assert Named.of(reply, 79).also == "liver 97%, aorta 90%, stomach 80%"
+        assert Named.of(reply).also == ""
+        nothing = Reply({"category": None, "confidence": None, "present": {}}, None, "", 0.1)
+        assert Named.of(nothing, 3).in_words == "not named"
+
+    def test_what_an_organ_should_be_called(self) -> None:
+        assert expected_name("kidney_right", ("liver", "right kidney")) == "right kidney"
+        assert expected_name("vertebrae_L3", ("liver", "right kidney")) is None
 
 
 class TestSheet:
@@ -340,8 +364,17 @@ class TestReport:
         return DemoReport(
             out=tmp_path,
             scores=(
-                OrganScore("liver", 43, 41692, 0.93, 0.91, 0.95, 30.0),
-                OrganScore("kidney_left", 33, 5090, 0.70, 0.81, 0.85, 2.0),
+                OrganScore(
+                    *("liver", 43, 41692, 0.93, 0.95, 0.92, 0.91, 30.0),
+                    named=Named("liver", 0.98, {"spleen": 0.9}),
+                    expected="liver",
+                ),
+                OrganScore(
+                    *("kidney_left", 33, 5090, 0.70, 0.85, 0.72, 0.81, 2.0),
+                    named=Named("spleen", 0.6),
+                    expected="left kidney",
+                ),
+                OrganScore("vertebrae_L3", 15, 2446, 0.5, 0.6, 0.51, 0.51, 1.0),
             ),
             answers=(Answer("2D box", "313 pixels"),),
             geometry=(GeometryCheck("liver.nrrd", "SimpleITK", ok=True, found="right"),),
@@ -362,8 +395,23 @@ class TestReport:
         assert "PASS second prompt on the same slice: 100 ms, 10.0%" in text
         assert "MISS HTTP for one slice: 80.0 ms" in text
         assert "note: No category" in text
-        rows = [line for line in text.splitlines() if "0.930" in line or "0.700" in line]
+        rows = [line for line in text.splitlines() if "0.920" in line or "0.720" in line]
         assert ["PASS" in row for row in rows] == [True, False]
+
+    def test_names_stand_beside_the_dice(self, report: DemoReport) -> None:
+        text = self.told(report)
+        row = next(line for line in text.splitlines() if "0.930" in line)
+        assert "liver (98%)" in row
+        assert "spleen 90%" in row
+        assert "1 of 3 organs named as the sample names them" in text
+        assert "not among the trained categories: vertebrae L3" in text
+        assert "not named" in text
+
+    def test_an_untrained_checkpoint_names_nothing(self, report: DemoReport) -> None:
+        scores = tuple(replace(score, named=Named(), expected=None) for score in report.scores)
+        untrained = replace(report, scores=scores)
+        assert "no organ of the sample is among the categories" in self.told(untrained)
+        assert untrained.to_json()["named_right"] == 0
 
     def test_wrong_geometry_is_no_demo(self, report: DemoReport) -> None:
         wrong = GeometryCheck("liver.nrrd", "SimpleITK", ok=False, found="shape (1, 2, 3)")
@@ -374,8 +422,10 @@ class TestReport:
 
     def test_json_is_plain(self, report: DemoReport) -> None:
         value = json.loads(json.dumps(report.to_json(), allow_nan=False))
-        assert value["means"]["dice"] == pytest.approx(0.815)
-        assert value["means"]["followed_dice"] == pytest.approx(0.9)
+        assert value["means"]["dice"] == pytest.approx(0.71)
+        assert value["means"]["followed_dice"] == pytest.approx(0.8)
+        assert value["scores"][0]["named"]["category"] == "liver"
+        assert (value["scores"][0]["named_right"], value["named_right"]) == (True, 1)
         assert value["dice_ok"] is False
         assert value["timings"]["second_share"] == pytest.approx(0.1)
         assert value["ok"] is True

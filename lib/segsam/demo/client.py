@@ -20,6 +20,9 @@ from requests_toolbelt.multipart.decoder import MultipartDecoder
 from segsam.demo.server import ServerError
 
 MODEL = "segsam"
+HOST_ALONE = "litemedsam"
+"""The model beside it, whose masks are held against LiteMedSAM's own."""
+
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 900
 """A box through a hundred slices on one slow core."""
@@ -74,12 +77,12 @@ class Client:
         """Let the server forget the image."""
         self._call("DELETE", f"/session/{session}")
 
-    def infer(self, session: str, params: Mapping[str, Any]) -> Reply:
-        """`POST /infer/segsam`, either dialect, with the prompts in the form field `params`."""
+    def infer(self, session: str, params: Mapping[str, Any], model: str = MODEL) -> Reply:
+        """`POST /infer/<model>`, either dialect, with the prompts in the form field `params`."""
         start = time.perf_counter()
         answer = self._call(
             "POST",
-            f"/infer/{MODEL}",
+            f"/infer/{model}",
             params={"image": "", "session_id": session},
             data={"params": json.dumps(params)},
         )

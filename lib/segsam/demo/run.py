@@ -27,7 +27,8 @@ from segsam.categories import Categories
 from segsam.demo.asking import Asking, Case, Served
 from segsam.demo.baseline import litemedsam_masks
 from segsam.demo.checking import GeometryCheck, check_geometry, dice
-from segsam.demo.client import Client
+from segsam.demo.client import HOST_ALONE, Client
+from segsam.demo.naming import expected_name
 from segsam.demo.report import DemoReport, OrganScore, tell
 from segsam.demo.server import Server, find_app
 from segsam.demo.sheet import colours_for, write_sheet
@@ -103,7 +104,7 @@ def _ask_a_server(
     """Start, ask, stop. Gives the answers, the click times, and the seconds until it was up."""
     log = folder.parent / "server.log"
     with tempfile.TemporaryDirectory(prefix="segsam-demo-") as work:
-        with Server(app, Path(work), log) as server:
+        with Server(app, Path(work), log, also=(HOST_ALONE,)) as server:
             console.print(f"Starting the MONAI Label server, {server.address}", soft_wrap=True)
             console.print(f"  its log: {log}", soft_wrap=True)
             with console.status("waiting for the server") as status:
@@ -130,8 +131,11 @@ def _scores(
             voxels=int(organ.mask.sum()),
             dice=dice(served.by_section[organ.name], organ.mask),
             followed_dice=dice(served.followed[organ.name], organ.mask),
+            host_dice=dice(served.by_host[organ.name], organ.mask),
             litemedsam_dice=dice(theirs[organ.name], organ.mask),
             seconds=served.seconds[organ.name],
+            named=served.names[organ.name],
+            expected=expected_name(organ.name, served.trained),
         )
         for organ in case.organs
     )
@@ -158,7 +162,10 @@ def _write(
         checks.extend(check_geometry(out / name, case.sample.image))
     by_name = {score.organ: score for score in scores}
     titles = {
-        organ.name: f"{organ.title}   Dice {by_name[organ.name].followed_dice:.3f}"
+        organ.name: (
+            f"{organ.title}   Dice {by_name[organ.name].followed_dice:.3f}\n"
+            f"{by_name[organ.name].named.in_words}"
+        )
         for organ in case.organs
     }
     write_sheet(out / "contact_sheet.png", case.volume, labels, organs=case.organs, titles=titles)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar
@@ -52,15 +52,17 @@ def free_port() -> int:
 class Server:
     """`monailabel start_server` on 127.0.0.1, in a process group of its own, as a `with` block.
 
-    `work` receives the studies folder (empty), the sessions and nothing else; `log` all output.
+    `work` receives the studies folder (empty), the sessions and nothing else; `log` all output;
+    `also` are checkpoints to serve beside the default one.
     """
 
-    def __init__(self, app: Path, work: Path, log: Path) -> None:
+    def __init__(self, app: Path, work: Path, log: Path, *, also: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._app = app
         self._work = work
+        self._also = tuple(also)
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
 
@@ -68,6 +70,8 @@ class Server:
         """What a person types, without the shell script in between (it takes any `python`)."""
         start = [sys.executable, "-m", "monailabel.main", "start_server"]
         start += ["--app", str(self._app), "--studies", str(self._work / "studies")]
+        if self._also:
+            start += ["--conf", "also", ",".join(self._also)]
         return [*start, "--host", "127.0.0.1", "--port", str(self.port)]
 
     def __enter__(self) -> Server:
