@@ -1,4 +1,4 @@
-"""The command line: `segsam demo | segment | train | evaluate | doctor | models | categories`.
+"""The command line: `segsam demo`, `segment`, `train`, `evaluate` and the other verbs.
 
 Every command has `--json FILE` for machines and says the rest to people. A refusal is one sentence
 on standard error and exit code 2; Ctrl-C ends with 130. Nothing is written by a command that fails.
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
-from segsam.evaluate_cli import evaluate
+from segsam.evaluate_cli import calibrate, evaluate
 from segsam.runtime import share_the_processor, tune_allocator
 from segsam.study_cli import app as study_app
 from segsam.train_cli import train
@@ -42,6 +42,7 @@ app.add_typer(categories_app, name="categories")
 app.add_typer(study_app, name="study")
 app.command()(train)
 app.command()(evaluate)
+app.command()(calibrate)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 

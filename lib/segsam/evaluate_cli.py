@@ -23,6 +23,7 @@ from segsam.atomic import replacing
 from segsam.errors import OutputError
 
 if TYPE_CHECKING:
+    from segsam.evaluation.calibration import Calibration
     from segsam.evaluation.records import Evaluation
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
@@ -106,6 +107,65 @@ def evaluate(  # noqa: PLR0917 - typer makes them options; nobody calls it by po
         _write_json(json_file, record)
 
 
+def calibrate(
+    objects: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Objects of validation cases, as segsam evaluate --objects writes them.",
+            metavar="OBJECTS...",
+        ),
+    ],
+    on: Annotated[
+        list[Path] | None,
+        typer.Option("--on", help="Objects of other cases, to see what it does to them."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="A checkpoint whose card takes the temperature."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+    ] = None,
+) -> None:
+    """Choose the temperature at which confidence means how often a name is right, and see whether
+    the agreement of both decoders goes with Dice.
+
+    Example: segsam calibrate validation_box.npz validation_point.npz --on test_box.npz
+    """
+    from segsam.evaluation import calibration
+    from segsam.evaluation.objects_file import ObjectTable, load_objects
+    from segsam.model.card import rewrite_card
+
+    _check_target(json_file, ("",))
+    fitted = calibration.calibrate(ObjectTable.joined([load_objects(path) for path in objects]))
+    found = {"validation": fitted}
+    if on:
+        others = ObjectTable.joined([load_objects(path) for path in on])
+        found["test"] = calibration.calibrate(others, temperature=fitted.temperature)
+    record = {"temperature": fitted.temperature} | {
+        part: one.to_json() for part, one in found.items()
+    }
+    out.print(f"Temperature {fitted.temperature:.3f}", highlight=False)
+    for part, one in found.items():
+        _show_calibration(part, one)
+    if write is not None:
+        rewrite_card(write, temperature=fitted.temperature, calibration=record)
+    if json_file is not None:
+        _write_json(json_file, record)
+
+
+def _show_calibration(part: str, found: Calibration) -> None:
+    before, after = found.before, found.after
+    out.print(
+        f"{part}: {after.objects} objects, {after.accuracy:.1%} named right; calibration error "
+        f"{before.ece:.2%} -> {after.ece:.2%}",
+        highlight=False,
+    )
+    for prompt, one in found.agreement.items():
+        rho = "no rank correlation" if one.rho is None else f"rank correlation {one.rho:.2f}"
+        out.print(f"  {prompt}: agreement with Dice, {rho} ({one.objects})", highlight=False)
+
+
 def _evaluate(model: SegSam, selections: Any, options: Options, folder: Path | None) -> Evaluation:
     from segsam.evaluation import run
 
@@ -124,11 +184,12 @@ def _record(
     evaluation: Evaluation, model: SegSam, checkpoint: str | None, split: str | None
 ) -> dict[str, Any]:
     from segsam.evaluation.summary import report
+    from segsam.model.checkpoint import default_name
 
     return report(evaluation) | {
         "prompt": evaluation.prompt,
         "decoder": evaluation.decoder,
-        "checkpoint": checkpoint or "default",
+        "checkpoint": checkpoint or default_name(),
         "host": model.host.facts.name,
         "variant": model.variant,
         "weights_id": model.weights_id,

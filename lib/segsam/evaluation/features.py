@@ -43,7 +43,8 @@ class FeatureSource:
 
 class KeptEmbeddings(EmbeddingCache):
     """The predictor's cache on top of a `FeatureSource`: a slice that was announced is taken from
-    there, so that following an object through a volume encodes nothing anew.
+    there, ready for the decoders, so that following an object through a volume encodes nothing
+    anew. It serves the source's model alone.
     """
 
     def __init__(self, source: FeatureSource, limit_bytes: int = _CACHE_BYTES) -> None:
@@ -54,16 +55,25 @@ class KeptEmbeddings(EmbeddingCache):
     def announce(self, pictures: list[NDArray[np.uint8]]) -> None:
         """Forget the last volume and expect these slices (h_px, w_px, 3)."""
         self.clear()
-        weights = self._source.model.weights_id
+        weights = self._source.model.encoder_id
         self._pictures = {slice_key(picture, weights): picture for picture in pictures}
 
     def get_or_encode(
         self, key: str, encode: Callable[[], ImageFeatures]
     ) -> tuple[ImageFeatures, bool]:
-        """As of every cache; encoded is what the source had to encode."""
+        """As of every cache; whether it was encoded now is said of the source."""
         picture = self._pictures.get(key)
         if picture is None:
             return super().get_or_encode(key, encode)
         before = self._source.encoded
         features, _ = super().get_or_encode(key, lambda: self._source.of(picture))
         return features, self._source.encoded > before
+
+    def get_or_derive(
+        self, key: str, weights_id: str, derive: Callable[[], ImageFeatures]
+    ) -> ImageFeatures:
+        """Of an announced slice what the source gave, which needs nothing more."""
+        picture = self._pictures.get(key)
+        if picture is None:
+            return super().get_or_derive(key, weights_id, derive)
+        return self.get(key) or self._source.of(picture)

@@ -70,6 +70,20 @@ class ObjectTable:
         columns = {name: column[rows] for name, column in self.columns.items()}
         return ObjectTable(columns, self.class_logits[rows], self.categories)
 
+    @classmethod
+    def joined(cls, tables: Sequence[ObjectTable]) -> ObjectTable:
+        """The rows of several tables of one checkpoint; raises EvaluationError for several."""
+        if len({table.categories for table in tables}) != 1:
+            raise EvaluationError(
+                "Expected files of objects that one checkpoint has named, got different categories."
+            )
+        columns = {
+            name: np.concatenate([table.columns[name] for table in tables])
+            for name in (*TEXTS, *WHOLE, *FRACTIONS)
+        }
+        logits = np.concatenate([table.class_logits for table in tables])
+        return cls(columns, logits, tables[0].categories)
+
 
 def save_objects(path: Path, objects: Sequence[ObjectScore], categories: Sequence[str]) -> None:
     """Write .npz or .csv, whole or not at all; raises OutputError."""

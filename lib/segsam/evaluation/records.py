@@ -39,11 +39,11 @@ class ObjectScore:
     found: int = 0
     """k + 1 for the category that the model gives."""
     confidence: float | None = None
-    """The probability of `found`."""
+    """The probability of `found`, at the checkpoint's temperature."""
     agreement: float | None = None
     """Soft IoU of both decoders' masks."""
     class_logits: NDArray[np.float32] | None = None
-    """(K + 1,), "no object" first."""
+    """(K + 1,), "no object" first, before any temperature."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ ones, about which conventions differ.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from monai.metrics import compute_dice, compute_surface_dice
@@ -45,9 +47,14 @@ def surface_dice(
     pair = [
         torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None] for mask in (found, wanted)
     ]
-    score = compute_surface_dice(
-        pair[0], pair[1], [tolerance_mm], include_background=True, spacing=spacing_mm
-    )
+    with warnings.catch_warnings():
+        # MONAI 1.6 calls a function of its own with an argument that it has deprecated.
+        warnings.filterwarnings(
+            "ignore", message=".*always_return_as_numpy", category=FutureWarning
+        )
+        score = compute_surface_dice(
+            pair[0], pair[1], [tolerance_mm], include_background=True, spacing=spacing_mm
+        )
     return float(score)
 
 
@@ -62,12 +69,13 @@ def agreement(decoded: Decoded) -> Tensor | None:
     return both / either.clamp(min=_SMALLEST)
 
 
-def confidence(decoded: Decoded) -> Tensor | None:
+def confidence(decoded: Decoded, temperature: float = 1.0) -> Tensor | None:
     """(P,) probability of the category that the model gives; None without semantics."""
     if decoded.class_logits is None:
         return None
     found = named_by_model(decoded)
-    return decoded.class_logits.float().softmax(dim=1).gather(1, found[:, None])[:, 0]
+    shares = (decoded.class_logits.float() / temperature).softmax(dim=1)
+    return shares.gather(1, found[:, None])[:, 0]
 
 
 def labelled_plane(

@@ -70,7 +70,7 @@ class SliceScorer:
             rngs = [object_rng(self.seed, place, value) for value in part]
             prompts = prompt_tensors(self.prompt, masks, rngs, view)
             decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
-            said = _said(decoded)
+            said = _said(decoded, self.model.temperature)
             for row, (value, wanted) in enumerate(zip(part, masks, strict=True)):
                 mask = scores.binary_plane(decoded, row, view) if self.binary else None
                 score = ObjectScore(
@@ -109,12 +109,13 @@ class SliceScorer:
         return found
 
 
-def _said(decoded: Decoded) -> list[dict[str, Any]]:
+def _said(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
     """What the model itself says of each of P objects, by the names of `ObjectScore`."""
     said: list[dict[str, Any]] = [
         {"predicted_iou": value} for value in decoded.predicted_iou[:, 0].tolist()
     ]
-    agreement, confidence = scores.agreement(decoded), scores.confidence(decoded)
+    agreement = scores.agreement(decoded)
+    confidence = scores.confidence(decoded, temperature)
     if decoded.class_logits is None or agreement is None or confidence is None:
         return said
     names = named_by_model(decoded).tolist()
