@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from segsam.categories_cli import app as categories_app
 from segsam.errors import OutputError, SegSamError
 from segsam.evaluate_cli import calibrate, evaluate
+from segsam.models_cli import app as models_app
 from segsam.runtime import share_the_processor, tune_allocator
 from segsam.study_cli import app as study_app
 from segsam.train_cli import train
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(categories_app, name="categories")
+app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
 app.command()(train)
 app.command()(evaluate)
@@ -213,23 +214,6 @@ def doctor(json_file: JsonOption = None) -> None:
     _write_json(json_file, {"checks": [asdict(check) for check in checks]})
     if any(check.ok is False for check in checks):
         raise typer.Exit(1)
-
-
-@app.command()
-def models(json_file: JsonOption = None) -> None:
-    """List the SAM-family hosts: size, parameters, what trains, whether weights are at hand."""
-    _check_target(json_file)
-    from segsam.model.hosts.table import HEADINGS, host_table
-
-    rows = host_table()
-    table = Table(*HEADINGS)
-    for row in rows:
-        table.add_row(*row.cells())
-    out.print(table)
-    for row in rows:
-        if not row.checkpoint:
-            out.print(f"{row.name}: its weights would be {row.wanted}", highlight=False)
-    _write_json(json_file, {"hosts": [asdict(row) for row in rows]})
 
 
 def _check_target(path: Path | None, endings: tuple[str, ...] = ("",)) -> None:

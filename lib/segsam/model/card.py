@@ -44,11 +44,14 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Facts of the run: steps, rate, prompts, time, machine, whatever a reader should know."""
     results: Mapping[str, Any] = field(default_factory=dict)
-    """Prompt -> modality -> score -> {"mean", "spread"}, in percent; see `model_card`."""
+    """Kind of prompt -> what `segsam evaluate --json` wrote: scores in percent with their interval
+    for modalities, data sets and the average."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """Expected calibration error before and after, and how agreement goes with Dice."""
+    """What `segsam calibrate --json` wrote."""
     limits: tuple[str, ...] = ()
-    """What it must not be used for and where it fails, in sentences."""
+    """Where it fails, in sentences."""
+    failures: tuple[Mapping[str, str], ...] = ()
+    """Pictures of failures, each with "picture" (a path beside the model card) and "caption"."""
     split: str = ""
     """How cases were held out, in a sentence."""
     seed: int | None = None
@@ -123,7 +126,7 @@ _OF_SAVING = frozenset(
 )  # fmt: skip
 CALLERS = frozenset(entry.name for entry in fields(Card)) - _OF_SAVING
 _MAPPINGS = ("metrics", "data", "training", "results", "calibration")
-_TUPLES = ("training_data", "prompts_trained", "categories_seen", "limits")
+_TUPLES = ("training_data", "prompts_trained", "categories_seen", "limits", "failures")
 _FROM_THE_START = frozenset(
     {
         "name", "semantic_is_trained", "training_data", "licence", "metrics", "parent", "host",
@@ -157,16 +160,25 @@ def rewrite_card(path: str | Path, **changes: Any) -> Card:
         CheckpointError: no card, or a field that follows from the weights.
         OutputError: a card that cannot be written.
     """
-    card = read_card(path)
+    card = with_facts(read_card(path), changes)
+    write_bytes(card_path(Path(path)), card.to_json().encode())
+    return card
+
+
+def with_facts(card: Card, changes: Mapping[str, Any]) -> Card:
+    """A card with fields of the caller's group changed.
+
+    Raises:
+        CheckpointError: a field that follows from the weights, or that there is not.
+    """
     wrong = sorted(set(changes) - CALLERS)
     if wrong:
         raise CheckpointError(
             f"Expected fields of a card that are the caller's ({', '.join(sorted(CALLERS))}), got "
             f"{', '.join(wrong)}."
         )
-    card = replace(card, **changes)
-    write_bytes(card_path(Path(path)), card.to_json().encode())
-    return card
+    tuples = {name: tuple(changes[name]) for name in _TUPLES if name in changes}
+    return replace(card, **dict(changes) | tuples)
 
 
 def card_path(weights: Path) -> Path:
