@@ -53,8 +53,9 @@ class Result:
     `region` holds the object's probabilities where there are any; `labels` is made of it when first
     asked for, so that a click in a deep volume costs no more than in a flat one. `category`,
     `confidence`, `agreement` and each slice's `present` stay empty where the checkpoint has no
-    trained semantic parts; `segment` is the category with its colour and code. `seconds` has "encode", "decode" and "total" in wall-clock seconds;
-    `encoded` counts the slices that were not in the cache.
+    trained semantic parts; `segment` is the category with its colour and code. `seconds` has
+    "encode", "decode" and "total" in wall-clock seconds; `encoded` counts the slices that were not
+    in the cache.
     """
 
     region: Region
