@@ -39,6 +39,7 @@ def train(
     resumed to the same result.
     """
     from segsam.training.config import load_config
+    from segsam.training.ranks import speaks
 
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")
@@ -46,12 +47,16 @@ def train(
     try:
         report = _train(run, resume=resume)
     except KeyboardInterrupt:
+        if not speaks():
+            raise typer.Exit(130) from None
         err.print(
             f"Stopped. The last checkpoint is in {run.out}; the same command with --resume goes on "
             "from there.",
             markup=False,
         )
         raise typer.Exit(130) from None
+    if not speaks():
+        return
     _show(report)
     if json_file is not None:
         write_bytes(json_file, (report.to_json() + "\n").encode())
@@ -59,9 +64,13 @@ def train(
 
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
     from segsam.training import loop
+    from segsam.training.ranks import speaks
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+    shown = Progress(
+        *columns, TimeElapsedColumn(), console=err, transient=True, disable=not speaks()
+    )
+    with shown as bar:
         task = bar.add_task("loading", total=None)
 
         def show(done: int, total: int, what: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +21,14 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from segsam.categories import Categories
-from segsam.errors import CategoryError, CheckpointError, TrainingError
+from segsam.datasets.folder import open_dataset
+from segsam.datasets.splits import Split
+from segsam.errors import CategoryError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, read_card
 from segsam.train_cli import train as train_command
 from segsam.training import loop, starting
-from segsam.training.config import config_from, load_config
-from segsam.training.simulation import inner_points, jittered_box
-from segsam.training.targets import annotate
+from segsam.training.config import config_from
+from segsam.training.starting import build_model
 
 
 def write_dataset(folder: Path, cases: list[str], labels: dict[str, str] | None = None) -> Path:
@@ -77,6 +82,7 @@ def run(data: Path, out: Path, **changes: Any) -> Any:
         "jitter_px": 1,
         "validation_share": 0,
         "tensorboard": False,
+        "threads": 1,
     }
     return config_from(record | changes)
 
@@ -109,22 +115,165 @@ def test_the_loss_falls(data: Path, tmp_path: Path, start: Starts) -> None:
     assert report.last_loss < 0.7 * report.first_loss
 
 
-def test_resumed_equals_unbroken(data: Path, tmp_path: Path, start: Starts) -> None:
-    whole = loop.train(run(data, tmp_path / "whole", steps=5), start=start())
-    config = run(data, tmp_path / "broken", steps=5, checkpoint_every=2)
+FULL = {
+    "steps": 8,
+    "checkpoint_every": 3,
+    "validate_every": 4,
+    "weight_average": 0.9,
+    "correction_rounds": 1,
+    "correction_share": 0.5,
+    "points_per_round": [1, 3],
+    "warmup_steps": 2,
+    "clip_norm": 1.0,
+    "weight_decay": 0.01,
+    "validation_share": 0.3,
+}
+"""Everything that a run has to remember."""
 
-    def stop(done: int, total: int, what: str) -> None:
-        if what.startswith("loss") and done == 3:
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        loop.train(config, start=start(), progress=stop)
+@pytest.fixture
+def six_cases(tmp_path: Path) -> Path:
+    cases = [f"ABD_00{patient}_{index}" for patient in range(3) for index in range(2)]
+    return write_dataset(tmp_path / "squares", cases)
+
+
+def in_a_process(config: Any, folder: Path, *arguments: str, ranks: int = 1) -> int:
+    """Run the tiny training of `data/train_tiny.py`; its return code."""
+    file = folder / "config.json"
+    file.write_text(config.to_json())
+    starter = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    script = str(Path(__file__).parent / "data" / "train_tiny.py")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *(starter if ranks > 1 else []), script, str(file), *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def same_files(wanted: Path, found: Path) -> None:
+    first, second = load_file(wanted / "model.safetensors"), load_file(found / "model.safetensors")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for name in ("log.csv", "validation.csv"):
+        assert (wanted / name).read_text() == (found / name).read_text()
+
+
+def test_killed_and_resumed_equals_unbroken(six_cases: Path, tmp_path: Path, start: Starts) -> None:
+    loop.train(run(six_cases, tmp_path / "whole", **FULL), start=start())
+    config = run(six_cases, tmp_path / "broken", **FULL)
+    assert in_a_process(config, tmp_path, "5") == -signal.SIGKILL
+    assert not (tmp_path / "broken" / "model.safetensors").exists()
     resumed = loop.train(config, start=start(), resume=True)
     assert resumed.encoded == 0, "embeddings were kept"
-    wanted, found = load_file(whole.checkpoint), load_file(resumed.checkpoint)
+    same_files(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_asked_to_stop_it_saves_between_steps(
+    six_cases: Path, tmp_path: Path, start: Starts
+) -> None:
+    loop.train(run(six_cases, tmp_path / "whole", **FULL), start=start())
+    config = run(six_cases, tmp_path / "broken", **FULL | {"checkpoint_every": 100})
+
+    def ask(done: int, total: int, what: str) -> None:
+        if what.startswith("loss") and done == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, start=start(), progress=ask)
+    lines = (tmp_path / "broken" / "log.csv").read_text().splitlines()
+    assert lines[-1].startswith("3,"), "the step that was under way is done"
+    loop.train(config, start=start(), resume=True)
+    same_files(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_two_processes_equal_one_with_the_doubled_batch(
+    six_cases: Path, tmp_path: Path, start: Starts
+) -> None:
+    changes = {"steps": 4, "images_per_step": 4, "correction_rounds": 1, "validation_share": 0.3}
+    loop.train(run(six_cases, tmp_path / "one", **changes), start=start())
+    config = run(six_cases, tmp_path / "two", **changes)
+    assert in_a_process(config, tmp_path, ranks=2) == 0
+    losses = []
+    for name in ("one", "two"):
+        rows = (tmp_path / name / "log.csv").read_text().splitlines()[1:]
+        losses.append([float(row.split(",")[3]) for row in rows])
+    assert len(losses[0]) == 4
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert json.loads((tmp_path / "two" / "report.json").read_text())["steps"] == 4
+
+
+def test_the_best_is_kept_and_nothing_better_ends_the_run(
+    six_cases: Path, tmp_path: Path, start: Starts
+) -> None:
+    changes = {"steps": 12, "validate_every": 2, "patience": 2, "validation_share": 0.3}
+    # A rate this high makes every later validation worse than the first good one.
+    config = run(six_cases, tmp_path / "run", learning_rate=0.5, **changes)
+    report = loop.train(config, start=start())
+    table = (tmp_path / "run" / "validation.csv").read_text().splitlines()
+    scores = {int(row.split(",")[0]): float(row.split(",")[1]) for row in table[1:]}
+    assert report.steps < 12
+    assert report.steps == report.best_step + 4
+    assert max(scores, key=lambda step: scores[step]) == report.best_step
+    again = loop.train(config, start=start(), resume=True)
+    assert (again.steps, again.best_step) == (report.steps, report.best_step)
+    best = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    saved = load_file(report.checkpoint)
+    assert all(torch.equal(saved[name], best[name]) for name in saved if name in best)
+
+
+def test_a_split_file_is_honoured(six_cases: Path, tmp_path: Path, start: Starts) -> None:
+    cases = [f"ABD_00{patient}_{index}" for patient in range(3) for index in range(2)]
+    split = Split({"train": {"squares": tuple(cases[:1])}, "test": {"squares": tuple(cases[1:])}})
+    split.save(tmp_path / "given.json")
+    config = run(six_cases, tmp_path / "run", split=str(tmp_path / "given.json"))
+    assert loop.train(config, start=start()).slices == {"train": 1, "validation": 0}
+    assert Split.load(tmp_path / "run" / "split.json") == split
+    write_dataset(tmp_path / "more" / "bars", ["a"])
+    changes = {"datasets": [str(six_cases), str(tmp_path / "more" / "bars")]}
+    config = run(six_cases, tmp_path / "x", split=str(tmp_path / "given.json"), **changes)
+    with pytest.raises(TrainingError, match="does not say where 1 of 1 cases of bars belong"):
+        loop.train(config, start=start())
+
+
+def test_coarser_grid_other_choices_and_all_categories(
+    data: Path, tmp_path: Path, start: Starts
+) -> None:
+    changes = {"grid": 4, "head": "maskcls", "model": {"depth": 1}, "categories": "all"}
+    report = loop.train(run(data, tmp_path / "run", **changes), start=start())
+    card = read_card(report.checkpoint)
+    assert (card.config.grid, card.config.head, card.config.depth) == (4, "maskcls", 1)
+    assert len(card.categories) == 5
+
+
+def test_from_a_checkpoint_of_the_same_variant_all_is_taken(
+    data: Path, tmp_path: Path, start: Starts
+) -> None:
+    begun = start()
+    first = build_model(run(data, tmp_path / "a", categories="all"), begun, [])
+    second = build_model(run(data, tmp_path / "b"), first, [open_dataset(data)])
+    wanted, found = first.state_dict(), second.state_dict()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
-    logs = [(tmp_path / name / "log.csv").read_text() for name in ("whole", "broken")]
-    assert logs[0] == logs[1]
+    assert len(second.categories) == 5, "it keeps what it knows"
+    other = build_model(run(data, tmp_path / "c", variant="so"), first, [open_dataset(data)])
+    assert other.text_enhancement is None
+
+
+def test_copies_are_learnt_from_and_limits_hold(
+    six_cases: Path, tmp_path: Path, start: Starts
+) -> None:
+    changes = {"augmented_copies_of": {"squares": 2}, "validation_share": 0.3}
+    report = loop.train(run(six_cases, tmp_path / "run", **changes), start=start())
+    assert report.slices == {"train": 12, "validation": 2}
+    for key in ("augmented_copies_of", "slices_per_volume_of"):
+        with pytest.raises(TrainingError, match=f"no data set 'circles', as {key} says"):
+            loop.train(run(six_cases, tmp_path / key, **{key: {"circles": 1}}), start=start())
+
+
+def test_bfloat16_and_the_board(data: Path, tmp_path: Path, start: Starts) -> None:
+    config = run(data, tmp_path / "run", precision="bf16", tensorboard=True)
+    report = loop.train(config, start=start())
+    assert all(value.dtype != torch.bfloat16 for value in load_file(report.checkpoint).values())
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+    with pytest.raises(TrainingError, match="Cannot compute on the device 'abacus'"):
+        loop.train(run(data, tmp_path / "x", device="abacus"), start=start())
 
 
 def test_an_encoder_that_learns_is_encoded_live(data: Path, tmp_path: Path, start: Starts) -> None:
@@ -137,10 +286,8 @@ def test_an_encoder_that_learns_is_encoded_live(data: Path, tmp_path: Path, star
     assert report.encoded == 0
 
 
-def test_the_split_is_kept_and_measured(tmp_path: Path, start: Starts) -> None:
-    cases = [f"ABD_00{patient}_{index}" for patient in range(3) for index in range(2)]
-    data = write_dataset(tmp_path / "squares", cases)
-    report = loop.train(run(data, tmp_path / "run", validation_share=0.3), start=start())
+def test_the_split_is_kept_and_measured(six_cases: Path, tmp_path: Path, start: Starts) -> None:
+    report = loop.train(run(six_cases, tmp_path / "run", validation_share=0.3), start=start())
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert [len(split["parts"][part]["squares"]) for part in ("train", "validation")] == [4, 2]
     assert report.slices == {"train": 4, "validation": 2}
@@ -153,51 +300,7 @@ def test_the_split_is_kept_and_measured(tmp_path: Path, start: Starts) -> None:
     assert [one.name for one in card.categories] == ["liver", "spleen"]
 
 
-def test_small_objects_are_not_prompted_but_present() -> None:
-    labels = np.zeros((64, 64), dtype=np.uint8)
-    labels[:20, :20] = 1
-    labels[40, 40:46] = 2
-    image, values = annotate(labels, {1: 3, 2: 1, 4: 5}, side=64, categories=5)
-    assert values == [1, 2]
-    assert image.classes.tolist() == [3, 1]
-    assert image.annotated.tolist() == [True, False, True, False, True]
-
-
-def test_simulated_prompts_are_seeded_and_inside() -> None:
-    mask = np.zeros((32, 32), dtype=np.bool_)
-    mask[4:20, 6:12] = True
-    tight = jittered_box(mask, np.random.default_rng(0), 0)
-    assert tight.tolist() == [6, 4, 11, 19]
-    for seed in range(20):
-        box = jittered_box(mask, np.random.default_rng(seed), 5)
-        assert np.abs(box - tight).max() <= 5
-        assert box[0] <= box[2]
-        assert np.array_equal(box, jittered_box(mask, np.random.default_rng(seed), 5))
-        points = inner_points(mask, np.random.default_rng(seed), 3).astype(int)
-        assert mask[points[:, 1], points[:, 0]].all()
-        assert points[:, 0].min() >= 7, "off the edge"
-
-
 class TestRefusals:
-    def test_unknown_keys(self, tmp_path: Path) -> None:
-        path = tmp_path / "run.yaml"
-        path.write_text("datasets: [a]\nout: b\n")
-        assert load_config(path, ["variant=so_co", "loss.alignment=1e-1"]).variant == "so_co"
-        with pytest.raises(TrainingError, match=r"Unknown key rate; the known ones are .*learning"):
-            load_config(path, ["rate=1"])
-        with pytest.raises(TrainingError, match=r"Unknown key loss\.focus"):
-            load_config(path, ["loss.focus=1"])
-        with pytest.raises(TrainingError, match="Expected int as steps, got 'many'"):
-            load_config(path, ["steps=many"])
-        with pytest.raises(TrainingError, match="Expected key=value"):
-            load_config(path, ["steps"])
-        with pytest.raises(CheckpointError, match="Expected one of baseline"):
-            load_config(path, ["variant=none"])
-        with pytest.raises(TrainingError, match="point_share between 0 and 1"):
-            load_config(path, ["point_share=2"])
-        with pytest.raises(TrainingError, match="weight of 0 or more"):
-            load_config(path, ["loss.dice=-1"])
-
     def test_unknown_labels(self, tmp_path: Path, start: Starts) -> None:
         data = write_dataset(tmp_path / "squares", ["a"], {"1": "livre", "2": "spleen"})
         for categories in ("data", "all"):

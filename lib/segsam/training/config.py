@@ -82,6 +82,12 @@ class TrainConfig:
     jitter_px: float = 5.0
     """How far each side of a box may move, in model pixels, at most half of the box; as
     SAM-Med2D's."""
+    correction_rounds: int = 0
+    """Rounds after the first answer, each with clicks into what is wrong and the mask before."""
+    correction_share: float = 1.0
+    """Of the steps that have them."""
+    points_per_round: tuple[int, ...] = (1, 3, 5, 9)
+    """How many clicks an object gets in such a round, drawn from these; SAM-Med2D's numbers."""
 
     seed: int = 0
     """Of the split, the new parts' weights, the order of slices and the prompts."""
@@ -140,6 +146,10 @@ class TrainConfig:
                 )
         if any(not 0 <= fraction <= 1 for fraction in self.halve_at):
             raise TrainingError(f"Expected fractions of the run in halve_at, got {self.halve_at}.")
+        if not self.points_per_round or min(self.points_per_round) < 1:
+            raise TrainingError(
+                f"Expected counts of 1 or more in points_per_round, got {self.points_per_round}."
+            )
         for name in ("slices_per_volume_of", "augmented_copies_of"):
             if any(count < 0 for count in getattr(self, name).values()):
                 raise TrainingError(f"Expected counts of 0 or more in {name}.")
@@ -190,6 +200,8 @@ _RANGES = (
     ("point_share", 0, 1),
     ("points", 1, math.inf),
     ("jitter_px", 0, math.inf),
+    ("correction_rounds", 0, math.inf),
+    ("correction_share", 0, 1),
     ("seed", 0, 2**31),
     ("validation_share", 0, 0.9),
     ("test_share", 0, 0.9),

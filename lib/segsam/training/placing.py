@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -13,13 +15,14 @@ from segsam.training.config import TrainConfig
 
 
 def chosen_device(config: TrainConfig) -> torch.device:
-    """The run's device; `auto` is a GPU where there is one.
+    """The run's device; `auto` is a GPU where there is one, under `torchrun` each process's own.
 
     Raises:
         TrainingError: no such device in this machine.
     """
     if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        own = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(config.device)
         torch.empty(0, device=device)
@@ -43,3 +46,14 @@ def moved(prompts: PromptTensors, device: torch.device) -> PromptTensors:
     """The same prompts on a device."""
     given = {name: value.to(device) for name, value in vars(prompts).items() if value is not None}
     return replace(prompts, **given)
+
+
+@contextlib.contextmanager
+def some_threads(count: int) -> Iterator[None]:
+    """PyTorch works with so many threads inside the block; 0 leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

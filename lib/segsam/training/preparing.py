@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from segsam.datasets.cutting import LabelledSlice, slices_of
@@ -16,6 +17,7 @@ from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.ranks import Ranks
 from segsam.training.targets import AnnotatedImage, annotate
 from segsam.types import Progress
 
@@ -36,11 +38,25 @@ class Sample:
     """Label values of the objects that are large enough."""
     classes: Mapping[int, int]
     """Of its data set: label value -> category + 1."""
+    instances: tuple[tuple[int, NDArray[np.uint8]], ...] = ()
+    """Label value and mask, packed to bits, of objects that have masks of their own."""
 
     def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
-        """Targets at the model's input size, and the label value of each mask."""
+        """Targets at the model's input size, and which of its masks are large enough to prompt."""
         side, categories = model.host.facts.input_size, len(model.categories)
-        return annotate(self.labels, self.classes, side=side, categories=categories)
+        image, values = annotate(self.labels, self.classes, side=side, categories=categories)
+        if not self.instances:
+            return image, [values.index(value) for value in self.prompted]
+        own = np.zeros((len(self.instances), side, side), dtype=np.bool_)
+        height, width = self.labels.shape
+        for mask, (_, bits) in zip(own, self.instances, strict=True):
+            flat = np.unpackbits(bits, count=height * width).astype(np.bool_)
+            mask[:height, :width] = flat.reshape(height, width)
+        kept = [place for place, value in enumerate(values) if value not in self.prompted]
+        masks = torch.cat([torch.from_numpy(own), image.masks[kept]])
+        numbers = torch.tensor([self.classes[value] for value, _ in self.instances])
+        classes = torch.cat([numbers, image.classes[kept]])
+        return AnnotatedImage(masks, classes, image.annotated), list(range(len(own)))
 
 
 def chosen_split(config: TrainConfig, datasets: Sequence[Dataset]) -> Split:
@@ -72,13 +88,20 @@ class Preparation:
     """Cuts and encodes the cases of a split; what was encoded before is taken from the store."""
 
     def __init__(
-        self, config: TrainConfig, datasets: Sequence[Dataset], model: SegSam, store: EmbeddingStore
+        self,
+        config: TrainConfig,
+        datasets: Sequence[Dataset],
+        model: SegSam,
+        store: EmbeddingStore,
+        *,
+        ranks: Ranks,
     ) -> None:
         _refuse_unknown_names(config, datasets)
         self._config = config
         self._datasets = datasets
         self._model = model
         self._store = store
+        self._ranks = ranks
 
     def samples(self, split: Split, progress: Progress) -> dict[str, list[Sample]]:
         """Slices to train on and to validate with, in the order of data sets and cases.
@@ -87,17 +110,23 @@ class Preparation:
             TrainingError: nothing to train on, or data that do not fit.
             CategoryError: a label that the model's categories do not know.
         """
+        cases = [
+            (part, dataset, case)
+            for dataset in self._datasets
+            for part in (TRAIN, VALIDATION)
+            for case in split.cases(part, dataset.name)
+        ]
+        if self._ranks.world > 1:
+            for place in self._ranks.share(
+                len(cases)
+            ):  # encoding is the work that is worth sharing
+                part, dataset, case = cases[place]
+                list(self._of_case(dataset, case, augment=part == TRAIN))
+            self._ranks.wait()
         found: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
-        total = sum(
-            len(split.cases(part, dataset.name)) for part in found for dataset in self._datasets
-        )
-        done = 0
-        for dataset in self._datasets:
-            for part, samples in found.items():
-                for case in split.cases(part, dataset.name):
-                    progress(done, total, f"preparing {dataset.name}")
-                    samples += self._of_case(dataset, case, augment=part == TRAIN)
-                    done += 1
+        for done, (part, dataset, case) in enumerate(cases):
+            progress(done, len(cases), f"preparing {dataset.name}")
+            found[part] += self._of_case(dataset, case, augment=part == TRAIN)
         if not found[TRAIN]:
             raise TrainingError("No slice to train on holds an object of 0.153 % or more of it.")
         return found
@@ -119,13 +148,12 @@ class Preparation:
                         made.labels,
                         made.prompted,
                         classes,
+                        tuple((one.value, np.packbits(one.mask)) for one in made.instances),
                     )
 
 
 def _changed(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
-    """Augmented copies of a slice: the same in every run, whatever its seed, so that what is kept of
-    them serves all.
-    """
+    """Augmented copies of a slice, whatever the run's seed, so that what is kept serves all."""
     if copies:
         from segsam.datasets.transforms import augmented
 

@@ -33,7 +33,7 @@ class Table:
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
         """Keep a line; `flush` writes it."""
-        row = {name: f"{value:.6g}" for name, value in numbers.items()}
+        row = {name: f"{value:.9g}" for name, value in numbers.items()}
         self._rows.append({"step": str(step)} | row)
 
     def flush(self) -> None:

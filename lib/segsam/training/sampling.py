@@ -18,6 +18,7 @@ from segsam.training.targets import AnnotatedImage
 NO_STEP = 2**31
 """Seeds what belongs to no step, in place of the step's number."""
 _CHOICE_OF_DATASETS = 1
+_CORRECTIONS = 2
 _CHUNK = 4096
 
 
@@ -69,16 +70,18 @@ def _shuffled(seed: int, group: int, turn: int, count: int) -> NDArray[np.int64]
     return np.random.default_rng([seed, NO_STEP, 0, group, turn]).permutation(count)
 
 
-def draw_objects(
-    prompted: Sequence[int], values: Sequence[int], count: int, rng: np.random.Generator
-) -> list[int]:
-    """Which of an image's masks are prompted, with replacement (paper: 5 an image).
+def corrections_in(step: int, config: TrainConfig) -> int:
+    """How many rounds of corrective clicks a step has after its first answer."""
+    if not config.correction_rounds:
+        return 0
+    drawn = np.random.default_rng([config.seed, NO_STEP, _CORRECTIONS, step]).random()
+    return config.correction_rounds if drawn < config.correction_share else 0
 
-    Args:
-        prompted: label values of the objects that are large enough.
-        values: label value of each mask.
+
+def draw_objects(large: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
+    """Which of an image's masks are prompted, with replacement (paper: 5 an image), of those that
+    are large enough.
     """
-    large = [values.index(value) for value in prompted]
     chosen: list[int] = rng.choice(large, count).tolist()
     return chosen
 

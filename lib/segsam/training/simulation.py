@@ -1,6 +1,10 @@
-"""What an annotator might have drawn: a box that is a little off, or points inside."""
+"""What an annotator might have drawn: a box that is a little off, points inside, and clicks into
+what came out wrong.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -42,6 +46,52 @@ def inner_points(
     rows, columns = np.nonzero(inner if inner.any() else mask)
     chosen = rng.integers(len(rows), size=count)
     return np.asarray(np.stack([columns[chosen], rows[chosen]], axis=1), dtype=np.float32)
+
+
+def error_points(
+    found: NDArray[np.bool_],
+    wanted: NDArray[np.bool_],
+    rng: np.random.Generator,
+    count: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """`count` corrective clicks (count, 2) x, y and their labels (count,), drawn evenly from where
+    masks (y, x) differ: 1 where something is missing, 0 where there is too much (as SAM-Med2D's
+    code). Of a perfect mask, clicks inside the object.
+    """
+    rows, columns = np.nonzero(found != wanted)
+    if not len(rows):
+        return inner_points(wanted, rng, count), np.ones(count, dtype=np.int64)
+    chosen = rng.integers(len(rows), size=count)
+    rows, columns = rows[chosen], columns[chosen]
+    points = np.stack([columns, rows], axis=1).astype(np.float32)
+    return points, wanted[rows, columns].astype(np.int64)
+
+
+def corrective_prompts(
+    before: PromptTensors,
+    found: Sequence[NDArray[np.bool_]],
+    wanted: Sequence[NDArray[np.bool_]],
+    rng: np.random.Generator,
+    *,
+    count: int,
+    size_px: tuple[int, int],
+) -> PromptTensors:
+    """The prompts of the round before and `count` clicks into the error of each object.
+
+    Earlier boxes and clicks stay, as they do when a person corrects. Clicks fall into the picture
+    proper, `size_px` (h, w), not into the padding.
+    """
+    height, width = size_px
+    drawn = [
+        error_points(one[:height, :width], other[:height, :width], rng, count)
+        for one, other in zip(found, wanted, strict=True)
+    ]
+    points = torch.from_numpy(np.stack([points for points, _ in drawn]))
+    labels = torch.from_numpy(np.stack([labels for _, labels in drawn]))
+    if before.points_px is not None and before.point_labels is not None:
+        points = torch.cat([before.points_px, points], dim=1)
+        labels = torch.cat([before.point_labels, labels], dim=1)
+    return PromptTensors(points_px=points, point_labels=labels, boxes_px=before.boxes_px)
 
 
 def box_prompts(

@@ -140,8 +140,7 @@ def _score(
     prompt: str,
 ) -> Iterator[ObjectScore]:
     """All objects of a slice, each prompted once."""
-    image, values = sample.annotated(model)
-    chosen = [values.index(value) for value in sample.prompted]
+    image, chosen = sample.annotated(model)
     masks = [image.masks[index].numpy() for index in chosen]
     rng = np.random.default_rng([config.seed, NO_STEP, zlib.crc32(sample.name.encode())])
     size_px = (sample.labels.shape[0], sample.labels.shape[1])
