@@ -23,8 +23,21 @@ MIN_SHARE = 0.00153
 
 
 @dataclass(frozen=True, eq=False)
+class Instance:
+    """One object of a slice: its label value and its own mask, which others may overlap."""
+
+    value: int
+    mask: NDArray[np.bool_]
+    """(h_px, w_px)."""
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledSlice:
-    """One slice with at least one object to prompt, as the model sees it."""
+    """One slice with at least one object to prompt, as the model sees it.
+
+    Where a data set keeps objects as masks of their own (several of one label, or overlapping),
+    `instances` holds those that are large enough; `labels` then shows the smaller ones on top.
+    """
 
     name: str
     """data set/case/index, the same in every run."""
@@ -34,6 +47,15 @@ class LabelledSlice:
     """(h_px, w_px), label values."""
     prompted: tuple[int, ...]
     """Label values of the objects that are large enough."""
+    instances: tuple[Instance, ...] = ()
+    """None where every label is one object: `objects` covers both."""
+
+    @property
+    def objects(self) -> tuple[Instance, ...]:
+        """The objects to prompt, each with its mask: what training and evaluation draw from."""
+        if self.instances:
+            return self.instances
+        return tuple(Instance(value, self.labels == value) for value in self.prompted)
 
 
 def slices_of(
@@ -64,6 +86,11 @@ def large_objects(labels: NDArray[np.uint8]) -> tuple[int, ...]:
     counts = np.bincount(labels.ravel(), minlength=1)
     large = np.flatnonzero(counts >= MIN_SHARE * labels.size)
     return tuple(int(value) for value in large if value > 0)
+
+
+def large_share(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask covers at least `MIN_SHARE` of its slice."""
+    return int(np.count_nonzero(mask)) >= MIN_SHARE * mask.size
 
 
 def _label_plane(view: SliceView, labels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
