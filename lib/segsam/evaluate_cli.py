@@ -28,17 +28,36 @@ if TYPE_CHECKING:
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
 
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+]
+DatasetsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders with dataset.json, images/ and labels/.", metavar="DATASET_DIR..."
+    ),
+]
+EmbeddingsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of kept embeddings of slices: what is there is not encoded anew."),
+]
+ObjectsOption = Annotated[
+    Path | None, typer.Option("--objects", help="Also write a row per object, .npz or .csv.")
+]
+PropagatedOption = Annotated[
+    bool,
+    typer.Option(
+        "--propagated", help="Also follow the objects of 3D cases from one prompted slice."
+    ),
+]
+
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def evaluate(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
-    datasets: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Folders with dataset.json, images/ and labels/.", metavar="DATASET_DIR..."
-        ),
-    ],
+def evaluate(
+    datasets: DatasetsArgument,
+    *,
     prompt: Annotated[str, typer.Option(help="What each object is prompted with: box or point.")],
     decoder: Annotated[
         str, typer.Option(help="Whose masks are scored: binary (DSC), semantic (mDSC) or both.")
@@ -56,24 +75,10 @@ def evaluate(  # noqa: PLR0917 - typer makes them options; nobody calls it by po
     split: Annotated[
         str | None, typer.Option(help="FILE:NAME, the cases of one part of a split only.")
     ] = None,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of kept embeddings of slices: what is there is not encoded anew."
-        ),
-    ] = None,
-    objects_file: Annotated[
-        Path | None, typer.Option("--objects", help="Also write a row per object, .npz or .csv.")
-    ] = None,
-    propagated: Annotated[
-        bool,
-        typer.Option(
-            "--propagated", help="Also follow the objects of 3D cases from one prompted slice."
-        ),
-    ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    embeddings: EmbeddingsOption = None,
+    objects_file: ObjectsOption = None,
+    propagated: PropagatedOption = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Measure a checkpoint on labelled images with simulated prompts: Dice of both decoders by data
     set, modality and category, and of whole volumes.
@@ -88,14 +93,14 @@ def evaluate(  # noqa: PLR0917 - typer makes them options; nobody calls it by po
         _check_target(path, endings)
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
-    with err.status("Loading the weights"):
-        from segsam.model import load_pretrained
-
-        model = load_pretrained(checkpoint)
     try:
+        with err.status("Loading the weights"):
+            from segsam.model import load_pretrained
+
+            model = load_pretrained(checkpoint)
         evaluation = _evaluate(model, selections, options, embeddings)
     except KeyboardInterrupt:
-        err.print("Stopped; nothing was written.")
+        err.print("Stopped; no result was written.")
         raise typer.Exit(130) from None
     record = _record(evaluation, model, checkpoint, split)
     _show(record)
@@ -123,9 +128,7 @@ def calibrate(
         Path | None,
         typer.Option("--write", help="A checkpoint whose card takes the temperature."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Choose the temperature at which confidence means how often a name is right, and see whether
     the agreement of both decoders goes with Dice.

@@ -134,8 +134,10 @@ def test_a_wrong_name_labels_no_pixel() -> None:
         named = int(decoded.class_logits[prompt, 1:].argmax()) + 1
         found = [scores.labelled_plane(decoded, prompt, k, view()) for k in range(1, 5)]
         assert [mask.any() for mask in found] == [k == named for k in range(1, 5)]
-        stripped = scores.stripped_plane(decoded, prompt, view())
-        np.testing.assert_array_equal(found[named - 1], stripped)
+        stripped = decoded.stripped_logits()
+        assert stripped is not None
+        mask = scores.mask_plane(stripped[prompt, 0], view())
+        np.testing.assert_array_equal(found[named - 1], mask)
 
 
 @pytest.mark.parametrize("head", ["maskcls", "dense"])
@@ -152,8 +154,7 @@ def test_labelled_pixels_are_those_of_the_training_metric(head: str) -> None:
 def test_planes_are_at_the_slices_own_size() -> None:
     decoded = semantics("dense")
     for mask in (
-        scores.binary_plane(decoded, 0, view()),
-        scores.stripped_plane(decoded, 0, view()),
+        scores.mask_plane(decoded.binary_logits[0, 0], view()),
         scores.labelled_plane(decoded, 0, 1, view()),
     ):
         assert mask.shape == (12, 16)
@@ -182,7 +183,5 @@ def test_without_semantics_nothing_is_named() -> None:
     alone = Decoded(torch.randn(1, 1, 8, 8), torch.rand(1, 1))
     assert scores.agreement(alone) is None
     assert scores.confidence(alone) is None
-    with pytest.raises(ValueError, match="semantic mask"):
-        scores.stripped_plane(alone, 0, view())
     with pytest.raises(ValueError, match="semantic mask"):
         scores.labelled_plane(alone, 0, 1, view())

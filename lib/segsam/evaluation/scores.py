@@ -95,28 +95,16 @@ def labelled_plane(
     if decoded.object_logits is not None:
         if int(named_by_model(decoded)[prompt]) != category:
             return np.zeros((view.height, view.width), dtype=np.bool_)
-        return _plane(decoded.object_logits[prompt, 0], view)
+        return mask_plane(decoded.object_logits[prompt, 0], view)
     if decoded.semantic_logits is None:
         raise ValueError("Expected a semantic mask, got none.")
     logits = enlarged(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
     others = torch.cat([logits[:category], logits[category + 1 :]]).amax(dim=0)
-    return _plane(logits[category] - others, view)
+    return mask_plane(logits[category] - others, view)
 
 
-def binary_plane(decoded: Decoded, prompt: int, view: SliceView) -> NDArray[np.bool_]:
-    """The binary decoder's mask (height, width) for one prompt, at the slice's own resolution."""
-    return _plane(decoded.binary_logits[prompt, 0], view)
-
-
-def stripped_plane(decoded: Decoded, prompt: int, view: SliceView) -> NDArray[np.bool_]:
-    """The semantic decoder's mask (height, width) whatever the category, for one prompt."""
-    logits = decoded.stripped_logits()
-    if logits is None:
-        raise ValueError("Expected a semantic mask, got none.")
-    return _plane(logits[prompt, 0], view)
-
-
-def _plane(logits: Tensor, view: SliceView) -> NDArray[np.bool_]:
+def mask_plane(logits: Tensor, view: SliceView) -> NDArray[np.bool_]:
+    """One mask (height, width) at the slice's own resolution from low-resolution logits (m, m)."""
     return np.asarray((view.logits_to_plane(logits) > 0).cpu().numpy(), dtype=np.bool_)
 
 

@@ -61,19 +61,27 @@ class SliceScorer:
         text then enters the binary decoder's prompt.
         """
         values = dict(work.opened.objects)[index]
+        parts = (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))
+        return [one for part in parts for one in self._together(work, index, part, features)]
+
+    def _together(
+        self, work: CaseInWork, index: int, values: tuple[int, ...], features: ImageFeatures
+    ) -> list[ScoredObject]:
+        """Some objects of a slice, decoded in one call."""
         plane, view = work.opened.plane(index), work.opened.view
-        place = f"{work.opened.name}/{index}"
-        found = []
-        for start in range(0, len(values), _AT_ONCE):
-            part = values[start : start + _AT_ONCE]
-            masks = [plane == value for value in part]
-            rngs = [object_rng(self.seed, place, value) for value in part]
-            prompts = prompt_tensors(self.prompt, masks, rngs, view)
-            decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
-            said = _said(decoded, self.model.temperature)
-            for row, (value, wanted) in enumerate(zip(part, masks, strict=True)):
-                mask = scores.binary_plane(decoded, row, view) if self.binary else None
-                score = ObjectScore(
+        wanted = [plane == value for value in values]
+        rngs = [object_rng(self.seed, f"{work.opened.name}/{index}", value) for value in values]
+        prompts = prompt_tensors(self.prompt, wanted, rngs, view)
+        decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
+        said = _said(decoded, self.model.temperature)
+        drawn = self._drawn(decoded, wanted, [work.classes[value] for value in values], view)
+        masks = [
+            scores.mask_plane(logits[0], view) if self.binary else None
+            for logits in decoded.binary_logits
+        ]
+        return [
+            ScoredObject(
+                ObjectScore(
                     dataset=work.dataset.name,
                     modality=work.dataset.modality,
                     prompt=self.prompt,
@@ -83,30 +91,37 @@ class SliceScorer:
                     label=value,
                     name=work.dataset.labels[value],
                     category=work.classes[value],
-                    share=float(wanted.mean()),
-                    dsc=None if mask is None else scores.dice(mask, wanted),
-                    **self._semantic_scores(decoded, row, wanted, work.classes[value], view),
+                    share=float(wanted[row].mean()),
+                    dsc=None if mask is None else scores.dice(mask, wanted[row]),
+                    **drawn[row],
                     **said[row],
-                )
-                found.append(ScoredObject(score, mask))
-        return found
+                ),
+                mask,
+            )
+            for row, (value, mask) in enumerate(zip(values, masks, strict=True))
+        ]
 
-    def _semantic_scores(
+    def _drawn(
         self,
         decoded: Decoded,
-        row: int,
-        wanted: NDArray[np.bool_],
-        category: int,
+        wanted: list[NDArray[np.bool_]],
+        categories: list[int],
         view: SliceView,
-    ) -> dict[str, Any]:
-        """Dice of the semantic decoder, with the category it gives and without."""
-        if not self.semantic:
-            return {}
-        found = {"semantic_dsc": scores.dice(scores.stripped_plane(decoded, row, view), wanted)}
-        if category:
-            labelled = scores.labelled_plane(decoded, row, category, view)
-            found["mdsc"] = scores.dice(labelled, wanted)
-        return found
+    ) -> list[dict[str, Any]]:
+        """Dice of what the semantic decoder draws of each of P objects, with the category that it
+        gives and without, by the names of `ObjectScore`.
+        """
+        stripped = decoded.stripped_logits() if self.semantic else None
+        if stripped is None:
+            return [{} for _ in wanted]
+        drawn: list[dict[str, Any]] = []
+        for row, (mask, category) in enumerate(zip(wanted, categories, strict=True)):
+            found = scores.mask_plane(stripped[row, 0], view)
+            drawn.append({"semantic_dsc": scores.dice(found, mask)})
+            if category:
+                labelled = scores.labelled_plane(decoded, row, category, view)
+                drawn[-1]["mdsc"] = scores.dice(labelled, mask)
+        return drawn
 
 
 def _said(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
