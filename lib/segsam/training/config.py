@@ -30,6 +30,10 @@ class TrainConfig:
     datasets: tuple[str, ...] = ()
     """Folders with dataset.json, images/ and labels/."""
 
+    shards: str = ""
+    """Instead of `datasets`, a folder of shards that `segsam train --shards-to` wrote; split, limits
+    and copies are then those that they were written with."""
+
     variant: str = "segsam"
     """A name of `segsam.model.VARIANTS`."""
     host: str = "litemedsam"
@@ -88,6 +92,8 @@ class TrainConfig:
     """Of the steps that have them."""
     points_per_round: tuple[int, ...] = (1, 3, 5, 9)
     """How many clicks an object gets in such a round, drawn from these; SAM-Med2D's numbers."""
+    mask_share: float = 0.5
+    """How many of them come with the mask before: a server that keeps no state has clicks alone."""
 
     seed: int = 0
     """Of the split, the new parts' weights, the order of slices and the prompts."""
@@ -133,8 +139,11 @@ class TrainConfig:
             CheckpointError: an unknown variant, or a choice that its model does not have.
         """
         find_variant(self.variant)
-        if not self.datasets or not self.out:
-            raise TrainingError("A training run needs at least one folder in datasets, and out.")
+        if bool(self.datasets) == bool(self.shards) or not self.out:
+            raise TrainingError(
+                "A training run needs at least one folder in datasets, or shards in its place, and "
+                "out."
+            )
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 wanted, got = " or ".join(words), getattr(self, name)
@@ -202,6 +211,7 @@ _RANGES = (
     ("jitter_px", 0, math.inf),
     ("correction_rounds", 0, math.inf),
     ("correction_share", 0, 1),
+    ("mask_share", 0, 1),
     ("seed", 0, 2**31),
     ("validation_share", 0, 0.9),
     ("test_share", 0, 0.9),
@@ -243,7 +253,8 @@ def config_from(record: Mapping[str, Any]) -> TrainConfig:
     """
     types = _declared()
     _refuse_unknown(record, list(types))
-    missing = [name for name in ("datasets", "out") if name not in record]
+    source = "shards" if "shards" in record else "datasets"
+    missing = [name for name in (source, "out") if name not in record]
     if missing:
         raise TrainingError(f"The training file does not say {' and '.join(missing)}.")
     return TrainConfig(**{name: typed(name, value, types[name]) for name, value in record.items()})

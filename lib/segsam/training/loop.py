@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from torch import nn
 
 from segsam.atomic import write_bytes
 from segsam.datasets.folder import open_dataset
-from segsam.datasets.splits import TRAIN, VALIDATION
+from segsam.datasets.shards import Shards
+from segsam.datasets.splits import TRAIN, VALIDATION, Split
 from segsam.errors import OutputError, TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
@@ -34,6 +35,7 @@ from segsam.training.run_state import (
     save_state,
 )
 from segsam.training.sampling import Order
+from segsam.training.sharded import SPLIT, dataset_names, sharded_samples
 from segsam.training.starting import build_model, load_start
 from segsam.training.stopping import StopRequest, stop_requests
 from segsam.training.validation import selection_score, spread_evenly, validate
@@ -99,8 +101,13 @@ class _Run:
         self.began = time.monotonic()
         self.progress = progress
         self.folder = Path(config.out)
-        self.datasets = [open_dataset(path) for path in config.datasets]
-        self.split = chosen_split(config, self.datasets)
+        self.shards = Shards(config.shards) if config.shards else None
+        if self.shards is None:
+            self.datasets = [open_dataset(path) for path in config.datasets]
+            self.split = chosen_split(config, self.datasets)
+        else:
+            self.datasets = list(self.shards.datasets)
+            self.split = Split.load(self.shards.folder / SPLIT)
         start = start or load_start(config)
         self.parent = start.weights_id
         self.model = build_model(config, start, self.datasets).to(device)
@@ -117,10 +124,7 @@ class _Run:
     def all(self, *, resume: bool) -> TrainReport:
         """Prepare, learn, measure, save."""
         standing = self._begin(resume=resume)
-        preparation = Preparation(
-            self.config, self.datasets, self.model, self.store, ranks=self.ranks
-        )
-        samples = preparation.samples(self.split, self.progress)
+        samples = self._prepare()
         held_out = spread_evenly(samples[VALIDATION], self.config.validation_slices)
         total = self._steps(len(samples[TRAIN]))
         board = self.config.tensorboard and self.ranks.is_first
@@ -151,6 +155,17 @@ class _Run:
         save_state(self.folder, self.learning, Standing(), self.config)
         return Standing()
 
+    def _prepare(self) -> Mapping[str, Sequence[Sample]]:
+        """Slices by part, encoded."""
+        if self.shards is not None:
+            return sharded_samples(
+                self.shards, self.model, self.store, ranks=self.ranks, progress=self.progress
+            )
+        preparation = Preparation(
+            self.config, self.datasets, self.model, self.store, ranks=self.ranks
+        )
+        return preparation.samples(self.split, self.progress)
+
     def _steps(self, slices: int) -> int:
         if self.config.steps:
             return self.config.steps
@@ -158,7 +173,7 @@ class _Run:
 
     def _learn(
         self,
-        samples: list[Sample],
+        samples: Sequence[Sample],
         held_out: list[Sample],
         records: Records,
         standing: Standing,
@@ -168,7 +183,7 @@ class _Run:
     ) -> Standing:
         """The steps that are left, until the last one or until nothing gets better."""
         config, first = self.config, standing.step
-        order = Order([one.dataset for one in samples], seed=config.seed, balance=config.balance)
+        order = Order(dataset_names(samples), seed=config.seed, balance=config.balance)
         began = time.monotonic()
         while standing.step < total and not self._is_over(standing):
             clock = time.monotonic()
@@ -199,7 +214,7 @@ class _Run:
             records.flush()
 
     def _step(
-        self, samples: list[Sample], order: Order, step: int, *, stop: bool
+        self, samples: Sequence[Sample], order: Order, step: int, *, stop: bool
     ) -> dict[str, float]:
         """One step of the optimiser; every term of its loss, mean over the images of all processes,
         and how many of the processes were asked to stop.

@@ -80,6 +80,6 @@ def _prompts(config: TrainConfig) -> tuple[str, ...]:
     shown = {
         "box": config.point_share < 1,
         "point": config.point_share > 0 or config.correction_rounds > 0,
-        "mask": config.correction_rounds > 0,
+        "mask": config.correction_rounds > 0 and config.mask_share > 0,
     }
     return tuple(kind for kind, is_shown in shown.items() if is_shown)

@@ -41,6 +41,23 @@ class Sample:
     instances: tuple[tuple[int, NDArray[np.uint8]], ...] = ()
     """Label value and mask, packed to bits, of objects that have masks of their own."""
 
+    @classmethod
+    def of(
+        cls, one: LabelledSlice, dataset: Dataset, classes: Mapping[int, int], *, key: str
+    ) -> Sample:
+        """A slice of a data set whose features are kept under `key`."""
+        packed = tuple((each.value, np.packbits(each.mask)) for each in one.instances)
+        return cls(
+            one.name,
+            dataset.name,
+            dataset.modality,
+            key,
+            one.labels,
+            one.prompted,
+            classes,
+            packed,
+        )
+
     def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
         """Targets at the model's input size, and which of its masks are large enough to prompt."""
         side, categories = model.host.facts.input_size, len(model.categories)
@@ -110,46 +127,52 @@ class Preparation:
             TrainingError: nothing to train on, or data that do not fit.
             CategoryError: a label that the model's categories do not know.
         """
-        cases = [
-            (part, dataset, case)
-            for dataset in self._datasets
-            for part in (TRAIN, VALIDATION)
-            for case in split.cases(part, dataset.name)
-        ]
-        if self._ranks.world > 1:
-            for place in self._ranks.share(
-                len(cases)
-            ):  # encoding is the work that is worth sharing
+        cases = cases_of(split, self._datasets, (TRAIN, VALIDATION))
+        if self._ranks.world > 1:  # encoding is the work that is worth sharing
+            for place in self._ranks.share(len(cases)):
                 part, dataset, case = cases[place]
-                list(self._of_case(dataset, case, augment=part == TRAIN))
+                list(self._of_case(dataset, case, part))
             self._ranks.wait()
         found: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
         for done, (part, dataset, case) in enumerate(cases):
             progress(done, len(cases), f"preparing {dataset.name}")
-            found[part] += self._of_case(dataset, case, augment=part == TRAIN)
+            found[part] += self._of_case(dataset, case, part)
         if not found[TRAIN]:
             raise TrainingError("No slice to train on holds an object of 0.153 % or more of it.")
         return found
 
-    def _of_case(self, dataset: Dataset, case: str, *, augment: bool) -> Iterator[Sample]:
-        config = self._config
+    def _of_case(self, dataset: Dataset, case: str, part: str) -> Iterator[Sample]:
         classes = class_numbers(dataset, self._model.categories)
         side = self._model.host.facts.input_size
-        limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
-        copies = config.augmented_copies_of.get(dataset.name, 0) if augment else 0
-        for one in slices_of(dataset, case, input_size=side, limit=limit):
-            for made in (one, *_changed(one, copies)):
-                if made.prompted:
-                    yield Sample(
-                        made.name,
-                        dataset.name,
-                        dataset.modality,
-                        self._store.add(made.picture),
-                        made.labels,
-                        made.prompted,
-                        classes,
-                        tuple((one.value, np.packbits(one.mask)) for one in made.instances),
-                    )
+        for one in cut_case(self._config, dataset, case, part=part, input_size=side):
+            yield Sample.of(one, dataset, classes, key=self._store.add(one.picture))
+
+
+def cases_of(
+    split: Split, datasets: Sequence[Dataset], parts: Sequence[str]
+) -> list[tuple[str, Dataset, str]]:
+    """Part, data set and case, data set by data set."""
+    return [
+        (part, dataset, case)
+        for dataset in datasets
+        for part in parts
+        for case in split.cases(part, dataset.name)
+    ]
+
+
+def cut_case(
+    config: TrainConfig, dataset: Dataset, case: str, *, part: str, input_size: int
+) -> Iterator[LabelledSlice]:
+    """The slices of a case that a run uses, those to train on with their changed copies; test cases
+    are cut without a limit.
+    """
+    limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
+    copies = config.augmented_copies_of.get(dataset.name, 0) if part == TRAIN else 0
+    limit = 0 if part == TEST else limit
+    for one in slices_of(dataset, case, input_size=input_size, limit=limit):
+        for made in (one, *_changed(one, copies)):
+            if made.prompted:
+                yield made
 
 
 def _changed(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:

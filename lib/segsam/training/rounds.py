@@ -65,7 +65,8 @@ class Judge:
             found = _drawn(decoded, wanted[0].shape)
             count = int(rng.choice(config.points_per_round))
             prompts = corrective_prompts(prompts, found, wanted, rng, count=count, size_px=size_px)
-            prompts = replace(prompts, mask_logits=decoded.binary_logits.detach().float())
+            if rng.random() < config.mask_share:
+                prompts = replace(prompts, mask_logits=decoded.binary_logits.detach().float())
             decoded, losses = self._round(leaves, prompts, targets, step=step, share=share)
             terms[CORRECTED] = float(losses.total.detach())
         _pass_on(features, leaves)

@@ -22,6 +22,7 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.placing import mixed_precision, moved
 from segsam.training.preparing import Sample
 from segsam.training.sampling import NO_STEP
+from segsam.training.sharded import dataset_names
 from segsam.training.simulation import box_prompts, point_prompts
 
 _AT_ONCE = 8
@@ -48,15 +49,15 @@ def spread_evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
     """At most `limit` samples: of every data set as many, small ones in full first, each evenly
     spread over its own.
     """
-    groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.dataset, []).append(sample)
-    found: list[Sample] = []
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(dataset_names(samples)):
+        groups.setdefault(name, []).append(place)
+    found: list[int] = []
     for left, group in enumerate(sorted(groups.values(), key=len)):
         share = (limit - len(found)) // (len(groups) - left)
         places = np.linspace(0, len(group) - 1, min(len(group), share)).round().astype(int)
         found += [group[place] for place in places]
-    return found
+    return [samples[place] for place in found]
 
 
 @torch.no_grad()
