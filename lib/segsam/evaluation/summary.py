@@ -77,20 +77,21 @@ def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
     objects = [one for one in evaluation.objects if one.dataset == facts.name]
     volumes = [one for one in evaluation.volumes if one.dataset == facts.name]
     inside = classes_of_modality(evaluation, facts.modality)
-    found = {
-        "dsc": mean(_terms(objects, lambda one: one.dsc)),
-        "mdsc": mean(_terms(objects, lambda one: one.mdsc, by_name=True)),
-        "semantic_dsc": mean(_terms(objects, lambda one: one.semantic_dsc)),
-        "category_accuracy": mean(_terms(objects, _is_named_right)),
-        "category_accuracy_in_modality": mean(
-            _terms(objects, lambda one: _is_named_right_among(one, inside))
+    terms = {
+        "dsc": _terms(objects, lambda one: one.dsc),
+        "mdsc": _terms(objects, lambda one: one.mdsc, by_name=True),
+        "semantic_dsc": _terms(objects, lambda one: one.semantic_dsc),
+        "category_accuracy": _terms(objects, _is_named_right),
+        "category_accuracy_in_modality": _terms(
+            objects, lambda one: _is_named_right_among(one, inside)
         ),
-        "agreement": mean(_terms(objects, lambda one: one.agreement)),
+        "agreement": _terms(objects, lambda one: one.agreement),
     }
     for prefix, propagated in (("volume", False), ("propagated", True)):
         some = [one for one in volumes if one.propagated is propagated]
-        found[f"{prefix}_dice"] = mean(Term("", one.patient, one.dice) for one in some)
-        found[f"{prefix}_nsd_2mm"] = mean(Term("", one.patient, one.nsd) for one in some)
+        terms[f"{prefix}_dice"] = [Term("", one.patient, one.dice) for one in some]
+        terms[f"{prefix}_nsd_2mm"] = [Term("", one.patient, one.nsd) for one in some]
+    found = {name: mean(some, facts.name) for name, some in terms.items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
@@ -105,8 +106,10 @@ def classes_of_modality(evaluation: Evaluation, modality: str) -> tuple[int, ...
     return tuple(sorted(used - {0}))
 
 
-def mean(terms: Iterable[Term]) -> Mean | None:
-    """The mean over groups of each group's mean; None without terms."""
+def mean(terms: Iterable[Term], dataset: str = "") -> Mean | None:
+    """The mean over groups of each group's mean; None without terms. Patients of every `dataset`
+    are drawn by themselves, but alike for all of its scores.
+    """
     terms = list(terms)
     if not terms:
         return None
@@ -120,7 +123,7 @@ def mean(terms: Iterable[Term]) -> Mean | None:
     value = float((sums.sum(axis=0) / counts.sum(axis=0)).mean())
     if len(patients) == 1:
         return Mean(value, None)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(list(dataset.encode()))
     drawn = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=DRAWS)
     weights, totals = drawn @ counts, drawn @ sums
     each = np.divide(totals, weights, out=np.full_like(totals, np.nan), where=weights > 0)
