@@ -10,6 +10,9 @@ from typing import Any
 from segsam.study.plan import Entry, Row, Study, TableName
 from segsam.study.results import Result
 
+_OWN = ("variant", "loss", "model")
+"""Fields of a training run that belong to a variant."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -67,8 +70,9 @@ class Board:
         return str(entry.config.get("variant", "segsam")) if entry.kind == "train" else ""
 
     def partner(self, run: str, variant: str) -> str | None:
-        """A run of another variant that is trained in the same way: all that is configured but the
-        variant and its loss is equal. Those that were measured come first.
+        """A run of another variant that is trained in the same way: all that is configured is
+        equal but the variant, its loss and choices of its model. Those that were measured come
+        first.
         """
         wanted = _without_variant(self.config(run))
         found = [
@@ -97,4 +101,4 @@ def difference(first: Figure | None, second: Figure | None) -> Figure | None:
 
 
 def _without_variant(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in ("variant", "loss")}
+    return {name: value for name, value in config.items() if name not in _OWN}

@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from segsam.atomic import write_bytes
+from segsam.datasets.splits import VALIDATION
 from segsam.errors import OutputError, StudyError
 from segsam.study.plan import Entry, Study, expanded
+from segsam.study.unet.config import unet_config
+from segsam.training.config import config_from
+from segsam.training.loop import MODEL, REPORT
 
 SEGSAM = (sys.executable, "-c", "from segsam.cli import main; main()")
-MODEL = "model.safetensors"
 LAST = "last.pt"
-TRAINED = "train.json"
 COST = "cost.json"
 UNET = "unet.json"
+CALIBRATION = "calibration.json"
+FACTS = "facts.json"
+_PATHS = ("datasets", "embeddings", "out", "split")
+"""Fields that may differ between a run and what it is compared with: the same from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,13 @@ class Step:
     """For people."""
     arguments: tuple[str, ...]
     """Of `segsam`."""
-    makes: Path
+    makes: tuple[Path, ...]
     """There when it is done, and only then."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that it makes is there."""
+        return all(path.is_file() for path in self.makes)
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -66,13 +77,15 @@ def steps_of(entry: Entry, study: Study, places: Places) -> list[Step]:
     if entry.kind == "unet":
         arguments = ("study", "unet", str(_config_file(entry, places)))
         done = folder / UNET
-        return [Step("train and measure", (*arguments, "--json", str(done)), done)]
+        return [Step("train and measure", (*arguments, "--json", str(done)), (done,))]
     measured = _checkpoint(entry, places)
     cost = ("study", "cost", measured, "--json", str(folder / COST))
-    steps = [Step("count and time", cost, folder / COST)]
-    steps += [
-        _evaluation(entry, study, places, prompt=prompt) for prompt in entry.evaluations.prompts
-    ]
+    steps = [Step("count and time", cost, (folder / COST,))]
+    prompts = entry.evaluations.prompts
+    steps += [_evaluation(entry, study, places, prompt=prompt) for prompt in prompts]
+    if entry.evaluations.calibrate:
+        steps += [_for_temperature(entry, study, places, prompt=prompt) for prompt in prompts]
+        steps.append(_calibration(entry, places))
     if entry.kind == "train":
         steps.insert(0, _training(entry, places))
     return steps
@@ -92,13 +105,26 @@ def write_config(entry: Entry, study: Study, places: Places) -> None:
         raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
     if entry.kind == "checkpoint":
         return
-    path, text = _config_file(entry, places), json.dumps(_config(entry, study, places), indent=1)
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+    config = _config(entry, study, places)
+    differing = _differing(config, folder, entry.kind)
+    if differing:
         raise StudyError(
-            f"The run {entry.id} was begun with another configuration; give it another name, or "
-            "remove its folder to begin again."
+            f"The run {entry.id} was begun with another configuration ({', '.join(differing)}); "
+            "give it another name, or remove its folder to begin again."
         )
-    write_bytes(path, text.encode())
+    write_bytes(_config_file(entry, places), json.dumps(config, indent=1).encode())
+
+
+def _differing(config: Mapping[str, Any], folder: Path, kind: str) -> list[str]:
+    """Fields in which the run in a folder, if there is one, was begun otherwise."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return []
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    read = config_from if kind == "train" else unet_config
+    wanted = json.loads(read(config).to_json())
+    names = [name for name in wanted if name not in _PATHS and begun.get(name) != wanted[name]]
+    return sorted(names)
 
 
 def _config(entry: Entry, study: Study, places: Places) -> dict[str, Any]:
@@ -116,16 +142,15 @@ def _config(entry: Entry, study: Study, places: Places) -> dict[str, Any]:
 
 
 def _config_file(entry: Entry, places: Places) -> Path:
-    # JSON is YAML; the trainer keeps a config.json of its own in the folder.
+    # JSON is YAML; what trains keeps a config.json of its own in the folder.
     return places.of(entry) / "run.yaml"
 
 
 def _training(entry: Entry, places: Places) -> Step:
     folder = places.of(entry)
     resume = ("--resume",) if (folder / LAST).is_file() else ()
-    done = folder / TRAINED
-    arguments = ("train", str(_config_file(entry, places)), *resume, "--json", str(done))
-    return Step("resume training" if resume else "train", arguments, done)
+    arguments = ("train", str(_config_file(entry, places)), *resume)
+    return Step("resume training" if resume else "train", arguments, (folder / REPORT,))
 
 
 def _checkpoint(entry: Entry, places: Places) -> str:
@@ -137,13 +162,43 @@ def _checkpoint(entry: Entry, places: Places) -> str:
 def _evaluation(entry: Entry, study: Study, places: Places, *, prompt: str) -> Step:
     options = entry.evaluations
     done = places.of(entry) / f"{prompt}.json"
+    arguments = _measuring(entry, study, places, prompt=prompt, part=options.part)
+    if options.propagated:
+        arguments.append("--propagated")
+    makes = [done]
+    if options.calibrate:
+        makes.append(done.with_suffix(".npz"))
+        arguments += ["--objects", str(makes[-1])]
+    arguments += ["--json", str(done)]
+    return Step(f"measure with {prompt} prompts", tuple(arguments), tuple(makes))
+
+
+def _for_temperature(entry: Entry, study: Study, places: Places, *, prompt: str) -> Step:
+    """The objects that a temperature is fitted to."""
+    objects = places.of(entry) / f"{VALIDATION}_{prompt}.npz"
+    arguments = _measuring(entry, study, places, prompt=prompt, part=VALIDATION)
+    arguments += ["--objects", str(objects)]
+    return Step(f"measure with {prompt} prompts on {VALIDATION}", tuple(arguments), (objects,))
+
+
+def _calibration(entry: Entry, places: Places) -> Step:
+    folder, done = places.of(entry), places.of(entry) / CALIBRATION
+    prompts = entry.evaluations.prompts
+    arguments = ["calibrate", *(str(folder / f"{VALIDATION}_{one}.npz") for one in prompts)]
+    for prompt in prompts:
+        arguments += ["--on", str(folder / f"{prompt}.npz")]
+    return Step("calibrate", (*arguments, "--json", str(done)), (done,))
+
+
+def _measuring(entry: Entry, study: Study, places: Places, *, prompt: str, part: str) -> list[str]:
+    """The part of an evaluation's command that is always there."""
+    options = entry.evaluations
     arguments = ["evaluate", *expanded(study.datasets, places.folders)]
     arguments += ["--prompt", prompt, "--decoder", options.decoder, "--seed", str(options.seed)]
     arguments += ["--checkpoint", _checkpoint(entry, places)]
-    if study.split and options.part:
-        arguments += ["--split", f"{study.split}:{options.part}"]
+    if study.split and part:
+        arguments += ["--split", f"{study.split}:{part}"]
     for name in ("slices", "limit"):
         if getattr(options, name):
             arguments += [f"--{name}", str(getattr(options, name))]
-    arguments += ["--embeddings", places.folders["embeddings"], "--json", str(done)]
-    return Step(f"measure with {prompt} prompts", tuple(arguments), done)
+    return [*arguments, "--embeddings", places.folders["embeddings"]]

@@ -49,6 +49,11 @@ class Evaluations:
     """At most so many slices of a volume; 0 for all, which volume scores need."""
     limit: int = 0
     """At most so many cases of a data set; 0 for all."""
+    propagated: bool = False
+    """Also follow the objects of 3D cases from one prompted slice."""
+    calibrate: bool = False
+    """Also fit a temperature to the part `validation` and see what it does to this one; true by
+    itself for a run in the table `shipped`."""
     checkpoint: str = ""
     """Measured in place of what the run trained, as its packaged form; of a run of the kind
     `checkpoint` all that there is."""
@@ -155,7 +160,9 @@ def _entries(run: Any, study: Mapping[str, Any]) -> list[Entry]:
         wanted = ", ".join(get_args(Kind))
         raise StudyError(f"Expected one of {wanted} in the run {name}, got {kinds or 'none'}.")
     kind: Kind = kinds[0]
-    evaluations = _evaluations({**_base(study, "evaluate"), **run.get("evaluate", {})}, name)
+    changes = {**_base(study, "evaluate"), **run.get("evaluate", {})}
+    changes.setdefault("calibrate", any(row.table == "shipped" for row in _rows(run)))
+    evaluations = _evaluations(changes, name)
     if kind == "checkpoint":
         measured = {**asdict(evaluations), "checkpoint": str(run["checkpoint"])}
         return [Entry(name, name, kind, None, {}, Evaluations(**measured))]

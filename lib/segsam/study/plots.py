@@ -97,11 +97,10 @@ def draw_agreement(path: Path, pairs: Sequence[tuple[float, float]]) -> None:
 
 
 def bins_of(records: Sequence[Mapping[str, Any]]) -> list[Bin]:
-    """Stored bins; those without objects are left out."""
+    """Bins as `segsam calibrate` stores them."""
     return [
-        Bin(float(one["confidence"]), float(one["accuracy"]), int(one["count"]))
+        Bin(float(one["confidence"]), float(one["accuracy"]), int(one["objects"]))
         for one in records
-        if one.get("count")
     ]
 
 

@@ -13,10 +13,10 @@ from segsam.atomic import write_bytes
 from segsam.errors import OutputError, StudyError
 from segsam.study import tables
 from segsam.study.board import Board
-from segsam.study.markdown import picture_line, table_lines, target_lines
+from segsam.study.markdown import NOT_MEASURED, picture_line, table_lines, target_lines
 from segsam.study.plan import load_study
 from segsam.study.plots import GridPoint, bins_of, draw_agreement, draw_grid, draw_reliability
-from segsam.study.results import Result, load_results, number
+from segsam.study.results import Result, load_results
 from segsam.study.targets import TARGETS
 
 GRID, RELIABILITY, AGREEMENT = "grid.png", "reliability.png", "agreement.png"
@@ -95,11 +95,10 @@ def write_report(study: Path, results: Path, page: Path) -> list[str]:
         draw_grid(folder / GRID, grid_points(board))
     shipped = calibrated(board)
     if shipped is not None:
-        record = shipped.calibration
-        draw_reliability(
-            folder / RELIABILITY, bins_of(record["bins_before"]), bins_of(record["bins_after"])
-        )
-        draw_agreement(folder / AGREEMENT, [(pair[0], pair[1]) for pair in record["pairs"]])
+        test, pairs = shipped.calibration["test"], shipped.calibration["pairs"]
+        bins = [bins_of(test[when]["bins"]) for when in ("before", "after")]
+        draw_reliability(folder / RELIABILITY, *bins)
+        draw_agreement(folder / AGREEMENT, [(pair[0], pair[1]) for pair in pairs])
     write_bytes(page, made.text.encode())
     return list(made.pictures)
 
@@ -140,7 +139,7 @@ def grid_points(board: Board) -> list[GridPoint]:
 def calibrated(board: Board) -> Result | None:
     """The shipped run's result with a calibration, if there is one."""
     row = board.first("shipped")
-    found = [] if row is None else [one for one in board.of(row.run) if one.calibration]
+    found = [] if row is None else [one for one in board.of(row.run) if "pairs" in one.calibration]
     return found[0] if found else None
 
 
@@ -148,21 +147,23 @@ def calibration_lines(result: Result | None) -> list[str]:
     """What the confidence is worth, and the agreement."""
     if result is None:
         return ["Not measured.", ""]
-    record = result.calibration
-    shown = {
-        name: "—" if number(record.get(name)) is None else f"{record[name]:.3f}"
-        for name in ("temperature", "ece_before", "ece_after", "spearman")
-    }
+    test = result.calibration["test"]
+    before, after = (100 * float(test[when]["ece"]) for when in ("before", "after"))
+    ranks = ", ".join(
+        f"{_rank(one['rho'])} with {prompt} prompts ({one['objects']} objects)"
+        for prompt, one in test["agreement"].items()
+    )
     return [
-        f"The confidence is divided by a temperature of {shown['temperature']}, fitted to the part "
-        "`validation`. On the part `test`, the expected calibration error is "
-        f"{shown['ece_before']} before and {shown['ece_after']} after it "
-        f"({record.get('objects', '—')} objects).",
+        "The logits behind the confidence are divided by a temperature of "
+        f"{result.calibration['temperature']:.3f}, fitted to the part `validation`. On the part "
+        f"`test` the expected calibration error is {before:.2f} % before and {after:.2f} % after "
+        f"it, over {test['after']['objects']} objects, of which "
+        f"{100 * test['after']['accuracy']:.1f} % are named right among all categories.",
         "",
         picture_line(f"{_FOLDER}/{RELIABILITY}", "Reliability before and after the temperature"),
         "",
         "The agreement of both decoders is what the app shows as certainty. Its rank correlation "
-        f"(Spearman) with the true Dice of the mask is {shown['spearman']}.",
+        f"(Spearman) with the true Dice of the mask is {ranks}.",
         "",
         picture_line(f"{_FOLDER}/{AGREEMENT}", "Agreement against Dice, an object a dot"),
         "",
@@ -172,17 +173,20 @@ def calibration_lines(result: Result | None) -> list[str]:
 def machine_lines(board: Board) -> list[str]:
     """Where it ran."""
     results = [board.results[one.id] for one in board.study.entries if one.id in board.results]
+    known = [one.facts for one in results if one.facts]
     machines = _distinct(
-        f"{one.facts.get('processor')}, {one.facts.get('threads')} thread(s) a run, torch "
-        f"{one.facts.get('torch')}"
-        for one in results
-        if one.facts
+        f"{one['processor']}, {one['threads']} thread(s) a run, torch {one['torch']}"
+        for one in known
     )
-    splits = _distinct(str(one.facts["split_sha256"]) for one in results if one.facts)
+    splits = _distinct(str(one["split_sha256"]) for one in known)
     if not machines:
         return []
     text = f"Ran on: {'; '.join(machines)}. SHA-256 of the split begins with {', '.join(splits)}."
     return [text, ""]
+
+
+def _rank(rho: float | None) -> str:
+    return NOT_MEASURED if rho is None else f"{rho:.2f}"
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:

@@ -13,10 +13,9 @@ from typing import Any
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError, StudyError
+from segsam.training.config import TrainConfig
 
 FORMAT = 1
-DEFAULT_IMAGES_PER_STEP = 8
-"""Of `TrainConfig`; a test holds the two together."""
 _PLACES = 6
 """Digits after the point of what is stored."""
 
@@ -46,6 +45,11 @@ class Result:
     def average(self, prompt: str, score: str) -> float | None:
         """Mean over the modalities in percent, or None where it was not measured."""
         return number(self.evaluations.get(prompt, {}).get("average", {}).get(score))
+
+    def interval(self, prompt: str, score: str) -> tuple[float, float] | None:
+        """The 95 % interval of the average over patients, in percent, or None."""
+        ends = self.evaluations.get(prompt, {}).get("average", {}).get(f"{score}_95")
+        return None if not ends else (float(ends[0]), float(ends[1]))
 
     def of_modality(self, prompt: str, score: str, modality: str) -> float | None:
         """Of one modality in percent, or None."""
@@ -77,7 +81,7 @@ class Result:
     def minutes_an_epoch(self) -> float | None:
         """For all training slices once, embeddings kept, or None where there was no training."""
         slices = number(self.training.get("slices", {}).get("train"))
-        images = number(self.config.get("images_per_step", DEFAULT_IMAGES_PER_STEP))
+        images = number(self.config.get("images_per_step", TrainConfig.images_per_step))
         if self.seconds_per_step is None or not slices or not images:
             return None
         return self.seconds_per_step * slices / images / 60

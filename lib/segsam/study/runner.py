@@ -6,23 +6,22 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from segsam.atomic import write_bytes
 from segsam.errors import SegSamError, StudyError
-from segsam.study.commands import COST, TRAINED, UNET, Places, Step, steps_of, write_config
+from segsam.study.collecting import collected, is_complete
+from segsam.study.commands import FACTS, Places, Step, steps_of, write_config
+from segsam.study.machine import machine_facts
 from segsam.study.plan import Entry, Study
-from segsam.study.results import Result, load_results, unfolded
+from segsam.study.results import load_results
 
-FACTS = "facts.json"
 LOG = "log.txt"
 _TAIL_LINES = 3
 Tell: TypeAlias = Callable[[str], None]
@@ -144,7 +143,7 @@ class _Runner:
         write_config(entry, self.study, self.places)
         self._keep_facts(entry)
         for step in steps_of(entry, self.study, self.places):
-            if not step.makes.is_file():
+            if not step.is_done:
                 self._step(entry, step)
                 collected(entry, self.places).save(self.places.results)
         result = collected(entry, self.places).save(self.places.results)
@@ -154,7 +153,7 @@ class _Runner:
         self.tell(f"{entry.id}: {step.what}")
         log = self.places.of(entry) / LOG
         code = self.children.run(step.command, log)
-        if code or not step.makes.is_file():
+        if code or not step.is_done:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             last = " ".join(lines[-_TAIL_LINES:]) or "it said nothing"
             raise StudyError(f"It could not {step.what} (exit code {code}): {last}")
@@ -166,73 +165,5 @@ class _Runner:
             return
         split = Path(self.study.split)
         digest = hashlib.sha256(split.read_bytes()).hexdigest() if split.is_file() else ""
-        facts = {
-            "commit": _commit(),
-            "split_sha256": digest[:16],
-            "processor": _processor(),
-            "threads": self.children.threads or os.cpu_count(),
-            "torch": metadata.version("torch"),
-        }
+        facts = machine_facts(self.children.threads) | {"split_sha256": digest[:16]}
         write_bytes(path, json.dumps(facts, indent=1).encode())
-
-
-def collected(entry: Entry, places: Places) -> Result:
-    """What there is of a run so far, as it is stored."""
-    folder = places.of(entry)
-    prompts = [*entry.evaluations.prompts, "none"]
-    found = {prompt: _read(folder / f"{prompt}.json") for prompt in prompts}
-    training = _read(folder / TRAINED)
-    cost = _read(folder / COST)
-    if entry.kind == "unet":
-        record = _read(folder / UNET)
-        training, cost = record.get("training", {}), record.get("cost", {})
-        found = {"none": record.get("evaluation", {})}
-    return Result(
-        id=entry.id,
-        run=entry.run,
-        kind=entry.kind,
-        seed=entry.seed,
-        fingerprint=entry.fingerprint,
-        config=entry.config,
-        facts=_read(folder / FACTS),
-        training=unfolded(training, places.folders),
-        cost=cost,
-        evaluations={name: unfolded(one, places.folders) for name, one in found.items() if one},
-    )
-
-
-def is_complete(result: Result, entry: Entry) -> bool:
-    """Whether a stored result is of this very entry and nothing of it is missing."""
-    wanted = {"none"} if entry.kind == "unet" else set(entry.evaluations.prompts)
-    return result.fingerprint == entry.fingerprint and wanted <= set(result.evaluations)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"Cannot read {path.parent.name}/{path.name}: {error}.") from error
-    return dict(record)
-
-
-def _commit() -> str:
-    """Of the checkout at work; empty outside of one."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _processor() -> str:
-    """The processor's name and how many cores of it there are."""
-    path = Path("/proc/cpuinfo")
-    name = platform.processor() or platform.machine()
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = named[0] if named else name
-    return f"{name}, {os.cpu_count()} cores"

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from segsam.categories.category import MODALITIES
 from segsam.study.board import Board, Figure, difference
 from segsam.study.paper import BY_VARIANT, PLUG_IN
-from segsam.study.plan import Row
+from segsam.study.plan import Row, TableName
 
 Cell: TypeAlias = Figure | str | None
 """A number, a text, or None for what was not measured."""
@@ -37,19 +37,16 @@ class Table:
 
 def methods_table(board: Board, prompt: str) -> Table:
     """Table 1 in small: DSC by modality of the host as it comes, fine-tuned, and as SEG-SAM."""
-    rows: list[TableRow] = []
-    for row in board.study.rows_of("methods"):
-        rows.append(_by_modality(board, row, prompt, "dsc"))
-        partner = board.partner(row.run, "baseline") if board.variant(row.run) == "segsam" else None
-        if partner is not None:
-            rows.append(_minus(board, row.run, partner, prompt, "dsc"))
+    rows = [_by_modality(board, row, prompt, "dsc") for row in board.study.rows_of("methods")]
+    rows += _gains(board, "methods", "baseline", prompt, "dsc")
     host, ours = BY_VARIANT["baseline"], BY_VARIANT["segsam"]
     gain = ours.figure(prompt, "dsc"), host.figure(prompt, "dsc")
     return Table(
         f"DSC with {prompt} prompts, by modality",
-        ("", *MODALITIES, "average", "paper"),
+        ("", *MODALITIES, *_OVER_ALL),
         tuple(rows),
         (
+            _INTERVAL,
             f"The paper's averages are of its own host and data: {gain[1]:.2f} fine-tuned, "
             f"{gain[0]:.2f} as SEG-SAM, {gain[0] - gain[1]:+.2f}."
             if gain[0] is not None and gain[1] is not None
@@ -60,21 +57,20 @@ def methods_table(board: Board, prompt: str) -> Table:
 
 def semantic_table(board: Board) -> Table:
     """Table 2 in small: mDSC by modality, promptable models with a box and networks without."""
-    rows: list[TableRow] = []
-    for row in board.study.rows_of("semantic"):
-        prompt = "none" if board.entry(row.run).kind == "unet" else "box"
-        rows.append(_by_modality(board, row, prompt, "mdsc"))
-        sem = board.partner(row.run, "baseline_sem") if board.variant(row.run) == "segsam" else None
-        if sem is not None:
-            rows.append(_minus(board, row.run, sem, prompt, "mdsc"))
+    rows = [
+        _by_modality(board, row, "none" if board.entry(row.run).kind == "unet" else "box", "mdsc")
+        for row in board.study.rows_of("semantic")
+    ]
+    rows += _gains(board, "semantic", "baseline_sem", "box", "mdsc")
     return Table(
         "mDSC by modality",
-        ("", *MODALITIES, "average", "paper"),
+        ("", *MODALITIES, *_OVER_ALL),
         tuple(rows),
         (
             "A mask counts for the category that the model itself gives, all categories competing. "
             "The networks see no prompt: they have to find what the others are pointed at. They "
             "were trained on the same slices for a time; see the rows at the end of the page.",
+            _INTERVAL,
         ),
     )
 
@@ -103,6 +99,7 @@ def ladder_table(board: Board) -> Table:
         (
             "Averages over the modalities, mean ± standard deviation over the seeds, all rows with "
             "the same steps on the same slices; the paper's figures are of its own host and data.",
+            *_limits(board, "ladder"),
         ),
     )
 
@@ -137,7 +134,8 @@ def grid_table(board: Board) -> Table:
         )
         rows.append(TableRow(row.label, cells))
     headings = ("DSC, box", "DSC, point", "mDSC, box", "seconds a step", "ms a prompt")
-    return Table("What the decoders' grid costs", ("", *headings), tuple(rows))
+    title = "What the decoders' grid costs"
+    return Table(title, ("", *headings), tuple(rows), _limits(board, "grid"))
 
 
 def runs_table(board: Board, study_path: str) -> Table:
@@ -160,6 +158,21 @@ def runs_table(board: Board, study_path: str) -> Table:
     return Table("How each row was made", ("run", *headings), tuple(rows))
 
 
+def _limits(board: Board, table: TableName) -> tuple[str, ...]:
+    """A note where the rows of a table were not measured on all slices."""
+    rows = board.study.rows_of(table)
+    limits = sorted({board.entry(row.run).evaluations.slices for row in rows} - {0})
+    if not limits:
+        return ()
+    words = " or ".join(map(str, limits))
+    return (f"Measured on at most {words} slices of each volume, evenly spread.",)
+
+
+_INTERVAL = (
+    "The 95 % interval is of the average, by drawing patients of the test part with replacement "
+    "(of the first seed); ± is the standard deviation over seeds, where there are several."
+)
+_OVER_ALL = ("average", "95 %", "paper")
 _NAMES = {"dsc": "DSC", "mdsc": "mDSC"}
 
 
@@ -168,21 +181,31 @@ def _by_modality(board: Board, row: Row, prompt: str, score: str) -> TableRow:
     figure = None if paper is None else paper.figure(prompt, score)
     cells = [board.of_modality(row.run, prompt, score, name) for name in MODALITIES]
     average = board.average(row.run, prompt, score)
-    return TableRow(row.label, (*cells, average, "" if figure is None else f"{figure:.2f}"))
+    ends = [one.interval(prompt, score) for one in board.of(row.run)]
+    interval = "" if not ends or ends[0] is None else f"{ends[0][0]:.1f} to {ends[0][1]:.1f}"
+    figure_text = "" if figure is None else f"{figure:.2f}"
+    return TableRow(row.label, (*cells, average, interval, figure_text))
 
 
-def _minus(board: Board, run: str, partner: str, prompt: str, score: str) -> TableRow:
-    """The difference of two runs, as a row under the first."""
-    cells: list[Cell] = [
-        difference(
-            board.of_modality(run, prompt, score, name),
-            board.of_modality(partner, prompt, score, name),
-        )
+def _gains(board: Board, table: TableName, variant: str, prompt: str, score: str) -> list[TableRow]:
+    """SEG-SAM's rows of a table minus the row that is trained in the same way without its parts."""
+    labels = {row.run: row.label for row in board.study.rows_of(table)}
+    found = []
+    for run, label in labels.items():
+        partner = board.partner(run, variant) if board.variant(run) == "segsam" else None
+        if partner in labels:
+            title = f"{label} minus {labels[partner]}"
+            found.append(TableRow(title, _minus(board, run, partner, (prompt, score)), signed=True))
+    return found
+
+
+def _minus(board: Board, run: str, partner: str, what: tuple[str, str]) -> tuple[Cell, ...]:
+    """The difference of two runs under a prompt and in a score."""
+    pairs = [
+        (board.of_modality(run, *what, name), board.of_modality(partner, *what, name))
         for name in MODALITIES
     ]
-    cells.append(
-        difference(board.average(run, prompt, score), board.average(partner, prompt, score))
-    )
-    ours, theirs = (BY_VARIANT[board.variant(one)].figure(prompt, score) for one in (run, partner))
-    cells.append("" if ours is None or theirs is None else f"{ours - theirs:+.2f}")
-    return TableRow(f"the last minus {partner}", tuple(cells), signed=True)
+    pairs.append((board.average(run, *what), board.average(partner, *what)))
+    ours, theirs = (BY_VARIANT[board.variant(one)].figure(*what) for one in (run, partner))
+    paper = "" if ours is None or theirs is None else f"{ours - theirs:+.2f}"
+    return (*(difference(*pair) for pair in pairs), "", paper)

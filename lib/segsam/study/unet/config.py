@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import yaml
 
 from segsam.errors import TrainingError
-from segsam.study.unet.networks import NetworkName
 from segsam.training.typed import typed
 
-_LOWEST = {"seconds": 0, "steps": 0, "images_per_step": 1, "seed": 0, "balance": 0}
+NetworkName: TypeAlias = Literal["dynunet", "unetr"]
+_LOWEST = {"seconds": 0, "steps": 0, "images_per_step": 1, "seed": 0, "balance": 0, "threads": 0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class UNetConfig:
     """Data sets are drawn in proportion to their slices to this power: 1 as they come, 0 alike."""
     slices_per_volume_of: Mapping[str, int] = field(default_factory=dict)
     """By data set, at most so many training slices of a volume; all where nothing is said."""
+    threads: int = 0
+    """Of the processor; 0 leaves them as they are."""
     part: str = "test"
     """Of the split, what is measured at the end."""
     slices: int = 0

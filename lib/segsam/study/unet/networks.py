@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from monai.networks.nets import UNETR, DynUNet
 from torch import nn
 
-NetworkName: TypeAlias = Literal["dynunet", "unetr"]
+from segsam.study.unet.config import NetworkName
+
 SIDE_PX = 256
 _FILTERS = (32, 64, 128, 256, 256, 256, 256)
 """nnU-Net's plan for 256 x 256 goes down to 4 x 4 and doubles 32 filters up to 512; up to 256 here,

@@ -33,6 +33,8 @@ def run_unet(config: UNetConfig, progress: Progress) -> dict[str, Any]:
         OutputError: a folder that cannot be written to.
     """
     began = time.monotonic()
+    if config.threads:
+        torch.set_num_threads(config.threads)
     datasets = [open_dataset(folder) for folder in config.datasets]
     split = Split.load(config.split)
     selections = select(config.datasets, split=f"{config.split}:{config.part}", limit=config.limit)

@@ -133,6 +133,7 @@ class UNetRun:
             raise OutputError(f"Cannot write to {self._folder.name}: {error.strerror}.") from error
         path = self._folder / LAST
         if not path.is_file():
+            write_bytes(self._folder / "config.json", self.config.to_json().encode())
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)

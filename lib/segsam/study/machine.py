@@ -1,0 +1,42 @@
+"""Where a run takes place: what is stored beside its numbers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+
+def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
+    """Commit, processor, threads of a run (0 for as many as there are cores) and torch's version,
+    as plain values.
+    """
+    return {
+        "commit": _commit(),
+        "processor": _processor(),
+        "threads": threads or os.cpu_count(),
+        "torch": metadata.version("torch"),
+    }
+
+
+def _commit() -> str:
+    """Of the checkout at work; empty outside of one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _processor() -> str:
+    """The processor's name and how many cores of it there are."""
+    path = Path("/proc/cpuinfo")
+    name = platform.processor() or platform.machine()
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = named[0] if named else name
+    return f"{name}, {os.cpu_count()} cores"
