@@ -175,7 +175,8 @@ def full_after() -> Callable[[int], AbstractContextManager[None]]:
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint for the mechanics: LiteMedSAM with semantic parts that nobody has trained, which
-    says that they are. It names liver, spleen and gallbladder, and has "seen" the first two.
+    says that they are. It knows liver, spleen and gallbladder, has "seen" the first two, and calls
+    everything a liver.
     """
     import torch
 
@@ -186,6 +187,8 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_variant("segsam", host.host, few, head="maskcls", grid=16)
+        with torch.no_grad():
+            model.semantic_decoder.head.classes.bias[1 + few.index("liver")] += 3
     card = Card(
         "a stand-in",
         semantic_is_trained=True,
