@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.types import Progress as ReportsProgress
 
 if TYPE_CHECKING:
     from segsam.training.config import TrainConfig
@@ -31,6 +34,14 @@ def train(
         list[str] | None,
         typer.Option("--set", help="key=value over the file, as variant=so_co (repeatable)."),
     ] = None,
+    shards_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--shards-to",
+            help="Only cut the run's slices into shards in this folder; a run names it as shards, "
+            "in the place of datasets.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
     ] = None,
@@ -44,6 +55,9 @@ def train(
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")
     run = load_config(config, changes or ())
+    if shards_to is not None:
+        _shard(run, shards_to)
+        return
     try:
         report = _train(run, resume=resume)
     except KeyboardInterrupt:
@@ -64,6 +78,24 @@ def train(
 
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
     from segsam.training import loop
+
+    with _shown_progress() as progress:
+        return loop.train(run, resume=resume, progress=progress)
+
+
+def _shard(run: TrainConfig, folder: Path) -> None:
+    from segsam.training.sharded import write_run_shards
+    from segsam.training.starting import load_start
+
+    size = load_start(run).host.facts.input_size
+    with _shown_progress() as progress:
+        count = write_run_shards(run, folder, input_size=size, progress=progress)
+    out.print(f"{count} slices in {folder}.", markup=False)
+
+
+@contextlib.contextmanager
+def _shown_progress() -> Iterator[ReportsProgress]:
+    """A bar on the terminal, of the first process."""
     from segsam.training.ranks import speaks
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -76,7 +108,7 @@ def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
         def show(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        return loop.train(run, resume=resume, progress=show)
+        yield show
 
 
 def _show(report: TrainReport) -> None:

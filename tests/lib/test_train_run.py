@@ -28,6 +28,7 @@ from segsam.model import VARIANTS, Host, SegSam, read_card
 from segsam.train_cli import train as train_command
 from segsam.training import loop, starting
 from segsam.training.config import config_from
+from segsam.training.sharded import write_run_shards
 from segsam.training.starting import build_model
 
 
@@ -265,6 +266,26 @@ def test_copies_are_learnt_from_and_limits_hold(
     for key in ("augmented_copies_of", "slices_per_volume_of"):
         with pytest.raises(TrainingError, match=f"no data set 'circles', as {key} says"):
             loop.train(run(six_cases, tmp_path / key, **{key: {"circles": 1}}), start=start())
+
+
+def test_from_shards_it_learns_the_same(six_cases: Path, tmp_path: Path, start: Starts) -> None:
+    changes = {
+        "augmented_copies_of": {"squares": 1},
+        "validation_share": 0.3,
+        "balance": 0.5,
+        "steps": 3,
+    }
+    from_folders = run(six_cases, tmp_path / "folders", **changes)
+    wanted = loop.train(from_folders, start=start())
+    shards = tmp_path / "shards"
+    count = write_run_shards(from_folders, shards, input_size=32, progress=lambda *_: None)
+    assert count == 10
+    config = run(six_cases, tmp_path / "sharded", **changes)
+    found = loop.train(replace(config, datasets=(), shards=str(shards)), start=start())
+    assert found.slices == wanted.slices == {"train": 8, "validation": 2}
+    same_files(tmp_path / "folders", tmp_path / "sharded")
+    card = read_card(found.checkpoint)
+    assert (card.training_data, "CC0" in card.licence) == (("squares",), True)
 
 
 def test_bfloat16_and_the_board(data: Path, tmp_path: Path, start: Starts) -> None:

@@ -31,8 +31,8 @@ class TrainConfig:
     """Folders with dataset.json, images/ and labels/."""
 
     shards: str = ""
-    """Instead of `datasets`, a folder of shards that `segsam train --shards-to` wrote; split, limits
-    and copies are then those that they were written with."""
+    """Instead of `datasets`, a folder of shards that `segsam train --shards-to` wrote; split,
+    limits and copies are then those that they were written with."""
 
     variant: str = "segsam"
     """A name of `segsam.model.VARIANTS`."""

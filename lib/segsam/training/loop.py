@@ -12,9 +12,7 @@ import torch
 from torch import nn
 
 from segsam.atomic import write_bytes
-from segsam.datasets.folder import open_dataset
-from segsam.datasets.shards import Shards
-from segsam.datasets.splits import TRAIN, VALIDATION, Split
+from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import OutputError, TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
@@ -22,7 +20,7 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
 from segsam.training.outcome import MODEL, REPORT, TrainReport, save_model
 from segsam.training.placing import chosen_device, some_threads
-from segsam.training.preparing import Preparation, Sample, chosen_split
+from segsam.training.preparing import Sample
 from segsam.training.ranks import Ranks, joined_ranks
 from segsam.training.records import LOG, Records
 from segsam.training.rounds import Judge
@@ -35,7 +33,8 @@ from segsam.training.run_state import (
     save_state,
 )
 from segsam.training.sampling import Order
-from segsam.training.sharded import SPLIT, dataset_names, sharded_samples
+from segsam.training.sharded import dataset_names
+from segsam.training.source import Source
 from segsam.training.starting import build_model, load_start
 from segsam.training.stopping import StopRequest, stop_requests
 from segsam.training.validation import selection_score, spread_evenly, validate
@@ -101,16 +100,10 @@ class _Run:
         self.began = time.monotonic()
         self.progress = progress
         self.folder = Path(config.out)
-        self.shards = Shards(config.shards) if config.shards else None
-        if self.shards is None:
-            self.datasets = [open_dataset(path) for path in config.datasets]
-            self.split = chosen_split(config, self.datasets)
-        else:
-            self.datasets = list(self.shards.datasets)
-            self.split = Split.load(self.shards.folder / SPLIT)
+        self.source = Source.of(config)
         start = start or load_start(config)
         self.parent = start.weights_id
-        self.model = build_model(config, start, self.datasets).to(device)
+        self.model = build_model(config, start, self.source.datasets).to(device)
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(kept, self.model)
         self.learning = Learning(
@@ -124,7 +117,9 @@ class _Run:
     def all(self, *, resume: bool) -> TrainReport:
         """Prepare, learn, measure, save."""
         standing = self._begin(resume=resume)
-        samples = self._prepare()
+        samples = self.source.samples(
+            self.model, self.store, ranks=self.ranks, progress=self.progress
+        )
         held_out = spread_evenly(samples[VALIDATION], self.config.validation_slices)
         total = self._steps(len(samples[TRAIN]))
         board = self.config.tensorboard and self.ranks.is_first
@@ -151,20 +146,9 @@ class _Run:
         if not self.ranks.is_first:
             return Standing()
         write_bytes(self.folder / "config.json", self.config.to_json().encode())
-        self.split.save(self.folder / "split.json")
+        self.source.split.save(self.folder / "split.json")
         save_state(self.folder, self.learning, Standing(), self.config)
         return Standing()
-
-    def _prepare(self) -> Mapping[str, Sequence[Sample]]:
-        """Slices by part, encoded."""
-        if self.shards is not None:
-            return sharded_samples(
-                self.shards, self.model, self.store, ranks=self.ranks, progress=self.progress
-            )
-        preparation = Preparation(
-            self.config, self.datasets, self.model, self.store, ranks=self.ranks
-        )
-        return preparation.samples(self.split, self.progress)
 
     def _steps(self, slices: int) -> int:
         if self.config.steps:
@@ -286,7 +270,7 @@ class _Run:
                 save_model(
                     self.model,
                     self.config,
-                    self.datasets,
+                    self.source.datasets,
                     parent=self.parent,
                     metrics=standing.best_metrics,
                 )
