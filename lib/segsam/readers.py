@@ -8,10 +8,10 @@ from pathlib import Path
 from segsam.errors import VolumeError, VolumeNotFoundError
 from segsam.formats.dicom import looks_like_dicom, read_dicom
 from segsam.formats.metaimage import read_metaimage
-from segsam.formats.nifti import read_nifti
-from segsam.formats.nrrd_file import read_nrrd
+from segsam.formats.nifti import read_nifti, read_nifti_grid
+from segsam.formats.nrrd_file import read_nrrd, read_nrrd_grid
 from segsam.formats.picture_file import read_picture
-from segsam.formats.raw import RawImage
+from segsam.formats.raw import RawGrid, RawImage
 
 _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".nii.gz": read_nifti,
@@ -28,6 +28,26 @@ _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".tiff": read_picture,
     ".bmp": read_picture,
 }
+
+
+_GRID_READERS: dict[str, Callable[[Path], RawGrid]] = {
+    ".nii.gz": read_nifti_grid,
+    ".nii": read_nifti_grid,
+    ".nrrd": read_nrrd_grid,
+}
+
+
+def read_grid(path: Path) -> RawGrid:
+    """Shape (i, j, k) and RAS affine of an image; of NIfTI and NRRD only the header is read.
+
+    Raises what `read_image` raises.
+    """
+    for ending, reader in _GRID_READERS.items():
+        if path.name.lower().endswith(ending) and path.is_file():
+            return reader(path)
+    raw = read_image(path)
+    i, j, k = (*raw.voxels.shape[:3], 1)[:3]
+    return RawGrid((i, j, k), raw.affine_ras)
 
 
 def read_image(path: Path) -> RawImage:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsam.errors import VolumeError, VolumeNotFoundError, VolumeTooLargeError
+from segsam.readers import read_grid
 from segsam.volume import Volume
 
 VALUES = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6) - 20
@@ -692,6 +693,7 @@ class TestRealData:
 PEAK = """
 import resource, sys
 import numpy as np
+from segsam.readers import read_grid
 from segsam.volume import Volume
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 volume = Volume.load(sys.argv[1])
@@ -713,3 +715,22 @@ def test_a_large_volume_needs_at_most_three_times_its_size(tmp_path: Path, endin
         [sys.executable, "-c", PEAK, str(path)], check=True, capture_output=True, text=True
     )
     assert float(done.stdout) <= 3, f"{ending}: {done.stdout} times the raw size"
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".png"])
+def test_the_grid_alone_is_the_grid_of_the_volume(tmp_path: Path, ending: str) -> None:
+    shape = (5, 6, 1) if ending == ".png" else (5, 6, 7)
+    affine = np.array([[0, -2.0, 0, 4], [1.5, 0, 0, -5], [0, 0, 3, 6], [0, 0, 0, 1]])
+    path = tmp_path / f"x{ending}"
+    Volume.from_array(np.zeros(shape, np.uint8), affine).save(path)
+    whole, grid = Volume.load(path), read_grid(path)
+    assert grid.shape_ijk == whole.shape_ijk
+    np.testing.assert_allclose(grid.affine_ras, whole.affine_ras)
+
+
+def test_the_grid_is_refused_like_the_volume(tmp_path: Path) -> None:
+    (tmp_path / "x.nii.gz").write_bytes(b"text")
+    with pytest.raises(VolumeError, match=r"x\.nii\.gz could not be read as NIfTI"):
+        read_grid(tmp_path / "x.nii.gz")
+    with pytest.raises(VolumeNotFoundError):
+        read_grid(tmp_path / "none.nii")

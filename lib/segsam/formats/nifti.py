@@ -23,7 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
-from segsam.formats.raw import RawImage, check_data_size, reading
+from segsam.formats.raw import RawGrid, RawImage, check_data_size, reading
 from segsam.geometry import checked_affine, shear_of
 from segsam.types import Affine, Voxels
 from segsam.voxels import check_declared_shape, squeezed_shape
@@ -38,11 +38,8 @@ _LONGEST_SIDE = 32_767
 def read_nifti(path: Path) -> RawImage:
     """Voxels in their stored type, or float32 when the header scales them. Raises VolumeError."""
     with reading(path, "NIfTI"), _quiet_nibabel():
-        image = _image_class(path).from_filename(path, mmap=False)
-        shape = image.header.get_data_shape()
-        check_declared_shape(shape, path.name)
-        ijk = squeezed_shape(shape, path.name)
-        affine = checked_affine(image.affine, path.name)
+        image, grid = _header(path)
+        ijk, affine = grid.shape_ijk, grid.affine_ras
         dtype = image.header.get_data_dtype()
         if dtype.kind == "c":
             raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
@@ -54,6 +51,21 @@ def read_nifti(path: Path) -> RawImage:
         )
         voxels = _loaded(image, ijk)
         return RawImage(voxels, affine, None, _notes(image, path.name))
+
+
+def read_nifti_grid(path: Path) -> RawGrid:
+    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    with reading(path, "NIfTI"), _quiet_nibabel():
+        return _header(path)[1]
+
+
+def _header(path: Path) -> tuple[Any, RawGrid]:
+    """nibabel's image, its voxels still in the file, and its grid."""
+    image = _image_class(path).from_filename(path, mmap=False)
+    shape = image.header.get_data_shape()
+    check_declared_shape(shape, path.name)
+    ijk = squeezed_shape(shape, path.name)
+    return image, RawGrid(ijk, checked_affine(image.affine, path.name))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
-from segsam.formats.raw import RawImage, check_data_size, inflate, reading
+from segsam.formats.raw import RawGrid, RawImage, check_data_size, inflate, reading
 from segsam.geometry import checked_affine, swap_lps_ras
 from segsam.types import Affine, Voxels
 from segsam.voxels import check_declared_shape, squeezed_shape
@@ -52,25 +52,37 @@ _GZIP, _RAW, _TEXT = ("gzip", "gz"), ("raw",), ("ascii", "text", "txt")
 def read_nrrd(path: Path) -> RawImage:
     """Voxels in their stored type. Raises VolumeError, also for data in another file."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        if stream.read(4) != b"NRRD":
-            raise VolumeError(f"{path.name} is not NRRD: the file must begin with NRRD.")
-        stream.seek(0)
-        header = nrrd.read_header(stream)
-        _check_attached(header, path.name)
-        sizes = [int(side) for side in header["sizes"]]
-        if len(sizes) != int(header["dimension"]) or len(sizes) < 2:
-            raise VolumeError(
-                f"{path.name}: an image of 2 or 3 dimensions is wanted; the header says dimension "
-                f"{header['dimension']} with the sizes {sizes}."
-            )
-        check_declared_shape(sizes, path.name)
-        spatial = _spatial_axes(header, len(sizes))
-        _check_layout(sizes, spatial, header, path.name)
-        affine = checked_affine(_affine_ras(header, spatial), path.name)
+        header, sizes, spatial, affine = _header(stream, path.name)
         array = _read_data(stream, header, sizes, path)
         others = [axis for axis in range(len(sizes)) if axis not in spatial]
         array = array.transpose((*spatial, *others))
         return RawImage(_shaped(array, len(spatial)), affine, None, _notes(header, path.name))
+
+
+def read_nrrd_grid(path: Path) -> RawGrid:
+    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        _, sizes, spatial, affine = _header(stream, path.name)
+        return RawGrid(squeezed_shape([sizes[axis] for axis in spatial], path.name), affine)
+
+
+def _header(stream: BinaryIO, name: str) -> tuple[Mapping[str, Any], list[int], list[int], Affine]:
+    """The parsed header, the length of every axis, which axes lie in space, and the affine."""
+    if stream.read(4) != b"NRRD":
+        raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
+    stream.seek(0)
+    header = nrrd.read_header(stream)
+    _check_attached(header, name)
+    sizes = [int(side) for side in header["sizes"]]
+    if len(sizes) != int(header["dimension"]) or len(sizes) < 2:
+        raise VolumeError(
+            f"{name}: an image of 2 or 3 dimensions is wanted; the header says dimension "
+            f"{header['dimension']} with the sizes {sizes}."
+        )
+    check_declared_shape(sizes, name)
+    spatial = _spatial_axes(header, len(sizes))
+    _check_layout(sizes, spatial, header, name)
+    return header, sizes, spatial, checked_affine(_affine_ras(header, spatial), name)
 
 
 def _check_attached(header: Mapping[str, Any], name: str) -> None:

@@ -63,6 +63,14 @@ class RawImage:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class RawGrid:
+    """Where a file says that its voxels lie: what `RawImage` knows without reading them."""
+
+    shape_ijk: tuple[int, int, int]
+    affine_ras: Affine
+
+
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a reading library raises into a VolumeError that names the file, not its path.
