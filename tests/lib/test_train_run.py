@@ -157,6 +157,7 @@ def same_files(wanted: Path, found: Path) -> None:
         assert (wanted / name).read_text() == (found / name).read_text()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken(six_cases: Path, tmp_path: Path, start: Starts) -> None:
     loop.train(run(six_cases, tmp_path / "whole", **FULL), start=start())
     config = run(six_cases, tmp_path / "broken", **FULL)
@@ -185,6 +186,7 @@ def test_asked_to_stop_it_saves_between_steps(
     same_files(tmp_path / "whole", tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_doubled_batch(
     six_cases: Path, tmp_path: Path, start: Starts
 ) -> None:
