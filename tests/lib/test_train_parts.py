@@ -48,6 +48,11 @@ class TestConfig:
         assert load_config(path, ["slices_per_volume_of.heart=3"]).slices_per_volume_of == {
             "heart": 3
         }
+        assert load_config(path, ["split="]).split == ""
+        sharded = load_config(path, ["datasets=[]", "shards=s"])
+        assert (sharded.shards, sharded.datasets) == ("s", ())
+        with pytest.raises(TrainingError, match="or shards in its place"):
+            load_config(path, ["shards=s"])
         with pytest.raises(TrainingError, match=r"Unknown key rate; the known ones are .*learning"):
             load_config(path, ["rate=1"])
         with pytest.raises(TrainingError, match=r"Unknown key loss\.focus"):

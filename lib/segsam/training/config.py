@@ -271,7 +271,7 @@ def _apply(record: dict[str, Any], change: str) -> None:
     if not equals:
         raise TrainingError(f"Expected key=value, got {change!r}.")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(text) if text else ""
     except yaml.YAMLError as error:
         raise TrainingError(f"Cannot read the value of {key}: {text!r}.") from error
     outer, dot, inner = key.partition(".")
