@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.categories_cli import app as categories_app
+from segsam.convert_cli import convert, split
 from segsam.errors import OutputError, SegSamError
 from segsam.evaluate_cli import calibrate, evaluate
 from segsam.models_cli import app as models_app
@@ -41,6 +42,8 @@ app = typer.Typer(
 app.add_typer(categories_app, name="categories")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
+app.command()(convert)
+app.command()(split)
 app.command()(train)
 app.command()(evaluate)
 app.command()(calibrate)
@@ -277,6 +280,9 @@ def _tell(result: Result, notes: tuple[str, ...], output: Path, picture: Path | 
         f"{seconds['total']:.1f} s: {seconds['encode']:.1f} s to encode {result.encoded} of them, "
         f"{seconds['decode']:.1f} s to decode"
     )
+    if result.agreement is not None:
+        also = ", ".join(f"{name} {p:.0%}" for name, p in result.neighbours.items()) or "nothing"
+        out.print(f"the two decoders agree by {result.agreement:.0%}; also present: {also}")
     for note in notes + result.notes:
         out.print(f"Note: {note}", markup=False, highlight=False)
     out.print(f"Written: {output}" + ("" if picture is None else f" and {picture}"), markup=False)

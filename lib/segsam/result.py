@@ -110,6 +110,17 @@ class Result:
         return {index: present for index, present in others.items() if present}
 
     @property
+    def neighbours(self) -> dict[str, float]:
+        """What else is present on any of the slices: category -> its highest probability there,
+        likeliest first.
+        """
+        found: dict[str, float] = {}
+        for present in self.present.values():
+            for name, probability in present.items():
+                found[name] = max(found.get(name, 0.0), probability)
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    @property
     def predicted_iou(self) -> float | None:
         """Mean over the slices of the mask decoder's own IoU estimate; None when no slice was
         decoded.

@@ -51,6 +51,20 @@ class TestSegment:
         assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
         assert "no trained semantic decoder" in done.stdout
 
+    def test_a_trained_checkpoint_names_what_it_found(
+        self, image: Path, standin: Path, tmp_path: Path
+    ) -> None:
+        done = segsam(
+            *("segment", image, "-o", tmp_path / "o.seg.nrrd", "--box", "12,10,1,25,21,1"),
+            *("--checkpoint", standin, "--json", tmp_path / "o.json"),
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads((tmp_path / "o.json").read_text())
+        assert told["category"] == "liver"
+        assert f"liver ({told['confidence']:.0%}): " in done.stdout
+        assert f"the two decoders agree by {told['agreement']:.0%}; also present: " in done.stdout
+        assert b"SCT" in (tmp_path / "o.seg.nrrd").read_bytes()
+
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [

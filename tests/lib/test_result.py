@@ -65,8 +65,11 @@ def test_what_else_is_present_is_not_the_object_itself() -> None:
         SliceReport(3, 2, predicted_iou=0.5, present={"liver": 0.9, "spleen": 0.8}),
         SliceReport(4, 2, predicted_iou=0.5, present={"liver": 0.9}),
     )
-    found = replace(result(reports=reports), category="liver")
+    unnamed = result(reports=reports)
+    assert list(unnamed.neighbours.items()) == [("liver", 0.9), ("spleen", 0.8)]
+    found = replace(unnamed, category="liver")
     assert found.present == {3: {"spleen": 0.8}}
+    assert found.neighbours == {"spleen": 0.8}
     assert [entry["present"] for entry in found.to_json()["slices"]] == [{"spleen": 0.8}, {}]
 
 
