@@ -19,8 +19,10 @@ import pytest
 
 from segsam.errors import StudyError
 from segsam.study import commands
+from segsam.study.board import Board
 from segsam.study.commands import Places, steps_of, write_config
 from segsam.study.plan import Entry, Study, load_study
+from segsam.study.report import make_page
 from segsam.study.results import load_results
 from segsam.study.runner import Children, run_study
 from segsam.training.config import config_from
@@ -228,7 +230,7 @@ except KeyboardInterrupt:
 def write_pictures(folder: Path) -> None:
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True)
-    for case in ("a", "b"):
+    for case in ("a", "b", "c"):
         label = np.zeros((48, 48), dtype=np.uint8)
         label[10:30, 8:28] = 1
         cv2.imwrite(str(folder / "images" / f"{case}.png"), 40 + 150 * label)
@@ -240,14 +242,14 @@ def write_pictures(folder: Path) -> None:
 @pytest.mark.slow
 def test_the_real_commands(tmp_path: Path) -> None:
     write_pictures(tmp_path / "data" / "a")
-    parts = {"train": {"a": ["a"]}, "validation": {"a": []}, "test": {"a": ["b"]}}
+    parts = {"train": {"a": ["a"]}, "validation": {"a": ["c"]}, "test": {"a": ["b"]}}
     (tmp_path / "split.json").write_text(json.dumps({"seed": 0, "parts": parts}))
     (tmp_path / "study.yaml").write_text(
         "split: split.json\n"
         'train: {datasets: ["{data}/a"], steps: 1, images_per_step: 1, prompts_per_image: 1,'
         " head: maskcls, grid: 16, tensorboard: false}\n"
         "evaluate: {prompts: [box]}\n"
-        "runs: [{name: segsam, train: {variant: segsam}}]\n"
+        "runs: [{name: segsam, train: {variant: segsam}, tables: {shipped: SEG-SAM}}]\n"
     )
     command = [sys.executable, "-c", "from segsam.cli import main; main()", "study", "run"]
     options = ["study.yaml", "--data", "data", "--out", "runs", "--results", "results"]
@@ -268,3 +270,7 @@ def test_the_real_commands(tmp_path: Path) -> None:
     assert result.trained_parameters_in_millions is not None
     assert result.trained_parameters_in_millions > 4
     assert result.minutes_an_epoch is not None
+    assert 0.05 <= result.calibration["temperature"] <= 20
+    assert len(result.calibration["pairs"]) == 1
+    page = make_page(Board(load_study(tmp_path / "study.yaml"), {result.id: result}), "study.yaml")
+    assert page.pictures == ("reliability.png", "agreement.png")

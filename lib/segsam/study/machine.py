@@ -10,13 +10,14 @@ from pathlib import Path
 
 
 def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
-    """Commit, processor, threads of a run (0 for as many as there are cores) and torch's version,
-    as plain values.
+    """Commit, processor, threads of a run (0 for what the environment, or else the machine, gives)
+    and torch's version, as plain values.
     """
+    given = os.environ.get("OMP_NUM_THREADS", "")
     return {
         "commit": _commit(),
         "processor": _processor(),
-        "threads": threads or os.cpu_count(),
+        "threads": threads or (int(given) if given.isdigit() else os.cpu_count()),
         "torch": metadata.version("torch"),
     }
 

@@ -165,5 +165,6 @@ class _Runner:
             return
         split = Path(self.study.split)
         digest = hashlib.sha256(split.read_bytes()).hexdigest() if split.is_file() else ""
-        facts = machine_facts(self.children.threads) | {"split_sha256": digest[:16]}
+        threads = self.children.threads or int(entry.config.get("threads", 0))
+        facts = machine_facts(threads) | {"split_sha256": digest[:16]}
         write_bytes(path, json.dumps(facts, indent=1).encode())

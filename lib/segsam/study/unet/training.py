@@ -102,7 +102,7 @@ class UNetRun:
         competing = torch.stack([one.competing for one in drawn])
         self._optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = self.network(pictures)
+            logits = self.network(pictures.contiguous(memory_format=torch.channels_last))
         loss = partial_loss(logits, targets, competing)
         if not torch.isfinite(loss):
             raise TrainingError(f"The loss of step {self.spent.step + 1} is {loss.item()}.")
