@@ -23,8 +23,10 @@ from segsam.runtime import tune_allocator
 from segsam_app.config import DEFAULT_MODEL, AppConfig
 from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
+from segsam_app.gate import Gate
 from segsam_app.images import path_of_image
 from segsam_app.infer import DESCRIPTION, SegSamInfer
+from segsam_app.limits import Limits
 from segsam_app.replies import plain
 from segsam_app.sessions import AppSessions
 from segsam_app.store import Store
@@ -36,6 +38,8 @@ class SegSamApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.config = AppConfig.read(conf)
+        self.limits = Limits.read(conf)
+        self.gate = Gate(self.limits.queue)
         self.engine = Engine(self.config)
         self.warmer = Warmer(self.engine)
         self._tasks = {
@@ -59,8 +63,8 @@ class SegSamApp(MONAILabelApp):
     def _load_sessions(self, load: bool = False) -> AppSessions | None:
         if not load:
             return None
-        path, expiry = settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY
-        return AppSessions(path, expiry, on_image=self.opened)
+        path = settings.MONAI_LABEL_SESSION_PATH
+        return AppSessions(path, self.limits, on_image=self.opened)
 
     def on_init_complete(self) -> None:
         """Called by the server only, once it is up: the process is ours, and so are its replies."""

@@ -18,6 +18,7 @@ from typing import Any, get_args
 from segsam.types import AxisChoice
 
 from .errors import ConfigError
+from .limits import LIMIT_NAMES
 
 AXES: tuple[AxisChoice, ...] = get_args(AxisChoice)
 OF_MONAI_LABEL = frozenset({"server_mode"})
@@ -59,11 +60,10 @@ class AppConfig:
         """
         known = [field.name for field in fields(cls)]
         conf = conf or {}
-        unknown = sorted(set(conf) - set(known) - OF_MONAI_LABEL)
+        unknown = sorted(set(conf) - set(known) - LIMIT_NAMES - OF_MONAI_LABEL)
         if unknown:
-            raise ConfigError(
-                f"--conf {unknown[0]} is unknown; the app knows {', '.join(sorted(known))}"
-            )
+            listed = ", ".join(sorted({*known, *LIMIT_NAMES}))
+            raise ConfigError(f"--conf {unknown[0]} is unknown; the app knows {listed}")
         values: dict[str, Any] = {}
         for name in known:
             text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))

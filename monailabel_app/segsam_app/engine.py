@@ -4,6 +4,7 @@ click.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -161,6 +162,15 @@ class Engine:
     def cached(self) -> CacheState:
         """What the cache of slice embeddings holds, and how it served."""
         return self._embeddings.state
+
+    def make_room(self) -> None:
+        """Forget all kept images and embeddings: memory ran out, and they can be made again."""
+        with self._images_lock:
+            self._images.clear()
+        self._embeddings.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[OpenImage]:

@@ -4,30 +4,107 @@
 Starlette has built its stack, which it does for the very first call, the start-up one. But the
 stack is only an attribute, built by a public method from public lists: register first, then build
 it again. Requests go through the new stack; the start-up call that is still running in the old one
-does not notice. It is MONAI Label's own app object, so its CORS, its log-in and its other routes
-stay as they are, and everything here stands inside Starlette's `ServerErrorMiddleware`.
+does not notice. It is MONAI Label's own app object, so its log-in and its other routes stay as
+they are. `segsam_app.asgi` does the same before the start.
 
-Two things go in:
+What goes in:
 
+* the door (`door.py`): access, limits of bodies, the journal, the counters;
 * every exception is answered by `replies.answer`: no bare 500;
-* our `POST /infer/{model}` (`routes.py`) comes before MONAI Label's, which lets the form field
-  override the image, opens any path on the server, leaves its upload behind when something fails,
-  and blocks the event loop.
+* our routes come before MONAI Label's: inference, uploads, sessions, tasks, and the rest of its own
+  in worker threads (`stock_routes.py`);
+* MONAI Label's CORS layer, which lets every page of the web in, goes out, unless its operator named
+  pages in MONAI_LABEL_CORS_ORIGINS.
+
+With it comes the start-up rule (`startup.py`).
 """
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from dataclasses import dataclass
 
-from . import routes
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from monailabel.config import settings
+from starlette.middleware import Middleware
+
+from segsam.errors import SegSamError
+
+from . import journal, order_routes, routes, session_routes, startup, stock_routes, upload_routes
+from .access import Access, own_names, read_token
+from .door import Door
+from .limits import Limits
+from .metrics import Meters
 from .replies import HANDLED, answer
+from .watch_routes import watching
 
 
-def install(app: FastAPI) -> None:
-    """Put the guard into MONAI Label's `app`; a second call changes nothing."""
-    if any(route in app.router.routes for route in routes.router.routes):
+@dataclass(frozen=True)
+class Rules:
+    """What the operator decided about requests."""
+
+    access: Access
+    limits: Limits
+
+
+def read_rules() -> Rules:
+    """From the settings, the environment and the command line of this process.
+
+    Raises `ConfigError` for a value that cannot be meant; ends the process when it would listen to
+    other computers without a token.
+    """
+    limits = Limits.read(settings.MONAI_LABEL_APP_CONF)
+    token, bound = read_token(), startup.bound_address()
+    sentence = startup.refusal(bound, token)
+    if sentence is not None:
+        startup.give_up(sentence)
+    origins = frozenset(str(page).rstrip("/") for page in settings.MONAI_LABEL_CORS_ORIGINS)
+    return Rules(Access(token, own_names(bound, limits.hosts), origins), limits)
+
+
+def install(app: FastAPI, rules: Rules | None = None) -> None:
+    """Put the guard into MONAI Label's `app`; a second call changes nothing. `rules` are those of
+    `read_rules` unless given. A setting that cannot be meant ends the process with a sentence.
+    """
+    if any(_is(layer, Door) for layer in app.user_middleware):
         return
-    app.router.routes[:0] = routes.router.routes
+    try:
+        rules = rules or read_rules()
+    except SegSamError as error:
+        startup.give_up(str(error))
+    meters = Meters()
+    _put_first(app, meters, rules.limits)
     for kind in HANDLED:
         app.add_exception_handler(kind, answer)
+    kept = [each for each in app.user_middleware if _stays(each)]
+    door = Middleware(
+        Door,
+        access=rules.access,
+        limits=rules.limits,
+        meters=meters,
+        prefix=settings.MONAI_LABEL_API_STR,
+    )
+    app.user_middleware[:] = [door, *kept]
     app.middleware_stack = app.build_middleware_stack()
+    journal.open_journal()
+
+
+def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
+    ours: list[APIRouter] = [
+        routes.router,
+        upload_routes.router,
+        session_routes.router,
+        order_routes.router,
+        watching(meters),
+        stock_routes.shadows(limits.routes),
+    ]
+    app.router.routes[:0] = [route for router in ours for route in router.routes]
+
+
+def _stays(layer: Middleware) -> bool:
+    return bool(settings.MONAI_LABEL_CORS_ORIGINS) or not _is(layer, CORSMiddleware)
+
+
+def _is(layer: Middleware, kind: object) -> bool:
+    made_by: object = layer.cls
+    return made_by is kind

@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from monailabel.interfaces.datastore import Datastore
-from monailabel.utils.sessions import Sessions
+
+from segsam.readers import read_grid
 
 from .errors import NotFoundError, RequestError
+from .ids import checked_id
+from .sessions import AppSessions
 
 
 def path_of_image(datastore: Datastore, image_id: str) -> Path:
@@ -26,21 +29,31 @@ def path_of_image(datastore: Datastore, image_id: str) -> Path:
     """
     if not image_id:
         raise RequestError("no image: the request needs image=<id>, session_id=<id> or a file")
+    checked_id("image", image_id)
     path = datastore.get_image_uri(image_id)
     if not path:
         raise NotFoundError(f"there is no image {image_id!r:.80} in the study folder")
     return Path(path)
 
 
-def path_of_session(sessions: Sessions | None, session_id: str) -> Path:
-    """The image of a live session. Raises `NotFoundError` when it has ended or never was."""
-    session = sessions.get_session(session_id) if sessions is not None else None
-    if session is None:
-        raise NotFoundError(
-            f"there is no session {session_id!r:.80}: it has ended or never was; "
-            "send the image again"
-        )
-    return Path(session.image)
+def path_of_session(sessions: AppSessions | None, session_id: str) -> Path:
+    """The image of a live session. Raises `GoneError` when it has ended by itself, `NotFoundError`
+    when there is none.
+    """
+    checked_id("session_id", session_id)
+    if sessions is None:
+        raise NotFoundError("sessions are switched off on this server (MONAI_LABEL_SESSIONS)")
+    return sessions.path(session_id)
+
+
+def admitted(path: Path) -> None:
+    """Look at what an uploaded image declares, before anything unpacks it. A series is looked at
+    when it is read.
+
+    Raises `VolumeTooLargeError`, or `VolumeError` for what is no image.
+    """
+    if path.is_file():
+        read_grid(path)
 
 
 @contextmanager
@@ -49,12 +62,14 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
     extension is kept.
     """
     with tempfile.TemporaryDirectory(prefix="segsam-upload-") as folder:
-        path = Path(folder) / f"image{_extension(filename or '')}"
+        path = Path(folder) / f"image{safe_extension(filename)}"
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         yield path
 
 
-def _extension(filename: str) -> str:
-    found: Any = re.search(r"(\.nii\.gz|\.[A-Za-z0-9]{1,8})$", filename)
-    return found.group(1).lower() if found else ".nii.gz"
+def safe_extension(filename: str | None, default: str = ".nii.gz") -> str:
+    """The end of a client's file name, when it is a plain extension; `default` for any other."""
+    pattern = r"(\.nii\.gz|\.seg\.nrrd|\.[A-Za-z0-9]{1,8})$"
+    found = re.search(pattern, filename or "", re.ASCII)
+    return found.group(1).lower() if found else default

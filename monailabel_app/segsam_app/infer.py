@@ -123,8 +123,7 @@ class SegSamInfer(InferTask):
         watch.lap("answer")
         reply["latencies"] = {**watch.seconds, **result.seconds, "total": watch.total}
         logger.info(
-            "%s: %s of %d slices, %d encoded, %.3f s",
-            click.request_id or "request",
+            "%s of %d slices, %d encoded, %.3f s",
             click.form,
             len(result.slices),
             result.encoded,

@@ -4,17 +4,26 @@
 | situation                                                              | status |
 | ---------------------------------------------------------------------- | ------ |
 | not JSON, unknown key, wrong type, impossible prompt, unknown category | 400    |
-| unknown image, session, model, strategy                                | 404    |
-| the image, or what its header declares, is too large                   | 413    |
+| no token, or another one                                               | 401    |
+| unknown image, session, model, strategy; a route that is switched off  | 404    |
+| the body took too long to come in                                      | 408    |
+| the label was saved by somebody else since it was loaded               | 409    |
+| the session has ended by itself                                        | 410    |
+| the body, the image, or what its header declares, is too large         | 413    |
 | the image can be read but not be segmented (4D, NaN, sheared, ...)     | 422    |
+| such a task is running already                                         | 429    |
 | cancelled by the client                                                | 499    |
 | a bug                                                                  | 500    |
-| the weights cannot be used, or memory ran out                          | 503    |
-| the result cannot be written (disk full)                               | 507    |
+| all places taken, weights that cannot be used, memory ran out          | 503    |
+| the answer would have come too late                                    | 504    |
+| something cannot be written (disk full, read-only)                     | 507    |
+
+Every 503 says with `Retry-After` when to ask again.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -36,7 +45,20 @@ from starlette.requests import Request
 
 from segsam import errors
 
-from .errors import NotFoundError, RequestError
+from .access import Refusal
+from .errors import (
+    RETRY,
+    AlreadyRunningError,
+    BusyError,
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    NothingToLearnError,
+    OverTimeError,
+    RequestError,
+    TooLargeError,
+)
+from .memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +67,13 @@ STATUS: Mapping[type[Exception], int] = {
     errors.PromptError: 400,
     errors.CategoryError: 400,
     NotFoundError: 404,
+    ConflictError: 409,
+    GoneError: 410,
+    TooLargeError: 413,
+    NothingToLearnError: 422,
+    AlreadyRunningError: 429,
+    BusyError: 503,
+    OverTimeError: 504,
     errors.VolumeNotFoundError: 404,
     errors.VolumeTooLargeError: 413,
     errors.VolumeError: 422,
@@ -52,20 +81,38 @@ STATUS: Mapping[type[Exception], int] = {
     errors.CheckpointError: 503,
     errors.OutputError: 507,
 }
-_CODES = {401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method", 413: "too_large"}
+_CODES = {
+    401: "unauthorised",
+    403: "forbidden",
+    404: "not_found",
+    405: "method",
+    408: "slow",
+    413: "too_large",
+}
+_UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+)
+_BODY = "There was an error parsing the body"
+"""FastAPI's words for whatever happened while it received one."""
 
 
 async def answer(request: Request, error: Exception) -> JSONResponse:
-    """The reply to a request that ended in `error`; Starlette calls it as an exception handler."""
+    """The reply to a request that ended in `error`; Starlette calls it as an exception handler.
+
+    Nothing of the request goes into the log; of a bug, its traceback does.
+    """
     status, code, sentence = _explained(error)
     if status == 500:
-        logger.error(
-            "%s %s: %s", request.method, request.url.path, code, exc_info=_not_delivered(error)
-        )
-    else:
-        logger.info("%s %s: %d, %s", request.method, request.url.path, status, sentence)
-    headers = getattr(error, "headers", None)
+        route = getattr(request.scope.get("route"), "path", "none")
+        logger.error("%s %s: %s", request.method, route, code, exc_info=_not_delivered(error))
+    headers = getattr(error, "headers", None) or (RETRY if status == 503 else None)
     return JSONResponse({"detail": sentence, "code": code}, status, headers=headers)
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """The reply to a request that was refused at the door."""
+    body = {"detail": refusal.sentence, "code": refusal.code}
+    return JSONResponse(body, refusal.status, headers=refusal.headers)
 
 
 HANDLED: tuple[type[Exception], ...] = (
@@ -76,6 +123,8 @@ HANDLED: tuple[type[Exception], ...] = (
     json.JSONDecodeError,
     torch.OutOfMemoryError,
     MemoryError,
+    RuntimeError,
+    OSError,
     Exception,
 )
 """What `answer` is registered for."""
@@ -104,6 +153,8 @@ def _explained(error: Exception) -> tuple[int, str, str]:
         found = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
         return found, error.code, str(error)
     if isinstance(error, HTTPException):
+        if error.detail == _BODY and isinstance(error.__cause__, OSError):
+            return _explained(error.__cause__)
         return error.status_code, _CODES.get(error.status_code, "request"), _text(error.detail)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
@@ -113,7 +164,9 @@ def _explained(error: Exception) -> tuple[int, str, str]:
         return 400, "request", f"not JSON: {error.msg} at character {error.pos}"
     if isinstance(error, MONAILabelException):
         return _of_monai_label(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return 507, "storage", f"The server cannot write: {error.strerror}; nothing was changed."
+    if is_out_of_memory(error):
         return 503, "memory", "The server ran out of memory; try again, or with a smaller image."
     return (
         500,

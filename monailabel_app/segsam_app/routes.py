@@ -2,7 +2,8 @@
 `guard.py`).
 
 It is a plain function, so the server runs it in a worker thread: other requests are answered
-meanwhile. A client that hangs up stops its job at the next slice.
+meanwhile. The model serves one request at a time (`gate.py`); a client that hangs up, or the end of
+its time, stops a job at the next slice.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from starlette.requests import Request
 
+from segsam.errors import CancelledError
+
 from . import images
 from .dialects import read_request
 from .errors import RequestError
+from .memory import with_room
+from .patience import Patience
 from .requests import read_object
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
@@ -51,19 +56,27 @@ def infer(
     app = app_instance()
     task = app.task(model)
     request = read_request(read_object(params))
-    with ExitStack() as upload:
+    patience = Patience(
+        app.limits.infer_seconds, is_gone=lambda: from_thread.run(http.is_disconnected)
+    )
+    with ExitStack() as held:
         if session_id:
             path = images.path_of_session(app.sessions(), session_id)
         elif file is not None:
-            path = upload.enter_context(images.uploaded(file.file, file.filename))
+            path = held.enter_context(images.uploaded(file.file, file.filename))
         else:
             path = images.path_of_image(app.datastore(), image)
-        label_file, reply = task.segment(
-            path,
-            request,
-            keep=bool(session_id) or file is None,
-            cancel=lambda: from_thread.run(http.is_disconnected),
-        )
+        held.enter_context(app.gate.turn(patience.check))
+        keep = bool(session_id) or file is None
+        try:
+            label_file, reply = with_room(
+                lambda: task.segment(path, request, keep=keep, cancel=patience.ended),
+                app.engine.make_room,
+            )
+        except CancelledError:
+            if patience.is_over:
+                raise patience.too_late() from None
+            raise
     return _delivered(label_file, reply, output, background_tasks)
 
 

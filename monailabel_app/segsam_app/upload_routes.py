@@ -1,0 +1,84 @@
+"""`PUT /datastore/image` and `PUT /datastore/label`: MONAI Label's routes, which leave the upload
+behind when something fails, and take the client's file name for a path.
+
+What is kept, and under which conditions, is the business of the store.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Header, UploadFile
+from fastapi.responses import JSONResponse
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.utils.app import app_instance
+
+from .errors import RequestError
+from .ids import checked_id
+from .images import admitted, safe_extension, uploaded
+from .replies import plain
+from .requests import read_object
+
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+
+Params = Annotated[str, Form()]
+Upload = Annotated[UploadFile, File()]
+_ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
+
+
+@router.put("/datastore/", include_in_schema=False)
+@router.put("/datastore/image", include_in_schema=False)
+def add_image(
+    file: Upload, image: str | None = None, params: Params = "{}", user: User = _ANNOTATOR
+) -> JSONResponse:
+    """Add an image to the study folder; without an id it is called as its file was."""
+    image_id = checked_id("image", _stem(file.filename) if image is None else image)
+    info = {**read_object(params), "user": user.username}
+    with uploaded(file.file, file.filename) as path:
+        admitted(path)
+        kept = app_instance().datastore().add_image(image_id, str(path), info)
+    return JSONResponse({"image": kept})
+
+
+@router.put("/datastore/label", include_in_schema=False)
+def save_label(
+    *,
+    image: str,
+    label: Upload,
+    params: Params = "{}",
+    tag: str = DefaultLabelTag.FINAL.value,
+    if_match: Annotated[str | None, Header()] = None,
+    user: User = _ANNOTATOR,
+) -> JSONResponse:
+    """Save what an annotator drew. `If-Match: "3"` says that it began from version 3: when the
+    label has another one by now, the answer is 409 and both are kept.
+    """
+    checked_id("image", image)
+    tag = checked_id("tag", tag or DefaultLabelTag.FINAL.value)
+    info = {**read_object(params), "user": user.username}
+    if if_match is not None:
+        info["expected_version"] = _version(if_match)
+    app = app_instance()
+    store = app.datastore()
+    with uploaded(label.file, label.filename) as path:
+        label_id = store.save_label(image, str(path), tag, info)
+    version = store.get_label_info(image, tag).get("version")
+    told: dict[str, Any] = app.on_save_label(image, label_id) or {}
+    headers = {} if version is None else {"ETag": f'"{version}"'}
+    answer = {**told, "image": image, "label": label_id, "version": version}
+    return JSONResponse(plain(answer), headers=headers)
+
+
+def _version(if_match: str) -> int:
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise RequestError(f"If-Match must be a version's number, got {if_match!r:.80}")
+    return int(text)
+
+
+def _stem(filename: str | None) -> str:
+    name = PurePosixPath((filename or "").replace("\\", "/")).name
+    return name.removesuffix(safe_extension(name, ""))
