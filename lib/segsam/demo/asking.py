@@ -191,7 +191,7 @@ class Asking:
             names = ", ".join(reply.params["label_names"])
             self._answered(
                 f"stock module's payload, {organ.title}, {extension}",
-                f"{int(mask.sum()):,} voxels in the segment {names}, taken for "
+                f"{int(mask.sum()):,} voxels in the segment {names}, by the model "
                 f"{Named.of(reply).in_words}, Dice {dice(mask, organ.mask):.3f}, "
                 f"{reply.seconds:.2f} s",
             )
