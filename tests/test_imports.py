@@ -49,6 +49,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("model_card",),
     ("categories_cli",),
     ("models_cli",),
+    ("convert_cli",),
     ("train_cli",),
     ("evaluate_cli",),
     ("study_cli",),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from segsam.atomic import write_bytes
 from segsam.datasets.folder import Dataset
+from segsam.datasets.med2d import Med2dSet
 from segsam.errors import TrainingError
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
@@ -80,10 +81,14 @@ class Split:
 def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:
     """The patient of a case: what `pattern` finds in its name, else the whole name.
 
+    The name of a slice that was cut from a case, `<case>--<where>`, is that case's here. Cases of
+    the same name in two data sets count as one patient, which errs on the safe side.
+
     Raises:
         TrainingError: no regular expression.
     """
     try:
+        case = case.partition("--")[0] or case
         found = re.search(pattern, case)
     except re.error as error:
         raise TrainingError(f"The pattern of patients {pattern!r} is wrong: {error}.") from error
@@ -91,7 +96,7 @@ def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:
 
 
 def split_cases(
-    datasets: Sequence[Dataset],
+    datasets: Sequence[Dataset | Med2dSet],
     *,
     shares: Mapping[str, float],
     seed: int = 0,
@@ -102,7 +107,14 @@ def split_cases(
     Of each data set every part in `shares` gets its share of patients, at least one if two are left
     to learn from; who it is follows from the seed and the patient's name alone. Small data sets
     choose first, so that patients they share with larger ones are theirs to place.
+
+    Raises:
+        TrainingError: two data sets of one name, or a pattern that is no regular expression.
     """
+    names = [dataset.name for dataset in datasets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
     part_of: dict[str, str] = {}
     patients = {
         dataset.name: sorted({patient_of(case, pattern) for case in dataset.cases})
