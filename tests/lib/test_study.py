@@ -107,6 +107,8 @@ class TestPlan:
         assert [one.fingerprint for one in study.entries] == [
             one.fingerprint for one in again.entries
         ]
+        quiet = written(tmp_path, RUNS.replace("steps: 100", "steps: 100, threads: 1"))
+        assert study.entries[1].fingerprint == quiet.entries[1].fingerprint
         changed = written(tmp_path, RUNS.replace("steps: 100", "steps: 101"))
         assert study.entries[1].fingerprint != changed.entries[1].fingerprint
         assert study.entries[0].fingerprint == changed.entries[0].fingerprint
@@ -236,6 +238,9 @@ class TestTables:
             "`segsam study run study.yaml --data DATA --out RUNS --only full`"
         )
         assert runs["other"][0] is None
+        other = result_of(board.study, "sem-s0", 78, fingerprint="another")
+        cells = tables.runs_table(Board(board.study, {other.id: other}), "study.yaml").rows[2].cells
+        assert cells[0] == "0 (configured otherwise than the study says now)"
 
     def test_the_papers_rows_are_variants_of_ours(self) -> None:
         assert set(BY_VARIANT) <= set(VARIANTS)

@@ -182,7 +182,8 @@ def test_a_run_that_changed_is_refused(study: Study, places: Places) -> None:
     write_config(entry, study, places)
     folder = places.of(entry)
     config = config_from(json.loads((folder / "run.yaml").read_text()))
-    (folder / "config.json").write_text(config.to_json())
+    begun = json.loads(config.to_json()) | {"threads": 7}
+    (folder / "config.json").write_text(json.dumps(begun))
     write_config(entry, study, Places(Path("moved"), places.out, places.results))
     Path("study.yaml").write_text(STUDY.replace("steps: 10", "steps: 11"))
     changed = load_study("study.yaml")

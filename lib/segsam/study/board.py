@@ -47,6 +47,11 @@ class Board:
         """The first entry of a run."""
         return next(entry for entry in self.study.entries if entry.run == run)
 
+    def is_current(self, run: str) -> bool:
+        """Whether what was measured of a run is what the study says of it now."""
+        wanted = {entry.id: entry.fingerprint for entry in self.study.entries}
+        return all(one.fingerprint == wanted[one.id] for one in self.of(run))
+
     def config(self, run: str) -> Mapping[str, Any]:
         """What the run was configured with beyond the defaults; empty for a checkpoint."""
         return self.entry(run).config

@@ -12,7 +12,7 @@ from typing import Any
 from segsam.atomic import write_bytes
 from segsam.datasets.splits import VALIDATION
 from segsam.errors import OutputError, StudyError
-from segsam.study.plan import Entry, Study, expanded
+from segsam.study.plan import NO_EFFECT, Entry, Study, expanded
 from segsam.study.unet.config import unet_config
 from segsam.training.config import config_from
 from segsam.training.loop import MODEL, REPORT
@@ -123,8 +123,8 @@ def _differing(config: Mapping[str, Any], folder: Path, kind: str) -> list[str]:
     begun = json.loads(path.read_text(encoding="utf-8"))
     read = config_from if kind == "train" else unet_config
     wanted = json.loads(read(config).to_json())
-    names = [name for name in wanted if name not in _PATHS and begun.get(name) != wanted[name]]
-    return sorted(names)
+    compared = set(wanted) & set(begun) - {*_PATHS, *NO_EFFECT}  # a field may be younger than a run
+    return sorted(name for name in compared if begun[name] != wanted[name])
 
 
 def _config(entry: Entry, study: Study, places: Places) -> dict[str, Any]:

@@ -31,6 +31,8 @@ PromptName: TypeAlias = Literal["box", "point"]
 TableName: TypeAlias = Literal["methods", "semantic", "ladder", "hosts", "grid", "shipped"]
 _KEYS = ("split", "train", "unet", "evaluate", "runs")
 _RUN_KEYS = ("name", "seeds", "tables", "evaluate", *get_args(Kind))
+NO_EFFECT = ("threads", "tensorboard", "checkpoint_every")
+"""Fields of a run that change nothing about what comes of it."""
 _SHARED_WITH_UNET = ("datasets", "slices_per_volume_of", "balance")
 """What a network without prompts takes from the base of the trained runs."""
 
@@ -75,8 +77,9 @@ class Entry:
     @property
     def fingerprint(self) -> str:
         """Equal for entries that mean the same run."""
+        config = {name: value for name, value in self.config.items() if name not in NO_EFFECT}
         content = json.dumps(
-            [self.kind, self.seed, dict(self.config), asdict(self.evaluations)], sort_keys=True
+            [self.kind, self.seed, config, asdict(self.evaluations)], sort_keys=True
         )
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

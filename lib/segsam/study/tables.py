@@ -143,10 +143,12 @@ def runs_table(board: Board, study_path: str) -> Table:
     rows = []
     for run in dict.fromkeys(entry.run for entry in board.study.entries):
         results = board.of(run)
-        seeds = [str(one.seed) for one in results if one.seed is not None]
+        seeds = ", ".join(str(one.seed) for one in results if one.seed is not None)
+        if not board.is_current(run):
+            seeds += " (configured otherwise than the study says now)"
         commits = dict.fromkeys(str(one.facts.get("commit", "")) for one in results)
         cells: tuple[Cell, ...] = (
-            ", ".join(seeds) if results else None,
+            seeds if results else None,
             board.figure(run, lambda result: result.steps),
             board.figure(run, lambda result: result.seconds),
             board.figure(run, lambda result: result.trained_parameters_in_millions),

@@ -42,7 +42,7 @@ def run_unet(config: UNetConfig, progress: Progress) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build_network(config.network, len(categories) + 1)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)  # as these convolve faster
     run = UNetRun(config, network)
     learnt_from = 0
     if not run.is_done:
