@@ -36,6 +36,7 @@ from .door import Door
 from .limits import Limits
 from .metrics import Meters
 from .replies import HANDLED, answer
+from .storage import routes as storage_routes
 from .watch_routes import watching
 
 
@@ -92,6 +93,7 @@ def install(app: FastAPI, rules: Rules | None = None) -> None:
 def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
     ours: list[APIRouter] = [
         routes.router,
+        storage_routes.router,
         upload_routes.router,
         session_routes.router,
         order_routes.router,

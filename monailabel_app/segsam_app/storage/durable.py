@@ -1,0 +1,74 @@
+"""Copies that are on the disk when they are said to be, and one sentence when a disk refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segsam.errors import OutputError
+
+PARTIAL = ".partial"
+"""Ending of files that are still being written; those of a killed process are swept later."""
+
+_PIECE = 1 << 20
+
+
+@contextmanager
+def disk(what: str) -> Iterator[None]:
+    """Turn the refusal of a disk (full, read-only, gone) while doing `what` into `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{what} is not possible: {reason}; nothing was changed.") from error
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def copy_durably(source: Path, *targets: Path) -> str:
+    """Write `source` to each of `targets` (new files), flush them, and return its SHA-256.
+
+    The source is read once, so that all copies are of one content. Raises OSError.
+    """
+    digest = hashlib.sha256()
+    handles = [os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644) for target in targets]
+    try:
+        with source.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                digest.update(piece)
+                for handle in handles:
+                    write_all(handle, piece)
+        for handle in handles:
+            os.fsync(handle)
+    finally:
+        for handle in handles:
+            os.close(handle)
+    return digest.hexdigest()
+
+
+def write_all(handle: int, content: bytes) -> None:
+    """`os.write` until all is written: a disk that fills writes less, then refuses."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def flush_folder(folder: Path) -> None:
+    """Put renames in `folder` on the disk; Windows opens no folders and needs none flushed."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
