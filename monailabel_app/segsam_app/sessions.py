@@ -172,7 +172,7 @@ class AppSessions:
                     f"have more than {self._limits.sessions_megabytes} MB (setting "
                     "sessions_megabytes); close one, or try again later"
                 )
-            session_id = secrets.token_urlsafe(16)
+            session_id = f"s{secrets.token_urlsafe(16)}"  # an id does not begin with "-"
             now = self._clock()
             session = Session(session_id, self.folder, size, idle, time.time(), now, now)
             self._open[session_id] = session

@@ -32,6 +32,7 @@ from segsam.errors import PromptError
 from segsam.prompts import Box, Point, Prompts
 from segsam.types import AxisChoice, VoxelIndex
 
+from .ids import IdText
 from .requests import Click, Extension, ShortText
 
 Shape = tuple[int, int, int]
@@ -57,17 +58,17 @@ class StockRequest(BaseModel):
     request_id: ShortText | None = None
 
     # no effect
-    model: Any = None
-    image: Any = None
-    session: Any = None
-    session_id: Any = None
+    model: IdText | None = None
+    image: IdText | None = None
+    session: IdText | dict[str, Any] | None = None
+    session_id: IdText | None = None
     description: Any = None
     device: Any = None
     client_id: Any = None
     user: Any = None
     reset_state: Any = None
     label_info: Any = None
-    label_tag: Any = None
+    label_tag: IdText | None = None
     save_label: Any = None
     logging: Any = None
     timeout: Any = None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
 LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
 START_SECONDS = 180
+TOKEN = "a-token-for-the-tests"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class Server:
     temporary: Path
     sessions: Path
     log: Path
+    token: str | None = None
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return self.ask("GET", path, **more)
+
+    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        """One request, with the token when the server wants one."""
+        token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {**token, **more.pop("headers", {})}
+        seconds = more.pop("timeout", 120)
+        url = f"{self.url}{path}"
+        return requests.request(method, url, headers=headers, timeout=seconds, **more)
 
     def infer(
         self,
@@ -45,9 +59,8 @@ class Server:
         **more: Any,
     ) -> requests.Response:
         """`POST /infer/segsam` with the form field `params`, as written."""
-        url = f"{self.url}/infer/{model}"
         fields = {"params": (None, params), **more.pop("files", {})}
-        return requests.post(url, params=query, files=fields, timeout=120, **more)
+        return self.ask("POST", f"/infer/{model}", params=query, files=fields, **more)
 
     def client(self, folder: Path) -> Any:
         """The client that the stock 3D Slicer module uses."""
@@ -114,33 +127,63 @@ def _command() -> list[str]:
     return [script] if script else [sys.executable, "-m", "monailabel.main"]
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], running: Server) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            if requests.get(f"{url}/info/", timeout=5).ok:
+            if running.get("/info/", timeout=5).ok:
                 return
         except requests.ConnectionError:
             time.sleep(0.3)
-    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")
+    pytest.fail(f"the server did not start:\n{running.log.read_text()[-4000:]}")
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
-    base = tmp_path_factory.mktemp("server")
+@contextmanager
+def started(base: Path, *options: str, **env: str) -> Iterator[Server]:
+    """`monailabel start_server` in `base`, as an operator would start it.
+
+    At its end nothing may have gone wrong that nobody expected: no traceback in its log, and not
+    one answer with status 500.
+    """
     port = _free_port()
     running = Server(
         f"http://127.0.0.1:{port}",
         *(base / name for name in ("studies", "tmp", "sessions")),
         log=base / "server.log",
+        token=env.get("SEGSAM_TOKEN"),
     )
     for folder in (running.studies, running.temporary, running.sessions):
         folder.mkdir()
     write_images(running.studies)
-    env = {
-        **os.environ,
+    folders = ["--app", str(ROOT / "monailabel_app"), "--studies", str(running.studies)]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    with running.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*_command(), "start_server", *folders, *address, *options],
+            cwd=base,
+            env={**environment(running), **env},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_up(process, running)
+            yield running
+            metrics = running.get("/metrics").text
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    assert 'status="200"' in metrics
+    assert 'status="500"' not in metrics, "a request ended in a bug: see the log"
+    assert "Traceback" not in running.log.read_text(), "a request ended in a bug: see the log"
+
+
+def environment(running: Server) -> dict[str, str]:
+    """What the server finds in its environment."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SEGSAM_")}
+    return {
+        **kept,
         "MONAILABEL_PYEXE": sys.executable,
         "MONAI_LABEL_TRACKING_ENABLED": "false",
         "MONAI_LABEL_SESSION_PATH": str(running.sessions),
@@ -148,24 +191,33 @@ def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[
         "SEGSAM_MAX_VOXELS": "200000",
         "TMPDIR": str(running.temporary),
     }
-    options = ["--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball,rest"]
-    options += ["--conf", "checkpoint", "litemedsam", "--conf", "also", str(standin)]
-    folders = ["--app", str(ROOT / "monailabel_app"), "--studies", str(running.studies)]
-    with running.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*_command(), "start_server", *folders, *options],
-            cwd=base,
-            env=env,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_until_up(process, running.url, running.log)
-            yield running
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-    assert "Traceback" not in running.log.read_text(), "a request ended in a bug: see the log"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
+    """As most operators start it."""
+    conf = ["--conf", "labels", "ball,rest", "--conf", "checkpoint", "litemedsam"]
+    conf += ["--conf", "also", str(standin)]
+    with started(tmp_path_factory.mktemp("server"), *conf) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The other way to start it (`--uvicorn_app`), with a token and limits that a test reaches."""
+    conf = ["--uvicorn_app", "segsam_app.asgi:app", "--conf", "checkpoint", "litemedsam"]
+    conf += ["--conf", "routes", "delete", "--conf", "warm", "off"]
+    limits = {
+        "SEGSAM_TOKEN": TOKEN,
+        "SEGSAM_QUEUE": "1",
+        "SEGSAM_INFER_SECONDS": "4",
+        "SEGSAM_SESSIONS": "2",
+        "SEGSAM_UPLOAD_MEGABYTES": "1",
+        "SEGSAM_BODY_KILOBYTES": "64",
+        "SEGSAM_BODY_SECONDS": "2",
+    }
+    with started(tmp_path_factory.mktemp("tight"), *conf, **limits) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 from monailabel.config import settings
 
+from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam_app.errors import NotFoundError, RequestError
-from segsam_app.images import path_of_image, path_of_session, uploaded
-from segsam_app.sessions import AppSessions
+from segsam_app.images import admitted, path_of_image, path_of_session, uploaded
+from segsam_app.limits import Limits
+from segsam_app.sessions import AppSessions, Upload
 from segsam_app.store import Store
 
 
@@ -33,7 +38,7 @@ def store(
 
 @pytest.fixture
 def sessions(tmp_path: Path, announced: list[Path]) -> AppSessions:
-    return AppSessions(str(tmp_path / "sessions"), 3600, on_image=announced.append)
+    return AppSessions(str(tmp_path / "sessions"), Limits(), on_image=announced.append)
 
 
 class TestTheStudyFolder:
@@ -41,9 +46,14 @@ class TestTheStudyFolder:
         found = path_of_image(store, "case0")
         assert found.samefile(tmp_path / "studies" / "case0.nii.gz")
 
-    @pytest.mark.parametrize("image", ["case1", "case0.nii.gz", "../studies/case0", "/etc/passwd"])
+    @pytest.mark.parametrize("image", ["case1", "case0.nii.gz"])
     def test_anything_else_is_not_found(self, store: Store, image: str) -> None:
         with pytest.raises(NotFoundError, match="there is no image"):
+            path_of_image(store, image)
+
+    @pytest.mark.parametrize("image", ["../studies/case0", "/etc/passwd", "a\\b", "%2e%2e"])
+    def test_a_path_is_no_id(self, store: Store, image: str) -> None:
+        with pytest.raises(RequestError, match="image must be an id"):
             path_of_image(store, image)
 
     def test_no_id_is_a_bad_request(self, store: Store) -> None:
@@ -54,40 +64,50 @@ class TestTheStudyFolder:
         self, store: Store, tmp_path: Path, announced: list[Path]
     ) -> None:
         upload = tmp_path / "upload.nii.gz"
-        upload.write_bytes(b"y")
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.int16), np.eye(4)), upload)
         assert store.add_image("case9", str(upload), {}) == "case9"
         assert announced == [path_of_image(store, "case9")]
-        assert announced[0].read_bytes() == b"y"
+        assert announced[0].read_bytes() == upload.read_bytes()
 
 
 class TestSessions:
     def test_a_new_session_is_announced_and_found(
-        self, sessions: AppSessions, tmp_path: Path, announced: list[Path]
+        self, sessions: AppSessions, announced: list[Path]
     ) -> None:
-        upload = tmp_path / "upload.nii.gz"
-        upload.write_bytes(b"y")
-        session_id, session = sessions.add_session(str(upload))
-        assert announced == [Path(session.image)]
-        assert path_of_session(sessions, session_id) == announced[0]
-        sessions.remove_session(session_id)
-        with pytest.raises(NotFoundError, match=r"it has ended or never was; send the image again"):
-            path_of_session(sessions, session_id)
+        session = sessions.add([Upload(io.BytesIO(b"y"), 1, "image.nii.gz")], lambda _: None)
+        assert announced == [session.image]
+        assert path_of_session(sessions, session.id) == session.image
 
-    @pytest.mark.parametrize("session", ["", "..", "../x", "a/b", "a\\b", "x" * 65, "\0"])
+    @pytest.mark.parametrize("session", ["", "..", "../x", "a/b", "a\\b", "x" * 129, "\0"])
     def test_an_id_is_no_path(self, sessions: AppSessions, session: str) -> None:
-        with pytest.raises(NotFoundError, match="there is no session"):
+        with pytest.raises(RequestError, match="session_id must be an id"):
             path_of_session(sessions, session)
 
-    def test_a_planted_session_is_not_followed(self, sessions: AppSessions, tmp_path: Path) -> None:
-        planted = tmp_path / "sessions" / "a" / "b"
-        planted.mkdir(parents=True)
-        (planted / "meta.info").write_text('{"image": "/etc/hostname", "name": "b"}')
-        with pytest.raises(NotFoundError):
-            path_of_session(sessions, "a/b")
-
     def test_sessions_may_be_switched_off(self) -> None:
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="MONAI_LABEL_SESSIONS"):
             path_of_session(None, "abc")
+
+
+class TestAdmission:
+    def test_what_declares_too_much_is_refused_by_its_header(
+        self, tmp_path: Path, voxel_limit: Any
+    ) -> None:
+        voxel_limit(1000)
+        header = nibabel.Nifti1Header()
+        header.set_data_shape((11, 10, 10))
+        path = tmp_path / "huge.nii"
+        path.write_bytes(header.binaryblock + bytes(4))  # not one voxel of the 1100
+        with pytest.raises(VolumeTooLargeError, match="11x10x10"):
+            admitted(path)
+
+    def test_what_is_no_image_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "text.nii.gz"
+        path.write_bytes(b"text")
+        with pytest.raises(VolumeError):
+            admitted(path)
+
+    def test_a_series_is_looked_at_when_it_is_read(self, tmp_path: Path) -> None:
+        admitted(tmp_path)
 
 
 class TestUploads:
