@@ -21,6 +21,8 @@ from segsam.datasets.sources import open_sources, source_slices
 from segsam.datasets.splits import Split, patient_of
 from segsam.errors import OutputError, PromptError, TrainingError
 from segsam.intensity import Intensity
+from segsam.training.config import TrainConfig
+from segsam.training.preparing import cut_case
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -234,6 +236,9 @@ def test_either_layout_is_a_source(tmp_path: Path) -> None:
     (one,), (other,) = open_sources(tmp_path / "in"), open_sources(tmp_path / "med2d")
     assert len(list(source_slices(one, "p1", input_size=32, limit=3))) == 3
     assert len(list(source_slices(other, "amos_0004", input_size=32))) == 1
+    config = TrainConfig(datasets=(str(tmp_path / "med2d"),), out=str(tmp_path / "run"))
+    (found,) = cut_case(config, other, "amos_0004", part="train", input_size=32)
+    assert [instance.value for instance in found.objects] == [1, 1, 2]
 
 
 def test_the_commands(tmp_path: Path) -> None:

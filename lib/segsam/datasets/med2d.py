@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.datasets.cutting import Instance, LabelledSlice, large_share
+from segsam.datasets.folder import Dataset
 from segsam.errors import TrainingError
 
 LIST, CLASSES = "SAMed2D_v1.json", "SAMed2D_v1_class_mapping_id.json"
@@ -111,16 +112,9 @@ class Med2dPicture:
 
 
 @dataclass(frozen=True)
-class Med2dSet:
-    """The pictures of one data set and modality; the same facts as a `Dataset` has."""
+class Med2dSet(Dataset):
+    """The pictures of one data set and modality; label values are class ids + 1."""
 
-    folder: Path
-    name: str
-    modality: str
-    licence: str
-    labels: Mapping[int, str]
-    """Class id + 1 -> name."""
-    cases: tuple[str, ...]
     pictures: Mapping[str, tuple[Med2dPicture, ...]]
     """By case."""
     left_out: Mapping[str, int]

@@ -9,11 +9,8 @@ from segsam.datasets.cutting import LabelledSlice, slices_of
 from segsam.datasets.folder import Dataset, open_dataset
 from segsam.datasets.med2d import Med2dSet, is_med2d, open_med2d
 
-Source = Dataset | Med2dSet
-"""Both have `name`, `modality`, `licence`, `labels` (value -> name) and `cases`."""
 
-
-def open_sources(folder: str | Path) -> tuple[Source, ...]:
+def open_sources(folder: str | Path) -> tuple[Dataset, ...]:
     """The data sets of a folder: one where it holds dataset.json, many where SAMed2D_v1.json.
 
     Raises:
@@ -23,7 +20,7 @@ def open_sources(folder: str | Path) -> tuple[Source, ...]:
 
 
 def source_slices(
-    source: Source, case: str, *, input_size: int, limit: int = 0
+    source: Dataset, case: str, *, input_size: int, limit: int = 0
 ) -> Iterator[LabelledSlice]:
     """The slices of a case that hold an object to prompt; see `cutting.slices_of`.
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from segsam.atomic import write_bytes
 from segsam.datasets.folder import Dataset
-from segsam.datasets.med2d import Med2dSet
 from segsam.errors import TrainingError
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
@@ -96,7 +95,7 @@ def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:
 
 
 def split_cases(
-    datasets: Sequence[Dataset | Med2dSet],
+    datasets: Sequence[Dataset],
     *,
     shares: Mapping[str, float],
     seed: int = 0,

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segsam.datasets.cutting import LabelledSlice, slices_of
+from segsam.datasets.cutting import LabelledSlice
 from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.sources import source_slices
 from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
 from segsam.errors import TrainingError
 from segsam.model import SegSam
@@ -169,7 +170,7 @@ def cut_case(
     limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
     copies = config.augmented_copies_of.get(dataset.name, 0) if part == TRAIN else 0
     limit = 0 if part == TEST else limit
-    for one in slices_of(dataset, case, input_size=input_size, limit=limit):
+    for one in source_slices(dataset, case, input_size=input_size, limit=limit):
         for made in (one, *_changed(one, copies)):
             if made.prompted:
                 yield made

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
-from segsam.datasets.folder import class_numbers, open_dataset
+from segsam.datasets.folder import class_numbers
 from segsam.datasets.shards import PARTS, PreparedSlice, Shards, write_shards
+from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam
@@ -111,7 +112,7 @@ def write_run_shards(
         TrainingError: data that do not fit.
         OutputError: a folder that cannot be written to.
     """
-    datasets = [open_dataset(path) for path in config.datasets]
+    datasets = [one for path in config.datasets for one in open_sources(path)]
     split = chosen_split(config, datasets)
     cases = cases_of(split, datasets, PARTS)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segsam.datasets.folder import Dataset, open_dataset
+from segsam.datasets.folder import Dataset
 from segsam.datasets.shards import Shards
+from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import Split
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
@@ -36,7 +37,7 @@ class Source:
         if config.shards:
             shards = Shards(config.shards)
             return cls(config, shards.datasets, Split.load(shards.folder / SPLIT), shards)
-        datasets = tuple(open_dataset(path) for path in config.datasets)
+        datasets = tuple(one for path in config.datasets for one in open_sources(path))
         return cls(config, datasets, chosen_split(config, datasets))
 
     def samples(
