@@ -1,5 +1,5 @@
-"""`PUT /datastore/image` and `PUT /datastore/label`: MONAI Label's routes, which leave the upload
-behind when something fails, and take the client's file name for a path.
+"""`PUT` and `HEAD /datastore/image`, `PUT /datastore/label`: MONAI Label's routes, which leave the
+upload behind when something fails, and take the client's file name for a path.
 
 What is kept, and under which conditions, is the business of the store.
 """
@@ -10,22 +10,24 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.utils.app import app_instance
 
-from .errors import RequestError
+from .errors import NotFoundError, RequestError
 from .ids import checked_id
-from .images import admitted, safe_extension, uploaded
+from .images import admitted, path_of_image, safe_extension, uploaded
 from .replies import plain
 from .requests import read_object
+from .storage.durable import sha256_of
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 Params = Annotated[str, Form()]
 Upload = Annotated[UploadFile, File()]
+_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 _ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 
 
@@ -70,6 +72,20 @@ def save_label(
     headers = {} if version is None else {"ETag": f'"{version}"'}
     answer = {**told, "image": image, "label": label_id, "version": version}
     return JSONResponse(plain(answer), headers=headers)
+
+
+@router.head("/datastore/image", include_in_schema=False)
+def check_image(image: str, check_sum: str | None = None, user: User = _USER) -> Response:
+    """Whether the image is there, and is the one with the SHA-256 `check_sum`, where given (with
+    or without `SHA256:` before it). MONAI Label's own check can never succeed.
+    """
+    path = path_of_image(app_instance().datastore(), image)
+    algorithm, _, digest = (check_sum or "").rpartition(":")
+    if algorithm.upper() not in ("", "SHA256"):
+        raise RequestError(f"check_sum must be a SHA256, got {check_sum!r:.80}")
+    if check_sum is not None and digest.lower() != sha256_of(path):
+        raise NotFoundError(f"the image {image!r:.80} is another one than that with this check_sum")
+    return Response()
 
 
 def _version(if_match: str) -> int:

@@ -1,0 +1,20 @@
+"""The other way to start it is the same server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_the_guard_is_there_from_the_first_request(tight: Any) -> None:
+    assert tight.get("/info/").json()["name"] == "SEG-SAM"
+    assert tight.get("/segsam/health").json()["live"]
+    assert tight.ask("POST", "/reload").status_code == 404
+
+
+def test_it_is_put_in_once(tight: Any) -> None:
+    reply = tight.get("/info/")
+    headers = [name.lower() for name in reply.raw.headers if name.lower() == "x-request-id"]
+    assert len(headers) == 1
+    number = reply.headers["x-request-id"]
+    lines = [line for line in tight.log.read_text().splitlines() if number in line]
+    assert len(lines) == 1

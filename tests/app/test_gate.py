@@ -1,0 +1,68 @@
+"""Turns in front of the model: in order, bounded, and left by those who gave up."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from segsam.errors import CancelledError
+from segsam_app.errors import BusyError
+from segsam_app.gate import Gate
+
+
+def nothing() -> None:
+    """A request whose client waits patiently."""
+
+
+def until(gate: Gate, waiting: int) -> None:
+    for _ in range(1000):
+        if gate.waiting == waiting:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{gate.waiting} wait, not {waiting}")
+
+
+def test_one_at_a_time_in_the_order_of_arrival() -> None:
+    gate, order, inside = Gate(8), [], []
+
+    def request(number: int) -> None:
+        with gate.turn(nothing):
+            inside.append(gate.running)
+            order.append(number)
+
+    with ThreadPoolExecutor(8) as threads, gate.turn(nothing):
+        for number in range(8):
+            threads.submit(request, number)
+            until(gate, number + 1)
+        assert (gate.running, gate.waiting, order) == (1, 8, [])
+    assert order == list(range(8))
+    assert inside == [1] * 8
+    assert (gate.running, gate.waiting) == (0, 0)
+
+
+def test_a_full_queue_refuses_at_once() -> None:
+    gate = Gate(0)
+    with gate.turn(nothing), pytest.raises(BusyError, match="0 requests wait"), gate.turn(nothing):
+        pass
+    with gate.turn(nothing):
+        assert gate.running == 1
+
+
+def test_who_gives_up_leaves_the_line() -> None:
+    gate = Gate(2)
+
+    def gone() -> None:
+        raise CancelledError("gone")
+
+    with gate.turn(nothing), pytest.raises(CancelledError), gate.turn(gone):
+        pass
+    assert (gate.running, gate.waiting) == (0, 0)
+
+
+def test_a_failure_inside_passes_the_turn_on() -> None:
+    gate = Gate(0)
+    with pytest.raises(KeyError), gate.turn(nothing):
+        raise KeyError
+    assert gate.running == 0

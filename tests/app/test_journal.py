@@ -1,0 +1,38 @@
+"""One line of JSON for each request."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from segsam_app.journal import LOGGER, Entry, open_journal, write
+
+
+def test_a_line_is_json(caplog: pytest.LogCaptureFixture) -> None:
+    journal = logging.getLogger(LOGGER)
+    journal.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, LOGGER)
+    write(Entry("n1", "PUT", "/session/", 503, 12, 40, 1.5))
+    journal.removeHandler(caplog.handler)
+    entry = json.loads(caplog.messages[-1])
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "request": "n1",
+        "method": "PUT",
+        "route": "/session/",
+        "status": 503,
+        "bytes_in": 12,
+        "bytes_out": 40,
+        "ms": 1.5,
+    }
+
+
+def test_what_monai_label_tells_of_requests_is_not_kept() -> None:
+    open_journal()
+    open_journal()
+    assert len(logging.getLogger(LOGGER).handlers) == 1
+    assert not logging.getLogger("monailabel.endpoints.infer").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("monailabel.endpoints.datastore").isEnabledFor(logging.INFO)
+    assert logging.getLogger("segsam_app.infer").level == logging.NOTSET
