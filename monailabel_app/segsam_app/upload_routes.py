@@ -1,25 +1,24 @@
-"""`PUT` and `HEAD /datastore/image`, `PUT /datastore/label`: MONAI Label's routes, which leave the
-upload behind when something fails, and take the client's file name for a path.
+"""`PUT` and `HEAD /datastore/image`: MONAI Label's routes leave the upload behind when something
+fails, and take the client's file name for a path.
 
-What is kept, and under which conditions, is the business of the store.
+What is kept, and under which conditions, is the business of the store; labels have routes of their
+own (`storage/routes.py`).
 """
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Header, UploadFile
+from fastapi import APIRouter, Depends, File, Form, UploadFile
 from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.utils.app import app_instance
 
 from .errors import NotFoundError, RequestError
 from .ids import checked_id
 from .images import admitted, path_of_image, safe_extension, uploaded
-from .replies import plain
 from .requests import read_object
 from .storage.durable import sha256_of
 
@@ -45,35 +44,6 @@ def add_image(
     return JSONResponse({"image": kept})
 
 
-@router.put("/datastore/label", include_in_schema=False)
-def save_label(
-    *,
-    image: str,
-    label: Upload,
-    params: Params = "{}",
-    tag: str = DefaultLabelTag.FINAL.value,
-    if_match: Annotated[str | None, Header()] = None,
-    user: User = _ANNOTATOR,
-) -> JSONResponse:
-    """Save what an annotator drew. `If-Match: "3"` says that it began from version 3: when the
-    label has another one by now, the answer is 409 and both are kept.
-    """
-    checked_id("image", image)
-    tag = checked_id("tag", tag or DefaultLabelTag.FINAL.value)
-    info = {**read_object(params), "user": user.username}
-    if if_match is not None:
-        info["expected_version"] = _version(if_match)
-    app = app_instance()
-    store = app.datastore()
-    with uploaded(label.file, label.filename) as path:
-        label_id = store.save_label(image, str(path), tag, info)
-    version = store.get_label_info(image, tag).get("version")
-    told: dict[str, Any] = app.on_save_label(image, label_id) or {}
-    headers = {} if version is None else {"ETag": f'"{version}"'}
-    answer = {**told, "image": image, "label": label_id, "version": version}
-    return JSONResponse(plain(answer), headers=headers)
-
-
 @router.head("/datastore/image", include_in_schema=False)
 def check_image(image: str, check_sum: str | None = None, user: User = _USER) -> Response:
     """Whether the image is there, and is the one with the SHA-256 `check_sum`, where given (with
@@ -86,13 +56,6 @@ def check_image(image: str, check_sum: str | None = None, user: User = _USER) ->
     if check_sum is not None and digest.lower() != sha256_of(path):
         raise NotFoundError(f"the image {image!r:.80} is another one than that with this check_sum")
     return Response()
-
-
-def _version(if_match: str) -> int:
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise RequestError(f"If-Match must be a version's number, got {if_match!r:.80}")
-    return int(text)
 
 
 def _stem(filename: str | None) -> str:
