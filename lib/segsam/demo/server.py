@@ -77,6 +77,8 @@ class Server:
     def __enter__(self) -> Server:
         (self._work / "studies").mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
+            "SEGSAM_TOKEN": "",  # one of the operator is not for this server
+            "SEGSAM_TOKEN_FILE": "",
             "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
             "MONAI_LABEL_TRACKING_ENABLED": "false",
             "PYTHONUNBUFFERED": "1",
