@@ -33,7 +33,7 @@ from .errors import NotFoundError
 from .ids import checked_id
 from .storage.access import Turn
 from .storage.catalogue import reconciled
-from .storage.durable import disk
+from .storage.durable import disk, sweep
 from .storage.images import ImageFiles
 from .storage.index import Index
 from .storage.labels import LabelFiles
@@ -83,7 +83,7 @@ class Store(LocalDatastore):
 
     @_datastore.setter
     def _datastore(self, model: LocalDatastoreModel) -> None:
-        """MONAI Label's constructor begins with an empty one; the index has its own."""
+        """MONAI Label's constructor begins with an empty one."""
 
     def history(self, image_id: str, tag: str) -> History:
         """The versions of a label. Raises `RequestError`, or `NotFoundError` for an unknown
@@ -224,10 +224,6 @@ class Store(LocalDatastore):
         status: dict[str, Any] = super().status()
         return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
 
-    def refresh(self) -> None:
-        """Look at all files again, and finish or sweep what killed processes left."""
-        self._reconcile_datastore()
-
     def _known(self, image_id: str) -> ImageLabelModel:
         """Raises `RequestError` for what can be no id, `NotFoundError` for an unknown one."""
         known = self._index.model.objects.get(image_id) or self._datastore.objects.get(image_id)
@@ -286,6 +282,7 @@ class Store(LocalDatastore):
             self._index.compact()
 
     def _reconcile_datastore(self) -> None:
+        """What `refresh` does: also finish or sweep what killed processes left."""
         self._reconcile(thorough=True)
 
     def _reconcile(self, *, thorough: bool) -> None:
@@ -294,6 +291,8 @@ class Store(LocalDatastore):
             if not self._folder.is_dir():
                 return
             thorough = thorough or self._index.lost_something
+            if thorough:
+                sweep(self._folder)
             found = self._scanner.look()
             changed = reconciled(self._index.model.objects, found, self._history, thorough=thorough)
             self._index.put_or_remember(changed, compact=thorough)

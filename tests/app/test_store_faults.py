@@ -21,7 +21,7 @@ import pytest
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from segsam.errors import OutputError
-from segsam_app.storage import versions as versions_module
+from segsam_app.storage import durable
 from segsam_app.storage.index import Index
 from segsam_app.storage.versions import History
 from segsam_app.store import Store
@@ -249,12 +249,14 @@ class TestF2DamagedIndex:
         folder = studies / "labels/final/.versions/case0"
         for name in (".a-b.partial", "0002.nii.gz", "0001.pending.nii.gz"):
             (folder / name).write_bytes(b"half")
+        (studies / ".c.partial").write_bytes(b"half an image")
         opened(studies)
         left = {path.name for path in folder.iterdir()}
         assert ".a-b.partial" in left  # it could be another process's, this moment
         assert "0002.nii.gz" not in left
-        monkeypatch.setattr(versions_module, "_STALE_SECONDS", -1.0)
+        monkeypatch.setattr(durable, "STALE_SECONDS", -1.0)
         opened(studies)
+        assert not (studies / ".c.partial").exists()
         assert {path.name for path in folder.iterdir()} == {"0001.nii.gz", "0001.json"}
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segsam.errors import OutputError
 
 PARTIAL = ".partial"
 """Ending of files that are still being written; those of a killed process are swept later."""
+
+STALE_SECONDS = 3600.0
+"""Age from which a file that is still being written is taken for one that nobody writes."""
 
 _PIECE = 1 << 20
 
@@ -24,6 +28,22 @@ def disk(what: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"{what} is not possible: {reason}; nothing was changed.") from error
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether `path` is a file that some process began to write an hour ago and never finished."""
+    if PARTIAL not in path.name:
+        return False
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > STALE_SECONDS
+    return False
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written in `folder`. Raises OSError."""
+    for path in folder.glob(f".*{PARTIAL}*"):
+        if is_abandoned(path):
+            path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -28,14 +28,13 @@ from typing import Any, Literal
 from segsam.atomic import write_bytes
 
 from .checks import LABEL_ENDINGS
-from .durable import PARTIAL, copy_durably, flush_folder, sha256_of
+from .durable import PARTIAL, copy_durably, flush_folder, is_abandoned, sha256_of
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["saved", "found", "conflict", "restored", "removed"]
 VERSIONS = ".versions"
 _NUMBERED = re.compile(r"(\d{4,})(\.pending)?(\.[A-Za-z.]+)?")
-_STALE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -207,11 +206,8 @@ class History:
         return True
 
     def _is_left_over(self, path: Path) -> bool:
-        if path.name.endswith(PARTIAL) or ".partial" in path.name:
-            # Another process may be writing it this moment, without the lock.
-            with suppress(OSError):
-                return time.time() - path.stat().st_mtime > _STALE_SECONDS
-            return False
+        if PARTIAL in path.name:  # another process may be writing it this moment, without the lock
+            return is_abandoned(path)
         match = _NUMBERED.fullmatch(path.name)
         if match is None or path.suffix == ".json":
             return False
