@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,12 +115,11 @@ class LabelFiles:
 
     def _publish(self, version: Version, staged: Staged | None, listing: Listing) -> Version:
         version = self._history.record(version, staged)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._history.withdraw, version)
             name = self._history.current_file(version.ending).name
             listing(label_entry(version, name) if version.is_label else None)
-        except BaseException:
-            self._history.withdraw(version)
-            raise
+            undo.pop_all()
         self._history.finish(version)
         return version
 

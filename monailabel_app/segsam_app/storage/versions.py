@@ -20,7 +20,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -151,16 +151,15 @@ class History:
         if staged is not None:
             version = replace(version, sha256=staged.sha256, size=staged.size)
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.withdraw, version)
             if staged is not None:
                 staged.version.replace(self.file(version))
                 if version.is_label:
                     staged.current.replace(self._pending(version))
             content = json.dumps(asdict(version), indent=1, allow_nan=False).encode()
             write_bytes(self.folder / f"{number:04d}.json", content)
-        except BaseException:
-            self.withdraw(version)
-            raise
+            undo.pop_all()
         return version
 
     def withdraw(self, version: Version) -> None:
