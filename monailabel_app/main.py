@@ -8,9 +8,11 @@ and builds it again in every child process: nothing heavy happens here. What com
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
+import requests
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
@@ -20,6 +22,7 @@ from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
 from segsam.runtime import tune_allocator
+from segsam_app.access import token_header
 from segsam_app.config import DEFAULT_MODEL, AppConfig
 from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
@@ -31,6 +34,8 @@ from segsam_app.replies import plain
 from segsam_app.sessions import AppSessions
 from segsam_app.store import Store
 from segsam_app.warmup import Warmer
+
+logger = logging.getLogger(__name__)
 
 
 class SegSamApp(MONAILabelApp):
@@ -118,3 +123,16 @@ class SegSamApp(MONAILabelApp):
         if sample:
             self.opened(Path(sample["path"]))
         return sample
+
+    def _local_request(self, url: str, params: dict[str, Any] | None, action: str) -> Any:
+        """MONAI Label's call from a child process to its own server, which may want a token."""
+        reply = requests.post(
+            f"http://127.0.0.1:{settings.MONAI_LABEL_SERVER_PORT}{url}",
+            json=params or {},
+            headers=token_header(),
+            timeout=30,
+        )
+        if not reply.ok:
+            logger.error("%s was not started: status %d", action, reply.status_code)
+            return None
+        return reply.json()

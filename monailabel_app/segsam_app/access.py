@@ -141,6 +141,12 @@ def read_token(env: Mapping[str, str] = os.environ) -> str | None:
     return token
 
 
+def token_header(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a request from this computer to its own server carries. Raises `ConfigError`."""
+    token = read_token(env)
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host`, an address or a name, is this computer for itself only."""
     if host.lower() == "localhost":

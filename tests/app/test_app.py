@@ -18,7 +18,7 @@ from monailabel.config import settings
 from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 from segsam.errors import CheckpointError
-from segsam_app.errors import ConfigError, NotFoundError
+from segsam_app.errors import ConfigError, NotFoundError, RequestError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -152,7 +152,7 @@ class TestInOneProcess:
         assert nrrd.read(str(file))[0].shape == (24, 24, 3)
         assert app.datastore().get_labels_by_image_id("one") == {}
         file.unlink()
-        with pytest.raises(NotFoundError, match="there is no image"):
+        with pytest.raises(RequestError, match="image must be an id"):
             app.infer({**request, "image": str(Path(app.studies) / "one.nii.gz")})
         with pytest.raises(NotFoundError, match="there is no model 'x'; this server has: segsam"):
             app.infer({**request, "model": "x"})
@@ -163,3 +163,12 @@ class TestInOneProcess:
         assert sample["id"] == "one"
         assert not app.engine.is_loaded
         assert app.next_sample({"strategy": "random"})["id"] == "one"
+
+    def test_a_child_process_shows_the_token(
+        self, build: Callable[..., Any], tight: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app = build()
+        monkeypatch.setattr(settings, "MONAI_LABEL_SERVER_PORT", int(tight.url.rpartition(":")[2]))
+        assert app._local_request("/activelearning/first", None, "Choosing") is None
+        monkeypatch.setenv("SEGSAM_TOKEN", tight.token)
+        assert app._local_request("/activelearning/first", None, "Choosing")["id"]
