@@ -95,6 +95,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("trained semantic decoder", "yes" if card.semantic_is_trained else "no"),
         ("text embeddings", card.embedding_model or _UNKNOWN),
         ("prompts it was trained with", ", ".join(card.prompts_trained) or "those of the host"),
+        ("presence of other objects", "reported" if card.presence_is_trained else "not reported"),
         ("temperature of its confidence", f"{card.temperature:.3f}"),
         ("trained from", card.parent or _UNKNOWN),
         ("seed", _UNKNOWN if card.seed is None else str(card.seed)),

@@ -32,9 +32,9 @@ from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisChoice, Cancel, DecoderName, Progress
 from segsam.volume import Segment, Volume
 
-NAMED_FROM = 0.3
-"""An object is named from this probability on, as the card's temperature has calibrated it; below
-it the best guess is only mentioned: with two in three such names wrong, a name would mislead."""
+NAMED_FROM = 0.5
+"""An object is named from this probability on, as the card's temperature has calibrated it: from
+here a name is more often right than wrong. Below it the best guess is only mentioned."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,9 +73,10 @@ def present(decoded: Decoded, model: SegSam) -> dict[str, float]:
     """Category -> probability that one of its objects is on the slice, likeliest first, for one
     image.
 
-    Only of categories that the checkpoint has seen: what an untrained token says is noise.
+    Only of categories that the checkpoint has seen: what an untrained token says is noise. Nothing
+    when the card says that presence was learnt without absence.
     """
-    if decoded.presence_logits is None:
+    if decoded.presence_logits is None or not model.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
     seen = frozenset(model.categories_seen)

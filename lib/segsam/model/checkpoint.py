@@ -251,6 +251,7 @@ def _load_ours(path: Path) -> SegSam:
     model.temperature = card.temperature
     model.prompts_trained = card.prompts_trained or host.facts.prompts_trained
     model.categories_seen = _seen(card, categories)
+    model.presence_is_trained = card.presence_is_trained
     model.weights_id = card.sha256[:16]
     return model
 

@@ -51,6 +51,7 @@ class SegSam(nn.Module):
         self.temperature = 1.0
         self.prompts_trained = host.facts.prompts_trained
         self.categories_seen = categories.names
+        self.presence_is_trained = True
 
     @classmethod
     def with_semantics(
