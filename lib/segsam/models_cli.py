@@ -58,9 +58,9 @@ def list_hosts(json_file: JsonOption = None) -> None:
 @app.command()
 def card(
     checkpoint: Annotated[
-        str | None,
+        str,
         typer.Argument(help="A .safetensors with its card; the one in this package by default."),
-    ] = None,
+    ] = "segsam",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the page here (.md).")
     ] = None,

@@ -17,8 +17,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from segsam.errors import PromptError
 from segsam.labels import Region
 from segsam.prompts import Box, Point, Prompts, SlicePrompts
+from segsam.slices import choose_axis
+from segsam.types import AxisChoice
+from segsam.volume import Volume
 
 MOST_CHOICES = 9
 
@@ -110,3 +114,20 @@ def _hull(boxes: list[Box]) -> Box:
     lows = np.min([box.min_ijk for box in boxes], axis=0).tolist()
     highs = np.max([box.max_ijk for box in boxes], axis=0).tolist()
     return Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
+
+
+def first_axis(volume: Volume, axis: AxisChoice, prompts: Prompts) -> int:
+    """The axis to slice across (first); a 2D box must be flat along it, or it would be a line
+    there.
+    """
+    if axis not in ("auto", "i", "j", "k", "all"):
+        raise PromptError(f"An axis is auto, i, j, k or all; got {axis!r}.")
+    number = choose_axis(volume, "auto" if axis == "all" else axis, prompts.flat_axis)
+    for box in prompts.boxes:
+        if box.flat_axes and number not in box.flat_axes and volume.shape_ijk[number] > 1:
+            raise PromptError(
+                f"The box {box.min_ijk} ... {box.max_ijk} is flat along "
+                f"{'ijk'[box.flat_axes[0]]}, so it is only a line on slices across "
+                f"{'ijk'[number]}; slice across {'ijk'[box.flat_axes[0]]} or draw a thicker box."
+            )
+    return number

@@ -24,10 +24,17 @@ from segsam.intensity import Intensity
 from segsam.job import Job
 from segsam.labels import LabelBuilder, Region, fuse_axes
 from segsam.model import SegSam, load_pretrained
-from segsam.plan import AxisPlan, boxes_of_mask, plan_axis
+from segsam.plan import AxisPlan, boxes_of_mask, first_axis, plan_axis
 from segsam.prompts import Prompts
 from segsam.propagation import walk
-from segsam.result import EMPTY_NOTE, LONE_POINT_NOTE, UNSURE_NOTE, UNTRAINED_NOTE, Result
+from segsam.result import (
+    EMPTY_NOTE,
+    LONE_POINT_NOTE,
+    UNRELIABLE_NOTE,
+    UNSURE_NOTE,
+    UNTRAINED_NOTE,
+    Result,
+)
 from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisChoice, Cancel, DecoderName, Progress
 from segsam.volume import Segment, Volume
@@ -134,7 +141,7 @@ class Predictor:
             loaded.volume, loaded.intensity, decoder, self._category_index(decoder, category)
         )
         job = Job(progress, cancel)
-        first = _first_axis(loaded.volume, axis, checked)
+        first = first_axis(loaded.volume, axis, checked)
         if axis == "all":
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
@@ -254,6 +261,9 @@ class Predictor:
         )
         index = int(scores[1:].argmax()) if task.category is None else task.category
         name, confidence = self.model.categories.names[index], float(scores[1 + index])
+        modality = task.volume.modality
+        if wanted is None and modality is not None and modality in self.model.unnamed_in:
+            return None, None, (UNRELIABLE_NOTE.format(modality=modality),)
         if wanted is None and confidence < NAMED_FROM:
             return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
         return name, confidence, ()
@@ -274,20 +284,3 @@ class Predictor:
             (UNTRAINED_NOTE, not self.model.semantic_is_trained),
         )
         return tuple(note for note, holds in said if holds)
-
-
-def _first_axis(volume: Volume, axis: AxisChoice, prompts: Prompts) -> int:
-    """The axis to slice across (first); a 2D box must be flat along it, or it would be a line
-    there.
-    """
-    if axis not in ("auto", "i", "j", "k", "all"):
-        raise PromptError(f"An axis is auto, i, j, k or all; got {axis!r}.")
-    number = choose_axis(volume, "auto" if axis == "all" else axis, prompts.flat_axis)
-    for box in prompts.boxes:
-        if box.flat_axes and number not in box.flat_axes and volume.shape_ijk[number] > 1:
-            raise PromptError(
-                f"The box {box.min_ijk} ... {box.max_ijk} is flat along "
-                f"{'ijk'[box.flat_axes[0]]}, so it is only a line on slices across "
-                f"{'ijk'[number]}; slice across {'ijk'[box.flat_axes[0]]} or draw a thicker box."
-            )
-    return number

@@ -26,6 +26,10 @@ LONE_POINT_NOTE = (
     "mask is likely to be nearly empty or wrong. Draw a box around the object instead."
 )
 UNSURE_NOTE = "Not named: the best guess, {name}, has a probability of {confidence:.0%} only."
+UNRELIABLE_NOTE = (
+    "Not named: the names of this checkpoint are not reliable in {modality} volumes; its model "
+    "card says why."
+)
 EMPTY_NOTE = "The mask is empty: the model found no object for these prompts."
 
 

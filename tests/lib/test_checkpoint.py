@@ -370,31 +370,24 @@ class TestCard:
         assert find_card("litemedsam") is None
 
 
-class TestWithoutACheckpointOfOurs:
-    """A checkout whose weights have not come yet."""
-
-    @pytest.fixture(autouse=True)
-    def _none(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: None)
-
-    def test_the_default_is_litemedsam_alone(self) -> None:
-        assert default_name() == "litemedsam"
-        assert load_pretrained().weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
-        assert find_card() is None
-
-    def test_asked_for_by_name_it_is_missed(self) -> None:
-        with pytest.raises(CheckpointError, match="'segsam' is not in this checkout"):
-            load_pretrained("segsam")
+def test_the_default_is_litemedsam_alone() -> None:
+    assert default_name() == "litemedsam"
+    assert load_pretrained().weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
+    assert find_card() is None
 
 
-def test_a_checkpoint_in_the_package_is_the_default(
+def test_a_checkout_without_the_checkpoint_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: None)
+    with pytest.raises(CheckpointError, match="'segsam' is not in this checkout"):
+        load_pretrained("segsam")
+
+
+def test_the_checkpoint_in_the_package_goes_by_its_name(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: saved)
-    assert default_name() == "segsam"
-    assert find_card() == read_card(saved)
-    assert load_pretrained().weights_id == load_pretrained("segsam").weights_id
-    assert load_pretrained().weights_id == read_card(saved).sha256[:16]
+    assert find_card("segsam") == read_card(saved)
+    assert load_pretrained("segsam").weights_id == read_card(saved).sha256[:16]
 
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,6 +245,17 @@ class TestSemantics:
         assert result.category is None
         assert result.confidence is None
         assert any(note.startswith("Not named: the best guess, ") for note in result.notes)
+
+    def test_where_names_are_unreliable_none_is_given(
+        self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(predictor_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(trained.model, "unnamed_in", ("CT",))
+        assert trained.volume is not None
+        trained.set_volume(replace(trained.volume, modality="CT"))
+        result = trained.predict(Prompts(boxes=[SOLID]))
+        assert result.category is None
+        assert any("not reliable in CT volumes" in note for note in result.notes)
 
     def test_semantic_decoder_gives_another_mask(self, trained: Predictor) -> None:
         prompts = Prompts(boxes=[SOLID])

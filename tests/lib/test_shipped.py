@@ -40,7 +40,7 @@ def card(weights: Path) -> Card:
 
 @pytest.fixture(scope="module")
 def predictor(weights: Path) -> Iterator[Predictor]:
-    made = Predictor.from_pretrained()
+    made = Predictor.from_pretrained("segsam")
     yield made
     made.reset()
 
@@ -81,7 +81,7 @@ def test_its_card_tells_what_a_reader_must_know(card: Card) -> None:
     assert card.calibration
 
 
-def test_the_default_names_what_it_segments(predictor: Predictor) -> None:
+def test_it_names_what_it_segments(predictor: Predictor) -> None:
     assert predictor.model.semantic_is_trained
     assert not predictor.model.training
     assert "liver" in predictor.model.categories_seen

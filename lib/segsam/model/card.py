@@ -41,6 +41,8 @@ class Card:
     """Names of the categories that had examples in training; empty for all of them."""
     presence_is_trained: bool = True
     """Whether what the presence branch says may be shown: it has to have seen absence as well."""
+    unnamed_in: tuple[str, ...] = ()
+    """Modalities, as a volume's file tells them, in which its names are not good enough to show."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data set -> modality, licence, source, categories, and how many cases in each part."""
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -128,7 +130,14 @@ _OF_SAVING = frozenset(
 )  # fmt: skip
 CALLERS = frozenset(entry.name for entry in fields(Card)) - _OF_SAVING
 _MAPPINGS = ("metrics", "data", "training", "results", "calibration")
-_TUPLES = ("training_data", "prompts_trained", "categories_seen", "limits", "failures")
+_TUPLES = (
+    "training_data",
+    "prompts_trained",
+    "categories_seen",
+    "unnamed_in",
+    "limits",
+    "failures",
+)
 _FROM_THE_START = frozenset(
     {
         "name", "semantic_is_trained", "training_data", "licence", "metrics", "parent", "host",

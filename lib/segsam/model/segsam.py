@@ -52,6 +52,7 @@ class SegSam(nn.Module):
         self.prompts_trained = host.facts.prompts_trained
         self.categories_seen = categories.names
         self.presence_is_trained = True
+        self.unnamed_in: tuple[str, ...] = ()
 
     @classmethod
     def with_semantics(
