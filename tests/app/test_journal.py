@@ -34,8 +34,10 @@ def test_what_monai_label_tells_of_requests_is_not_kept(caplog: pytest.LogCaptur
     for name in ("monailabel", "monailabel.endpoints", "monailabel.datastore"):
         caplog.set_level(logging.NOTSET, name)
     open_journal()
+    handlers = list(logging.getLogger(LOGGER).handlers)
     open_journal()
-    assert len(logging.getLogger(LOGGER).handlers) == 1
+    assert handlers
+    assert logging.getLogger(LOGGER).handlers == handlers
     assert not logging.getLogger("monailabel.endpoints.infer").isEnabledFor(logging.INFO)
     assert not logging.getLogger("monailabel.endpoints.datastore").isEnabledFor(logging.INFO)
     assert logging.getLogger("segsam_app.infer").level == logging.NOTSET
