@@ -12,9 +12,9 @@ is MONAI's: see `transforms`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ from segsam.volume import Volume
 
 Axes = Literal["auto", "all", "i", "j", "k"]
 
+Item = TypeVar("Item")
 MIN_SHARE = 0.00153
 """Smaller objects are not prompted: 100 pixels of 256 x 256."""
 
@@ -92,7 +93,7 @@ def slices_of(
         letter = "" if axes == "auto" else "ijk"[axis]
         planes = dict(label_planes(view, labels))
         prompted = {index: large_objects(plane) for index, plane in planes.items()}
-        for index in _spread([index for index, values in prompted.items() if values], limit):
+        for index in spread([index for index, values in prompted.items() if values], limit):
             yield LabelledSlice(
                 f"{dataset.name}/{case}/{letter}{index}",
                 view.image(volume, intensity, index),
@@ -157,8 +158,9 @@ def _label_plane(view: SliceView, labels: NDArray[np.uint8], index: int) -> NDAr
     return np.asarray(resized, dtype=np.uint8)
 
 
-def _spread(indices: list[int], limit: int) -> list[int]:
-    if not limit or len(indices) <= limit:
-        return indices
-    places = np.linspace(0, len(indices) - 1, limit).round().astype(int)
-    return [indices[place] for place in places]
+def spread(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
+    """At most `limit` of the items, evenly spread, the first and the last among them; 0 for all."""
+    if not limit or len(items) <= limit:
+        return tuple(items)
+    places = np.linspace(0, len(items) - 1, limit).round().astype(int)
+    return tuple(items[place] for place in places)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.datasets.cutting import large_objects
+from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import Dataset, load_case, open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, EvaluationError, SegSamError
@@ -122,14 +122,6 @@ def known_classes(dataset: Dataset, categories: Categories) -> dict[int, int]:
         except CategoryError:
             found[value] = 0
     return found
-
-
-def spread(items: tuple, limit: int) -> tuple:  # type: ignore[type-arg]
-    """At most `limit` of the items, evenly spread, the first and the last among them; 0 for all."""
-    if not limit or len(items) <= limit:
-        return items
-    places = np.linspace(0, len(items) - 1, limit).round().astype(int)
-    return tuple(items[place] for place in places)
 
 
 def _part(text: str) -> tuple[Split, str]:
