@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from segsam.datasets.cutting import Instance, LabelledSlice, slices_of
 from segsam.datasets.folder import open_dataset
-from segsam.datasets.transforms import augmented
+from segsam.datasets.transforms import augmented, upright
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -129,3 +130,24 @@ def test_real_slices(name: str) -> None:
     for value in copy.prompted:
         before, after = (one.labels == value).sum(), (copy.labels == value).sum()
         assert 0.6 < after / before < 1.6
+
+
+def test_upright_turns_labels_with_the_picture_and_leaves_the_sides() -> None:
+    one = drawn()
+    turned = upright(one)
+    assert turned.name == "made/case/0^"
+    assert np.array_equal(turned.labels, one.labels[::-1])
+    assert turned.prompted == one.prompted
+    columns = np.flatnonzero((turned.labels == 1).any(axis=0))
+    assert columns.tolist() == list(range(20, 60))
+
+
+def test_upright_spreads_the_tissue_over_all_greys() -> None:
+    rng = np.random.default_rng(0)
+    grey = np.full((96, 128), 2.0)
+    grey[20:80, 20:110] = rng.normal(120, 4, (60, 90))
+    picture = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+    turned = upright(replace(drawn(), picture=picture))
+    tissue = turned.picture[::-1][25:75, 25:105]
+    assert tissue.std() > 40
+    assert turned.picture[0, 0, 0] == 0

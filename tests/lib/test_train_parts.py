@@ -12,21 +12,24 @@ import pytest
 import torch
 from torch import nn
 
+from segsam.categories import Categories
+from segsam.datasets.folder import Dataset
 from segsam.errors import CheckpointError, TrainingError
 from segsam.model import Host, SegSam
 from segsam.training.config import TrainConfig, config_from, load_config
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
-from segsam.training.preparing import Sample
+from segsam.training.preparing import Sample, absent_classes
 from segsam.training.records import Table
-from segsam.training.sampling import Order, corrections_in
+from segsam.training.sampling import Order, corrections_in, draw_prompts
 from segsam.training.simulation import (
     corrective_prompts,
     error_points,
     inner_points,
     jittered_box,
+    loosened,
     point_prompts,
 )
-from segsam.training.targets import annotate
+from segsam.training.targets import AnnotatedImage, annotate
 from segsam.training.validation import (
     ObjectScore,
     averages,
@@ -179,6 +182,30 @@ class TestPrompts:
         assert float(after.points_px[..., 1].max()) < 8
         assert not after.point_labels[:, 1:].any()
 
+    def test_a_loose_box_holds_the_box_and_stays_in_the_picture(self) -> None:
+        box = np.array([10, 12, 30, 20], dtype=np.float32)
+        for seed in range(20):
+            loose = loosened(box, np.random.default_rng(seed), 0.5, (40, 34))
+            assert (loose[:2] <= box[:2]).all()
+            assert (loose[2:] >= box[2:]).all()
+            assert loose[0] >= 0
+            assert loose[2] <= 33
+            assert loose[3] <= 24
+        assert np.array_equal(loosened(box, np.random.default_rng(0), 0.0, (40, 34)), box)
+
+    def test_so_many_images_get_loose_boxes(self) -> None:
+        image = AnnotatedImage(
+            torch.zeros(1, 64, 64, dtype=torch.bool), torch.tensor([1]), torch.ones(5).bool()
+        )
+        image.masks[0, 20:40, 20:40] = True
+        some = config(point_share=0.0, jitter_px=0.0, loose_share=0.5)
+        found = [
+            draw_prompts(image, [0], some, np.random.default_rng(seed), size_px=(64, 64)).boxes_px
+            for seed in range(60)
+        ]
+        tight = sum(box is not None and box.tolist() == [[20, 20, 39, 39]] for box in found)
+        assert 15 < tight < 45
+
 
 class TestSamples:
     labels = np.zeros((64, 48), dtype=np.uint8)
@@ -191,6 +218,26 @@ class TestSamples:
         assert values == [1, 2]
         assert image.classes.tolist() == [3, 1]
         assert image.annotated.tolist() == [True, False, True, False, True]
+
+    def test_what_is_absent_is_as_known_as_what_is_labelled(self) -> None:
+        labels = np.full((8, 8), 1, dtype=np.uint8)
+        image, _ = annotate(labels, {1: 2, 2: 0}, side=8, categories=5, absent=(4,))
+        assert image.annotated.tolist() == [False, True, False, True, False]
+
+    def test_categories_of_other_modalities_alone_are_absent(
+        self, five_categories: Categories
+    ) -> None:
+        names = five_categories.names
+
+        def labelled(name: str, modality: str, *places: int) -> Dataset:
+            labels = {value: names[place] for value, place in enumerate(places, start=1)}
+            return Dataset(Path(name), name, modality, "", labels, ("a",))
+
+        ct, pet = labelled("ct", "CT", 0, 1), labelled("pet", "PET", 1, 2)
+        more_ct = labelled("more_ct", "CT", 3)
+        everything = (ct, pet, more_ct)
+        assert absent_classes(ct, everything, five_categories) == (3,)
+        assert absent_classes(pet, everything, five_categories) == (1, 4)
 
     def test_instances_have_masks_of_their_own(self, tiny_model: SegSam) -> None:
         labels = np.zeros((32, 24), dtype=np.uint8)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 
+import cv2
 import numpy as np
 import torch
 from monai.transforms.compose import Compose
@@ -31,6 +32,7 @@ MAX_SCALE = 0.12
 MAX_SHIFT = 0.06
 """Of the height and of the width."""
 _TRIES = 4
+_TISSUE_PERCENTILES = (1, 98)
 _PICTURE, _LABELS = "picture", "labels"
 
 
@@ -46,6 +48,30 @@ def augmented(one: LabelledSlice, *, seed: int, copy: int) -> LabelledSlice:
         if moved.prompted:
             return moved
     return _copied(one, copy, _random_seed(seed, one.name, copy, _TRIES), moving=False)
+
+
+def upright(one: LabelledSlice) -> LabelledSlice:
+    """A CT picture that lies spine up in flat contrast, as a CT volume shows it; `<name>^`.
+
+    Mirrored top to bottom, which leaves right and left where they were, with the contrast stretched
+    over its tissue: from the 1st to the 98th percentile of what is brighter than air (Otsu's
+    threshold), about what a soft-tissue window does.
+    """
+    grey = one.picture[..., 0]
+    air, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    low, high = np.percentile(grey[grey > air], _TISSUE_PERCENTILES)
+    stretched = (one.picture.astype(np.float32) - low) / max(high - low, 1.0)
+    picture = (stretched.clip(0, 1) * 255).round().astype(np.uint8)
+    instances = tuple(
+        Instance(each.value, np.ascontiguousarray(each.mask[::-1])) for each in one.instances
+    )
+    return LabelledSlice(
+        f"{one.name}^",
+        np.ascontiguousarray(picture[::-1]),
+        np.ascontiguousarray(one.labels[::-1]),
+        one.prompted,
+        instances,
+    )
 
 
 def _copied(one: LabelledSlice, copy: int, random_seed: int, *, moving: bool) -> LabelledSlice:

@@ -86,6 +86,10 @@ class TrainConfig:
     jitter_px: float = 5.0
     """How far each side of a box may move, in model pixels, at most half of the box; as
     SAM-Med2D's."""
+    loose_share: float = 0.0
+    """How many of the images prompted with boxes get loose ones, as sections of a 3D box are."""
+    loose_by: float = 0.5
+    """How far each side of a loose box may lie outside, as a share of the box."""
     correction_rounds: int = 0
     """Rounds after the first answer, each with clicks into what is wrong and the mask before."""
     correction_share: float = 1.0
@@ -111,6 +115,9 @@ class TrainConfig:
     """The same for single data sets, by name."""
     augmented_copies_of: Mapping[str, int] = field(default_factory=dict)
     """So many changed copies of every training slice, by name of the data set."""
+    upright_copies_of: Mapping[str, int] = field(default_factory=dict)
+    """Likewise, of CT pictures that lie spine up in flat contrast: turned, stretched, then changed
+    (all but the first)."""
     embeddings: str = ""
     """A folder of kept embeddings that several runs may share; empty for one in `out`."""
 
@@ -159,7 +166,7 @@ class TrainConfig:
             raise TrainingError(
                 f"Expected counts of 1 or more in points_per_round, got {self.points_per_round}."
             )
-        for name in ("slices_per_volume_of", "augmented_copies_of"):
+        for name in ("slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
             if any(count < 0 for count in getattr(self, name).values()):
                 raise TrainingError(f"Expected counts of 0 or more in {name}.")
         self.loss_weights()
@@ -209,6 +216,8 @@ _RANGES = (
     ("point_share", 0, 1),
     ("points", 1, math.inf),
     ("jitter_px", 0, math.inf),
+    ("loose_share", 0, 1),
+    ("loose_by", 0, math.inf),
     ("correction_rounds", 0, math.inf),
     ("correction_share", 0, 1),
     ("mask_share", 0, 1),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segsam.categories import Categories
 from segsam.datasets.cutting import LabelledSlice
 from segsam.datasets.folder import Dataset, class_numbers
 from segsam.datasets.sources import source_slices
@@ -41,10 +42,18 @@ class Sample:
     """Of its data set: label value -> category + 1."""
     instances: tuple[tuple[int, NDArray[np.uint8]], ...] = ()
     """Label value and mask, packed to bits, of objects that have masks of their own."""
+    absent: tuple[int, ...] = ()
+    """Category + 1 of what no image of its modality shows."""
 
     @classmethod
     def of(
-        cls, one: LabelledSlice, dataset: Dataset, classes: Mapping[int, int], *, key: str
+        cls,
+        one: LabelledSlice,
+        dataset: Dataset,
+        classes: Mapping[int, int],
+        *,
+        key: str,
+        absent: tuple[int, ...] = (),
     ) -> Sample:
         """A slice of a data set whose features are kept under `key`."""
         packed = tuple((each.value, np.packbits(each.mask)) for each in one.instances)
@@ -57,12 +66,15 @@ class Sample:
             one.prompted,
             classes,
             packed,
+            absent,
         )
 
     def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
         """Targets at the model's input size, and which of its masks are large enough to prompt."""
         side, categories = model.host.facts.input_size, len(model.categories)
-        image, values = annotate(self.labels, self.classes, side=side, categories=categories)
+        image, values = annotate(
+            self.labels, self.classes, side=side, categories=categories, absent=self.absent
+        )
         if not self.instances:
             return image, [values.index(value) for value in self.prompted]
         own = np.zeros((len(self.instances), side, side), dtype=np.bool_)
@@ -144,9 +156,27 @@ class Preparation:
 
     def _of_case(self, dataset: Dataset, case: str, part: str) -> Iterator[Sample]:
         classes = class_numbers(dataset, self._model.categories)
+        absent = absent_classes(dataset, self._datasets, self._model.categories)
         side = self._model.host.facts.input_size
         for one in cut_case(self._config, dataset, case, part=part, input_size=side):
-            yield Sample.of(one, dataset, classes, key=self._store.add(one.picture))
+            key = self._store.add(one.picture)
+            yield Sample.of(one, dataset, classes, key=key, absent=absent)
+
+
+def absent_classes(
+    dataset: Dataset, datasets: Sequence[Dataset], categories: Categories
+) -> tuple[int, ...]:
+    """Category + 1 of what is labelled in images of other modalities only.
+
+    A data set says nothing of what it does not label, so a category that one data set alone labels
+    would be learnt as present everywhere. That a fundus photograph shows no liver is known all the
+    same; that an MR of the heart shows none is not, if another MR data set labels it.
+    """
+    of_own, of_others = set[int](), set[int]()
+    for other in datasets:
+        same = other.modality == dataset.modality
+        (of_own if same else of_others).update(class_numbers(other, categories).values())
+    return tuple(sorted(of_others - of_own))
 
 
 def cases_of(
@@ -169,9 +199,10 @@ def cut_case(
     """
     limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
     copies = config.augmented_copies_of.get(dataset.name, 0) if part == TRAIN else 0
+    upright = config.upright_copies_of.get(dataset.name, 0) if part == TRAIN else 0
     limit = 0 if part == TEST else limit
     for one in source_slices(dataset, case, input_size=input_size, limit=limit):
-        for made in (one, *_changed(one, copies)):
+        for made in (one, *_changed(one, copies), *_turned(one, upright)):
             if made.prompted:
                 yield made
 
@@ -185,12 +216,22 @@ def _changed(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
             yield augmented(one, seed=0, copy=copy)
 
 
+def _turned(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
+    """The slice as a CT volume would show it, and changed copies of that."""
+    if copies:
+        from segsam.datasets.transforms import upright
+
+        turned = upright(one)
+        yield turned
+        yield from _changed(turned, copies - 1)
+
+
 def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
     names = [dataset.name for dataset in datasets]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TrainingError(f"Two data sets have the name {twice[0]!r}; expected different ones.")
-    for key in ("slices_per_volume_of", "augmented_copies_of"):
+    for key in ("slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
         unknown = sorted(set(getattr(config, key)) - set(names))
         if unknown:
             raise TrainingError(

@@ -98,4 +98,5 @@ def draw_prompts(
     masks = [image.masks[index].numpy() for index in chosen]
     if rng.random() < config.point_share:
         return point_prompts(masks, rng, config.points)
-    return box_prompts(masks, rng, config.jitter_px, size_px)
+    loose_by = config.loose_by if config.loose_share and rng.random() < config.loose_share else 0.0
+    return box_prompts(masks, rng, config.jitter_px, size_px, loose_by=loose_by)

@@ -16,7 +16,7 @@ from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.preparing import Sample, cases_of, chosen_split, cut_case
+from segsam.training.preparing import Sample, absent_classes, cases_of, chosen_split, cut_case
 from segsam.training.ranks import Ranks
 from segsam.types import Progress
 
@@ -31,12 +31,16 @@ class ShardedSamples(Sequence[Sample]):
         shards: Shards,
         keys: Mapping[int, str],
         classes: Mapping[str, Mapping[int, int]],
+        absent: Mapping[str, tuple[int, ...]],
     ) -> None:
-        """Of the places of the shards that have a key, in that order; `classes` by data set."""
+        """Of the places of the shards that have a key, in that order; `classes`, and what is known
+        to be `absent`, by data set.
+        """
         self._shards = shards
         self._places = list(keys)
         self._keys = keys
         self._classes = classes
+        self._absent = absent
         self._datasets = {dataset.name: dataset for dataset in shards.datasets}
 
     def __len__(self) -> int:
@@ -55,7 +59,13 @@ class ShardedSamples(Sequence[Sample]):
             return [self[one] for one in range(*index.indices(len(self)))]
         place = self._places[index]
         found, name = self._shards[place].slice, self._shards.dataset_of(place)
-        return Sample.of(found, self._datasets[name], self._classes[name], key=self._keys[place])
+        return Sample.of(
+            found,
+            self._datasets[name],
+            self._classes[name],
+            key=self._keys[place],
+            absent=self._absent[name],
+        )
 
     def names(self) -> list[str]:
         """The data set of each, without reading any."""
@@ -79,6 +89,9 @@ def sharded_samples(
         CategoryError: a label that the model's categories do not know.
     """
     classes = {one.name: class_numbers(one, model.categories) for one in shards.datasets}
+    absent = {
+        one.name: absent_classes(one, shards.datasets, model.categories) for one in shards.datasets
+    }
     wanted = [place for part in (TRAIN, VALIDATION) for place in shards.places(part)]
     if ranks.world > 1:
         for turn in ranks.share(len(wanted)):
@@ -89,7 +102,9 @@ def sharded_samples(
         progress(done, len(wanted), f"preparing {shards.folder.name}")
         keys[place] = store.add(shards[place].slice.picture)
     found: dict[str, Sequence[Sample]] = {
-        part: ShardedSamples(shards, {place: keys[place] for place in shards.places(part)}, classes)
+        part: ShardedSamples(
+            shards, {place: keys[place] for place in shards.places(part)}, classes, absent
+        )
         for part in (TRAIN, VALIDATION)
     }
     if not found[TRAIN]:

@@ -35,6 +35,23 @@ def jittered_box(
     return np.asarray(np.clip(moved, 0, limits), dtype=np.float32)
 
 
+def loosened(
+    box: NDArray[np.float32],
+    rng: np.random.Generator,
+    most: float,
+    size_px: tuple[int, int],
+) -> NDArray[np.float32]:
+    """A box (4,) with each side moved outwards by up to `most` of the box, inside a picture (h, w).
+
+    So is the section of a 3D box on nearly every slice that it spans.
+    """
+    sides = np.tile(box[2:] - box[:2], 2)
+    moved = box + rng.uniform(0, most, 4) * sides * np.array([-1, -1, 1, 1])
+    height, width = size_px
+    limits = np.array([width - 1, height - 1, width - 1, height - 1])
+    return np.asarray(np.clip(moved, 0, limits), dtype=np.float32)
+
+
 def inner_points(
     mask: NDArray[np.bool_], rng: np.random.Generator, count: int
 ) -> NDArray[np.float32]:
@@ -99,9 +116,14 @@ def box_prompts(
     rng: np.random.Generator,
     jitter_px: float,
     size_px: tuple[int, int] | None = None,
+    *,
+    loose_by: float = 0.0,
 ) -> PromptTensors:
-    """One box for each mask."""
+    """One box for each mask; with `loose_by`, boxes are `loosened` by that much afterwards."""
     boxes = [jittered_box(mask, rng, jitter_px, size_px) for mask in masks]
+    if loose_by:
+        size = size_px or (masks[0].shape[0], masks[0].shape[1])
+        boxes = [loosened(box, rng, loose_by, size) for box in boxes]
     return PromptTensors(boxes_px=torch.from_numpy(np.stack(boxes)))
 
 

@@ -60,13 +60,19 @@ class Targets:
 
 
 def annotate(
-    labels: NDArray[np.uint8], classes: Mapping[int, int], *, side: int, categories: int
+    labels: NDArray[np.uint8],
+    classes: Mapping[int, int],
+    *,
+    side: int,
+    categories: int,
+    absent: Sequence[int] = (),
 ) -> tuple[AnnotatedImage, list[int]]:
     """A plane of labels (h, w) as targets of the padded square, and the label value of each mask.
 
     Args:
         labels: with at least one object.
-        classes: of the data set: these categories, and no others, are annotated.
+        classes: of the data set: these categories are annotated.
+        absent: categories + 1 that are known not to be in the image, as annotated as the others.
         side: of the padded square, in model pixels.
         categories: K.
     """
@@ -75,7 +81,8 @@ def annotate(
     values = [int(value) for value in np.unique(labels) if value]
     masks = np.stack([padded == value for value in values])
     annotated = torch.zeros(categories, dtype=torch.bool)
-    annotated[[number - 1 for number in classes.values()]] = True
+    known = [number - 1 for number in (*classes.values(), *absent) if number != NO_CLASS]
+    annotated[known] = True
     numbers = torch.tensor([classes[value] for value in values])
     return AnnotatedImage(torch.from_numpy(masks), numbers, annotated), values
 
