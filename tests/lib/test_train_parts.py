@@ -79,12 +79,14 @@ class TestConfig:
             ({"precision": "int8"}, "Expected precision to be fp32 or bf16"),
             ({"halve_at": [2]}, "fractions of the run in halve_at"),
             ({"points_per_round": [0]}, "counts of 1 or more in points_per_round"),
-            ({"slices_per_volume_of": {"a": -1}}, "counts of 0 or more in slices_per_volume_of"),
+            ({"slices_per_volume_of": {"a": -1}}, "numbers of 0 or more in slices_per_volume_of"),
             ({"slices_per_volume_of": 3}, "Expected values by name in slices_per_volume_of"),
             ({"augmented_copies_of": {"a": 0.5}}, r"Expected int as augmented_copies_of\.a"),
             ({"model": {"depth": [2]}}, r"Expected a number or a word as model\.depth"),
             ({"datasets": []}, "at least one folder in datasets"),
             ({"weight_average": 1}, "weight_average between 0 and"),
+            ({"shares": {"a": -0.5}}, "numbers of 0 or more in shares"),
+            ({"minutes": -1}, "minutes between 0 and"),
         ],
     )
     def test_refusals(self, changes: dict[str, Any], message: str) -> None:
@@ -126,6 +128,16 @@ class TestOrder:
             assert sorted(small[turn : turn + 3]) == [12, 13, 14], "each once before any again"
         fresh = Order(self.names, seed=0, balance=balance)
         assert fresh.places(5000, 4) == places[5000:5004], "wherever it goes on"
+
+    def test_shares_by_name(self) -> None:
+        order = Order(self.names, seed=0, balance=1, shares={"a": 0.2, "b": 0.8, "c": 9})
+        places = order.places(0, 2000)
+        assert sum(place >= 12 for place in places) / 2000 == pytest.approx(0.8, abs=0.03)
+        assert all(
+            p < 12 for p in Order(self.names, seed=0, balance=1, shares={"a": 1}).places(0, 50)
+        )
+        with pytest.raises(TrainingError, match="leave no data set to learn from"):
+            Order(self.names, seed=0, balance=1, shares={"c": 1})
 
     def test_a_share_of_the_steps_is_corrected(self) -> None:
         some = config(correction_rounds=2, correction_share=0.25)

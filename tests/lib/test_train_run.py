@@ -222,6 +222,14 @@ def test_the_best_is_kept_and_nothing_better_ends_the_run(
     assert all(torch.equal(saved[name], best[name]) for name in saved if name in best)
 
 
+def test_it_ends_when_its_time_is_up(six_cases: Path, tmp_path: Path, start: Starts) -> None:
+    config = run(six_cases, tmp_path / "run", steps=50, minutes=1e-9, validation_share=0.3)
+    report = loop.train(config, start=start())
+    assert report.steps == 2, "the first one, and the last, which is measured"
+    assert report.best_step == 2
+    assert "dsc_box" in report.metrics
+
+
 def test_a_split_file_is_honoured(six_cases: Path, tmp_path: Path, start: Starts) -> None:
     cases = [f"ABD_00{patient}_{index}" for patient in range(3) for index in range(2)]
     split = Split({"train": {"squares": tuple(cases[:1])}, "test": {"squares": tuple(cases[1:])}})

@@ -31,8 +31,8 @@ class TrainConfig:
     """Folders with dataset.json, images/ and labels/."""
 
     shards: str = ""
-    """Instead of `datasets`, a folder of shards that `segsam train --shards-to` wrote; split,
-    limits and copies are then those that they were written with."""
+    """Instead of `datasets`, shards of `segsam train --shards-to`, with the split, the limits and
+    the copies that they were written with."""
 
     variant: str = "segsam"
     """A name of `segsam.model.VARIANTS`."""
@@ -42,8 +42,7 @@ class TrainConfig:
     adapt: bool = False
     """Start a host that adds to SAM from SAM's own weights."""
     categories: str = "data"
-    """What the model is built for: the names that the `data` use, or `all` of the vocabulary; a
-    checkpoint of ours keeps its own."""
+    """What the model is built for: the names in the `data`, or `all`; ours keep their own."""
     head: str = "dense"
     """How a semantic mask is read: dense or maskcls; the paper does not say."""
     grid: int = 0
@@ -55,12 +54,16 @@ class TrainConfig:
     """Passes over the training slices, used when `steps` is 0."""
     steps: int = 0
     """Optimiser steps; 0 counts epochs."""
+    minutes: float = 0.0
+    """Of learning, after which the run ends with its next step; 0 for any."""
     images_per_step: int = 8
     """The paper's 128 need its 4 GPUs."""
     prompts_per_image: int = 5
     """Objects drawn, with replacement, from each image."""
     balance: float = 1.0
     """Data sets are drawn in proportion to their slices to this power: 1 as they come, 0 alike."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Instead of `balance`, how often each data set is drawn, by name (0 if not named)."""
     learning_rate: float = 1e-4
     """Lost in the paper; this is SAM-Med2D's, whose other settings it shares."""
     host_learning_rate: float = 0.0
@@ -84,8 +87,7 @@ class TrainConfig:
     points: int = 1
     """Points an object, of those prompted with points; the paper does not say."""
     jitter_px: float = 5.0
-    """How far each side of a box may move, in model pixels, at most half of the box; as
-    SAM-Med2D's."""
+    """How far each side of a box may move, in pixels, at most half of the box; as SAM-Med2D's."""
     loose_share: float = 0.0
     """How many of the images prompted with boxes get loose ones, as sections of a 3D box are."""
     loose_by: float = 0.5
@@ -108,7 +110,7 @@ class TrainConfig:
     test_share: float = 0.0
     """Likewise; what is in it is not touched by training."""
     patient: str = DEFAULT_PATIENT
-    """A regular expression: what it finds in a case's name is the patient, else the whole name."""
+    """A regular expression: what it finds in a case's name is the patient, else all of it."""
     slices_per_volume: int = 0
     """At most so many slices of a volume, evenly spread over those with an object; 0 for all."""
     slices_per_volume_of: Mapping[str, int] = field(default_factory=dict)
@@ -166,9 +168,9 @@ class TrainConfig:
             raise TrainingError(
                 f"Expected counts of 1 or more in points_per_round, got {self.points_per_round}."
             )
-        for name in ("slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
-            if any(count < 0 for count in getattr(self, name).values()):
-                raise TrainingError(f"Expected counts of 0 or more in {name}.")
+        for name in ("shares", "slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
+            if any(not 0 <= each < math.inf for each in getattr(self, name).values()):
+                raise TrainingError(f"Expected numbers of 0 or more in {name}.")
         self.loss_weights()
         find_variant(self.variant).configured(**self.model_choices())
 
@@ -204,6 +206,7 @@ _RANGES = (
     ("grid", 0, math.inf),
     ("epochs", 0, math.inf),
     ("steps", 0, math.inf),
+    ("minutes", 0, math.inf),
     ("images_per_step", 1, math.inf),
     ("prompts_per_image", 1, math.inf),
     ("balance", 0, 1),

@@ -167,10 +167,13 @@ class _Run:
     ) -> Standing:
         """The steps that are left, until the last one or until nothing gets better."""
         config, first = self.config, standing.step
-        order = Order(dataset_names(samples), seed=config.seed, balance=config.balance)
+        names, seed = dataset_names(samples), config.seed
+        order = Order(names, seed=seed, balance=config.balance, shares=config.shares)
         began = time.monotonic()
         while standing.step < total and not self._is_over(standing):
             clock = time.monotonic()
+            if 0 < 60 * config.minutes <= standing.seconds:
+                total = standing.step + 1
             rates = set_rates(self.learning.optimiser, config, step=standing.step, total=total)
             terms = self._step(samples, order, standing.step, stop=request.came)
             stops = terms.pop(_STOPS) > 0

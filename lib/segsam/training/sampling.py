@@ -4,12 +4,13 @@ step alone, so that nothing of it needs to be kept and no process depends on ano
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsam.errors import TrainingError
 from segsam.model import PromptTensors
 from segsam.training.config import TrainConfig
 from segsam.training.simulation import box_prompts, point_prompts
@@ -25,20 +26,36 @@ _CHUNK = 4096
 class Order:
     """The endless sequence of slices that a run learns from.
 
-    With `balance` 1 every slice comes once an epoch, in an order of that epoch's own. Below 1 the
-    data set is drawn first, and each data set goes through its own slices in the same way.
+    With `balance` 1 every slice comes once an epoch, in an order of that epoch's own. Below 1, or
+    with `shares`, the data set is drawn first, and each data set goes through its own slices in the
+    same way.
     """
 
-    def __init__(self, datasets: Sequence[str], *, seed: int, balance: float) -> None:
-        """Of slices that belong to these data sets, one name for each slice."""
+    def __init__(
+        self,
+        datasets: Sequence[str],
+        *,
+        seed: int,
+        balance: float,
+        shares: Mapping[str, float] | None = None,
+    ) -> None:
+        """Of slices that belong to these data sets, one name for each slice.
+
+        Raises:
+            TrainingError: shares that leave nothing to draw.
+        """
         self._seed = seed
-        names = list(dict.fromkeys(datasets)) if balance < 1 else [""]
+        names = list(dict.fromkeys(datasets)) if balance < 1 or shares else [""]
         members = [
             [place for place, name in enumerate(datasets) if wanted in ("", name)]
             for wanted in names
         ]
         self._members = members
         weights = np.array([len(one) for one in members], dtype=np.float64) ** balance
+        if shares:
+            weights = np.array([shares.get(name, 0.0) for name in names])
+            if not weights.any():
+                raise TrainingError("The shares leave no data set to learn from.")
         self._shares = weights / weights.sum()
         self._rng = np.random.default_rng([seed, NO_STEP, _CHOICE_OF_DATASETS])
         self._chosen: list[tuple[int, int]] = []
