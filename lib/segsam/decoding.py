@@ -44,13 +44,15 @@ class Stopwatch:
 class SliceTask:
     """What is asked of every slice of one prediction.
 
-    `category` is an index into the checkpoint's categories, or None to let the model choose.
+    `category` is an index into the checkpoint's categories, or None to let the model choose; of a
+    `private` volume nothing is ever written to disk.
     """
 
     volume: Volume
     intensity: Intensity
     decoder: DecoderName = "binary"
     category: int | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +96,27 @@ class SliceDecoder:
         self._stopwatch = stopwatch or Stopwatch()
 
     @torch.inference_mode()
-    def features(self, index: int) -> ImageFeatures:
-        """The features of slice `index`, encoded unless they are in the cache."""
+    def features(self, index: int, *, background: bool = False) -> ImageFeatures:
+        """The features of slice `index`, encoded unless they are in the cache; in the `background`
+        nobody waits for them yet.
+        """
         start = time.perf_counter()
         picture, model = (
             self.view.image(self._task.volume, self._task.intensity, index),
             self._model,
         )
         key = slice_key(picture, model.encoder_id)
-        encoded, encoded_now = self._embeddings.get_or_encode(key, lambda: self._encode(picture))
+        encoded, encoded_now = self._embeddings.get_or_encode(
+            key,
+            lambda: self._encode(picture),
+            background=background,
+            private=self._task.private,
+        )
         features = self._embeddings.get_or_derive(
-            key, model.weights_id, lambda: model.features(encoded.embedding, encoded.detail)
+            key,
+            model.weights_id,
+            encoded.to(self._device),
+            lambda found: model.features(found.embedding, found.detail),
         )
         self._stopwatch.encoded += encoded_now
         self._stopwatch.seconds["encode"] += time.perf_counter() - start

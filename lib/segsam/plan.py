@@ -93,6 +93,13 @@ def middle_slices(box: Box, axis: int) -> tuple[int, ...]:
     return tuple(int(index) for index in np.linspace(first, last, count).round())
 
 
+def outward(index: int, depth: int, most: int) -> Iterator[int]:
+    """At most `most` of `depth` slices, from `index` (brought into the volume) to both sides."""
+    middle = min(max(index, 0), depth - 1)
+    order = sorted(range(depth), key=lambda other: (abs(other - middle), other < middle))
+    yield from order[:most]
+
+
 def boxes_of_mask(region: Region, axis: int) -> AxisPlan:
     """Every slice that a known mask crosses, prompted with the tight box of its section."""
     prompted = {}

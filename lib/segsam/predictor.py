@@ -34,10 +34,11 @@ from segsam.result import (
     UNSURE_NOTE,
     UNTRAINED_NOTE,
     Result,
+    segment_named,
 )
 from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisChoice, Cancel, DecoderName, Progress
-from segsam.volume import Segment, Volume
+from segsam.volume import Volume
 
 NAMED_FROM = 0.5
 """An object is named from this probability on, as the card's temperature has calibrated it: from
@@ -48,6 +49,7 @@ here a name is more often right than wrong. Below it the best guess is only ment
 class _Loaded:
     volume: Volume
     intensity: Intensity
+    private: bool
 
 
 class Predictor:
@@ -76,29 +78,43 @@ class Predictor:
         return self._loaded.volume if self._loaded else None
 
     def set_volume(
-        self, volume: Volume, *, window: str | tuple[float, float] | None = None
+        self,
+        volume: Volume,
+        *,
+        window: str | tuple[float, float] | None = None,
+        private: bool = False,
     ) -> None:
         """Take a volume into work: cheap, slices are encoded when a prompt needs them.
 
         `window` names a CT preset or gives (low, high) of the displayed values; by default CT is
         shown in the soft-tissue window, colour as it is, and everything else between its
-        percentiles.
+        percentiles. Of a `private` volume no embedding is written to disk.
         """
-        self._loaded = _Loaded(volume, Intensity.for_volume(volume, window))
+        self._loaded = _Loaded(volume, Intensity.for_volume(volume, window), private)
 
     def reset(self) -> None:
         """Let the volume go; the embeddings stay, and the same image finds them again."""
         self._loaded = None
 
-    def warm(self, *, axis: AxisChoice = "auto", index: int | None = None) -> None:
-        """Encode one slice ahead of the first prompt: slice `index`, or the middle one."""
+    def warm(
+        self, *, axis: AxisChoice = "auto", index: int | None = None, background: bool = False
+    ) -> None:
+        """Encode one slice ahead of its first prompt: slice `index`, or the middle one. In the
+        `background`, predictions in other threads do not wait for it.
+        """
         loaded = self._in_work()
         number = choose_axis(loaded.volume, "auto" if axis == "all" else axis)
-        decoder = self._decoder(SliceTask(loaded.volume, loaded.intensity), number, Stopwatch())
+        decoder = self.slices(number)
         depth = decoder.view.depth
         if index is not None and not 0 <= index < depth:
             raise PromptError(f"Slices along {'ijk'[number]} are 0 to {depth - 1}; got {index}.")
-        decoder.features(depth // 2 if index is None else index)
+        decoder.features(depth // 2 if index is None else index, background=background)
+
+    def slices(self, axis: int, stopwatch: Stopwatch | None = None) -> SliceDecoder:
+        """The slices across one voxel axis of the volume in work; raises VolumeError."""
+        loaded = self._in_work()
+        task = SliceTask(loaded.volume, loaded.intensity, private=loaded.private)
+        return self._decoder(task, axis, stopwatch or Stopwatch())
 
     def predict(
         self,
@@ -138,7 +154,11 @@ class Predictor:
         loaded = self._in_work()
         checked, notes = prompts.checked(loaded.volume.shape_ijk)
         task = SliceTask(
-            loaded.volume, loaded.intensity, decoder, self._category_index(decoder, category)
+            loaded.volume,
+            loaded.intensity,
+            decoder,
+            self._category_index(decoder, category),
+            private=loaded.private,
         )
         job = Job(progress, cancel)
         first = first_axis(loaded.volume, axis, checked)
@@ -158,7 +178,7 @@ class Predictor:
             encoded=job.stopwatch.encoded,
             category=name,
             confidence=confidence,
-            segment=self._segment(name),
+            segment=segment_named(name, self.model.categories),
         )
 
     def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
@@ -267,12 +287,6 @@ class Predictor:
         if wanted is None and confidence < NAMED_FROM:
             return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
         return name, confidence, ()
-
-    def _segment(self, name: str | None) -> Segment | None:
-        if name is None:
-            return None
-        found = self.model.categories.items[self.model.categories.index(name)]
-        return Segment(found.name, found.colour, found.snomed)
 
     def _notes(self, prompts: Prompts, axis: int, *, empty: bool) -> tuple[str, ...]:
         lone = any(

@@ -391,12 +391,12 @@ def test_the_cache_reads_what_was_announced_only(model: SegSam, tmp_path: Path) 
     key = slice_key(picture, model.encoder_id)
     cache.announce([picture])
 
-    def never() -> Any:
+    def never(*_: Any) -> Any:
         raise AssertionError("encoded anew")
 
     features, now = cache.get_or_encode(key, never)
     assert now
-    assert cache.get_or_derive(key, model.weights_id, never) is features
+    assert cache.get_or_derive(key, model.weights_id, features, never) is features
     assert not cache.get_or_encode(key, never)[1]
     cache.announce([])
     with pytest.raises(AssertionError, match="encoded anew"):

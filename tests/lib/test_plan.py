@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsam.labels import Region
-from segsam.plan import boxes_of_mask, middle_slices, plan_axis
+from segsam.plan import boxes_of_mask, middle_slices, outward, plan_axis
 from segsam.prompts import Box, Point, Prompts, SlicePrompts
 
 SOLID = Box((1, 2, 10), (8, 9, 20))
@@ -103,3 +103,16 @@ class TestBoxesOfMask:
 
     def test_nothing_found_prompts_nothing(self) -> None:
         assert not boxes_of_mask(Region.empty((4, 4, 4)), 1).prompted
+
+
+class TestOutward:
+    @pytest.mark.parametrize(
+        ("index", "most", "wanted"),
+        [(2, 9, [2, 3, 1, 4, 0, 5]), (2, 3, [2, 3, 1]), (0, 3, [0, 1, 2]), (5, 3, [5, 4, 3])],
+    )
+    def test_from_the_middle_to_both_sides(self, index: int, most: int, wanted: list[int]) -> None:
+        assert list(outward(index, 6, most)) == wanted
+
+    def test_a_slice_that_is_not_there_is_the_nearest_that_is(self) -> None:
+        assert list(outward(99, 6, 2)) == [5, 4]
+        assert list(outward(-1, 6, 2)) == [0, 1]

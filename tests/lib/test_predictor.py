@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import StorageOrder
 
 from segsam import predictor as predictor_module
 from segsam.categories import Categories
+from segsam.embedding_files import EmbeddingFiles
 from segsam.embeddings import EmbeddingCache
 from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
 from segsam.model import Host, SegSam
@@ -115,6 +117,23 @@ class TestCache:
         assert predictor.predict(Prompts(boxes=[FLAT])).encoded == 0
         with pytest.raises(PromptError, match="Slices along k are 0 to 8; got 9"):
             predictor.warm(index=9)
+
+    def test_warming_in_the_background_is_nobodys_waiting(self, predictor: Predictor) -> None:
+        predictor.warm(index=4, background=True)
+        assert (predictor.embeddings.state.misses, predictor.embeddings.state.ahead) == (0, 1)
+
+    def test_a_private_volume_leaves_nothing_on_disk(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        kept = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
+        predictor = Predictor(predictor.model, embeddings=kept)
+        for private, files in ((True, 0), (False, 1)):
+            kept.clear()
+            predictor.set_volume(speckle(), private=private)
+            predictor.predict(Prompts(boxes=[FLAT]))
+            predictor.warm(index=4)
+            kept.flush()
+            assert len(list(tmp_path.iterdir())) == files
 
     def test_a_cache_without_room_still_answers(
         self, tiny_host: Host, five_categories: Categories

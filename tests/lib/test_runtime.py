@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -43,3 +44,21 @@ def test_import_segsam_loads_no_torch() -> None:
     assert ran("import sys, segsam; print('torch' in sys.modules, len(segsam.__all__))") == (
         "False 11"
     )
+
+
+def test_giving_way_is_of_one_thread_alone() -> None:
+    code = """
+import os, threading
+from segsam.runtime import give_way
+def lazy():
+    told.append((give_way(), os.sched_getscheduler(threading.get_native_id())))
+told = []
+thread = threading.Thread(target=lazy)
+thread.start()
+thread.join()
+print(told[0] in ((True, os.SCHED_IDLE), (False, os.SCHED_OTHER)), os.sched_getscheduler(0))
+"""
+    if sys.platform != "linux":
+        assert not runtime.give_way()
+    else:
+        assert ran(code) == f"True {os.SCHED_OTHER}"

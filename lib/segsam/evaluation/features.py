@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class KeptEmbeddings(EmbeddingCache):
     """
 
     def __init__(self, source: FeatureSource, limit_bytes: int = _CACHE_BYTES) -> None:
-        super().__init__(limit_bytes)
+        super().__init__(limit_bytes, precision=torch.float32)
         self._source = source
         self._pictures: dict[str, NDArray[np.uint8]] = {}
 
@@ -59,21 +60,24 @@ class KeptEmbeddings(EmbeddingCache):
         self._pictures = {slice_key(picture, weights): picture for picture in pictures}
 
     def get_or_encode(
-        self, key: str, encode: Callable[[], ImageFeatures]
+        self, key: str, encode: Callable[[], ImageFeatures], **how: Any
     ) -> tuple[ImageFeatures, bool]:
         """As of every cache; whether it was encoded now is said of the source."""
         picture = self._pictures.get(key)
         if picture is None:
-            return super().get_or_encode(key, encode)
+            return super().get_or_encode(key, encode, **how)
         before = self._source.encoded
         features, _ = super().get_or_encode(key, lambda: self._source.of(picture))
         return features, self._source.encoded > before
 
     def get_or_derive(
-        self, key: str, weights_id: str, derive: Callable[[], ImageFeatures]
+        self,
+        key: str,
+        weights_id: str,
+        encoded: ImageFeatures,
+        derive: Callable[[ImageFeatures], ImageFeatures],
     ) -> ImageFeatures:
         """Of an announced slice what the source gave, which needs nothing more."""
-        picture = self._pictures.get(key)
-        if picture is None:
-            return super().get_or_derive(key, weights_id, derive)
-        return self.get(key) or self._source.of(picture)
+        if key in self._pictures:
+            return encoded
+        return super().get_or_derive(key, weights_id, encoded, derive)

@@ -59,6 +59,17 @@ class ImageFeatures:
         detail = _cut(self.detail, image, image + 1)
         return ImageFeatures(self.embedding[image : image + 1], presence, detail)
 
+    def to(self, device: torch.device) -> ImageFeatures:
+        """The same on another device; itself where it is there already."""
+        if self.embedding.device == device:
+            return self
+        presence, detail = self.presence_logits, self.detail
+        return ImageFeatures(
+            self.embedding.to(device),
+            None if presence is None else presence.to(device),
+            None if detail is None else detail.to(device),
+        )
+
 
 class Semantics(NamedTuple):
     """What semantic tokens are read as."""

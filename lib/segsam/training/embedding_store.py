@@ -10,13 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
-from segsam.atomic import write_bytes
+from segsam.embedding_files import EmbeddingFiles
 from segsam.embeddings import slice_key
 from segsam.errors import OutputError
 from segsam.model import ImageFeatures, SegSam
@@ -29,16 +27,12 @@ class EmbeddingStore:
     def __init__(self, folder: Path, model: SegSam) -> None:
         self.encoded = 0
         """Slices that were encoded by this object."""
-        self._folder = folder
         self._model = model
         parameters = model.host.image_encoder.parameters()
         self.is_live = any(parameter.requires_grad for parameter in parameters)
         weights = "pictures" if self.is_live else weights_digest(model.host.image_encoder)
         self._weights_id = f"{model.host.facts.name} {weights}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
+        self._files = EmbeddingFiles(folder)
 
     def add(self, picture: NDArray[np.uint8]) -> str:
         """Keep what is needed of a resized slice (h_px, w_px, 3); its key.
@@ -47,21 +41,41 @@ class EmbeddingStore:
             OutputError: when it cannot be written.
         """
         key = slice_key(picture, self._weights_id)
-        if not self._is_whole(key):
+        if key not in self._files:
             prepared = self._model.host.prepare(picture)
-            content = {"image": prepared} if self.is_live else self._encode(prepared)
-            write_bytes(self._path(key), safetensors.torch.save(content))
+            self._files.write(key, {"image": prepared} if self.is_live else self._encode(prepared))
         return key
 
     def features(self, key: str) -> ImageFeatures:
-        """Features of one image (1, ...), float32, by the model as it is now."""
-        kept = safetensors.torch.load_file(self._path(key), device=str(self._device))
+        """Features of one image (1, ...), float32, by the model as it is now.
+
+        Raises:
+            OutputError: when what `add` wrote is not there any more.
+        """
+        kept = self._read(key)
         if self.is_live:
             return self._model.encode(kept["image"][None])
         detail = kept.get("detail")
         return self._model.features(
             kept["embedding"].float(), None if detail is None else detail.float()
         )
+
+    def embedding(self, key: str) -> Tensor:
+        """What a frozen encoder said of one image (1, C, h, w), float32, before any reduction.
+
+        Raises:
+            OutputError: as `features`.
+        """
+        return self._read(key)["embedding"].float()
+
+    def _read(self, key: str) -> dict[str, Tensor]:
+        kept = self._files.read(key, self._device)
+        if kept is None:
+            raise OutputError(
+                f"An embedding has gone from {self._files.folder.name} while it was needed; "
+                "start again, and it is made anew."
+            )
+        return kept
 
     @property
     def _device(self) -> torch.device:
@@ -74,15 +88,3 @@ class EmbeddingStore:
         embedding, detail = self._model.host.encode(prepared[None].to(self._device))
         kept = {"embedding": embedding.half().cpu().contiguous()}
         return kept if detail is None else kept | {"detail": detail.half().cpu().contiguous()}
-
-    def _is_whole(self, key: str) -> bool:
-        if not self._path(key).is_file():
-            return False
-        try:
-            with safetensors.safe_open(self._path(key), framework="pt"):
-                return True
-        except SafetensorError:
-            return False
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.safetensors"
