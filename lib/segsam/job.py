@@ -34,8 +34,11 @@ class Job:
 
     def decoded(self, mask: SliceMask, what: str) -> None:
         """Any slice that was decoded; `what` was done is told with its place."""
+        self.looked(mask.report.axis, mask.report.index, what)
+
+    def looked(self, axis: int, index: int, what: str) -> None:
+        """Something was done with a slice across voxel axis `axis`."""
         self.done += 1
         self.planned = max(self.planned, self.done)
         if self.progress is not None:
-            where = f"slice {'ijk'[mask.report.axis]} {mask.report.index}"
-            self.progress(self.done, self.planned, f"{what} {where}")
+            self.progress(self.done, self.planned, f"{what} slice {'ijk'[axis]} {index}")

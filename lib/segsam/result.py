@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from segsam.categories import Categories
 from segsam.labels import Region
 from segsam.prompts import Box
 from segsam.types import LabelArray
@@ -171,6 +172,14 @@ class Result:
 
     def _others(self, report: SliceReport) -> dict[str, float]:
         return {name: p for name, p in report.present.items() if name != self.category}
+
+
+def segment_named(name: str | None, categories: Categories) -> Segment | None:
+    """The category of that name, with its colour and code; None for no name."""
+    if name is None:
+        return None
+    found = categories.items[categories.index(name)]
+    return Segment(found.name, found.colour, found.snomed)
 
 
 def _slice_json(report: SliceReport, present: Mapping[str, float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model.config import SemanticConfig
 from segsam.model.grid import GridReduction
-from segsam.model.hosts import Host
+from segsam.model.hosts import EncoderRuntime, Host
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.text_enhancement import TextEnhancement
@@ -53,6 +53,7 @@ class SegSam(nn.Module):
         self.categories_seen = categories.names
         self.presence_is_trained = True
         self.unnamed_in: tuple[str, ...] = ()
+        self._encoder: EncoderRuntime | None = None
 
     @classmethod
     def with_semantics(
@@ -107,7 +108,21 @@ class SegSam(nn.Module):
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
-        return self.features(*self.host.encode(images))
+        return self.features(*self.encode_images(images))
+
+    def use_encoder(self, encoder: EncoderRuntime | None) -> None:
+        """Have `encoder` compute what the host's image encoder would; None for the host itself."""
+        self._encoder = encoder
+
+    def encode_images(
+        self, images: Tensor, *, alongside: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """`Host.encode`, by whatever was chosen to compute it; `alongside` other work a runtime may
+        give each image fewer threads.
+        """
+        if self._encoder is None:
+            return self.host.encode(images)
+        return self._encoder.encode(images, alongside=alongside)
 
     def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
         """The features that belong to what `Host.encode` gave, which may have been kept as long as
@@ -147,6 +162,16 @@ class SegSam(nn.Module):
         logits, iou = _best_mask(*self._masks(features, source, enhanced))
         return Decoded(logits, iou, presence_logits=features.presence_logits, **semantics._asdict())
 
+    def presence_attention(self, features: ImageFeatures) -> Tensor | None:
+        """Where the CO-tokens look in the images of `features`, (B, K, h, w), each map of sum 1;
+        None without a presence branch.
+        """
+        branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
+        if branch is None:
+            return None
+        looked: Tensor = branch.attention(features.embedding, self._image_pe())
+        return looked
+
     @cached_property
     def weights_id(self) -> str:
         """Name of the weights in cache keys: of the file they came from, else of their values.
@@ -155,12 +180,18 @@ class SegSam(nn.Module):
         """
         return weights_digest(self)[:16]
 
-    @cached_property
+    @property
     def encoder_id(self) -> str:
-        """Name, in cache keys, of all that `Host.encode` depends on: the host, for its way of
-        preparing an image, and its weights outside of prompt encoder and mask decoder. Fixed when
-        first asked for, as `weights_id`.
+        """Name, in cache keys, of all that `encode_images` depends on: the host, for its way of
+        preparing an image, its weights outside of prompt encoder and mask decoder (fixed when
+        first asked for, as `weights_id`), and a runtime that does not equal float32.
         """
+        if self._encoder is None or self._encoder.mode == "exact":
+            return self._host_id
+        return f"{self._host_id} {self._encoder.mode}"
+
+    @cached_property
+    def _host_id(self) -> str:
         parts = nn.ModuleDict(
             {name: part for name, part in self.host.named_children() if name not in _OF_PROMPTS}
         )

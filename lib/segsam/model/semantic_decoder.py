@@ -49,6 +49,15 @@ class PresenceBlock(nn.Module):
         out: Tensor = self.norm_mlp(tokens + self.mlp(tokens))
         return out
 
+    def attention(self, tokens: Tensor, keys: Tensor) -> Tensor:
+        """Where each token looks, as `forward` does it: (b, K, h*w), mean over the heads, sum 1."""
+        tokens = self.norm_self(tokens + self.self_attention(q=tokens, k=tokens, v=tokens))
+        cross = self.cross_attention
+        queries = cross._separate_heads(cross.q_proj(tokens), cross.num_heads)
+        seen = cross._separate_heads(cross.k_proj(keys), cross.num_heads)
+        weights: Tensor = (queries @ seen.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1)
+        return weights.mean(dim=1)
+
 
 class PresenceBranch(nn.Module):
     """K CO-tokens, each with a linear layer of its own: is this category present, unprompted?"""
@@ -68,12 +77,25 @@ class PresenceBranch(nn.Module):
 
         As everywhere in SAM's transformer, positions are added to the keys and not to the values.
         """
-        values = embedding.flatten(2).transpose(1, 2)
-        keys = values + image_pe.flatten(2).transpose(1, 2)
-        tokens = self.tokens.expand(len(embedding), -1, -1)
+        tokens, keys, values = self._begin(embedding, image_pe)
         for block in self.blocks:
             tokens = block(tokens, keys, values)
         return (tokens * self.weight).sum(-1) + self.bias
+
+    def attention(self, embedding: Tensor, image_pe: Tensor) -> Tensor:
+        """Where the last block's CO-tokens look: (b, K, h, w), each map of sum 1; arguments as of
+        `forward`.
+        """
+        tokens, keys, values = self._begin(embedding, image_pe)
+        for block in self.blocks[:-1]:
+            tokens = block(tokens, keys, values)
+        looked: Tensor = self.blocks[-1].attention(tokens, keys)
+        return looked.unflatten(2, embedding.shape[2:])
+
+    def _begin(self, embedding: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        values = embedding.flatten(2).transpose(1, 2)
+        keys = values + image_pe.flatten(2).transpose(1, 2)
+        return self.tokens.expand(len(embedding), -1, -1), keys, values
 
 
 class FullImageToken(nn.Module):
