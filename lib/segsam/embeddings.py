@@ -4,8 +4,8 @@ A slice is known by what was really encoded: the resized 8-bit image (so voxels,
 and intensity are all in the key) and the encoder: its weights, and how it is computed if that does
 not equal float32. The same slice of the same image is therefore encoded once for every annotator
 and for every checkpoint on that encoder, and changed weights or another CT window can never serve a
-stale embedding. What a checkpoint makes of an embedding before any prompt (a coarser grid, presence) is kept beside it
-under the checkpoint's own name, and goes when it goes.
+stale embedding. What a checkpoint makes of an embedding before any prompt (a coarser grid,
+presence) is kept beside it under the checkpoint's own name, and goes when it goes.
 
     memory, float16, under a limit --not there--> disk, under a limit --not there--> encoder
 
