@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Mapping
 
-from .Masks import Change
+from .Masks import Change, Packed
 from .Prompts import NO_PROMPTS, PromptSet
 
 MOST_STEPS = 200
@@ -35,20 +35,29 @@ class Step:
     prompts_before: PromptSet = NO_PROMPTS
     prompts_after: PromptSet = NO_PROMPTS
     changes: Mapping[str, Change] = field(default_factory=dict)
-    """Segment id -> its changed voxels; other segments lose voxels in the mode `overwrite`."""
+    """Segment id -> its changed voxels, in the order in which they were written; other segments
+    lose voxels in the mode `overwrite`.
+    """
+    result_before: Packed | None = None
+    result_after: Packed | None = None
+    """What the model had found for these prompts."""
     identity_before: Identity | None = None
     identity_after: Identity | None = None
     """None where the step did not name the segment."""
 
     @property
     def cost_bytes(self) -> int:
-        return 1024 + sum(change.cost_bytes for change in self.changes.values())
+        kept = [each.bits for each in (self.result_before, self.result_after) if each is not None]
+        voxels = sum(change.cost_bytes for change in self.changes.values())
+        return 1024 + voxels + sum(len(bits) for bits in kept)
 
     def with_result(self, result: Step) -> Step:
         """This step of prompts together with the result that came of it."""
         return replace(
             self,
             changes=result.changes,
+            result_before=result.result_before,
+            result_after=result.result_after,
             identity_before=result.identity_before,
             identity_after=result.identity_after,
         )

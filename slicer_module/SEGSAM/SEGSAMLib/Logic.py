@@ -1,98 +1,188 @@
 """The scene: current volume and segmentation, prompts of the current segment, results. MRML only.
 
-All positions that come in are of the scene's world (RAS, mm) or of a slice view; all that goes out
-to the server are voxels of the current volume.
+All positions that come in are of the scene's world (RAS, mm) or pixels of a slice view; all that
+goes out to the server are voxels of the current volume. `Work` has nodes, prompts and undo.
 """
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from typing import Any
 
-from .Images import ImageSource, LabelSource
+import numpy as np
+from slicer.util import arrayFromVolume
+
+from . import Naming
+from .Errors import NodeError
+from .Findings import NO_FINDINGS, Findings
+from .History import Identity, Step
+from .Images import ImageSource
 from .Parameters import Parameters
-from .Prompts import PromptSet
 from .Replies import InferReply
+from .Results import Applied, Asked, counted, write
+from .Work import Work
+
+IMAGE_ID = "SEGSAM.ImageId"
+LABEL_VERSION = "SEGSAM.LabelVersion"
 
 
-class Logic:
+class Logic(Work):
     """For one scene; the widget holds one, and calls it in the GUI thread only."""
 
-    def __init__(self, scene: Any = None) -> None: ...
-
-    # -- what is worked on ------------------------------------------------------------------
-    def set_nodes(self, volume: Any, segmentation: Any = None) -> None:
-        """Work on a volume; without a segmentation node one is made when it is needed."""
-
-    volume: Any
-    segmentation: Any
-    segment_id: str
-
-    def select_segment(self, segment_id: str) -> None:
-        """The segment that prompts and results belong to; its prompts are shown."""
-
-    def add_segment(self, name: str = "", category: str = "") -> str:
-        """A new, empty segment, selected; named and coded when `category` is given."""
-
-    def remove_segment(self, segment_id: str) -> None: ...
-
-    # -- prompts ----------------------------------------------------------------------------
-    @property
-    def prompts(self) -> PromptSet: ...
-
-    def add_point(self, world_ras: Any, *, positive: bool = True) -> None:
-        """Raises `PlaceError` outside the volume."""
-
-    def add_box_on_slice(self, slice_node: Any, first_xy: Any, last_xy: Any) -> str:
-        """A rectangle dragged in a slice view (pixels of it); returns a note, or nothing."""
-
-    def add_box_from_roi(self, roi_node: Any) -> str:
-        """A 3D box from a region of interest."""
-
-    def add_scribble(self, path_world_ras: Any, *, positive: bool = True) -> None: ...
-
-    def remove_prompt(self, item: Any) -> None: ...
-
-    def clear_prompts(self) -> None: ...
-
-    def read_markups(self) -> bool:
-        """Take over what the user moved or deleted in the shown markups; True when something
-        changed.
-        """
-
-    def undo(self) -> bool: ...
-
-    def redo(self) -> bool: ...
-
-    undo_text: str
-    redo_text: str
-
-    # -- the way to the server and back -----------------------------------------------------
     def image_source(self) -> ImageSource:
         """The current volume. Raises `NodeError` without one."""
+        grid, key = self._need_grid(), self._key()
+        image_id = self.volume.GetAttribute(IMAGE_ID) or ""
+        is_as_fetched = self.volume.GetAttribute(f"{IMAGE_ID}.Key") == key
+        return ImageSource(
+            arrayFromVolume(self.volume), grid, key, image_id if is_as_fetched else ""
+        )
 
-    def request(self, parameters: Parameters) -> dict:
-        """The JSON of a request. Raises `PromptError`, `NodeError`."""
+    def request(self, parameters: Parameters) -> dict[str, Any]:
+        """The JSON of a request for the current segment. Raises `PromptError`, `NodeError`."""
+        prompts = self.prompts
+        body = self._body(prompts.to_request(), parameters)
+        limits = (parameters.first_slice, parameters.last_slice)
+        self._asked = Asked(
+            body["request_id"],
+            self.segment_id,
+            prompts,
+            parameters.protection,
+            limits if parameters.limit_slices else None,
+            self._results.get(self.segment_id),
+            replaces_slices=self.segment_id not in self._results and self._is_reopened(),
+        )
+        return body
 
-    def apply(self, reply: InferReply, parameters: Parameters) -> Any:
-        """Write a reply into its segment; only changed voxels, as the protection mode says."""
+    def request_category(
+        self, category: str, axis: int, index: int, parameters: Parameters
+    ) -> dict[str, Any]:
+        """The JSON of a request for what the model sees of another category on a slice, for a new
+        segment of that name, which is selected.
+        """
+        self.add_segment(category=category)
+        low, high = [0, 0, 0], [side - 1 for side in self._need_grid().shape_ijk]
+        low[axis] = high[axis] = index
+        box = {"min_ijk": low, "max_ijk": high}
+        body = self._body({"points": [], "boxes": [box]}, parameters)
+        body.update(axis="ijk"[axis], propagate=False, decoder="semantic", category=category)
+        self._asked = Asked(body["request_id"], self.segment_id, protection=parameters.protection)
+        return body
 
-    def label_source(self) -> LabelSource:
-        """All segments as one label map. Raises `NodeError` when all are empty."""
+    def apply(self, reply: InferReply) -> Applied:
+        """Write the answer to the newest request into its segment: only changed voxels, as the
+        protection mode says; the segment takes the model's category unless the user chose one.
 
-    # -- what is shown beside the slice -----------------------------------------------------
-    def also_present(self, axis: int, index: int) -> tuple:
-        """(category, probability) of what else the model sees on a slice."""
+        Raises `NodeError` when the answer is out of date, or its segment is gone.
+        """
+        asked = self._asked
+        if asked is None or reply.request_id != asked.request_id:
+            raise NodeError("An answer came that nobody waits for any more; nothing was changed.")
+        self._asked = None
+        segments = self._segments()
+        step = write(segments, asked, reply)
+        before = Naming.identity_of(self._segment(asked.segment_id))
+        after = self._named(before, reply.category)
+        if after != before:
+            Naming.set_identity(self._segment(asked.segment_id), after)
+        step = replace(step, identity_before=before, identity_after=after)
+        if step.changes or after != before:
+            self._history().push_result(step)
+        self._results[asked.segment_id] = step.result_after
+        self._keep_findings(asked.segment_id, reply.findings)
+        added, removed = counted(step)
+        category = after.name if after.chosen_by == "model" else ""
+        return Applied(asked.segment_id, added, removed, category, reply.confidence, reply.notes)
 
-    def certainty_strip(self, axis: int) -> Any:
-        """(n,) float of the slices of an axis, NaN where nothing is known."""
-
-    def worst_slice(self, axis: int) -> int | None: ...
+    def forget_request(self) -> None:
+        """The newest request was cancelled: an answer that comes all the same is dropped."""
+        self._asked = None
 
     def choose_category(self, category: str) -> None:
         """The user's own choice for the current segment: it wins from now on."""
+        segment = self._segment()
+        before = Naming.identity_of(segment)
+        after = Naming.named(category, chosen_by="user")
+        Naming.set_identity(segment, after)
+        prompts = self.prompts
+        self._history().push(
+            Step(
+                self.segment_id,
+                "choice of a category",
+                prompts,
+                prompts,
+                result_before=self._results.get(self.segment_id),
+                result_after=self._results.get(self.segment_id),
+                identity_before=before,
+                identity_after=after,
+            )
+        )
 
-    # -- export ------------------------------------------------------------------------------
-    def export_nifti(self, path: str) -> str: ...
+    @property
+    def identity(self) -> Identity | None:
+        """Name, colour and code of the current segment and who chose them, None without one."""
+        return Naming.identity_of(self._segment()) if self.segment_id else None
 
-    def export_dicom_seg(self, folder: str) -> str:
-        """Raises `NodeError` with the reason where this Slicer cannot."""
+    @property
+    def findings(self) -> Findings:
+        """What the model said about the slices of the current segment."""
+        if self.segment_id not in self._findings and self.segment_id:
+            text = Naming.tag(self._segment(), Naming.CERTAINTY_TAG)
+            self._findings[self.segment_id] = Findings.from_text(text)
+        return self._findings.get(self.segment_id, NO_FINDINGS)
+
+    def certainty_strip(self, axis: int) -> np.ndarray:
+        """(n,) float32, 0 to 1, of all slices of an axis; NaN where nothing is known."""
+        return self.findings.strip(axis, self._need_grid().shape_ijk[axis])
+
+    def worst_slice(self, axis: int) -> int | None:
+        """The slice of an axis to look at first, None where nothing is known."""
+        return self.findings.worst(axis)
+
+    def also_present(self, axis: int, index: int) -> tuple[tuple[str, float], ...]:
+        """(category, probability) of what else is on a slice, without what this segment is."""
+        own = self._segment().GetName() if self.segment_id else ""
+        found = self.findings.present.get((axis, index), ())
+        return tuple((name, value) for name, value in found if name != own)
+
+    def refresh_surfaces(self) -> None:
+        """Bring the 3D view up to date, if there is one: takes as long as Slicer needs, so call it
+        when the user has stopped clicking.
+        """
+        if self.segmentation is not None and self._segments().has_surfaces():
+            self._segments().refresh_surfaces(self.segment_ids)
+
+    def _key(self) -> str:
+        """Of the current volume's voxels and geometry."""
+        grid = self._need_grid()
+        return f"{self.volume.GetID()}/{self.volume.GetImageData().GetMTime()}/{hash(grid)}"
+
+    def _is_reopened(self) -> bool:
+        """The segment came with voxels of a model's from an earlier time: nobody knows which."""
+        identity = Naming.identity_of(self._segment())
+        return bool(Naming.tag(self._segment(), Naming.CERTAINTY_TAG)) or (
+            identity.chosen_by == "model"
+        )
+
+    def _body(self, prompts: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
+        return {
+            "prompts": prompts,
+            "axis": parameters.axis,
+            "propagate": parameters.follows,
+            "decoder": parameters.decoder,
+            "category": parameters.category or None,
+            "window": parameters.window or None,
+            "result": "region",
+            "request_id": uuid.uuid4().hex,
+        }
+
+    def _named(self, now: Identity, category: str) -> Identity:
+        """The user's choice stands; else the model's, if it has one."""
+        if not category or now.chosen_by == "user":
+            return now
+        return Naming.named(category, chosen_by="model")
+
+    def _keep_findings(self, segment_id: str, findings: Findings) -> None:
+        self._findings[segment_id] = findings
+        Naming.set_tag(self._segment(segment_id), Naming.CERTAINTY_TAG, findings.to_text())

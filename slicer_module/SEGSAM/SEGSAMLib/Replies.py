@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Mapping
 
+from .Findings import NO_FINDINGS, Findings
 from .Masks import Region
 
 
@@ -44,20 +45,10 @@ class Diagnosis:
     info: ServerInfo | None = None
 
 
-@dataclass(frozen=True)
-class SliceReport:
-    """A slice that was segmented: the certainty is `agreement` where the model has it, else
-    `predicted_iou`.
-    """
-
-    axis: int
-    index: int
-
-
 @dataclass(frozen=True, eq=False)
 class InferReply:
-    """`region` is None when nothing was found. `certainty` is (axis, slice index) -> 0 to 1;
-    `present` likewise -> other categories with their probabilities, likeliest first.
+    """`region` is None when nothing was found; `slices` are (axis, index) of all that were looked
+    at; `category` is empty when the object was not named.
     """
 
     request_id: str
@@ -65,8 +56,8 @@ class InferReply:
     category: str
     confidence: float | None
     axes: tuple[int, ...]
-    certainty: Mapping[tuple[int, int], float] = field(default_factory=dict)
-    present: Mapping[tuple[int, int], tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    slices: tuple[tuple[int, int], ...] = ()
+    findings: Findings = NO_FINDINGS
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
