@@ -23,8 +23,9 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
 
     `category`, `confidence` and `agreement` are None, and `present` is empty, where the checkpoint
     has no trained semantic decoder; `notes` says so in words, and whatever else the annotator
-    should know. `label_names` is what stock clients name the mask's values by: the segment that
-    they asked for, else what the model calls the object.
+    should know. `certainty` goes with `slices`: the agreement of the two decoders there, or else
+    the model's own estimate of its mask. `label_names` is what stock clients name the mask's
+    values by: the segment that they asked for, else what the model calls the object.
     """
     return {
         "request_id": click.request_id,
@@ -36,6 +37,9 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
         "predicted_iou": result.predicted_iou,
         "axes": list(result.axes),
         "slices": [{"axis": "ijk"[s.axis], "index": s.index} for s in result.slices],
+        "certainty": [
+            s.predicted_iou if s.agreement is None else s.agreement for s in result.slices
+        ],
         "encoded_slices": result.encoded,
         "notes": [*click.notes, *result.notes],
     }
