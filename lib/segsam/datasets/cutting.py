@@ -87,6 +87,24 @@ def slices_of(
         PromptError: another word than the axes have.
     """
     volume, labels = load_case(dataset, case)
+    name = f"{dataset.name}/{case}"
+    yield from cut_volume(volume, labels, name, input_size=input_size, limit=limit, axes=axes)
+
+
+def cut_volume(
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    name: str,
+    *,
+    input_size: int,
+    limit: int = 0,
+    axes: Axes = "auto",
+) -> Iterator[LabelledSlice]:
+    """The same for a volume and its labels (i, j, k) in memory; slices are called `name`/index.
+
+    Raises:
+        PromptError: another word than the axes have.
+    """
     intensity = Intensity.for_volume(volume)
     for axis in axes_of(volume, axes):
         view = SliceView.of(volume, axis, input_size) if input_size else own_view(volume, axis)
@@ -95,7 +113,7 @@ def slices_of(
         prompted = {index: large_objects(plane) for index, plane in planes.items()}
         for index in spread([index for index, values in prompted.items() if values], limit):
             yield LabelledSlice(
-                f"{dataset.name}/{case}/{letter}{index}",
+                f"{name}/{letter}{index}",
                 view.image(volume, intensity, index),
                 planes[index],
                 prompted[index],

@@ -64,7 +64,8 @@ def open_dataset(folder: str | Path) -> Dataset:
 
 
 def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
-    """Label value -> index of its category + 1, as the semantic decoder counts.
+    """Label value -> index of its category + 1, as the semantic decoder counts; 0 for a label
+    without a name (""), which teaches masks alone.
 
     Raises:
         CategoryError: a label that the categories do not know; names the nearest.
@@ -115,6 +116,8 @@ def _case_name(path: Path) -> str:
 
 
 def _class_of(name: str, categories: Categories, dataset: str) -> int:
+    if not name:
+        return 0
     try:
         return categories.index(name) + 1
     except CategoryError as error:

@@ -40,7 +40,8 @@ class ObjectScore:
     dsc: float
     """Of the binary decoder."""
     mdsc: float | None = None
-    """Dice with what the model itself labels with the object's category; None without semantics."""
+    """Dice with what the model itself labels with the object's category; None without semantics, or
+    for an object that has no category."""
     accuracy: float | None = None
     """1 if the model names it rightly, else 0."""
 
@@ -173,5 +174,5 @@ def _compared(
     labels = labelled_by_model(decoded, side)[:, :height, :width]
     mdsc = dice(labels == classes[:, None, None], wanted).tolist()
     right = (named_by_model(decoded) == classes).float().tolist()
-    for values in zip(classes.tolist(), dsc, mdsc, right, strict=True):
-        yield ObjectScore(sample.dataset, *values)
+    for category, *values in zip(classes.tolist(), dsc, mdsc, right, strict=True):
+        yield ObjectScore(sample.dataset, category, *(values if category else values[:1]))
