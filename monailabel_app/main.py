@@ -9,6 +9,7 @@ and builds it again in every child process: nothing heavy happens here. What com
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
+from segsam.errors import SegSamError
 from segsam.runtime import tune_allocator
 from segsam_app.access import token_header
 from segsam_app.config import DEFAULT_MODEL, AppConfig
@@ -33,9 +36,13 @@ from segsam_app.limits import Limits
 from segsam_app.replies import plain
 from segsam_app.sessions import AppSessions
 from segsam_app.store import Store
+from segsam_app.training.task import SegSamTrain
+from segsam_app.versions.line import open_line
 from segsam_app.warmup import Warmer
 
 logger = logging.getLogger(__name__)
+
+_TRAINING_NICE = 5
 
 
 class SegSamApp(MONAILabelApp):
@@ -45,13 +52,15 @@ class SegSamApp(MONAILabelApp):
         self.config = AppConfig.read(conf)
         self.limits = Limits.read(conf)
         self.gate = Gate(self.limits.queue)
-        self.engine = Engine(self.config)
+        folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
+        self.versions = open_line(folder, self.config.checkpoint)
+        self.engine = Engine(self.config, lambda: self.versions.checkpoint)
         self.warmer = Warmer(self.engine)
         self._tasks = {
             name: SegSamInfer(self.engine, self.config, checkpoint)
             for name, checkpoint in self.config.models.items()
         }
-        labels = list(self._tasks[DEFAULT_MODEL].labels)
+        labels = self._tasks[DEFAULT_MODEL].own_labels()
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
     def init_datastore(self) -> Datastore:
@@ -61,6 +70,9 @@ class SegSamApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, InferTask]:
         return dict(self._tasks)
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        return {DEFAULT_MODEL: SegSamTrain(self.versions, self.config)}
 
     def init_strategies(self) -> dict[str, Strategy]:
         return {"random": Random(), "first": First()}
@@ -98,6 +110,7 @@ class SegSamApp(MONAILabelApp):
         """As MONAI Label's, in strict JSON: one NaN would make the server unreachable for 3D
         Slicer.
         """
+        self.labels = self._tasks[DEFAULT_MODEL].own_labels()
         return dict(plain(super().info()))
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
@@ -110,6 +123,20 @@ class SegSamApp(MONAILabelApp):
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
         raise NotFoundError("whole-slide images are not offered; use POST /infer/segsam")
+
+    def train(self, request: dict[str, Any]) -> Any:
+        """MONAI Label's call in the child process that trains; the annotators' clicks go first.
+
+        What cannot be done ends the process with a sentence as its last words, and status 1.
+        """
+        if hasattr(os, "nice"):
+            os.nice(_TRAINING_NICE)
+        try:
+            return super().train(request)
+        except SegSamError as error:
+            raise SystemExit(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise SystemExit("the training was stopped") from error
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """The next image to annotate, which is warmed up. Raises `NotFoundError` for an unknown
@@ -126,12 +153,16 @@ class SegSamApp(MONAILabelApp):
 
     def _local_request(self, url: str, params: dict[str, Any] | None, action: str) -> Any:
         """MONAI Label's call from a child process to its own server, which may want a token."""
-        reply = requests.post(
-            f"http://127.0.0.1:{settings.MONAI_LABEL_SERVER_PORT}{url}",
-            json=params or {},
-            headers=token_header(),
-            timeout=30,
-        )
+        try:
+            reply = requests.post(
+                f"http://127.0.0.1:{settings.MONAI_LABEL_SERVER_PORT}{url}",
+                json=params or {},
+                headers=token_header(),
+                timeout=30,
+            )
+        except requests.RequestException:  # started from the command line, with no server
+            logger.warning("%s was not started: no server answers", action)
+            return None
         if not reply.ok:
             logger.error("%s was not started: status %d", action, reply.status_code)
             return None

@@ -41,7 +41,8 @@ class AppConfig:
     `cache_megabytes` bounds the kept slice embeddings, `images_megabytes` the kept images.
     `labels`: the segments that a stock client creates for every image; empty for "object" and what
     the checkpoint can name. `warm`: whether an image that was just opened is read and its middle
-    slice encoded before the first click.
+    slice encoded before the first click. `versions_folder`: where the versions of the model are
+    that training makes; None for `model/versions` in the app's folder.
     """
 
     checkpoint: str | None = None
@@ -52,6 +53,7 @@ class AppConfig:
     images_megabytes: int = 2048
     labels: tuple[str, ...] = ()
     warm: bool = True
+    versions_folder: str | None = None
 
     @classmethod
     def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> AppConfig:
@@ -142,4 +144,5 @@ _READ: Mapping[str, Callable[[str, str], Any]] = {
     "images_megabytes": _megabytes,
     "labels": _names,
     "warm": _switch,
+    "versions_folder": _text_or_none,
 }

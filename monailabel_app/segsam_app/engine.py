@@ -7,7 +7,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +73,13 @@ class Engine:
     All methods may be called from any thread; two clicks on a new image read it once.
     """
 
-    def __init__(self, config: AppConfig) -> None:
+    def __init__(self, config: AppConfig, current: Callable[[], str | None] | None = None) -> None:
+        """`current` tells which checkpoint the configured one has become by training, each time it
+        is needed.
+        """
         self._config = config
+        self._current = current or (lambda: config.checkpoint)
+        self._used = config.checkpoint
         self._embeddings = EmbeddingCache(config.cache_bytes)
         self._models: dict[str | None, SegSam] = {}
         self._model_lock = threading.Lock()
@@ -101,9 +106,9 @@ class Engine:
         checkpoint: str | None = None,
     ) -> Predictor:
         """The predictor for `volume`, which `volume(path)` returned, seen through `window`; by the
-        configured checkpoint unless another one is named.
+        configured checkpoint, as it is now, unless another one is named.
         """
-        seen = (checkpoint or self._config.checkpoint, window)
+        seen = (self.resolved(checkpoint), window)
         with self._images_lock:
             image = self._images.get(ImageKey.of(path))
         if image is None or image.volume is not volume:
@@ -142,8 +147,22 @@ class Engine:
 
     @property
     def model(self) -> SegSam:
-        """The configured model. Raises `CheckpointError` when its weights cannot be used."""
-        return self.model_of(self._config.checkpoint)
+        """The configured model, as it is now. Raises `CheckpointError` when its weights cannot be
+        used.
+        """
+        return self.model_of(self.resolved(None))
+
+    def resolved(self, checkpoint: str | None) -> str | None:
+        """What stands for a checkpoint now: for the configured one (or None) its current version.
+        What its version before left in memory goes.
+        """
+        if checkpoint not in (None, self._config.checkpoint):
+            return checkpoint
+        current = self._current()
+        if current != self._used:
+            self._used, before = current, self._used
+            self._forget(before)
+        return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
         """The model of a checkpoint, loaded once. Raises `CheckpointError`."""
@@ -152,6 +171,24 @@ class Engine:
                 device = _device(self._config.device)
                 self._models[checkpoint] = load_pretrained(checkpoint, device=device)
             return self._models[checkpoint]
+
+    def _forget(self, checkpoint: str | None) -> None:
+        """Let a model go, and the predictors that have it; a click that is under way keeps its
+        own.
+        """
+        if checkpoint not in self._config.models.values():
+            with self._model_lock:
+                self._models.pop(checkpoint, None)
+        with self._images_lock:
+            images = list(self._images.values())
+        for image in images:
+            if not image.lock.acquire(blocking=False):
+                continue  # it is being read; its predictors go when others take their place
+            try:
+                for seen in [seen for seen in image.predictors if seen[0] == checkpoint]:
+                    del image.predictors[seen]
+            finally:
+                image.lock.release()
 
     @property
     def is_loaded(self) -> bool:

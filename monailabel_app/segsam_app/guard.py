@@ -37,6 +37,8 @@ from .limits import Limits
 from .metrics import Meters
 from .replies import HANDLED, answer
 from .storage import routes as storage_routes
+from .training import routes as train_routes
+from .versions import routes as version_routes
 from .watch_routes import watching
 
 
@@ -97,6 +99,8 @@ def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
         upload_routes.router,
         session_routes.router,
         order_routes.router,
+        train_routes.router,
+        version_routes.router,
         watching(meters),
         stock_routes.shadows(limits.routes),
     ]

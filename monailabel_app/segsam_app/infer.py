@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,27 @@ class SegSamInfer(InferTask):
         self._engine = engine
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
-        self.facts = checkpoint_facts(self._checkpoint)
+        self._own_labels = config.labels
         super().__init__(
             type=InferType.DEEPGROW,
-            labels=list(config.labels or (ANY_OBJECT, *self.facts["categories"])),
+            labels=self.own_labels(),
             dimension=3,
             description=DESCRIPTION,
             config={"axis": axes, "propagate": list(FOLLOWING)},
         )
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What clients are told about the checkpoint, as training has made it."""
+        return checkpoint_facts(self._engine.resolved(self._checkpoint))
+
+    def own_labels(self) -> list[str]:
+        """The segments that a stock client creates."""
+        return list(self._own_labels or (ANY_OBJECT, *self.facts["categories"]))
+
     def info(self) -> dict[str, Any]:
         """As MONAI Label's, and what the checkpoint is."""
-        return {**super().info(), "checkpoint": self.facts}
+        return {**super().info(), "labels": self.own_labels(), "checkpoint": self.facts}
 
     def is_valid(self) -> bool:
         """Listed even before the weights are loaded: loading them is the first click's business."""
@@ -132,6 +142,7 @@ class SegSamInfer(InferTask):
         return file, plain(reply)
 
 
+@lru_cache(maxsize=16)
 def checkpoint_facts(checkpoint: str | None) -> dict[str, Any]:
     """What clients are told about a checkpoint: its name, whether it names objects and which, and
     the kinds of prompt it was trained with. Of official weights, their name alone.

@@ -22,7 +22,7 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
-from .errors import AlreadyRunningError, BusyError, NothingToLearnError, RequestError
+from .errors import AlreadyRunningError, BusyError, RequestError
 from .orders import (
     BatchOrder,
     NextSampleOrder,
@@ -115,10 +115,7 @@ def _train_order(model: str, params: Mapping[str, Any] | None) -> dict[str, Any]
     task = named("trainer", model, app._trainers)
     order = read_order(TrainOrder, params, _config(task))
     check_counts(order, app.limits)
-    if not app.datastore().datalist():
-        raise NothingToLearnError(
-            "there is no label with the tag final to train on; save at least one"
-        )
+    task.refuse(order, app.datastore())
     return order
 
 
