@@ -27,6 +27,9 @@ from segsam.errors import SegSamError
 from segsam.runtime import tune_allocator
 from segsam_app.access import token_header
 from segsam_app.config import DEFAULT_MODEL, AppConfig
+from segsam_app.dicomweb.routes import told_of_saving
+from segsam_app.dicomweb.settings import PacsSettings
+from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
 from segsam_app.gate import Gate
@@ -65,7 +68,10 @@ class SegSamApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         if self.studies.startswith(("http://", "https://")):
-            return super().init_datastore()
+            folder = self.config.dicomweb_folder
+            return DicomWebStore(
+                PacsSettings.read(self.studies, folder, self.limits), on_image=self.opened
+            )
         return Store(self.studies, on_image=self.opened)
 
     def init_infers(self) -> dict[str, InferTask]:
@@ -93,6 +99,13 @@ class SegSamApp(MONAILabelApp):
         tune_allocator()
         guard.install(app)
         super().on_init_complete()
+        store = self.datastore()
+        if isinstance(store, DicomWebStore):
+            store.start()
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """What the annotator is told beside the version."""
+        return told_of_saving(self.datastore())
 
     def opened(self, image: Path) -> None:
         """Somebody is about to work on `image`."""

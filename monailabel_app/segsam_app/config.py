@@ -41,7 +41,9 @@ class AppConfig:
     `cache_megabytes` bounds the kept slice embeddings, `images_megabytes` the kept images.
     `labels`: the segments that a stock client creates for every image; empty for "object" and what
     the checkpoint can name. `warm`: whether an image that was just opened is read and its middle
-    slice encoded before the first click. `versions_folder`: where the versions of the model are
+    slice encoded before the first click. `dicomweb_folder`: where labels and series of a DICOMweb
+    server are kept; None for this user's folder for data. `versions_folder`: where the versions of
+    the model are
     that training makes; None for `model/versions` in the app's folder.
     """
 
@@ -53,6 +55,7 @@ class AppConfig:
     images_megabytes: int = 2048
     labels: tuple[str, ...] = ()
     warm: bool = True
+    dicomweb_folder: str | None = None
     versions_folder: str | None = None
 
     @classmethod
@@ -144,5 +147,6 @@ _READ: Mapping[str, Callable[[str, str], Any]] = {
     "images_megabytes": _megabytes,
     "labels": _names,
     "warm": _switch,
+    "dicomweb_folder": _text_or_none,
     "versions_folder": _text_or_none,
 }

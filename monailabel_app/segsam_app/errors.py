@@ -76,6 +76,20 @@ class ConflictError(SegSamError):
             self.headers["X-Kept-Version"] = str(kept)
 
 
+class PacsError(SegSamError):
+    """The DICOMweb server refused, or sent what cannot be used."""
+
+    code: ClassVar[str] = "pacs"
+
+
+class PacsAwayError(PacsError):
+    """The DICOMweb server cannot be reached, or has no time; worth asking again."""
+
+
+class PacsSlowError(PacsError):
+    """The DICOMweb server did not answer in time."""
+
+
 class ConfigError(SegSamError):
     """A `--conf` key or value that the app does not know."""
 

@@ -32,6 +32,7 @@ from segsam.errors import SegSamError
 
 from . import journal, order_routes, routes, session_routes, startup, stock_routes, upload_routes
 from .access import Access, own_names, read_token
+from .dicomweb import routes as dicomweb_routes
 from .door import Door
 from .limits import Limits
 from .metrics import Meters
@@ -99,6 +100,7 @@ def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
         upload_routes.router,
         session_routes.router,
         order_routes.router,
+        dicomweb_routes.router,
         train_routes.router,
         version_routes.router,
         watching(meters),

@@ -37,7 +37,9 @@ class Limits:
     `body_seconds`: how long a client may send nothing. `queue`: requests that may wait for the
     model; `infer_seconds`: from a request's arrival to its answer. `sessions`,
     `sessions_megabytes`: all that are open; `session_idle_seconds`, `session_alive_seconds`: see
-    `sessions.py`. `max_epochs`, `max_batch`: what a training may ask for.
+    `sessions.py`. `max_epochs`, `max_batch`: what a training may ask for. `dicomweb_seconds`: how
+    long a DICOMweb server may be silent; `dicomweb_refresh_seconds`: how often it is asked for its
+    series; `dicomweb_megabytes`: the largest that is fetched.
     """
 
     hosts: tuple[str, ...] = ()
@@ -53,6 +55,9 @@ class Limits:
     session_alive_seconds: int = 60
     max_epochs: int = 1000
     max_batch: int = 256
+    dicomweb_seconds: int = 30
+    dicomweb_refresh_seconds: int = 60
+    dicomweb_megabytes: int = 2048
 
     @classmethod
     def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> Limits:

@@ -54,14 +54,16 @@ class Store(LocalDatastore):
     that cannot be meant, `NotFoundError` (404), `ConflictError` (409), VolumeError (422).
     """
 
-    def __init__(self, folder: str, *, on_image: Callable[[Path], None]) -> None:
+    def __init__(
+        self, folder: str, *, on_image: Callable[[Path], None], scanner: Scanner | None = None
+    ) -> None:
         self._folder = Path(folder)
         with disk("Making the study folder"):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._on_image = on_image
         self._turn = Turn(self._folder)
         self._index = Index(self._folder)
-        self._scanner = Scanner(self._folder, settings.MONAI_LABEL_DATASTORE_FILE_EXT)
+        self._scanner = scanner or Scanner(self._folder, settings.MONAI_LABEL_DATASTORE_FILE_EXT)
         self._images = ImageFiles(self._folder, self._scanner)
         self._notices = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False

@@ -18,6 +18,7 @@ from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
 from .config import DEFAULT_MODEL
+from .dicomweb.routes import told_of_saving
 from .metrics import CONTENT_TYPE, Meters
 
 _LEAST_FREE = 256 << 20
@@ -70,10 +71,11 @@ def _health() -> dict[str, Any]:
         "running": app.gate.running,
         "waiting": app.gate.waiting,
         "disk_free_bytes": free,
+        **told_of_saving(app.datastore()),
     }
 
 
 def _free_bytes(app: Any) -> int:
     """On the fuller of the disks that labels and uploads are written to."""
-    folders = [Path(tempfile.gettempdir()), Path(app.studies)]
+    folders = [Path(tempfile.gettempdir()), Path(app.datastore()._datastore_path)]
     return min(shutil.disk_usage(folder).free for folder in folders if folder.is_dir())

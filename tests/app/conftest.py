@@ -141,8 +141,9 @@ def _wait_until_up(process: subprocess.Popen[bytes], running: Server) -> None:
 
 
 @contextmanager
-def started(base: Path, *options: str, **env: str) -> Iterator[Server]:
-    """`monailabel start_server` in `base`, as an operator would start it.
+def started(base: Path, *options: str, studies: str | None = None, **env: str) -> Iterator[Server]:
+    """`monailabel start_server` in `base`, as an operator would start it; on a folder of images
+    unless `studies` names a DICOMweb server.
 
     At its end nothing may have gone wrong that nobody expected: no traceback in its log, and not
     one answer with status 500.
@@ -157,7 +158,8 @@ def started(base: Path, *options: str, **env: str) -> Iterator[Server]:
     for folder in (running.studies, running.temporary, running.sessions):
         folder.mkdir()
     write_images(running.studies)
-    folders = ["--app", str(ROOT / "monailabel_app"), "--studies", str(running.studies)]
+    studies = studies or str(running.studies)
+    folders = ["--app", str(ROOT / "monailabel_app"), "--studies", studies]
     address = ["--host", "127.0.0.1", "--port", str(port)]
     with running.log.open("wb") as log:
         process = subprocess.Popen(
@@ -189,6 +191,9 @@ def environment(running: Server) -> dict[str, str]:
         "MONAI_LABEL_SESSION_PATH": str(running.sessions),
         "OMP_WAIT_POLICY": "PASSIVE",  # the processor is shared with the tests
         "SEGSAM_MAX_VOXELS": "200000",
+        "SEGSAM_VERSIONS_FOLDER": str(running.studies.parent / "versions"),
+        "SEGSAM_DISK_CACHE": "off",  # a first click is one
+        "SEGSAM_PREFETCH": "0",
         "TMPDIR": str(running.temporary),
     }
 
