@@ -10,7 +10,7 @@ and the largest logit of a pixel counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from segsam.ahead import Ahead
 from segsam.embeddings import EmbeddingCache, slice_key
 from segsam.intensity import Intensity
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
@@ -94,21 +95,45 @@ class SliceDecoder:
         self._embeddings = embeddings
         self._task = task
         self._stopwatch = stopwatch or Stopwatch()
+        self._ahead: Ahead[tuple[ImageFeatures, bool]] | None = None
 
-    @torch.inference_mode()
+    def expect(self, indices: Iterable[int]) -> None:
+        """Slices that will be decoded next, in this order: they are encoded while others are
+        decoded, where that pays. Ends with `close`.
+        """
+        if self._ahead is None and self._model.encoders > 1:
+            self._ahead = Ahead(self._features_alongside, self._model.encoders)
+        if self._ahead is not None:
+            self._ahead.expect(indices)
+
+    def close(self) -> None:
+        """Nothing more will be decoded."""
+        if self._ahead is not None:
+            self._ahead.close()
+
     def features(self, index: int, *, background: bool = False) -> ImageFeatures:
         """The features of slice `index`, encoded unless they are in the cache; in the `background`
         nobody waits for them yet.
         """
         start = time.perf_counter()
-        picture, model = (
-            self.view.image(self._task.volume, self._task.intensity, index),
-            self._model,
-        )
+        found = None if self._ahead is None else self._ahead.take(index)
+        features, encoded_now = found or self._features(index, background=background)
+        self._stopwatch.encoded += encoded_now
+        self._stopwatch.seconds["encode"] += time.perf_counter() - start
+        return features
+
+    def _features_alongside(self, index: int) -> tuple[ImageFeatures, bool]:
+        return self._features(index, background=True)
+
+    @torch.inference_mode()
+    def _features(self, index: int, *, background: bool) -> tuple[ImageFeatures, bool]:
+        """(features, whether they were encoded now)."""
+        picture = self.view.image(self._task.volume, self._task.intensity, index)
+        model = self._model
         key = slice_key(picture, model.encoder_id)
         encoded, encoded_now = self._embeddings.get_or_encode(
             key,
-            lambda: self._encode(picture),
+            lambda: self._encode(picture, alongside=background),
             background=background,
             private=self._task.private,
         )
@@ -118,9 +143,7 @@ class SliceDecoder:
             encoded.to(self._device),
             lambda found: model.features(found.embedding, found.detail),
         )
-        self._stopwatch.encoded += encoded_now
-        self._stopwatch.seconds["encode"] += time.perf_counter() - start
-        return features
+        return features, encoded_now
 
     @torch.inference_mode()
     def decode(
@@ -155,9 +178,9 @@ class SliceDecoder:
         """Whether the weights were trained with low-resolution masks as prompts."""
         return "mask" in self._model.prompts_trained
 
-    def _encode(self, picture: NDArray[np.uint8]) -> ImageFeatures:
-        host = self._model.host
-        embedding, detail = host.encode(host.prepare(picture)[None].to(self._device))
+    def _encode(self, picture: NDArray[np.uint8], *, alongside: bool) -> ImageFeatures:
+        image = self._model.host.prepare(picture)[None].to(self._device)
+        embedding, detail = self._model.encode_images(image, alongside=alongside)
         return ImageFeatures(embedding, detail=detail)
 
     @property

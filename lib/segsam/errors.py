@@ -54,6 +54,12 @@ class CheckpointError(SegSamError):
     code = "checkpoint"
 
 
+class RuntimeChoiceError(SegSamError):
+    """A runtime or a precision that is not known, or that cannot be had on this machine."""
+
+    code = "runtime"
+
+
 class OutputError(SegSamError):
     """A result that cannot be written where or how it was asked for."""
 
@@ -88,6 +94,12 @@ class StudyError(SegSamError):
     """
 
     code = "study"
+
+
+class BenchError(SegSamError):
+    """A measurement of speed that cannot be made here, or was not asked for by its name."""
+
+    code = "bench"
 
 
 class CancelledError(SegSamError):

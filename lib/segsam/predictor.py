@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from segsam.decoding import SliceDecoder, SliceMask, SliceTask, Stopwatch
@@ -30,19 +30,15 @@ from segsam.propagation import walk
 from segsam.result import (
     EMPTY_NOTE,
     LONE_POINT_NOTE,
-    UNRELIABLE_NOTE,
-    UNSURE_NOTE,
     UNTRAINED_NOTE,
     Result,
     segment_named,
 )
+from segsam.runtimes import choose_runtime
+from segsam.semantics import named
 from segsam.slices import SliceView, choose_axis
-from segsam.types import AxisChoice, Cancel, DecoderName, Progress
+from segsam.types import AxisChoice, Cancel, DecoderName, PrecisionName, Progress, RuntimeName
 from segsam.volume import Volume
-
-NAMED_FROM = 0.5
-"""An object is named from this probability on, as the card's temperature has calibrated it: from
-here a name is more often right than wrong. Below it the best guess is only mentioned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +63,24 @@ class Predictor:
         *,
         device: str | torch.device = "cpu",
         cache_bytes: int = DEFAULT_BYTES,
+        runtime: RuntimeName | None = None,
+        precision: PrecisionName | None = None,
     ) -> Predictor:
-        """With the default checkpoint, or one by name or path; raises CheckpointError."""
+        """With the default checkpoint, or one by name or path.
+
+        Args:
+            name_or_path: as of `load_pretrained`.
+            device: where the weights go.
+            cache_bytes: of slice embeddings in memory.
+            runtime: what computes the image encoder: auto, torch or openvino; see `choose_runtime`.
+            precision: exact, or fast.
+
+        Raises:
+            CheckpointError: weights that cannot be used.
+            RuntimeChoiceError: a runtime or precision that cannot be had here.
+        """
         model = load_pretrained(name_or_path, device=device)
+        choose_runtime(model, runtime, precision)
         return cls(model, embeddings=EmbeddingCache(cache_bytes))
 
     @property
@@ -166,7 +177,10 @@ class Predictor:
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
             region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
-        name, confidence, doubts = self._category(job.masks, task, category)
+        scored = [(mask.class_scores, mask.area) for mask in job.masks]
+        name, confidence, doubts = named(
+            self.model, scored, wanted=task.category, modality=task.volume.modality
+        )
         seconds = {**job.stopwatch.seconds, "total": time.perf_counter() - started}
         return Result(
             region=region,
@@ -183,7 +197,10 @@ class Predictor:
 
     def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
         """The object's probabilities from the slices across one axis."""
-        decoder = self._decoder(task, plan.axis, job.stopwatch)
+        with closing(self._decoder(task, plan.axis, job.stopwatch)) as decoder:
+            return self._decoded(decoder, plan, job)
+
+    def _decoded(self, decoder: SliceDecoder, plan: AxisPlan, job: Job) -> Region:
         builder = LabelBuilder(decoder.view)
         job.planned += (
             len(plan.prompted) + len(plan.choices) + sum(len(choice) for choice in plan.choices)
@@ -200,6 +217,8 @@ class Predictor:
 
     @staticmethod
     def _prompted(decoder: SliceDecoder, plan: AxisPlan, job: Job) -> Iterator[SliceMask]:
+        choices = [index for choice in plan.choices for index in choice]
+        decoder.expect([*plan.prompted, *choices])
         for index, prompts in plan.prompted.items():
             job.before_slice()
             yield decoder.decode(index, prompts)
@@ -219,6 +238,7 @@ class Predictor:
         if plan.limit is not None:
             job.planned += sum(len(step.indices) for step in steps)
         for step in steps:
+            decoder.expect(step.indices)
             masks = walk(
                 decoder, seeds[step.seed], step.indices, limit=step.limit, points=plan.points
             )
@@ -266,27 +286,6 @@ class Predictor:
                 "use the binary decoder without a category, or another checkpoint."
             )
         return index
-
-    def _category(
-        self, masks: list[SliceMask], task: SliceTask, wanted: str | None
-    ) -> tuple[str | None, float | None, tuple[str, ...]]:
-        """The object's name, its probability (the slices' class scores, averaged by the area of
-        their masks), and what to say when that is too low for a name.
-        """
-        scored = [(mask.class_scores, mask.area) for mask in masks if mask.class_scores is not None]
-        if not self.model.semantic_is_trained or not sum(area for _, area in scored):
-            return None, None, ()
-        scores = np.average(
-            [scores for scores, _ in scored], axis=0, weights=[area for _, area in scored]
-        )
-        index = int(scores[1:].argmax()) if task.category is None else task.category
-        name, confidence = self.model.categories.names[index], float(scores[1 + index])
-        modality = task.volume.modality
-        if wanted is None and modality is not None and modality in self.model.unnamed_in:
-            return None, None, (UNRELIABLE_NOTE.format(modality=modality),)
-        if wanted is None and confidence < NAMED_FROM:
-            return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
-        return name, confidence, ()
 
     def _notes(self, prompts: Prompts, axis: int, *, empty: bool) -> tuple[str, ...]:
         lone = any(

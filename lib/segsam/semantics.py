@@ -6,6 +6,8 @@ None of it draws a map of all classes where the head does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from segsam.model import Decoded, SegSam
+from segsam.result import UNRELIABLE_NOTE, UNSURE_NOTE
+
+NAMED_FROM = 0.5
+"""An object is named from this probability on, as the card's temperature has calibrated it: from
+here a name is more often right than wrong. Below it the best guess is only mentioned."""
 
 PRESENT_ABOVE = 0.5
 """Categories of unprompted objects are reported from this probability on."""
@@ -54,6 +61,34 @@ def class_scores(decoded: Decoded, temperature: float = 1.0) -> NDArray[np.float
         return None
     scores = (decoded.class_logits / temperature).softmax(dim=1).mean(dim=0)
     return np.asarray(scores.cpu().numpy(), dtype=np.float32)
+
+
+def named(
+    model: SegSam,
+    scored: Sequence[tuple[NDArray[np.float32] | None, int]],
+    *,
+    wanted: int | None,
+    modality: str | None,
+) -> tuple[str | None, float | None, tuple[str, ...]]:
+    """An object's name, its probability, and what to say when there is no name.
+
+    Args:
+        model: whose names they are.
+        scored: of each slice the class scores and the area of the mask, by which they are averaged.
+        wanted: the category (index from 0) that was looked for, if any.
+        modality: of the volume, where it is known.
+    """
+    told = [(scores, area) for scores, area in scored if scores is not None]
+    if not model.semantic_is_trained or not sum(area for _, area in told):
+        return None, None, ()
+    mean = np.average([scores for scores, _ in told], axis=0, weights=[area for _, area in told])
+    index = int(mean[1:].argmax()) if wanted is None else wanted
+    name, confidence = model.categories.names[index], float(mean[1 + index])
+    if wanted is None and modality is not None and modality in model.unnamed_in:
+        return None, None, (UNRELIABLE_NOTE.format(modality=modality),)
+    if wanted is None and confidence < NAMED_FROM:
+        return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
+    return name, confidence, ()
 
 
 def agreement(decoded: Decoded) -> float | None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 AxisName: TypeAlias = Literal["i", "j", "k"]
 AxisChoice: TypeAlias = Literal["auto", "i", "j", "k", "all"]
 DecoderName: TypeAlias = Literal["binary", "semantic"]
+RuntimeName: TypeAlias = Literal["auto", "torch", "openvino"]
+PrecisionName: TypeAlias = Literal["exact", "fast"]
 
 Affine: TypeAlias = NDArray[np.float64]
 """(4, 4), voxel index (i, j, k, 1) to world RAS in millimetres."""

@@ -13,7 +13,8 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model.config import SemanticConfig
 from segsam.model.grid import GridReduction
-from segsam.model.hosts import EncoderRuntime, Host
+from segsam.model.hosts import Host
+from segsam.model.hosts.base import EncoderRuntime
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.text_enhancement import TextEnhancement
@@ -114,6 +115,11 @@ class SegSam(nn.Module):
         """Have `encoder` compute what the host's image encoder would; None for the host itself."""
         self._encoder = encoder
 
+    @property
+    def encoders(self) -> int:
+        """How many images it pays to encode at a time, each for itself."""
+        return 1 if self._encoder is None else self._encoder.threads
+
     def encode_images(
         self, images: Tensor, *, alongside: bool = False
     ) -> tuple[Tensor, Tensor | None]:
@@ -186,9 +192,14 @@ class SegSam(nn.Module):
         preparing an image, its weights outside of prompt encoder and mask decoder (fixed when
         first asked for, as `weights_id`), and a runtime that does not equal float32.
         """
+        return self._host_id + self.encoding_mode
+
+    @property
+    def encoding_mode(self) -> str:
+        """What tells, in cache keys, embeddings from those of float32; empty when they equal."""
         if self._encoder is None or self._encoder.mode == "exact":
-            return self._host_id
-        return f"{self._host_id} {self._encoder.mode}"
+            return ""
+        return f" {self._encoder.mode}"
 
     @cached_property
     def _host_id(self) -> str:

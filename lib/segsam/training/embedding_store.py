@@ -31,7 +31,7 @@ class EmbeddingStore:
         parameters = model.host.image_encoder.parameters()
         self.is_live = any(parameter.requires_grad for parameter in parameters)
         weights = "pictures" if self.is_live else weights_digest(model.host.image_encoder)
-        self._weights_id = f"{model.host.facts.name} {weights}"
+        self._weights_id = f"{model.host.facts.name} {weights}{model.encoding_mode}"
         self._files = EmbeddingFiles(folder)
 
     def add(self, picture: NDArray[np.uint8]) -> str:
@@ -85,6 +85,6 @@ class EmbeddingStore:
     @torch.no_grad()
     def _encode(self, prepared: Tensor) -> dict[str, Tensor]:
         self.encoded += 1
-        embedding, detail = self._model.host.encode(prepared[None].to(self._device))
+        embedding, detail = self._model.encode_images(prepared[None].to(self._device))
         kept = {"embedding": embedding.half().cpu().contiguous()}
         return kept if detail is None else kept | {"detail": detail.half().cpu().contiguous()}

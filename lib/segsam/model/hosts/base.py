@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,21 @@ class HostFacts:
     def stride(self) -> int:
         """Model pixels per cell of the image embedding."""
         return self.input_size // self.grid
+
+
+class EncoderRuntime(Protocol):
+    """What may compute a host's image encoder in PyTorch's place."""
+
+    @property
+    def mode(self) -> str:
+        """How it computes: "exact" when equal to float32, else a name of its own."""
+
+    @property
+    def threads(self) -> int:
+        """How many images it computes at a time, when they are encoded `alongside`."""
+
+    def encode(self, images: Tensor, *, alongside: bool) -> tuple[Tensor, Tensor | None]:
+        """As `Host.encode`; `alongside` says that it is not the only work there is."""
 
 
 class Host(nn.Module, ABC):

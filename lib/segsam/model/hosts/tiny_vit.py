@@ -171,10 +171,11 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, dim, y, x) -> the same shape."""
-        x = x + self.attn(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        x = self.local_conv(x)
-        out: Tensor = x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return out
+        tokens = x.permute(0, 2, 3, 1)
+        tokens = tokens + self.attn(tokens)
+        tokens = self.local_conv(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        out: Tensor = tokens + self.mlp(tokens)
+        return out.permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
