@@ -1,7 +1,8 @@
 """The scene: current volume and segmentation, prompts of the current segment, results. MRML only.
 
 All positions that come in are of the scene's world (RAS, mm) or pixels of a slice view; all that
-goes out to the server are voxels of the current volume. `Work` has nodes, prompts and undo.
+goes out to the server are voxels of the current volume. `Work` has nodes, prompts and undo,
+`Files` volumes and labels.
 """
 
 from __future__ import annotations
@@ -11,33 +12,19 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from slicer.util import arrayFromVolume
 
 from . import Naming
 from .Errors import NodeError
+from .Files import Files
 from .Findings import NO_FINDINGS, Findings
 from .History import Identity, Step
-from .Images import ImageSource
 from .Parameters import Parameters
 from .Replies import InferReply
 from .Results import Applied, Asked, counted, write
-from .Work import Work
-
-IMAGE_ID = "SEGSAM.ImageId"
-LABEL_VERSION = "SEGSAM.LabelVersion"
 
 
-class Logic(Work):
+class Logic(Files):
     """For one scene; the widget holds one, and calls it in the GUI thread only."""
-
-    def image_source(self) -> ImageSource:
-        """The current volume. Raises `NodeError` without one."""
-        grid, key = self._need_grid(), self._key()
-        image_id = self.volume.GetAttribute(IMAGE_ID) or ""
-        is_as_fetched = self.volume.GetAttribute(f"{IMAGE_ID}.Key") == key
-        return ImageSource(
-            arrayFromVolume(self.volume), grid, key, image_id if is_as_fetched else ""
-        )
 
     def request(self, parameters: Parameters) -> dict[str, Any]:
         """The JSON of a request for the current segment. Raises `PromptError`, `NodeError`."""
@@ -152,11 +139,6 @@ class Logic(Work):
         """
         if self.segmentation is not None and self._segments().has_surfaces():
             self._segments().refresh_surfaces(self.segment_ids)
-
-    def _key(self) -> str:
-        """Of the current volume's voxels and geometry."""
-        grid = self._need_grid()
-        return f"{self.volume.GetID()}/{self.volume.GetImageData().GetMTime()}/{hash(grid)}"
 
     def _is_reopened(self) -> bool:
         """The segment came with voxels of a model's from an earlier time: nobody knows which."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Mapping
 
 from .Findings import NO_FINDINGS, Findings
@@ -78,10 +78,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class LabelVersion:
+    """One saved label; `names` are voxel value -> name."""
+
     number: int
     kind: str
     created: str
     user: str
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,18 @@ class Conflict:
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """`state`: idle, waiting, running, done, failed, stopped. `curve` has (epoch, name, value)."""
+    """`state`: idle, waiting, running, done, failed, stopped. `curve` has (step, name, value);
+    `version` is that of the model that came out of it.
+    """
 
     state: str
     epoch: int = 0
     epochs: int = 0
     sentence: str = ""
     curve: tuple[tuple[int, str, float], ...] = ()
+    done: int = 0
+    total: int = 0
+    version: str = ""
 
 
 @dataclass(frozen=True)

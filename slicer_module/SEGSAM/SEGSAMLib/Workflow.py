@@ -2,56 +2,264 @@
 what came of it, and has applied it to the scene. The one object that the widget talks to besides
 `Logic`.
 
-    lane        verb                        value of the event `done`
-    connect     connect, refresh            Diagnosis
-    segment     segment                     Applied (of Logic)
-    sample      next_sample                 Loaded (node and Sample), None when all are annotated
-    label       submit, fetch, restore      Saved | Conflict | the fetched segmentation node
-    train       train, watch, stop_training TrainingStatus
-    version     versions, use_version       Versions
+    lane        verb                                   value of the event `done`
+    connect     connect                                Diagnosis
+    upload      prepare                                None
+    segment     segment, segment_category              Applied (of Results)
+    sample      next_sample                            Loaded (of Files), None when all are done
+    label       submit, fetch_version, restore         Saved | Conflict | a segmentation node
+    train       train, watch_training, stop_training   TrainingStatus, with the curve so far
+    version     versions, use_version                  Versions
 """
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import Any, Callable
 
+from .Address import Address
+from .Client import Client
+from .Errors import ClientError, ConsentNeededError, SegSamError
 from .Logic import Logic
 from .Parameters import Parameters, Settings
-from .Worker import Event, Worker
+from .Replies import Conflict, Diagnosis, Saved, TrainingStatus, Versions
+from .Worker import Cancel, Event, Job, Tell, Worker
+
+Applies = Callable[[Any], Any]
+_FAREWELL_SECONDS = 2.0
 
 
 class Workflow:
-    """For one widget."""
+    """For one widget. Verbs raise `SegSamError` when they cannot begin: a sentence to show."""
 
-    def __init__(self, logic: Logic, settings: Settings, worker: Worker | None = None) -> None: ...
+    def __init__(self, logic: Logic, settings: Settings, worker: Worker | None = None) -> None:
+        self.logic = logic
+        self.settings = settings
+        self.client: Client | None = None
+        self._worker = worker if worker is not None else Worker()
+        self._applies: dict[str, Applies] = {}
+        self._curve: list[tuple[int, str, float]] = []
 
-    def poll(self) -> list[Event]:
-        """Call it about every 20 ms while `is_busy`."""
+    # -- waiting
 
     @property
-    def is_busy(self) -> bool: ...
+    def is_busy(self) -> bool:
+        """Whether `poll` has to be called."""
+        return self._worker.is_busy
 
-    def cancel(self, lane: str = "segment") -> bool: ...
+    def is_running(self, lane: str) -> bool:
+        return self._worker.is_running(lane)
 
-    def connect(self, address: str, token: str = "") -> None: ...
+    def poll(self) -> list[Event]:
+        """Call it about every 20 ms while `is_busy`, in the GUI's thread."""
+        return [self._handled(event) for event in self._worker.poll()]
+
+    def cancel(self, lane: str = "segment") -> bool:
+        """End what runs in a lane; it is over when this returns. False when nothing ran."""
+        if lane == "segment":
+            self.logic.forget_request()
+        return self._worker.cancel(lane)
+
+    def close(self) -> None:
+        """End everything; sessions are closed without anybody waiting for it."""
+        self._worker.cancel_all()
+        self.logic.forget_request()
+        client, self.client = self.client, None
+        if client is not None:
+            cancel = Cancel()
+            farewell = threading.Thread(target=client.close, args=(cancel,), daemon=True)
+            farewell.start()
+            late = threading.Timer(_FAREWELL_SECONDS, cancel.set)
+            late.daemon = True
+            late.start()
+
+    # -- connection
+
+    def connect(self, address: str, token: str = "") -> None:
+        """Test a server, and use it from then on when it answers."""
+        read = Address.read(address)
+        wanted = token or self.settings.token(read.url)
+        client = Client(read, token=wanted, ca_file=self.settings.ca_file)
+
+        def use(found: Diagnosis) -> Diagnosis:
+            self.client = client if found.is_ok else None
+            if found.is_ok:
+                self.settings.server = read.url
+            return found
+
+        self._start("connect", lambda cancel, tell: client.diagnose(cancel), use)
+
+    # -- segmentation
+
+    def prepare(self) -> None:
+        """Send the current volume ahead of the first prompt. Raises `ConsentNeededError`."""
+        client, image = self._connected(), self.logic.image_source()
+        self._check_consent(image.image_id)
+        self._start("upload", partial(client.upload, image))
 
     def segment(self, parameters: Parameters) -> None:
-        """Raises `ConsentNeededError`, `PromptError`, `NodeError`."""
+        """Segment what the current prompts mark. Raises `ConsentNeededError`, `PromptError`,
+        `NodeError`.
+        """
+        client, image = self._connected(), self.logic.image_source()
+        self._check_consent(image.image_id)
+        request = self.logic.request(parameters)
+        self._start(
+            "segment", partial(client.infer, parameters.model, image, request), self.logic.apply
+        )
 
-    def next_sample(self, parameters: Parameters) -> None: ...
+    def segment_category(
+        self, category: str, axis: int, index: int, parameters: Parameters
+    ) -> None:
+        """A new segment of what the model sees of another category on a slice."""
+        client, image = self._connected(), self.logic.image_source()
+        self._check_consent(image.image_id)
+        request = self.logic.request_category(category, axis, index, parameters)
+        self._start(
+            "segment", partial(client.infer, parameters.model, image, request), self.logic.apply
+        )
 
-    def submit(self) -> None: ...
+    # -- images and labels
 
-    def fetch_version(self, version: int) -> None: ...
+    def next_sample(self, parameters: Parameters) -> None:
+        """The next image to annotate."""
+        client, strategy = self._connected(), parameters.strategy
 
-    def restore(self, version: int) -> None: ...
+        def load(sample: Any) -> Any:
+            return None if sample is None else self.logic.load_sample(sample)
 
-    def train(self, parameters: Parameters, **settings: Any) -> None: ...
+        self._start("sample", lambda cancel, tell: client.next_sample(strategy, cancel, tell), load)
 
-    def watch_training(self) -> None: ...
+    def submit(self) -> None:
+        """Save the segmentation as the volume's label; of a volume that the server does not have,
+        the image too. Raises `ConsentNeededError`, `NodeError`.
+        """
+        client, image = self._connected(), self.logic.image_source()
+        label, volume = self.logic.label_source(), self.logic.volume
+        self._check_consent("")
+        user = self.settings.user
 
-    def stop_training(self) -> None: ...
+        def saved(value: Saved | Conflict) -> Saved | Conflict:
+            if isinstance(value, Saved):
+                self.logic.remember_saved(volume, value.image_id, value.version)
+            return value
 
-    def versions(self, parameters: Parameters) -> None: ...
+        def send(cancel: Cancel, tell: Tell) -> Saved | Conflict:
+            image_id = label.image_id or client.add_image(image, cancel, tell)
+            return client.submit(replace(label, image_id=image_id), user, cancel, tell)
 
-    def use_version(self, parameters: Parameters, version: str) -> None: ...
+        self._start("label", send, saved)
+
+    def fetch_version(self, version: int = 0) -> None:
+        """A version of the volume's label, the current one by default, as a segmentation beside
+        the user's.
+        """
+        client, image_id = self._connected(), self._image_id()
+        volume = self.logic.volume
+
+        def fetch(cancel: Cancel, tell: Tell) -> Any:
+            current, versions = client.label_versions(image_id, cancel)
+            number = version or current
+            wanted = next((each for each in versions if each.number == number), None)
+            if wanted is None:
+                raise ClientError("The server has no such version of this label.", code="version")
+            return current, wanted, client.label_file(image_id, number, cancel)
+
+        def show(found: Any) -> Any:
+            current, wanted, path = found
+            who = f" of {wanted.user}" if wanted.user else ""
+            title = f"{image_id} version {wanted.number}{who}"
+            node = self.logic.import_label(path, wanted.names, title)
+            if wanted.number == current:
+                self.logic.remember_saved(volume, image_id, current)
+            return node
+
+        self._start("label", fetch, show)
+
+    def restore(self, version: int) -> None:
+        """Make a version the current label again: "keep mine" after a conflict."""
+        client, image_id, volume = self._connected(), self._image_id(), self.logic.volume
+
+        def restored(value: Saved) -> Saved:
+            self.logic.remember_saved(volume, image_id, value.version)
+            return value
+
+        self._start(
+            "label", lambda cancel, tell: client.restore(image_id, version, cancel), restored
+        )
+
+    # -- training and versions
+
+    def train(self, parameters: Parameters, **settings: Any) -> None:
+        """Start a training with settings as the server names them, such as `max_epochs`."""
+        client, model = self._connected(), parameters.model
+        self._curve.clear()
+        self._start("train", lambda cancel, tell: client.train(model, settings, cancel), self._told)
+
+    def watch_training(self) -> None:
+        """Ask how the training is; nothing happens while the last answer is awaited."""
+        client = self._connected()
+        if not self._worker.is_running("train"):
+            self._start("train", lambda cancel, tell: client.training(cancel), self._told)
+
+    def stop_training(self) -> None:
+        client = self._connected()
+        self._start("train", lambda cancel, tell: client.stop_training(cancel), self._told)
+
+    def versions(self, parameters: Parameters) -> None:
+        """All versions of the model, and which is in use."""
+        client, model = self._connected(), parameters.model
+        self._start("version", lambda cancel, tell: client.versions(model, cancel))
+
+    def use_version(self, parameters: Parameters, version: str) -> None:
+        """Use a version from the next request on: accept a new one, or roll back."""
+        client, model = self._connected(), parameters.model
+
+        def use(cancel: Cancel, tell: Tell) -> Versions:
+            return client.use_version(model, version, cancel)
+
+        self._start("version", use)
+
+    # -- how
+
+    def _start(self, lane: str, job: Job, applies: Applies | None = None) -> None:
+        self._applies.pop(lane, None)
+        if applies is not None:
+            self._applies[lane] = applies
+        self._worker.start(lane, job)
+
+    def _handled(self, event: Event) -> Event:
+        """The event, applied to the scene; one that cannot be applied has failed."""
+        if event.kind == "failed" and event.lane == "segment":
+            self.logic.forget_request()
+        applies = self._applies.get(event.lane)
+        if event.kind != "done" or applies is None:
+            return event
+        try:
+            return replace(event, value=applies(event.value))
+        except SegSamError as error:
+            return replace(event, kind="failed", value=None, error=error)
+
+    def _told(self, status: TrainingStatus) -> TrainingStatus:
+        """With all that was told of the curve since the training began."""
+        self._curve += [point for point in status.curve if point not in self._curve[-8:]]
+        return replace(status, curve=tuple(self._curve))
+
+    def _connected(self) -> Client:
+        if self.client is None:
+            raise ClientError("Connect to a server first.", code="not_connected")
+        return self.client
+
+    def _check_consent(self, image_id: str) -> None:
+        """Nothing goes to another computer before the user agreed; what came from there may."""
+        address = self._connected().address
+        if not image_id and not self.settings.has_consent(address.url):
+            raise ConsentNeededError(address.url)
+
+    def _image_id(self) -> str:
+        label = self.logic.image_id
+        if not label:
+            raise ClientError("This volume has no label on the server yet.", code="not_found")
+        return label
