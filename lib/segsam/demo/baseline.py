@@ -42,10 +42,10 @@ def litemedsam_masks(
     for done, index in enumerate(needed):
         progress(done, len(needed), f"LiteMedSAM itself, slice {index}")
         plane = view.cut(pixels, index)
-        embedding, scale, new_size = _encoded(network, plane)
+        embedding, scale, new_size = encoded(network, plane)
         for organ in (organ for organ in organs if index in _slices(organ, axis)):
             box = _plane_box(organ, view, index) * scale
-            mask = _decoded(network, embedding, box, new_size, plane.shape)
+            mask = decoded(network, embedding, box, new_size, plane.shape)
             masks[organ.name][(slice(None),) * axis + (index,)] = view.place(mask)
     progress(len(needed), len(needed), "LiteMedSAM itself")
     return masks
@@ -83,7 +83,7 @@ def build_litemedsam() -> Any:
 
 
 @torch.inference_mode()
-def _encoded(
+def encoded(
     network: Any, plane: NDArray[np.generic]
 ) -> tuple[torch.Tensor, float, tuple[int, int]]:
     """(embedding (1, 256, 64, 64), new/old scale, (height, width) after resizing)."""
@@ -101,7 +101,7 @@ def _encoded(
 
 
 @torch.inference_mode()
-def _decoded(
+def decoded(
     network: Any,
     embedding: torch.Tensor,
     box: NDArray[np.float32],

@@ -79,8 +79,11 @@ class Server:
         environment = os.environ | {
             "SEGSAM_TOKEN": "",  # one of the operator is not for this server
             "SEGSAM_TOKEN_FILE": "",
+            "SEGSAM_VERSIONS_FOLDER": str(self._work / "versions"),
             "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
             "MONAI_LABEL_TRACKING_ENABLED": "false",
+            "SEGSAM_DISK_CACHE": "off",  # what is timed as a first click has to be one
+            "SEGSAM_PREFETCH": "0",
             "PYTHONUNBUFFERED": "1",
         }
         self._output = self.log.open("wb")
@@ -150,6 +153,11 @@ class Server:
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None before its start."""
+        return None if self._process is None else self._process.pid
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is None:

@@ -1,0 +1,95 @@
+"""SEG-SAM's predictor in one of its modes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import torch
+
+from segsam.bench.case import BenchCase
+from segsam.bench.measuring import Found, Timing, once, timed
+from segsam.bench.plan import BenchPlan, Mode
+from segsam.decoding import prompt_tensors
+from segsam.embeddings import EmbeddingCache
+from segsam.intensity import Intensity
+from segsam.model import load_pretrained
+from segsam.predictor import Predictor
+from segsam.prompts import Prompts
+from segsam.runtimes import choose_runtime
+from segsam.slices import SliceView
+from segsam.volume import Volume
+
+_CACHE_BYTES = 4 << 30
+_WARM_ROUNDS = 2
+
+
+def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
+    """Every item that needs no server."""
+    predictor, found = _ready(mode)
+    volume = Volume.load(case.path)
+    predictor.set_volume(volume)
+    _parts(predictor, volume, case, plan, found)
+    solid = Prompts(boxes=[case.box])
+    flat = Prompts(boxes=[case.section(case.middle)])
+    found.items["second"] = timed(lambda: predictor.predict(flat, axis="k"), plan.rounds)
+    predictor.embeddings.clear()
+    found.items["box_cold"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
+    warm = [once(lambda: predictor.predict(solid, axis="k")) for _ in range(_WARM_ROUNDS)]
+    found.items["box_warm"] = Timing.of(warm)
+    predictor.embeddings.clear()
+    began = time.perf_counter()
+    followed = predictor.predict(flat, axis="k", propagate=True)
+    seconds = time.perf_counter() - began
+    touched = len(followed.slices)
+    found.items["propagate"] = Timing.of([seconds], f"it ended after {touched} slices")
+    return found
+
+
+def curve(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
+    """Seconds after each slice of one box through a deep volume."""
+    predictor, found = _ready(mode)
+    predictor.set_volume(Volume.load(case.path))
+    began = time.perf_counter()
+    points: list[tuple[int, float]] = []
+
+    def progress(done: int, total: int, what: str) -> None:
+        points.append((done, time.perf_counter() - began))
+
+    predictor.predict(Prompts(boxes=[case.box]), axis="k", progress=progress)
+    found.facts["curve"] = points
+    return found
+
+
+def _ready(mode: Mode) -> tuple[Predictor, Found]:
+    """A predictor with an empty cache, and how long it took to get it."""
+    began = time.perf_counter()
+    model = load_pretrained(mode.checkpoint)
+    facts = choose_runtime(model, mode.runtime, mode.precision)
+    found = Found(facts={"load_s": time.perf_counter() - began, "runtime": asdict(facts)})
+    return Predictor(model, embeddings=EmbeddingCache(_CACHE_BYTES)), found
+
+
+@torch.inference_mode()
+def _parts(
+    predictor: Predictor, volume: Volume, case: BenchCase, plan: BenchPlan, found: Found
+) -> None:
+    """Encoder and decoders by themselves."""
+    model = predictor.model
+    view = SliceView.of(volume, 2, model.host.facts.input_size)
+    shown = Intensity.for_volume(volume)
+
+    def encode() -> None:
+        picture = view.image(volume, shown, case.middle)
+        model.encode(model.host.prepare(picture)[None])
+
+    features = model.encode(model.host.prepare(view.image(volume, shown, case.middle))[None])
+    prompts = Prompts(boxes=[case.section(case.middle)]).on_slice(2, case.middle)
+    tensors = prompt_tensors(view, prompts, torch.device("cpu"))
+    both = model.semantic_is_trained
+    found.items["encode"] = timed(encode, plan.slow_rounds + 2)
+    found.items["decode"] = timed(
+        lambda: model.decode(features, tensors, semantic=both),
+        plan.rounds,
+        "both decoders" if both else "",
+    )

@@ -1,0 +1,104 @@
+"""What is measured, of whom, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ITEMS = {
+    "encode": "encode one slice of 512 x 512",
+    "decode": "decoder alone, one box",
+    "second": "second prompt on a slice, mask on its 512 x 512 pixels",
+    "box_cold": "3D box, nothing encoded before",
+    "box_warm": "3D box, all slices encoded",
+    "propagate": "2D box followed through the volume, nothing encoded before",
+    "http_click": "second prompt over HTTP (`result: slice`), end to end",
+    "http_overhead": "of it, what HTTP adds to the predictor",
+    "http_click_full": "the same with many other images in the store",
+    "server_start": "server: start to first answer",
+    "first_click": "server: image sent, first mask back",
+    "train_cached": "training step of one image, embedding kept",
+    "train_uncached": "the same with its slice encoded",
+}
+"""Key of each figure -> what it is."""
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """How much is done."""
+
+    slices: int
+    """Of 512 x 512, in the volume through which a box goes."""
+    deep: int
+    """Slices of the deep volume: of the curve, and of the server's memory."""
+    rounds: int
+    """Of quick work, after one round to warm up."""
+    slow_rounds: int
+    """Of work that takes seconds."""
+    clicked: int
+    """Slices of the deep volume that are clicked on before the server's memory is read."""
+    stored: int
+    """Other images in the store."""
+    steps: int
+    """Of training."""
+    seconds: int
+    """That one contender may take."""
+
+
+FULL = BenchPlan(
+    slices=100,
+    deep=400,
+    rounds=9,
+    slow_rounds=3,
+    clicked=32,
+    stored=300,
+    steps=12,
+    seconds=420,
+)
+QUICK = BenchPlan(
+    slices=6, deep=16, rounds=2, slow_rounds=1, clicked=2, stored=5, steps=2, seconds=900
+)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to run ours."""
+
+    checkpoint: str
+    runtime: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who is measured, each in a process of its own; `mode` is of ours only."""
+
+    name: str
+    title: str
+    mode: Mode | None = None
+
+
+OURS = (
+    Contender("torch", "LiteMedSAM in SEG-SAM, PyTorch", Mode("litemedsam", "torch", "exact")),
+    Contender("exact", "LiteMedSAM in SEG-SAM, exact", Mode("litemedsam", "auto", "exact")),
+    Contender("fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast")),
+    Contender("segsam", "SEG-SAM, both decoders, exact", Mode("segsam", "auto", "exact")),
+    Contender("segsam+fast", "SEG-SAM, both decoders, fast", Mode("segsam", "auto", "fast")),
+    Contender("segsam-fast", "segsam-fast, exact", Mode("segsam-fast", "auto", "exact")),
+    Contender("segsam-fast+fast", "segsam-fast, fast", Mode("segsam-fast", "auto", "fast")),
+)
+CONTENDERS = (
+    Contender("litemedsam", "LiteMedSAM, its own package"),
+    Contender("sam", "SAM ViT-B at 1024 px (segment-anything)"),
+    Contender("sam2", "SAM 2.1 large as MONAI Label runs it"),
+    *OURS,
+    Contender("curve", "SEG-SAM through a deep volume"),
+    Contender("server", "SEG-SAM's server"),
+    Contender("training", "SEG-SAM's training"),
+)
+BASELINE = "litemedsam"
+"""Ratios are of its times."""
+
+
+def contender(name: str) -> Contender:
+    """The contender of a name that is known."""
+    return next(one for one in CONTENDERS if one.name == name)

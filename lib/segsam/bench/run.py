@@ -1,0 +1,96 @@
+"""The whole run: volumes written once, then each contender in a process of its own, in turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from segsam.bench.case import BenchCase
+from segsam.bench.plan import CONTENDERS, BenchPlan, Contender
+from segsam.errors import BenchError
+from segsam.sample import fetch_sample
+from segsam.study.machine import machine_facts
+
+Tell = Callable[[str], None]
+_SETTINGS = ("OMP_WAIT_POLICY", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+"""Of ours in the environment; the others run without them, as their users do."""
+
+
+def run_bench(
+    plan: BenchPlan, *, only: Sequence[str] = (), app: Path | None = None, tell: Tell
+) -> dict[str, Any]:
+    """Measure all contenders, or those named; what cannot be measured here says why.
+
+    Raises:
+        BenchError: a name that is none.
+        SampleError: the sample CT cannot be had.
+    """
+    chosen = _chosen(only)
+    machine = machine_facts() | {"load_before": _load()}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="segsam-bench-") as name:
+        folder = Path(name)
+        tell("Writing the volumes")
+        sample = fetch_sample()
+        for slices in {plan.slices, plan.deep}:
+            BenchCase.make(folder, sample, slices)
+        records = []
+        for place, one in enumerate(chosen, start=1):
+            tell(f"{place} of {len(chosen)}, {time.monotonic() - began:.0f} s: {one.title}")
+            records.append(_measured(one, folder, plan, app))
+            if records[-1]["skipped"]:
+                tell(f"   not measured: {records[-1]['skipped']}")
+    return {
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine | {"load_after": _load()},
+        "plan": asdict(plan),
+        "seconds": round(time.monotonic() - began, 1),
+        "contenders": records,
+    }
+
+
+def _chosen(only: Sequence[str]) -> tuple[Contender, ...]:
+    known = {one.name: one for one in CONTENDERS}
+    for name in only:
+        if name not in known:
+            raise BenchError(f"There is no contender {name!r}; known are {', '.join(known)}.")
+    return tuple(one for one in CONTENDERS if not only or one.name in only)
+
+
+def _measured(one: Contender, folder: Path, plan: BenchPlan, app: Path | None) -> dict[str, Any]:
+    """What a contender's process wrote, or why it wrote nothing."""
+    target = folder / f"{one.name}.json"
+    command = [sys.executable, "-m", "segsam.bench.worker", one.name, str(folder), str(target)]
+    command += [json.dumps(asdict(plan)), *(["--app", str(app)] if app else [])]
+    environment = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+    record: dict[str, Any] = {"name": one.name, "title": one.title, "skipped": "", "items": {}}
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=plan.seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return record | {"skipped": f"it took more than {plan.seconds} s."}
+    if done.returncode or not target.is_file():
+        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+        return record | {"skipped": lines[-1].strip()}
+    measured: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    return record | measured
+
+
+def _load() -> float | None:
+    """Processes that want a core, mean of the last minute: on an idle machine about 0."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

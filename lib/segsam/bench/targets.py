@@ -1,0 +1,141 @@
+"""What was aimed at, as ratios of one run, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from segsam.bench.plan import BASELINE
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line: `measure` gives the figure, or None when a part of it was not measured."""
+
+    what: str
+    wanted: str
+    measure: Callable[[Record], float | None]
+    unit: str
+    limit: float
+    at_most: bool
+
+    def verdict(self, found: float | None) -> str:
+        """In a word."""
+        if found is None:
+            return "not measured"
+        met = found <= self.limit if self.at_most else found >= self.limit
+        return "reached" if met else "missed"
+
+
+def median_s(record: Record, name: str, item: str) -> float | None:
+    """Seconds of a contender's item; None when it was not measured."""
+    for one in record["contenders"]:
+        if one["name"] == name and item in one["items"]:
+            return float(one["items"][item]["median_s"])
+    return None
+
+
+def fact(record: Record, name: str, key: str) -> float | None:
+    """One of the other figures of a contender."""
+    for one in record["contenders"]:
+        if one["name"] == name:
+            value = one.get("facts", {}).get(key)
+            return None if value is None else float(value)
+    return None
+
+
+def times_faster(record: Record, name: str, item: str, than: str = "") -> float | None:
+    """How many times less than the baseline's time for an item (`than`, or the same) it takes."""
+    ours, theirs = median_s(record, name, item), median_s(record, BASELINE, than or item)
+    return None if ours is None or theirs is None else theirs / ours
+
+
+def _faster(what: str, name: str, item: str, limit: float) -> Target:
+    return Target(
+        what,
+        f"≥ {limit:g} x",
+        lambda record: times_faster(record, name, item),
+        " x",
+        limit,
+        at_most=False,
+    )
+
+
+def _second(record: Record) -> float | None:
+    ratio = times_faster(record, "segsam", "decode")
+    return None if ratio is None else 1 / ratio
+
+
+def _overhead_ms(record: Record) -> float | None:
+    seconds = median_s(record, "server", "http_overhead")
+    return None if seconds is None else 1000 * seconds
+
+
+def _crowded(record: Record) -> float | None:
+    alone = median_s(record, "server", "http_click")
+    among = median_s(record, "server", "http_click_full")
+    return None if alone is None or among is None else among / alone
+
+
+def linearity(record: Record) -> float | None:
+    """Seconds a slice in the second half of the deep volume over those in the first."""
+    points = [
+        one["facts"]["curve"] for one in record["contenders"] if "curve" in one.get("facts", {})
+    ]
+    if not points or len(points[0]) < 4:
+        return None
+    curve = points[0]
+    half = len(curve) // 2
+    first = (curve[half][1] - curve[0][1]) / (curve[half][0] - curve[0][0])
+    second = (curve[-1][1] - curve[half][1]) / (curve[-1][0] - curve[half][0])
+    return float(second / first)
+
+
+TARGETS = (
+    _faster("Encode one slice, exact", "exact", "encode", 2.5),
+    _faster("Encode one slice, fast", "fast", "encode", 5),
+    _faster("Encode one slice, segsam-fast", "segsam-fast", "encode", 12),
+    Target(
+        "Both decoders, of LiteMedSAM's one",
+        "≤ 1 x",
+        _second,
+        " x",
+        1.0,
+        at_most=True,
+    ),
+    Target("HTTP adds to a click", "≤ 20 ms", _overhead_ms, " ms", 20.0, at_most=True),
+    _faster("3D box, cold, exact", "exact", "box_cold", 5),
+    _faster("3D box, cold, fast", "fast", "box_cold", 5),
+    _faster("3D box, cold, segsam-fast", "segsam-fast", "box_cold", 5),
+    _faster("3D box, warm", "exact", "box_warm", 25),
+    Target(
+        "Server's memory, deep CT and its clicked slices",
+        "≤ 2560 MiB",
+        lambda record: fact(record, "server", "server_peak_mb"),
+        " MiB",
+        2560,
+        at_most=True,
+    ),
+    Target(
+        "First mask after the first request",
+        "≤ 3 s",
+        lambda record: median_s(record, "server", "first_click"),
+        " s",
+        3.0,
+        at_most=True,
+    ),
+    Target(
+        "A slice of the deep volume's second half, of one of the first",
+        "≤ 1.15 x",
+        linearity,
+        " x",
+        1.15,
+        at_most=True,
+    ),
+    Target(
+        "A click in a full store, of one in an empty store", "≤ 1.15 x", _crowded, " x", 1.15, True
+    ),
+)

@@ -1,0 +1,90 @@
+"""One contender in a process of its own: `python -m segsam.bench.worker`, started by `run`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from segsam.bench.case import BenchCase
+from segsam.bench.measuring import Found, peak_mb
+from segsam.bench.plan import FULL, BenchPlan, Contender, Mode, contender
+from segsam.errors import BenchError, CheckpointError
+from segsam.runtime import share_the_processor, tune_allocator
+
+_FASTEST = ("segsam-fast", "segsam")
+"""Of which the first that is there goes through the deep volume."""
+
+
+def main() -> None:
+    """Measure the contender that the arguments name; its figures go to a JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("plan")
+    parser.add_argument("--app", type=Path)
+    asked = parser.parse_args()
+    plan = replace(FULL, **json.loads(asked.plan))
+    found = measure(contender(asked.name), asked.folder, plan, asked.app)
+    record = asdict(found) | {"peak_mb": peak_mb()}
+    asked.target.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+
+
+def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = None) -> Found:
+    """The figures of one contender on the volumes in a folder.
+
+    Raises:
+        BenchError: it is not one that can be measured here.
+        SegSamError: whatever it says itself.
+    """
+    case = BenchCase.read(folder, plan.slices)
+    if one.mode is not None or one.name in ("curve", "server", "training"):
+        share_the_processor()  # as our command line and our server do
+        tune_allocator()
+        return _ours(one, case, folder, plan, app)
+    from segsam.bench import others
+
+    measured = {"litemedsam": others.litemedsam, "sam": others.sam, "sam2": others.sam2}
+    try:
+        return measured[one.name](case, plan)
+    except ImportError as error:
+        raise BenchError(f"{one.title} is not installed: {error}") from error
+
+
+def _ours(
+    one: Contender, case: BenchCase, folder: Path, plan: BenchPlan, app: Path | None
+) -> Found:
+    work = folder / one.name
+    work.mkdir(exist_ok=True)
+    if one.name == "server":
+        from segsam.bench.serving import server
+
+        return server(case, BenchCase.read(folder, plan.deep), plan, work, app)
+    if one.name == "training":
+        from segsam.bench.learning import training
+
+        return training(case, plan, work)
+    from segsam.bench.ours import curve, ours
+
+    if one.mode is not None:
+        return ours(case, plan, one.mode)
+    mode = Mode(_first_there(), "auto", "fast")
+    return curve(BenchCase.read(folder, plan.deep), plan, mode)
+
+
+def _first_there() -> str:
+    from segsam.model import load_pretrained
+
+    for name in _FASTEST:
+        try:
+            load_pretrained(name)
+        except CheckpointError:
+            continue
+        return name
+    return "litemedsam"
+
+
+if __name__ == "__main__":
+    main()
