@@ -85,6 +85,7 @@ STATUS: Mapping[type[Exception], int] = {
     errors.VolumeError: 422,
     errors.CancelledError: 499,
     errors.CheckpointError: 503,
+    errors.RuntimeChoiceError: 503,
     errors.OutputError: 507,
 }
 _CODES = {
