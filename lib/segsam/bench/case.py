@@ -65,7 +65,7 @@ def _between(voxels: NDArray[np.generic], place: float) -> NDArray[np.int16]:
     """The slice at a place between two, at the bench's size."""
     below = int(place)
     above = min(below + 1, voxels.shape[2] - 1)
-    share = np.float32(place - below)
-    plane = voxels[..., below] * (1 - share) + voxels[..., above] * share
+    planes = voxels[..., [below, above]].astype(np.float32)
+    plane = np.average(planes, axis=2, weights=[1 - place + below, place - below])
     large = cv2.resize(plane.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return large.round().astype(np.int16)
+    return np.rint(large).astype(np.int16)

@@ -30,8 +30,8 @@ def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
     volume = Volume.load(case.path)
     predictor.set_volume(volume)
     _parts(predictor, volume, case, plan, found)
-    solid = Prompts(boxes=[case.box])
-    flat = Prompts(boxes=[case.section(case.middle)])
+    solid = Prompts(boxes=(case.box,))
+    flat = Prompts(boxes=(case.section(case.middle),))
     found.items["second"] = timed(lambda: predictor.predict(flat, axis="k"), plan.rounds)
     predictor.embeddings.clear()
     found.items["box_cold"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
@@ -56,7 +56,7 @@ def curve(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
     def progress(done: int, total: int, what: str) -> None:
         points.append((done, time.perf_counter() - began))
 
-    predictor.predict(Prompts(boxes=[case.box]), axis="k", progress=progress)
+    predictor.predict(Prompts(boxes=(case.box,)), axis="k", progress=progress)
     found.facts["curve"] = points
     return found
 
@@ -84,7 +84,7 @@ def _parts(
         model.encode(model.host.prepare(picture)[None])
 
     features = model.encode(model.host.prepare(view.image(volume, shown, case.middle))[None])
-    prompts = Prompts(boxes=[case.section(case.middle)]).on_slice(2, case.middle)
+    prompts = Prompts(boxes=(case.section(case.middle),)).on_slice(2, case.middle)
     tensors = prompt_tensors(view, prompts, torch.device("cpu"))
     both = model.semantic_is_trained
     found.items["encode"] = timed(encode, plan.slow_rounds + 2)

@@ -107,7 +107,7 @@ def _origin(record: dict[str, Any]) -> list[str]:
 
 
 def _rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for item, words in ITEMS.items():
         for one in record["contenders"]:
             timing = one["items"].get(item)
@@ -143,7 +143,7 @@ def _memory_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _target_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for target in TARGETS:
         found = target.measure(record)
         shown = _NONE if found is None else f"{found:,.3g}{target.unit}"

@@ -50,7 +50,7 @@ def server(
 
 def _clicks(client: Client, case: BenchCase, plan: BenchPlan, found: Found) -> None:
     """The first click with the image's way to the server, then clicks on the same slice."""
-    asked = our_dialect(Prompts(boxes=[case.section(case.middle)]), "slice")
+    asked = our_dialect(Prompts(boxes=(case.section(case.middle),)), "slice")
     sessions: list[str] = []
 
     def first() -> None:
@@ -72,7 +72,7 @@ def _deep(client: Client, deep: BenchCase, plan: BenchPlan) -> None:
     session = client.open_session(deep.path)
     last = deep.box.max_ijk[2]
     for index in np.linspace(0, last, plan.clicked).round().astype(int):
-        asked = our_dialect(Prompts(boxes=[deep.section(int(index))]), "slice")
+        asked = our_dialect(Prompts(boxes=(deep.section(int(index)),)), "slice")
         client.infer(session, asked)
     client.close_session(session)
 

@@ -121,7 +121,8 @@ def _converted(host: Host, image: Tensor) -> Any:
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: the shape is fixed, so all it traces holds
-        traced = torch.jit.freeze(torch.jit.trace(_Encoding(host).eval(), image, check_trace=False))
+        trace: Any = torch.jit.trace
+        traced = torch.jit.freeze(trace(_Encoding(host).eval(), image, check_trace=False))
         decoder = TorchScriptPythonDecoder(traced, example_input=image)
         frontend = FrontEndManager().load_by_framework("pytorch")
         read = frontend.load(decoder)
