@@ -79,7 +79,7 @@ def train(
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
     from segsam.training import loop
 
-    with _shown_progress() as progress:
+    with shown_progress() as progress:
         return loop.train(run, resume=resume, progress=progress)
 
 
@@ -88,13 +88,13 @@ def _shard(run: TrainConfig, folder: Path) -> None:
     from segsam.training.starting import load_start
 
     size = load_start(run).host.facts.input_size
-    with _shown_progress() as progress:
+    with shown_progress() as progress:
         count = write_run_shards(run, folder, input_size=size, progress=progress)
     out.print(f"{count} slices in {folder}.", markup=False)
 
 
 @contextlib.contextmanager
-def _shown_progress() -> Iterator[ReportsProgress]:
+def shown_progress() -> Iterator[ReportsProgress]:
     """A bar on the terminal, of the first process."""
     from segsam.training.ranks import speaks
 

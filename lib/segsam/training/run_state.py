@@ -28,7 +28,8 @@ from segsam.training.optimising import WeightAverage
 
 LAST = "last.pt"
 BEST = "best.pt"
-_DAMAGE = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
+DAMAGE = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
+"""What reading a file of another kind, or half of one, may raise."""
 _FREE = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
 """May differ when a run goes on: nothing that is learnt depends on them, but for the last digits
 where the device is another."""
@@ -86,13 +87,13 @@ def restore_state(folder: Path, learning: Learning, config: TrainConfig) -> Stan
         raise TrainingError(f"There is no {LAST} in {folder.name} to resume from.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        _check_config(state["config"], config, folder)
+        check_config(state["config"], config, folder)
         standing = Standing(**state["standing"])
         learning.model.load_state_dict(state["model"])
         learning.optimiser.load_state_dict(state["optimiser"])
         learning.average.restore(state["average"])
         torch.set_rng_state(state["random"])
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise TrainingError(
             f"Cannot resume from {LAST} in {folder.name}: it is damaged or not of this model "
             f"({type(error).__name__})."
@@ -113,7 +114,7 @@ def load_best(folder: Path, model: SegSam) -> None:
     """
     try:
         model.load_state_dict(torch.load(folder / BEST, map_location="cpu", weights_only=True))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise TrainingError(f"Cannot read {BEST} in {folder.name}: {error}.") from error
 
 
@@ -123,7 +124,7 @@ def _write(path: Path, record: Mapping[str, Any]) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _check_config(kept: str, config: TrainConfig, folder: Path) -> None:
+def check_config(kept: str, config: TrainConfig, folder: Path) -> None:
     """Refuse another configuration; a field that the kept one does not know had its default."""
     wanted = json.loads(config.to_json())
     defaults = json.loads(TrainConfig(out="x", datasets=("x",)).to_json())

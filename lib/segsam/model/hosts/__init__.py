@@ -12,6 +12,7 @@ from segsam.model.hosts.medsam import MedSam
 from segsam.model.hosts.sam import Sam
 from segsam.model.hosts.sam_med2d import SamMed2d
 from segsam.model.hosts.sam_unet import SamUnet, SamUnet50
+from segsam.model.hosts.segsam_fast import SegSamFast
 from segsam.model.hosts.vit import VitSizes
 
 _CLASSES: tuple[type[Host], ...] = (
@@ -22,6 +23,7 @@ _CLASSES: tuple[type[Host], ...] = (
     MedSa,
     SamUnet,
     SamUnet50,
+    SegSamFast,
 )
 HOSTS: Mapping[str, type[Host]] = MappingProxyType({host.facts.name: host for host in _CLASSES})
 """Each is called without arguments to build the published sizes, with random weights."""
@@ -37,5 +39,6 @@ __all__ = [
     "SamMed2d",
     "SamUnet",
     "SamUnet50",
+    "SegSamFast",
     "VitSizes",
 ]

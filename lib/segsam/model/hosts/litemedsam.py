@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from segsam.model.hosts.base import Host, HostFacts
 from segsam.model.hosts.tiny_vit import TinyViT
@@ -36,7 +36,7 @@ class LiteMedSAM(Host):
     def __init__(self) -> None:
         super().__init__()
         size, grid, dim = self.facts.input_size, self.facts.grid, self.facts.embed_dim
-        self.image_encoder = TinyViT()
+        self.image_encoder = self._encoder()
         self.prompt_encoder = PromptEncoder(
             embed_dim=dim,
             image_embedding_size=(grid, grid),
@@ -48,6 +48,10 @@ class LiteMedSAM(Host):
             transformer=TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=8, mlp_dim=2048),
         )
         self.image_encoder.requires_grad_(False)
+
+    @staticmethod
+    def _encoder() -> nn.Module:
+        return TinyViT()
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Stretch a resized slice (h_px, w_px, 3) to [0, 1] over all its values; zero-pad to
