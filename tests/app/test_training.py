@@ -27,7 +27,7 @@ from segsam_app.versions.shelf import Versions
 from ..lib.conftest import TinyHost
 from .tuning import make_store, save_label, tiny_checkpoint
 
-QUICK = {"max_epochs": 1, "slices": 24, "copies": 0, "train_batch_size": 4, "minutes": 1}
+QUICK = {"max_epochs": 1, "slices": 12, "copies": 0, "train_batch_size": 4, "minutes": 1}
 BOTH = {1: "liver", 2: "spleen"}
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segsam.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
+CARD = "model.json"
 RECORD = "version.json"
 FIRST = "0000"
 """The checkpoint that the server was started with; it has no folder."""

@@ -29,7 +29,7 @@ from segsam.model.card import read_card
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.storage.durable import disk, flush_folder, is_abandoned, sha256_of
 
-from .record import FIRST, WEIGHTS, VersionRecord, read_record
+from .record import CARD, FIRST, RECORD, WEIGHTS, VersionRecord, read_record
 
 CURRENT = "current.json"
 _LOCK = ".training.lock"
@@ -75,7 +75,7 @@ class Versions:
         self.folder = folder
         self._checkpoint = checkpoint
         self._first = first
-        self._checked: dict[tuple[str, int, int], VersionRecord | str] = {}
+        self._checked: dict[tuple[object, ...], VersionRecord | str] = {}
         self._seen: tuple[tuple[int, int] | None, str] = (None, FIRST)
 
     def look(self) -> Shelf:
@@ -136,7 +136,7 @@ class Versions:
                 staged.mkdir()
                 save(staged / WEIGHTS)
                 record = describe(number, sha256_of(staged / WEIGHTS))
-                write_bytes(staged / "version.json", record.model_dump_json(indent=1).encode())
+                write_bytes(staged / RECORD, record.model_dump_json(indent=1).encode())
                 for path in staged.iterdir():
                     path.chmod(_READ_ONLY)
                 flush_folder(staged)
@@ -159,13 +159,13 @@ class Versions:
         with disk("Locking the versions"):
             self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(self.folder / _LOCK), timeout=patience)
-        try:
-            with disk("Locking the versions"):
+        with disk("Locking the versions"):
+            try:
                 lock.acquire()
-        except Timeout as error:
-            raise ConflictError(
-                "a training of this model runs already, in another process; wait for its end"
-            ) from error
+            except Timeout as error:
+                raise ConflictError(
+                    "a training of this model runs already, in another process; wait for its end"
+                ) from error
         try:
             self._sweep()
             yield
@@ -184,14 +184,14 @@ class Versions:
         folder = self.folder / name
         try:
             record = read_record(folder)
-            state = (folder / WEIGHTS).stat()
-            key = (name, state.st_mtime_ns, state.st_size)
+            states = [(folder / file).stat() for file in (WEIGHTS, CARD)]
+            key = (name, *((state.st_mtime_ns, state.st_size) for state in states))
             if key not in self._checked:
                 self._checked[key] = _whole(folder, record)
         except CheckpointError as error:
             return str(error)
         except OSError:
-            return f"its weights ({WEIGHTS}) are missing"
+            return f"its weights ({WEIGHTS}) or their card ({CARD}) are missing"
         found = self._checked[key]
         return found if isinstance(found, str) else record
 
