@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 from .conftest import SHAPE, Server, ball, picture, started
 from .pacs import LOGIN, Orthanc, Study, Trouble, missing, orthanc, trouble, turned
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+"""MONAI Label's client leaves its sockets to the garbage collector."""
+
 BOX = (16, 44, 15, 37, 3, 4)
 
 

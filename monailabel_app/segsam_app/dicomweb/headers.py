@@ -89,6 +89,9 @@ class Slices:
         if len(headers) == 1:
             return cls(list(headers), frame_of_k, step)
         ordered = [headers[frame] for frame in frame_of_k]
+        for header in ordered:  # empty slices are left out, so readers could not count it
+            header.SpacingBetweenSlices = float(f"{step:.10g}")
+            header.SliceThickness = header.get("SliceThickness") or header.SpacingBetweenSlices
         return cls(ordered, np.arange(count), step)
 
 

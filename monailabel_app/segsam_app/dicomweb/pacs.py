@@ -190,7 +190,7 @@ class _Session(requests.Session):
         if settings.token:
             self.headers["Authorization"] = f"Bearer {settings.token}"
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """As `requests`, never without a time-out."""
         kwargs["timeout"] = self._seconds
         (kwargs.get("headers") or {}).pop("Host", None)  # the client's own, which lacks the port

@@ -105,19 +105,6 @@ def _written(
         content_label="SEGMENTATION",
         content_description=long_string(words.description),
         series_description=long_string(words.description),
-        pixel_measures=_measures(slices),
-    )
-
-
-def _measures(slices: Slices) -> hd.PixelMeasuresSequence | None:
-    """With the distance of the slices: empty ones are left out, so it could not be counted."""
-    first = slices.headers[0]
-    if "PixelSpacing" not in first:
-        return None
-    return hd.PixelMeasuresSequence(
-        pixel_spacing=first.PixelSpacing,
-        slice_thickness=float(first.get("SliceThickness") or slices.step_mm),
-        spacing_between_slices=float(f"{slices.step_mm:.10g}"),
     )
 
 

@@ -73,16 +73,17 @@ class PacsSettings:
 
 def checked_url(url: str) -> str:
     """The URL without what a client adds itself. Raises `ConfigError`."""
+    refused = ConfigError(
+        "--studies must be a folder, or a DICOMweb server's http(s) URL without ? and #; got "
+        f"{url.split('@')[-1]!r:.200}"
+    )
     try:
         parts = urlsplit(url.strip())
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_usable = False
+        raise refused from None
     if not is_usable or parts.query or parts.fragment:
-        raise ConfigError(
-            f"--studies must be a folder, or a DICOMweb server's http(s) URL without ? and #; got "
-            f"{url.split('@')[-1]!r:.200}"
-        )
+        raise refused
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             "--studies must not hold a user and a password, which every user of this machine could "
