@@ -33,7 +33,7 @@ from ..lib.conftest import TinyHost
 from .publisher import publish
 from .tuning import tiny_checkpoint
 
-KILLS = int(os.environ.get("SEGSAM_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("SEGSAM_TEST_KILLS", "2"))
 
 
 @pytest.fixture
