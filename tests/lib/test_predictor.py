@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.conftest import StorageOrder
 
-from segsam import predictor as predictor_module
+from segsam import semantics as semantics_module
 from segsam.categories import Categories
 from segsam.embedding_files import EmbeddingFiles
 from segsam.embeddings import EmbeddingCache
@@ -246,7 +246,7 @@ class TestSemantics:
     def test_trained_names_the_object_and_what_else_is_there(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(predictor_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.voxels
         assert result.category in trained.model.categories.names
@@ -259,7 +259,7 @@ class TestSemantics:
         assert UNTRAINED_NOTE not in result.notes
 
     def test_a_guess_is_no_name(self, trained: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(predictor_module, "NAMED_FROM", 1.0)
+        monkeypatch.setattr(semantics_module, "NAMED_FROM", 1.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert result.confidence is None
@@ -268,7 +268,7 @@ class TestSemantics:
     def test_where_names_are_unreliable_none_is_given(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(predictor_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
         monkeypatch.setattr(trained.model, "unnamed_in", ("CT",))
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from segsam.bench.case import BenchCase
 from segsam.bench.measuring import Found, peak_mb
 from segsam.bench.plan import FULL, BenchPlan, Contender, Mode, contender
-from segsam.errors import BenchError, CheckpointError
+from segsam.errors import BenchError, CheckpointError, SegSamError
 from segsam.runtime import share_the_processor, tune_allocator
 
 _FASTEST = ("segsam-fast", "segsam")
@@ -27,7 +27,10 @@ def main() -> None:
     parser.add_argument("--app", type=Path)
     asked = parser.parse_args()
     plan = replace(FULL, **json.loads(asked.plan))
-    found = measure(contender(asked.name), asked.folder, plan, asked.app)
+    try:
+        found = measure(contender(asked.name), asked.folder, plan, asked.app)
+    except SegSamError as error:
+        raise SystemExit(str(error)) from None
     record = asdict(found) | {"peak_mb": peak_mb()}
     asked.target.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
 
