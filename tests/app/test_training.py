@@ -193,6 +193,23 @@ def test_what_is_worse_is_kept_and_not_used(
     assert line.use("0001").current == "0001", "the operator may decide otherwise"
 
 
+def test_a_choice_that_was_made_meanwhile_stands(
+    task: SegSamTrain, line: Versions, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_label(store, 0, BOTH)
+    task(everything_promoted(), store)
+    train = loop.train
+
+    def rolled_back(*given: Any, **more: Any) -> Any:
+        line.use(FIRST)
+        return train(*given, **more)
+
+    monkeypatch.setattr(loop, "train", rolled_back)
+    told = task(everything_promoted(), store)
+    assert (told["promoted"], line.current) == (False, FIRST)
+    assert "while it learnt from 0001, somebody chose version 0000" in told["why"]
+
+
 class TestKilled:
     """What a killed training left is gone on from, or swept away."""
 

@@ -92,9 +92,11 @@ class Outcome:
             seed=self.settings.seed,
         )
 
-    def record(self, figures: Figures, version: str, sha256: str) -> VersionRecord:
-        """The version's record, with the decision whether it becomes current."""
-        promoted, why = self._decision(figures)
+    def record(self, figures: Figures, current: str, version: str, sha256: str) -> VersionRecord:
+        """The version's record, with the decision whether it takes the place of the `current`
+        one.
+        """
+        promoted, why = self._decision(figures, current)
         return VersionRecord(
             id=version,
             created=now(),
@@ -113,8 +115,10 @@ class Outcome:
             sha256=sha256,
         )
 
-    def _decision(self, figures: Figures) -> tuple[bool, str]:
+    def _decision(self, figures: Figures, current: str) -> tuple[bool, str]:
         gain, may_fall = figures.gain, self.settings.tolerance
+        if current != self.parent.id:
+            return False, f"while it learnt from {self.parent.id}, somebody chose version {current}"
         if gain is None:
             return False, "nothing could be measured, so the version before stays current"
         scores = f"{figures.before[SCORE]:.1f} before, {figures.after[SCORE]:.1f} after"

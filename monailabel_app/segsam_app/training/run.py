@@ -48,8 +48,8 @@ from .slicing import Cut, Cutter
 EMBEDDINGS_BYTES = 4 << 30
 """Of kept embeddings; those not used for longest go first."""
 
-_VALIDATION_SLICES = 48
-_VALIDATIONS = 6
+_VALIDATION_SLICES = 32
+_VALIDATIONS = 4
 _CHECKPOINT_STEPS = 20
 _PROMPTS = 3
 
@@ -172,9 +172,10 @@ class Run:
     def _measured(self, model: SegSam, config: TrainConfig) -> dict[str, float]:
         """Scores of a model on the slices that are held out; on those learnt from where none is."""
         model = model.to(chosen_device(config))
-        heard = self.journal.phase(MEASURING, "measuring the version as it is")
+        heard = self.journal.phase(PREPARING, "encoding slices")
         store = EmbeddingStore(self._embeddings, model)
         found = Source.of(config).samples(model, store, ranks=Ranks(), progress=heard)
+        self.journal.phase(MEASURING, "measuring on what is held out")
         held_out = found[VALIDATION] or _as_they_are(found[TRAIN])
         samples = spread_evenly(held_out, config.validation_slices)
         return dict(validate(model, store, samples, config))
@@ -232,9 +233,10 @@ class Run:
         save_checkpoint(trained, candidate, outcome.card())
         model = load_pretrained(candidate)
         figures = Figures.of(before, self._measured(model, config))
+        current = self.versions.look().current
         return self.versions.publish(
             partial(_save, model, outcome.card(figures)),
-            partial(outcome.record, figures),
+            partial(outcome.record, figures, current),
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.utils.async_tasks.utils import processes
 
 from segsam.errors import OutputError, SegSamError
 from segsam_app.config import AppConfig
@@ -30,6 +31,9 @@ DESCRIPTION = (
     "Learns from the labels that were saved as final, and adds a version of the model; it is used "
     "when it is not worse than the one before"
 )
+
+_PATIENCE_SECONDS = 1.0
+"""For a training that was just killed to be gone."""
 
 
 class SegSamTrain(TrainTask):
@@ -61,7 +65,9 @@ class SegSamTrain(TrainTask):
             raise NothingToLearnError(
                 "there is no label with the tag final to train on; save at least one"
             )
-        with self._versions.training(patience=0):
+        if processes("train"):
+            return  # our own: whether another one may wait is the route's business
+        with self._versions.training(patience=_PATIENCE_SECONDS):
             """Nobody else has it; the process that is started takes it then."""
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
