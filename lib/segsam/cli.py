@@ -19,8 +19,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from segsam.bench_cli import bench
 from segsam.categories_cli import app as categories_app
 from segsam.convert_cli import convert, split
+from segsam.distill_cli import distill
 from segsam.errors import OutputError, SegSamError
 from segsam.evaluate_cli import calibrate, evaluate
 from segsam.models_cli import app as models_app
@@ -30,7 +32,7 @@ from segsam.train_cli import train
 
 if TYPE_CHECKING:
     from segsam.result import Result
-    from segsam.types import AxisChoice, DecoderName
+    from segsam.types import AxisChoice, DecoderName, PrecisionName, RuntimeName
 
 app = typer.Typer(
     name="segsam",
@@ -45,8 +47,10 @@ app.add_typer(study_app, name="study")
 app.command()(convert)
 app.command()(split)
 app.command()(train)
+app.command()(distill)
 app.command()(evaluate)
 app.command()(calibrate)
+app.command()(bench)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -83,7 +87,7 @@ def common(
 
 
 @app.command()
-def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+def segment(  # noqa: PLR0913, PLR0917 - typer makes them options; nobody calls it by position
     image: Annotated[
         Path,
         typer.Argument(
@@ -137,6 +141,13 @@ def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by pos
     checkpoint: Annotated[
         str | None, typer.Option(help="Name or path of the weights; the embedded ones by default.")
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="What computes the image encoder: auto, torch or openvino."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="exact, or fast: half precision where there is OpenVINO.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Also draw the result to this .png.")] = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -158,7 +169,11 @@ def segment(  # noqa: PLR0917 - typer makes them options; nobody calls it by pos
     with err.status("Loading the weights"):
         from segsam.predictor import Predictor
 
-        predictor = Predictor.from_pretrained(checkpoint)
+        predictor = Predictor.from_pretrained(
+            checkpoint,
+            runtime=cast("RuntimeName | None", runtime),
+            precision=cast("PrecisionName | None", precision),
+        )
     predictor.set_volume(volume, window=shown)
     with _slices_bar() as progress:
         result = predictor.predict(
@@ -245,13 +260,8 @@ def _window(text: str) -> str | tuple[float, float]:
 @contextmanager
 def _slices_bar() -> Iterator[Any]:
     """A progress callback that draws a bar; it is gone when the work is done."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
         task = bar.add_task("encoding the first slice", total=None)
 
         def progress(done: int, total: int, what: str) -> None:
