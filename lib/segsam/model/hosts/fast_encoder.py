@@ -6,10 +6,10 @@ Cai et al., "EfficientViT: Multi-Scale Linear Attention for High-Resolution Dens
 
 from __future__ import annotations
 
-import timm
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from segsam.model.sam import LayerNorm2d
 
 _BACKBONE = "efficientvit_b1"
 _FINEST, _OWN = 0, 1
@@ -17,9 +17,14 @@ _FINEST, _OWN = 0, 1
 
 
 class FastEncoder(nn.Module):
-    """Images (B, 3, S, S) -> embedding (B, C, S / 8, S / 8)."""
+    """Images (B, 3, S, S) -> embedding (B, C, S / 8, S / 8).
+
+    timm is only imported here: it takes two seconds, and no other host needs it.
+    """
 
     def __init__(self, embed_dim: int = 256) -> None:
+        import timm
+
         super().__init__()
         self.backbone = timm.create_model(_BACKBONE, pretrained=False, features_only=True)
         channels = self.backbone.feature_info.channels()
