@@ -29,6 +29,7 @@ class TestAHealthyMachine:
             "MONAI Label",
             "weights",
             "torch",
+            "OpenVINO",
             "port",
             "memory",
             "disk",
