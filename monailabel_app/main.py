@@ -37,7 +37,7 @@ from segsam_app.images import path_of_image
 from segsam_app.infer import DESCRIPTION, SegSamInfer
 from segsam_app.limits import Limits
 from segsam_app.replies import plain
-from segsam_app.sessions import AppSessions
+from segsam_app.sessions import AppSessions, sessions_folder
 from segsam_app.store import Store
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.line import open_line
@@ -57,10 +57,13 @@ class SegSamApp(MONAILabelApp):
         self.gate = Gate(self.limits.queue)
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
         self.versions = open_line(folder, self.config.checkpoint)
-        self.engine = Engine(self.config, lambda: self.versions.checkpoint)
-        self.warmer = Warmer(self.engine)
+        sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)
+        self.engine = Engine(
+            self.config, lambda: self.versions.checkpoint, passing=[sessions.absolute()]
+        )
+        self.warmer = Warmer(self.engine, self.config.axis)
         self._tasks = {
-            name: SegSamInfer(self.engine, self.config, checkpoint)
+            name: SegSamInfer(self.engine, self.config, checkpoint, look=self.warmer.look)
             for name, checkpoint in self.config.models.items()
         }
         labels = self._tasks[DEFAULT_MODEL].own_labels()
@@ -98,6 +101,7 @@ class SegSamApp(MONAILabelApp):
 
         tune_allocator()
         guard.install(app)
+        self.warmer.follow(self.config.prefetch)
         super().on_init_complete()
         store = self.datastore()
         if isinstance(store, DicomWebStore):

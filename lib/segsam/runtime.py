@@ -17,6 +17,8 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
 _KEEP_BYTES = 2**31 - 1
+_POLITENESS = 10
+_LOWEST = 19
 
 
 def tune_allocator() -> bool:
@@ -48,15 +50,16 @@ def share_the_processor() -> bool:
 
 
 def give_way() -> bool:
-    """Let this thread, and those that it starts, have the processor only when nobody else wants it:
-    neither another thread of this process nor another program.
+    """Lower the priority of this thread, and of those that it starts: whoever else wants the
+    processor, in this process or another one, gets about nine tenths of it.
 
-    Only Linux has that for single threads; elsewhere nothing changes, and False is returned.
+    Not all of it: a thread that never comes to run keeps what others wait for, such as Python's
+    lock. Only Linux has priorities of single threads; elsewhere nothing changes, and False is
+    returned.
     """
     if sys.platform != "linux":
         return False
-    try:
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
-    except OSError:  # a container may forbid it
-        return False
+    thread = threading.get_native_id()
+    lower = min(os.getpriority(os.PRIO_PROCESS, thread) + _POLITENESS, _LOWEST)
+    os.setpriority(os.PRIO_PROCESS, thread, lower)
     return True

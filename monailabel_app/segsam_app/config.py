@@ -15,12 +15,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from segsam.types import AxisChoice
+from segsam.folders import default_cache_dir
+from segsam.types import AxisChoice, PrecisionName, RuntimeName
 
 from .errors import ConfigError
 from .limits import LIMIT_NAMES
 
 AXES: tuple[AxisChoice, ...] = get_args(AxisChoice)
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
 OF_MONAI_LABEL = frozenset({"server_mode"})
 """Keys that MONAI Label itself reads from the same place."""
 
@@ -43,8 +46,11 @@ class AppConfig:
     the checkpoint can name. `warm`: whether an image that was just opened is read and its middle
     slice encoded before the first click. `dicomweb_folder`: where labels and series of a DICOMweb
     server are kept; None for this user's folder for data. `versions_folder`: where the versions of
-    the model are
-    that training makes; None for `model/versions` in the app's folder.
+    the model are that training makes; None for `model/versions` in the app's folder. `disk_cache`:
+    the folder of embeddings that outlive the server, of at most `disk_cache_megabytes`; None for
+    none. An operator who does not say gets the one in this user's folder for caches. `prefetch`:
+    how many slices around the one in view are encoded before anybody clicks on them. `runtime`:
+    what computes the image encoder, "torch", "openvino" or "auto"; `precision`: "exact" or "fast".
     """
 
     checkpoint: str | None = None
@@ -57,6 +63,11 @@ class AppConfig:
     warm: bool = True
     dicomweb_folder: str | None = None
     versions_folder: str | None = None
+    runtime: RuntimeName = "auto"
+    precision: PrecisionName = "exact"
+    disk_cache: Path | None = None
+    disk_cache_megabytes: int = 4096
+    prefetch: int = 64
 
     @classmethod
     def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> AppConfig:
@@ -71,7 +82,7 @@ class AppConfig:
             raise ConfigError(f"--conf {unknown[0]} is unknown; the app knows {listed}")
         values: dict[str, Any] = {}
         for name in known:
-            text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))
+            text = conf.get(name, env.get(f"SEGSAM_{name.upper()}", _UNLESS_TOLD.get(name)))
             if text is not None:
                 values[name] = _READ[name](name, str(text).strip())
         return cls(**values)
@@ -98,6 +109,10 @@ class AppConfig:
         return self.cache_megabytes * _MEGABYTE
 
     @property
+    def disk_cache_bytes(self) -> int:
+        return self.disk_cache_megabytes * _MEGABYTE
+
+    @property
     def images_bytes(self) -> int:
         return self.images_megabytes * _MEGABYTE
 
@@ -113,8 +128,20 @@ def _device(name: str, text: str) -> str:
 
 
 def _axis(name: str, text: str) -> str:
-    if text not in AXES:
-        raise ConfigError(f"{name} must be one of {', '.join(AXES)}, got {text!r}")
+    return _one_of(AXES, name, text)
+
+
+def _runtime(name: str, text: str) -> str:
+    return _one_of(RUNTIMES, name, text)
+
+
+def _precision(name: str, text: str) -> str:
+    return _one_of(PRECISIONS, name, text)
+
+
+def _one_of(known: tuple[str, ...], name: str, text: str) -> str:
+    if text not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(known)}, got {text!r}")
     return text
 
 
@@ -138,6 +165,18 @@ def _switch(name: str, text: str) -> bool:
     return switches[text.lower()]
 
 
+def _folder(_name: str, text: str) -> Path | None:
+    if text.lower() in ("on", "true", "1"):
+        return default_cache_dir() / "embeddings"
+    return None if text.lower() in ("", "off", "false", "0") else Path(text).expanduser().absolute()
+
+
+def _slices(name: str, text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text):
+        raise ConfigError(f"{name} must be a whole number of slices, got {text!r}")
+    return int(text)
+
+
 _READ: Mapping[str, Callable[[str, str], Any]] = {
     "checkpoint": _text_or_none,
     "also": _names,
@@ -147,6 +186,14 @@ _READ: Mapping[str, Callable[[str, str], Any]] = {
     "images_megabytes": _megabytes,
     "labels": _names,
     "warm": _switch,
+    "runtime": _runtime,
+    "precision": _precision,
     "dicomweb_folder": _text_or_none,
     "versions_folder": _text_or_none,
+    "disk_cache": _folder,
+    "disk_cache_megabytes": _megabytes,
+    "prefetch": _slices,
 }
+
+_UNLESS_TOLD: Mapping[str, str] = {"disk_cache": "on"}
+"""What an operator gets without asking, and a program that builds an `AppConfig` does not."""

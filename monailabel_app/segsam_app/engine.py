@@ -5,24 +5,29 @@ click.
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from segsam.embedding_files import EmbeddingFiles
 from segsam.embeddings import CacheState, EmbeddingCache
-from segsam.errors import VolumeNotFoundError
+from segsam.errors import OutputError, VolumeNotFoundError
 from segsam.model.checkpoint import load_pretrained
 from segsam.model.segsam import SegSam
 from segsam.predictor import Predictor
+from segsam.runtimes import choose_runtime
 from segsam.volume import Volume
 
 from .config import AppConfig
 from .requests import Window
+
+logger = logging.getLogger(__name__)
 
 _WINDOWS_PER_IMAGE = 4
 
@@ -73,14 +78,22 @@ class Engine:
     All methods may be called from any thread; two clicks on a new image read it once.
     """
 
-    def __init__(self, config: AppConfig, current: Callable[[], str | None] | None = None) -> None:
+    def __init__(
+        self,
+        config: AppConfig,
+        current: Callable[[], str | None] | None = None,
+        *,
+        passing: Sequence[Path] = (),
+    ) -> None:
         """`current` tells which checkpoint the configured one has become by training, each time it
-        is needed.
+        is needed. What lies in the folders `passing` is about to go: of such images nothing is
+        written to disk.
         """
         self._config = config
         self._current = current or (lambda: config.checkpoint)
         self._used = config.checkpoint
-        self._embeddings = EmbeddingCache(config.cache_bytes)
+        self._embeddings = EmbeddingCache(config.cache_bytes, files=_files(config))
+        self._passing = tuple(passing)
         self._models: dict[str | None, SegSam] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
@@ -111,10 +124,12 @@ class Engine:
         seen = (self.resolved(checkpoint), window)
         with self._images_lock:
             image = self._images.get(ImageKey.of(path))
+        passing = any(path.is_relative_to(folder) for folder in self._passing)
         if image is None or image.volume is not volume:
-            return self._new_predictor(volume, seen)
+            return self._new_predictor(volume, seen, private=True)
         with image.lock:
-            found = image.predictors.pop(seen, None) or self._new_predictor(volume, seen)
+            found = image.predictors.pop(seen, None)
+            found = found or self._new_predictor(volume, seen, private=passing)
             image.predictors[seen] = found
             while len(image.predictors) > _WINDOWS_PER_IMAGE:
                 image.predictors.popitem(last=False)
@@ -132,18 +147,10 @@ class Engine:
                 self._clicks -= 1
                 self._idle.notify_all()
 
-    def warm(self, path: Path) -> None:
-        """Do what the first click on the image would wait for: load the model, read the image,
-        encode one slice.
-
-        Before each step it lets the clicks go first. Raises what the first click would raise.
-        """
-        self._yield_to_clicks()
-        volume = self.volume(path)
-        self._yield_to_clicks()
-        predictor = self.predictor(path, volume)
-        self._yield_to_clicks()
-        predictor.warm(axis=self._config.axis)
+    def wait_for_idle(self) -> None:
+        """Return when no annotator waits for a click."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._clicks == 0)
 
     @property
     def model(self) -> SegSam:
@@ -165,11 +172,15 @@ class Engine:
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
-        """The model of a checkpoint, loaded once. Raises `CheckpointError`."""
+        """The model of a checkpoint, loaded once. Raises `CheckpointError`, and
+        `RuntimeChoiceError` for a runtime or precision that this machine does not have.
+        """
         with self._model_lock:
             if checkpoint not in self._models:
-                device = _device(self._config.device)
-                self._models[checkpoint] = load_pretrained(checkpoint, device=device)
+                model = load_pretrained(checkpoint, device=_device(self._config.device))
+                facts = choose_runtime(model, self._config.runtime, self._config.precision)
+                logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
+                self._models[checkpoint] = model
             return self._models[checkpoint]
 
     def _forget(self, checkpoint: str | None) -> None:
@@ -199,6 +210,10 @@ class Engine:
     def cached(self) -> CacheState:
         """What the cache of slice embeddings holds, and how it served."""
         return self._embeddings.state
+
+    def flush(self) -> None:
+        """Return when what was encoded so far is on disk."""
+        self._embeddings.flush()
 
     def make_room(self) -> None:
         """Forget all kept images and embeddings: memory ran out, and they can be made again."""
@@ -235,21 +250,28 @@ class Engine:
                 _, oldest = self._images.popitem(last=False)
                 used -= oldest.bytes
 
-    def _new_predictor(self, volume: Volume, seen: Seen) -> Predictor:
+    def _new_predictor(self, volume: Volume, seen: Seen, *, private: bool) -> Predictor:
         checkpoint, window = seen
         predictor = Predictor(self.model_of(checkpoint), embeddings=self._embeddings)
-        predictor.set_volume(volume, window=window)
+        predictor.set_volume(volume, window=window, private=private)
         return predictor
-
-    def _yield_to_clicks(self) -> None:
-        with self._idle:
-            self._idle.wait_for(lambda: self._clicks == 0)
 
 
 def _volume(image: OpenImage) -> Volume:
     if image.volume is None:
         raise AssertionError("an opened image has its volume")
     return image.volume
+
+
+def _files(config: AppConfig) -> EmbeddingFiles | None:
+    """Where embeddings outlive the server, unless that is off or impossible."""
+    if config.disk_cache is None or not config.disk_cache_megabytes:
+        return None
+    try:
+        return EmbeddingFiles(config.disk_cache, config.disk_cache_bytes, private=True)
+    except OutputError as error:
+        logger.warning("embeddings are kept in memory only (setting disk_cache): %s", error)
+        return None
 
 
 def _device(name: str) -> str:

@@ -30,7 +30,16 @@ from starlette.middleware import Middleware
 
 from segsam.errors import SegSamError
 
-from . import journal, order_routes, routes, session_routes, startup, stock_routes, upload_routes
+from . import (
+    journal,
+    order_routes,
+    prefetch_routes,
+    routes,
+    session_routes,
+    startup,
+    stock_routes,
+    upload_routes,
+)
 from .access import Access, own_names, read_token
 from .dicomweb import routes as dicomweb_routes
 from .door import Door
@@ -100,6 +109,7 @@ def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
         upload_routes.router,
         session_routes.router,
         order_routes.router,
+        prefetch_routes.router,
         dicomweb_routes.router,
         train_routes.router,
         version_routes.router,

@@ -19,14 +19,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from segsam.model.checkpoint import default_name, find_card
 from segsam.result import Result
 from segsam.slices import choose_axis
-from segsam.types import AxisChoice, Cancel
+from segsam.types import AxisChoice, AxisName, Cancel
 from segsam.volume import Volume
 
 from .answers import describe, disagreement, write_labels
@@ -38,6 +38,7 @@ from .masks import encode_mask
 from .replies import plain
 from .requests import Click, Request
 from .stock import FOLLOWING
+from .warmup import View
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +54,24 @@ _OF_THE_SERVER = frozenset({"model", "image", "description", "session"})
 class SegSamInfer(InferTask):
     """MONAI Label's interface to the predictor, with one checkpoint."""
 
-    def __init__(self, engine: Engine, config: AppConfig, checkpoint: str | None = None) -> None:
-        """For a checkpoint; None is the configured one. Raises `CheckpointError` when its card is
-        missing or wrong; the weights wait for the first click.
+    gives_way = False
+    """Somebody waits for each answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: AppConfig,
+        checkpoint: str | None = None,
+        *,
+        look: Callable[[View], object] | None = None,
+    ) -> None:
+        """For a checkpoint; None is the configured one. `look` is told after each click what its
+        annotator looks at. Raises `CheckpointError` when the card is missing or wrong; the weights
+        wait for the first click.
         """
         axes = [config.axis, *(axis for axis in AXES if axis != config.axis)]
         self._engine = engine
+        self._look = look
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._own_labels = config.labels
@@ -92,7 +105,11 @@ class SegSamInfer(InferTask):
         either dialect.
         """
         params = {key: value for key, value in request.items() if key not in _OF_THE_SERVER}
-        return self.segment(Path(request["image"]), read_request(params))
+        return self.segment(Path(request["image"]), self.read(params))
+
+    def read(self, params: Mapping[str, Any]) -> Request:
+        """The request that `params` states, in either dialect. Raises `RequestError`."""
+        return read_request(params)
 
     def segment(
         self,
@@ -139,6 +156,8 @@ class SegSamInfer(InferTask):
             result.encoded,
             watch.total,
         )
+        if keep and self._look is not None:
+            self._look(_view(image, click, result, self._checkpoint))
         return file, plain(reply)
 
 
@@ -160,6 +179,18 @@ def checkpoint_facts(checkpoint: str | None) -> dict[str, Any]:
         "categories": list(names) if card.semantic_is_trained else [],
         "prompts": list(card.prompts_trained),
     }
+
+
+def _view(image: Path, click: Click, result: Result, checkpoint: str | None) -> View:
+    """The slice of the last prompt, across the (first) axis that was segmented along."""
+    axis = result.axes[0]
+    number, prompts = "ijk".index(axis), click.prompts
+    if prompts.points:
+        index = prompts.points[-1].ijk[number]
+    else:
+        box = prompts.boxes[-1]
+        index = (box.min_ijk[number] + box.max_ijk[number]) // 2
+    return View(image, cast("AxisName", axis), index, click.window, checkpoint)
 
 
 def _with_notes(click: Click, notes: tuple[str, ...]) -> Click:

@@ -70,6 +70,12 @@ class Upload:
     name: str
 
 
+def sessions_folder(folder: str) -> Path:
+    """Where this process keeps sessions: inside `folder` or, if that is empty, MONAI Label's."""
+    chosen = folder.strip() or str(Path.home() / ".cache" / "monailabel" / "sessions")
+    return Path(chosen) / f"segsam-{os.getpid()}"
+
+
 class AppSessions:
     """All sessions of one server; every method may be called from any thread."""
 
@@ -81,8 +87,7 @@ class AppSessions:
         on_image: Callable[[Path], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        chosen = folder.strip() or str(Path.home() / ".cache" / "monailabel" / "sessions")
-        self.folder = Path(chosen) / f"segsam-{os.getpid()}"
+        self.folder = sessions_folder(folder)
         self._limits = limits
         self._on_image = on_image
         self._clock = clock

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from segsam.folders import default_cache_dir
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConfigError
 
@@ -16,6 +19,8 @@ def test_without_settings_the_defaults_hold() -> None:
     assert config.models == {"segsam": None}
     assert config.warm
     assert AppConfig.read(None, {}) == config
+    assert config.disk_cache == default_cache_dir() / "embeddings"
+    assert AppConfig().disk_cache is None, "nothing is written for who does not ask"
 
 
 def test_every_setting_is_read_from_its_text() -> None:
@@ -29,6 +34,9 @@ def test_every_setting_is_read_from_its_text() -> None:
             "images_megabytes": "512",
             "labels": "spleen, left kidney",
             "warm": "off",
+            "disk_cache": "kept",
+            "disk_cache_megabytes": "7",
+            "prefetch": "12",
         },
         {},
     )
@@ -41,7 +49,11 @@ def test_every_setting_is_read_from_its_text() -> None:
         512,
         ("spleen", "left kidney"),
         False,
+        disk_cache=Path("kept").absolute(),
+        disk_cache_megabytes=7,
+        prefetch=12,
     )
+    assert config.disk_cache_bytes == 7 * 1024 * 1024
     assert config.cache_bytes == 64 * 1024 * 1024
     assert config.images_bytes == 512 * 1024 * 1024
     assert config.models == {"segsam": "litemedsam", "sam": "sam", "best": "best.safetensors"}
@@ -51,6 +63,11 @@ def test_every_setting_is_read_from_its_text() -> None:
 def test_two_models_of_one_name_are_refused(also: str) -> None:
     with pytest.raises(ConfigError, match=r"there is a model '(segsam|best)' already"):
         _ = AppConfig.read({"also": also}, {}).models
+
+
+@pytest.mark.parametrize("text", ["off", "OFF", "false", "0", ""])
+def test_the_disk_can_be_switched_off(text: str) -> None:
+    assert AppConfig.read({"disk_cache": text}, {}).disk_cache is None
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
@@ -77,6 +94,8 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
         ("images_megabytes", "1e3", r"whole number of megabytes, got '1e3'"),
         ("labels", "spleen,,liver", r"different names"),
         ("labels", "liver,liver", r"different names"),
+        ("disk_cache_megabytes", "much", r"whole number of megabytes, got 'much'"),
+        ("prefetch", "-1", r"prefetch must be a whole number of slices, got '-1'"),
         ("warm", "maybe", r"warm must be on or off, got 'maybe'"),
     ],
 )

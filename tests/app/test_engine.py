@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import torch
+from tests.lib.conftest import TinyHost
 
+from segsam.categories import Categories, Category
 from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
+from segsam.model import SegSam
 from segsam_app.config import AppConfig
 from segsam_app.engine import Engine
 
@@ -114,21 +120,66 @@ class TestPredictors:
             engine.predictor(image, volume)
 
 
-class TestWarming:
-    def test_it_encodes_a_slice(self, engine: Engine, image: Path) -> None:
-        engine.warm(image)
-        assert engine.cached.entries >= 1
-
-    def test_it_waits_for_clicks(self, engine: Engine, image: Path) -> None:
+class TestClicks:
+    def test_what_is_not_urgent_waits_for_them(self, engine: Engine) -> None:
         done = threading.Event()
 
-        def warm() -> None:
-            engine.warm(image)
+        def wait() -> None:
+            engine.wait_for_idle()
             done.set()
 
-        thread = threading.Thread(target=warm)
+        thread = threading.Thread(target=wait)
         with engine.click():
             thread.start()
-            assert not done.wait(0.3)
-        assert done.wait(60)
+            assert not done.wait(0.2)
+        assert done.wait(10)
         thread.join()
+
+
+class TestDisk:
+    @pytest.fixture(autouse=True)
+    def tiny(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch.manual_seed(0)
+        liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
+        made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
+        model = SegSam(TinyHost(), made_up).eval()
+        monkeypatch.setattr(Engine, "model_of", lambda engine, checkpoint: model)
+
+    def kept(self, engine: Engine, folder: Path, image: Path) -> int:
+        """Files on disk after one slice of the image was encoded."""
+        engine.predictor(image, engine.volume(image)).warm()
+        engine.flush()
+        return len(list(folder.glob("*.safetensors")))
+
+    def test_the_next_server_finds_what_this_one_encoded(self, image: Path, tmp_path: Path) -> None:
+        config = replace(ROOMY, disk_cache=tmp_path / "kept")
+        assert self.kept(Engine(config), tmp_path / "kept", image) == 1
+        again = Engine(config)
+        assert self.kept(again, tmp_path / "kept", image) == 1
+        assert (again.cached.misses, again.cached.disk_hits) == (0, 1)
+        assert again.cached.disk_limit_bytes == 4096 << 20
+
+    def test_what_is_about_to_go_is_not_written(self, tmp_path: Path) -> None:
+        (tmp_path / "sessions").mkdir()
+        image = write(tmp_path / "sessions" / "image.nii")
+        config = replace(ROOMY, disk_cache=tmp_path / "kept")
+        engine = Engine(config, passing=[tmp_path / "sessions"])
+        assert self.kept(engine, tmp_path / "kept", image) == 0
+
+    def test_an_upload_is_not_written(self, image: Path, tmp_path: Path) -> None:
+        engine = Engine(replace(ROOMY, disk_cache=tmp_path / "kept"))
+        engine.predictor(image, engine.volume(image, keep=False)).warm()
+        engine.flush()
+        assert list((tmp_path / "kept").iterdir()) == []
+
+    def test_a_folder_that_cannot_be_made_is_a_line_in_the_log(
+        self, image: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        engine = Engine(replace(ROOMY, disk_cache=image / "kept"))
+        assert "kept in memory only (setting disk_cache)" in caplog.text
+        assert engine.cached.disk_limit_bytes == 0
+
+    @pytest.mark.parametrize("off", [{"disk_cache": None}, {"disk_cache_megabytes": 0}])
+    def test_it_can_be_off(self, tmp_path: Path, off: dict[str, Any]) -> None:
+        Engine(replace(ROOMY, **{"disk_cache": tmp_path / "kept", **off}))
+        assert not (tmp_path / "kept").exists()
