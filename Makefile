@@ -9,6 +9,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OUT    ?= demo_output
 PORT   ?= 8000
+JOBS   ?= 2
 
 # sam2, which MONAI Label asks for, would otherwise try to compile a CUDA extension that nothing here uses.
 export SAM2_BUILD_CUDA := 0
@@ -19,7 +20,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make lint     ruff and mypy"
 	@echo "make server   MONAI Label server for the images in STUDIES=folder on 127.0.0.1:$(PORT)"
 	@echo "make doctor   check this machine"
@@ -28,8 +29,10 @@ help:
 demo: $(STAMP)
 	$(BIN)/segsam demo --out $(OUT)
 
+# JOBS processes, which share the processor by having a thread each.
+test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,6 @@
-"""Tiny volumes of every geometry, and the two places where real data may be found."""
+"""Tiny volumes of every geometry, the two places where real data may be found, and which tests go
+together when several processes share them (`make test`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,44 @@ from segsam.volume import Volume
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+ON_ONE_SERVER = "server"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several processes: the servers that tests share are started in one of them, and what
+    takes long begins first, so that all end at about the same time.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+
+    def of_server(item: pytest.Item) -> bool:
+        return not {"server", "tight"}.isdisjoint(getattr(item, "fixturenames", ()))
+
+    for item in filter(of_server, items):
+        item.add_marker(pytest.mark.xdist_group(ON_ONE_SERVER))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (not of_server(item), item.path not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of a shared server go to one process; of the others, those of a file do."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServerOrFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            shared = nodeid.endswith(f"@{ON_ONE_SERVER}")
+            return ON_ONE_SERVER if shared else nodeid.partition("::")[0]
+
+    return ByServerOrFile(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have measured (`record_property`)."""
+    passed = terminalreporter.stats.get("passed", [])
+    for name, value in [one for report in passed for one in report.user_properties]:
+        terminalreporter.write_line(f"{name} = {value:.1f}")
 
 
 @dataclass(frozen=True)
