@@ -91,7 +91,7 @@ class OurRequest(BaseModel):
             propagate=self.propagate,
             decoder=self.decoder,
             category=self.category,
-            window=_window(self.window),
+            window=window_of(self.window),
             form=self.result,
             request_id=self.request_id,
         )
@@ -133,7 +133,8 @@ def validated(model: type[AnyModel], params: Mapping[str, Any]) -> AnyModel:
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
-def _window(value: str | list[float] | None) -> Window | None:
+def window_of(value: str | list[float] | None) -> Window | None:
+    """A preset's name or (low, high). Raises `RequestError` for anything else."""
     if isinstance(value, str) and value not in CT_WINDOWS:
         raise RequestError(f"unknown window {value!r:.80}; known: {', '.join(sorted(CT_WINDOWS))}")
     if not isinstance(value, list):
