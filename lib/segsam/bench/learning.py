@@ -28,7 +28,8 @@ def training(case: BenchCase, plan: BenchPlan, work: Path) -> Found:
             "validation_share": 0,
             "checkpoint_every": 10 * plan.steps,
             "head": "maskcls",
-            "model": {"grid": 32, "reduction": "pooled"},
+            "grid": 32,
+            "model": {"reduction": "pooled"},
             "tensorboard": False,
         }
     )

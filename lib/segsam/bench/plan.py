@@ -55,7 +55,7 @@ FULL = BenchPlan(
     seconds=420,
 )
 QUICK = BenchPlan(
-    slices=6, deep=16, rounds=2, slow_rounds=1, clicked=2, stored=5, steps=2, seconds=900
+    slices=3, deep=6, rounds=1, slow_rounds=1, clicked=2, stored=3, steps=2, seconds=900
 )
 
 

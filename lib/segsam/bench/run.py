@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from segsam.study.machine import machine_facts
 Tell = Callable[[str], None]
 _SETTINGS = ("OMP_WAIT_POLICY", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 """Of ours in the environment; the others run without them, as their users do."""
+
+_END_SECONDS = 30
 
 
 def run_bench(
@@ -73,22 +76,37 @@ def _measured(one: Contender, folder: Path, plan: BenchPlan, app: Path | None) -
     command += [json.dumps(asdict(plan)), *(["--app", str(app)] if app else [])]
     environment = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
     record: dict[str, Any] = {"name": one.name, "title": one.title, "skipped": "", "items": {}}
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=plan.seconds,
-            check=False,
-        )
+        _, said = process.communicate(timeout=plan.seconds)
     except subprocess.TimeoutExpired:
+        _end(process)
         return record | {"skipped": f"it took more than {plan.seconds} s."}
-    if done.returncode or not target.is_file():
-        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+    except KeyboardInterrupt:
+        _end(process)
+        raise
+    if process.returncode or not target.is_file():
+        lines = said.strip().splitlines() or ["it ended without a word"]
         return record | {"skipped": lines[-1].strip()}
     measured: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
     return record | measured
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """As by Ctrl-C first, so that it ends the server that it may have started."""
+    if sys.platform != "win32":
+        process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def _load() -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from segsam.prompts import Prompts
 from segsam.volume import Volume
 
 _TINY = (24, 24, 6)
+_SETTINGS = {"SEGSAM_DISK_CACHE": "off", "SEGSAM_PREFETCH": "0"}
+"""So that what is measured is encoded by the click itself, and nothing else at the same time."""
 
 
 def server(
@@ -29,12 +31,12 @@ def server(
         ServerError: no app, or a server that does not answer.
     """
     folder = find_app(app)
+    os.environ.update(_SETTINGS)
     found = Found()
     with Server(folder, work / "empty", work / "server.log") as running:
         found.items["server_start"] = Timing.of([running.wait()])
         with Client(running.address) as client:
             _clicks(client, case, plan, found)
-            gc.collect()
             _deep(client, deep, plan)
             found.facts["server_peak_mb"] = _peak_mb(running.pid)
     full = work / "full"
