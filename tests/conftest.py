@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from segsam.volume import Volume
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch
+os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # ready at once; test_runtimes.py has OpenVINO
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 ON_ONE_SERVER = "server"
