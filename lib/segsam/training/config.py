@@ -7,15 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from segsam.datasets.splits import DEFAULT_PATIENT
 from segsam.errors import TrainingError
 from segsam.model import find_variant
-from segsam.model.config import HeadName
 from segsam.training.loss_weights import LossWeights
+from segsam.training.ranges import RANGES, WORDS
 from segsam.training.typed import typed
 
 
@@ -137,6 +137,9 @@ class TrainConfig:
     """Where to compute: auto is a GPU where there is one; else cpu, cuda, cuda:1."""
     precision: str = "fp32"
     """Of matrix products: fp32 or bf16; weights and the optimiser's state are always float32."""
+    encoding: str = "exact"
+    """How embeddings are computed that the decoders learn on: exact, or fast as a server with that
+    precision does it, which then loses nothing by it."""
     threads: int = 0
     """Of the processor; 0 leaves them as they are."""
 
@@ -153,11 +156,11 @@ class TrainConfig:
                 "A training run needs at least one folder in datasets, or shards in its place, and "
                 "out."
             )
-        for name, words in _WORDS.items():
+        for name, words in WORDS.items():
             if getattr(self, name) not in words:
                 wanted, got = " or ".join(words), getattr(self, name)
                 raise TrainingError(f"Expected {name} to be {wanted}, got {got!r}.")
-        for name, low, high in _RANGES:
+        for name, low, high in RANGES:
             if not low <= getattr(self, name) <= high:
                 raise TrainingError(
                     f"Expected {name} between {low:g} and {high:g}, got {getattr(self, name)}."
@@ -195,45 +198,6 @@ class TrainConfig:
     def to_json(self) -> str:
         """As it is kept with the run and in its checkpoints."""
         return json.dumps(asdict(self), indent=1, sort_keys=True)
-
-
-_WORDS: Mapping[str, tuple[str, ...]] = {
-    "head": get_args(HeadName),
-    "categories": ("data", "all"),
-    "precision": ("fp32", "bf16"),
-}
-_RANGES = (
-    ("grid", 0, math.inf),
-    ("epochs", 0, math.inf),
-    ("steps", 0, math.inf),
-    ("minutes", 0, math.inf),
-    ("images_per_step", 1, math.inf),
-    ("prompts_per_image", 1, math.inf),
-    ("balance", 0, 1),
-    ("learning_rate", 1e-12, 1),
-    ("host_learning_rate", 0, 1),
-    ("warmup_steps", 0, math.inf),
-    ("weight_decay", 0, 1),
-    ("clip_norm", 0, math.inf),
-    ("weight_average", 0, 0.999999),
-    ("point_share", 0, 1),
-    ("points", 1, math.inf),
-    ("jitter_px", 0, math.inf),
-    ("loose_share", 0, 1),
-    ("loose_by", 0, math.inf),
-    ("correction_rounds", 0, math.inf),
-    ("correction_share", 0, 1),
-    ("mask_share", 0, 1),
-    ("seed", 0, 2**31),
-    ("validation_share", 0, 0.9),
-    ("test_share", 0, 0.9),
-    ("validate_every", 0, math.inf),
-    ("validation_slices", 1, math.inf),
-    ("patience", 0, math.inf),
-    ("slices_per_volume", 0, math.inf),
-    ("checkpoint_every", 1, math.inf),
-    ("threads", 0, math.inf),
-)
 
 
 def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:

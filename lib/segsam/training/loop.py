@@ -15,6 +15,7 @@ from segsam.atomic import write_bytes
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import OutputError, TrainingError
 from segsam.model import SegSam
+from segsam.runtimes import choose_runtime
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
@@ -65,6 +66,7 @@ def train(
         TrainingError: a folder with another run and no `resume`, or nothing to resume.
         CheckpointError: host and variant that do not go together.
         OutputError: a folder that cannot be written to.
+        RuntimeChoiceError: fast embeddings where there are none to be had.
         KeyboardInterrupt: asked to stop, by a signal; the state of the run was saved before.
     """
     device = chosen_device(config)
@@ -104,6 +106,8 @@ class _Run:
         start = start or load_start(config)
         self.parent = start.weights_id
         self.model = build_model(config, start, self.source.datasets).to(device)
+        if config.encoding == "fast":
+            choose_runtime(self.model, "openvino", "fast")
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(kept, self.model)
         self.learning = Learning(
