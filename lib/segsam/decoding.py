@@ -10,7 +10,7 @@ and the largest logit of a pixel counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,14 +97,15 @@ class SliceDecoder:
         self._stopwatch = stopwatch or Stopwatch()
         self._ahead: Ahead[tuple[ImageFeatures, bool]] | None = None
 
-    def expect(self, indices: Iterable[int]) -> None:
+    def expect(self, indices: Sequence[int]) -> None:
         """Slices that will be decoded next, in this order: they are encoded while others are
-        decoded, where that pays. Ends with `close`.
+        decoded, where that pays; a single one is there sooner if it has all threads. Ends with
+        `close`.
         """
         if self._ahead is None and self._model.encoders > 1:
             self._ahead = Ahead(self._features_alongside, self._model.encoders)
         if self._ahead is not None:
-            self._ahead.expect(indices)
+            self._ahead.expect(indices if len(indices) > 1 else ())
 
     def close(self) -> None:
         """Nothing more will be decoded."""

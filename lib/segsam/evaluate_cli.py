@@ -50,12 +50,16 @@ PropagatedOption = Annotated[
         "--propagated", help="Also follow the objects of 3D cases from one prompted slice."
     ),
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(help="How slices are encoded: exact by PyTorch, or fast as OpenVINO serves it."),
+]
 
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - typer makes them options
     datasets: DatasetsArgument,
     *,
     prompt: Annotated[str, typer.Option(help="What each object is prompted with: box or point.")],
@@ -78,6 +82,7 @@ def evaluate(
     embeddings: EmbeddingsOption = None,
     objects_file: ObjectsOption = None,
     propagated: PropagatedOption = False,
+    precision: PrecisionOption = "exact",
     json_file: JsonOption = None,
 ) -> None:
     """Measure a checkpoint on labelled images with simulated prompts: Dice of both decoders by data
@@ -96,8 +101,10 @@ def evaluate(
     try:
         with err.status("Loading the weights"):
             from segsam.model import load_pretrained
+            from segsam.runtimes import choose_runtime
 
             model = load_pretrained(checkpoint)
+            choose_runtime(model, "torch" if precision == "exact" else "openvino", precision)
         evaluation = _evaluate(model, selections, options, embeddings)
     except KeyboardInterrupt:
         err.print("Stopped; no result was written.")
