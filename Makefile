@@ -16,11 +16,12 @@ export SAM2_BUILD_CUDA := 0
 # Threads that wait sleep: with a server beside the tests on few cores, spinning multiplies every time.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test lint types server doctor clean help
+.PHONY: demo test reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
 	@echo "make test     run the tests, in JOBS=2 processes"
+	@echo "make reliability  the fault, load and fuzz tests in full: hours, and figures"
 	@echo "make lint     ruff and mypy"
 	@echo "make server   MONAI Label server for the images in STUDIES=folder on 127.0.0.1:$(PORT)"
 	@echo "make doctor   check this machine"
@@ -33,6 +34,14 @@ demo: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+
+# What `make test` does a little of, as much of it as docs/reliability.md says. It needs a quiet machine.
+RELIABILITY := tests/app/test_store_faults.py tests/app/test_versions.py tests/app/test_load.py \
+               tests/app/test_annotators.py tests/lib/test_prompt_fuzz.py tests/properties
+reliability: export SEGSAM_TEST_FULL := 1
+reliability: export SEGSAM_TEST_KILLS ?= 200
+reliability: $(STAMP)
+	$(BIN)/python -m pytest -o timeout=0 --durations=0 $(RELIABILITY)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
 LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
-START_SECONDS = 180
+START_SECONDS = 900
 TOKEN = "a-token-for-the-tests"
+NAME = "ct.example.org"
+"""By which a reverse proxy calls the server."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Server:
     sessions: Path
     log: Path
     token: str | None = None
+    pid: int = 0
 
     def get(self, path: str, **more: Any) -> requests.Response:
         return self.ask("GET", path, **more)
@@ -169,6 +172,7 @@ def started(base: Path, *options: str, studies: str | None = None, **env: str) -
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+        running = replace(running, pid=process.pid)
         try:
             _wait_until_up(process, running)
             yield running
@@ -194,6 +198,7 @@ def environment(running: Server) -> dict[str, str]:
         "SEGSAM_VERSIONS_FOLDER": str(running.studies.parent / "versions"),
         "SEGSAM_DISK_CACHE": "off",  # a first click is one
         "SEGSAM_PREFETCH": "0",
+        "SEGSAM_RUNTIME": "torch",  # ready at once; the server that all share takes what is best
         "TMPDIR": str(running.temporary),
     }
 
@@ -202,7 +207,7 @@ def environment(running: Server) -> dict[str, str]:
 def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
     """As most operators start it."""
     conf = ["--conf", "labels", "ball,rest", "--conf", "checkpoint", "litemedsam"]
-    conf += ["--conf", "also", str(standin)]
+    conf += ["--conf", "also", str(standin), "--conf", "runtime", "auto"]
     with started(tmp_path_factory.mktemp("server"), *conf) as running:
         yield running
 
@@ -214,6 +219,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     conf += ["--conf", "routes", "delete", "--conf", "warm", "off"]
     limits = {
         "SEGSAM_TOKEN": TOKEN,
+        "SEGSAM_HOSTS": NAME,
         "SEGSAM_QUEUE": "1",
         "SEGSAM_INFER_SECONDS": "4",
         "SEGSAM_SESSIONS": "2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from segsam_app.ids import checked_id
 from segsam_app.orders import BatchOrder, ScoringOrder, TrainOrder, read_order
 from segsam_app.requests import read_object
 from segsam_app.stock import StockRequest
+
+TIMES = 20 if os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0") else 1
+"""How many times the usual number of examples."""
 
 KEYS = st.sampled_from(
     [
@@ -59,7 +63,7 @@ NEARLY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS | NEARLY)
 def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
     try:
@@ -70,7 +74,7 @@ def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
     assert prompts.points or prompts.boxes
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS)
 def test_an_order_is_understood_or_refused(params: dict[str, Any]) -> None:
     for order in (TrainOrder, BatchOrder, ScoringOrder):
@@ -82,7 +86,7 @@ def test_an_order_is_understood_or_refused(params: dict[str, Any]) -> None:
         assert set(handed_on) <= {*order.model_fields, "replay_share"}
 
 
-@settings(max_examples=500)
+@settings(max_examples=500 * TIMES)
 @given(st.text(max_size=60) | JSON.map(lambda value: json.dumps(value)[:-1]))
 def test_a_form_field_is_an_object_or_refused(text: str) -> None:
     try:
@@ -95,7 +99,7 @@ def test_a_form_field_is_an_object_or_refused(text: str) -> None:
 def test_an_id_stays_in_its_folder(alphabet: str | None) -> None:
     texts = st.text(max_size=140) if alphabet is None else st.text(alphabet + "aC0", max_size=12)
 
-    @settings(max_examples=2500, deadline=None)
+    @settings(max_examples=2500 * TIMES, deadline=None)
     @given(texts)
     def stays(value: str) -> None:
         root = Path("/study/labels")

@@ -4,6 +4,7 @@ say what was acknowledged.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.store import Store
 
+FULL = os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0")
+RUNS, STEPS = (5000, 30) if FULL else (8, 12)
 SHAPE, IMAGES = (4, 4, 3), ("a", "b")
 images = st.sampled_from(IMAGES)
 
@@ -114,4 +117,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class TestStates(StoreMachine.TestCase):
-    settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
+    settings = settings(max_examples=RUNS, stateful_step_count=STEPS, deadline=None)
