@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_exact_equals_pytorch(model: SegSam, images: Tensor) -> None:
     assert apart(found, wanted) <= EXACT_TOLERANCE
     assert apart(beside, wanted) <= EXACT_TOLERANCE
     assert model.encoder_id == before, "equal embeddings are shared with PyTorch's"
+
+
+@openvino_only
+def test_it_is_seen_who_gives_way() -> None:
+    from segsam.runtime import give_way
+    from segsam.runtimes.openvino_encoder import _gives_way
+
+    found: list[tuple[bool, bool]] = []
+    thread = threading.Thread(target=lambda: found.append((give_way(), _gives_way())))
+    thread.start()
+    thread.join()
+    assert found[0][0] == found[0][1]
+    assert not _gives_way()
 
 
 @openvino_only

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -44,7 +47,8 @@ class OpenVinoEncoder:
 
     Somebody who waits gets all threads for one image. What is encoded `alongside` something else
     gets one thread an image, and as many images at a time as there are threads: each is later, but
-    there are more of them in a given time.
+    there are more of them in a given time. A thread that gives way (`segsam.runtime.give_way`)
+    has a thread of OpenVINO's for itself, which gives way as well.
     """
 
     def __init__(self, host: Host, encoder_id: str, *, fast: bool) -> None:
@@ -60,9 +64,8 @@ class OpenVinoEncoder:
         self._precision = self._half() if fast else "f32"
         self.mode = f"openvino {self._precision}" if fast else "exact"
         self.why = f"OpenVINO {openvino.__version__.partition('-')[0]} in {self._precision}."
-        self._compiling = threading.Lock()
         self._compiled: list[Any] = []
-        self._beside: queue.SimpleQueue[Any] | None = None
+        self._beside = {False: _Pool(), True: _Pool()}
         try:
             self._begin(exported_encoder(host, encoder_id))
         except (RuntimeError, RuntimeChoiceError):  # files that somebody damaged are made anew
@@ -83,7 +86,7 @@ class OpenVinoEncoder:
 
     def _begin(self, exported: Exported) -> None:
         self._exported = exported
-        self._alone = self._requests(streams=1)
+        self._alone = self._requests(streams=1, threads=self.threads)
         with _borrowed(self._alone) as request:
             apart = exported.apart(_inferred(request, exported.image))
         allowed = EXACT_TOLERANCE if self.mode == "exact" else FAST_TOLERANCE
@@ -94,18 +97,24 @@ class OpenVinoEncoder:
             )
 
     def _requests_alongside(self) -> queue.SimpleQueue[Any]:
-        if self.threads == 1:
+        gives_way = _gives_way()
+        if self.threads == 1 and not gives_way:
             return self._alone
-        with self._compiling:
-            if self._beside is None:
-                self._beside = self._requests(streams=self.threads)
-            return self._beside
+        pool = self._beside[gives_way]
+        with pool.making:
+            if pool.requests is None:
+                at_a_time = 1 if gives_way else self.threads
+                pool.requests = self._requests(streams=at_a_time, threads=at_a_time)
+            return pool.requests
 
-    def _requests(self, *, streams: int) -> queue.SimpleQueue[Any]:
-        """Compile for so many images at a time; one request for each."""
+    def _requests(self, *, streams: int, threads: int) -> queue.SimpleQueue[Any]:
+        """Compile for so many images at a time; one request for each.
+
+        The threads that OpenVINO starts for it are scheduled as the one that calls this.
+        """
         settings = {
             "INFERENCE_PRECISION_HINT": self._precision,
-            "INFERENCE_NUM_THREADS": self.threads,
+            "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
             # Pinned threads would queue up behind whatever else runs on their core.
             "ENABLE_CPU_PINNING": False,
@@ -132,6 +141,21 @@ def _inferred(request: Any, image: NDArray[np.float32]) -> list[NDArray[np.float
     """Outputs of our own, not the request's memory: it is used again."""
     request.infer([image])
     return [tensor.data.copy() for tensor in request.output_tensors]
+
+
+@dataclass
+class _Pool:
+    """Requests that are made when they are first wanted."""
+
+    making: threading.Lock = field(default_factory=threading.Lock)
+    requests: queue.SimpleQueue[Any] | None = None
+
+
+def _gives_way() -> bool:
+    """Whether the calling thread runs only when nobody else wants to."""
+    if sys.platform != "linux":
+        return False
+    return os.sched_getscheduler(threading.get_native_id()) == os.SCHED_IDLE
 
 
 @contextmanager
