@@ -16,10 +16,11 @@ export SAM2_BUILD_CUDA := 0
 # Threads that wait sleep: with a server beside the tests on few cores, spinning multiplies every time.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test reliability lint types server doctor clean help
+.PHONY: demo loop test reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
+	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make reliability  the fault, load and fuzz tests in full: hours, and figures"
 	@echo "make lint     ruff and mypy"
@@ -29,6 +30,9 @@ help:
 
 demo: $(STAMP)
 	$(BIN)/segsam demo --out $(OUT)
+
+loop: $(STAMP)
+	$(BIN)/python -m segsam_app.loop $(if $(LOOP_DATA),--data "$(LOOP_DATA)")
 
 # JOBS processes, which share the processor by having a thread each.
 test: export OMP_NUM_THREADS := 1
