@@ -1,0 +1,139 @@
+"""SEG-SAM for 3D Slicer: click or draw a box, and the structure is segmented and named.
+
+The module, its widget's shell and its self-test; everything else is in `SEGSAMLib`. Nothing is
+installed, contacted or computed when this file is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, PROTECTIONS, STRATEGIES
+from SEGSAMLib.SampleCT import register_sample_data
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+import slicer
+
+WINDOWS = (
+    "",
+    "soft-tissue",
+    "lung",
+    "bone",
+    "brain",
+    "liver",
+    "mediastinum",
+    "angio",
+    "stroke",
+    "spine",
+)
+
+
+class SEGSAM(ScriptedLoadableModule):
+    """What Slicer lists."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("SEG-SAM")
+        parent.categories = ["Segmentation"]
+        parent.dependencies = []
+        parent.contributors = ["The SEG-SAM authors"]
+        parent.helpText = _(
+            "Click or draw a box in a slice view: the structure is segmented, named and coded by a "
+            "SEG-SAM server on this computer or elsewhere, which learns from what you submit. "
+            '<a href="https://github.com/SEG-SAM/SlicerSEGSAM/blob/main/docs/tutorial.md">'
+            "Tutorial</a>."
+        )
+        parent.acknowledgementText = _(
+            "Rebuilds SEG-SAM: Semantic-Guided SAM for Unified Medical Image Segmentation. "
+            "For research; not a medical device."
+        )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+@parameterNodeWrapper
+class SEGSAMParameterNode:
+    """What is saved with the scene; `SEGSAMLib.Parameters` says what each means."""
+
+    volume: slicer.vtkMRMLScalarVolumeNode
+    segmentation: slicer.vtkMRMLSegmentationNode
+    model: str = "segsam"
+    axis: Annotated[str, Choice(AXES)] = "auto"
+    propagate: Annotated[str, Choice(FOLLOWING)] = "in boxes"
+    limit_slices: bool = False
+    first_slice: int = 0
+    last_slice: int = 0
+    live: bool = True
+    protection: Annotated[str, Choice(PROTECTIONS)] = "keep others"
+    decoder: Annotated[str, Choice(DECODERS)] = "binary"
+    window: Annotated[str, Choice(WINDOWS)] = ""
+    strategy: Annotated[str, Choice(STRATEGIES)] = "agreement"
+
+
+class SEGSAMLogic(ScriptedLoadableModuleLogic):
+    """The parameter node of a scene; what computes is `SEGSAMLib.Logic`."""
+
+    def getParameterNode(self) -> SEGSAMParameterNode:
+        return SEGSAMParameterNode(super().getParameterNode())
+
+
+class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Loads the panel and follows the application; `SEGSAMLib.Widget` does the work."""
+
+    def __init__(self, parent: object | None = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+
+    def setup(self) -> None:
+        from SEGSAMLib.Widget import Widget
+
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/SEGSAM.ui"))
+        self.layout.addWidget(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = SEGSAMLogic()
+        ui = slicer.util.childWidgetVariables(widget)
+        self.panel = Widget(ui, self.resourcePath("Icons"))
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, lambda *_: self.panel.use(None))
+        self.addObserver(scene, scene.EndCloseEvent, lambda *_: self._use_scene())
+        self._use_scene()
+
+    def enter(self) -> None:
+        self._use_scene()
+        self.panel.enter()
+
+    def exit(self) -> None:
+        self.panel.leave()
+
+    def cleanup(self) -> None:
+        self.removeObservers()
+        self.panel.use(None)
+        self.panel.close()
+
+    def _use_scene(self) -> None:
+        if self.panel.session.node is None:
+            self.panel.use(self.logic.getParameterNode())
+
+
+class SEGSAMTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer: against the server that `SEGSAM_TEST_SERVER` names, else without one."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        from SEGSAMLib.SelfTest import run
+
+        self.setUp()
+        run(self, Path(__file__).parent / "Resources")

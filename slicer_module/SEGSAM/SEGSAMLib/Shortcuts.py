@@ -1,0 +1,47 @@
+"""Keys of the module: there while it is open, gone when it is left."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+import qt
+
+
+class Shortcuts:
+    """Keys that click buttons, anywhere in Slicer's main window, while they are `on`.
+
+    A key that somebody types into a field goes to the field: Qt asks the widget with the focus
+    first. A button that is switched off is not clicked.
+    """
+
+    def __init__(self, window: Any, buttons: Mapping[str, Any]) -> None:
+        self._window = window
+        self._buttons = dict(buttons)
+        self._shortcuts: list[Any] = []
+
+    def on(self) -> None:
+        if self._shortcuts:
+            return
+        for key, button in self._buttons.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(key), self._window)
+            shortcut.activated.connect(_clicker(button))
+            self._shortcuts.append(shortcut)
+
+    def off(self) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.enabled = False
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    @property
+    def are_on(self) -> bool:
+        return bool(self._shortcuts)
+
+
+def _clicker(button: Any) -> Any:
+    def click() -> None:
+        if button.enabled:
+            button.click()
+
+    return click

@@ -1,0 +1,168 @@
+"""`slicer.app`, translation and the base classes of scripted modules."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer.util
+from PySide6.QtCore import QObject, QProcessEnvironment, QSettings
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QApplication, QMainWindow, QVBoxLayout, QWidget
+
+import slicer
+
+from .mrml_widgets import qMRMLWidget
+
+
+class Application:
+    """The part of `qSlicerApplication` that the module asks."""
+
+    applicationName = "Slicer"
+    majorVersion, minorVersion = 5, 13
+
+    def __init__(self) -> None:
+        self.main_window = QMainWindow()
+        self.waiting: list[Callable[[], None]] = []
+        self.views: Any = None
+        """`views.Views`, where a test has some."""
+
+    @property
+    def slicerUserSettingsFilePath(self) -> str:
+        return QSettings().fileName()
+
+    @property
+    def slicerHome(self) -> str:
+        return str(Path(slicer.__file__).parent)
+
+    def startupEnvironment(self) -> QProcessEnvironment:
+        return QProcessEnvironment.systemEnvironment()
+
+    def testingEnabled(self) -> bool:
+        return False
+
+    def settings(self) -> QSettings:
+        return QSettings()
+
+    userSettings = settings
+
+    def processEvents(self) -> None:
+        QApplication.processEvents()
+
+    def setOverrideCursor(self, shape: Any) -> None:
+        QApplication.setOverrideCursor(QCursor(shape))
+
+    def restoreOverrideCursor(self) -> None:
+        QApplication.restoreOverrideCursor()
+
+    def connect(self, signal: str, slot: Callable[[], None]) -> bool:
+        """Only what a module connects to while it is loaded."""
+        if signal != "startupCompleted()":
+            raise ValueError(f"this stand-in has no signal {signal}")
+        self.waiting.append(slot)
+        return True
+
+    def start_up_completed(self) -> None:
+        for slot in self.waiting:
+            slot()
+
+    def layoutManager(self) -> Any:
+        return self.views
+
+
+class ScriptedLoadableModule:
+    """What a module says of itself."""
+
+    def __init__(self, parent: Any) -> None:
+        self.parent = parent
+        self.moduleName = type(self).__name__
+
+
+class ScriptedLoadableModuleWidget:
+    """The panel's base: a parent with a layout, and where the resources are."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Widget")
+        self.parent = parent
+        if parent is None:
+            self.parent = qMRMLWidget()
+            self.parent.setMRMLScene(slicer.mrmlScene)
+            QVBoxLayout(self.parent)
+        self.layout = self.parent.layout()
+
+    def resourcePath(self, name: str) -> str:
+        source = Path(sys.modules[type(self).__module__].__file__ or "")
+        return str(source.parent / "Resources" / name)
+
+    def setup(self) -> None:
+        """The reload and test buttons of developers are Slicer's own."""
+
+    def setupDeveloperSection(self) -> None:
+        """Not here."""
+
+    def cleanup(self) -> None:
+        """Nothing of its own to end."""
+
+
+class ScriptedLoadableModuleLogic:
+    """The logic's base: the module's parameter node, one per scene."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Logic")
+
+    def getParameterNode(self) -> Any:
+        tag = self.moduleName
+        node = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(tag)
+            node = slicer.mrmlScene.AddNode(node)
+            node.SetName(tag)
+        return node
+
+
+class ScriptedLoadableModuleTest:
+    """The self-test's base; `slicer.util.delayDisplay` would need the application."""
+
+    def __init__(self, *args: Any) -> None:
+        self.messageDelay = 0
+
+    def delayDisplay(self, message: str) -> None:
+        QApplication.processEvents()
+
+
+def install() -> None:
+    """Put the application's part into the package `slicer` and the modules beside it."""
+    slicer.app = Application()
+    bases = types.ModuleType("slicer.ScriptedLoadableModule")
+    for base in (
+        ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest,
+    ):
+        setattr(bases, base.__name__, base)
+    words = types.ModuleType("slicer.i18n")
+    words.tr = lambda text: text  # type: ignore[attr-defined]
+    words.translate = lambda context, text: text  # type: ignore[attr-defined]
+    from . import parameters
+
+    for name, module in (
+        ("slicer.ScriptedLoadableModule", bases),
+        ("slicer.i18n", words),
+        ("slicer.parameterNodeWrapper", parameters),
+    ):
+        sys.modules[name] = module
+        setattr(slicer, name.split(".")[1], module)
+    slicer.util.childWidgetVariables = child_widgets
+    slicer.util.mainWindow = lambda: slicer.app.main_window
+
+
+def child_widgets(widget: QWidget) -> Any:
+    """`slicer.util.childWidgetVariables`; PythonQt calls `objectName` also `name`."""
+    named = {child.objectName(): child for child in widget.findChildren(QObject)}
+    return types.SimpleNamespace(**{name: child for name, child in named.items() if name})

@@ -1,0 +1,250 @@
+"""The qMRML widgets that the panel uses, over the real scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from PySide6.QtCore import Property, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+
+class qMRMLWidget(QWidget):
+    """The panel's root: hands the scene to the widgets inside. The connections of the `.ui` that do
+    so in Slicer carry a C++ pointer, which Python cannot send, so it is done directly.
+    """
+
+    mrmlSceneChanged = Signal("vtkMRMLScene*")
+
+    @Slot("vtkMRMLScene*")
+    def setMRMLScene(self, scene: Any) -> None:
+        for child in self.findChildren(QWidget):
+            if child is not self and hasattr(child, "setMRMLScene"):
+                child.setMRMLScene(scene)
+
+
+class qMRMLNodeComboBox(QComboBox):
+    """The nodes of some classes, kept up to date with the scene."""
+
+    currentNodeChanged = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: Any = None
+        self._types: list[str] = []
+        self._none = False
+        self._add = False
+        self.setMinimumContentsLength(10)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.activated.connect(self._activated)
+
+    @Slot("vtkMRMLScene*")
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+        for event in ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent"):
+            scene.AddObserver(getattr(type(scene), event), lambda *_: self._fill())
+        self._fill()
+
+    def _nodes(self) -> list[Any]:
+        if self._scene is None:
+            return []
+        nodes = [self._scene.GetNthNode(n) for n in range(self._scene.GetNumberOfNodes())]
+        kinds = [node for node in nodes if any(node.IsA(kind) for kind in self._types)]
+        return [node for node in kinds if not node.GetHideFromEditors()]
+
+    def _fill(self) -> None:
+        before = self.currentNodeID()
+        self.blockSignals(True)
+        self.clear()
+        if self._none:
+            self.addItem("None", "")
+        for node in self._nodes():
+            self.addItem(node.GetName(), node.GetID())
+        if self._add:
+            self.addItem("Create new…", "+")
+        self.blockSignals(False)
+        self.setCurrentNodeID(before)
+        if self.currentNodeID() != before:
+            self.currentNodeChanged.emit(self.currentNode())
+
+    def _activated(self) -> None:
+        if self.currentData() == "+":
+            self.addNode()
+        self.currentNodeChanged.emit(self.currentNode())
+
+    def addNode(self) -> Any:
+        node = self._scene.AddNewNodeByClass(self._types[0])
+        self.setCurrentNode(node)
+        return node
+
+    def currentNode(self) -> Any:
+        name = self.currentNodeID()
+        return self._scene.GetNodeByID(name) if name and self._scene else None
+
+    def currentNodeID(self) -> str:
+        data = self.currentData()
+        return data if data and data != "+" else ""
+
+    def setCurrentNode(self, node: Any) -> None:
+        before = self.currentNodeID()
+        self.setCurrentNodeID(node.GetID() if node else "")
+        if self.currentNodeID() != before:
+            self.currentNodeChanged.emit(self.currentNode())
+
+    def setCurrentNodeID(self, name: str) -> None:
+        self.setCurrentIndex(self.findData(name or ""))
+
+    def _set_types(self, types: list[str]) -> None:
+        self._types = list(types)
+        self._fill()
+
+    def _set_none(self, value: bool) -> None:
+        self._none = value
+
+    def _set_add(self, value: bool) -> None:
+        self._add = value
+
+    nodeTypes = Property("QStringList", lambda self: self._types, _set_types)
+    noneEnabled = Property(bool, lambda self: self._none, _set_none)
+    addEnabled = Property(bool, lambda self: self._add, _set_add)
+    renameEnabled = Property(bool, lambda self: False, lambda self, value: None)
+    removeEnabled = Property(bool, lambda self: False, lambda self, value: None)
+    selectNodeUponCreation = Property(bool, lambda self: True, lambda self, value: None)
+
+
+class qMRMLSegmentsTableView(QWidget):
+    """The segments of a segmentation: colour and name."""
+
+    selectionChanged = Signal(object, object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._node: Any = None
+        self._tag = 0
+        self._table = QTableWidget(0, 1, self)
+        self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self._table.verticalHeader().setVisible(False)
+        self._table.horizontalHeader().setVisible(False)
+        self._table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self._table.setShowGrid(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._table)
+        self._table.itemSelectionChanged.connect(lambda: self.selectionChanged.emit(None, None))
+
+    @Slot("vtkMRMLScene*")
+    def setMRMLScene(self, scene: Any) -> None:
+        """The view finds its nodes through the segmentation node."""
+
+    def setSegmentationNode(self, node: Any) -> None:
+        if node is self._node:
+            return
+        if self._node is not None:
+            self._node.RemoveObserver(self._tag)
+        self._node = node
+        if node is not None:
+            self._tag = node.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._fill())
+        self._fill()
+
+    def segmentationNode(self) -> Any:
+        return self._node
+
+    def _fill(self) -> None:
+        chosen = self.selectedSegmentIDs()
+        segmentation = self._node.GetSegmentation() if self._node else None
+        names = list(segmentation.GetSegmentIDs()) if segmentation else []
+        self._table.blockSignals(True)
+        self._table.setRowCount(len(names))
+        for row, name in enumerate(names):
+            segment = segmentation.GetSegment(name)
+            swatch = QPixmap(14, 14)
+            swatch.fill(QColor.fromRgbF(*segment.GetColor()))
+            item = QTableWidgetItem(QIcon(swatch), segment.GetName())
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            self._table.setItem(row, 0, item)
+            self._table.setRowHeight(row, 24)
+        self._table.blockSignals(False)
+        self.setSelectedSegmentIDs(chosen)
+
+    def selectedSegmentIDs(self) -> list[str]:
+        rows = {item.row() for item in self._table.selectedItems()}
+        return [self._table.item(row, 0).data(Qt.ItemDataRole.UserRole) for row in sorted(rows)]
+
+    def setSelectedSegmentIDs(self, names: list[str]) -> None:
+        if list(names) == self.selectedSegmentIDs():
+            return
+        self._table.clearSelection()
+        for row in range(self._table.rowCount()):
+            if self._table.item(row, 0).data(Qt.ItemDataRole.UserRole) in names:
+                self._table.selectRow(row)
+
+    headerVisible = Property(bool, lambda self: False, lambda self, value: None)
+    filterBarVisible = Property(bool, lambda self: False, lambda self, value: None)
+    visibilityColumnVisible = Property(bool, lambda self: True, lambda self, value: None)
+    opacityColumnVisible = Property(bool, lambda self: False, lambda self, value: None)
+    statusColumnVisible = Property(bool, lambda self: False, lambda self, value: None)
+
+
+class qMRMLSegmentEditorWidget(QWidget):
+    """Takes the nodes that Slicer's Segment Editor takes; its effects need the application."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.nodes: dict[str, Any] = {}
+        label = QLabel(
+            "Slicer's Segment Editor: paint, erase, scissors, islands, smoothing …", self
+        )
+        label.setWordWrap(True)
+        label.setEnabled(False)
+        layout = QVBoxLayout(self)
+        layout.addWidget(label)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    @Slot("vtkMRMLScene*")
+    def setMRMLScene(self, scene: Any) -> None:
+        self.nodes["scene"] = scene
+
+    def setMRMLSegmentEditorNode(self, node: Any) -> None:
+        self.nodes["editor"] = node
+
+    def setSegmentationNode(self, node: Any) -> None:
+        self.nodes["segmentation"] = node
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        self.nodes["volume"] = node
+
+    def setActiveEffectByName(self, name: str) -> None:
+        self.nodes["effect"] = name
+
+    def setMaximumNumberOfUndoStates(self, states: int) -> None:
+        self.nodes["undo"] = states
+
+    def setCurrentSegmentID(self, name: str) -> None:
+        self.nodes["segment"] = name
+
+    def setSegmentationNodeSelectorVisible(self, visible: bool) -> None:
+        self.nodes["segmentation selector"] = visible
+
+    def setSourceVolumeNodeSelectorVisible(self, visible: bool) -> None:
+        self.nodes["volume selector"] = visible
+
+
+WIDGETS = (
+    qMRMLWidget,
+    qMRMLNodeComboBox,
+    qMRMLSegmentsTableView,
+    qMRMLSegmentEditorWidget,
+)

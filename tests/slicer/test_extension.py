@@ -1,0 +1,259 @@
+"""What the Extensions Index checks before it lists an extension, and what its reviewers look for.
+
+Nothing here needs Slicer; what needs its libraries or Qt is in the other files of this folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "slicer_module" / "SEGSAM"
+LIB = MODULE / "SEGSAMLib"
+ENTRY = ROOT / "slicer_module" / "SEGSAM.json"
+OWN_RAW = "https://raw.githubusercontent.com/SEG-SAM/SlicerSEGSAM/main/"
+SCHEMA_KEYS = {
+    "$schema",
+    "category",
+    "scm_url",
+    "scm_revision",
+    "scm_type",
+    "build_dependencies",
+    "dicom_support_rule",
+    "build_subdirectory",
+    "enabled",
+    "tier",
+}
+"""Of the catalogue entry schema 1.0.2, which allows no others; the first three are required."""
+BUNDLED = {
+    *("ctk", "numpy", "qt", "requests", "scipy", "SimpleITK", "slicer", "vtk", "SampleData"),
+    *("SEGSAM", "SEGSAMLib"),
+}
+MOST_MEGABYTES = 100
+OLDEST_PYTHON = (3, 9)
+QT_MODULES = {"Widget", "Session", "Pictures", "Shortcuts"}
+SOURCES = sorted([*LIB.glob("*.py"), MODULE / "SEGSAM.py"])
+
+
+def root_cmake() -> str:
+    return (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+
+
+def cmake_value(name: str) -> str:
+    found = re.findall(rf'set\s*\({name}\s*"([^"]+)"\s*\)', root_cmake())
+    assert len(found) == 1, f"{name} is set {len(found)} times"
+    return str(found[0])
+
+
+def cmake_list(name: str) -> list[str]:
+    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
+    found = re.search(rf"set\({name}\s+([^)]*)\)", text)
+    assert found is not None
+    return found.group(1).split()
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n", f"{path.name} is no PNG"
+    width, height = struct.unpack(">II", head[16:24])
+    return width, height
+
+
+class TestCatalogueEntry:
+    entry = json.loads(ENTRY.read_text(encoding="utf-8"))
+
+    def test_keys_and_types_are_those_of_the_schema(self) -> None:
+        assert set(self.entry) <= SCHEMA_KEYS
+        assert {"$schema", "category", "scm_url"} <= set(self.entry)
+        assert self.entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
+        assert self.entry["tier"] in (1, 3, 5)
+        assert isinstance(self.entry["build_dependencies"], list)
+
+    def test_the_category_is_one_of_the_indexs(self) -> None:
+        assert self.entry["category"] == "Segmentation"
+
+    def test_the_repository_has_a_slicer_name_and_a_known_scheme(self) -> None:
+        scheme, _, rest = self.entry["scm_url"].partition("://")
+        assert scheme in ("https", "git")
+        assert "slicer" in rest.rsplit("/", 1)[1].lower()
+
+    def test_the_extensions_name_does_not_begin_with_slicer(self) -> None:
+        assert not ENTRY.stem.lower().startswith("slicer")
+
+    def test_lines_end_with_a_line_feed_only(self) -> None:
+        data = ENTRY.read_bytes()
+        assert b"\r" not in data
+        assert data.endswith(b"\n")
+
+
+class TestRootCMake:
+    """The Index reads this one file, with these patterns."""
+
+    def test_the_project_has_the_entrys_name(self) -> None:
+        found = re.findall(r"project\s*\(\s*([^\s\)\n\r]+)", root_cmake(), re.IGNORECASE)
+        assert found[0] == ENTRY.stem
+
+    def test_icon_and_screenshots_are_pngs_of_this_repository(self) -> None:
+        urls = [cmake_value("EXTENSION_ICONURL"), *cmake_value("EXTENSION_SCREENSHOTURLS").split()]
+        for url in urls:
+            assert url.startswith(OWN_RAW)
+            width, height = png_size(ROOT / url[len(OWN_RAW) :])
+            assert width >= 128
+            assert height >= 128
+
+    def test_what_the_index_shows_is_said(self) -> None:
+        for name in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION"):
+            assert cmake_value(f"EXTENSION_{name}")
+        assert "EXTENSION_DEPENDS" in root_cmake()
+
+    def test_it_finds_slicer_and_hands_over(self) -> None:
+        for line in (
+            "find_package(Slicer REQUIRED)",
+            "include(${Slicer_USE_FILE})",
+            "add_subdirectory(slicer_module)",
+            "include(${Slicer_EXTENSION_GENERATE_CONFIG})",
+            "include(${Slicer_EXTENSION_CPACK})",
+        ):
+            assert line in root_cmake()
+
+
+class TestPackage:
+    def test_every_script_is_in_the_list(self) -> None:
+        there = {"SEGSAM.py", *(f"SEGSAMLib/{path.name}" for path in LIB.glob("*.py"))}
+        assert set(cmake_list("MODULE_PYTHON_SCRIPTS")) == there
+
+    def test_every_resource_is_in_the_list(self) -> None:
+        files = [path for path in (MODULE / "Resources").rglob("*") if path.is_file()]
+        there = {path.relative_to(MODULE).as_posix() for path in files}
+        assert set(cmake_list("MODULE_PYTHON_RESOURCES")) == there
+
+    def test_every_icon_that_the_code_names_is_there(self) -> None:
+        text = (LIB / "Widget.py").read_text(encoding="utf-8")
+        table = re.search(r"^ICONS = \{(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+        assert table is not None
+        named = set(re.findall(r': "(\w+)"', table.group(1)))
+        drawn = {path.stem for path in (MODULE / "Resources" / "Icons").glob("*.svg")}
+        assert drawn == named | {"SEGSAM"}
+
+    def test_icons_are_drawings_without_scripts_or_links(self) -> None:
+        for path in (MODULE / "Resources" / "Icons").glob("*.svg"):
+            tree = ElementTree.parse(path)  # noqa: S314 - our own files
+            tags = {element.tag.split("}")[1] for element in tree.iter()}
+            assert not tags & {"script", "image", "use", "a"}, path.name
+
+    def test_a_licence_is_in_the_root(self) -> None:
+        assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+    def test_the_checkout_is_small_enough(self) -> None:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if listed.returncode:
+            pytest.skip("this is no git checkout")
+        files = [ROOT / name for name in listed.stdout.split("\0") if name]
+        total = sum(path.stat().st_size for path in files if path.is_file())
+        assert total < MOST_MEGABYTES * 1e6
+
+
+class TestCode:
+    def test_it_is_python_3_9(self) -> None:
+        for path in SOURCES:
+            ast.parse(path.read_text(encoding="utf-8"), path.name, feature_version=OLDEST_PYTHON)
+
+    def test_it_imports_only_what_slicer_bundles(self) -> None:
+        allowed = BUNDLED | set(sys.stdlib_module_names)
+        for path in SOURCES:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names = [node.module or ""]
+                assert {name.split(".")[0] for name in names} <= allowed, f"{path.name}: {names}"
+
+    def test_nothing_runs_when_it_is_loaded(self) -> None:
+        """At file scope: words, imports, definitions, values; no statement that does something."""
+        body = [(p, n) for p in SOURCES for n in ast.parse(p.read_text(encoding="utf-8")).body]
+        for path, node in body:
+            is_word = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_main = isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+            defines = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+            is_value = isinstance(node, (ast.Assign, ast.AnnAssign))
+            assert is_word or is_main or is_value or isinstance(node, defines), path.name
+            if is_value:
+                called = {ast.unparse(c.func) for c in ast.walk(node) if isinstance(c, ast.Call)}
+                assert not called & {"open", "requests.get", "subprocess.run"}
+
+    def test_slicers_python_gets_no_package(self) -> None:
+        for path in SOURCES:
+            text = path.read_text(encoding="utf-8")
+            assert "pip_install" not in text, path.name
+            assert "pip_ensure" not in text, path.name
+
+    def test_qt_is_in_the_panel_only_and_http_is_not(self) -> None:
+        qt = re.compile(r"^\s*(?:import|from) (?:qt|ctk)\b", re.MULTILINE)
+        http = re.compile(r"^\s*(?:import|from) (?:requests|urllib|http)\b", re.MULTILINE)
+        for path in SOURCES:
+            text = path.read_text(encoding="utf-8")
+            of_panel = path.stem in QT_MODULES or path.stem.endswith("Panel")
+            assert of_panel or not qt.search(text), path.name
+            assert not (of_panel and http.search(text)), path.name
+
+
+class TestPanel:
+    tree = ElementTree.parse(MODULE / "Resources" / "UI" / "SEGSAM.ui").getroot()  # noqa: S314
+
+    def test_every_button_field_and_list_has_a_tool_tip(self) -> None:
+        spoken = ("QPushButton", "QToolButton", "QComboBox", "QCheckBox", "QSpinBox", "QLineEdit")
+        spoken += (
+            "QSlider",
+            "QTreeWidget",
+            "QPlainTextEdit",
+            "qMRMLNodeComboBox",
+            "ctkPathLineEdit",
+        )
+        for widget in self.tree.iter("widget"):
+            if widget.get("class") in spoken:
+                tips = [p for p in widget.findall("property") if p.get("name") == "toolTip"]
+                assert tips, f"{widget.get('name')} has no tool tip"
+
+    def test_names_are_used_once(self) -> None:
+        names = [widget.get("name") for widget in self.tree.iter("widget")]
+        assert len(names) == len(set(names))
+
+    def test_nothing_is_styled_by_hand(self) -> None:
+        names = {prop.get("name") for prop in self.tree.iter("property")}
+        assert "styleSheet" not in names
+
+    def test_every_bound_parameter_is_one(self) -> None:
+        source = ast.parse((MODULE / "SEGSAM.py").read_text(encoding="utf-8"))
+        node = next(
+            each
+            for each in source.body
+            if isinstance(each, ast.ClassDef) and each.name == "SEGSAMParameterNode"
+        )
+        known = {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
+        bound = {
+            prop.findtext("string")
+            for prop in self.tree.iter("property")
+            if prop.get("name") == "SlicerParameterName"
+        }
+        assert bound
+        assert bound <= known
+
+
+def test_the_sample_ct_is_the_one_of_the_library() -> None:
+    here = (LIB / "SampleCT.py").read_text(encoding="utf-8")
+    there = (ROOT / "lib" / "segsam" / "sample.py").read_text(encoding="utf-8")
+    checksum = re.findall(r'^SHA256 = "([0-9a-f]{64})"', here, re.MULTILINE)
+    assert len(checksum) == 1
+    assert f'"ct.nii.gz": "{checksum[0]}"' in there

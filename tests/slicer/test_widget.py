@@ -1,0 +1,307 @@
+"""The panel on Qt, clicked through against the real server: nothing blocks, nothing is lost."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gui
+import numpy as np
+import pytest
+
+PATIENCE_SECONDS = 120
+LONGEST_BLOCK_MS = 50
+CANCEL_SECONDS = 0.2
+TICK_MS = 2
+
+
+@pytest.fixture(scope="module")
+def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Slicer's libraries with the stand-in for its application, and slice views."""
+    import slicer
+
+    gui.install(tmp_path_factory.mktemp("settings"))
+    from gui.views import Views
+
+    slicer.app.views = Views(libraries.scene, libraries.application)
+    return slicer.app
+
+
+@pytest.fixture
+def module(qt_application: Any, scene: Any) -> Iterator[Any]:
+    """The module's widget, set up and entered, with the made volume; questions get a Yes."""
+    import qt
+    from SEGSAM import SEGSAMWidget
+    from SEGSAMLib.SelfTest import made_volume
+
+    qt.QSettings().clear()
+    widget = SEGSAMWidget()
+    widget.setup()
+    widget.enter()
+    volume = made_volume()
+    widget.panel.session.node.volume = volume
+    qt_application.views.show(volume)
+    asked: list[str] = []
+    widget.panel.session.ask = lambda question: bool(asked.append(question)) or True
+    found = SimpleNamespace(
+        widget=widget, panel=widget.panel, ui=widget.panel.ui, volume=volume, asked=asked
+    )
+    yield found
+    widget.exit()
+    widget.cleanup()
+
+
+def until(is_so: Callable[[], Any], what: str) -> None:
+    """Let Qt's event loop run until something is so."""
+    from PySide6.QtWidgets import QApplication
+
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, f"{what} did not come"
+        QApplication.processEvents()
+        time.sleep(0.001)
+
+
+def connect(module: Any, server: Any) -> None:
+    module.ui.serverCombo.setCurrentText(server.url)
+    module.ui.connectButton.click()
+    until(lambda: module.panel.session.is_connected, "the connection")
+
+
+def drag_box(module: Any, tool: str = "boxButton") -> None:
+    """A box around the ball of the made volume, in the axial view."""
+    from gui.views import drag, pixel_of
+
+    import slicer
+
+    view = slicer.app.views["Red"]
+    getattr(module.ui, tool).setChecked(True)
+    corners = [(24.0, 22.5, 16.0), (66.0, 55.5, 16.0)]
+    drag(view, [pixel_of(view, corner) for corner in corners])
+
+
+def voxels(module: Any) -> np.ndarray:
+    import slicer
+
+    logic = module.panel.session.logic
+    return slicer.util.arrayFromSegmentBinaryLabelmap(
+        logic.segmentation, logic.segment_id, module.volume
+    )
+
+
+def label(module: Any, name: str) -> str:
+    return str(getattr(module.ui, name).text())
+
+
+class Clock:
+    """Ticks in Qt's event loop; the longest time between two ticks is the longest block."""
+
+    def __init__(self) -> None:
+        from PySide6.QtCore import QTimer
+
+        self.longest_ms = 0.0
+        self._last = time.perf_counter()
+        self._timer = QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.longest_ms = max(self.longest_ms, 1000 * (now - self._last))
+        self._last = now
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+
+class TestWithoutAServer:
+    def test_nothing_is_contacted_or_installed_when_it_loads(self, module: Any) -> None:
+        panel = module.panel
+        assert panel.session.workflow.client is None
+        assert not panel.session.workflow.is_busy
+        assert panel.server.process is None
+        assert label(module, "statusLabel") == "Not connected."
+        assert not module.ui.runButton.isEnabled()
+
+    def test_what_is_bound_follows_both_ways(self, module: Any) -> None:
+        node = module.panel.session.node
+        module.ui.propagateCombo.setCurrentText("always")
+        module.ui.liveCheckBox.setChecked(False)
+        module.ui.firstSliceSpinBox.setValue(3)
+        assert (node.propagate, node.live, node.first_slice) == ("always", False, 3)
+        node.protection = "allow overlap"
+        assert module.ui.protectionCombo.currentText() == "allow overlap"
+
+    def test_points_boxes_and_strokes_are_drawn_with_the_mouse(self, module: Any) -> None:
+        from gui.views import drag, pixel_of
+
+        import slicer
+
+        logic = module.panel.session.logic
+        view = slicer.app.views["Red"]
+        module.ui.pointInsideButton.setChecked(True)
+        drag(view, [pixel_of(view, (45.0, 39.0, 16.0))])
+        module.ui.pointOutsideButton.setChecked(True)
+        assert not module.ui.pointInsideButton.isChecked()
+        drag(view, [pixel_of(view, (9.0, 9.0, 16.0))])
+        drag_box(module)
+        module.ui.scribbleButton.setChecked(True)
+        drag(view, [pixel_of(view, (x, 39.0, 16.0)) for x in (36.0, 45.0, 54.0)])
+        drag_box(module, "box3dButton")
+        prompts = logic.prompts
+        assert [(point.ijk, point.positive) for point in prompts.points] == [
+            ((30, 26, 4), True),
+            ((6, 6, 4), False),
+        ]
+        assert prompts.boxes[0].min_ijk[2] == prompts.boxes[0].max_ijk[2] == 4
+        assert np.allclose(prompts.boxes[0].min_ijk[:2], (16, 15), atol=1)
+        assert prompts.boxes[1].min_ijk[2] < 4 < prompts.boxes[1].max_ijk[2]
+        assert len(prompts.scribbles) == 1
+        assert label(module, "promptsLabel") == (
+            "1 point inside, 1 point outside, 2 boxes, 1 scribble"
+        )
+
+    def test_undo_and_redo_of_prompts(self, module: Any) -> None:
+        drag_box(module)
+        assert module.ui.undoButton.toolTip() == "Undo box (Ctrl+Z)"
+        module.ui.undoButton.click()
+        assert module.panel.session.logic.prompts.is_empty
+        module.ui.redoButton.click()
+        assert len(module.panel.session.logic.prompts.boxes) == 1
+
+    def test_prompts_belong_to_their_segment(self, module: Any) -> None:
+        drag_box(module)
+        first = module.panel.session.logic.segment_id
+        module.ui.addSegmentButton.click()
+        assert module.panel.session.logic.prompts.is_empty
+        module.ui.segmentsTable.setSelectedSegmentIDs([first])
+        assert len(module.panel.session.logic.prompts.boxes) == 1
+
+    def test_keys_work_inside_the_module_only(self, module: Any) -> None:
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+        from PySide6.QtWidgets import QApplication
+
+        import slicer
+
+        window = slicer.app.main_window
+        window.show()
+        window.activateWindow()
+        QApplication.processEvents()
+        QTest.keyClick(window, Qt.Key.Key_B)
+        assert module.ui.boxButton.isChecked()
+        module.widget.exit()
+        assert not module.ui.boxButton.isChecked()
+        QTest.keyClick(window, Qt.Key.Key_B)
+        assert not module.ui.boxButton.isChecked()
+        module.widget.enter()
+
+    @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense address", ""])
+    def test_a_server_that_is_not_there_is_one_sentence(self, module: Any, address: str) -> None:
+        module.ui.serverCombo.setCurrentText(address)
+        module.ui.connectButton.click()
+        until(lambda: label(module, "diagnosisLabel").startswith("⚠"), "the diagnosis")
+        assert label(module, "diagnosisLabel").endswith(".")
+        assert not module.panel.session.is_connected
+
+    def test_a_token_is_kept_only_when_wished(self, module: Any) -> None:
+        import qt
+
+        module.ui.serverCombo.setCurrentText("http://127.0.0.1:9")
+        module.ui.tokenEdit.setText("a-secret-of-the-tests")
+        module.ui.connectButton.click()
+        assert not any("tokens" in key for key in qt.QSettings().allKeys())
+        module.ui.rememberTokenCheckBox.setChecked(True)
+        module.ui.connectButton.click()
+        assert any("tokens" in key for key in qt.QSettings().allKeys())
+
+    def test_a_scene_that_is_closed_and_one_that_comes(self, module: Any, scene: Any) -> None:
+        drag_box(module)
+        scene.Clear(False)
+        assert module.panel.session.logic.volume is None
+        assert module.panel.session.node is not None
+        assert label(module, "promptsLabel").startswith("No prompt yet")
+
+    def test_the_segment_editor_gets_the_nodes(self, module: Any) -> None:
+        module.ui.addSegmentButton.click()
+        nodes = module.ui.segmentEditor.nodes
+        assert nodes["volume"] is module.volume
+        assert nodes["segmentation"] is module.panel.session.logic.segmentation
+
+
+class TestWithAServer:
+    def test_live_segmentation_never_blocks(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        clock = Clock()
+        drag_box(module)
+        until(lambda: not module.panel.session.workflow.is_busy, "the answer")
+        clock.stop()
+        sys.stdout.write(f"longest block of the event loop: {clock.longest_ms:.0f} ms\n")
+        assert voxels(module).any(), label(module, "statusLabel")
+        module.ui.undoButton.click()
+        assert not voxels(module).any()
+        module.ui.redoButton.click()
+        assert voxels(module).any()
+
+    def test_manual_mode_waits_for_the_button(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        module.ui.liveCheckBox.setChecked(False)
+        drag_box(module)
+        assert not module.panel.session.workflow.is_busy
+        assert module.ui.runButton.isEnabled()
+        module.ui.runButton.click()
+        assert module.panel.session.workflow.is_busy
+        until(lambda: not module.panel.session.workflow.is_busy, "the answer")
+        assert voxels(module).any()
+
+    def test_cancel_is_at_once_and_changes_nothing(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        drag_box(module)
+        assert module.panel.session.workflow.is_busy
+        began = time.perf_counter()
+        module.ui.cancelButton.click()
+        took = time.perf_counter() - began
+        sys.stdout.write(f"cancel took {1000 * took:.0f} ms\n")
+        assert not module.panel.session.workflow.is_busy
+        assert label(module, "statusLabel") == "Cancelled; nothing was changed."
+        assert not voxels(module).any()
+
+    def test_consent_is_asked_before_an_image_leaves_this_computer(
+        self, module: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(module, server)
+        from SEGSAMLib import Address
+
+        monkeypatch.setattr(Address, "_is_loopback", lambda host: False)
+        module.panel.session.ask = lambda question: bool(module.asked.append(question))
+        drag_box(module)
+        assert len(module.asked) == 1
+        assert "another computer" in module.asked[0]
+        assert not module.panel.session.workflow.is_busy
+        assert label(module, "statusLabel") == "Nothing was sent."
+
+    def test_next_image_submit_and_a_conflict_without_loss(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        module.ui.strategyCombo.setCurrentText("first")
+        module.ui.nextButton.click()
+        until(lambda: ":" in label(module, "reasonLabel"), "the next image")
+        loaded = module.panel.session.logic.volume
+        assert loaded is not module.volume
+        module.volume = loaded
+        drag_box(module)
+        until(lambda: not module.panel.session.workflow.is_busy, "the answer")
+        module.ui.submitButton.click()
+        until(lambda: "version 1" in label(module, "submitLabel"), "the saved label")
+
+    def test_versions_are_listed(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        flow = module.panel.session.workflow
+        if not module.panel.session.server_info.trainers:
+            pytest.skip("this server trains nothing")
+        until(lambda: not flow.is_busy, "the versions")
+        assert module.ui.versionsTree.topLevelItemCount() >= 1
+        assert module.ui.versionCombo.currentText() == module.panel.workflow.versions.current
