@@ -14,7 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -55,44 +58,60 @@ def labels(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def savers() -> Iterator[TextIO]:
+    """Where to order processes that save."""
+    command = [sys.executable, str(SAVER)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdin is not None
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "ready\n"
+        yield starter.stdin
+
+
+@dataclass(frozen=True)
+class Saver:
+    """A process that saves, and what it says of each save that was acknowledged."""
+
+    pid: int
+    report: TextIO
+
+    def kill(self) -> list[tuple[str, int, str]]:
+        """Image, version and SHA-256 of the saves that were acknowledged and not yet read."""
+        os.kill(self.pid, signal.SIGKILL)
+        lines = self.report.read().splitlines(keepends=True)
+        whole = [line.split() for line in lines if line.endswith("\n")]
+        return [(image, int(number), digest) for image, number, digest in whole]
+
+
 @contextmanager
-def saving(studies: Path, labels: Path, *images: str) -> Iterator[subprocess.Popen[str]]:
+def saving(savers: TextIO, studies: Path, labels: Path, *images: str) -> Iterator[Saver]:
     """A process that saves labels of `images` for ever; it is killed in the end."""
-    process = subprocess.Popen(
-        [sys.executable, str(SAVER), str(studies), str(labels), *images],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def killed(process: subprocess.Popen[str]) -> list[tuple[str, int, str]]:
-    """Kill it and return the saves that it acknowledged: image, version, SHA-256."""
-    process.send_signal(signal.SIGKILL)
-    assert process.stdout is not None
-    lines = process.stdout.read().splitlines(keepends=True)
-    whole = [line.split() for line in lines if line.endswith("\n")]
-    return [(image, int(number), digest) for image, number, digest in whole]
+    pipe = studies.with_name(f"{uuid4().hex}.pipe")
+    os.mkfifo(pipe)
+    savers.write(json.dumps([str(pipe), str(studies), str(labels), *images]) + "\n")
+    savers.flush()
+    with pipe.open() as report:
+        saver = Saver(int(report.readline()), report)
+        try:
+            yield saver
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(saver.pid, signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_f1_a_kill_at_any_moment_loses_nothing(studies: Path, labels: Path) -> None:
+def test_f1_a_kill_at_any_moment_loses_nothing(savers: TextIO, studies: Path, labels: Path) -> None:
     images = ("case0", "case1", "case2")
     allowed = {sha256(file) for file in labels.iterdir()}
     acknowledged: dict[tuple[str, int], str] = {}
     rng = random.Random(5)
     for _ in range(KILLS):
-        with saving(studies, labels, *images) as process:
+        with saving(savers, studies, labels, *images) as saver:
             time.sleep(rng.uniform(0.05, 1.0))
-            for image, number, digest in killed(process):
+            for image, number, digest in saver.kill():
                 acknowledged[image, number] = digest
         json.loads((studies / "datastore_v2.json").read_text())
         store = opened(studies)
@@ -327,18 +346,20 @@ def test_f7_a_place_that_cannot_be_written(studies: Path, labels: Path) -> None:
 
 
 @pytest.mark.slow
-def test_f8_two_processes_save_at_once(studies: Path, labels: Path) -> None:
+def test_f8_two_processes_save_at_once(savers: TextIO, studies: Path, labels: Path) -> None:
     watcher = opened(studies)
     first, second = ("case0", "case1", "shared"), ("case2", "case3", "shared")
     (studies / "shared.nii.gz").write_bytes((studies / "case0.nii.gz").read_bytes())
     acknowledged: list[tuple[str, int, str]] = []
-    with saving(studies, labels, *first) as one, saving(studies, labels, *second) as other:
-        for process in (one, other):
-            assert process.stdout is not None
+    with (
+        saving(savers, studies, labels, *first) as one,
+        saving(savers, studies, labels, *second) as other,
+    ):
+        for saver in (one, other):
             for _ in range(SAVES):
-                image, number, digest = process.stdout.readline().split()
+                image, number, digest = saver.report.readline().split()
                 acknowledged.append((image, int(number), digest))
-        acknowledged += [*killed(one), *killed(other)]
+        acknowledged += [*one.kill(), *other.kill()]
     numbered = [(image, number) for image, number, _ in acknowledged]
     assert len(set(numbered)) == len(numbered)
     for store in (watcher, opened(studies)):
