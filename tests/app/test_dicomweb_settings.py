@@ -43,6 +43,11 @@ class TestTheAddress:
             checked_url("http://me:secret@host/x")
         assert "secret" not in str(refused.value)
 
+    def test_other_kinds_of_server_are_not_offered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told(monkeypatch, DATASTORE="xnat")
+        with pytest.raises(ConfigError, match="xnat is not offered"):
+            read()
+
 
 class TestWhatGivesAccess:
     def test_a_password_from_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

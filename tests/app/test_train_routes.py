@@ -7,8 +7,11 @@ is killed leaves the version before.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from .conftest import LPS_MM, TOKEN, Server, ball, oblique_affine, started
+from .conftest import LPS_MM, ROOT, TOKEN, Server, ball, oblique_affine, started
 
 TRAIN = "/train/segsam"
 TINY = {"max_epochs": 1, "minutes": 1, "slices": 6, "copies": 0, "train_batch_size": 2}
@@ -159,12 +162,21 @@ class TestATraining:
         assert learning.get("/versions/segsam").json()["current"] == "0000"
         assert learning.infer({"image": "straight"}, params=json.dumps(BOX)).ok
 
-    def test_done_it_is_used_by_the_next_click(self, learning: Server) -> None:
+    def test_done_it_is_used_by_the_next_click(
+        self, learning: Server, record_property: Callable[[str, float], None]
+    ) -> None:
         before = learning.infer({"image": "straight"}, params=json.dumps(BOX)).json()
-        status, _ = post(learning, TRAIN, {**TINY, "tolerance": 100, "name": "second"})
-        assert status == 200
-        told = wait_for_end(learning)
+        quiet = [prompt(learning, "oblique", box)[1] for box in boxes(amount(2, 40))]
+        with annotating(learning, "oblique", amount(2, 4)) as heard:
+            status, _ = post(learning, TRAIN, {**TINY, "tolerance": 100, "name": "second"})
+            assert status == 200
+            told = wait_for_end(learning)
         assert told["status"] == "DONE", told
+        assert heard.seconds
+        assert heard.wrong == [], "l9: who annotates meanwhile is answered"
+        if FULL:
+            record_property("L9 prompt alone, p95 ms", p95_ms(quiet))
+            record_property("L9 prompt of 4 beside a training, p95 ms", p95_ms(heard.seconds))
         assert (told["version"], told["promoted"]) == ("0001", True)
         assert set(told["metrics"]) == {"before", "after"}
         assert told["progress"]["status"] == "done"
@@ -204,3 +216,24 @@ class TestATraining:
         assert learning.infer({"image": "straight"}, params=json.dumps(BOX)).ok
         status, body = post(learning, "/versions/segsam/use", {"version": "0001"})
         assert (status, body["code"]) == (503, "checkpoint")
+
+
+@pytest.mark.slow
+def test_on_the_command_line_it_ends_with_a_sentence(tmp_path: Path, standin: Path) -> None:
+    """MONAI Label's own command, without a server; here there is nothing to learn from."""
+    command = [sys.executable, "-m", "monailabel.interfaces.utils.app", "-m", "train"]
+    command += ["-a", str(ROOT / "monailabel_app"), "-s", str(tmp_path / "studies")]
+    run = subprocess.run(
+        [*command, "-r", json.dumps({"model": "segsam", **TINY})],
+        env={
+            **os.environ,
+            "SEGSAM_CHECKPOINT": str(standin),
+            "SEGSAM_VERSIONS_FOLDER": str(tmp_path / "versions"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.strip().splitlines()[-1].startswith("there is no label with the tag final")
+    assert "Traceback" not in run.stderr

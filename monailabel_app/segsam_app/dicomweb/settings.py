@@ -46,6 +46,9 @@ class PacsSettings:
         cls, url: str, folder: str | None, limits: Limits, env: Mapping[str, str] = os.environ
     ) -> PacsSettings:
         """Of one start. Raises `ConfigError` for what cannot be meant."""
+        other = settings.MONAI_LABEL_DATASTORE.lower()
+        if other in ("xnat", "dsa"):
+            raise ConfigError(f"MONAI_LABEL_DATASTORE={other} is not offered; unset it")
         url = checked_url(url)
         token = _secret("SEGSAM_DICOMWEB_TOKEN", env)
         login = _login(env)
