@@ -19,6 +19,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from .annotators import FULL, amount, annotating, boxes, p95_ms, prompt
 from .conftest import LPS_MM, ROOT, TOKEN, Server, ball, oblique_affine, started
 
 TRAIN = "/train/segsam"
