@@ -27,7 +27,7 @@ class Address:
         another, a missing port 8000 on this computer and the scheme's own on another, 0.0.0.0 is
         this computer. Raises `ClientError`.
         """
-        typed = text.strip().rstrip("/")
+        typed = text.strip()
         if not typed or any(c.isspace() or not c.isprintable() for c in typed):
             raise ClientError(f"Type the server's address, {_EXAMPLE}.", code="address")
         has_scheme = "://" in typed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Iterator, Mapping
 
@@ -71,16 +72,18 @@ def nrrd_file(array_kji: np.ndarray, grid: VolumeGrid, check: Check, *, small: b
     """A temporary NRRD file at its beginning, compressed when it is to be `small` rather than
     quick. Its file name tells nothing of a patient: it has none.
     """
-    file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller's
-    file.write(_header(array_kji, grid, "gzip" if small else "raw"))
+    header = _header(array_kji, grid, "gzip" if small else "raw")
     packer = zlib.compressobj(1, zlib.DEFLATED, 31) if small else None
-    for chunk in _raw(array_kji):
-        check()
-        file.write(packer.compress(chunk) if packer else chunk)
-    if packer:
-        file.write(packer.flush())
-    file.seek(0)
-    return file  # type: ignore[no-any-return]
+    with ExitStack() as undo:
+        file: Any = undo.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+        file.write(header)
+        for chunk in _raw(array_kji):
+            check()
+            file.write(packer.compress(chunk) if packer else chunk)
+        file.write(packer.flush() if packer else b"")
+        file.seek(0)
+        undo.pop_all()
+    return file
 
 
 def _raw(array_kji: np.ndarray) -> Iterator[memoryview]:

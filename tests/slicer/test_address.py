@@ -1,0 +1,60 @@
+"""Addresses as people type them."""
+
+from __future__ import annotations
+
+import pytest
+from SEGSAMLib.Address import Address
+from SEGSAMLib.Errors import ClientError
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("localhost", "http://localhost:8000"),
+        ("  http://localhost:8000/info/ ", "http://localhost:8000"),
+        ("0.0.0.0:8001", "http://127.0.0.1:8001"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("segsam.example.org", "https://segsam.example.org"),
+        ("segsam.example.org:8000", "http://segsam.example.org:8000"),
+        ("https://segsam.example.org:443/", "https://segsam.example.org"),
+        ("https://example.org/segsam/", "https://example.org/segsam"),
+        ("http://10.0.0.7:8000/docs", "http://10.0.0.7:8000"),
+    ],
+)
+def test_what_is_typed_becomes_an_address(typed: str, url: str) -> None:
+    assert Address.read(typed).url == url
+    assert Address.read(url).url == url
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "   ", "ftp://example.org", "http://", "a b", "http://host:99999", "host:port", "a\nb"],
+)
+def test_what_is_no_address_is_refused(typed: str) -> None:
+    with pytest.raises(ClientError, match="such as http"):
+        Address.read(typed)
+
+
+@pytest.mark.parametrize("typed", ["http://user:pass@host:1", "host:1/?token=x", "host:1/#a"])
+def test_secrets_do_not_belong_into_it(typed: str) -> None:
+    with pytest.raises(ClientError, match="field of its own"):
+        Address.read(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "loopback", "open_to_readers"),
+    [
+        ("localhost", True, False),
+        ("127.0.0.9:1", True, False),
+        ("[::1]:1", True, False),
+        ("https://example.org", False, False),
+        ("http://example.org", False, True),
+        ("localhost.example.org", False, False),
+    ],
+)
+def test_who_can_listen(typed: str, *, loopback: bool, open_to_readers: bool) -> None:
+    address = Address.read(typed)
+    assert address.is_loopback is loopback
+    assert address.is_open_to_readers is open_to_readers
