@@ -16,13 +16,14 @@ export SAM2_BUILD_CUDA := 0
 # Threads that wait sleep: with a server beside the tests on few cores, spinning multiplies every time.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo loop test reliability lint types server doctor clean help
+.PHONY: batch-test demo loop test reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make reliability  the fault, load and fuzz tests in full: hours, and figures"
+	@echo "make batch-test  a whole archive on two workers of Ray Data, one of which is killed"
 	@echo "make lint     ruff and mypy"
 	@echo "make server   MONAI Label server for the images in STUDIES=folder on 127.0.0.1:$(PORT)"
 	@echo "make doctor   check this machine"
@@ -46,6 +47,11 @@ reliability: export SEGSAM_TEST_FULL := 1
 reliability: export SEGSAM_TEST_KILLS ?= 200
 reliability: $(STAMP)
 	$(BIN)/python -m pytest -o timeout=0 --durations=0 $(RELIABILITY)
+
+# Ray Data is an optional part: `make test` leaves this out where it is not installed.
+batch-test: $(STAMP)
+	$(BIN)/python -m pip install $(if $(CI),--quiet) -e ".[cluster]" -r requirements.txt
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/lib/test_batch.py tests/lib/test_batch_ray.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

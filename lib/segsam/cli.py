@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from segsam.batch_cli import app as batch_app
 from segsam.bench_cli import bench
 from segsam.categories_cli import app as categories_app
 from segsam.convert_cli import convert, split
@@ -41,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(batch_app, name="batch")
 app.add_typer(categories_app, name="categories")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
@@ -155,6 +157,7 @@ def segment(  # noqa: PLR0913, PLR0917 - typer makes them options; nobody calls 
 
     Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o out.nii.gz --picture out.png
     """
+    from segsam.parsing import window_from_text
     from segsam.prompts import Prompts
     from segsam.volume import Volume
     from segsam.writers import WRITABLE
@@ -163,7 +166,7 @@ def segment(  # noqa: PLR0913, PLR0917 - typer makes them options; nobody calls 
     _check_target(picture, (".png",))
     _check_target(json_file)
     prompts = Prompts.from_text(point or (), box or ())
-    shown = None if window is None else _window(window)
+    shown = window_from_text(window)
     volume = Volume.load(image)
     prompts.checked(volume.shape_ijk)
     with err.status("Loading the weights"):
@@ -244,17 +247,6 @@ def _check_target(path: Path | None, endings: tuple[str, ...] = ("",)) -> None:
         raise OutputError(f"The folder of {path} does not exist; make it first.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; a file name is wanted.")
-
-
-def _window(text: str) -> str | tuple[float, float]:
-    """A preset's name, or "low,high"."""
-    low, comma, high = text.partition(",")
-    if not comma:
-        return text
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise OutputError(f"A window is a preset's name or low,high; got {text!r}.") from None
 
 
 @contextmanager

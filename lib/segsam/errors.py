@@ -96,6 +96,12 @@ class StudyError(SegSamError):
     code = "study"
 
 
+class BatchError(SegSamError):
+    """A batch that cannot be meant or done here: no archive, a folder of another batch, no Ray."""
+
+    code = "batch"
+
+
 class BenchError(SegSamError):
     """A measurement of speed that cannot be made here, or was not asked for by its name."""
 

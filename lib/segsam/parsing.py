@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segsam.errors import PromptError
+from segsam.errors import OutputError, PromptError
 from segsam.types import VoxelIndex
 
 _LARGEST_INDEX = 2**31
@@ -82,3 +82,17 @@ def whole_from_text(part: str, text: str) -> int:
     if not math.isfinite(number) or number != int(number):
         raise PromptError(f"{shown(part)} in {shown(text)} is not a whole number.")
     return int(number)
+
+
+def window_from_text(text: str | None) -> str | tuple[float, float] | None:
+    """A window of displayed values, as a preset's name or "low,high"; None for none.
+
+    Raises OutputError for ends that are no numbers.
+    """
+    low, comma, high = (text or "").partition(",")
+    if not comma:
+        return text
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise OutputError(f"A window is a preset's name or low,high; got {text!r}.") from None

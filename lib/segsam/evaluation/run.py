@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from segsam.datasets.folder import Dataset
 from segsam.errors import EvaluationError
 from segsam.evaluation.cases import Selection, known_classes, open_case
 from segsam.evaluation.features import FeatureSource
@@ -72,24 +73,41 @@ def evaluate(
         TrainingError, VolumeError: a case that cannot be read; the sentence names it.
         OutputError: embeddings that cannot be kept.
     """
-    if options.decoder == "semantic" and not model.semantic_is_trained:
-        raise EvaluationError(
-            "The semantic decoder was asked for, but that of this checkpoint is not trained; "
-            "measure the binary decoder, or both."
-        )
-    return _Run(model, options, embeddings, progress or _silent).all(selections)
+    began, progress = time.monotonic(), progress or _silent
+    scorer = CaseScorer(model, options, embeddings)
+    total, done = sum(len(selection.cases) for selection in selections), 0
+    found: list[CaseScores] = []
+    for selection in selections:
+        for case in selection.cases:
+            progress(done, total, selection.dataset.name)
+            found.append(scorer.score(selection.dataset, case))
+            done += 1
+    progress(total, total, "done")
+    scores = joined(model, selections, options, found)
+    return replace(scores, encoded=scorer.source.encoded, seconds=time.monotonic() - began)
 
 
-class _Run:
-    """One call of `evaluate`."""
+@dataclass(frozen=True, eq=False)
+class CaseScores:
+    """What one case gave; `slices` of it have an object to prompt."""
 
-    def __init__(
-        self, model: SegSam, options: Options, embeddings: Path | None, progress: Progress
-    ) -> None:
-        self.began = time.monotonic()
+    slices: int
+    objects: tuple[ObjectScore, ...]
+    volumes: tuple[VolumeScore, ...]
+
+
+class CaseScorer:
+    """Measures case after case with one model."""
+
+    def __init__(self, model: SegSam, options: Options, embeddings: Path | None = None) -> None:
+        """As `evaluate`, which raises the same."""
+        if options.decoder == "semantic" and not model.semantic_is_trained:
+            raise EvaluationError(
+                "The semantic decoder was asked for, but that of this checkpoint is not trained; "
+                "measure the binary decoder, or both."
+            )
         self.model = model.eval()
         self.options = options
-        self.progress = progress
         self.source = FeatureSource(model, embeddings)
         self.scorer = SliceScorer(
             model,
@@ -101,56 +119,54 @@ class _Run:
         self.follower = None
         if options.propagated:
             self.follower = Follower(model, self.source, options.prompt, options.seed)
-        self.objects: list[ObjectScore] = []
-        self.volumes: list[VolumeScore] = []
 
-    def all(self, selections: Sequence[Selection]) -> Evaluation:
-        """Measure everything."""
-        total, done = sum(len(selection.cases) for selection in selections), 0
-        facts = []
-        for selection in selections:
-            dataset, slices = selection.dataset, 0
-            classes = known_classes(dataset, self.model.categories)
-            for case in selection.cases:
-                self.progress(done, total, dataset.name)
-                slices += self._case(selection, case, classes)
-                done += 1
-            counts = (len(selection.cases), slices)
-            facts.append(
-                DatasetFacts(dataset.name, dataset.modality, dataset.labels, classes, *counts)
-            )
-        self.progress(total, total, "done")
-        return Evaluation(
-            prompt=self.options.prompt,
-            decoder=self.options.decoder,
-            seed=self.options.seed,
-            semantics=self.scorer.semantic,
-            datasets=tuple(facts),
-            objects=tuple(self.objects),
-            volumes=tuple(self.volumes),
-            categories=self.model.categories.names,
-            encoded=self.source.encoded,
-            seconds=time.monotonic() - self.began,
-        )
-
-    def _case(self, selection: Selection, case: str, classes: dict[int, int]) -> int:
-        """Measure a case; how many slices with an object it has."""
+    def score(self, dataset: Dataset, case: str) -> CaseScores:
+        """Measure a case. Raises TrainingError, VolumeError; the sentence names it."""
         side, limit = self.model.host.facts.input_size, self.options.slices
-        opened = open_case(selection.dataset, case, input_size=side, limit=limit)
-        work = CaseInWork(selection.dataset, case, opened, classes)
+        opened = open_case(dataset, case, input_size=side, limit=limit)
+        work = CaseInWork(dataset, case, opened, known_classes(dataset, self.model.categories))
         whole = not opened.volume.is_flat and not limit and self.scorer.binary
         rebuilt = Rebuilt(work) if whole else None
+        objects: list[ObjectScore] = []
         for index, _ in opened.objects:
             features = self.source.of(opened.picture(index))
             for scored in self.scorer.score(work, index, features):
-                self.objects.append(scored.score)
+                objects.append(scored.score)
                 if rebuilt is not None:
                     rebuilt.add(scored)
+        volumes: list[VolumeScore] = []
         if rebuilt is not None:
-            self.volumes += rebuilt.scores()
+            volumes += rebuilt.scores()
             if self.follower is not None:
-                self.volumes += self.follower.scores(work)
-        return len(opened.objects)
+                volumes += self.follower.scores(work)
+        return CaseScores(len(opened.objects), tuple(objects), tuple(volumes))
+
+
+def joined(
+    model: SegSam, selections: Sequence[Selection], options: Options, found: Sequence[CaseScores]
+) -> Evaluation:
+    """The evaluation that the scores of all cases of `selections`, in their order, come to; what
+    was encoded and how long it took is 0 in it.
+    """
+    facts, rest = [], iter(found)
+    for selection in selections:
+        dataset = selection.dataset
+        slices = sum(next(rest).slices for _ in selection.cases)
+        classes = known_classes(dataset, model.categories)
+        counts = (len(selection.cases), slices)
+        facts.append(DatasetFacts(dataset.name, dataset.modality, dataset.labels, classes, *counts))
+    return Evaluation(
+        prompt=options.prompt,
+        decoder=options.decoder,
+        seed=options.seed,
+        semantics=model.semantic_is_trained and options.decoder != "binary",
+        datasets=tuple(facts),
+        objects=tuple(score for one in found for score in one.objects),
+        volumes=tuple(score for one in found for score in one.volumes),
+        categories=model.categories.names,
+        encoded=0,
+        seconds=0.0,
+    )
 
 
 def _silent(done: int, total: int, what: str) -> None:

@@ -1,0 +1,101 @@
+"""Two workers of Ray Data, one of which is killed: the same results as without Ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+pytest.importorskip("ray", reason="Ray Data is not installed: make batch-test")
+
+pytestmark = pytest.mark.slow
+
+CASES = 5
+SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five volumes with a box each, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(CASES):
+        rng = np.random.default_rng(number)
+        voxels = rng.normal(100, 8, (32, 28, 6))
+        voxels[8:20, 9:19, 1:5] += 100
+        image = nibabel.Nifti1Image(voxels.astype(np.int16), np.diag([1.0, 1.0, 3.0, 1.0]))
+        nibabel.save(image, folder / f"case{number}.nii.gz")
+        box = {"min_ijk": [7, 8, 1], "max_ijk": [20, 19, 4]}
+        (folder / f"case{number}.prompts.json").write_text(json.dumps({"boxes": [box]}))
+    (folder / "broken.nii.gz").write_bytes(b"no image")
+    (folder / "broken.prompts.json").write_text(json.dumps({"boxes": [box]}))
+    return folder
+
+
+def command(archive: Path, out: Path, workers: int) -> list[str]:
+    start = [sys.executable, "-c", "from segsam.cli import main; main()", "batch", "segment"]
+    start += [str(archive), "-o", str(out)]
+    more = ["--workers", str(workers), "--threads", "1", "--checkpoint", "litemedsam"]
+    return [*start, *more, "--json", str(out) + ".json"]
+
+
+def killed_while_working(process: subprocess.Popen[bytes], out: Path) -> str:
+    """The case at which one of two workers was killed."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        working = {path.stem: path for path in (out / "started").glob("*.json")}
+        if len(working) >= 2:
+            for case, path in working.items():
+                try:
+                    told = json.loads(path.read_text())
+                except (OSError, ValueError):
+                    continue  # just finished
+                os.kill(int(told["worker"].rpartition(":")[2]), signal.SIGKILL)
+                return case
+        time.sleep(0.01)
+    pytest.fail("two workers were never at work")
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {
+        path.name: np.asarray(nibabel.load(path).dataobj).tobytes()
+        for path in sorted((out / "labels").iterdir())
+    }
+
+
+def records(out: Path) -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text()) for path in (out / "records").iterdir()}
+
+
+@pytest.mark.timeout(2 * SECONDS)
+def test_a_killed_worker_changes_nothing(archive: Path, tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert subprocess.run(command(archive, alone, 0), check=False).returncode == 1
+    process = subprocess.Popen(command(archive, together, 2))
+    try:
+        case = killed_while_working(process, together)
+        assert process.wait(SECONDS) == 1, "one case is no image"
+    finally:
+        process.kill()
+    wanted, found = records(alone), records(together)
+    assert set(found) == set(wanted) == {"broken", *(f"case{n}" for n in range(CASES))}
+    assert found[case]["attempts"] == 2
+    assert len({one["worker"] for one in found.values()}) >= 2
+    assert content(together) == content(alone)
+    for name, record in wanted.items():
+        assert found[name]["result"] == record["result"]
+        assert (found[name]["status"], found[name]["error"]) == (record["status"], record["error"])
+    assert not list((together / "started").glob("*.json"))
+    summary = json.loads((tmp_path / "together.json").read_text())
+    assert (summary["done"], list(summary["failed"])) == (CASES, ["broken"])
+    again = subprocess.run(command(archive, together, 0), check=False, capture_output=True)
+    assert again.returncode == 1
+    assert json.loads((tmp_path / "together.json").read_text())["done_before"] == CASES + 1
