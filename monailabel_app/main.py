@@ -16,16 +16,18 @@ from typing import Any
 import requests
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.first import First
-from monailabel.tasks.activelearning.random import Random
 
 from segsam.errors import SegSamError
 from segsam.runtime import tune_allocator
 from segsam_app.access import token_header
+from segsam_app.auto import AUTO_MODEL, AutoInfer
+from segsam_app.batch import Place, PoliteBatch
 from segsam_app.config import DEFAULT_MODEL, AppConfig
 from segsam_app.dicomweb.routes import told_of_saving
 from segsam_app.dicomweb.settings import PacsSettings
@@ -35,10 +37,14 @@ from segsam_app.errors import NotFoundError
 from segsam_app.gate import Gate
 from segsam_app.images import path_of_image
 from segsam_app.infer import DESCRIPTION, SegSamInfer
+from segsam_app.jobs import Jobs
 from segsam_app.limits import Limits
+from segsam_app.overviews import Overviews
 from segsam_app.replies import plain
+from segsam_app.scoring import OVERVIEW, OverviewScoring, Scorer
 from segsam_app.sessions import AppSessions, sessions_folder
 from segsam_app.store import Store
+from segsam_app.strategies import DESCRIPTIONS, Selecting
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.line import open_line
 from segsam_app.warmup import Warmer
@@ -66,6 +72,11 @@ class SegSamApp(MONAILabelApp):
             name: SegSamInfer(self.engine, self.config, checkpoint, look=self.warmer.look)
             for name, checkpoint in self.config.models.items()
         }
+        self.jobs = Jobs()
+        is_remote = studies.startswith(("http://", "https://"))
+        kept = None if is_remote else Path(studies) / ".segsam" / "overviews"
+        self.overviews = Overviews(self.engine, kept)
+        self.scorer = Scorer(self.overviews, self.gate, self.datastore)
         labels = self._tasks[DEFAULT_MODEL].own_labels()
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
@@ -78,13 +89,28 @@ class SegSamApp(MONAILabelApp):
         return Store(self.studies, on_image=self.opened)
 
     def init_infers(self) -> dict[str, InferTask]:
-        return dict(self._tasks)
+        own = self._tasks[DEFAULT_MODEL]
+        auto = AutoInfer(self.engine, self.limits, self.jobs, lambda: own.facts)
+        return {**self._tasks, AUTO_MODEL: auto}
 
     def init_trainers(self) -> dict[str, TrainTask]:
         return {DEFAULT_MODEL: SegSamTrain(self.versions, self.config)}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"random": Random(), "first": First()}
+        poke = self.scorer.poke
+        return {name: Selecting(name, self.overviews, poke) for name in DESCRIPTIONS}
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        return {OVERVIEW: OverviewScoring(self.overviews)}
+
+    def init_batch_infer(self) -> BatchInferTask:
+        return PoliteBatch()
+
+    def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> Any:
+        """MONAI Label asks for all methods after every sample and training: the thread in the
+        background does that, without a process for each.
+        """
+        return super().async_scoring(method, params) if method else {}
 
     def _load_sessions(self, load: bool = False) -> AppSessions | None:
         if not load:
@@ -134,9 +160,12 @@ class SegSamApp(MONAILabelApp):
         """MONAI Label's inner door (batches, child processes): `image` is an id of the store,
         never a path.
         """
-        path = path_of_image(datastore or self.datastore(), request.get("image", ""))
-        file, reply = self.task(request.get("model", ""))({**request, "image": str(path)})
-        return {"label": file, "tag": DefaultLabelTag.ORIGINAL, "file": file, "params": reply}
+        store = datastore or self.datastore()
+        path, model = path_of_image(store, request.get("image", "")), request.get("model", "")
+        place, asked = Place.taken_from(request)
+        file, reply = self.task(model)({**asked, "image": str(path)})
+        label = place.keep(store, file, model, reply)
+        return {"label": label, "tag": place.tag, "file": file, "params": reply}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
         raise NotFoundError("whole-slide images are not offered; use POST /infer/segsam")

@@ -58,7 +58,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("distill_cli",),
     ("evaluate_cli",),
     ("batch_cli",),
-    ("study_cli", "bench_cli"),
+    ("study_cli", "bench_cli", "auto_cli"),
     ("cli",),
 )
 STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from segsam.auto_cli import auto
 from segsam.batch_cli import app as batch_app
 from segsam.bench_cli import bench
 from segsam.categories_cli import app as categories_app
@@ -46,6 +47,7 @@ app.add_typer(batch_app, name="batch")
 app.add_typer(categories_app, name="categories")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
+app.command()(auto)
 app.command()(convert)
 app.command()(split)
 app.command()(train)

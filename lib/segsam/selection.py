@@ -102,7 +102,7 @@ def _mix(left: Sequence[Case], labelled: Sequence[Case], seed: int) -> Choice:
         found = _CHOOSERS[known](left, labelled, seed)
         return Choice(found.name, f"{found.why} (One half of the mix is not known.)", found.score)
     ranks = [_ranked({name: one[name] for name in both}) for one in (doubts, far)]
-    scores = {name: (ranks[0][name] + ranks[1][name]) / 2 for name in both}
+    scores = {name: ranks[0][name] * ranks[1][name] for name in both}
     name = _highest(scores, seed)
     return Choice(
         name,

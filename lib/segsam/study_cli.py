@@ -1,4 +1,4 @@
-"""`segsam study run | report | unet | cost`: the commands that the main command line mounts."""
+"""`segsam study run | report | active | automatic | unet | cost`, for the main command line."""
 
 from __future__ import annotations
 
@@ -138,6 +138,72 @@ def cost(
         highlight=False,
     )
     _write(json_file, asdict(found))
+
+
+@app.command()
+def active(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="What is simulated, as YAML.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="A folder of one file for each curve.")],
+    data: Annotated[Path, typer.Option("--data", help="What {data} stands for in the plan.")],
+    embeddings: Annotated[
+        Path | None,
+        typer.Option("--embeddings", help="Kept embeddings; by default a folder in --out."),
+    ] = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Simulate annotators who label the cases that each strategy chooses; stopped anywhere, the
+    same command goes on. Writes the table and the picture of the page.
+
+    Example: segsam study active docs/benchmarks/active.yaml --data data --out runs/active
+    """
+    from segsam.study.active.annotators import simulate
+    from segsam.study.active.curves import NAME, PICTURE, SCORES, active_table, lines_of
+    from segsam.study.active.plan import load_active_plan
+    from segsam.study.plots import draw_lines
+
+    plan = load_active_plan(plan_file)
+    folders = {"data": str(data), "out": str(out_folder)}
+    curves = simulate(plan, folders, out_folder, embeddings, tell=_say)
+    written = active_table(plan, curves).save(results, NAME)
+    panels = [(words, lines_of(plan, curves, score)) for score, words in SCORES]
+    draw_lines(results.parent / PICTURE, panels, across="labelled cases")
+    out.print(f"Written: {written}; now: segsam study report", highlight=False)
+
+
+@app.command()
+def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+    datasets: Annotated[
+        list[Path], typer.Argument(help="Folders of data sets.", metavar="DATASET_DIR...")
+    ],
+    checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
+    split: Annotated[
+        str, typer.Option(help="FILE:NAME, a split and its part.")
+    ] = "docs/benchmarks/split.json:test",
+    limit: Annotated[int, typer.Option(help="At most so many cases of each; 0 for all.")] = 0,
+    embeddings: Annotated[
+        Path | None, typer.Option("--embeddings", help="A folder of kept embeddings.")
+    ] = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Segment held-out cases without any prompt and measure it; writes the table of the page."""
+    from segsam.evaluation.cases import select
+    from segsam.model import load_pretrained
+    from segsam.proposals.automatic import Search
+    from segsam.study.automatic import NAME, automatic_table, measure_automatic
+
+    selections = select(datasets, split=split, limit=limit)
+    model, search = load_pretrained(checkpoint), Search()
+    with _bar() as progress:
+        found = measure_automatic(
+            model, selections, embeddings=embeddings, search=search, progress=progress
+        )
+    table = automatic_table(
+        found,
+        checkpoint=Path(checkpoint).name,
+        search=search,
+        alone=not model.presence_is_trained,
+    )
+    out.print(f"Written: {table.save(results, NAME)}; now: segsam study report", highlight=False)
 
 
 @contextmanager

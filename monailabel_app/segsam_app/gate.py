@@ -36,9 +36,10 @@ class Gate:
         return max(len(self._line) - 1, 0)
 
     @contextmanager
-    def turn(self, check: Callable[[], None]) -> Iterator[None]:
+    def turn(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
         """Held by the request whose turn it is. `check` is called while it waits and raises when
-        waiting has lost its sense.
+        waiting has lost its sense. What a long job is given lets the others go first: it returns
+        when its turn has come again.
 
         Raises `BusyError` when the queue is full.
         """
@@ -53,11 +54,30 @@ class Gate:
         try:
             while not self._is_first(ticket):
                 check()
-            yield
+            yield lambda: self._step_aside(ticket, check)
         finally:
             with self._changed:
                 self._line.remove(ticket)
                 self._changed.notify_all()
+
+    def wait_until_idle(self, is_over: Callable[[], bool]) -> None:
+        """Return when nobody has the model or waits for it, or when `is_over`: for work in the
+        background, which takes no place in the line.
+        """
+        while not is_over():
+            with self._changed:
+                if self._changed.wait_for(lambda: not self._line, _LOOK_SECONDS):
+                    return
+
+    def _step_aside(self, ticket: object, check: Callable[[], None]) -> None:
+        with self._changed:
+            if len(self._line) == 1:
+                return
+            self._line.remove(ticket)
+            self._line.append(ticket)
+            self._changed.notify_all()
+        while not self._is_first(ticket):
+            check()
 
     def _is_first(self, ticket: object) -> bool:
         with self._changed:

@@ -31,6 +31,7 @@ from starlette.middleware import Middleware
 from segsam.errors import SegSamError
 
 from . import (
+    jobs,
     journal,
     order_routes,
     prefetch_routes,
@@ -110,9 +111,10 @@ def _put_first(app: FastAPI, meters: Meters, limits: Limits) -> None:
         session_routes.router,
         order_routes.router,
         prefetch_routes.router,
-        dicomweb_routes.router,
+        jobs.router,
         train_routes.router,
         version_routes.router,
+        dicomweb_routes.router,
         watching(meters),
         stock_routes.shadows(limits.routes),
     ]

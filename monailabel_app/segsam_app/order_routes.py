@@ -107,7 +107,9 @@ def next_sample(strategy: str, params: Params = None, user: User = _USER) -> JSO
     """The next image to annotate."""
     task = named("strategy", strategy, app_instance()._strategies)
     order = read_order(NextSampleOrder, params, _config(task))
-    return _told(activelearning.sample(strategy, order, user.username))
+    sample = activelearning.sample(strategy, order, user.username)
+    # MONAI Label's reply has the image's information in it, where `strategy` is another thing.
+    return _told({**sample, "strategy": strategy} if sample else {})
 
 
 def _train_order(model: str, params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from starlette.requests import Request
 from segsam.errors import CancelledError
 
 from . import images
-from .dialects import read_request
 from .errors import RequestError
 from .memory import with_room
 from .patience import Patience
@@ -55,7 +54,7 @@ def infer(
     """
     app = app_instance()
     task = app.task(model)
-    request = read_request(read_object(params))
+    request = task.read(read_object(params))
     patience = Patience(
         app.limits.infer_seconds, is_gone=lambda: from_thread.run(http.is_disconnected)
     )
@@ -66,11 +65,17 @@ def infer(
             path = held.enter_context(images.uploaded(file.file, file.filename))
         else:
             path = images.path_of_image(app.datastore(), image)
-        held.enter_context(app.gate.turn(patience.check))
+        step_aside = held.enter_context(app.gate.turn(patience.check))
+
+        def cancel() -> bool:
+            if task.gives_way and not patience.ended():
+                step_aside()
+            return patience.ended()
+
         keep = bool(session_id) or file is None
         try:
             label_file, reply = with_room(
-                lambda: task.segment(path, request, keep=keep, cancel=patience.ended),
+                lambda: task.segment(path, request, keep=keep, cancel=cancel),
                 app.engine.make_room,
             )
         except CancelledError:

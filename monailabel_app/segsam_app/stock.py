@@ -42,22 +42,11 @@ FOLLOWING: dict[Following, bool | None] = {"in boxes": None, "always": True, "ne
 """What the module's options offer for `propagate`; it sends the first unless the user chooses."""
 
 
-class StockRequest(BaseModel):
-    """The stock dialect. What follows `# no effect` is accepted because clients send it."""
+class StockKeys(BaseModel):
+    """What MONAI Label's clients send with every request, and has no effect."""
 
     model_config = ConfigDict(extra="forbid")
 
-    foreground: list[list[float]] = []
-    background: list[list[float]] = []
-    roi: list[float] = []
-    slice: int | None = None
-    label: ShortText | None = None
-    axis: AxisChoice | None = None
-    propagate: bool | Following | None = None
-    result_extension: Extension = ".nrrd"
-    request_id: ShortText | None = None
-
-    # no effect
     model: IdText | None = None
     image: IdText | None = None
     session: IdText | dict[str, Any] | None = None
@@ -75,6 +64,20 @@ class StockRequest(BaseModel):
     result_dtype: Any = None
     result_compress: Any = None
     result_write_to_file: Any = None
+
+
+class StockRequest(StockKeys):
+    """The stock dialect."""
+
+    foreground: list[list[float]] = []
+    background: list[list[float]] = []
+    roi: list[float] = []
+    slice: int | None = None
+    label: ShortText | None = None
+    axis: AxisChoice | None = None
+    propagate: bool | Following | None = None
+    result_extension: Extension = ".nrrd"
+    request_id: ShortText | None = None
 
     def click(self, shape_ijk: Shape) -> Click:
         """What is meant in an image of `shape_ijk`. Raises `PromptError` for prompts that cannot

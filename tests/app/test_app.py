@@ -49,7 +49,7 @@ def test_info_is_what_the_stock_module_reads(server: Any) -> None:
     assert standin["trained"]
     assert standin["categories"] == ["liver", "spleen"]
     assert model["config"]["axis"][0] == "auto"
-    assert set(info["strategies"]) == {"random", "first"}
+    assert list(info["strategies"]) == ["random", "first", "agreement", "diversity", "mix"]
     assert info["trainers"] == {}
     assert "config" not in info  # with it, the module asks to upgrade the server
     assert info["datastore"]["total"] >= 6
@@ -71,7 +71,7 @@ def test_an_unknown_strategy_is_not_found(server: Any, tmp_path: Path) -> None:
         server.client(tmp_path).next_sample("wisest", {})
     assert refused.value.status_code == 404
     assert json.loads(refused.value.response)["detail"] == (
-        "there is no strategy 'wisest'; this server has: random, first"
+        "there is no strategy 'wisest'; this server has: random, first, agreement, diversity, mix"
     )
 
 
@@ -144,14 +144,19 @@ class TestInOneProcess:
         with pytest.raises(CheckpointError, match=r"Expected the card none.json"):
             build(checkpoint=str(tmp_path / "none.safetensors"))
 
-    def test_the_inner_door_takes_ids_and_saves_nothing(self, build: Callable[..., Any]) -> None:
+    def test_the_inner_door_takes_ids_and_saves_where_it_is_told(
+        self, build: Callable[..., Any]
+    ) -> None:
         app = build(device="cpu")
         request = {"model": "segsam", "image": "one", "roi": [5, 18, 5, 18, 1, 1]}
-        answered = app.infer({**request, "save_label": True, "label_tag": "other"})
+        answered = app.infer(request)
         file = Path(answered["file"])
         assert nrrd.read(str(file))[0].shape == (24, 24, 3)
         assert app.datastore().get_labels_by_image_id("one") == {}
         file.unlink()
+        answered = app.infer({**request, "save_label": True, "label_tag": "other"})
+        Path(answered["file"]).unlink()
+        assert app.datastore().get_labels_by_image_id("one") == {"other": "one"}
         with pytest.raises(RequestError, match="image must be an id"):
             app.infer({**request, "image": str(Path(app.studies) / "one.nii.gz")})
         with pytest.raises(NotFoundError, match="there is no model 'x'; this server has: segsam"):

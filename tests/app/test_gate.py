@@ -66,3 +66,66 @@ def test_a_failure_inside_passes_the_turn_on() -> None:
     with pytest.raises(KeyError), gate.turn(nothing):
         raise KeyError
     assert gate.running == 0
+
+
+def test_a_long_job_lets_the_others_go_first() -> None:
+    gate, order = Gate(8), []
+
+    def click() -> None:
+        with gate.turn(nothing):
+            order.append("click")
+
+    with ThreadPoolExecutor(2) as threads:
+        with gate.turn(nothing) as step_aside:
+            step_aside()  # nobody waits, so it goes on at once
+            order.append("first slice")
+            threads.submit(click)
+            threads.submit(click)
+            until(gate, 2)
+            step_aside()
+            order.append("second slice")
+        threads.shutdown(wait=True)
+    assert order == ["first slice", "click", "click", "second slice"]
+    assert gate.running == 0
+
+
+def test_a_long_job_may_give_up_while_it_steps_aside() -> None:
+    gate, is_gone = Gate(2), threading.Event()
+
+    def check() -> None:
+        if is_gone.is_set():
+            raise CancelledError("gone")
+
+    held = threading.Event()
+
+    def click() -> None:
+        with gate.turn(nothing):
+            is_gone.set()
+            held.wait(5)
+
+    with ThreadPoolExecutor(1) as threads:
+        with gate.turn(check) as step_aside:
+            threads.submit(click)
+            until(gate, 1)
+            with pytest.raises(CancelledError):
+                step_aside()
+        held.set()
+    assert gate.running == 0
+
+
+def test_work_in_the_background_waits_until_nobody_has_the_model() -> None:
+    gate, order = Gate(2), []
+
+    def background() -> None:
+        gate.wait_until_idle(lambda: False)
+        order.append("background")
+
+    with ThreadPoolExecutor(1) as threads:
+        with gate.turn(nothing):
+            threads.submit(background)
+            threading.Event().wait(0.05)
+            order.append("click")
+        threads.shutdown(wait=True)
+    assert order == ["click", "background"]
+    with gate.turn(nothing):
+        gate.wait_until_idle(lambda: True)  # it is over: it does not wait

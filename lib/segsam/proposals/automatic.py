@@ -55,8 +55,9 @@ from segsam.volume import Volume
 _MOST_LOOKED_FOR_PRESENCE = 32
 """Slices whose presence is read; an encoded slice costs more than all that is asked of it."""
 _SLICES_A_CATEGORY = 3
-_PROBE_LEAST = 0.15
-"""A click answers less surely than a box: below this certainty a probe is not worth a box."""
+_PROBE_SHARE = 0.4
+"""A click answers less surely than a box: from this share of the wanted certainty on, a probe is
+worth a box."""
 _NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 _SAME_PLACE = 0.1
 """IoU of two boxes, seen along the axis, from which they can be of one object."""
@@ -192,14 +193,16 @@ class _Finder:
         """The best box of each category that both decoders agree on."""
         self._job.before_slice()
         wanted = self._allowed
+        features, view = self._slices.features(index), self._slices.view
+        points = grid_points(view.size_px, self._search.grid)
         if self._model.presence_is_trained:
             present = self._presence[index]
             wanted = tuple(k for k in wanted if present.get(k, 0.0) >= PRESENT_ABOVE)
-        features, view = self._slices.features(index), self._slices.view
-        points = grid_points(view.size_px, self._search.grid)
-        looks = attention_points(self._model, features, wanted, view.size_px)
-        probes = probe(self._model, features, np.concatenate([points, looks]))
-        best = best_of((one for one in probes if one.category in wanted), least=_PROBE_LEAST)
+            looks = attention_points(self._model, features, wanted, view.size_px)
+            points = np.concatenate([points, looks])
+        probes = probe(self._model, features, points)
+        least = _PROBE_SHARE * self._search.least
+        best = best_of((one for one in probes if one.category in wanted), least=least)
         boxed = [self._boxed(index, one) for one in best.values()]
         self._job.looked(self._axis, index, "searched")
         return [one for one in boxed if one is not None]
@@ -300,7 +303,7 @@ def inner_of(items: Sequence[int], count: int) -> tuple[int, ...]:
 
 def box_of(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | None:
     """The tight box on slice `index` of the largest part of a mask (m, m) over the padded square;
-    None when nothing of it lies in the picture.
+    None when nothing of it lies in the picture, or only a line.
     """
     plane = view.logits_to_plane(torch.from_numpy(np.where(mask, 1.0, -1.0))).numpy() > 0
     parts, count = ndimage.label(plane)
@@ -308,6 +311,10 @@ def box_of(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | None:
         return None
     sizes = np.bincount(parts.ravel())[1:]
     rows, columns = ndimage.find_objects(parts)[int(sizes.argmax())]
+    if (rows.stop - rows.start == 1 < view.height) or (
+        columns.stop - columns.start == 1 < view.width
+    ):
+        return None
     rectangle = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
     return Box(*view.corners_ijk(rectangle, index))
 

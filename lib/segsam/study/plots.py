@@ -16,6 +16,7 @@ from segsam.atomic import write_bytes
 _DPI = 90
 _INK = "#1f4e79"
 _SECOND = "#b5541c"
+_COLOURS = ("#777777", _INK, _SECOND, "#3a7d44", "#8e44ad")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,34 @@ class Bin:
     """Mean over them, 0 to 1, as the share that is right."""
     right: float
     count: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line with a band of so much to both sides."""
+
+    label: str
+    across: tuple[float, ...]
+    means: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+def draw_lines(path: Path, panels: Sequence[tuple[str, Sequence[Line]]], *, across: str) -> None:
+    """A panel beside the other, each with its heading and its lines; raises OutputError."""
+    canvas = Canvas(figsize=(4.2 * len(panels), 3.4), layout="constrained")
+    axes = canvas.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (words, lines) in zip(axes, panels, strict=True):
+        for line, colour in zip(lines, _COLOURS, strict=False):
+            panel.plot(line.across, line.means, "o-", color=colour, label=line.label)
+            low = [mean - spread for mean, spread in zip(line.means, line.spread, strict=True)]
+            high = [mean + spread for mean, spread in zip(line.means, line.spread, strict=True)]
+            panel.fill_between(line.across, low, high, color=colour, alpha=0.12)
+        panel.set_title(words)
+        panel.set_xlabel(across)
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel("%")
+    axes[0].legend()
+    _save(canvas, path)
 
 
 def draw_grid(path: Path, points: Sequence[GridPoint]) -> None:

@@ -5,7 +5,7 @@ Nothing on the page is typed in but the paper's own figures; what was not measur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from segsam.atomic import write_bytes
 from segsam.errors import OutputError, StudyError
 from segsam.study import tables
 from segsam.study.board import Board
+from segsam.study.extras import Extra, extra_lines, load_extras
 from segsam.study.markdown import NOT_MEASURED, picture_line, table_lines, target_lines
 from segsam.study.plan import load_study
 from segsam.study.plots import GridPoint, bins_of, draw_agreement, draw_grid, draw_reliability
@@ -52,7 +53,7 @@ class Page:
     pictures: tuple[str, ...]
 
 
-def make_page(board: Board, study_path: str) -> Page:
+def make_page(board: Board, study_path: str, extras: Sequence[Extra] = ()) -> Page:
     """The page's text, from what there is."""
     grid, shipped = grid_points(board), calibrated(board)
     lines = [_HEAD.format(study=study_path, split=board.study.split), "", "## Targets", ""]
@@ -72,6 +73,8 @@ def make_page(board: Board, study_path: str) -> Page:
     lines += ["## Calibration", "", *calibration_lines(shipped)]
     if shipped is not None:
         pictures += [RELIABILITY, AGREEMENT]
+    lines += extra_lines(extras, _FOLDER)
+    pictures += [extra.picture for extra in extras if extra.picture]
     lines += ["## Rows", "", *table_lines(tables.runs_table(board, study_path))]
     lines += machine_lines(board)
     return Page("\n".join(lines).rstrip() + "\n", tuple(pictures))
@@ -85,7 +88,7 @@ def write_report(study: Path, results: Path, page: Path) -> list[str]:
         OutputError: a folder that cannot be written to.
     """
     board = Board(load_study(study), load_results(results))
-    made = make_page(board, study.as_posix())
+    made = make_page(board, study.as_posix(), load_extras(results))
     folder = page.parent / _FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,8 @@ def check_report(study: Path, results: Path, page: Path) -> None:
     Raises:
         StudyError: another text, or a picture that is missing.
     """
-    made = make_page(Board(load_study(study), load_results(results)), study.as_posix())
+    board = Board(load_study(study), load_results(results))
+    made = make_page(board, study.as_posix(), load_extras(results))
     there = page.read_text(encoding="utf-8") if page.is_file() else ""
     if there != made.text:
         raise StudyError(

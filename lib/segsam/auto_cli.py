@@ -1,0 +1,109 @@
+"""`segsam auto`: the command that the main command line mounts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from segsam.atomic import write_bytes
+from segsam.errors import OutputError
+
+if TYPE_CHECKING:
+    from segsam.proposals.first_labels import FirstLabels
+    from segsam.types import AxisName
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a PNG or JPEG."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
+        ),
+    ],
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Look for this category (repeatable); for all that it knows by default."),
+    ] = None,
+    axis: Annotated[
+        str, typer.Option(help="Slice across this voxel axis: auto, i, j, k.")
+    ] = "auto",
+    slices: Annotated[int, typer.Option(help="About so many slices are searched.")] = 5,
+    grid: Annotated[int, typer.Option(help="So many points a side are tried on each.")] = 8,
+    least: Annotated[
+        float, typer.Option(help="Objects below this certainty (0 to 1) are left out.")
+    ] = 0.4,
+    window: Annotated[
+        str | None, typer.Option(help="Displayed values: a CT preset or low,high.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Name or path of the weights; the embedded ones by default.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+    ] = None,
+) -> None:
+    """Segment what the checkpoint knows without any prompt, and write one label volume; it is a
+    first draft with certainties, to be looked at and corrected.
+
+    Example: segsam auto heart.nii.gz -o out.seg.nrrd --checkpoint segsam
+    """
+    from segsam.parsing import window_from_text
+    from segsam.proposals.automatic import Search, segment_automatically
+    from segsam.volume import Volume
+    from segsam.writers import WRITABLE
+
+    if not output.name.lower().endswith(WRITABLE):
+        raise OutputError(f"{output.name}: a name ending in {', '.join(WRITABLE)} is wanted.")
+    for path in (output, json_file):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"The folder of {path} does not exist; make it first.")
+    search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
+    shown = window_from_text(window)
+    volume = Volume.load(image)
+    with err.status("Loading the weights"):
+        from segsam.predictor import Predictor
+
+        predictor = Predictor.from_pretrained(checkpoint)
+    predictor.set_volume(volume, window=shown)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("encoding the first slice", total=None)
+
+        def progress(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        found = segment_automatically(predictor, search, progress=progress)
+    found.save(output)
+    if json_file is not None:
+        record: dict[str, Any] = {**found.to_json(), "image": volume.name, "output": str(output)}
+        write_bytes(json_file, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    _tell(found, volume.notes, output)
+
+
+def _tell(found: FirstLabels, notes: tuple[str, ...], output: Path) -> None:
+    for one in found.objects:
+        out.print(
+            f"{one.value} {one.name}: {one.result.size_in_words}; certainty {one.certainty:.0%} "
+            f"(name {one.confidence:.0%}, the two decoders agree by {one.agreement:.0%})"
+        )
+    out.print(
+        f"{found.seconds['total']:.1f} s; searched slices across {found.axis}: "
+        f"{', '.join(map(str, found.looked_at)) or 'none'}"
+    )
+    for note in notes + found.notes:
+        out.print(f"Note: {note}", markup=False, highlight=False)
+    out.print(f"Written: {output}", markup=False)

@@ -1,0 +1,1 @@
+"""Simulated annotators: how good a model gets with the cases that each strategy chooses."""
