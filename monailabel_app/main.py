@@ -126,6 +126,8 @@ class SegSamApp(MONAILabelApp):
         from segsam_app import guard
 
         tune_allocator()
+        # MONAI Label reads it to start a process, and is not heard of again when it is not there.
+        os.environ.setdefault("PYTHONPATH", "")
         guard.install(app)
         self.warmer.follow(self.config.prefetch)
         super().on_init_complete()
