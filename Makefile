@@ -6,6 +6,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
             $$name -c '$(RIGHT_PYTHON)' 2>/dev/null && echo $$name && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
+SLICER := .venv-slicer
 STAMP  := $(VENV)/.installed
 OUT    ?= demo_output
 PORT   ?= 8000
@@ -22,6 +23,7 @@ help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
+	@echo "make slicer-test  those of the 3D Slicer module alone, in Slicer's own libraries"
 	@echo "make reliability  the fault, load and fuzz tests in full: hours, and figures"
 	@echo "make batch-test  a whole archive on two workers of Ray Data, one of which is killed"
 	@echo "make lint     ruff and mypy"
@@ -37,8 +39,13 @@ loop: $(STAMP)
 
 # JOBS processes, which share the processor by having a thread each.
 test: export OMP_NUM_THREADS := 1
-test: $(STAMP)
+test: $(STAMP) $(SLICER)/.installed
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	$(MAKE) slicer-test
+
+# In an environment of their own: Slicer's libraries want another numpy than MONAI Label. The server is ours.
+slicer-test: $(STAMP) $(SLICER)/.installed
+	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer
 
 # What `make test` does a little of, as much of it as docs/reliability.md says. It needs a quiet machine.
 RELIABILITY := tests/app/test_store_faults.py tests/app/test_versions.py tests/app/test_load.py \
@@ -75,6 +82,13 @@ $(STAMP): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install $(if $(CI),--quiet) -r requirements.txt -e ".[dev]"
 	@touch $@
 
+$(SLICER)/.installed: tests/slicer/requirements.txt
+	@echo "Installing 3D Slicer's libraries into $(SLICER): some minutes and 1.4 GB"
+	@test -x $(SLICER)/bin/python || "$(PYTHON)" -m venv $(SLICER)
+	$(SLICER)/bin/python -m pip install $(if $(CI),--quiet) --upgrade pip
+	$(SLICER)/bin/python -m pip install $(if $(CI),--quiet) -r tests/slicer/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SLICER) $(OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
