@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsam.model.two_way import two_way
+
 
 def decode_masks(
     decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
@@ -22,7 +24,7 @@ def decode_masks(
 
     Args:
         decoder: SAM's `MaskDecoder`.
-        source: image embedding plus dense prompt, (P, C, h, w).
+        source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
         image_pe: positions of the grid, (1, C, h, w).
         prompt_tokens: (P, N, C).
         multimask: three masks for an ambiguous prompt instead of one.
@@ -48,7 +50,7 @@ def attend(
         upscaled embedding (P, 4h, 4w, C / 8).
     """
     own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([own.expand(len(source), -1, -1), prompt_tokens], dim=1)
+    tokens = torch.cat([own.expand(len(prompt_tokens), -1, -1), prompt_tokens], dim=1)
     tokens, pixels = refine(decoder.transformer, source, image_pe, tokens)
     return tokens, upscale(decoder.output_upscaling, pixels)
 
@@ -56,16 +58,16 @@ def attend(
 def refine(
     transformer: nn.Module, source: Tensor, image_pe: Tensor, tokens: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Two-way attention between tokens (P, N, C) and image (P, C, h, w), as SAM's transformer.
+    """Two-way attention between tokens (P, N, C) and image (1 or P, C, h, w), see `two_way`.
 
     Returns:
         tokens (P, N, C) and pixels (P, h, w, C).
     """
-    prompts, dim, height, width = source.shape
+    _, dim, height, width = source.shape
     source = source.contiguous(memory_format=torch.channels_last)
-    image_pe = image_pe.contiguous(memory_format=torch.channels_last).expand(prompts, -1, -1, -1)
-    tokens, pixels = transformer(source, image_pe, tokens)
-    return tokens, pixels.view(prompts, height, width, dim)
+    image_pe = image_pe.contiguous(memory_format=torch.channels_last)
+    refined, pixels = two_way(transformer, source, image_pe, tokens)
+    return refined, pixels.reshape(len(tokens), height, width, dim)
 
 
 def upscale(upscaling: nn.Sequential, pixels: Tensor) -> Tensor:

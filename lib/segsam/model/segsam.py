@@ -214,7 +214,9 @@ class SegSam(nn.Module):
         return positions
 
     def _encode_prompts(self, prompts: PromptTensors) -> tuple[Tensor, Tensor]:
-        """Prompt tokens t_p (P, N, C) and the dense prompt (P, C, h, w)."""
+        """Prompt tokens t_p (P, N, C) and the dense prompt (P, C, h, w), which is (1, C, h, w) for
+        all of them unless they have masks.
+        """
         points = None
         if prompts.points_px is not None:
             points = (prompts.points_px, prompts.point_labels)
@@ -222,7 +224,7 @@ class SegSam(nn.Module):
         mask = prompts.mask_logits
         masks = None if mask is None else self.host.mask_prompt(mask)
         tokens, dense = self.host.prompt_encoder(points, boxes, masks)
-        return tokens, dense
+        return tokens, dense if masks is not None else dense[:1]
 
     def _masks(
         self, features: ImageFeatures, source: Tensor, tokens: Tensor

@@ -153,7 +153,7 @@ class SemanticDecoder(nn.Module):
         """The mask branch, for prompts of one image.
 
         Args:
-            source: image embedding plus dense prompt, (P, C, h, w).
+            source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
             image_pe: positions of the grid, (1, C, h, w).
             prompt_tokens: t_p without text, (P, N, C).
             presence_logits: the presence branch's answer for this image, (1, K); None without one.
@@ -165,7 +165,7 @@ class SemanticDecoder(nn.Module):
         own = [self._informed_token(presence_logits)]
         if self.full_image is not None:
             own.append(self.full_image.token)
-        learnt = torch.cat(own).expand(len(source), -1, -1)
+        learnt = torch.cat(own).expand(len(prompt_tokens), -1, -1)
         tokens = torch.cat([learnt, prompt_tokens], dim=1)
         tokens, pixels = refine(self.transformer, source, image_pe, tokens)
         upscaled = upscale(self.upscaling, pixels)

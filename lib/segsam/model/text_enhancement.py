@@ -9,14 +9,15 @@ from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
 from segsam.model.sam import MLP, Attention
+from segsam.model.two_way import attended
 
 
 class TextEnhancement(nn.Module):
     """Category descriptions, summarised and focused on the prompted object (equation 9).
 
-    Two shortcuts, both exact: the text half (projection and self-attention) does not depend on the
-    image and is kept between calls; and as only the summary token's row is used, it is the only
-    query of the cross-attention.
+    Three shortcuts, all exact: the text half (projection and self-attention) does not depend on the
+    image and is kept between calls; as only the summary token's row is used, it is the only query
+    of the cross-attention; and the image is projected once for all prompts.
     """
 
     text_embeddings: Tensor
@@ -52,8 +53,11 @@ class TextEnhancement(nn.Module):
             (P, N + 1, C): t_p unchanged, with the text token appended.
         """
         summary = self.summary().expand(len(prompt_tokens), -1, -1)
-        keys, values = self._keys_and_values(embedding, image_pe, prompt_tokens)
-        summary = self.norm_cross(summary + self.cross_attention(q=summary, k=keys, v=values))
+        values = embedding.flatten(2).transpose(1, 2)
+        parts = [(values + image_pe.flatten(2).transpose(1, 2), values)]
+        if self.config.text_keys != "image":
+            parts.append((prompt_tokens, prompt_tokens))
+        summary = self.norm_cross(summary + attended(self.cross_attention, summary, *parts))
         return torch.cat([prompt_tokens, self.append(summary)], dim=1)
 
     def summary(self) -> Tensor:
@@ -75,13 +79,3 @@ class TextEnhancement(nn.Module):
         text = torch.cat([self.project(self.text_embeddings), self.summary_token]).unsqueeze(0)
         out: Tensor = self.norm_self(text + self.self_attention(q=text, k=text, v=text))
         return out
-
-    def _keys_and_values(
-        self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        prompts = len(prompt_tokens)
-        values = embedding.flatten(2).transpose(1, 2).expand(prompts, -1, -1)
-        keys = values + image_pe.flatten(2).transpose(1, 2)
-        if self.config.text_keys == "image":
-            return keys, values
-        return torch.cat([keys, prompt_tokens], dim=1), torch.cat([values, prompt_tokens], dim=1)

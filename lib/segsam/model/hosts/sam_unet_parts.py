@@ -66,7 +66,7 @@ class FusingDecoder(nn.Module):
         """Masks of P prompts of one image.
 
         Args:
-            source: image embedding plus dense prompt, (P, C, h, w).
+            source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
             image_pe: positions of the grid, (1, C, h, w).
             prompt_tokens: (P, N, C).
             detail: the finer maps, (1, C / 8, 4h, 4w).
@@ -74,7 +74,7 @@ class FusingDecoder(nn.Module):
         Returns:
             logits (P, 1, 4h, 4w), and (P, 1) what `expected_iou` makes of them.
         """
-        own = self.med_token.weight.expand(len(source), -1, -1)
+        own = self.med_token.weight.expand(len(prompt_tokens), -1, -1)
         tokens = torch.cat([own, prompt_tokens], dim=1)
         tokens, pixels = refine(self.transformer, source, image_pe, tokens)
         upscaled = upscale(self.output_upscaling, pixels).permute(0, 3, 1, 2)
