@@ -21,6 +21,8 @@ import requests
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
+os.environ["SEGSAM_DISK_CACHE"] = "off"  # an app in this process leaves nothing in the home either
+
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
 LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
