@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segsam.decoding import SliceMask, Stopwatch
 from segsam.errors import CancelledError
+from segsam.result import SliceReport
 from segsam.types import Cancel, Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a result tells of a slice. Not its mask: of a deep volume all of them together would
+    take as much memory as the volume.
+    """
+
+    report: SliceReport
+    area: int
+    """Pixels of the object."""
+    class_scores: NDArray[np.float32] | None
 
 
 @dataclass
@@ -16,7 +32,7 @@ class Job:
     progress: Progress | None
     cancel: Cancel | None
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    masks: list[SliceMask] = field(default_factory=list)
+    slices: list[Kept] = field(default_factory=list)
     planned: int = 0
     done: int = 0
 
@@ -29,7 +45,7 @@ class Job:
 
     def kept(self, mask: SliceMask) -> None:
         """A slice that belongs to the result."""
-        self.masks.append(mask)
+        self.slices.append(Kept(mask.report, mask.area, mask.class_scores))
         self.decoded(mask, "propagated to" if mask.report.propagated else "segmented")
 
     def decoded(self, mask: SliceMask, what: str) -> None:

@@ -177,7 +177,7 @@ class Predictor:
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
             region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
-        scored = [(mask.class_scores, mask.area) for mask in job.masks]
+        scored = [(kept.class_scores, kept.area) for kept in job.slices]
         name, confidence, doubts = named(
             self.model, scored, wanted=task.category, modality=task.volume.modality
         )
@@ -186,7 +186,7 @@ class Predictor:
             region=region,
             volume=loaded.volume,
             axes=("i", "j", "k") if axis == "all" else ("ijk"[first],),
-            slices=tuple(mask.report for mask in job.masks),
+            slices=tuple(kept.report for kept in job.slices),
             notes=notes + self._notes(checked, first, empty=region.is_empty) + doubts,
             seconds=seconds,
             encoded=job.stopwatch.encoded,
@@ -207,7 +207,8 @@ class Predictor:
         )
         seeds: dict[int, SliceMask] = {}
         for mask in self._prompted(decoder, plan, job):
-            seeds[mask.report.index] = mask
+            if plan.propagate:
+                seeds[mask.report.index] = mask
             builder.add(mask.report.index, mask.logits)
             job.kept(mask)
         for mask in self._propagated(decoder, plan, seeds, job):

@@ -26,7 +26,8 @@ def test_tells_what_was_done_where() -> None:
         (2, 2, "segmented slice j 5"),
         (3, 3, "propagated to slice j 6"),
     ]
-    assert [kept.report.index for kept in job.masks] == [5, 6]
+    assert [kept.report.index for kept in job.slices] == [5, 6]
+    assert [kept.area for kept in job.slices] == [4, 4]
 
 
 def test_stops_when_asked() -> None:

@@ -20,7 +20,7 @@ SIDE = 512
 _ORGAN = "liver"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class BenchCase:
     """A volume (512, 512, n) through whose slices one object goes from the first to the last."""
 
