@@ -142,12 +142,24 @@ def test_upright_turns_labels_with_the_picture_and_leaves_the_sides() -> None:
     assert columns.tolist() == list(range(20, 60))
 
 
-def test_upright_spreads_the_tissue_over_all_greys() -> None:
+def test_upright_shows_fat_and_organs_as_a_soft_tissue_window_does() -> None:
     rng = np.random.default_rng(0)
     grey = np.full((96, 128), 2.0)
-    grey[20:80, 20:110] = rng.normal(120, 4, (60, 90))
+    grey[20:80, 20:110] = rng.normal(165, 2, (60, 90))
+    grey[30:60, 30:70] = rng.normal(205, 2, (30, 40))
     picture = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
-    turned = upright(replace(drawn(), picture=picture))
-    tissue = turned.picture[::-1][25:75, 25:105]
-    assert tissue.std() > 40
-    assert turned.picture[0, 0, 0] == 0
+    shown = upright(replace(drawn(), picture=picture)).picture[::-1]
+    fat, organ = np.median(shown[65:75, 25:105]), np.median(shown[32:58, 32:68])
+    assert fat == pytest.approx(255 * (-100 + 160) / 400, abs=8)
+    assert organ == pytest.approx(255 * (120 + 160) / 400, abs=8)
+    assert shown[0, 0, 0] == 0
+
+
+def test_a_coarse_copy_has_lost_what_is_fine() -> None:
+    rng = np.random.default_rng(0)
+    picture = np.repeat(rng.integers(0, 256, (96, 128, 1), dtype=np.uint8), 3, 2)
+    one = replace(drawn(), picture=picture)
+    copies = [augmented(one, seed=0, copy=number, coarse=True) for number in range(12)]
+    spread = [np.abs(np.diff(copy.picture[..., 0].astype(float), axis=0)).mean() for copy in copies]
+    assert min(spread) < 0.5 * max(spread)
+    assert all(copy.prompted for copy in copies)

@@ -22,46 +22,56 @@ from monai.transforms.intensity.dictionary import (
     RandScaleIntensityd,
     RandShiftIntensityd,
 )
-from monai.transforms.spatial.dictionary import RandAffined
+from monai.transforms.spatial.dictionary import RandAffined, RandSimulateLowResolutiond
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from segsam.datasets.cutting import Instance, LabelledSlice, large_objects, large_share
+from segsam.intensity import CT_WINDOWS, DEFAULT_CT_WINDOW
 
 MAX_TURN_DEG = 15.0
 MAX_SCALE = 0.12
 MAX_SHIFT = 0.06
 """Of the height and of the width."""
 _TRIES = 4
-_TISSUE_PERCENTILES = (1, 98)
+_FAT_BETWEEN = (5, 45)
+"""Percentiles of what is brighter than air, between which the fat of an abdomen's slice is."""
+_FAT_HU, _HU_PER_GREY = -100.0, 5.5
+"""Of BTCV's pictures: its livers, in the portal venous phase, are some 40 greys above fat."""
+_COARSE = (0.35, 1.0)
+"""Sides of a coarse copy before it is enlarged again, as shares of the slice's."""
 _PICTURE, _LABELS = "picture", "labels"
 
 
-def augmented(one: LabelledSlice, *, seed: int, copy: int) -> LabelledSlice:
+def augmented(one: LabelledSlice, *, seed: int, copy: int, coarse: bool = False) -> LabelledSlice:
     """Another view of a slice, named `<name>#<copy>`; the same for the same three, in any order.
+
+    With `coarse` half of the copies look as if the scanner had seen larger voxels.
 
     Picture (h_px, w_px, 3) uint8 and labels (h_px, w_px) keep their size; what moves out of the
     frame is lost, what comes in is black and background. Objects are prompted while they keep
     0.153 % of the slice. A movement that leaves none is drawn again, at last not made at all.
     """
+    changes = _pipeline(*one.labels.shape, coarse=coarse)
     for attempt in range(_TRIES):
-        moved = _copied(one, copy, _random_seed(seed, one.name, copy, attempt), moving=True)
+        moved = _copied(one, copy, _random_seed(seed, one.name, copy, attempt), changes)
         if moved.prompted:
             return moved
-    return _copied(one, copy, _random_seed(seed, one.name, copy, _TRIES), moving=False)
+    still = Compose(changes.transforms[1:])
+    return _copied(one, copy, _random_seed(seed, one.name, copy, _TRIES), still)
 
 
 def upright(one: LabelledSlice) -> LabelledSlice:
     """A CT picture that lies spine up in flat contrast, as a CT volume shows it; `<name>^`.
 
-    Mirrored top to bottom, which leaves right and left where they were, with the contrast stretched
-    over its tissue: from the 1st to the 98th percentile of what is brighter than air (Otsu's
-    threshold), about what a soft-tissue window does.
+    Mirrored top to bottom, which leaves right and left where they were, and shown in the window
+    that CT volumes are shown in. Hounsfield units are told from the greys by where fat is.
     """
-    grey = one.picture[..., 0]
-    air, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    low, high = np.percentile(grey[grey > air], _TISSUE_PERCENTILES)
-    stretched = (one.picture.astype(np.float32) - low) / max(high - low, 1.0)
-    picture = (stretched.clip(0, 1) * 255).round().astype(np.uint8)
+    fat = _grey_of_fat(one.picture[..., 0])
+    centre, width = CT_WINDOWS[DEFAULT_CT_WINDOW]
+    hounsfield = _FAT_HU + (one.picture.astype(np.float32) - fat) * _HU_PER_GREY
+    shown = ((hounsfield - centre) / width + 0.5).clip(0, 1)
+    picture = (shown * 255).round().astype(np.uint8)
     instances = tuple(
         Instance(each.value, np.ascontiguousarray(each.mask[::-1])) for each in one.instances
     )
@@ -74,13 +84,20 @@ def upright(one: LabelledSlice) -> LabelledSlice:
     )
 
 
-def _copied(one: LabelledSlice, copy: int, random_seed: int, *, moving: bool) -> LabelledSlice:
+def _grey_of_fat(grey: NDArray[np.uint8]) -> float:
+    """The most frequent grey among the darker tissues of a slice (h, w)."""
+    air, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    tissue = grey[grey > air]
+    low, high = np.percentile(tissue, _FAT_BETWEEN).astype(int)
+    counts = ndimage.gaussian_filter1d(np.bincount(tissue, minlength=256).astype(float), 1.5)
+    return float(low + counts[low : high + 1].argmax())
+
+
+def _copied(one: LabelledSlice, copy: int, random_seed: int, changes: Compose) -> LabelledSlice:
     grey = bool((one.picture == one.picture[..., :1]).all())
     channels = one.picture[..., :1] if grey else one.picture
     labels = np.stack([one.labels, *(instance.mask for instance in one.instances)])
-    height, width = one.labels.shape
-    pipeline = _pipeline(height, width, moving=moving).set_random_state(random_seed)
-    found = pipeline(
+    found = changes.set_random_state(random_seed)(
         {
             _PICTURE: torch.from_numpy(
                 np.ascontiguousarray(channels.transpose(2, 0, 1), dtype=np.float32) / 255
@@ -110,7 +127,8 @@ def _relabelled(
     return LabelledSlice(name, picture, layers[0], values, kept)
 
 
-def _pipeline(height: int, width: int, *, moving: bool) -> Compose:
+def _pipeline(height: int, width: int, *, coarse: bool) -> Compose:
+    """The movement first, then the greys."""
     affine = RandAffined(
         keys=(_PICTURE, _LABELS),
         prob=1.0,
@@ -127,7 +145,16 @@ def _pipeline(height: int, width: int, *, moving: bool) -> Compose:
         RandShiftIntensityd(keys=_PICTURE, prob=0.5, offsets=0.06),
         RandGaussianNoised(keys=_PICTURE, prob=0.25, mean=0.0, std=0.03),
     ]
-    return Compose([affine, *greys] if moving else greys)
+    if coarse:
+        larger_voxels = RandSimulateLowResolutiond(
+            keys=_PICTURE,
+            prob=0.5,
+            downsample_mode="area",
+            upsample_mode="bilinear",
+            zoom_range=_COARSE,
+        )
+        greys.insert(0, larger_voxels)
+    return Compose([affine, *greys])
 
 
 def _random_seed(seed: int, name: str, copy: int, attempt: int) -> int:

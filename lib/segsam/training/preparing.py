@@ -207,13 +207,13 @@ def cut_case(
                 yield made
 
 
-def _changed(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
+def _changed(one: LabelledSlice, copies: int, *, coarse: bool = False) -> Iterator[LabelledSlice]:
     """Augmented copies of a slice, whatever the run's seed, so that what is kept serves all."""
     if copies:
         from segsam.datasets.transforms import augmented
 
         for copy in range(1, copies + 1):
-            yield augmented(one, seed=0, copy=copy)
+            yield augmented(one, seed=0, copy=copy, coarse=coarse)
 
 
 def _turned(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
@@ -223,7 +223,7 @@ def _turned(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
 
         turned = upright(one)
         yield turned
-        yield from _changed(turned, copies - 1)
+        yield from _changed(turned, copies - 1, coarse=True)
 
 
 def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
