@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,10 @@ def test_a_small_build_equals_the_package(package: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_published_size_equals_the_package(package: Any) -> None:
-    assert_equal_to_published(package, VitSizes())
+def test_the_published_sizes_equal_the_package(package: Any) -> None:
+    # Of the twelve blocks one with windows and one without: the others are the same again, and
+    # which is which is told by the shapes of the tables of a file at full size, below.
+    assert_equal_to_published(package, replace(VitSizes(), depth=2, global_blocks=(1,)))
 
 
 @pytest.mark.slow
