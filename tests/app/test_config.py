@@ -90,6 +90,8 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
     [
         ("axis", "z", r"axis must be one of auto, i, j, k, all, got 'z'"),
         ("device", "gpu", r"device must be auto, cpu, cuda.*got 'gpu'"),
+        ("runtime", "onnx", r"runtime must be one of auto, torch, openvino, got 'onnx'"),
+        ("precision", "int4", r"precision must be one of exact, fast, got 'int4'"),
         ("cache_megabytes", "-1", r"whole number of megabytes, got '-1'"),
         ("images_megabytes", "1e3", r"whole number of megabytes, got '1e3'"),
         ("labels", "spleen,,liver", r"different names"),

@@ -85,11 +85,16 @@ def _obstacle(model: SegSam) -> str:
     """Why OpenVINO cannot compute this model's encoder, as a sentence; empty when it can."""
     if importlib.util.find_spec("openvino") is None:
         return "the package openvino is not installed (pip install openvino)."
-    parameters = list(model.host.image_encoder.parameters())
+    parameters = [
+        parameter
+        for name, part in model.host.named_children()
+        if name not in ("prompt_encoder", "mask_decoder")
+        for parameter in part.parameters()
+    ]
     if any(parameter.device.type != "cpu" for parameter in parameters):
         return f"the model is on {parameters[0].device}, and it computes on processors only."
     if any(parameter.requires_grad for parameter in parameters):
-        return "the image encoder learns, which only PyTorch can."
+        return "parts of the image encoder are not frozen, and only in PyTorch can they learn."
     return ""
 
 

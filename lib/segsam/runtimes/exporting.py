@@ -14,6 +14,7 @@ import hashlib
 import shutil
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +82,20 @@ def exported_encoder(host: Host, encoder_id: str) -> Exported:
         raise RuntimeChoiceError(
             f"the encoder for OpenVINO cannot be kept in {folder}: {error.strerror or error}."
         ) from error
-    except (RuntimeError, ValueError, KeyError) as error:  # of tracer, OpenVINO, damaged reference
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RuntimeChoiceError(
-            f"the encoder of {host.facts.name} cannot be exported to OpenVINO: {lines[-1]}"
+            f"what was kept of the encoder in {folder} is damaged: {last_line(error)}"
         ) from error
+    except RuntimeError as error:  # of the tracer and of OpenVINO
+        raise RuntimeChoiceError(
+            f"the encoder of {host.facts.name} cannot be exported to OpenVINO: {last_line(error)}"
+        ) from error
+
+
+def last_line(error: Exception) -> str:
+    """What an error of a library says in the end."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def encoder_folder(encoder_id: str) -> Path:

@@ -20,7 +20,12 @@ from torch import Tensor
 
 from segsam.errors import RuntimeChoiceError
 from segsam.model import Host
-from segsam.runtimes.exporting import Exported, exported_encoder, forget_encoder
+from segsam.runtimes.exporting import (
+    Exported,
+    exported_encoder,
+    forget_encoder,
+    last_line,
+)
 
 EXACT_TOLERANCE = 1e-4
 """Of the largest value of an embedding: what OpenVINO's float32 may differ from PyTorch's by.
@@ -68,7 +73,7 @@ class OpenVinoEncoder:
         self._beside = {False: _Pool(), True: _Pool()}
         try:
             self._begin(exported_encoder(host, encoder_id))
-        except (RuntimeError, RuntimeChoiceError):  # files that somebody damaged are made anew
+        except RuntimeChoiceError:  # files that somebody damaged are made anew
             forget_encoder(encoder_id)
             self._begin(exported_encoder(host, encoder_id))
 
@@ -119,7 +124,12 @@ class OpenVinoEncoder:
             # Pinned threads would queue up behind whatever else runs on their core.
             "ENABLE_CPU_PINNING": False,
         }
-        compiled = self._core.compile_model(self._exported.model, "CPU", settings)
+        try:
+            compiled = self._core.compile_model(self._exported.model, "CPU", settings)
+        except RuntimeError as error:
+            raise RuntimeChoiceError(
+                f"OpenVINO cannot compile {self._exported.model}: {last_line(error)}"
+            ) from error
         self._compiled.append(compiled)
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
