@@ -59,9 +59,13 @@ def scene(libraries):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running server with the quickest checkpoint, which names nothing, and some small images in
-    its study folder.
+    its study folder; or the one that SEGSAM_TEST_SERVER names, which somebody runs already.
     """
-    from serving import started
+    from serving import Server, started
+
+    if "SEGSAM_TEST_SERVER" in os.environ:
+        yield Server(os.environ["SEGSAM_TEST_SERVER"], Path(), Path())
+        return
 
     with started(
         tmp_path_factory.mktemp("server"), "--conf", "checkpoint", "litemedsam"

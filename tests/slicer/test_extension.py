@@ -35,7 +35,7 @@ SCHEMA_KEYS = {
 }
 """Of the catalogue entry schema 1.0.2, which allows no others; the first three are required."""
 BUNDLED = {
-    *("ctk", "numpy", "qt", "requests", "scipy", "SimpleITK", "slicer", "vtk", "SampleData"),
+    *("certifi", "ctk", "numpy", "qt", "requests", "scipy", "SimpleITK", "slicer", "vtk", "SampleData"),
     *("SEGSAM", "SEGSAMLib"),
 }
 MOST_MEGABYTES = 100

@@ -100,14 +100,17 @@ class TestSteps:
             Install.install_steps(Environment(tmp_path, ROOT), Path(sys.executable))
 
     def test_they_run_and_pip_installs_into_it(self, tmp_path: Path) -> None:
-        """The real steps on a source that needs nothing, without an index."""
+        """The real steps, on a source that needs nothing, without an index, and with this Python's
+        pip in place of the one that the environment gets.
+        """
         source = tmp_path / "source"
         (source / "monailabel_app").mkdir(parents=True)
         (source / "monailabel_app" / "main.py").write_text("")
         (source / "requirements.txt").write_text("")
         wanted = Environment(tmp_path / "environment", source)
         steps = Install.install_steps(wanted, Path(sys.executable))
-        venv, pip = steps[0], [*steps[2][:-1], "--no-index", "--dry-run"]
+        venv = [*steps[0], "--without-pip"]
+        pip = [sys.executable, *steps[2][1:-1], "--no-index", "--dry-run"]
         process = Process([venv, pip], Install.server_variables(os.environ, ""))
         process.start()
         said = lines_until_ended(process)
@@ -122,11 +125,11 @@ class TestSteps:
         assert inside["SEGSAM_TOKEN"] == "a-token-for-the-tests"
         assert not {"PYTHONHOME", "LD_LIBRARY_PATH"} & set(inside)
 
-    def test_the_token_is_not_on_the_command_line(self, tmp_path: Path) -> None:
+    def test_the_token_is_not_on_the_command_line(self) -> None:
         ready = Environment(ROOT / ".venv", ROOT)
         if not ready.is_ready:
             pytest.skip("the project's own environment is not there: make test")
-        command = Install.start_command(ready, tmp_path, 8123)
+        command = Install.start_command(ready, NOWHERE, 8123)
         assert command[-4:] == ["--host", "127.0.0.1", "--port", "8123"]
         assert not any("token" in word.lower() for word in command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import gui
 import numpy as np
 import pytest
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 LONGEST_BLOCK_MS = 50
 CANCEL_SECONDS = 0.2
 TICK_MS = 2
@@ -94,6 +95,25 @@ def voxels(module: Any) -> np.ndarray:
 
 def label(module: Any, name: str) -> str:
     return str(getattr(module.ui, name).text())
+
+
+def saved_version(module: Any) -> int:
+    return int(label(module, "submitLabel").split("version ")[1].split()[0])
+
+
+def somebody_else_saves(module: Any) -> None:
+    """A label of the same image, from the version that the user has too."""
+    from SEGSAMLib.Worker import Cancel
+
+    session = module.panel.session
+    label = session.logic.label_source()
+    session.workflow.client.submit(label, "somebody else", Cancel(), lambda progress: None)
+
+
+def segmentations() -> list[Any]:
+    import slicer
+
+    return list(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
 
 
 class Clock:
@@ -295,7 +315,18 @@ class TestWithAServer:
         drag_box(module)
         until(lambda: not module.panel.session.workflow.is_busy, "the answer")
         module.ui.submitButton.click()
-        until(lambda: "version 1" in label(module, "submitLabel"), "the saved label")
+        until(lambda: "Saved as version" in label(module, "submitLabel"), "the saved label")
+        first = saved_version(module)
+        somebody_else_saves(module)
+        module.ui.submitButton.click()
+        until(lambda: not module.ui.conflictFrame.isHidden(), "the conflict")
+        before = len(segmentations())
+        module.ui.showTheirsButton.click()
+        until(lambda: len(segmentations()) > before, "the other label")
+        module.ui.keepMineButton.click()
+        until(lambda: "Saved as version" in label(module, "submitLabel"), "the decision")
+        assert saved_version(module) == first + 3, "theirs, mine, and mine made current again"
+        assert module.ui.conflictFrame.isHidden()
 
     def test_versions_are_listed(self, module: Any, server: Any) -> None:
         connect(module, server)
@@ -305,3 +336,22 @@ class TestWithAServer:
         until(lambda: not flow.is_busy, "the versions")
         assert module.ui.versionsTree.topLevelItemCount() >= 1
         assert module.ui.versionCombo.currentText() == module.panel.workflow.versions.current
+
+    @pytest.mark.slow
+    def test_the_local_server_is_started_connected_and_stopped(self, module: Any) -> None:
+        from serving import PYTHON
+
+        panel, ui = module.panel, module.ui
+        ui.environmentPath.set_path(str(Path(PYTHON).parents[1]))
+        panel.server.refresh()
+        if not panel.server.environment.is_ready:
+            pytest.skip("the project's own environment is not there: make test")
+        ui.startServerButton.click()
+        assert not ui.startServerButton.isEnabled()
+        until(lambda: panel.session.is_connected, "the server on this computer")
+        assert "Uvicorn running" in ui.serverLog.toPlainText()
+        assert label(module, "serverStateLabel") == f"Running on {panel.server.address}."
+        ui.stopServerButton.click()
+        until(lambda: not panel.server.process.is_running, "the end of the server")
+        until(lambda: label(module, "serverStateLabel") == "Stopped.", "the word")
+        assert ui.startServerButton.isEnabled()

@@ -117,8 +117,10 @@ class Process:
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            self._lines.put(line.rstrip())
+        if process.stdout is not None:
+            with process.stdout as lines:
+                for line in lines:
+                    self._lines.put(line.rstrip())
 
     def _signal(self, process: subprocess.Popen[str], name: str) -> None:
         if os.name == "nt":

@@ -1,0 +1,237 @@
+"""The tutorial's pictures, made with the real panel, Slicer's own views and the real server.
+
+    .venv-slicer/bin/python tests/slicer/pictures.py [FOLDER]
+
+Needs `.venv` (the server, and the sample CT, which it fetches the first time). Nothing is
+retouched: panel and views are drawn apart, without a screen, and put side by side.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+for folder in (ROOT / "slicer_module" / "SEGSAM", HERE):
+    sys.path.insert(0, str(folder))
+
+import gui  # noqa: E402 - the folders above hold it
+from libraries import Libraries  # noqa: E402
+from serving import PYTHON, started  # noqa: E402
+
+PANEL_PX = 420
+VIEW_PX = (480, 400)
+PATIENCE_SECONDS = 300
+BOXES = {
+    "liver": ((43, 26, 96), (105, 86, 96)),
+    "right kidney": ((69, 29, 96), (86, 45, 96)),
+    "spleen": ((9, 22, 96), (28, 55, 96)),
+}
+"""Around organs of the sample CT, opposite corners in voxels."""
+LOOK_AT = (76, 42, 96)
+
+
+def sample_ct() -> Path:
+    code = "from segsam.sample import fetch_sample; print(fetch_sample().image)"
+    said = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    return Path(said.stdout.strip().splitlines()[-1])
+
+
+class Stage:
+    """The module with the sample CT in it, and the pictures that are taken of both."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.libraries = Libraries()
+        gui.install(Path(tempfile.mkdtemp()))
+        from gui.views import Views
+        from PySide6.QtWidgets import QApplication
+        from SEGSAM import SEGSAMWidget
+
+        import slicer
+
+        QApplication.setStyle("Fusion")
+        self.views = slicer.app.views = Views(
+            self.libraries.scene, self.libraries.application, VIEW_PX
+        )
+        self.widget = SEGSAMWidget()
+        self.widget.setup()
+        self.widget.enter()
+        self.panel = self.widget.panel
+        self.ui = self.panel.ui
+        self.panel.session.ask = lambda question: True
+
+    def load(self, path: Path) -> None:
+        import slicer
+
+        node = self.libraries.volumes.AddArchetypeVolume(str(path), "SEGSAM_abdomen_CT")
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevel(400, 40)
+        self.panel.session.node.volume = node
+        self.views.show(node)
+        self.look(LOOK_AT)
+        assert isinstance(node, slicer.vtkMRMLScalarVolumeNode)
+
+    def look(self, voxel: Iterable[int]) -> None:
+        """Move the three slice views to a voxel."""
+        point = self.panel.session.logic.grid.ras([list(voxel)])[0]
+        for name in self.views.sliceViewNames():
+            self.views[name].get_view_node().JumpSliceByOffsetting(*point)
+
+    def box(self, corners: tuple[Any, Any], tool: str = "boxButton") -> None:
+        from gui.views import drag, pixel_of
+
+        self.look(corners[0])
+        ras = self.panel.session.logic.grid.ras([list(corner) for corner in corners])
+        getattr(self.ui, tool).setChecked(True)
+        drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
+        getattr(self.ui, tool).setChecked(False)
+
+    def wait(self, is_so: Callable[[], Any]) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            if time.monotonic() > end:
+                raise TimeoutError(self.ui.statusLabel.text())
+            QApplication.processEvents()
+            time.sleep(0.005)
+
+    def idle(self) -> None:
+        self.wait(lambda: not self.panel.session.workflow.is_busy)
+
+    def open(self, *sections: str) -> None:
+        """Only these sections are open."""
+        for name in ("connection", "prompts", "result", "editor", "workflow", "server", "advanced"):
+            getattr(self.ui, f"{name}Section").setProperty("collapsed", name not in sections)
+
+    def panel_picture(self) -> Any:
+        from PySide6.QtWidgets import QApplication
+
+        root = self.widget.parent
+        root.resize(PANEL_PX, root.sizeHint().height())
+        root.show()
+        for _ in range(5):
+            QApplication.processEvents()
+        root.resize(PANEL_PX, root.minimumSizeHint().height())
+        QApplication.processEvents()
+        return root.grab()
+
+    def save_panel(self, name: str) -> None:
+        self.panel_picture().save(str(self.target / f"{name}.png"))
+
+    def view_picture(self, view: Any) -> Any:
+        import numpy as np
+        from gui.views import pixels
+        from PySide6.QtGui import QImage, QPixmap
+
+        values = np.ascontiguousarray(pixels(view))
+        height, width, _ = values.shape
+        image = QImage(values.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        return QPixmap.fromImage(image.copy())
+
+    def save_view(self, name: str, view: Any) -> None:
+        self.view_picture(view).save(str(self.target / f"{name}.png"))
+
+    def save_window(self, name: str, space: Any) -> None:
+        """Panel and four views side by side, as in Slicer's four-up layout."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtGui import QPainter, QPixmap
+
+        panel = self.panel_picture()
+        width, height = VIEW_PX
+        picture = QPixmap(panel.width() + 2 * width + 4, max(panel.height(), 2 * height + 4))
+        picture.fill(self.widget.parent.palette().window().color())
+        painter = QPainter(picture)
+        painter.drawPixmap(0, 0, panel)
+        for number, view in enumerate(
+            (self.views["Red"], space, self.views["Green"], self.views["Yellow"])
+        ):
+            x = panel.width() + (number % 2) * (width + 4)
+            y = (number // 2) * (height + 4)
+            painter.fillRect(x, y, width, height, Qt.GlobalColor.black)
+            painter.drawPixmap(x, y, self.view_picture(view))
+        painter.end()
+        picture.save(str(self.target / f"{name}.png"))
+
+    def close(self) -> None:
+        self.widget.exit()
+        self.widget.cleanup()
+
+
+def darken() -> None:
+    """Slicer's dark style."""
+    from PySide6.QtGui import QColor, QPalette
+    from PySide6.QtWidgets import QApplication
+
+    palette = QPalette(QColor(53, 53, 53))
+    palette.setColor(QPalette.ColorRole.Base, QColor(35, 35, 35))
+    palette.setColor(QPalette.ColorRole.Highlight, QColor(42, 130, 218))
+    QApplication.setPalette(palette)
+
+
+def take(stage: Stage, url: str) -> None:
+    """All pictures, in the tutorial's order."""
+    ui = stage.ui
+    ui.serverCombo.setCurrentText(url)
+    stage.open("connection", "server")
+    stage.save_panel("panel-start")
+    ui.connectButton.click()
+    stage.wait(lambda: stage.panel.session.is_connected)
+    stage.idle()
+    stage.load(sample_ct())
+    ui.liveCheckBox.setChecked(False)
+    stage.box(BOXES["liver"])
+    stage.open("prompts")
+    stage.save_panel("panel-prompts")
+    stage.save_view("slice-box", stage.views["Red"])
+    ui.runButton.click()
+    stage.idle()
+    stage.open("prompts", "result")
+    stage.save_panel("panel-result")
+    stage.save_view("slice-result", stage.views["Red"])
+    for name, tool in (("spleen", "boxButton"), ("right kidney", "box3dButton")):
+        ui.addSegmentButton.click()
+        stage.box(BOXES[name], tool)
+        ui.runButton.click()
+        stage.idle()
+    stage.open("workflow")
+    stage.save_panel("panel-workflow")
+    in_space(stage)
+    darken()
+    stage.open("prompts", "result")
+    stage.save_panel("panel-dark")
+
+
+def in_space(stage: Stage) -> None:
+    """All segments with surfaces, in the four views."""
+    segmentation = stage.panel.session.logic.segmentation
+    segmentation.CreateClosedSurfaceRepresentation()
+    space = stage.views.space(VIEW_PX)
+    space.fit_view_to_content()
+    stage.look(LOOK_AT)
+    stage.open("prompts", "result")
+    stage.save_view("space", space)
+    stage.save_window("overview", space)
+
+
+def main(arguments: list[str]) -> None:
+    target = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
+    target.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as base,
+        started(Path(base), "--conf", "checkpoint", "segsam", "--conf", "warm", "off") as server,
+    ):
+        stage = Stage(target)
+        take(stage, server.url)
+        stage.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
