@@ -7,6 +7,7 @@ environment with its older numpy, only those files run that need neither Slicer 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
