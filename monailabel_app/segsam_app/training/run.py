@@ -78,8 +78,8 @@ class Run:
             chosen, notes = parts(self.cases, held_out, self.settings.val_split)
             self._continue_or_clean(parent, chosen)
             beginning = self._begin()
-            known = {(one.image, one.label) for one in parent.learnt}
-            cut = self._cut(beginning.model, chosen, known)
+            learnt = parent.learnt if self.settings.pretrained else []
+            cut = self._cut(beginning.model, chosen, {(one.image, one.label) for one in learnt})
             config = self._config(beginning, cut)
             before = self._measured(beginning.before, config)
             state = {name: one.clone() for name, one in beginning.model.state_dict().items()}
