@@ -98,7 +98,7 @@ def _mix(left: Sequence[Case], labelled: Sequence[Case], seed: int) -> Choice:
     far, _ = _far(left, labelled)
     both = {name for name in doubts if name in far}
     if not both:
-        known = "diversity" if far else "agreement"
+        known: Strategy = "diversity" if far else "agreement"
         found = _CHOOSERS[known](left, labelled, seed)
         return Choice(found.name, f"{found.why} (One half of the mix is not known.)", found.score)
     ranks = [_ranked({name: one[name] for name in both}) for one in (doubts, far)]

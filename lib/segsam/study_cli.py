@@ -199,7 +199,7 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
         )
     table = automatic_table(
         found,
-        checkpoint=Path(checkpoint).name,
+        checkpoint=f"{Path(checkpoint).stem}, weights {model.weights_id[:12]}",
         search=search,
         alone=not model.presence_is_trained,
     )

@@ -20,6 +20,7 @@ import numpy as np
 
 from segsam.atomic import write_bytes
 from segsam.errors import CancelledError, OutputError
+from segsam.model import ImageFeatures
 from segsam.model.checkpoint import default_name, find_card
 from segsam.proposals.overview import Overview, looked_at, overview
 from segsam.slices import choose_axis
@@ -93,7 +94,7 @@ class Overviews:
         predictor = self._engine.predictor(path, volume)
         slices = predictor.slices(choose_axis(volume, "auto"))
 
-        def asked(index: int):  # type: ignore[no-untyped-def]
+        def asked(index: int) -> ImageFeatures:
             wait()
             if is_over():
                 raise CancelledError("Looking at images was stopped.")

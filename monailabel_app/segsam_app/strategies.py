@@ -30,7 +30,7 @@ _HANDED_OUT_SECONDS = 600
 """So long another image is given to whoever asks next, as long as there is one."""
 
 
-class Selecting(Strategy):  # type: ignore[misc]
+class Selecting(Strategy):
     """One strategy of `segsam.selection`."""
 
     def __init__(self, name: Name, overviews: Overviews, poke: Callable[[], None]) -> None:

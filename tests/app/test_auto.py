@@ -11,44 +11,27 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-import torch
 from monailabel.config import settings
 from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError, CategoryError
-from segsam.model import Card, build_variant, load_pretrained, save_checkpoint
 from segsam_app.auto import AUTO_MODEL, AutoRequest
 from segsam_app.errors import OverTimeError, RequestError
 from segsam_app.requests import validated
 
 from ..lib.conftest import TinyHost
-from .tuning import scene, tiny_checkpoint
+from .finding import sure_checkpoint
+from .tuning import scene
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED = 7
-"""Of weights whose masks are blots."""
 ANYTHING = {"least": 0.0, "slices": 1, "grid": 3}
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """On a tiny host, untrained; it finds livers everywhere and trusts its masks."""
     monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
-    categories = load_pretrained(tiny_checkpoint(tmp_path / "tiny.safetensors")).categories
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        model = build_variant("segsam", TinyHost(), categories, head="maskcls")
-    decoder, last = model.semantic_decoder, model.host.mask_decoder.iou_prediction_head.layers[-1]
-    with torch.no_grad():
-        last.weight.zero_()
-        last.bias.fill_(0.9)
-        decoder.presence.weight.zero_()
-        decoder.presence.bias.copy_(torch.tensor([9.0, -9.0, -9.0]))
-        decoder.head.classes.weight.zero_()
-        decoder.head.classes.bias.copy_(torch.tensor([-9.0, 9.0, -9.0, -9.0]))
-    card = Card("sure", semantic_is_trained=True)
-    return save_checkpoint(model, tmp_path / "sure.safetensors", card)
+    return sure_checkpoint(tmp_path)
 
 
 @pytest.fixture

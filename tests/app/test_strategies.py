@@ -23,16 +23,16 @@ from segsam_app.store import Store
 from segsam_app.strategies import DESCRIPTIONS, Selecting
 
 from ..lib.conftest import TinyHost
-from .tuning import make_store, save_label, scene, tiny_checkpoint
+from .finding import sure_checkpoint
+from .tuning import make_store, save_label, scene
 
 CASES = [f"case{case}" for case in range(4)]
 
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """With a tiny model that nobody has trained; another path is another model."""
     monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
-    path = tiny_checkpoint(tmp_path / "tiny.safetensors")
+    path = sure_checkpoint(tmp_path)
     return Engine(AppConfig(checkpoint=str(path), device="cpu"))
 
 
@@ -131,17 +131,15 @@ class TestWhatIsKept:
             assert again.known()[name].doubt == one.doubt
 
     def test_another_image_or_other_weights_are_looked_at_anew(
-        self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path
+        self, overviews: Overviews, store: Store, tmp_path: Path
     ) -> None:
         look_at_all(overviews, store)
         path = Path(store.get_image_uri("case0"))
         assert overviews.is_current("case0", path)
         nibabel.save(nibabel.Nifti1Image(scene(3)[0][::-1].copy(), np.eye(4)), path)
         assert not overviews.is_current("case0", path)
-        other = tiny_checkpoint(tmp_path / "other.safetensors")
-        other_engine = Engine(AppConfig(checkpoint="litemedsam", device="cpu"))
-        assert Overviews(other_engine, tmp_path / "kept")._weights() != overviews._weights()
-        assert other.exists()
+        other = Engine(AppConfig(checkpoint=str(tmp_path / "tiny.safetensors"), device="cpu"))
+        assert Overviews(other, tmp_path / "kept")._weights() != overviews._weights()
 
     def test_a_torn_file_is_computed_again(
         self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path

@@ -89,8 +89,9 @@ class PresenceBranch(nn.Module):
         tokens, keys, values = self._begin(embedding, image_pe)
         for block in self.blocks[:-1]:
             tokens = block(tokens, keys, values)
-        looked: Tensor = self.blocks[-1].attention(tokens, keys)
-        return looked.unflatten(2, embedding.shape[2:])
+        last: Any = self.blocks[-1]
+        looked: Tensor = last.attention(tokens, keys)
+        return looked.reshape(*looked.shape[:2], *embedding.shape[2:])
 
     def _begin(self, embedding: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         values = embedding.flatten(2).transpose(1, 2)

@@ -83,7 +83,7 @@ def attention_points(
     y, x = np.divmod(inside, columns)
     points = (np.stack([x, y], axis=1) + 0.5) * cell
     limits = np.array([size_px[1] - 1, size_px[0] - 1])
-    return np.minimum(points, limits).astype(np.float32)
+    return np.asarray(np.minimum(points, limits), dtype=np.float32)
 
 
 @torch.inference_mode()

@@ -120,6 +120,7 @@ def automatic_table(found: Automatic, *, checkpoint: str, search: Search, alone:
         for category in dict.fromkeys(one.category for one in own):
             these = [one for one in own if one.category == category]
             seen = [one for one in these if one.certainty is not None]
+            sure = [one.certainty for one in these if one.certainty is not None]
             rows.append(
                 (
                     f"{dataset}: {category}",
@@ -127,7 +128,7 @@ def automatic_table(found: Automatic, *, checkpoint: str, search: Search, alone:
                     f"{100 * np.mean([one.dice for one in these]):.1f}",
                     f"{100 * len(seen) / len(these):.0f}",
                     f"{100 * np.mean([one.dice for one in seen]):.1f}" if seen else "—",
-                    f"{np.mean([one.certainty for one in seen]):.2f}" if seen else "—",
+                    f"{np.mean(sure):.2f}" if sure else "—",
                 )
             )
         wrong = sum(found.false[dataset].values())
@@ -142,7 +143,7 @@ def automatic_table(found: Automatic, *, checkpoint: str, search: Search, alone:
         section="Without prompts",
         title="Dice of automatic segmentation, by category",
         notes=(
-            f"`segsam study automatic` with the checkpoint `{checkpoint}`: every case of the part "
+            f"`segsam study automatic` with the checkpoint {checkpoint}: every case of the part "
             "`test` (or some, evenly spread) is segmented without a prompt, and without telling "
             "what is in it, all categories of the checkpoint competing. Dice is over the whole "
             f"volume (of a picture: over it), 0 where nothing was found. {how} "

@@ -77,7 +77,7 @@ def _load(path: Path) -> Extra:
         if record.pop("format") != _FORMAT:
             raise ValueError(f"not of format {_FORMAT}")
         rows = tuple(tuple(map(str, row)) for row in record.pop("rows"))
-        lists = {name: tuple(map(str, record.pop(name))) for name in ("notes", "headings")}
-        return Extra(rows=rows, **lists, **record)
+        notes, headings = (tuple(map(str, record.pop(name))) for name in ("notes", "headings"))
+        return Extra(notes=notes, headings=headings, rows=rows, **record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise StudyError(f"Expected a table of the page in {path.name}: {error}.") from error

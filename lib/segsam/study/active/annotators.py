@@ -17,7 +17,7 @@ from torch import nn
 
 from segsam.atomic import write_bytes
 from segsam.datasets.cutting import spread
-from segsam.datasets.folder import Dataset, open_dataset
+from segsam.datasets.folder import Dataset, class_numbers, open_dataset
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.proposals.overview import overview, pooled
@@ -26,7 +26,7 @@ from segsam.study.active.plan import ActivePlan
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
-from segsam.training.preparing import Sample, absent_classes, chosen_split, class_numbers, cut_case
+from segsam.training.preparing import Sample, absent_classes, chosen_split, cut_case
 from segsam.training.rounds import Judge
 from segsam.training.sampling import Order
 from segsam.training.starting import build_model, load_start

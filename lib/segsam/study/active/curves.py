@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsam.study.active.annotators import Curve
 from segsam.study.active.plan import ActivePlan
@@ -16,7 +17,7 @@ PICTURE = "active.png"
 SCORES = (("dsc_point", "DSC, point"), ("dsc_box", "DSC, box"), ("mdsc_box", "mDSC, box"))
 
 
-def values_of(curves: Sequence[Curve], strategy: str, score: str) -> np.ndarray:
+def values_of(curves: Sequence[Curve], strategy: str, score: str) -> NDArray[np.float64]:
     """(seeds, sizes), in percent."""
     rows = [
         [point.metrics[score] for point in curve.points]
@@ -56,13 +57,18 @@ def verdict(plan: ActivePlan, curves: Sequence[Curve]) -> str:
     the end.
     """
     score = SCORES[0][0]
-    random, mix = (values_of(curves, name, score) for name in ("random", "mix"))
-    if not len(random) or not len(mix):
+    # Of one seed both begin with the same cases, so that their difference counts.
+    both = [{one.seed: one for one in curves if one.strategy == name} for name in ("random", "mix")]
+    seeds = sorted(set(both[0]) & set(both[1]))
+    if not seeds:
         return ""
+    random, mix = (
+        values_of([found[seed] for seed in seeds], name, score)
+        for found, name in zip(both, ("random", "mix"), strict=True)
+    )
     wanted = float(random.mean(axis=0)[-1])
     needed = cases_needed(plan.sizes, mix.mean(axis=0).tolist(), wanted)
-    # Of the same seed both begin with the same cases, so that their difference counts.
-    apart = mix[: len(random), -1] - random[: len(mix), -1]
+    apart = mix[:, -1] - random[:, -1]
     error = apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else float("nan")
     words = (
         f"the mix does not reach it with {plan.sizes[-1]} cases"
@@ -73,7 +79,7 @@ def verdict(plan: ActivePlan, curves: Sequence[Curve]) -> str:
     return (
         f"Random choice comes to a DSC with points of {wanted:.1f} with {plan.sizes[-1]} cases; "
         f"{words}. At that size the mix is {apart.mean():+.1f} points from random, with a standard "
-        f"error of {error:.1f} over {len(apart)} seeds: "
+        f"error of {error:.1f} over {len(seeds)} seeds: "
         + (
             "more than chance makes."
             if clear
@@ -102,8 +108,8 @@ def active_table(plan: ActivePlan, curves: Sequence[Curve]) -> Extra:
             f"{plan.sizes[0]} cases drawn at random ({plan.first_steps} steps); then each strategy "
             f"chooses from {plan.pool} cases, their labels are handed out, and the model learns "
             f"all that is labelled ({plan.steps} steps a round). Percent, mean ± standard "
-            f"deviation over {len(seeds)} seeds, on {plan.held_out} slices of cases that nobody may "
-            "choose. So few steps and cases show a tendency at most.",
+            f"deviation over {len(seeds)} seeds, on {plan.held_out} slices of cases that nobody "
+            "may choose. So few steps and cases show a tendency at most.",
             verdict(plan, curves),
         ),
         headings=("", *(f"{size} cases" for size in plan.sizes)),
@@ -114,7 +120,7 @@ def active_table(plan: ActivePlan, curves: Sequence[Curve]) -> Extra:
     )
 
 
-def _cell(values: np.ndarray) -> str:
+def _cell(values: NDArray[np.float64]) -> str:
     if len(values) < 2:
         return f"{values.mean():.1f}"
     return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
