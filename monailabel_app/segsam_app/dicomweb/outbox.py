@@ -12,18 +12,22 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError, SegSamError, VolumeError
-from segsam_app.errors import NotFoundError
+from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
 from segsam_app.storage.durable import disk
 from segsam_app.storage.versions import VERSIONS, History, Version, now
 
 from .series import is_uid
 
 logger = logging.getLogger(__name__)
+
+_LATEST = 8
+"""A round that keeps failing comes at most so many times later than usual."""
 
 Deliver = Callable[[str, Version], str]
 """Sends a version of an image's label; the id of what was stored. Raises `PacsError` when it may
@@ -80,16 +84,21 @@ class Outbox:
     def send(self) -> None:
         """Send all that waits, the oldest versions of each image first.
 
-        Raises `PacsError` at the first that the server does not take; the rest keeps waiting.
+        Raises `PacsError` when the server does not take one: what comes after it is still tried,
+        unless the server is away or silent. What was not sent keeps waiting.
         """
         with self._sending:
+            refusal: SegSamError | None = None
             for letter in self.waiting:
                 try:
                     self._send(letter)
                 except SegSamError as error:
-                    self.problem = str(error)
-                    raise
-            self.problem = None
+                    refusal = refusal or error
+                    if isinstance(error, PacsAwayError | PacsSlowError | OutputError):
+                        break
+            self.problem = None if refusal is None else str(refusal)
+            if refusal is not None:
+                raise refusal
 
     def stored(self, image: str) -> dict[int, str]:
         """Version -> id of the instance that the server confirmed."""
@@ -158,14 +167,19 @@ class Courier:
 
     def _run(self) -> None:
         failed = 0
-        while True:
-            self._woken.wait(self._seconds * min(2**failed, 8))
-            self._woken.clear()
-            try:
-                self._round()
-                failed, self._complaint = 0, ""
-            except (SegSamError, OutputError, OSError) as error:
-                failed += 1
-                if str(error) != self._complaint:
-                    self._complaint = str(error)
-                    logger.warning("%s", error)
+        with ThreadPoolExecutor(1, thread_name_prefix="segsam-dicomweb-round") as rounds:
+            while True:
+                self._woken.wait(self._seconds * min(2**failed, _LATEST))
+                self._woken.clear()
+                error = rounds.submit(self._round).exception()
+                failed = 0 if error is None else failed + 1
+                self._tell(error)
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Once for each sentence; of a bug, with its traceback. The next round comes anyway."""
+        complaint = "" if error is None else str(error)
+        if complaint != self._complaint and isinstance(error, SegSamError | OSError):
+            logger.warning("%s", complaint)
+        elif complaint != self._complaint and error is not None:
+            logger.error("a round to the DICOMweb server failed", exc_info=error)
+        self._complaint = complaint

@@ -30,8 +30,8 @@ _PAGE = 500
 _MOST_SERIES = 20_000
 _ANY_SYNTAX = (("application/dicom", "*"),)
 _AWAY = frozenset({429, 502, 503})
-_STORED_BEFORE = 0x0111
-"""Failure reason "duplicate SOP instance": it is there already (PS3.3 C.14-1)."""
+_CONFLICT = 409
+"""Nothing was stored: refused, or it is there already."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _FACTS = {
@@ -41,8 +41,9 @@ _FACTS = {
     "instances": "00201209",
 }
 
-for name in ("dicomweb_client", "retrying"):  # they write down patients' ids, in URLs
-    logging.getLogger(name).setLevel(logging.CRITICAL)
+# Both write down patients' ids, in URLs.
+logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
+logging.getLogger("retrying").setLevel(logging.CRITICAL)
 
 
 class Pacs:
@@ -91,15 +92,21 @@ class Pacs:
     def store(self, instance: pydicom.Dataset) -> None:
         """Store `instance` in its study; again is fine when it is there already."""
         with self._asking("storing a segmentation") as client:
-            answer = client.store_instances([instance], instance.StudyInstanceUID)
-            refused = list(answer.get("FailedSOPSequence") or [])
-            stored = [
+            try:
+                answer = client.store_instances([instance], instance.StudyInstanceUID)
+            except requests.HTTPError as error:
+                if error.response.status_code != _CONFLICT or not _has(client, instance):
+                    raise
+                return
+            confirmed = [
                 str(item.get("ReferencedSOPInstanceUID", ""))
                 for item in answer.get("ReferencedSOPSequence") or []
             ]
-        reasons = [int(item.get("FailureReason", 0)) for item in refused]
-        if all(reason == _STORED_BEFORE for reason in reasons) and (reasons or stored):
-            return
+            reasons = [
+                int(item.get("FailureReason", 0)) for item in answer.get("FailedSOPSequence") or []
+            ]
+            if str(instance.SOPInstanceUID) in confirmed or _has(client, instance):
+                return
         why = f"reason {reasons[0]:#06x}" if reasons else "it confirmed nothing"
         raise PacsError(f"the DICOMweb server did not store the segmentation ({why})")
 
@@ -113,7 +120,7 @@ class Pacs:
             series = [made for record in page if (made := _series(record)) is not None]
             new = [made for made in series if made.uid not in found]
             found |= {made.uid: made for made in new}
-            if not new or len(page) < _PAGE:
+            if not new:  # pages may be shorter than was asked for, so only an empty one is the last
                 break
         return found
 
@@ -130,7 +137,7 @@ class Pacs:
             left -= sum(_declared_bytes(record) for record in new.values())
             self._check_size(left)
             wanted |= new.keys()
-            if not new or len(page) < _PAGE:
+            if not new:
                 break
         if not wanted:
             raise NotFoundError(f"the DICOMweb server has no instance of series {series.uid!r:.80}")
@@ -241,17 +248,35 @@ def _declared_bytes(record: Mapping[str, Any]) -> int:
     return rows * columns * frames * bits // 8
 
 
+def _has(client: DICOMwebClient, instance: pydicom.Dataset) -> bool:
+    """Whether the server finds the instance."""
+    found = client.search_for_instances(
+        instance.StudyInstanceUID,
+        instance.SeriesInstanceUID,
+        search_filters={"SOPInstanceUID": instance.SOPInstanceUID},
+    )
+    return any(_value(record, _INSTANCE) == instance.SOPInstanceUID for record in found)
+
+
 def _checked(instance: pydicom.Dataset, series: Series) -> str:
-    """The id of an instance that is one of `series` and whole. Raises ValueError."""
+    """The id of an instance that is one of `series` and whole. Raises `PacsError`."""
     uid = str(instance.SOPInstanceUID)
+    wrong = None
     if not is_uid(uid) or str(instance.SeriesInstanceUID) != series.uid:
-        raise ValueError("an instance of another series")
-    if "PixelData" not in instance:
-        raise ValueError("an instance without pixels")
-    if not instance.file_meta.TransferSyntaxUID.is_compressed:
-        bits = int(instance.BitsAllocated) * int(instance.get("SamplesPerPixel", 1))
-        frames = int(instance.get("NumberOfFrames") or 1)
-        declared = int(instance.Rows) * int(instance.Columns) * frames * bits // 8
-        if len(instance.PixelData) < declared:
-            raise ValueError("an instance with fewer pixels than it declares")
+        wrong = "of another series"
+    elif "PixelData" not in instance:
+        wrong = "without pixels"
+    elif len(instance.PixelData) < _whole_bytes(instance):
+        wrong = "with fewer pixels than it declares"
+    if wrong is not None:
+        raise PacsError(f"the DICOMweb server sent an instance {wrong}; nothing was kept")
     return uid
+
+
+def _whole_bytes(instance: pydicom.Dataset) -> int:
+    """The bytes of its pixels; 0 for compressed ones, which the decoder counts."""
+    if instance.file_meta.TransferSyntaxUID.is_compressed:
+        return 0
+    bits = int(instance.BitsAllocated) * int(instance.get("SamplesPerPixel", 1))
+    frames = int(instance.get("NumberOfFrames") or 1)
+    return int(instance.Rows) * int(instance.Columns) * frames * bits // 8

@@ -87,9 +87,9 @@ class Known:
 def _read(file: Path) -> dict[str, Series]:
     try:
         series = [Series(**record) for record in json.loads(file.read_bytes())]
+        return {known.uid: known for known in series if is_uid(known.uid) and is_uid(known.study)}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
         logger.warning("the list of series cannot be read and is made anew: %s", error)
         return {}
-    return {known.uid: known for known in series if is_uid(known.uid) and is_uid(known.study)}

@@ -18,7 +18,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from segsam.readers import read_image
 from segsam.volume import Volume
 from segsam_app.errors import RequestError
 from segsam_app.storage.checks import check_label
-from segsam_app.storage.durable import PARTIAL, disk
+from segsam_app.storage.durable import PARTIAL, disk, is_abandoned
 from segsam_app.storage.scan import Found, Scanner
 from segsam_app.storage.versions import Version
 from segsam_app.store import FINAL, Store
@@ -82,7 +81,7 @@ class DicomWebStore(Store):
         self._listed_at: float | None = None
         self._refresh_seconds = settings.refresh_seconds
         self._series = Known(self._dicom / "series.json")
-        self._fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._fetching: dict[str, threading.Lock] = {}
         scanner = SeriesScanner(settings.folder, self._series)
         super().__init__(str(settings.folder), on_image=on_image, scanner=scanner)
         labels = settings.folder / "labels" / FINAL
@@ -95,6 +94,9 @@ class DicomWebStore(Store):
 
     def start(self) -> None:
         """List series and send labels from now on; called by the server, not by child processes."""
+        with disk("Sweeping what a killed process left"):
+            for path in filter(is_abandoned, self._dicom.iterdir()):
+                shutil.rmtree(path)
         self.outbox.look()
         self._courier.start()
 
@@ -102,7 +104,7 @@ class DicomWebStore(Store):
         """Ask the server for its series now. Raises `PacsError`."""
         listed = self._pacs.listed()
         labelled = {uid for uid, entry in self._index.model.objects.items() if entry.labels}
-        fetched = {uid for uid in self._series.series if self._is_fetched(uid)}
+        fetched = {uid for uid in self._series.series if self.is_here(uid)}
         self._series.replace(listed, frozenset(labelled | fetched))
         self._listed_at = time.monotonic()
 
@@ -126,15 +128,15 @@ class DicomWebStore(Store):
         """
         if not is_uid(image_id):
             return ""
-        if not self._is_fetched(image_id):
-            with self._fetching[image_id]:
-                if not self._is_fetched(image_id):
+        if not self.is_here(image_id):
+            with self._fetching.setdefault(image_id, threading.Lock()):
+                if not self.is_here(image_id):
                     self._fetch(image_id)
         return str(self._file(image_id))
 
     def is_here(self, image_id: str) -> bool:
         """Whether the series was fetched, so that its file costs the server nothing."""
-        return self._is_fetched(image_id)
+        return self._file(image_id).is_file() and self._headers(image_id).is_dir()
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """With the series' ids, modality, date and description; nothing of its patient."""
@@ -189,9 +191,6 @@ class DicomWebStore(Store):
 
     def _headers(self, image_id: str) -> Path:
         return self._dicom / "headers" / image_id
-
-    def _is_fetched(self, image_id: str) -> bool:
-        return self._file(image_id).is_file() and self._headers(image_id).is_dir()
 
     def _fetch(self, image_id: str) -> None:
         series = self._series.series.get(image_id) or self._pacs.find(image_id)
