@@ -22,9 +22,8 @@ _PROMPTS = ".prompts.json"
 
 @dataclass(frozen=True)
 class Item:
-    """One case: its name, its image, and the file of its prompts (empty for none).
-
-    Of a case of a labelled data set `path` is the data set's folder, and `prompts` empty.
+    """One case: its name, its image, and the file that says what is wanted of it (empty for none):
+    its prompts or, in a labelled data set, its labels.
     """
 
     case: str
@@ -63,8 +62,8 @@ def find_items(archive: Path, prompts: Path | None = None) -> tuple[Item, ...]:
 
 
 def fingerprint(item: Item) -> str:
-    """What tells that an image, or its prompts, changed: sizes and times of the image's files, and
-    the prompts' content. Empty when the image is not there.
+    """What tells that an image, or what is wanted of it, changed: sizes and times of the image's
+    files, and the other file's content. Empty when one of them is not there.
     """
     path, digest = Path(item.path), hashlib.blake2b(digest_size=16)
     try:

@@ -11,8 +11,8 @@ import numpy as np
 
 from segsam.batch.archive import Item
 from segsam.batch.ledger import DONE, Record
-from segsam.datasets.folder import open_dataset
-from segsam.errors import CancelledError
+from segsam.datasets.folder import Dataset, case_files, open_dataset
+from segsam.errors import CancelledError, TrainingError
 from segsam.evaluation.cases import Selection
 from segsam.evaluation.records import Evaluation, ObjectScore, VolumeScore
 from segsam.evaluation.run import CaseScorer, CaseScores, Options, joined
@@ -48,7 +48,7 @@ class Measurer:
         """(the scores as plain values, no file). Raises SegSamError."""
         if cancel():
             raise CancelledError("Cancelled before the case; nothing was kept.")
-        dataset = open_dataset(item.path)
+        dataset = open_dataset(Path(item.path).parents[1])
         scores = self._scorer.score(dataset, item.case.partition("/")[2])
         return _written(scores), {}
 
@@ -56,10 +56,16 @@ class Measurer:
 def items_of(selections: Sequence[Selection]) -> tuple[Item, ...]:
     """The cases of data sets, in their order."""
     return tuple(
-        Item(f"{selection.dataset.name}/{case}", str(selection.dataset.folder.absolute()))
-        for selection in selections
-        for case in selection.cases
+        _item(selection.dataset, case) for selection in selections for case in selection.cases
     )
+
+
+def _item(dataset: Dataset, case: str) -> Item:
+    try:
+        image, labels = case_files(dataset, case)
+    except TrainingError:  # the case will say so itself
+        image, labels = dataset.folder / "images" / case, dataset.folder / "labels" / case
+    return Item(f"{dataset.name}/{case}", str(image.absolute()), str(labels.absolute()))
 
 
 def measured(

@@ -86,6 +86,7 @@ def _connect(ray: Any, workers: Workers, threads: int) -> None:
         num_cpus=workers.count * threads,
         object_store_memory=_STORE_BYTES,
         include_dashboard=False,
+        _node_ip_address="127.0.0.1",  # nobody else on the network reaches it
         **quiet,
     )
 

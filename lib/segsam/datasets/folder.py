@@ -75,6 +75,11 @@ def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
     }
 
 
+def case_files(dataset: Dataset, case: str) -> tuple[Path, Path]:
+    """The files of a case's image and labels. Raises TrainingError when one is not there."""
+    return _file(dataset.folder / "images", case), _file(dataset.folder / "labels", case)
+
+
 def load_case(dataset: Dataset, case: str) -> tuple[Volume, NDArray[np.uint8]]:
     """An image and its labels (i, j, k).
 

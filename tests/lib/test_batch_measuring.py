@@ -1,0 +1,75 @@
+"""Data sets measured case by case come to what one evaluation says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from segsam.batch import measuring
+from segsam.batch.measuring import MeasureOrder, items_of, measured
+from segsam.batch.run import Workers, run_batch
+from segsam.categories import Categories
+from segsam.evaluation.cases import select
+from segsam.evaluation.run import Options, evaluate
+from segsam.evaluation.summary import report
+from segsam.model import Host, SegSam, build_variant
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Three volumes with a liver and a spleen, the labels of the last of another shape."""
+    folder = tmp_path / "volumes"
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for number, case in enumerate(["one", "two", "wrong"]):
+        label = np.zeros((40, 36, 4), dtype=np.uint8)
+        label[6 + number : 22, 6:24, 1:3] = 1
+        label[26:38, 20:34, 1:4] = 2
+        noise = np.random.default_rng(number).normal(0, 5, label.shape)
+        image = (np.array([20.0, 220.0, 120.0])[label] + noise).astype(np.int16)
+        shown = label[..., :3] if case == "wrong" else label
+        for part, voxels in (("images", image), ("labels", shown)):
+            spacing = np.diag([1.0, 1.0, 5.0, 1.0])
+            nibabel.save(nibabel.Nifti1Image(voxels, spacing), folder / part / f"{case}.nii.gz")
+    facts = {"name": "volumes", "modality": "CT", "labels": {"1": "liver", "2": "spleen"}}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.fixture
+def model(tiny_host: Host, five_categories: Categories, monkeypatch: pytest.MonkeyPatch) -> SegSam:
+    torch.manual_seed(1)
+    built = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
+    built.semantic_is_trained = True
+    monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: built)
+    return built
+
+
+def test_case_by_case_is_the_same(dataset: Path, tmp_path: Path, model: SegSam) -> None:
+    options = Options("box")
+    selections = select([dataset])
+    out, order = tmp_path / "out", MeasureOrder(options)
+    outcome = run_batch(
+        order, items_of(selections), out, workers=Workers(), progress=lambda *what: None
+    )
+    assert [record.case for record in outcome.failed] == ["volumes/wrong"]
+    records = {record.case: record for record in outcome.records}
+    found = measured(model, selections, options, records)
+    (dataset / "images" / "wrong.nii.gz").unlink()
+    wanted = evaluate(model, select([dataset]), options)
+    assert report(found) == report(wanted)
+    assert len(found.objects) == len(wanted.objects) > 0
+    for one, other in zip(found.objects, wanted.objects, strict=True):
+        assert one.class_logits is not None
+        assert other.class_logits is not None
+        assert np.array_equal(one.class_logits, other.class_logits)
+        assert one.class_logits.dtype == other.class_logits.dtype
+    again = run_batch(
+        order, items_of(selections), out, workers=Workers(), progress=lambda *what: None
+    )
+    assert again.kept == 2, "of the third one the image has gone"
