@@ -13,7 +13,7 @@ from segsam.evaluation.objects_file import ObjectTable, load_objects
 from segsam.study.commands import CALIBRATION, COST, FACTS, UNET, Places
 from segsam.study.plan import Entry
 from segsam.study.results import Result, unfolded
-from segsam.training.loop import REPORT
+from segsam.training.outcome import REPORT
 
 _PAIRS = 1000
 """Objects that the scatter plot is made of: enough to see, few enough to store."""

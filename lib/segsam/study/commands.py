@@ -15,7 +15,7 @@ from segsam.errors import OutputError, StudyError
 from segsam.study.plan import NO_EFFECT, Entry, Study, expanded
 from segsam.study.unet.config import unet_config
 from segsam.training.config import config_from
-from segsam.training.loop import MODEL, REPORT
+from segsam.training.outcome import MODEL, REPORT
 
 SEGSAM = (sys.executable, "-c", "from segsam.cli import main; main()")
 LAST = "last.pt"
