@@ -24,6 +24,8 @@ os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # ready at once; test_runtimes
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 ON_ONE_SERVER = "server"
+OF_THE_SESSION = {"server", "tight", "house"}
+"""Fixtures of a server that the tests of several files share."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
 
     def of_server(item: pytest.Item) -> bool:
-        return not {"server", "tight"}.isdisjoint(getattr(item, "fixturenames", ()))
+        return not OF_THE_SESSION.isdisjoint(getattr(item, "fixturenames", ()))
 
     for item in filter(of_server, items):
         item.add_marker(pytest.mark.xdist_group(ON_ONE_SERVER))
