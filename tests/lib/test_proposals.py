@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
+import segsam.model.checkpoint as checkpoint_module
 from segsam.categories import Categories
+from segsam.cli import app
 from segsam.datasets.folder import load_case, open_dataset
-from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
-from segsam.model import SegSam, build_variant, load_pretrained
+from segsam.errors import CancelledError, CategoryError, OutputError, PromptError, VolumeError
+from segsam.model import Card, SegSam, build_variant, load_pretrained, save_checkpoint
 from segsam.predictor import Predictor
 from segsam.prompts import Box
 from segsam.proposals.automatic import (
@@ -338,6 +345,61 @@ class TestPlaces:
 def on(index: int, corners: tuple[tuple[int, int], tuple[int, int]], certainty: float) -> Proposal:
     (i0, j0), (i1, j1) = corners
     return Proposal(0, index, Box((i0, j0, index), (i1, j1, index)), certainty)
+
+
+class TestOnTheCommandLine:
+    @pytest.fixture
+    def run(
+        self, model: SegSam, volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., Result]:
+        """`segsam auto` on the blob, with a checkpoint that calls everything a spleen."""
+        monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+        sees_everywhere(model, 1)
+        calls_all(model, 1)
+        path = save_checkpoint(
+            model, tmp_path / "sure.safetensors", Card("sure", semantic_is_trained=True)
+        )
+        volume.save(tmp_path / "blob.nii.gz")
+
+        def invoke(*arguments: str) -> Result:
+            image = [str(tmp_path / "blob.nii.gz"), "--checkpoint", str(path)]
+            return CliRunner().invoke(app, ["auto", *image, *arguments])
+
+        return invoke
+
+    def test_it_writes_labels_with_names_and_certainties(
+        self, run: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        out, record = tmp_path / "out.seg.nrrd", tmp_path / "out.json"
+        done = run("-o", str(out), "--least", "0", "--slices", "1", "--json", str(record))
+        assert done.exit_code == 0, done.output
+        assert "1 spleen:" in done.output
+        told = json.loads(record.read_text())
+        assert told["label_names"] == {"spleen": 1}
+        assert 0 <= told["certainties"]["spleen"]["certainty"] <= 1
+        assert out.is_file()
+
+    @pytest.mark.parametrize(
+        ("arguments", "kind"),
+        [
+            (("-o", "out.jpg"), OutputError),
+            (("-o", "nowhere/out.nrrd"), OutputError),
+            (("-o", "out.nrrd", "--axis", "all"), PromptError),
+            (("-o", "out.nrrd", "--category", "leber"), CategoryError),
+        ],
+        ids=str,
+    )
+    def test_what_is_refused_leaves_nothing(
+        self,
+        run: Callable[..., Result],
+        arguments: tuple[str, ...],
+        kind: type[Exception],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert isinstance(run(*arguments).exception, kind)
+        assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.slow

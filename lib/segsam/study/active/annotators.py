@@ -4,6 +4,7 @@ and is measured on cases that nobody may choose.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from segsam.datasets.cutting import spread
 from segsam.datasets.folder import Dataset, class_numbers, open_dataset
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
+from segsam.model import SegSam
 from segsam.proposals.overview import overview, pooled
 from segsam.selection import Case, Strategy, choose
 from segsam.study.active.plan import ActivePlan
@@ -74,8 +76,17 @@ def simulate(
     embeddings: Path | None,
     *,
     tell: Tell,
+    start: SegSam | None = None,
 ) -> list[Curve]:
     """Every curve of the plan; what stands in `out` already is not done again.
+
+    Args:
+        plan: what is simulated.
+        folders: what `{data}` and `{out}` stand for in it.
+        out: a folder of one file for each curve.
+        embeddings: a folder of kept embeddings; one in `out` by default.
+        tell: called with a line for people after each measurement.
+        start: whose host and categories to begin with; loaded as the plan says by default.
 
     Raises:
         StudyError: more cases wanted than there are.
@@ -91,7 +102,9 @@ def simulate(
         kept = {name: _kept(out, plan, name, seed) for name in plan.strategies}
         missing = [name for name, curve in kept.items() if curve is None]
         if missing:
-            bench = _Bench(plan, plan.config(seed=seed, folders=folders), embeddings, seed)
+            config = plan.config(seed=seed, folders=folders)
+            begun = load_start(config) if start is None else copy.deepcopy(start)
+            bench = _Bench(plan, config, embeddings, begun)
             for name, curve in bench.curves(missing, tell):
                 kept[name] = curve
                 path = out / f"{name}-s{seed}.json"
@@ -117,12 +130,13 @@ class _Bench:
     """One seed: the model, the pool with its places, and what is held out."""
 
     def __init__(
-        self, plan: ActivePlan, config: TrainConfig, embeddings: Path | None, seed: int
+        self, plan: ActivePlan, config: TrainConfig, embeddings: Path | None, start: SegSam
     ) -> None:
-        self.plan, self.config, self.seed = plan, config, seed
+        self.plan, self.config, self.seed = plan, config, config.seed
         dataset = open_dataset(config.datasets[0])
-        torch.manual_seed(seed)
-        self.model = build_model(config, load_start(config), [dataset])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.model = build_model(config, start, [dataset])
         self.model.semantic_is_trained = True
         self.store = EmbeddingStore(embeddings or Path(config.out) / "kept", self.model)
         split = chosen_split(config, [dataset])
