@@ -4,7 +4,6 @@ MONAI Label's endpoints, ours, the trainer and the strategies all use it through
 `LocalDatastore`. What is different: files are written whole or not at all, every label that was
 ever saved is kept (`storage.versions`), images are written once, the index is shared with other
 processes (`storage.index`), and files that appear or vanish are seen when somebody next asks.
-
 Reading is cheap and locks nothing; writing takes turns.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -20,6 +21,7 @@ from .conftest import NAME, ROOT, TOKEN
 from .pacs import free_port
 
 _AROUND = """
+{user}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 worker_processes 1;
@@ -88,7 +90,8 @@ def proxy(tight: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prox
     block = put(block, "http://127.0.0.1:8000", tight.url)
     block = put(block, "client_max_body_size    1024m", "client_max_body_size 2m")
     configuration = folder / "nginx.conf"
-    configuration.write_text(_AROUND.format(folder=folder, block=block))
+    user = "user root;" if os.geteuid() == 0 else ""  # whose folder the test's is
+    configuration.write_text(_AROUND.format(user=user, folder=folder, block=block))
     process = subprocess.Popen(
         [nginx, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
     )
@@ -131,6 +134,7 @@ def test_another_name_is_refused(proxy: Proxy) -> None:
     assert "does not go by the name" in answer.json()["detail"]
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_plain_http_and_old_tls_are_not_spoken(proxy: Proxy) -> None:
     plain = requests.get(proxy.url.replace("https", "http"), timeout=10)
     assert plain.status_code == 400
