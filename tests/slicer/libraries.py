@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
+import shutil
+import tempfile
 import types
 from pathlib import Path
 
@@ -17,6 +20,15 @@ class Libraries:
     def __init__(self) -> None:
         self.scene = slicer.vtkMRMLScene()
         slicer.mrmlScene = self.scene
+        folder = tempfile.mkdtemp(prefix="segsam-tests-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        self.cache = slicer.vtkCacheManager()  # where scenes in one file are unpacked
+        self.cache.SetRemoteCacheDirectory(folder)
+        self.cache.SetMRMLScene(self.scene)
+        self.scene.SetCacheManager(self.cache)
+        self.files = slicer.vtkDataIOManager()
+        self.files.SetCacheManager(self.cache)
+        self.scene.SetDataIOManager(self.files)
         self.application = slicer.vtkSlicerApplicationLogic()
         self.application.SetMRMLScene(self.scene)
         colours = self.application.GetColorLogic()

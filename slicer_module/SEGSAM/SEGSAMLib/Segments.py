@@ -116,9 +116,14 @@ class Segments:
         logic = slicer.vtkSlicerSegmentationsModuleLogic
         for segment_id in segment_ids:
             segment = self._segmentation.GetSegment(segment_id)
-            if segment is not None:
-                segment.RemoveRepresentation(SURFACE)
-                logic.CreateRepresentationForOneSegment(self._segmentation, segment_id, SURFACE)
+            if segment is None:
+                continue
+            surface = logic.CreateRepresentationForOneSegment(
+                self._segmentation, segment_id, SURFACE
+            )
+            if surface is not None:
+                surface.UnRegister(None)  # its maker handed it over with one reference too many
+                segment.AddRepresentation(SURFACE, surface)
 
     def _apply(self, segment_id: str, change: Change, *, after: bool) -> None:
         if self._segmentation.GetSegment(segment_id) is None:

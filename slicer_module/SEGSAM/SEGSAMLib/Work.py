@@ -157,9 +157,19 @@ class Work:
         """Take the prompts of the segment away; what they have found stays, and the next ones add
         to it.
         """
-        if not self.prompts.is_empty:
-            self._set_prompts(NO_PROMPTS, "removal of all prompts")
-        self._results.pop(self.segment_id, None)
+        if self.prompts.is_empty:
+            return
+        step = Step(
+            self.segment_id,
+            "removal of all prompts",
+            self.prompts,
+            NO_PROMPTS,
+            result_before=self._results.get(self.segment_id),
+        )
+        self._keep(self.segment_id, NO_PROMPTS)
+        self._results[self.segment_id] = None
+        self._history().push(step)
+        self._show()
 
     def read_markups(self) -> bool:
         """Take over what the user placed, moved or deleted in the shown markups; whether that
