@@ -41,7 +41,7 @@ loop: $(STAMP)
 test: export OMP_NUM_THREADS := 1
 test: $(STAMP) $(SLICER)/.installed
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
-	$(MAKE) slicer-test
+	@$(MAKE) --no-print-directory slicer-test
 
 # In an environment of their own: Slicer's libraries want another numpy than MONAI Label. The server is ours.
 slicer-test: $(STAMP) $(SLICER)/.installed
@@ -79,7 +79,8 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "Installing into $(VENV): some minutes and, with the GPU build of torch, 9 GB"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install $(if $(CI),--quiet) --upgrade pip
-	$(BIN)/python -m pip install $(if $(CI),--quiet) -r requirements.txt -e ".[dev]"
+	$(BIN)/python -m pip install $(if $(CI),--quiet) --no-compile -r requirements.txt -e ".[dev]"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip does it on one core; packages hold files of no Python
 	@touch $@
 
 $(SLICER)/.installed: tests/slicer/requirements.txt
