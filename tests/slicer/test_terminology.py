@@ -1,0 +1,43 @@
+"""The module's table of categories, and that it is the library's."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from SEGSAMLib.Terminology import TABLE, category, names
+
+
+def test_by_name_and_by_synonym() -> None:
+    liver = category("Liver ")
+    assert liver.name == "liver"
+    assert liver.code == "SCT 10200004 Liver"
+    assert category("hepar") == liver
+    assert category("kidney_right").name == "right kidney"
+
+
+def test_every_category_has_a_name_and_a_colour() -> None:
+    assert len(names()) > 200
+    for name in names():
+        found = category(name)
+        assert found.name == name
+        assert all(0 <= part <= 1 for part in found.colour)
+        assert found.terminology == "" or found.terminology.count("~") == 6
+
+
+def test_one_that_is_not_in_the_table() -> None:
+    found = category("left widget")
+    assert found.terminology == ""
+    assert found.colour == category("Left Widget").colour
+    assert found.colour != category("right widget").colour
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("segsam") is None, reason="the library is not in this environment"
+)
+def test_the_table_is_made_from_the_librarys_vocabulary() -> None:
+    from segsam.categories.files import DEFAULT_PATH, read_categories
+    from segsam.categories.slicer_table import slicer_table
+
+    wanted = slicer_table(read_categories(DEFAULT_PATH))
+    assert TABLE.read_text(encoding="utf-8") == wanted, "python -m segsam.categories.slicer_table"
