@@ -66,16 +66,16 @@ class SEGSAMParameterNode:
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode
     model: str = "segsam"
-    axis: Annotated[str, Choice(AXES)] = "auto"
-    propagate: Annotated[str, Choice(FOLLOWING)] = "in boxes"
+    axis: Annotated[str, Choice(list(AXES))] = "auto"
+    propagate: Annotated[str, Choice(list(FOLLOWING))] = "in boxes"
     limit_slices: bool = False
     first_slice: int = 0
     last_slice: int = 0
     live: bool = True
-    protection: Annotated[str, Choice(PROTECTIONS)] = "keep others"
-    decoder: Annotated[str, Choice(DECODERS)] = "binary"
-    window: Annotated[str, Choice(WINDOWS)] = ""
-    strategy: Annotated[str, Choice(STRATEGIES)] = "agreement"
+    protection: Annotated[str, Choice(list(PROTECTIONS))] = "keep others"
+    decoder: Annotated[str, Choice(list(DECODERS))] = "binary"
+    window: Annotated[str, Choice(list(WINDOWS))] = ""
+    strategy: Annotated[str, Choice(list(STRATEGIES))] = "agreement"
 
 
 class SEGSAMLogic(ScriptedLoadableModuleLogic):

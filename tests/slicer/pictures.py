@@ -23,11 +23,12 @@ for folder in (ROOT / "slicer_module" / "SEGSAM", HERE):
 
 import gui  # noqa: E402 - the folders above hold it
 from libraries import Libraries  # noqa: E402
+from SEGSAMLib import Client  # noqa: E402
 from serving import PYTHON, started  # noqa: E402
 
 PANEL_PX = 420
 VIEW_PX = (480, 400)
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 900
 BOXES = {
     "liver": ((43, 26, 96), (105, 86, 96)),
     "right kidney": ((69, 29, 96), (86, 45, 96)),
@@ -68,15 +69,14 @@ class Stage:
         self.panel.session.ask = lambda question: True
 
     def load(self, path: Path) -> None:
-        import slicer
-
         node = self.libraries.volumes.AddArchetypeVolume(str(path), "SEGSAM_abdomen_CT")
-        node.GetDisplayNode().SetAutoWindowLevel(False)
-        node.GetDisplayNode().SetWindowLevel(400, 40)
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(400, 40)
         self.panel.session.node.volume = node
         self.views.show(node)
         self.look(LOOK_AT)
-        assert isinstance(node, slicer.vtkMRMLScalarVolumeNode)
 
     def look(self, voxel: Iterable[int]) -> None:
         """Move the three slice views to a voxel."""
@@ -224,10 +224,10 @@ def in_space(stage: Stage) -> None:
 def main(arguments: list[str]) -> None:
     target = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
     target.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as base,
-        started(Path(base), "--conf", "checkpoint", "segsam", "--conf", "warm", "off") as server,
-    ):
+    Client.INFER_SECONDS = PATIENCE_SECONDS
+    settings = {"checkpoint": "segsam", "warm": "off", "infer_seconds": str(PATIENCE_SECONDS)}
+    options = [word for pair in settings.items() for word in ("--conf", *pair)]
+    with tempfile.TemporaryDirectory() as base, started(Path(base), *options) as server:
         stage = Stage(target)
         take(stage, server.url)
         stage.close()

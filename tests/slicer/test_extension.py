@@ -35,7 +35,18 @@ SCHEMA_KEYS = {
 }
 """Of the catalogue entry schema 1.0.2, which allows no others; the first three are required."""
 BUNDLED = {
-    *("certifi", "ctk", "numpy", "qt", "requests", "scipy", "SimpleITK", "slicer", "vtk", "SampleData"),
+    *(
+        "certifi",
+        "ctk",
+        "numpy",
+        "qt",
+        "requests",
+        "scipy",
+        "SimpleITK",
+        "slicer",
+        "vtk",
+        "SampleData",
+    ),
     *("SEGSAM", "SEGSAMLib"),
 }
 MOST_MEGABYTES = 100
@@ -257,3 +268,22 @@ def test_the_sample_ct_is_the_one_of_the_library() -> None:
     checksum = re.findall(r'^SHA256 = "([0-9a-f]{64})"', here, re.MULTILINE)
     assert len(checksum) == 1
     assert f'"ct.nii.gz": "{checksum[0]}"' in there
+
+
+def test_categories_are_coded() -> None:
+    """Each with a colour and an entry of Slicer's terminology, codes included."""
+    rows = json.loads((MODULE / "Resources" / "Categories.json").read_text(encoding="utf-8"))
+    assert len(rows) > 30
+    for name, colour, entry, _ in rows:
+        assert all(0 <= value <= 255 for value in colour), name
+        assert re.search(r"~SCT\^\d+\^", entry), name
+
+
+def test_every_test_that_the_comparison_names_is_there() -> None:
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    for words in re.findall(r"`((?:tests/\w+/)?test_\w+\.py)((?:::\w+)?)`((?:, `::\w+`)*)", page):
+        path = ROOT / words[0] if "/" in words[0] else ROOT / "tests" / "slicer" / words[0]
+        assert path.is_file(), words[0]
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"::(\w+)", words[1] + words[2]):
+            assert re.search(rf"(?:def|class) {name}\b", text), f"{words[0]} has no {name}"

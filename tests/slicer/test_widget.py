@@ -252,6 +252,66 @@ class TestWithoutAServer:
         assert nodes["volume"] is module.volume
         assert nodes["segmentation"] is module.panel.session.logic.segmentation
 
+    def test_a_segmentation_that_is_there_is_continued(self, module: Any, scene: Any) -> None:
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from earlier")
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(module.volume)
+        earlier = node.GetSegmentation().AddEmptySegment("", "kept")
+        module.ui.segmentationSelector.setCurrentNode(node)
+        assert module.panel.session.logic.segmentation is node
+        assert module.panel.session.logic.segment_id == earlier
+        drag_box(module)
+        assert list(node.GetSegmentation().GetSegmentIDs()) == [earlier]
+
+    def test_clicks_land_on_the_voxel_under_a_transform(self, module: Any, scene: Any) -> None:
+        import vtk
+        from gui.views import drag, pixel_of
+
+        import slicer
+
+        moved = vtk.vtkTransform()
+        moved.Translate(20, -15, 8)
+        moved.RotateZ(30)
+        parent = scene.AddNewNodeByClass("vtkMRMLTransformNode")
+        parent.SetMatrixTransformToParent(moved.GetMatrix())
+        module.volume.SetAndObserveTransformNodeID(parent.GetID())
+        slicer.app.views.show(module.volume)
+        world = moved.TransformPoint(45.0, 39.0, 16.0)
+        view = slicer.app.views["Red"]
+        view.get_view_node().JumpSliceByOffsetting(*world)
+        module.ui.pointInsideButton.setChecked(True)
+        drag(view, [pixel_of(view, world)])
+        assert [p.ijk for p in module.panel.session.logic.prompts.points] == [(30, 26, 4)]
+
+    def test_the_strip_shows_certainty_and_jumps_to_the_worst_slice(self, module: Any) -> None:
+        """An answer as the server sends it, put through the real logic."""
+        from SEGSAMLib.Findings import Findings
+        from SEGSAMLib.Replies import InferReply
+        from SEGSAMLib.Views import shown_slice
+
+        drag_box(module)
+        session = module.panel.session
+        body = session.logic.request(session.parameters())
+        found = Findings(
+            certainty={(2, k): 0.95 - 0.3 * (k == 6) for k in range(1, 8)},
+            present={(2, 6): (("spleen", 0.8), ("liver", 0.3))},
+        )
+        session.logic.apply(InferReply(body["request_id"], None, "", None, (2,), findings=found))
+        module.panel.refresh()
+        assert not module.ui.certaintyStrip.pixmap().isNull()
+        module.ui.worstSliceButton.click()
+        assert shown_slice(module.volume, 2) == 6
+        assert label(module, "certaintyLabel") == "axial slice 6: 65 % certain"
+        rows = module.ui.presentList.layout()
+        bars = [rows.itemAtPosition(row, 0).widget() for row in (0, 1)]
+        assert [bar.format() for bar in bars] == ["spleen  %p%", "liver  %p%"]
+        assert [bar.value() for bar in bars] == [80, 30]
+
+    def test_what_the_self_test_does(self, qt_application: Any, scene: Any) -> None:
+        from SEGSAM import SEGSAMTest
+
+        SEGSAMTest().runTest()
+
 
 class TestWithAServer:
     def test_live_segmentation_never_blocks(self, module: Any, server: Any) -> None:
@@ -266,6 +326,25 @@ class TestWithAServer:
         assert not voxels(module).any()
         module.ui.redoButton.click()
         assert voxels(module).any()
+
+    def test_other_segments_stay_as_they_are(self, module: Any, server: Any) -> None:
+        """And so does the image."""
+        import slicer
+
+        connect(module, server)
+        image = slicer.util.arrayFromVolume(module.volume).copy()
+        drag_box(module)
+        until(lambda: not module.panel.session.workflow.is_busy, "the answer")
+        first = voxels(module).copy()
+        assert first.any()
+        module.ui.addSegmentButton.click()
+        drag_box(module)
+        until(lambda: not module.panel.session.workflow.is_busy, "the second answer")
+        assert not (voxels(module) & first).any(), "keep others is the default"
+        before = module.panel.session.logic.segment_ids[0]
+        module.ui.segmentsTable.setSelectedSegmentIDs([before])
+        assert np.array_equal(voxels(module), first)
+        assert np.array_equal(slicer.util.arrayFromVolume(module.volume), image)
 
     def test_manual_mode_waits_for_the_button(self, module: Any, server: Any) -> None:
         connect(module, server)

@@ -23,7 +23,7 @@ class ResultPanel:
         self.session = session
         ui = self.ui = session.ui
         self.axis = 2
-        self._rows: list[Any] = []
+        self._rows: list[tuple[Any, ...]] = []
         self._present: tuple = ()
         self._is_showing = False
         ui.sliceSlider.valueChanged.connect(self._slide)
@@ -141,23 +141,21 @@ class ResultPanel:
         if present == self._present and self._rows:
             return
         self._present = present
-        for row in self._rows:
-            row.setParent(None)
-            row.deleteLater()
+        for widget in (each for row in self._rows for each in row):
+            widget.setParent(None)
+            widget.deleteLater()
         self._rows = [self._present_row(*each) for each in present] or [self._nothing_present()]
-        for row in self._rows:
-            self.ui.presentList.layout().addWidget(row)
+        for number, row in enumerate(self._rows):
+            for column, widget in enumerate(row):
+                self.ui.presentList.layout().addWidget(widget, number, column)
 
-    def _nothing_present(self) -> Any:
+    def _nothing_present(self) -> tuple[Any, ...]:
         label = qt.QLabel("Nothing else that the model could name here.")
         label.wordWrap = True
         label.enabled = False
-        return label
+        return (label,)
 
-    def _present_row(self, category: str, probability: float) -> Any:
-        row = qt.QWidget()
-        layout = qt.QHBoxLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
+    def _present_row(self, category: str, probability: float) -> tuple[Any, ...]:
         bar = qt.QProgressBar()
         bar.maximum = 100
         bar.value = round(100 * probability)
@@ -167,9 +165,7 @@ class ResultPanel:
         button.icon = self.ui.addSegmentButton.icon
         button.toolTip = f"Make {category} a segment"
         button.clicked.connect(lambda *_: self._make_segment(category))
-        layout.addWidget(bar)
-        layout.addWidget(button)
-        return row
+        return bar, button
 
     def _make_segment(self, category: str) -> None:
         session = self.session

@@ -24,7 +24,9 @@ class Shortcuts:
             return
         for key, button in self._buttons.items():
             shortcut = qt.QShortcut(qt.QKeySequence(key), self._window)
-            shortcut.activated.connect(_clicker(button))
+            click = _clicker(button)
+            shortcut.activated.connect(click)
+            shortcut.activatedAmbiguously.connect(click)  # Slicer's own menu may have the key too
             self._shortcuts.append(shortcut)
 
     def off(self) -> None:

@@ -42,6 +42,8 @@ ICONS = {
     "exportDicomButton": "Export",
 }
 UNDO_STATES = 10
+SURFACES_MS = 1500
+"""After the last answer; surfaces in 3D take Slicer longer than a click may."""
 
 
 class Widget:
@@ -63,6 +65,11 @@ class Widget:
         self._timer = qt.QTimer()
         self._timer.interval = POLL_MS
         self._timer.timeout.connect(self.poll)
+        self._surfaces = qt.QTimer()
+        self._surfaces.singleShot = True
+        self._surfaces.interval = SURFACES_MS
+        refresh = self.session.logic.refresh_surfaces
+        self._surfaces.timeout.connect(lambda: self.session.attempt(refresh))
         self.session.on_changed.append(self.refresh)
         self.session.on_started.append(self._started)
         ui.cancelButton.clicked.connect(lambda *_: self.cancel())
@@ -71,7 +78,6 @@ class Widget:
         ui.forgetConsentButton.clicked.connect(lambda *_: self._forget_consent())
         ui.exportNiftiButton.clicked.connect(lambda *_: self._export_nifti())
         ui.exportDicomButton.clicked.connect(lambda *_: self._export_dicom())
-        self._set_up_editor()
         self.refresh()
         self._show_busy()
 
@@ -86,7 +92,9 @@ class Widget:
             for lane in ("segment", "sample", "label"):
                 self.session.workflow.cancel(lane)
             self.session.logic.close()
+            self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
             return
+        self._set_up_editor()
         self._gui_tag = node.connectGui(self.ui)
         self.session.attempt(self.session.logic.set_nodes, node.volume, node.segmentation)
         self.refresh()
@@ -108,6 +116,7 @@ class Widget:
         """For good: nothing is left running."""
         self.leave()
         self._timer.stop()
+        self._surfaces.stop()
         self.workflow.close()
         self.server.close()
         self.session.workflow.close()
@@ -178,6 +187,7 @@ class Widget:
             self.session.say("Cancelled; nothing was changed.")
         elif event.lane == "segment":
             self.session.say(_done(event.value))
+            self._surfaces.start()
 
     # -- the rest ------------------------------------------------------------------------------
     def _set_up_editor(self) -> None:

@@ -33,7 +33,7 @@ def install(settings_folder: Path) -> None:
 
     if QtWidgets.QApplication.instance() is None:
         QtWidgets.QApplication(["SEGSAM tests"])
-    QtCore.QCoreApplication.setOrganizationName("SEGSAM tests")
+    QtCore.QCoreApplication.setOrganizationName("slicer.org")
     QtCore.QCoreApplication.setApplicationName("Slicer")
     QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
     scope = QtCore.QSettings.Scope.UserScope
@@ -55,3 +55,4 @@ def _read_properties_as_attributes() -> None:
     names = [f"SEGSAMLib.{path.stem}" for path in (MODULE_FOLDER / "SEGSAMLib").glob("*.py")]
     for name in ("SEGSAM", "SEGSAMLib", "slicer.util", *names):
         feature.set_selection(_TRUE_PROPERTY, name)
+    feature.set_selection(0, "__main__")

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 
 class qMRMLWidget(QWidget):
@@ -64,6 +65,8 @@ class qMRMLNodeComboBox(QComboBox):
         return [node for node in kinds if not node.GetHideFromEditors()]
 
     def _fill(self) -> None:
+        if not isValid(self):
+            return  # the scene outlives the panel
         before = self.currentNodeID()
         self.blockSignals(True)
         self.clear()
@@ -163,6 +166,8 @@ class qMRMLSegmentsTableView(QWidget):
         return self._node
 
     def _fill(self) -> None:
+        if not isValid(self):
+            return
         chosen = self.selectedSegmentIDs()
         segmentation = self._node.GetSegmentation() if self._node else None
         names = list(segmentation.GetSegmentIDs()) if segmentation else []

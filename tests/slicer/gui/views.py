@@ -42,9 +42,8 @@ class Views:
 
     def show(self, volume: Any) -> None:
         """A volume in all views, whole."""
-        self._application.GetSelectionNode().SetActiveVolumeID(volume.GetID())
-        self._application.PropagateVolumeSelection()
         for view in self._slices.values():
+            view.set_background_volume_id(volume.GetID())
             view.fit_view_to_content()
 
     def space(self, size_px: tuple[int, int]) -> Any:
