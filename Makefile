@@ -49,7 +49,7 @@ slicer-test: $(STAMP) $(SLICER)/.installed
 
 # What `make test` does a little of, as much of it as docs/reliability.md says. It needs a quiet machine.
 RELIABILITY := tests/app/test_store_faults.py tests/app/test_versions.py tests/app/test_load.py \
-               tests/app/test_annotators.py tests/app/test_train_routes.py tests/lib/test_prompt_fuzz.py tests/properties
+               tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/test_train_routes.py tests/lib/test_prompt_fuzz.py tests/properties
 reliability: export SEGSAM_TEST_FULL := 1
 reliability: export SEGSAM_TEST_KILLS ?= 200
 reliability: $(STAMP)

@@ -1,0 +1,102 @@
+"""A server that is killed while 3D Slicer waits, and started again: matrix F12 and F13, with the
+module's own client. Two starts of a server, so only with SEGSAM_TEST_FULL=1 (`make reliability`);
+what a client does when the line breaks is in tests/slicer/test_http.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .annotators import FULL
+from .conftest import LPS_MM, ROOT, Server, _wait_until_up, environment, picture
+from .pacs import free_port
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FULL, reason="two starts of a server: SEGSAM_TEST_FULL=1"),
+]
+sys.path.append(str(ROOT / "slicer_module" / "SEGSAM"))
+
+EVERY_SLICE = {"boxes": [{"min_ijk": [17, 16, 1], "max_ijk": [43, 36, 7]}]}
+ONE_SLICE = {"boxes": [{"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}]}
+
+
+@contextmanager
+def running(base: Path, port: int) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    """A server on `port`, which the test may kill."""
+    folders = [base / name for name in ("studies", "tmp", "sessions")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    server = Server(f"http://127.0.0.1:{port}", *folders, log=base / f"{time.time_ns()}.log")
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
+    command += ["--app", str(ROOT / "monailabel_app"), "--studies", str(server.studies)]
+    command += ["--port", str(port), "--conf", "checkpoint", "litemedsam", "--conf", "warm", "off"]
+    with server.log.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=base, env=environment(server), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_up(process, server)
+            yield server, process
+        finally:
+            process.kill()
+            process.wait(timeout=30)
+
+
+def request(name: str, prompts: dict[str, Any], axis: str = "k") -> dict[str, Any]:
+    return {"prompts": prompts, "axis": axis, "result": "region", "request_id": name}
+
+
+def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
+    from SEGSAMLib.Address import Address
+    from SEGSAMLib.Client import Client
+    from SEGSAMLib.Errors import ClientError
+    from SEGSAMLib.Geometry import VolumeGrid
+    from SEGSAMLib.Images import ImageSource
+    from SEGSAMLib.Worker import Cancel
+
+    def nobody(*_: object) -> None:
+        """Nobody listens to progress."""
+
+    voxels = picture()
+    image = ImageSource(
+        np.ascontiguousarray(voxels.transpose(2, 1, 0)), VolumeGrid.of(voxels.shape, LPS_MM), "key"
+    )
+    port, failed = free_port(), []
+    client = Client(Address.read(f"http://127.0.0.1:{port}"))
+
+    def wait_for_an_answer() -> None:
+        try:
+            client.infer("segsam", image, request("long", EVERY_SLICE, "all"), Cancel(), nobody)
+        except ClientError as error:
+            failed.append(str(error))
+
+    with running(tmp_path, port) as (server, process):
+        before = client.infer("segsam", image, request("a", ONE_SLICE), Cancel(), nobody)
+        waiting = threading.Thread(target=wait_for_an_answer)
+        waiting.start()
+        deadline = time.monotonic() + 300
+        while not server.get("/segsam/health").json()["running"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        waiting.join(timeout=60)
+    assert not waiting.is_alive(), "it waits for a server that is dead"
+    assert len(failed) == 1
+    assert "\n" not in failed[0]
+    with running(tmp_path, port):
+        after = client.infer("segsam", image, request("b", ONE_SLICE), Cancel(), nobody)
+    assert before.region is not None
+    assert after.region is not None
+    assert after.region.min_ijk == before.region.min_ijk
+    np.testing.assert_array_equal(after.region.values, before.region.values)
