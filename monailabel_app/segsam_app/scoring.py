@@ -59,19 +59,14 @@ class Scorer:
         if self._thread is not None:
             self._thread.join(timeout=_SECONDS_TO_END)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether there is work left that is known of."""
-        return self._wanted.is_set()
-
     def _run(self) -> None:
         while not self._over.is_set():
             self._wanted.wait()
+            self._wanted.clear()  # what comes from now on is looked at in another round
             for image, path in local_images(self._store()):
                 if self._over.is_set():
                     return
                 self._look(image, path)
-            self._wanted.clear()
 
     def _look(self, image: str, path: Path) -> None:
         """Nobody waits for it, so nothing is raised: an image that cannot be looked at is left out,

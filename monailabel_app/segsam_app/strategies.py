@@ -16,6 +16,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from segsam.selection import Case, choose
 from segsam.selection import Strategy as Name
 
+from .errors import RequestError
 from .overviews import Overviews
 
 NEEDS_OVERVIEWS = frozenset({"agreement", "diversity", "mix"})
@@ -58,12 +59,20 @@ class Selecting(Strategy):
             for image in datastore.list_images()
             if image in free or image not in unlabelled
         ]
-        choice = choose(self._name, cases, seed=int(request.get("seed", 0)))
+        choice = choose(self._name, cases, seed=_seed(request))
         if choice is None:
             return None
         away = len(unlabelled) - len(free)
         why = choice.why + (f" {away} more were given out a moment ago." if away else "")
         return {"id": choice.name, "why": why, "score": choice.score}
+
+
+def _seed(request: Mapping[str, Any]) -> int:
+    """Raises `RequestError` for what is no whole number."""
+    seed = request.get("seed", 0)
+    if not isinstance(seed, int):
+        raise RequestError(f"seed must be a whole number, got {seed!r:.80}")
+    return seed
 
 
 def _handed_out(store: Datastore, image: str) -> bool:

@@ -16,6 +16,7 @@ import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError
 from segsam_app.config import AppConfig
 from segsam_app.engine import Engine
+from segsam_app.errors import RequestError
 from segsam_app.gate import Gate
 from segsam_app.overviews import Overviews
 from segsam_app.scoring import OverviewScoring, Scorer, local_images
@@ -115,6 +116,8 @@ def test_the_seed_is_the_askers(overviews: Overviews, store: Store) -> None:
     drawn = {ask("random", overviews, store, seed=seed)["id"] for seed in range(30)}
     assert drawn == set(CASES)
     assert Selecting("random", overviews, nothing).info()["config"] == {"seed": 0}
+    with pytest.raises(RequestError, match="seed must be a whole number, got 'x'"):
+        ask("random", overviews, store, seed="x")
 
 
 class TestWhatIsKept:
@@ -181,7 +184,7 @@ class TestInTheBackground:
         self, scorer: Scorer, overviews: Overviews, store: Store
     ) -> None:
         Selecting("random", overviews, scorer.poke)({}, store)
-        assert not scorer.is_busy
+        assert scorer._thread is None
         Selecting("mix", overviews, scorer.poke)({}, store)
         until(lambda: set(overviews.known()) == set(CASES))
 
@@ -191,7 +194,7 @@ class TestInTheBackground:
         (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
         store.refresh()
         scorer.poke()
-        until(lambda: set(overviews.known()) == set(CASES) and not scorer.is_busy)
+        until(lambda: set(overviews.known()) == set(CASES))
 
     def test_it_lets_annotators_go_first_and_ends_at_once(
         self, overviews: Overviews, store: Store
