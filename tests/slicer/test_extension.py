@@ -271,12 +271,16 @@ def test_the_sample_ct_is_the_one_of_the_library() -> None:
 
 
 def test_categories_are_coded() -> None:
-    """Each with a colour and an entry of Slicer's terminology, codes included."""
+    """Each with a colour; those that no source has a certain code for (docs/categories.md) have
+    none, and are few.
+    """
     rows = json.loads((MODULE / "Resources" / "Categories.json").read_text(encoding="utf-8"))
     assert len(rows) > 30
-    for name, colour, entry, _ in rows:
+    coded = [re.search(r"~SCT\^\d+\^", entry) for _, _, entry, _ in rows if entry]
+    assert all(coded)
+    assert len(coded) > 0.8 * len(rows)
+    for name, colour, _, _ in rows:
         assert all(0 <= value <= 255 for value in colour), name
-        assert re.search(r"~SCT\^\d+\^", entry), name
 
 
 def test_every_test_that_the_comparison_names_is_there() -> None:
