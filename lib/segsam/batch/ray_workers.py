@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,6 +47,8 @@ def done_by_ray(
             "Several workers need Ray Data, which is not installed: pip install 'segsam[cluster]'. "
             "With --workers 0 this process does everything by itself."
         )
+    if not workers.address:
+        _keep_to_ourselves()
     import ray
     import ray.data
     from ray.exceptions import RayError
@@ -75,8 +78,16 @@ def done_by_ray(
         ray.shutdown()
 
 
+def _keep_to_ourselves() -> None:
+    """Ray of this machine: sends no statistics, and listens (on all networks) to us alone. Has to
+    be said before Ray is imported.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
 def _connect(ray: Any, workers: Workers, threads: int) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would send statistics home
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if workers.address:
         ray.init(address=workers.address, **quiet)
@@ -86,7 +97,6 @@ def _connect(ray: Any, workers: Workers, threads: int) -> None:
         num_cpus=workers.count * threads,
         object_store_memory=_STORE_BYTES,
         include_dashboard=False,
-        _node_ip_address="127.0.0.1",  # nobody else on the network reaches it
         **quiet,
     )
 
