@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 PATIENCE_SECONDS = 240
-LONGEST_BLOCK_MS = 50
-CANCEL_SECONDS = 0.2
 TICK_MS = 2
 
 
@@ -117,22 +115,30 @@ def segmentations() -> list[Any]:
 
 
 class Clock:
-    """Ticks in Qt's event loop; the longest time between two ticks is the longest block."""
+    """Ticks in Qt's event loop. The longest time between two ticks is the longest block; of that,
+    `longest_own_ms` is the processor's time of the GUI's thread, which a busy machine leaves alone.
+    """
 
     def __init__(self) -> None:
         from PySide6.QtCore import QTimer
 
-        self.longest_ms = 0.0
-        self._last = time.perf_counter()
+        self.ticks = 0
+        self.longest_ms = self.longest_own_ms = 0.0
+        self._last = time.perf_counter(), time.thread_time()
         self._timer = QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
 
     def _tick(self) -> None:
-        now = time.perf_counter()
-        self.longest_ms = max(self.longest_ms, 1000 * (now - self._last))
+        now = time.perf_counter(), time.thread_time()
+        passed, own = (
+            1000 * (after - before) for before, after in zip(self._last, now, strict=True)
+        )
+        self.longest_ms = max(self.longest_ms, passed)
+        self.longest_own_ms = max(self.longest_own_ms, own)
         self._last = now
+        self.ticks += 1
 
     def stop(self) -> None:
         self._timer.stop()
@@ -307,6 +313,20 @@ class TestWithoutAServer:
         assert [bar.format() for bar in bars] == ["spleen  %p%", "liver  %p%"]
         assert [bar.value() for bar in bars] == [80, 30]
 
+    def test_an_installation_is_asked_for_and_can_be_declined(
+        self, module: Any, tmp_path: Path
+    ) -> None:
+        panel, ui = module.panel, module.ui
+        ui.environmentPath.set_path(str(tmp_path / "environment"))
+        panel.server.refresh()
+        assert ui.startServerButton.text() == "Install…"
+        panel.session.ask = lambda question: bool(module.asked.append(question))
+        ui.startServerButton.click()
+        assert str(tmp_path / "environment") in module.asked[0]
+        assert "Slicer's Python is not touched" in module.asked[0]
+        assert panel.server.process is None
+        assert not (tmp_path / "environment").exists()
+
     def test_what_the_self_test_does(self, qt_application: Any, scene: Any) -> None:
         from SEGSAM import SEGSAMTest
 
@@ -314,13 +334,19 @@ class TestWithoutAServer:
 
 
 class TestWithAServer:
-    def test_live_segmentation_never_blocks(self, module: Any, server: Any) -> None:
+    def test_live_segmentation_never_blocks(
+        self, module: Any, server: Any, record_property: Callable[[str, float], None]
+    ) -> None:
         connect(module, server)
         clock = Clock()
         drag_box(module)
+        assert module.panel.session.workflow.is_busy, "the click itself waits for nothing"
         until(lambda: not module.panel.session.workflow.is_busy, "the answer")
         clock.stop()
-        sys.stdout.write(f"longest block of the event loop: {clock.longest_ms:.0f} ms\n")
+        assert clock.ticks > 5, "the event loop ran meanwhile"
+        for name in ("longest_ms", "longest_own_ms"):
+            record_property(f"block of the event loop, {name}", getattr(clock, name))
+            sys.stdout.write(f"block of the event loop, {name}: {getattr(clock, name):.1f}\n")
         assert voxels(module).any(), label(module, "statusLabel")
         module.ui.undoButton.click()
         assert not voxels(module).any()
@@ -357,15 +383,18 @@ class TestWithAServer:
         until(lambda: not module.panel.session.workflow.is_busy, "the answer")
         assert voxels(module).any()
 
-    def test_cancel_is_at_once_and_changes_nothing(self, module: Any, server: Any) -> None:
+    def test_cancel_is_at_once_and_changes_nothing(
+        self, module: Any, server: Any, record_property: Callable[[str, float], None]
+    ) -> None:
         connect(module, server)
         drag_box(module)
         assert module.panel.session.workflow.is_busy
-        began = time.perf_counter()
+        began = time.thread_time()
         module.ui.cancelButton.click()
-        took = time.perf_counter() - began
-        sys.stdout.write(f"cancel took {1000 * took:.0f} ms\n")
+        took_ms = 1000 * (time.thread_time() - began)
         assert not module.panel.session.workflow.is_busy
+        record_property("cancel, ms of the GUI's thread", took_ms)
+        sys.stdout.write(f"cancel took {took_ms:.1f} ms of the GUI's thread\n")
         assert label(module, "statusLabel") == "Cancelled; nothing was changed."
         assert not voxels(module).any()
 
