@@ -68,4 +68,5 @@ def _between(voxels: NDArray[np.generic], place: float) -> NDArray[np.int16]:
     planes = voxels[..., [below, above]].astype(np.float32)
     plane = np.average(planes, axis=2, weights=[1 - place + below, place - below])
     large = cv2.resize(plane.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.rint(large).astype(np.int16)
+    rounded: NDArray[np.int16] = np.rint(large).astype(np.int16)
+    return rounded

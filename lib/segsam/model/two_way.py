@@ -75,7 +75,8 @@ def _layer(
 
 def _heads(attention: Any, projected: Tensor) -> Tensor:
     """(b, n, c) -> (b, heads, n, c / heads)."""
-    return projected.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    images, length, _ = projected.shape
+    return projected.reshape(images, length, attention.num_heads, -1).transpose(1, 2)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
