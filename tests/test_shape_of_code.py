@@ -10,9 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (ROOT / "lib" / "segsam", ROOT / "monailabel_app" / "segsam_app")
-ENTRY_FILES = (ROOT / "monailabel_app" / "main.py",)
+ENTRY_FILES = (
+    ROOT / "monailabel_app" / "main.py",
+    ROOT / "slicer_module" / "SEGSAM" / "SEGSAM.py",
+)
+SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 MODULES = sorted(
-    [path for package in PACKAGES for path in package.rglob("*.py")]
+    [path for package in (*PACKAGES, SLICER_LIB) for path in package.rglob("*.py")]
     + [path for path in ENTRY_FILES if path.exists()]
 )
 
