@@ -40,7 +40,7 @@ def bench(  # noqa: PLR0917 - typer makes them options; nobody calls it by posit
     ] = None,
 ) -> None:
     """Measure speed and memory, side by side in one run: LiteMedSAM's, SAM's and SAM 2's own code
-    and ours in each mode. Takes about ten minutes on two idle cores; leave the machine alone.
+    and ours in each mode. Takes about twelve minutes on two idle cores; leave the machine alone.
 
     Example: segsam bench --json bench.json --page docs/speed.md
     """

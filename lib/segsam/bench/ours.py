@@ -30,19 +30,21 @@ def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
     volume = Volume.load(case.path)
     predictor.set_volume(volume)
     _parts(predictor, volume, case, plan, found)
-    solid = Prompts(boxes=(case.box,))
     flat = Prompts(boxes=(case.section(case.middle),))
     found.items["second"] = timed(lambda: predictor.predict(flat, axis="k"), plan.rounds)
-    predictor.embeddings.clear()
-    found.items["box_cold"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
-    warm = [once(lambda: predictor.predict(solid, axis="k")) for _ in range(_WARM_ROUNDS)]
-    found.items["box_warm"] = Timing.of(warm)
-    predictor.embeddings.clear()
-    began = time.perf_counter()
-    followed = predictor.predict(flat, axis="k", propagate=True)
-    seconds = time.perf_counter() - began
-    touched = len(followed.slices)
-    found.items["propagate"] = Timing.of([seconds], f"it ended after {touched} slices")
+    if mode.volumes:
+        solid = Prompts(boxes=(case.box,))
+        predictor.embeddings.clear()
+        found.items["box_cold"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
+        warm = [once(lambda: predictor.predict(solid, axis="k")) for _ in range(_WARM_ROUNDS)]
+        found.items["box_warm"] = Timing.of(warm)
+    if mode.follows:
+        predictor.embeddings.clear()
+        began = time.perf_counter()
+        followed = predictor.predict(flat, axis="k", propagate=True)
+        seconds = time.perf_counter() - began
+        note = f"it ended after {len(followed.slices)} slices"
+        found.items["propagate"] = Timing.of([seconds], note)
     return found
 
 

@@ -48,7 +48,7 @@ FULL = BenchPlan(
     slices=100,
     deep=400,
     rounds=9,
-    slow_rounds=3,
+    slow_rounds=2,
     clicked=32,
     stored=300,
     steps=12,
@@ -66,6 +66,10 @@ class Mode:
     checkpoint: str
     runtime: str
     precision: str
+    volumes: bool = True
+    """Whether a box goes through the volume as well, and not only clicks on a slice."""
+    follows: bool = False
+    """Whether an object is followed through the volume as well."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,24 @@ class Contender:
 
 
 OURS = (
-    Contender("torch", "LiteMedSAM in SEG-SAM, PyTorch", Mode("litemedsam", "torch", "exact")),
-    Contender("exact", "LiteMedSAM in SEG-SAM, exact", Mode("litemedsam", "auto", "exact")),
-    Contender("fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast")),
+    Contender(
+        "torch",
+        "LiteMedSAM in SEG-SAM, PyTorch",
+        Mode("litemedsam", "torch", "exact", volumes=False),
+    ),
+    Contender(
+        "exact",
+        "LiteMedSAM in SEG-SAM, exact",
+        Mode("litemedsam", "auto", "exact", follows=True),
+    ),
+    Contender(
+        "fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast", follows=True)
+    ),
     Contender("segsam", "SEG-SAM, both decoders, exact", Mode("segsam", "auto", "exact")),
     Contender("segsam+fast", "SEG-SAM, both decoders, fast", Mode("segsam", "auto", "fast")),
-    Contender("segsam-fast", "segsam-fast, exact", Mode("segsam-fast", "auto", "exact")),
+    Contender(
+        "segsam-fast", "segsam-fast, exact", Mode("segsam-fast", "auto", "exact", follows=True)
+    ),
     Contender("segsam-fast+fast", "segsam-fast, fast", Mode("segsam-fast", "auto", "fast")),
 )
 CONTENDERS = (
