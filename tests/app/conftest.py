@@ -120,7 +120,8 @@ def write_images(folder: Path) -> None:
     (folder / "huge.nii").write_bytes(huge.binaryblock + bytes(64))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -153,7 +154,7 @@ def started(base: Path, *options: str, studies: str | None = None, **env: str) -
     At its end nothing may have gone wrong that nobody expected: no traceback in its log, and not
     one answer with status 500.
     """
-    port = _free_port()
+    port = free_port()
     running = Server(
         f"http://127.0.0.1:{port}",
         *(base / name for name in ("studies", "tmp", "sessions")),

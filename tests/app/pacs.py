@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from .conftest import free_port
+
 PLUGINS = (
     Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"),
     Path("/usr/lib/orthanc/plugins/libOrthancDicomWeb.so"),
@@ -185,12 +187,6 @@ def missing() -> str | None:
     if not any(plugin.is_file() for plugin in PLUGINS):
         return "Orthanc's DICOMweb plug-in is not installed (apt-get install orthanc-dicomweb)"
     return None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -27,7 +27,8 @@ from segsam_app.errors import (
     RequestError,
 )
 
-from .pacs import LOGIN, Geometry, Orthanc, Study, Trouble, free_port, orthanc, trouble, turned
+from .conftest import free_port
+from .pacs import LOGIN, Geometry, Orthanc, Study, Trouble, orthanc, trouble, turned
 
 SHAPE = (12, 10, 5)
 VOXELS = np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)

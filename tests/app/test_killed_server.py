@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 
 from .annotators import FULL
-from .conftest import LPS_MM, ROOT, Server, _wait_until_up, environment, picture
-from .pacs import free_port
+from .conftest import LPS_MM, ROOT, Server, _wait_until_up, environment, free_port, picture
 
 pytestmark = [
     pytest.mark.slow,

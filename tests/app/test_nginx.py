@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from .conftest import NAME, ROOT, TOKEN
-from .pacs import free_port
+from .conftest import NAME, ROOT, TOKEN, free_port
 
 _AROUND = """
 {user}
