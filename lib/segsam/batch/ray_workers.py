@@ -60,8 +60,8 @@ def done_by_ray(
             [asdict(item) for item in items],
             override_num_blocks=min(len(items), _MOST_BLOCKS),
         )
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # our own bar tells of progress
         done = rows.map(
             RowWorker,
             fn_constructor_args=(order, str(out), threads),
