@@ -50,7 +50,8 @@ def test_info_is_what_the_stock_module_reads(server: Any) -> None:
     assert standin["categories"] == ["liver", "spleen"]
     assert model["config"]["axis"][0] == "auto"
     assert list(info["strategies"]) == ["random", "first", "agreement", "diversity", "mix"]
-    assert info["trainers"] == {}
+    assert info["trainers"]["segsam"]["config"]["max_epochs"] == 20
+    assert info["train_stats"] == {"segsam": {}}
     assert "config" not in info  # with it, the module asks to upgrade the server
     assert info["datastore"]["total"] >= 6
 

@@ -78,7 +78,7 @@ ODD = [
     ("DELETE", "/train/"),
     ("DELETE", "/scoring/"),
     ("DELETE", "/batch/infer"),
-    ("POST", "/train/"),
+    ("POST", "/train/?run_sync=true"),
     ("POST", "/scoring/"),
     ("GET", "/session/"),
     ("DELETE", "/session/never"),
