@@ -129,6 +129,8 @@ class SegSamApp(MONAILabelApp):
         # MONAI Label reads it to start a process, and is not heard of again when it is not there.
         os.environ.setdefault("PYTHONPATH", "")
         guard.install(app)
+        if self.config.warm:
+            self.warmer.model()
         self.warmer.follow(self.config.prefetch)
         super().on_init_complete()
         store = self.datastore()

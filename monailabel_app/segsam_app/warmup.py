@@ -80,6 +80,10 @@ class Warmer:
         """
         self._slices = slices
 
+    def model(self) -> None:
+        """Load what segments, before anybody opens an image."""
+        _submit(self._opener, self._load)
+
     def image(self, path: Path) -> None:
         """Somebody opened the image at `path`."""
         self._open(View(path, self._axis))
@@ -100,6 +104,10 @@ class Warmer:
         with self._lock:
             self._views.appendleft(view)
         _submit(self._opener, self._begin)
+
+    def _load(self) -> None:
+        self._engine.wait_for_idle()
+        _ = self._engine.model
 
     def _begin(self) -> None:
         """Read the newest image, and load what segments it."""

@@ -179,3 +179,12 @@ def test_a_slice_that_fails_ends_its_image_alone(
     assert warmer.waiting == 0
     warmer.look(View(image, "k", 2))
     wait_for(lambda: engine.cached.ahead == 3)
+
+
+def test_the_model_is_loaded_before_anybody_opens_an_image(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str | None] = []
+    monkeypatch.setattr(engine, "model_of", loaded.append)
+    Warmer(engine).model()
+    wait_for(lambda: loaded == ["litemedsam"])
