@@ -115,7 +115,7 @@ class OpenVinoEncoder:
     def _requests(self, *, streams: int, threads: int) -> queue.SimpleQueue[Any]:
         """Compile for so many images at a time; one request for each.
 
-        The threads that OpenVINO starts for it are scheduled as the one that calls this.
+        The threads that OpenVINO starts for it have the priority of the one that calls this.
         """
         settings = {
             "INFERENCE_PRECISION_HINT": self._precision,
@@ -162,10 +162,11 @@ class _Pool:
 
 
 def _gives_way() -> bool:
-    """Whether the calling thread runs only when nobody else wants to."""
+    """Whether the calling thread has a lower priority than the program's first one."""
     if sys.platform != "linux":
         return False
-    return os.sched_getscheduler(threading.get_native_id()) == os.SCHED_IDLE
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    return own > os.getpriority(os.PRIO_PROCESS, os.getpid())
 
 
 @contextmanager
