@@ -23,7 +23,7 @@ from SEGSAMLib.Worker import Cancel
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SEGSAM_SERVER_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
-START_SECONDS = 180
+START_SECONDS = 300
 SHAPE_IJK = (64, 56, 8)
 AFFINE_RAS = np.diag([-1.5, -1.5, 4.0, 1.0])
 IMAGES = ("one", "two", "three")
