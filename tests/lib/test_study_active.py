@@ -132,6 +132,7 @@ class TestTheTable:
         noise = [curve("mix", seed, 10, 20, 30 + (seed - 1) * 8) for seed in range(3)]
         assert "no advantage is claimed" in verdict(self.PLAN, curves + noise)
         assert verdict(self.PLAN, curves) == ""
+        assert "2 seed(s): too few" in verdict(self.PLAN, curves[:2] + better)
 
     def test_it_is_stored_and_shown_with_its_picture(self, tmp_path: Path) -> None:
         curves = [curve(name, seed, 10, 20, 30) for name in ("random", "mix") for seed in (0, 1)]

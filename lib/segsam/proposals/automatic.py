@@ -137,6 +137,9 @@ class _Finder:
         self._allowed = allowed_categories(self._model, self._volume, search.categories)
         self._axis = choose_axis(self._volume, search.axis)
         self._slices = predictor.slices(self._axis, job.stopwatch)
+        decoder = self._model.semantic_decoder
+        has_branch = decoder is not None and decoder.presence is not None
+        self._by_presence = has_branch and self._model.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
 
     def all(self) -> FirstLabels:
@@ -150,7 +153,7 @@ class _Finder:
         objects.sort(key=lambda one: self._model.categories.index(one.name))
         numbered = tuple(replace(one, value=value) for value, one in enumerate(objects, start=1))
         said = (
-            (UNSEEN_PRESENCE_NOTE, not self._model.presence_is_trained),
+            (UNSEEN_PRESENCE_NOTE, not self._by_presence),
             (NOTHING_NOTE, not numbered),
         )
         seconds = {**self._job.stopwatch.seconds, "total": time.perf_counter() - self._began}
@@ -167,7 +170,7 @@ class _Finder:
     def _where(self) -> tuple[int, ...]:
         """The slices to search: where the CO-tokens say that something is, or evenly spread."""
         depth = self._slices.view.depth
-        if not self._model.presence_is_trained:
+        if not self._by_presence:
             return inner_slices(depth, self._search.slices)
         looked = spread(tuple(range(depth)), _MOST_LOOKED_FOR_PRESENCE)
         self._job.planned = len(looked)
@@ -175,11 +178,12 @@ class _Finder:
             self._job.before_slice()
             self._presence[index] = self._present(index)
             self._job.looked(self._axis, index, "read the presence on")
-        found: set[int] = set()
-        for category in self._allowed:
-            where = [i for i in looked if self._presence[i].get(category, 0.0) >= PRESENT_ABOVE]
-            found.update(inner_of(where, _SLICES_A_CATEGORY))
-        return spread(tuple(sorted(found)), max(self._search.slices, _SLICES_A_CATEGORY))
+        places = [
+            [i for i in looked if self._presence[i].get(category, 0.0) >= PRESENT_ABOVE]
+            for category in self._allowed
+        ]
+        found = sorted({i for where in places for i in inner_of(where, _SLICES_A_CATEGORY)})
+        return spread(tuple(found), max(self._search.slices, sum(map(bool, places))))
 
     def _present(self, index: int) -> dict[int, float]:
         """Category -> probability on a slice."""
@@ -195,7 +199,7 @@ class _Finder:
         wanted = self._allowed
         features, view = self._slices.features(index), self._slices.view
         points = grid_points(view.size_px, self._search.grid)
-        if self._model.presence_is_trained:
+        if self._by_presence:
             present = self._presence[index]
             wanted = tuple(k for k in wanted if present.get(k, 0.0) >= PRESENT_ABOVE)
             looks = attention_points(self._model, features, wanted, view.size_px)

@@ -17,7 +17,7 @@ from segsam.volume import Segment, Volume
 
 NOTHING_NOTE = "Nothing was found of which both decoders were sure enough."
 UNSEEN_PRESENCE_NOTE = (
-    "Found by the agreement of the two decoders alone: this checkpoint has not learnt which "
+    "Searched by the agreement of the two decoders alone: this checkpoint has not learnt which "
     "categories are absent."
 )
 

@@ -14,6 +14,7 @@ from segsam.study.plots import Line
 
 NAME = "active"
 PICTURE = "active.png"
+_FEWEST_SEEDS = 3
 SCORES = (("dsc_point", "DSC, point"), ("dsc_box", "DSC, box"), ("mdsc_box", "mDSC, box"))
 
 
@@ -63,29 +64,30 @@ def verdict(plan: ActivePlan, curves: Sequence[Curve]) -> str:
     if not seeds:
         return ""
     random, mix = (
-        values_of([found[seed] for seed in seeds], name, score)
-        for found, name in zip(both, ("random", "mix"), strict=True)
+        values_of([one[seed] for seed in seeds], name, score)
+        for one, name in zip(both, ("random", "mix"), strict=True)
     )
     wanted = float(random.mean(axis=0)[-1])
     needed = cases_needed(plan.sizes, mix.mean(axis=0).tolist(), wanted)
-    apart = mix[:, -1] - random[:, -1]
-    error = apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else float("nan")
     words = (
         f"the mix does not reach it with {plan.sizes[-1]} cases"
         if needed is None
         else f"the mix reaches it with {needed:.1f} cases"
     )
-    clear = abs(apart.mean()) > 2 * error
-    return (
+    apart = mix[:, -1] - random[:, -1]
+    found = (
         f"Random choice comes to a DSC with points of {wanted:.1f} with {plan.sizes[-1]} cases; "
-        f"{words}. At that size the mix is {apart.mean():+.1f} points from random, with a standard "
-        f"error of {error:.1f} over {len(seeds)} seeds: "
-        + (
-            "more than chance makes."
-            if clear
-            else "that is not to be told from chance, so no advantage is claimed."
-        )
+        f"{words}. At that size the mix is {apart.mean():+.1f} points from random"
     )
+    if len(seeds) < _FEWEST_SEEDS:
+        return f"{found}, over {len(seeds)} seed(s): too few to say anything."
+    error = apart.std(ddof=1) / np.sqrt(len(seeds))
+    claim = (
+        "more than chance makes."
+        if abs(apart.mean()) > 2 * error
+        else "that is not to be told from chance, so no advantage is claimed."
+    )
+    return f"{found}, with a standard error of {error:.1f} over {len(seeds)} seeds: {claim}"
 
 
 def active_table(plan: ActivePlan, curves: Sequence[Curve]) -> Extra:
