@@ -130,7 +130,7 @@ class SEGSAMTest(ScriptedLoadableModuleTest):
     """Runs inside Slicer: against the server that `SEGSAM_TEST_SERVER` names, else without one."""
 
     def setUp(self) -> None:
-        slicer.mrmlScene.Clear()
+        slicer.mrmlScene.Clear(False)
 
     def runTest(self) -> None:
         from SEGSAMLib.SelfTest import run

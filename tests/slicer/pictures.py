@@ -27,7 +27,7 @@ from SEGSAMLib import Client  # noqa: E402
 from serving import PYTHON, started  # noqa: E402
 
 PANEL_PX = 420
-VIEW_PX = (480, 400)
+VIEW_PX = (480, 452)
 PATIENCE_SECONDS = 900
 BOXES = {
     "liver": ((43, 26, 96), (105, 86, 96)),
@@ -84,14 +84,14 @@ class Stage:
         for name in self.views.sliceViewNames():
             self.views[name].get_view_node().JumpSliceByOffsetting(*point)
 
-    def box(self, corners: tuple[Any, Any], tool: str = "boxButton") -> None:
+    def box(self, corners: tuple[Any, Any]) -> None:
         from gui.views import drag, pixel_of
 
         self.look(corners[0])
         ras = self.panel.session.logic.grid.ras([list(corner) for corner in corners])
-        getattr(self.ui, tool).setChecked(True)
+        self.ui.boxButton.setChecked(True)
         drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
-        getattr(self.ui, tool).setChecked(False)
+        self.ui.boxButton.setChecked(False)
 
     def wait(self, is_so: Callable[[], Any]) -> None:
         from PySide6.QtWidgets import QApplication
@@ -119,7 +119,7 @@ class Stage:
         root.show()
         for _ in range(5):
             QApplication.processEvents()
-        root.resize(PANEL_PX, root.minimumSizeHint().height())
+        root.resize(PANEL_PX, root.layout().totalHeightForWidth(PANEL_PX))
         QApplication.processEvents()
         return root.grab()
 
@@ -196,9 +196,9 @@ def take(stage: Stage, url: str) -> None:
     stage.open("prompts", "result")
     stage.save_panel("panel-result")
     stage.save_view("slice-result", stage.views["Red"])
-    for name, tool in (("spleen", "boxButton"), ("right kidney", "box3dButton")):
+    for name in ("spleen", "right kidney"):
         ui.addSegmentButton.click()
-        stage.box(BOXES[name], tool)
+        stage.box(BOXES[name])
         ui.runButton.click()
         stage.idle()
     stage.open("workflow")
@@ -210,12 +210,19 @@ def take(stage: Stage, url: str) -> None:
 
 
 def in_space(stage: Stage) -> None:
-    """All segments with surfaces, in the four views."""
+    """All segments with surfaces and the slices that they are on, in the four views."""
     segmentation = stage.panel.session.logic.segmentation
     segmentation.CreateClosedSurfaceRepresentation()
-    space = stage.views.space(VIEW_PX)
-    space.fit_view_to_content()
     stage.look(LOOK_AT)
+    space = stage.views.space(VIEW_PX)
+    space.get_view_node().SetBoxVisible(False)
+    for name in ("Red", "Green"):
+        stage.views[name].set_visible_in_3d(True)
+    space.fit_view_to_content()
+    camera = space.first_renderer().GetActiveCamera()
+    camera.Elevation(35)
+    camera.Azimuth(25)
+    space.first_renderer().ResetCameraClippingRange()
     stage.open("prompts", "result")
     stage.save_view("space", space)
     stage.save_window("overview", space)

@@ -15,7 +15,7 @@ MOST_PRESENT = 6
 
 
 class ResultPanel:
-    """Shows the newest result of the chosen segment, and the slice that is looked at."""
+    """Shows the newest answer for the chosen segment, and the slice that is looked at."""
 
     lanes = ("segment",)
 
@@ -23,22 +23,24 @@ class ResultPanel:
         self.session = session
         ui = self.ui = session.ui
         self.axis = 2
+        self._answers: dict[str, Any] = {}
+        """Segment id -> the newest `Applied`."""
         self._rows: list[tuple[Any, ...]] = []
         self._present: tuple = ()
         self._is_showing = False
         ui.sliceSlider.valueChanged.connect(self._slide)
         ui.worstSliceButton.clicked.connect(lambda *_: self.show_worst())
         ui.categoryCombo.activated.connect(lambda *_: self._choose_category())
-        self._show_reply(None)
 
     def handle(self, event: Any) -> None:
         if event.kind == "done":
-            self._show_reply(event.value)
+            self._answers[event.value.segment_id] = event.value
         self.refresh()
 
     def refresh(self) -> None:
         """After anything that was done: the colour, the strip, the list."""
         self._show_identity()
+        self._show_answer(self._answers.get(self.session.logic.segment_id))
         self._show_strip()
         self.look()
 
@@ -69,7 +71,7 @@ class ResultPanel:
             Views.show_slice(volume, self.axis, index)
             self._show_slice(index)
 
-    def _show_reply(self, applied: Any) -> None:
+    def _show_answer(self, applied: Any) -> None:
         ui = self.ui
         self._percent(ui.confidenceBar, applied.confidence if applied is not None else None)
         notes = list(applied.notes) if applied is not None else []
