@@ -68,11 +68,13 @@ class SegSamApp(MONAILabelApp):
             self.config, lambda: self.versions.checkpoint, passing=[sessions.absolute()]
         )
         self.warmer = Warmer(self.engine, self.config.axis)
+        self.jobs = Jobs()
         self._tasks = {
-            name: SegSamInfer(self.engine, self.config, checkpoint, look=self.warmer.look)
+            name: SegSamInfer(
+                self.engine, self.config, checkpoint, look=self.warmer.look, jobs=self.jobs
+            )
             for name, checkpoint in self.config.models.items()
         }
-        self.jobs = Jobs()
         is_remote = studies.startswith(("http://", "https://"))
         kept = None if is_remote else Path(studies) / ".segsam" / "overviews"
         self.overviews = Overviews(self.engine, kept)

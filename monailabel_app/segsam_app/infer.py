@@ -34,6 +34,7 @@ from .config import AXES, AppConfig
 from .dialects import read_request
 from .engine import Engine
 from .errors import RequestError
+from .jobs import Jobs
 from .masks import encode_mask
 from .replies import plain
 from .requests import Click, Request
@@ -64,14 +65,16 @@ class SegSamInfer(InferTask):
         checkpoint: str | None = None,
         *,
         look: Callable[[View], object] | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         """For a checkpoint; None is the configured one. `look` is told after each click what its
-        annotator looks at. Raises `CheckpointError` when the card is missing or wrong; the weights
-        wait for the first click.
+        annotator looks at, `jobs` how far each inference is. Raises `CheckpointError` when the card
+        is missing or wrong; the weights wait for the first click.
         """
         axes = [config.axis, *(axis for axis in AXES if axis != config.axis)]
         self._engine = engine
         self._look = look
+        self._jobs = jobs or Jobs()
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._own_labels = config.labels
@@ -136,14 +139,16 @@ class SegSamInfer(InferTask):
                 image, volume, click.window, checkpoint=self._checkpoint
             )
             watch.lap("read")
-            result = predictor.predict(
-                click.prompts,
-                axis=axis,
-                propagate=click.propagate,
-                decoder=click.decoder,
-                category=click.category,
-                cancel=cancel,
-            )
+            with self._jobs.told(click.request_id) as progress:
+                result = predictor.predict(
+                    click.prompts,
+                    axis=axis,
+                    propagate=click.propagate,
+                    decoder=click.decoder,
+                    category=click.category,
+                    progress=progress,
+                    cancel=cancel,
+                )
         watch.lap("model")
         click = _with_notes(click, disagreement(result, click, predictor.model.categories))
         file, reply = _answer(result, click)
