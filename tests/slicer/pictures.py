@@ -93,6 +93,12 @@ class Stage:
         drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
         self.ui.boxButton.setChecked(False)
 
+    def name(self, category: str) -> None:
+        """The user's own choice for the segment."""
+        combo = self.ui.categoryCombo
+        combo.setCurrentIndex(combo.findText(category))
+        combo.activated.emit(combo.currentIndex())
+
     def wait(self, is_so: Callable[[], Any]) -> None:
         from PySide6.QtWidgets import QApplication
 
@@ -196,11 +202,13 @@ def take(stage: Stage, url: str) -> None:
     stage.open("prompts", "result")
     stage.save_panel("panel-result")
     stage.save_view("slice-result", stage.views["Red"])
+    stage.name("liver")
     for name in ("spleen", "right kidney"):
         ui.addSegmentButton.click()
         stage.box(BOXES[name])
         ui.runButton.click()
         stage.idle()
+        stage.name(name)
     stage.open("workflow")
     stage.save_panel("panel-workflow")
     in_space(stage)

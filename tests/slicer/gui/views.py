@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import vtk
+from PySide6.QtWidgets import QApplication
 from trame_slicer.views import SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 from vtk.util.numpy_support import vtk_to_numpy
@@ -98,6 +99,7 @@ def drag(view: Any, path_xy: Iterable[tuple[int, int]]) -> None:
     ):
         interactor.SetEventInformation(*at, 0, 0, "\0", 0, None)
         interactor.InvokeEvent(event)
+        QApplication.processEvents()  # each is an event of its own
 
 
 def pixel_of(view: Any, world_ras: Iterable[float]) -> tuple[int, int]:
