@@ -23,7 +23,7 @@ from .errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-_POLITENESS = 10
+_POLITENESS = 5
 
 
 class PoliteBatch(BatchInferTask):

@@ -26,7 +26,7 @@ from .overviews import Overviews
 logger = logging.getLogger(__name__)
 
 OVERVIEW = "overview"
-_POLITENESS = 10
+_POLITENESS = 5
 _SECONDS_TO_END = 10
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from segsam_app.errors import OverTimeError, RequestError
 from segsam_app.requests import validated
 
 from ..lib.conftest import TinyHost
-from .conftest import started
 from .finding import sure_checkpoint
 from .tuning import scene
 
@@ -162,34 +160,3 @@ class TestByHttp:
     def test_nothing_to_tell_of_what_does_not_run(self, server: Any) -> None:
         reply = server.get("/segsam/progress/nobody")
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
-
-
-@pytest.mark.slow
-def test_a_server_that_chooses_and_segments_by_itself(
-    standin: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A next sample by what is known, and a batch in its own process, by an operator's server."""
-    conf = ["--conf", "checkpoint", str(standin), "--conf", "warm", "off"]
-    with started(tmp_path_factory.mktemp("auto"), *conf) as server:
-        for name in ("movie", "hole", "sheared"):
-            (server.studies / f"{name}.nii.gz").unlink()
-        assert AUTO_MODEL in server.get("/info/").json()["models"]
-        sample = server.ask("POST", "/activelearning/mix", json={}).json()
-        assert sample["strategy"] == "mix"
-        order = {"max_batch_size": 3, "slices": 3, "least": 0.2}
-        assert server.ask("POST", f"/batch/infer/{AUTO_MODEL}", json=order).status_code == 200
-        status: dict[str, Any] = {"status": "RUNNING"}
-        while status["status"] in ("SUBMITTED", "RUNNING"):
-            time.sleep(1)
-            status = server.get("/batch/infer/").json()
-        assert status["status"] == "DONE", status
-        known = server.get("/datastore/?output=all").json()["objects"]
-        assert {name for name, one in known.items() if "original" in one["labels"]} == {
-            "oblique",
-            "straight",
-        }
-        kept = server.studies / ".segsam" / "overviews"
-        deadline = time.monotonic() + 60
-        while len(list(kept.glob("*.json"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert len(list(kept.glob("*.json"))) == 2
