@@ -78,7 +78,7 @@ def annotating(server: Server, image: str, count: int) -> Iterator[Heard]:
 
     def work(number: int) -> None:
         for box in boxes(1000)[number:]:
-            if heard.done.wait(0.2):
+            if heard.done.wait(0.2 if FULL else 1.0):
                 return
             try:
                 heard.seconds.append(prompt(server, image, box)[1])

@@ -24,7 +24,7 @@ from .conftest import LPS_MM, ROOT, TOKEN, Server, ball, oblique_affine, started
 
 TRAIN = "/train/segsam"
 TINY = {"max_epochs": 1, "minutes": 1, "slices": 6, "copies": 0, "train_batch_size": 2}
-END_SECONDS = 400
+END_SECONDS = 550
 BOX = {"prompts": {"boxes": [{"min_ijk": [15, 14, 4], "max_ijk": [45, 38, 4]}]}, "result": "slice"}
 
 
