@@ -23,7 +23,7 @@ from SEGSAMLib.Http import Call, Http
 from SEGSAMLib.Images import ImageSource, LabelSource
 from SEGSAMLib.Replies import Conflict
 from SEGSAMLib.Statuses import json_of
-from SEGSAMLib.Worker import Cancel, Worker
+from SEGSAMLib.Worker import Cancel, Progress, Worker
 
 INFO = b'{"name": "x", "version": "1", "models": {"m": {"checkpoint": {}}}}'
 GRID = VolumeGrid.of((4, 3, 2), np.eye(4))
@@ -243,6 +243,19 @@ class TestSessions:
         assert found.region is None
         assert b"session_id=s1" in sent[1]
         assert b"session_id=s2" in sent[3]
+
+
+def test_progress_is_asked_for_until_the_answer_is_there() -> None:
+    not_yet = answer(b'{"detail": "It waits for its turn."}', "404 x")
+    ended, heard = threading.Event(), []
+
+    def tell(progress: Progress) -> None:
+        heard.append(progress)
+        ended.set()
+
+    with serving(not_yet, answer(b'{"done": 3, "planned": 10}')) as where:
+        client(where)._watch_progress("r", ended, tell)
+    assert heard == [Progress(3, 10, "slice 3 of 10")]
 
 
 def test_a_conflict_is_a_value() -> None:

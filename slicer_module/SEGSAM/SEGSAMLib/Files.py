@@ -16,11 +16,12 @@ from slicer.util import arrayFromVolume
 
 import slicer
 
-from . import Naming
+from . import Frames, Naming
 from .Errors import NodeError
+from .Geometry import VolumeGrid
 from .History import Identity
-from .Images import ImageSource, LabelSource
-from .Masks import Region, bounds
+from .Images import ImageSource, LabelSource, is_left_handed
+from .Masks import Region, bounds, resampled
 from .Replies import Sample
 from .Terminology import category
 from .Work import Work
@@ -28,6 +29,8 @@ from .Work import Work
 IMAGE_ID = "SEGSAM.ImageId"
 LABEL_VERSION = "SEGSAM.LabelVersion"
 _KEY = "SEGSAM.ImageKey"
+_TURNED = "SEGSAM.LastAxisTurned"
+"""Slicer turned the last axis around when it read the image: its label is turned back."""
 _MOST_SEGMENTS = 65_535
 
 
@@ -75,6 +78,8 @@ class Files(Work):
         if not names:
             raise NodeError("There is nothing to save yet: all segments are empty.")
         version = self.volume.GetAttribute(LABEL_VERSION)
+        if self.volume.GetAttribute(_TURNED):
+            label, grid = label[::-1], _turned(grid)
         return LabelSource(
             label, grid, self.image_id, int(version) if version else None, names, overlaps
         )
@@ -91,11 +96,13 @@ class Files(Work):
         """
         path = Path(sample.path)
         try:
+            is_turned = is_left_handed(sample.path)
             node = self._read_volume(path, sample.image_id)
         finally:
             path.unlink()
         node.SetAttribute(IMAGE_ID, sample.image_id)
         node.SetAttribute(LABEL_VERSION, str(sample.version))
+        node.SetAttribute(_TURNED, "1" if is_turned else None)
         self.set_nodes(node, None)
         node.SetAttribute(_KEY, self._key())
         return Loaded(node, sample)
@@ -110,6 +117,7 @@ class Files(Work):
         finally:
             file.unlink()
         labels = np.array(arrayFromVolume(read)).transpose(2, 1, 0)
+        to_volume = np.linalg.inv(self._need_grid().matrix) @ Frames.grid_of(read).matrix
         self.scene.RemoveNode(read)
         shape = self._need_grid().shape_ijk
         if labels.shape != shape:
@@ -126,7 +134,8 @@ class Files(Work):
             Naming.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
             box = bounds(labels == value)
             start = (box[0].start, box[1].start, box[2].start)
-            segments.put(segment_id, Region(start, labels[box] == value), None)
+            region = resampled(Region(start, labels[box] == value), to_volume)
+            segments.put(segment_id, region, None)
         if mine is not None:
             self.segmentation = mine
             self.select_segment(selected)
@@ -203,6 +212,14 @@ class Files(Work):
             raise NodeError("The file that the server sent cannot be read.")
         node.CreateDefaultDisplayNodes()
         return node
+
+
+def _turned(grid: VolumeGrid) -> VolumeGrid:
+    """The same place with the last axis counted from its other end."""
+    matrix = grid.matrix
+    matrix[:3, 3] += matrix[:3, 2] * (grid.shape_ijk[2] - 1)
+    matrix[:3, 2] *= -1
+    return VolumeGrid.of(grid.shape_ijk, matrix)
 
 
 def _inside(region: Region, shape_ijk: tuple[int, int, int]) -> Region | None:

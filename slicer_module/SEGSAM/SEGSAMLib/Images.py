@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import struct
 import tempfile
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Iterator, Mapping
 
@@ -16,6 +18,7 @@ from .Geometry import VolumeGrid
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 64 << 20
+_HEAD = 1 << 16
 _TYPES = {
     "i1": "int8",
     "u1": "uint8",
@@ -84,6 +87,42 @@ def nrrd_file(array_kji: np.ndarray, grid: VolumeGrid, check: Check, *, small: b
         file.seek(0)
         undo.pop_all()
     return file
+
+
+def is_left_handed(path: str) -> bool:
+    """Whether the voxel axes of a NRRD or NIfTI file make a left-handed frame. Slicer turns the
+    last axis of such a file around when it reads it. False for files of another kind.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - the name may be of a gzip file
+        head = file.read(_HEAD)
+    if head[:2] == b"\x1f\x8b":
+        with suppress(zlib.error):
+            head = zlib.decompressobj(31).decompress(head, _HEAD)
+    if head.startswith(b"NRRD"):
+        return _nrrd_determinant(head.split(b"\n\n", 1)[0].decode("ascii", "replace")) < 0
+    if len(head) >= 348 and head[344:347] in (b"n+1", b"ni1"):
+        order = "<" if head[:4] == struct.pack("<i", 348) else ">"
+        (by_rows,) = struct.unpack(f"{order}h", head[254:256])
+        if by_rows > 0:
+            rows = np.array(struct.unpack(f"{order}12f", head[280:328])).reshape(3, 4)
+            return float(np.linalg.det(rows[:, :3])) < 0
+        (factor,) = struct.unpack(f"{order}f", head[76:80])
+        return bool(factor < 0)
+    return False
+
+
+def _nrrd_determinant(header: str) -> float:
+    """Of the voxel axes in RAS, up to a positive factor; 1 without directions."""
+    found = dict(re.findall(r"^([a-z ]+):\s*(.*?)\s*$", header, re.MULTILINE))
+    vectors = re.findall(r"\(([^)]*)\)", found.get("space directions", ""))
+    try:
+        axes = np.array([[float(value) for value in vector.split(",")] for vector in vectors])
+    except ValueError:
+        return 1.0
+    if axes.shape != (3, 3):
+        return 1.0
+    is_mirrored = found.get("space", "").lower() in ("left-anterior-superior", "las")
+    return float(np.linalg.det(axes)) * (-1 if is_mirrored else 1)
 
 
 def _raw(array_kji: np.ndarray) -> Iterator[memoryview]:

@@ -32,11 +32,10 @@ class Uploads:
         self._sessions: dict[str, str] = {}
 
     def where(self, image: ImageSource, cancel: Cancel, tell: Tell) -> dict[str, str]:
-        """The part of a query that names the image: on the server by id, or in a session, which is
-        opened once for the same voxels and geometry.
+        """The part of a query that names the image: a session, opened once for the same voxels
+        and geometry. Images of the server's own go there too, because Slicer turns the voxels of
+        left-handed files around when it reads them, and voxels are what prompts and masks count.
         """
-        if image.image_id:
-            return {"image": image.image_id}
         content = self.content(image, cancel, tell)
         while not self._sending.acquire(timeout=0.1):
             cancel.check()  # the same image may be on its way already

@@ -1,0 +1,154 @@
+"""Labels between the scene and files, by Slicer's own readers and writers."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from SEGSAMLib.Errors import NodeError
+from SEGSAMLib.Geometry import VolumeGrid
+from SEGSAMLib.Images import is_left_handed, nrrd_file
+from SEGSAMLib.Logic import Logic
+from SEGSAMLib.Masks import Region
+from SEGSAMLib.Replies import Sample
+from volumes import ORDERS, segment_voxels, stored, volume
+
+SHAPE = (12, 10, 8)
+
+
+@pytest.fixture
+def logic(scene: Any) -> Logic:
+    """Two segments that have a voxel in common, and an empty one."""
+    found = Logic(scene)
+    found.set_nodes(volume(scene, stored(ORDERS[11]), np.zeros(SHAPE, np.int16)))
+    for name, low in (("liver", (1, 1, 1)), ("liver", (3, 3, 3)), ("empty", None)):
+        segment = found.add_segment(name)
+        if low is not None:
+            found._segments().put(segment, Region(low, np.ones((3, 3, 3), dtype=bool)), None)
+    return found
+
+
+def nothing() -> None:
+    """No reason to stop."""
+
+
+def label_file(logic: Logic, folder: Path) -> str:
+    source = logic.label_source()
+    path = folder / "label.nrrd"
+    with nrrd_file(source.array_kji, source.grid, nothing, small=True) as file:
+        path.write_bytes(file.read())
+    return str(path)
+
+
+def test_all_segments_in_one_label(logic: Logic) -> None:
+    label = logic.label_source()
+    assert label.names == {1: "liver", 2: "liver 2"}  # the empty one takes no value
+    assert label.overlaps == 1
+    assert label.image_id == ""
+    assert label.version is None
+    values, counts = np.unique(label.array_kji, return_counts=True)
+    assert values.tolist() == [0, 1, 2]
+    assert counts.tolist()[1:] == [26, 27]
+
+
+def test_nothing_to_save(scene: Any) -> None:
+    logic = Logic(scene)
+    logic.set_nodes(volume(scene, stored(ORDERS[0]), np.zeros(SHAPE, np.int16)))
+    logic.add_segment()
+    with pytest.raises(NodeError, match="nothing to save"):
+        logic.label_source()
+
+
+def test_a_label_comes_back_as_segments(logic: Logic, tmp_path: Path) -> None:
+    own, path = logic.segmentation, label_file(logic, tmp_path)
+    node = logic.import_label(path, {1: "liver", 2: "spleen"}, "theirs")
+    assert not Path(path).exists()
+    assert logic.segmentation is own
+    segmentation = node.GetSegmentation()
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(2)]
+    assert names == ["liver", "spleen"]
+    found = segment_voxels(node, segmentation.GetNthSegmentID(1), logic.volume)
+    assert np.argwhere(found).min(axis=0).tolist() == [3, 3, 3]
+    assert found.sum() == 27
+
+
+def test_a_label_of_another_size(logic: Logic, tmp_path: Path) -> None:
+    path = label_file(logic, tmp_path)
+    other = volume(logic.scene, stored(ORDERS[11]), np.zeros((5, 5, 5), np.int16))
+    logic.set_nodes(other)
+    with pytest.raises(NodeError, match=r"\(12, 10, 8\) voxels, and the volume \(5, 5, 5\)"):
+        logic.import_label(path, {}, "theirs")
+    assert not Path(path).exists()
+
+
+def test_what_is_no_image(logic: Logic, tmp_path: Path) -> None:
+    path = tmp_path / "image.nrrd"
+    path.write_text("hello")
+    with pytest.raises(NodeError, match="cannot be read"):
+        logic.load_sample(Sample("one", str(path), "", "first"))
+    assert not path.exists()
+
+
+def test_a_sample_is_known_to_be_the_servers(logic: Logic, tmp_path: Path) -> None:
+    path = tmp_path / "image.nrrd"
+    array = np.arange(960, dtype=np.int16).reshape(8, 10, 12)
+    assert logic.grid is not None
+    with nrrd_file(array, logic.grid, nothing, small=False) as file:
+        path.write_bytes(file.read())
+    loaded = logic.load_sample(Sample("one", str(path), "", "first", version=4))
+    source = logic.image_source()
+    assert logic.volume is loaded.node
+    place = np.array([5.0, 4.0, 3.0])  # Slicer turns left-handed files around; the place stays
+    (there,) = source.grid.ijk((stored(ORDERS[11]) @ (*place, 1.0))[:3])
+    i, j, k = np.round(there).astype(int)
+    assert source.array_kji[k, j, i] == array[3, 4, 5]
+    assert source.image_id == logic.image_id == "one"
+    loaded.node.GetImageData().Modified()  # its voxels are others than the server's now
+    assert logic.image_source().image_id == ""
+    assert logic.image_id == "one"
+
+
+def test_nifti_by_slicers_exporter(logic: Logic, tmp_path: Path) -> None:
+    target = tmp_path / "out.nii.gz"
+    assert logic.export_nifti(str(target)) == str(target)
+    data = gzip.decompress(target.read_bytes())
+    assert struct.unpack("<8h", data[40:56])[1:4] == SHAPE
+    (kind,) = struct.unpack("<h", data[70:72])
+    dtype = {2: np.uint8, 4: np.int16, 256: np.int8, 512: np.uint16}[kind]
+    voxels = np.frombuffer(data[352:], dtype)[: np.prod(SHAPE)]
+    assert (voxels > 0).sum() == 53
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_dicom_seg_needs_slicers_extension(logic: Logic, tmp_path: Path) -> None:
+    with pytest.raises(NodeError, match="QuantitativeReporting"):
+        logic.export_dicom_seg(str(tmp_path))
+
+
+@pytest.mark.parametrize("order", [ORDERS[number] for number in (0, 1, 11, 30)], ids=str)
+def test_a_label_goes_back_onto_the_voxels_of_the_servers_file(
+    scene: Any, tmp_path: Path, order: Any
+) -> None:
+    """Also where Slicer has turned the image around."""
+    matrix = stored(order)
+    grid = VolumeGrid.of(SHAPE, matrix)
+    array = np.random.default_rng(1).integers(0, 1000, SHAPE[::-1]).astype(np.int16)
+    path = tmp_path / "image.nrrd"
+    with nrrd_file(array, grid, nothing, small=True) as file:
+        path.write_bytes(file.read())
+    assert is_left_handed(str(path)) is bool(np.linalg.det(matrix[:3, :3]) < 0)
+    logic = Logic(scene)
+    logic.load_sample(Sample("one", str(path), "", "first"))
+    assert logic.grid is not None
+    segment = logic.add_segment("liver")
+    voxel = (2, 7, 1)
+    (there,) = logic.grid.ijk(grid.ras(voxel))
+    i, j, k = (int(value) for value in np.round(there))
+    logic._segments().put(segment, Region((i, j, k), np.ones((1, 1, 1), dtype=bool)), None)
+    label = logic.label_source()
+    assert np.allclose(label.grid.matrix, matrix, atol=1e-5)
+    assert np.argwhere(label.array_kji).tolist() == [list(voxel[::-1])]
