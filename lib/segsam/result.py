@@ -31,6 +31,10 @@ UNRELIABLE_NOTE = (
     "Not named: the names of this checkpoint are not reliable in {modality} volumes; its model "
     "card says why."
 )
+UNRELIABLE_NAME_NOTE = (
+    "Not named: it looks most like {name}, a name that this checkpoint does not give reliably in "
+    "{modality} volumes."
+)
 EMPTY_NOTE = "The mask is empty: the model found no object for these prompts."
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segsam.model import Decoded, SegSam
-from segsam.result import UNRELIABLE_NOTE, UNSURE_NOTE
+from segsam.result import UNRELIABLE_NAME_NOTE, UNRELIABLE_NOTE, UNSURE_NOTE
 
 NAMED_FROM = 0.5
 """An object is named from this probability on, as the card's temperature has calibrated it: from
@@ -86,9 +86,16 @@ def named(
     name, confidence = model.categories.names[index], float(mean[1 + index])
     if wanted is None and modality is not None and modality in model.unnamed_in:
         return None, None, (UNRELIABLE_NOTE.format(modality=modality),)
+    if wanted is None and is_unreliable(model, name, modality):
+        return None, None, (UNRELIABLE_NAME_NOTE.format(name=name, modality=modality),)
     if wanted is None and confidence < NAMED_FROM:
         return None, None, (UNSURE_NOTE.format(name=name, confidence=confidence),)
     return name, confidence, ()
+
+
+def is_unreliable(model: SegSam, name: str, modality: str | None) -> bool:
+    """Whether the checkpoint's card keeps a name back in volumes of a modality."""
+    return bool({modality, f"{modality}: {name}"} & set(model.unnamed_in))
 
 
 def agreement(decoded: Decoded) -> float | None:

@@ -321,6 +321,20 @@ class TestSemantics:
         assert result.category is None
         assert any("not reliable in CT volumes" in note for note in result.notes)
 
+    def test_a_single_name_may_be_kept_back(
+        self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        assert trained.volume is not None
+        trained.set_volume(replace(trained.volume, modality="CT"))
+        name = trained.predict(Prompts(boxes=[SOLID])).category
+        monkeypatch.setattr(trained.model, "unnamed_in", ("CT: another", f"MR: {name}"))
+        assert trained.predict(Prompts(boxes=[SOLID])).category == name
+        monkeypatch.setattr(trained.model, "unnamed_in", (f"CT: {name}",))
+        result = trained.predict(Prompts(boxes=[SOLID]))
+        assert result.category is None
+        assert any(f"most like {name}, a name that" in note for note in result.notes)
+
     def test_semantic_decoder_gives_another_mask(self, trained: Predictor) -> None:
         prompts = Prompts(boxes=[SOLID])
         binary, semantic = (

@@ -303,6 +303,8 @@ def test_a_modality_in_which_names_are_not_reliable_is_refused(
     model.unnamed_in = ()
     model.categories_seen = ("liver", "nerve")
     assert allowed_categories(model, ct_like, ()) == (0, 3)
+    model.unnamed_in = (f"CT: {model.categories.names[0]}",)
+    assert allowed_categories(model, ct_like, ()) == (3,)
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ class Card:
     presence_is_trained: bool = True
     """Whether what the presence branch says may be shown: it has to have seen absence as well."""
     unnamed_in: tuple[str, ...] = ()
-    """Modalities, as a volume's file tells them, in which its names are not good enough to show."""
+    """Where its names are not good enough to show: a modality, as a volume's file tells it, or a
+    modality and a name, such as "CT: soft-tissue sarcoma"."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Data set -> modality, licence, source, categories, and how many cases in each part."""
     training: Mapping[str, Any] = field(default_factory=dict)

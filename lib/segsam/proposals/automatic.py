@@ -47,7 +47,7 @@ from segsam.proposals.probing import (
     grid_points,
     probe,
 )
-from segsam.semantics import PRESENT_ABOVE
+from segsam.semantics import PRESENT_ABOVE, is_unreliable
 from segsam.slices import SliceView, choose_axis
 from segsam.types import AxisName, Cancel, Progress
 from segsam.volume import Volume
@@ -288,6 +288,7 @@ def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -
         index
         for index, item in enumerate(categories.items)
         if item.name in seen
+        and not is_unreliable(model, item.name, volume.modality)
         and (volume.modality is None or not item.modalities or volume.modality in item.modalities)
     )
 
