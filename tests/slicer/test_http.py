@@ -149,8 +149,8 @@ class TestCancel:
         def pour(connection: socket.socket, request: bytes) -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
             while True:
-                connection.sendall(b" " * 100)
-                time.sleep(0.01)
+                connection.sendall(b" ")
+                time.sleep(0.05)
 
         with serving(pour) as where:
             cancel = Cancel()

@@ -74,18 +74,19 @@ class Http:
         `ClientError`, `CancelledError`.
         """
         cancel.check()
-        connection = self._connection()
+        connection, patience = self._connection(), CONNECT_SECONDS
         try:
             connection.connect()
-            cancel.watch(lambda: _hang_up(connection))
+            patience = call.reply_seconds
+            wire: socket.socket = connection.sock  # the connection itself lets go of it early
+            cancel.watch(lambda: _hang_up(wire))
             cancel.check()
-            if connection.sock is not None:
-                connection.sock.settimeout(call.reply_seconds)
+            wire.settimeout(call.reply_seconds)
             self._send(connection, call, cancel, sent)
             return _read(connection.getresponse(), call, cancel, into)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             cancel.check()  # hanging up makes any of these out of a cancellation
-            self._explain(error, call)
+            self._explain(error, patience)
         finally:
             cancel.watch(None)
             connection.close()
@@ -131,8 +132,8 @@ class Http:
             if sent is not None:
                 sent(done, total)
 
-    def _explain(self, error: Exception, call: Call) -> NoReturn:
-        """What went wrong, for the person at the screen."""
+    def _explain(self, error: Exception, patience: float) -> NoReturn:
+        """What went wrong, for the person at the screen; `patience` is in seconds."""
         where = self.address.url
         for kinds, code, sentence in (
             (ssl.SSLCertVerificationError, "tls", _certificate_sentence(error)),
@@ -154,7 +155,7 @@ class Http:
             (
                 (socket.timeout, TimeoutError),
                 "timeout",
-                f"{where} did not answer within {call.reply_seconds:.0f} s: it is busy, or a "
+                f"{where} did not answer within {patience:.0f} s: it is busy, or a "
                 "firewall swallows what is sent.",
             ),
             (
@@ -205,10 +206,10 @@ def _read(
     return Reply(response.status, headers, b"".join(body))
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
+def _hang_up(wire: socket.socket) -> None:
     """End a connection from another thread: whoever reads or writes gets an error at once."""
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def _tls_context(ca_file: str) -> ssl.SSLContext:
