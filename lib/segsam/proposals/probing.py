@@ -63,7 +63,7 @@ def grid_points(size_px: tuple[int, int], side: int) -> NDArray[np.float32]:
     height, width = size_px
     at = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(at * width, at * height)
-    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+    return np.asarray(np.stack([x.ravel(), y.ravel()], axis=1), dtype=np.float32)
 
 
 @torch.inference_mode()
