@@ -26,7 +26,7 @@ from segsam.labels import LabelBuilder, Region, fuse_axes
 from segsam.model import SegSam, load_pretrained
 from segsam.plan import AxisPlan, boxes_of_mask, first_axis, plan_axis
 from segsam.prompts import Prompts
-from segsam.propagation import walk
+from segsam.propagation import most_trusted, walk
 from segsam.result import (
     EMPTY_NOTE,
     LONE_POINT_NOTE,
@@ -229,7 +229,7 @@ class Predictor:
                 job.before_slice()
                 tried.append(decoder.decode(index, prompts))
                 job.decoded(tried[-1], "looked at")
-            yield max(tried, key=lambda mask: (mask.area > 0, mask.report.predicted_iou))
+            yield most_trusted(decoder.view, tried, choice)
 
     @staticmethod
     def _propagated(

@@ -8,7 +8,7 @@ numbers were chosen on real organs (`docs/performance.md` tells how).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +111,39 @@ def neighbour_box(view: SliceView, mask: SliceMask, index: int, limit: Box | Non
     left, right = max(columns.start - margin_x, 0), min(columns.stop - 1 + margin_x, view.width - 1)
     box = Box(*view.corners_ijk((left, top, right, bottom), index))
     return box if limit is None else _within(box, limit, view.axis)
+
+
+def most_trusted(
+    view: SliceView, tried: Sequence[SliceMask], choice: Mapping[int, SlicePrompts]
+) -> SliceMask:
+    """Of masks drawn in the sections of a 3D box, the one to follow the object from; `choice` has
+    the prompts by slice.
+    """
+    return max(tried, key=lambda mask: _trust(view, mask, choice[mask.report.index].sections))
+
+
+def _trust(view: SliceView, mask: SliceMask, sections: tuple[Box, ...]) -> float:
+    """How likely a mask drawn in the section of a 3D box is of the object that the box is around.
+
+    The model's own estimate, times how well the mask fills a section (IoU of the tight box of its
+    largest part): a section as tight as this is no larger than the object, and a smaller thing in a
+    loose one is seldom meant.
+    """
+    if not mask.area:
+        return -1.0
+    rows, columns = _largest_part(mask.logits > 0)
+    corners = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
+    tight = Box(*view.corners_ijk(corners, mask.report.index))
+    return mask.report.predicted_iou * max((_box_iou(tight, one) for one in sections), default=1.0)
+
+
+def _box_iou(first: Box, second: Box) -> float:
+    """Of the voxels of two boxes."""
+    lows = np.maximum(first.min_ijk, second.min_ijk)
+    highs = np.minimum(first.max_ijk, second.max_ijk)
+    both = int(np.maximum(highs - lows + 1, 0).prod())
+    sizes = [np.subtract(one.max_ijk, one.min_ijk) + 1 for one in (first, second)]
+    return both / (sum(int(size.prod()) for size in sizes) - both)
 
 
 def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
