@@ -427,10 +427,14 @@ class TestWithAServer:
         until(lambda: ":" in label(module, "reasonLabel"), "the next image")
         loaded = module.panel.session.logic.volume
         assert loaded is not module.volume
+        assert module.panel.session.node.volume is loaded
+        assert module.ui.volumeSelector.currentNode() is loaded
         module.volume = loaded
         slicer.app.views.show(loaded)
         drag_box(module)
         until(lambda: not is_segmenting(module), "the answer")
+        assert module.panel.session.logic.volume is loaded
+        assert voxels(module).any(), label(module, "statusLabel")
         module.ui.submitButton.click()
         until(lambda: "Saved as version" in label(module, "submitLabel"), "the saved label")
         first = saved_version(module)

@@ -45,6 +45,7 @@ class PromptsPanel:
     def __init__(self, session: Session) -> None:
         self.session = session
         ui = self.ui = session.ui
+        self._is_following = False
         self.pointer = Pointer(Views.slice_views, self.mark)
         window = slicer.util.mainWindow()
         self.shortcuts = Shortcuts(window, {key: getattr(ui, name) for key, name in KEYS.items()})
@@ -83,6 +84,17 @@ class PromptsPanel:
 
     def handle(self, event: Any) -> None:
         self.refresh()
+
+    def follow(self) -> None:
+        """The scene's parameters and the selectors take over the nodes that a verb has chosen."""
+        node, logic = self.session.node, self.session.logic
+        if node is None:
+            return
+        self._is_following = True
+        for name in ("volume", "segmentation"):
+            if getattr(node, name) is not getattr(logic, name):
+                setattr(node, name, getattr(logic, name))
+        self._is_following = False
 
     def refresh(self) -> None:
         ui, logic = self.ui, self.session.logic
@@ -173,6 +185,8 @@ class PromptsPanel:
         return toggled
 
     def _choose_nodes(self) -> None:
+        if self._is_following:
+            return
         ui = self.ui
         nodes = (ui.volumeSelector.currentNode(), ui.segmentationSelector.currentNode())
         logic = self.session.logic

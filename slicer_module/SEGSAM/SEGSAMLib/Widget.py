@@ -146,11 +146,9 @@ class Widget:
         self._show_busy()
 
     def refresh(self) -> None:
-        """Everything shows what is now; the scene's own part is one segmentation made by a verb."""
-        logic, node = self.session.logic, self.session.node
-        made = logic.segmentation
-        if node is not None and made is not None and node.segmentation is not made:
-            node.segmentation = made
+        """Everything shows what is now."""
+        logic = self.session.logic
+        self.prompts.follow()
         for panel in self.panels:
             panel.refresh()
         has_segments = logic.segmentation is not None
