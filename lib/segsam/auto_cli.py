@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -21,7 +23,7 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+def auto(
     image: Annotated[
         Path,
         typer.Argument(
@@ -34,6 +36,7 @@ def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by positi
             "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
         ),
     ],
+    *,
     category: Annotated[
         list[str] | None,
         typer.Option(help="Look for this category (repeatable); for all that it knows by default."),
@@ -66,11 +69,7 @@ def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by positi
     from segsam.volume import Volume
     from segsam.writers import WRITABLE
 
-    if not output.name.lower().endswith(WRITABLE):
-        raise OutputError(f"{output.name}: a name ending in {', '.join(WRITABLE)} is wanted.")
-    for path in (output, json_file):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"The folder of {path} does not exist; make it first.")
+    _check_targets(output, json_file, WRITABLE)
     search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
     shown = window_from_text(window)
     volume = Volume.load(image)
@@ -79,6 +78,26 @@ def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by positi
 
         predictor = Predictor.from_pretrained(checkpoint)
     predictor.set_volume(volume, window=shown)
+    with _bar() as progress:
+        found = segment_automatically(predictor, search, progress=progress)
+    found.save(output)
+    if json_file is not None:
+        record: dict[str, Any] = {**found.to_json(), "image": volume.name, "output": str(output)}
+        write_bytes(json_file, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    _tell(found, volume.notes, output)
+
+
+def _check_targets(output: Path, json_file: Path | None, endings: tuple[str, ...]) -> None:
+    """Refuse before the work what could not be written at its end."""
+    if not output.name.lower().endswith(endings):
+        raise OutputError(f"{output.name}: a name ending in {', '.join(endings)} is wanted.")
+    for path in (output, json_file):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise OutputError(f"The folder of {path} does not exist; make it first.")
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
         task = bar.add_task("encoding the first slice", total=None)
@@ -86,12 +105,7 @@ def auto(  # noqa: PLR0917 - typer makes them options; nobody calls it by positi
         def progress(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        found = segment_automatically(predictor, search, progress=progress)
-    found.save(output)
-    if json_file is not None:
-        record: dict[str, Any] = {**found.to_json(), "image": volume.name, "output": str(output)}
-        write_bytes(json_file, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
-    _tell(found, volume.notes, output)
+        yield progress
 
 
 def _tell(found: FirstLabels, notes: tuple[str, ...], output: Path) -> None:

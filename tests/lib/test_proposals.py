@@ -23,16 +23,8 @@ from segsam.errors import CancelledError, CategoryError, OutputError, PromptErro
 from segsam.model import Card, SegSam, build_variant, load_pretrained, save_checkpoint
 from segsam.predictor import Predictor
 from segsam.prompts import Box
-from segsam.proposals.automatic import (
-    Proposal,
-    Search,
-    allowed_categories,
-    box_iou,
-    box_of,
-    chain_of,
-    inner_slices,
-    segment_automatically,
-)
+from segsam.proposals.automatic import Search, allowed_categories, segment_automatically
+from segsam.proposals.boxes import Proposal, box_iou, box_of, chain_of, inner_slices
 from segsam.proposals.first_labels import NOTHING_NOTE, UNSEEN_PRESENCE_NOTE
 from segsam.proposals.overview import disagreement, looked_at, overview, pooled
 from segsam.proposals.probing import Probe, attention_points, best_of, grid_points, probe

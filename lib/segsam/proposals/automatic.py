@@ -22,16 +22,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from segsam.datasets.cutting import spread
 from segsam.errors import PromptError, VolumeError
 from segsam.job import Job
 from segsam.model import SegSam
 from segsam.predictor import Predictor
-from segsam.prompts import Box, Prompts, SlicePrompts
+from segsam.prompts import Prompts, SlicePrompts
+from segsam.proposals.boxes import Proposal, box_of, chain_of, inner_of, inner_slices
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
     UNSEEN_PRESENCE_NOTE,
@@ -48,7 +46,7 @@ from segsam.proposals.probing import (
     probe,
 )
 from segsam.semantics import PRESENT_ABOVE, is_unreliable
-from segsam.slices import SliceView, choose_axis
+from segsam.slices import choose_axis
 from segsam.types import AxisName, Cancel, Progress
 from segsam.volume import Volume
 
@@ -59,8 +57,6 @@ _PROBE_SHARE = 0.4
 """A click answers less surely than a box: from this share of the wanted certainty on, a probe is
 worth a box."""
 _NAMES: tuple[AxisName, ...] = ("i", "j", "k")
-_SAME_PLACE = 0.1
-"""IoU of two boxes, seen along the axis, from which they can be of one object."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +83,6 @@ class Search:
             )
         if not 0 <= self.least <= 1:
             raise PromptError(f"A certainty is 0 to 1; got {self.least}.")
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A box that both decoders agree on, on one slice; `certainty` is that of its mask."""
-
-    category: int
-    index: int
-    box: Box
-    certainty: float
 
 
 def segment_automatically(
@@ -291,59 +277,3 @@ def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -
         and not is_unreliable(model, item.name, volume.modality)
         and (volume.modality is None or not item.modalities or volume.modality in item.modalities)
     )
-
-
-def inner_slices(depth: int, count: int) -> tuple[int, ...]:
-    """At most `count` of `depth` slices, each in the middle of an equal share of them."""
-    return inner_of(range(depth), count)
-
-
-def inner_of(items: Sequence[int], count: int) -> tuple[int, ...]:
-    """At most `count` of the items, each in the middle of an equal share of them."""
-    if not items:
-        return ()
-    places = (np.arange(min(count, len(items))) + 0.5) * len(items) / min(count, len(items))
-    return tuple(items[int(place)] for place in places)
-
-
-def box_of(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | None:
-    """The tight box on slice `index` of the largest part of a mask (m, m) over the padded square;
-    None when nothing of it lies in the picture, or only a line.
-    """
-    plane = view.logits_to_plane(torch.from_numpy(np.where(mask, 1.0, -1.0))).numpy() > 0
-    parts, count = ndimage.label(plane)
-    if count == 0:
-        return None
-    sizes = np.bincount(parts.ravel())[1:]
-    rows, columns = ndimage.find_objects(parts)[int(sizes.argmax())]
-    if (rows.stop - rows.start == 1 < view.height) or (
-        columns.stop - columns.start == 1 < view.width
-    ):
-        return None
-    rectangle = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
-    return Box(*view.corners_ijk(rectangle, index))
-
-
-def chain_of(proposals: Sequence[Proposal], view: SliceView) -> tuple[Proposal, ...]:
-    """The surest proposal and, outwards from it, those whose box lies behind the last one's."""
-    ordered = sorted(proposals, key=lambda one: one.index)
-    surest = max(range(len(ordered)), key=lambda place: ordered[place].certainty)
-    kept = [ordered[surest]]
-    for side in (ordered[:surest][::-1], ordered[surest + 1 :]):
-        last = ordered[surest]
-        for one in side:
-            if box_iou(view, last.box, one.box) >= _SAME_PLACE:
-                kept.append(one)
-                last = one
-    return tuple(sorted(kept, key=lambda one: one.index))
-
-
-def box_iou(view: SliceView, first: Box, second: Box) -> float:
-    """Of two boxes as they are seen along the view's axis, whatever their slices."""
-    one = view.rectangle(first.min_ijk, first.max_ijk)
-    other = view.rectangle(second.min_ijk, second.max_ijk)
-    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
-    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
-    both = max(width, 0) * max(height, 0)
-    areas = [(r[2] - r[0] + 1) * (r[3] - r[1] + 1) for r in (one, other)]
-    return both / (sum(areas) - both)
