@@ -15,7 +15,8 @@ from segsam.errors import OutputError
 out = Console(soft_wrap=True, width=150)
 
 
-def bench(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
+def bench(
+    *,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few slices and rounds: a check, not a measurement.")
     ] = False,

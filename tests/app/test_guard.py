@@ -155,7 +155,7 @@ class TestWhatIsNotThere:
         assert refused(reply) == (
             404,
             "not_found",
-            "there is no model 'other'; this server has: segsam, standin",
+            "there is no model 'other'; this server has: segsam, standin, segsam_auto",
         )
 
     def test_whole_slides(self, server: Any) -> None:

@@ -277,7 +277,7 @@ def test_an_opened_image_is_warmed_up(server: Any, tmp_path: Path) -> None:
     client = server.client(tmp_path)
     session = client.create_session(str(path))["session_id"]
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # it gives way to everything else
     while server.log.read_text().count("was warmed up") == before:
         assert time.monotonic() < deadline, "the image was never warmed up"
         time.sleep(0.1)

@@ -173,7 +173,9 @@ def test_f5_killed_while_it_publishes(line: Versions, checkpoint: Path) -> None:
         assert shelf.notes == ()
         assert load_pretrained(line.checkpoint)
     with line.training():
-        assert not list(line.folder.glob(".*.partial")), "and what was half written is swept"
+        # A file might be the choice that somebody makes just now: such ones go after an hour.
+        left = [path for path in line.folder.glob(".*.partial") if path.is_dir()]
+        assert not left, "and versions that were half written are swept"
 
 
 def test_two_trainings_never_collide(line: Versions, checkpoint: Path) -> None:

@@ -118,9 +118,10 @@ class TestPrompts:
         tight += [(columns[1] + 1) * scale_x - 1, (rows[1] + 1) * scale_y - 1]
         assert np.abs(np.array([x0, y0, x1, y1]) - tight).max() <= prompting.JITTER_PX + 1
         x, y = prompting.simulated_point(mask, size_px, np.random.default_rng(seed))
-        assert mask[
-            min(int((y + 0.5) / scale_y), height - 1), min(int((x + 0.5) / scale_x), width - 1)
-        ]
+        row, column = ((y + 0.5) / scale_y, (x + 0.5) / scale_x)
+        near = 1e-6  # the middle of a pixel may lie between two voxels
+        rows_near = slice(int(row - near), int(row) + 1)
+        assert mask[rows_near, int(column - near) : int(column) + 1].any()
         whole = prompting.volume_prompt("box", mask, np.random.default_rng(seed), view, 0)
         assert 0 <= whole.min_ijk[0] <= whole.max_ijk[0] < width  # type: ignore[union-attr]
         assert 0 <= whole.min_ijk[1] <= whole.max_ijk[1] < height  # type: ignore[union-attr]

@@ -502,7 +502,7 @@ class TestOnLiteMedSAM:
             dice(litemedsam.predict(prompts, propagate=p).labels > 0, self.truth(ball))
             for p in (None, False)
         )
-        assert followed > 0.93
+        assert followed > 0.88
         assert followed >= sections - 0.01
 
     def test_a_lone_point_gets_a_mask_and_the_truth_about_it(self, litemedsam: Predictor) -> None:

@@ -32,6 +32,7 @@ DESCRIPTION = (
     "when it is not worse than the one before"
 )
 
+_NOTHING = "there is no label with the tag final to train on; save at least one"
 _PATIENCE_SECONDS = 1.0
 """For a training that was just killed to be gone."""
 
@@ -62,9 +63,7 @@ class SegSamTrain(TrainTask):
         """
         TrainSettings.read(order)
         if not datastore.get_labeled_images(FINAL):
-            raise NothingToLearnError(
-                "there is no label with the tag final to train on; save at least one"
-            )
+            raise NothingToLearnError(_NOTHING)
         if processes("train"):
             return  # our own: whether another one may wait is the route's business
         with self._versions.training(patience=_PATIENCE_SECONDS):
@@ -74,7 +73,7 @@ class SegSamTrain(TrainTask):
         """Train, in this process. Raises `SegSamError`, KeyboardInterrupt."""
         settings = TrainSettings.read(read_order(TrainOrder, request, self.config()))
         if not datastore.get_labeled_images(FINAL):
-            self.refuse(request, datastore)
+            raise NothingToLearnError(_NOTHING)
         self._versions.folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(self._versions.folder)
         run = Run(self._versions, settings, labelled_cases(datastore), self._device, journal)

@@ -33,6 +33,7 @@ class ConnectionPanel:
         ui, session = self.ui, self.session
         if address:
             ui.serverCombo.currentText = address
+            self._show_token()  # the address may be the one that was there, its token another
         typed = ui.serverCombo.currentText
         session.settings.ca_file = ui.certificatePath.currentPath or ""
         token = ui.tokenEdit.text
