@@ -3,8 +3,8 @@ that there is here.
 
 `exact` equals PyTorch's float32 up to `EXACT_TOLERANCE`, whichever runtime computes it; `fast` lets
 OpenVINO compute in the half precision that the processor has instructions for, and changes masks a
-little (`docs/performance.md` has the Dice). Decoders stay with PyTorch: on the embeddings of a slice they
-are a tenth of the work, and their inputs change shape with every prompt.
+little (`docs/performance.md` has the Dice). Decoders stay with PyTorch: on the embeddings of a
+slice they are a tenth of the work, and their inputs change shape with every prompt.
 """
 
 from __future__ import annotations
