@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from segsam.categories import Categories, Category
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam_app.errors import RequestError
 from segsam_app.training.cases import Case, category_name
 from segsam_app.training.holding_out import BOTH, parts
-from segsam_app.training.outcome import Figures
+from segsam_app.training.outcome import Figures, kept_in_part
 from segsam_app.training.progress import DONE, LEARNING, Journal, read_journal
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.vocabulary import new_categories
@@ -139,3 +141,18 @@ def test_only_what_both_have_is_compared() -> None:
     )
     assert (figures.before["score"], figures.after["score"], figures.gain) == (70.0, 76.0, 6.0)
     assert Figures.of({}, {"dsc_box": 1.0}).gain is None
+
+
+def test_weights_go_back_by_a_share_where_both_have_them() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    nn.init.constant_(model[0].weight, 4.0)
+    before = {
+        "0.weight": torch.zeros(2, 2),
+        "0.bias": torch.zeros(3),
+        "1.num_batches_tracked": torch.tensor(9),
+    }
+    bias = model[0].bias.clone()
+    kept_in_part(model, before, 0.25)
+    assert torch.equal(model[0].weight, torch.full((2, 2), 3.0))
+    assert torch.equal(model[0].bias, bias), "of another shape: grown since"
+    assert model[1].num_batches_tracked == 0, "a count is no weight"
