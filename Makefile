@@ -88,6 +88,7 @@ $(SLICER)/.installed: tests/slicer/requirements.txt
 	@test -x $(SLICER)/bin/python || "$(PYTHON)" -m venv $(SLICER)
 	$(SLICER)/bin/python -m pip install $(if $(CI),--quiet) --upgrade pip
 	$(SLICER)/bin/python -m pip install $(if $(CI),--quiet) -r tests/slicer/requirements.txt
+	$(SLICER)/bin/python -m pip install $(if $(CI),--quiet) --no-deps slicer-layer-dm==2.0.0
 	@touch $@
 
 clean:
