@@ -51,6 +51,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("demo",),
     ("bench",),
     ("model_card",),
+    ("terminal",),
     ("categories_cli",),
     ("models_cli",),
     ("convert_cli",),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.terminal import ImageArgument, JsonOption, LabelsOption, shown_progress
 
 if TYPE_CHECKING:
     from segsam.proposals.first_labels import FirstLabels
@@ -24,18 +22,8 @@ err = Console(stderr=True, soft_wrap=True)
 
 
 def auto(
-    image: Annotated[
-        Path,
-        typer.Argument(
-            help="NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a PNG or JPEG."
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
-        ),
-    ],
+    image: ImageArgument,
+    output: LabelsOption,
     *,
     category: Annotated[
         list[str] | None,
@@ -55,9 +43,7 @@ def auto(
     checkpoint: Annotated[
         str | None, typer.Option(help="Name or path of the weights; the embedded ones by default.")
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Segment what the checkpoint knows without any prompt, and write one label volume; it is a
     first draft with certainties, to be looked at and corrected.
@@ -78,7 +64,7 @@ def auto(
 
         predictor = Predictor.from_pretrained(checkpoint)
     predictor.set_volume(volume, window=shown)
-    with _bar() as progress:
+    with shown_progress(err, "encoding the first slice") as progress:
         found = segment_automatically(predictor, search, progress=progress)
     found.save(output)
     if json_file is not None:
@@ -94,18 +80,6 @@ def _check_targets(output: Path, json_file: Path | None, endings: tuple[str, ...
     for path in (output, json_file):
         if path is not None and not path.absolute().parent.is_dir():
             raise OutputError(f"The folder of {path} does not exist; make it first.")
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("encoding the first slice", total=None)
-
-        def progress(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield progress
 
 
 def _tell(found: FirstLabels, notes: tuple[str, ...], output: Path) -> None:

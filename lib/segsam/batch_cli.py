@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.atomic import write_bytes
 from segsam.errors import BatchError, OutputError
+from segsam.terminal import JsonOption, shown_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +50,6 @@ AddressOption = Annotated[
 ]
 RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Also try again what failed before.")
-]
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
 ]
 
 
@@ -176,16 +173,10 @@ def _run(
 ) -> Outcome:
     from segsam.batch.run import run_batch
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
-        with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-            task = bar.add_task("cases", total=len(items))
-
-            def show(done: int, total: int, what: str) -> None:
-                bar.update(task, completed=done, total=total, description=what or "cases")
-
+        with shown_progress(err, "cases") as progress:
             return run_batch(
-                order, items, folder, workers=crew, retry_failed=retry_failed, progress=show
+                order, items, folder, workers=crew, retry_failed=retry_failed, progress=progress
             )
     except KeyboardInterrupt:
         err.print(f"Stopped; what is finished is in {folder}, and the same command goes on.")

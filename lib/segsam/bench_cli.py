@@ -11,6 +11,7 @@ from rich.console import Console
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.terminal import JsonOption
 
 out = Console(soft_wrap=True, width=150)
 
@@ -36,9 +37,7 @@ def bench(
         Path | None,
         typer.Option("--app", help="The MONAI Label app, when it is not this checkout's."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Measure speed and memory, side by side in one run: LiteMedSAM's, SAM's and SAM 2's own code
     and ours in each mode. Takes about twelve minutes on two idle cores; leave the machine alone.

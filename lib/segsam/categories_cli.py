@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segsam.errors import CategoryError, OutputError
+from segsam.terminal import JsonOption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +32,6 @@ app = typer.Typer(
 out = Console(soft_wrap=True)
 _SHOWN_SYNONYMS = 4
 
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-]
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(help="Take the categories of this checkpoint (.safetensors with its card)."),

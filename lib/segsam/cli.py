@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.auto_cli import auto
 from segsam.batch_cli import app as batch_app
@@ -30,6 +27,7 @@ from segsam.evaluate_cli import calibrate, evaluate
 from segsam.models_cli import app as models_app
 from segsam.runtime import share_the_processor, tune_allocator
 from segsam.study_cli import app as study_app
+from segsam.terminal import ImageArgument, JsonOption, LabelsOption, shown_progress
 from segsam.train_cli import train
 
 if TYPE_CHECKING:
@@ -57,10 +55,6 @@ app.command()(calibrate)
 app.command()(bench)
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 err = Console(stderr=True, soft_wrap=True)
-
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-]
 
 
 def main() -> None:
@@ -92,18 +86,8 @@ def common(
 
 @app.command()
 def segment(  # noqa: PLR0913, PLR0917 - typer makes them options; nobody calls it by position
-    image: Annotated[
-        Path,
-        typer.Argument(
-            help="NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a PNG or JPEG."
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
-        ),
-    ],
+    image: ImageArgument,
+    output: LabelsOption,
     point: Annotated[
         list[str] | None,
         typer.Option(help="Voxel in the object as i,j,k, or beside it as i,j,k,- (repeatable)."),
@@ -180,7 +164,7 @@ def segment(  # noqa: PLR0913, PLR0917 - typer makes them options; nobody calls 
             precision=cast("PrecisionName | None", precision),
         )
     predictor.set_volume(volume, window=shown)
-    with _slices_bar() as progress:
+    with shown_progress(err, "encoding the first slice") as progress:
         result = predictor.predict(
             prompts,
             axis=cast("AxisChoice", axis),
@@ -249,19 +233,6 @@ def _check_target(path: Path | None, endings: tuple[str, ...] = ("",)) -> None:
         raise OutputError(f"The folder of {path} does not exist; make it first.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; a file name is wanted.")
-
-
-@contextmanager
-def _slices_bar() -> Iterator[Any]:
-    """A progress callback that draws a bar; it is gone when the work is done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("encoding the first slice", total=None)
-
-        def progress(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield progress
 
 
 def _write_json(path: Path | None, value: dict[str, Any]) -> None:

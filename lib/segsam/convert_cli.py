@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError, TrainingError
+from segsam.terminal import JsonOption, shown_progress
 
 if TYPE_CHECKING:
     from segsam.datasets.convert import Conversion
@@ -38,15 +37,13 @@ def convert(
     axes: Annotated[
         str, typer.Option(help="Cut volumes across: all, auto (largest spacing), i, j or k.")
     ] = "all",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Turn labelled volumes into 2D slices in SA-Med2D-20M's layout, or that layout into folders
     of data sets. Stopped anywhere, the same command goes on.
     """
     _check_parent(json_file)
-    with _bar() as progress:
+    with shown_progress(err, "reading") as progress:
         report = _convert(sources, target, to, axes, progress)
     out.print(
         f"{report.images} pictures with {report.masks} masks of {', '.join(report.datasets)}: "
@@ -105,15 +102,3 @@ def _convert(
 def _check_parent(path: Path | None) -> None:
     if path is not None and not path.absolute().parent.is_dir():
         raise OutputError(f"The folder of {path.name} does not exist.")
-
-
-@contextmanager
-def _bar() -> Iterator[Told]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def show(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield show

@@ -9,7 +9,8 @@ import typer
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
-from segsam.train_cli import err, out, shown_progress
+from segsam.terminal import JsonOption
+from segsam.train_cli import err, learning_progress, out
 
 
 def distill(
@@ -26,9 +27,7 @@ def distill(
         list[str] | None,
         typer.Option("--set", help="key=value over the file, as steps=2000 (repeatable)."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Teach a faster image encoder what the one of the run's host says; no labels are used.
 
@@ -42,7 +41,7 @@ def distill(
         raise OutputError(f"The folder of {json_file.name} does not exist.")
     run = load_config(config, changes or ())
     try:
-        with shown_progress() as progress:
+        with learning_progress() as progress:
             report = distil(run, student=student, resume=resume, progress=progress)
     except KeyboardInterrupt:
         err.print(

@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from segsam.atomic import replacing
 from segsam.errors import OutputError
+from segsam.terminal import JsonOption, shown_progress
 
 if TYPE_CHECKING:
     from segsam.evaluation.calibration import Calibration
@@ -28,9 +21,6 @@ if TYPE_CHECKING:
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
 
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-]
 DatasetsArgument = Annotated[
     list[Path],
     typer.Argument(
@@ -179,15 +169,8 @@ def _show_calibration(part: str, found: Calibration) -> None:
 def _evaluate(model: SegSam, selections: Any, options: Options, folder: Path | None) -> Evaluation:
     from segsam.evaluation import run
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=err, transient=True) as bar:
-        task = bar.add_task("cases", total=None)
-
-        def show(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        return run.evaluate(model, selections, options, embeddings=folder, progress=show)
+    with shown_progress(err, "cases", left=True) as progress:
+        return run.evaluate(model, selections, options, embeddings=folder, progress=progress)
 
 
 def _record(

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segsam.errors import CheckpointError, OutputError
+from segsam.terminal import JsonOption
 
 if TYPE_CHECKING:
     from segsam.model import Card
@@ -25,10 +26,6 @@ app = typer.Typer(
     add_completion=False,
 )
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
-
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-]
 
 
 @app.callback(invoke_without_command=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.terminal import JsonOption, shown_progress
 
 app = typer.Typer(
     help="The paper's tables in small: do what is missing of a study, and report what there is.",
@@ -30,9 +28,6 @@ PAGE = Path("docs/benchmarks.md")
 StudyArgument = Annotated[Path, typer.Argument(help="The study, as YAML.")]
 ResultsOption = Annotated[
     Path, typer.Option("--results", help="Where one small JSON file a run is stored.")
-]
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
 ]
 
 
@@ -115,7 +110,7 @@ def unet(
     from segsam.study.unet.config import load_unet_config
     from segsam.study.unet.run import run_unet
 
-    with _bar() as progress:
+    with shown_progress(err, "loading") as progress:
         record = run_unet(load_unet_config(config), progress)
     mdsc = record["evaluation"]["average"]["mdsc"]
     out.print(f"{record['training']['steps']} steps; mDSC {mdsc:.2f} %.", highlight=False)
@@ -193,7 +188,7 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
 
     selections = select(datasets, split=split, limit=limit)
     model, search = load_pretrained(checkpoint), Search()
-    with _bar() as progress:
+    with shown_progress(err, "loading") as progress:
         found = measure_automatic(
             model, selections, embeddings=embeddings, search=search, progress=progress
         )
@@ -204,18 +199,6 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
         alone=not model.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; now: segsam study report", highlight=False)
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("loading", total=None)
-
-        def show(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield show
 
 
 def _say(line: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.terminal import JsonOption, shown_progress
 from segsam.types import Progress as ReportsProgress
 
 if TYPE_CHECKING:
@@ -42,9 +41,7 @@ def train(
             "in the place of datasets.",
         ),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Train a variant of the paper on data sets of labelled images; stopped anywhere, it can be
     resumed to the same result.
@@ -79,7 +76,7 @@ def train(
 def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
     from segsam.training import loop
 
-    with shown_progress() as progress:
+    with learning_progress() as progress:
         return loop.train(run, resume=resume, progress=progress)
 
 
@@ -88,27 +85,16 @@ def _shard(run: TrainConfig, folder: Path) -> None:
     from segsam.training.starting import load_start
 
     size = load_start(run).host.facts.input_size
-    with shown_progress() as progress:
+    with learning_progress() as progress:
         count = write_run_shards(run, folder, input_size=size, progress=progress)
     out.print(f"{count} slices in {folder}.", markup=False)
 
 
-@contextlib.contextmanager
-def shown_progress() -> Iterator[ReportsProgress]:
+def learning_progress() -> AbstractContextManager[ReportsProgress]:
     """A bar on the terminal, of the first process."""
     from segsam.training.ranks import speaks
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    shown = Progress(
-        *columns, TimeElapsedColumn(), console=err, transient=True, disable=not speaks()
-    )
-    with shown as bar:
-        task = bar.add_task("loading", total=None)
-
-        def show(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield show
+    return shown_progress(err, "loading", disable=not speaks())
 
 
 def _show(report: TrainReport) -> None:
