@@ -105,7 +105,8 @@ def test_stopped_and_resumed_is_the_same(
     config = replace(config, checkpoint_every=1)
     with pytest.raises(KeyboardInterrupt):
         distil(config, student="segsam_fast", start=teacher, progress=stop_after_two)
-    taught(config, teacher, resume=True)
+    before = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["seconds"]
+    assert taught(config, teacher, resume=True).seconds > before > 0
     whole = torch.load(unbroken / "last.pt", weights_only=True)["encoder"]
     again = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["encoder"]
     assert all(torch.equal(whole[name], again[name]) for name in whole)

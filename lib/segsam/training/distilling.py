@@ -9,7 +9,6 @@ are its decoders from the start. Hinton et al., "Distilling the knowledge in a n
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 import time
@@ -24,7 +23,7 @@ from torch.nn import functional as F
 from segsam.atomic import write_bytes
 from segsam.datasets.cutting import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
-from segsam.errors import OutputError, TrainingError
+from segsam.errors import TrainingError
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
@@ -33,8 +32,15 @@ from segsam.training.outcome import MODEL, REPORT
 from segsam.training.pictures import Pictures, kept_pictures
 from segsam.training.placing import chosen_device, mixed_precision, some_threads
 from segsam.training.records import Records
-from segsam.training.run_state import DAMAGE, LAST, check_config
+from segsam.training.run_state import (
+    DAMAGE,
+    LAST,
+    check_config,
+    make_folder,
+    write_record,
+)
 from segsam.training.sampling import Order
+from segsam.training.schedule import is_due, total_steps
 from segsam.training.source import Source
 from segsam.training.starting import load_start
 from segsam.training.stopping import StopRequest, stop_requests
@@ -124,21 +130,20 @@ class _Distillation:
         pictures = kept_pictures(
             self.folder, self.source, self.store, input_size=size, progress=self.progress
         )
-        places = pictures.parts[TRAIN]
-        total = self.config.steps or max(
-            1, round(self.config.epochs * len(places) / self.config.images_per_step)
-        )
+        total = total_steps(self.config, len(pictures.parts[TRAIN]))
         records = Records(self.folder, after_step=step, board=self.config.tensorboard)
         with contextlib.closing(records), stop_requests() as request:
-            seconds += self._learn(pictures, records, first=step, total=total, request=request)
-        return self._finish(pictures, total, seconds)
+            seconds = self._learn(
+                pictures, records, first=step, total=total, before=seconds, request=request
+            )
+            found = self._validated(pictures)
+            if step < total:
+                _record(records, total, found)
+        return self._finish(pictures, found, steps=total, seconds=seconds)
 
     def _begin(self, *, resume: bool) -> tuple[int, float]:
         """Steps done, and the seconds that they took."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot write to {self.folder.name}: {error.strerror}.") from error
+        make_folder(self.folder)
         path = self.folder / LAST
         if resume:
             return self._restored(path)
@@ -158,10 +163,11 @@ class _Distillation:
         *,
         first: int,
         total: int,
+        before: float,
         request: StopRequest,
     ) -> float:
-        """The steps that are left; the seconds that they took."""
-        config, began = self.config, time.monotonic()
+        """The steps that are left; the seconds of all steps, of which `before` were taken before."""
+        config, began = self.config, time.monotonic() - before
         places = pictures.parts[TRAIN]
         names = [pictures.datasets[place] for place in places]
         order = Order(names, seed=config.seed, balance=config.balance)
@@ -171,12 +177,10 @@ class _Distillation:
             terms = self._step(pictures, [places[one] for one in chosen])
             records.step(step + 1, rates, terms)
             done = step + 1
-            if done == total or _falls(done, config.validate_every):
-                found = self._validated(pictures)
-                records.validation(done, 100 * (1 - found["unexplained"]), found)
-            spent = time.monotonic() - began
-            if request.came or done == total or _falls(done, config.checkpoint_every):
-                self._save(done, spent)
+            if done < total and is_due(done, config.validate_every):
+                _record(records, done, self._validated(pictures))
+            if request.came or done == total or is_due(done, config.checkpoint_every):
+                self._save(done, time.monotonic() - began)
                 records.flush()
             if request.came:
                 raise KeyboardInterrupt
@@ -227,9 +231,7 @@ class _Distillation:
             "step": step,
             "seconds": seconds,
         }
-        content = io.BytesIO()
-        torch.save(record, content)
-        write_bytes(self.folder / LAST, content.getvalue())
+        write_record(self.folder / LAST, record)
 
     def _restored(self, path: Path) -> tuple[int, float]:
         if not path.is_file():
@@ -247,11 +249,11 @@ class _Distillation:
                 f"student ({type(error).__name__})."
             ) from error
 
-    def _finish(self, pictures: Pictures, steps: int, seconds: float) -> DistillReport:
+    def _finish(
+        self, pictures: Pictures, found: Mapping[str, float], *, steps: int, seconds: float
+    ) -> DistillReport:
         """Write the checkpoint and the report."""
         with self.average.applied():
-            self.encoder.eval()
-            found = self._validated(pictures)
             semantics = self.student.semantic_decoder is not None
             card = Card(
                 name=f"{self.student.variant or 'host'} on {self.student.host.facts.name}",
@@ -281,5 +283,6 @@ def _optimiser(encoder: nn.Module, config: TrainConfig) -> optim.Optimizer:
     )
 
 
-def _falls(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
+def _record(records: Records, step: int, found: Mapping[str, float]) -> None:
+    records.validation(step, 100 * (1 - found["unexplained"]), found)
+    records.flush()

@@ -13,7 +13,7 @@ from torch import nn
 
 from segsam.atomic import write_bytes
 from segsam.datasets.splits import TRAIN, VALIDATION
-from segsam.errors import OutputError, TrainingError
+from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.runtimes import choose_runtime
 from segsam.training.config import TrainConfig
@@ -29,11 +29,13 @@ from segsam.training.run_state import (
     Learning,
     Standing,
     load_best,
+    make_folder,
     restore_state,
     save_best,
     save_state,
 )
 from segsam.training.sampling import Order
+from segsam.training.schedule import is_due, total_steps
 from segsam.training.sharded import dataset_names
 from segsam.training.source import Source
 from segsam.training.starting import build_model, load_start
@@ -125,7 +127,7 @@ class _Run:
             self.model, self.store, ranks=self.ranks, progress=self.progress
         )
         held_out = spread_evenly(samples[VALIDATION], self.config.validation_slices)
-        total = self._steps(len(samples[TRAIN]))
+        total = total_steps(self.config, len(samples[TRAIN]))
         board = self.config.tensorboard and self.ranks.is_first
         records = Records(self.folder, after_step=standing.step, board=board)
         with contextlib.closing(records), stop_requests() as request:
@@ -135,10 +137,7 @@ class _Run:
         return self._finish(standing, {part: len(found) for part, found in samples.items()})
 
     def _begin(self, *, resume: bool) -> Standing:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"Cannot write to {self.folder.name}: {error.strerror}.") from error
+        make_folder(self.folder)
         if resume:
             self.ranks.wait()
             return restore_state(self.folder, self.learning, self.config)
@@ -153,11 +152,6 @@ class _Run:
         self.source.split.save(self.folder / "split.json")
         save_state(self.folder, self.learning, Standing(), self.config)
         return Standing()
-
-    def _steps(self, slices: int) -> int:
-        if self.config.steps:
-            return self.config.steps
-        return max(1, round(self.config.epochs * slices / self.config.images_per_step))
 
     def _learn(
         self,
@@ -183,11 +177,11 @@ class _Run:
             stops = terms.pop(_STOPS) > 0
             standing = replace(standing, step=standing.step + 1)
             records.step(standing.step, rates, terms)
-            due = standing.step == total or _falls(standing.step, config.validate_every)
+            due = standing.step == total or is_due(standing.step, config.validate_every)
             if due:
                 standing = self._measure(held_out, records, standing)
             standing = replace(standing, seconds=standing.seconds + time.monotonic() - clock)
-            if due or stops or _falls(standing.step, config.checkpoint_every):
+            if due or stops or is_due(standing.step, config.checkpoint_every):
                 self._keep(standing, records)
             if stops:
                 raise KeyboardInterrupt
@@ -284,10 +278,6 @@ class _Run:
             write_bytes(self.folder / REPORT, (report.to_json() + "\n").encode())
         self.ranks.wait()
         return report
-
-
-def _falls(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
 
 
 def _duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ import torch
 from torch import optim
 
 from segsam.atomic import write_bytes
-from segsam.errors import TrainingError
+from segsam.errors import OutputError, TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.optimising import WeightAverage
@@ -73,7 +73,7 @@ def save_state(folder: Path, learning: Learning, standing: Standing, config: Tra
         "random": torch.get_rng_state(),
         "standing": asdict(standing),
     }
-    _write(folder / LAST, record)
+    write_record(folder / LAST, record)
 
 
 def restore_state(folder: Path, learning: Learning, config: TrainConfig) -> Standing:
@@ -103,7 +103,7 @@ def restore_state(folder: Path, learning: Learning, config: TrainConfig) -> Stan
 
 def save_best(folder: Path, model: SegSam) -> None:
     """Write the weights as they are to `best.pt`; raises OutputError."""
-    _write(folder / BEST, model.state_dict())
+    write_record(folder / BEST, model.state_dict())
 
 
 def load_best(folder: Path, model: SegSam) -> None:
@@ -118,7 +118,16 @@ def load_best(folder: Path, model: SegSam) -> None:
         raise TrainingError(f"Cannot read {BEST} in {folder.name}: {error}.") from error
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run; raises OutputError when that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record of tensors and plain values, whole or not at all; raises OutputError."""
     content = io.BytesIO()
     torch.save(record, content)
     write_bytes(path, content.getvalue())
