@@ -25,23 +25,21 @@ def grid_of(volume: Any) -> VolumeGrid:
 
 def to_node(points_world: Any, node: Any) -> np.ndarray:
     """(n, 3) points of the world in the frame of a node, through linear transforms or not."""
-    points = np.atleast_2d(np.asarray(points_world, dtype=float))
-    parent = node.GetParentTransformNode()
-    if parent is None:
-        return points
-    transform = vtk.vtkGeneralTransform()
-    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(None, parent, transform)
-    return np.array([transform.TransformPoint(point) for point in points])
+    return _moved(points_world, None, node.GetParentTransformNode())
 
 
 def to_world(points: Any, node: Any) -> np.ndarray:
     """(n, 3) points in the frame of a node in the world."""
+    return _moved(points, node.GetParentTransformNode(), None)
+
+
+def _moved(points: Any, source: Any, target: Any) -> np.ndarray:
+    """(n, 3) points from the frame under one transform node to that under another; None: world."""
     points = np.atleast_2d(np.asarray(points, dtype=float))
-    parent = node.GetParentTransformNode()
-    if parent is None:
+    if source is target:
         return points
     transform = vtk.vtkGeneralTransform()
-    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(parent, None, transform)
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(source, target, transform)
     return np.array([transform.TransformPoint(point) for point in points])
 
 
