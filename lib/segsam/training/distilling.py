@@ -166,7 +166,7 @@ class _Distillation:
         before: float,
         request: StopRequest,
     ) -> float:
-        """The steps that are left; the seconds of all steps, of which `before` were taken before."""
+        """The steps that are left; the seconds of all steps, `before` among them."""
         config, began = self.config, time.monotonic() - before
         places = pictures.parts[TRAIN]
         names = [pictures.datasets[place] for place in places]
