@@ -25,6 +25,7 @@ PRESENT_ABOVE = 0.5
 """Categories of unprompted objects are reported from this probability on."""
 
 _ALMOST_SURE = -1e-6
+_SMALLEST = 1e-6
 """The greatest log-probability whose complement single precision still tells from nothing."""
 
 
@@ -94,21 +95,35 @@ def named(
 
 
 def is_unreliable(model: SegSam, name: str, modality: str | None) -> bool:
-    """Whether the checkpoint's card keeps a name back in volumes of a modality."""
-    return bool({modality, f"{modality}: {name}"} & set(model.unnamed_in))
+    """Whether the checkpoint's card keeps this one name back in volumes of a modality."""
+    return f"{modality}: {name}" in model.unnamed_in
 
 
 def agreement(decoded: Decoded) -> float | None:
     """Soft IoU, 0 to 1, of the binary mask and the semantic one with its labels stripped off (the
     paper's alignment, section 3.3), over all prompts; None without semantics.
     """
+    sums = _both_and_either(decoded)
+    if sums is None:
+        return None
+    both, either = (one.sum() for one in sums)
+    return float(both / either.clamp(min=_SMALLEST))
+
+
+def agreements(decoded: Decoded) -> Tensor | None:
+    """The same for each prompt, (P,)."""
+    sums = _both_and_either(decoded)
+    return None if sums is None else sums[0] / sums[1].clamp(min=_SMALLEST)
+
+
+def _both_and_either(decoded: Decoded) -> tuple[Tensor, Tensor] | None:
+    """Soft intersection and union of the two decoders' masks, (P,) each; None without semantics."""
     stripped = decoded.stripped_logits()
     if stripped is None:
         return None
-    semantic, binary = stripped.sigmoid(), decoded.binary_logits.sigmoid()
-    both = (semantic * binary).sum()
-    either = (semantic + binary - semantic * binary).sum()
-    return float(both / either.clamp(min=1e-6))
+    semantic, binary = stripped.float().sigmoid(), decoded.binary_logits.float().sigmoid()
+    both = semantic * binary
+    return both.flatten(1).sum(1), (semantic + binary - both).flatten(1).sum(1)
 
 
 def present(decoded: Decoded, model: SegSam) -> dict[str, float]:

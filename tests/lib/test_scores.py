@@ -16,6 +16,7 @@ from scipy import ndimage
 from segsam.evaluation import scores
 from segsam.metrics import labelled_by_model
 from segsam.model import Decoded
+from segsam.semantics import agreements
 from segsam.slices import SliceView
 from segsam.volume import Volume
 
@@ -165,7 +166,7 @@ def test_planes_are_at_the_slices_own_size() -> None:
 def test_agreement_and_confidence_by_hand(head: str) -> None:
     decoded = semantics(head)
     stripped, class_logits = decoded.stripped_logits(), decoded.class_logits
-    agreement, confidence = scores.agreement(decoded), scores.confidence(decoded)
+    agreement, confidence = agreements(decoded), scores.confidence(decoded)
     assert stripped is not None
     assert class_logits is not None
     assert agreement is not None
@@ -181,7 +182,7 @@ def test_agreement_and_confidence_by_hand(head: str) -> None:
 
 def test_without_semantics_nothing_is_named() -> None:
     alone = Decoded(torch.randn(1, 1, 8, 8), torch.rand(1, 1))
-    assert scores.agreement(alone) is None
+    assert agreements(alone) is None
     assert scores.confidence(alone) is None
     with pytest.raises(ValueError, match="semantic mask"):
         scores.labelled_plane(alone, 0, 1, view())

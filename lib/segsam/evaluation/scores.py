@@ -20,7 +20,6 @@ from segsam.slices import SliceView
 
 NSD_TOLERANCE_MM = 2.0
 """Surfaces that are no further apart agree."""
-_SMALLEST = 1e-6
 
 
 def dice(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
@@ -56,17 +55,6 @@ def surface_dice(
             pair[0], pair[1], [tolerance_mm], include_background=True, spacing=spacing_mm
         )
     return float(score)
-
-
-def agreement(decoded: Decoded) -> Tensor | None:
-    """(P,) soft IoU of the two decoders' masks (paper, section 3.3); None without semantics."""
-    stripped = decoded.stripped_logits()
-    if stripped is None:
-        return None
-    semantic, binary = stripped.float().sigmoid(), decoded.binary_logits.float().sigmoid()
-    both = (semantic * binary).flatten(1).sum(1)
-    either = (semantic + binary - semantic * binary).flatten(1).sum(1)
-    return both / either.clamp(min=_SMALLEST)
 
 
 def confidence(decoded: Decoded, temperature: float = 1.0) -> Tensor | None:

@@ -18,6 +18,7 @@ from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
 from segsam.evaluation.records import ObjectScore
 from segsam.metrics import named_by_model
 from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.semantics import agreements
 from segsam.slices import SliceView
 
 _AT_ONCE = 16
@@ -129,7 +130,7 @@ def _said(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = [
         {"predicted_iou": value} for value in decoded.predicted_iou[:, 0].tolist()
     ]
-    agreement = scores.agreement(decoded)
+    agreement = agreements(decoded)
     confidence = scores.confidence(decoded, temperature)
     if decoded.class_logits is None or agreement is None or confidence is None:
         return said

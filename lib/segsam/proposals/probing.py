@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from segsam.errors import PromptError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.semantics import agreements
 
 _AT_ONCE = 16
 """Points decoded together; more would only cost memory."""
@@ -116,18 +116,11 @@ def best_of(probes: Iterable[Probe], *, least: float) -> dict[int, Probe]:
     return best
 
 
-def soft_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Of the sigmoids of logits (P, 1, m, m), row by row, (P,)."""
-    one, other = first.sigmoid().flatten(1), second.sigmoid().flatten(1)
-    both = (one * other).sum(1)
-    return both / (one.sum(1) + other.sum(1) - both).clamp(min=1e-6)
-
-
 def _probes(decoded: Decoded, points_px: NDArray[np.float32], temperature: float) -> list[Probe]:
-    stripped = decoded.stripped_logits()
-    if decoded.class_logits is None or stripped is None:
+    agreed = agreements(decoded)
+    if decoded.class_logits is None or agreed is None:
         return []
-    agreements = soft_iou(decoded.binary_logits, stripped).tolist()
+    shares = agreed.tolist()
     sure = (decoded.class_logits / temperature).softmax(dim=1)[:, 1:].max(dim=1)
     masks = (decoded.binary_logits[:, 0] > 0).cpu().numpy()
     trusted = decoded.predicted_iou[:, 0].tolist()
@@ -137,7 +130,7 @@ def _probes(decoded: Decoded, points_px: NDArray[np.float32], temperature: float
             masks[row],
             int(sure.indices[row]),
             float(sure.values[row]),
-            agreements[row],
+            shares[row],
             trusted[row],
         )
         for row, point in enumerate(points_px)

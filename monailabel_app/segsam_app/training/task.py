@@ -67,7 +67,7 @@ class SegSamTrain(TrainTask):
         if processes("train"):
             return  # our own: whether another one may wait is the route's business
         with self._versions.training(patience=_PATIENCE_SECONDS):
-            """Nobody else has it; the process that is started takes it then."""
+            pass  # nobody else has it; the process that is started takes it then
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Train, in this process. Raises `SegSamError`, KeyboardInterrupt."""
