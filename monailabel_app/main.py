@@ -75,15 +75,14 @@ class SegSamApp(MONAILabelApp):
             )
             for name, checkpoint in self.config.models.items()
         }
-        is_remote = studies.startswith(("http://", "https://"))
-        kept = None if is_remote else Path(studies) / ".segsam" / "overviews"
+        kept = None if _is_address(studies) else Path(studies) / ".segsam" / "overviews"
         self.overviews = Overviews(self.engine, kept)
         self.scorer = Scorer(self.overviews, self.gate, self.datastore)
         labels = self._tasks[DEFAULT_MODEL].own_labels()
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
     def init_datastore(self) -> Datastore:
-        if self.studies.startswith(("http://", "https://")):
+        if _is_address(self.studies):
             folder = self.config.dicomweb_folder
             return DicomWebStore(
                 PacsSettings.read(self.studies, folder, self.limits), on_image=self.opened
@@ -219,3 +218,8 @@ class SegSamApp(MONAILabelApp):
             logger.error("%s was not started: status %d", action, reply.status_code)
             return None
         return reply.json()
+
+
+def _is_address(studies: str) -> bool:
+    """Whether the studies are on a DICOMweb server, and not in a folder."""
+    return studies.startswith(("http://", "https://"))

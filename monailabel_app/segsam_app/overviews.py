@@ -50,6 +50,7 @@ class Overviews:
     def __init__(self, engine: Engine, folder: Path | None) -> None:
         self._engine, self._folder = engine, folder
         self._kept: dict[str, _Kept] = {}
+        self._named: tuple[str | None, str] | None = None
         self._lock = threading.Lock()
 
     def known(self) -> dict[str, Overview]:
@@ -106,14 +107,20 @@ class Overviews:
     def _weights(self) -> str:
         """The name of the weights in use, without loading them."""
         checkpoint = self._engine.resolved(None)
-        card = find_card(checkpoint)
-        name = (checkpoint or default_name()) if card is None else card.sha256
-        return hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+        if self._named is None or self._named[0] != checkpoint:  # it is asked for every image
+            self._named = checkpoint, _weights_of(checkpoint)
+        return self._named[1]
 
     def _file(self, path: Path, weights: str) -> Path | None:
         if self._folder is None:
             return None
         return self._folder / f"{_content(path)[:_DIGITS]}-{weights}.json"
+
+
+def _weights_of(checkpoint: str | None) -> str:
+    card = find_card(checkpoint)
+    name = (checkpoint or default_name()) if card is None else card.sha256
+    return hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
 
 
 def _content(path: Path) -> str:
