@@ -1,10 +1,11 @@
 """How well an object is followed from slice to slice: the figures of docs/performance.md.
 
-Run in the project's environment:  python docs/measurements/propagation.py
+Run in the project's environment:  python docs/measurements/propagation.py [CHECKPOINT]
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from unittest import mock
 
@@ -41,7 +42,7 @@ def main() -> None:
     sample = fetch_sample()
     volume = Volume.load(sample.image)
     labels = np.asanyarray(nibabel.load(sample.labels).dataobj)
-    predictor = Predictor.from_pretrained("litemedsam", cache_bytes=1 << 30)
+    predictor = Predictor.from_pretrained(*sys.argv[1:] or ("litemedsam",), cache_bytes=1 << 30)
     predictor.set_volume(volume)
 
     def found(box: Box, propagate: bool | None) -> NDArray[np.bool_]:
@@ -59,7 +60,7 @@ def main() -> None:
         "2D box, propagated": lambda _, flat: found(flat, True),
         "... with mask prompts ": lambda _, flat: with_masks(flat, True),
     }
-    table = Table("organ", *ways, "slices found / true")
+    table = Table("organ", *ways, "slices found / true", "2D box, named")
     scores = []
     for organ in organs_in(labels, sample.organs, ORGANS):
         flat = flat_box(organ.mask, widest_slice(organ, 2))
@@ -68,9 +69,11 @@ def main() -> None:
         scores.append(row)
         reach = masks["2D box, propagated"].any(axis=(0, 1)).sum()
         true = organ.mask.any(axis=(0, 1)).sum()
-        table.add_row(organ.title, *(f"{value:.3f}" for value in row), f"{reach} / {true}")
-    table.add_row("mean", *(f"{value:.3f}" for value in np.mean(scores, axis=0)), "")
-    Console(width=140).print(table)
+        named = predictor.predict(Prompts(boxes=[flat]), axis="k", propagate=False).category
+        numbers = (f"{value:.3f}" for value in row)
+        table.add_row(organ.title, *numbers, f"{reach} / {true}", named or "-")
+    table.add_row("mean", *(f"{value:.3f}" for value in np.mean(scores, axis=0)), "", "")
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":
