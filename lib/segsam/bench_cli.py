@@ -37,6 +37,10 @@ def bench(
         Path | None,
         typer.Option("--app", help="The MONAI Label app, when it is not this checkout's."),
     ] = None,
+    fast_weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights of segsam-fast, a .safetensors; else those of this package."),
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Measure speed and memory, side by side in one run: LiteMedSAM's, SAM's and SAM 2's own code
@@ -55,7 +59,9 @@ def bench(
         record = read_record(earlier)
     else:
         plan = QUICK if quick else FULL
-        record = run_bench(plan, only=only or (), app=server_app, tell=_say)
+        record = run_bench(
+            plan, only=only or (), app=server_app, fast_weights=fast_weights, tell=_say
+        )
     for table in (figures(record), memory(record), targets(record)):
         out.print(table)
     if json_file is not None:

@@ -13,12 +13,14 @@ import pytest
 
 from segsam.bench import run as run_module
 from segsam.bench.case import SIDE, BenchCase
+from segsam.bench.limits import encoder_gflop, limit_rows, limit_words, machine
 from segsam.bench.measuring import Timing, once, peak_mb, timed
 from segsam.bench.plan import CONTENDERS, ITEMS, QUICK, contender
 from segsam.bench.report import figures, read_record, targets, write_page
 from segsam.bench.run import run_bench
 from segsam.bench.targets import TARGETS, linearity, times_faster
 from segsam.errors import BenchError
+from segsam.model import Host
 from segsam.sample import Sample
 from segsam.volume import Volume
 
@@ -49,6 +51,12 @@ def record() -> dict[str, Any]:
     baseline = {"name": "litemedsam", "title": "LiteMedSAM", "skipped": "", "items": items}
     quarter = {name: timing(one["median_s"] / 4) for name, one in items.items()}
     exact = {"name": "exact", "title": "exact", "skipped": "", "items": quarter, "peak_mb": 900.0}
+    exact["facts"] = {
+        "encoder_gflop": 60.0,
+        "runtime": {"why": "OpenVINO in f32.", "precision": "exact"},
+    }
+    pace = {"gflops_float32": 300.0, "gflops_bfloat16": 1200.0, "copied_gb_s": 20.0}
+    itself = {"name": "machine", "title": "it", "skipped": "", "items": {}, "facts": pace}
     missing = {"name": "sam2", "title": "SAM 2", "skipped": "it is not installed", "items": {}}
     points = [[n, 0.5 * n] for n in range(1, 9)]
     deep = {
@@ -63,7 +71,7 @@ def record() -> dict[str, Any]:
         "load_before": 0.1, "load_after": 1.0,
     }  # fmt: skip
     plan = {"slices": 100, "deep": 400, "clicked": 32}
-    everybody = [baseline, exact, missing, deep]
+    everybody = [itself, baseline, exact, missing, deep]
     return {"when": "now", "machine": machine, "plan": plan, "contenders": everybody}
 
 
@@ -110,11 +118,27 @@ def test_the_page_tells_all_of_it(tmp_path: Path, record: dict[str, Any]) -> Non
     page = (tmp_path / "speed.md").read_text()
     assert [path.name for path in pictures] == ["encode.png", "box.png", "curve.png"]
     assert all(f"speed/{path.name}" in page and path.stat().st_size for path in pictures)
-    assert "| encode one slice of 512 x 512 | exact | 300 ms |" in page
+    assert (
+        "| encode one slice of 512 x 512 | exact | 300 ms | 300 ms to 300 ms (3) | 4.0 x |" in page
+    )
+    assert "| 3D box, cold, exact | ≥ 5 x | 4 x | missed | nearly all of it is encoding" in page
+    assert "at 300 billion operations a second in float32" in page
+    assert "| exact | 60.0 | 300 ms | 200 ms | 67% |" in page
     assert "SAM 2 was not measured: it is not installed" in page
     assert "| ct | 9 | 80.00 | 79.50 | 98.00 |" in page
     assert figures(record).row_count == 6
     assert targets(record).row_count == len(TARGETS)
+
+
+def test_without_the_machine_itself_no_limits_are_told(record: dict[str, Any]) -> None:
+    record["contenders"] = record["contenders"][1:]
+    assert limit_rows(record) == []
+    assert limit_words(record) == ""
+
+
+def test_the_machine_and_an_encoder_have_their_measure(tiny_host: Host) -> None:
+    assert all(value > 0 for value in machine().facts.values())
+    assert encoder_gflop(tiny_host) > 0
 
 
 def test_what_an_earlier_run_wrote_is_read(tmp_path: Path, record: dict[str, Any]) -> None:
@@ -139,8 +163,15 @@ def test_one_that_fails_says_why_and_the_others_go_on(
     monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path / "cache"))
     plan = replace(QUICK, slices=2, deep=2)
     said: list[str] = []
-    (found,) = run_bench(plan, only=["server"], app=tmp_path, tell=said.append)["contenders"]
-    assert "There is no MONAI Label app" in found["skipped"]
+    server, fastest = run_bench(
+        plan,
+        only=["server", "segsam-fast"],
+        app=tmp_path,
+        fast_weights=tmp_path / "none.safetensors",
+        tell=said.append,
+    )["contenders"]
+    assert "There is no MONAI Label app" in server["skipped"]
+    assert "none.safetensors" in fastest["skipped"]
     assert any("not measured" in line for line in said)
 
 

@@ -33,18 +33,20 @@ def litemedsam(case: BenchCase, plan: BenchPlan) -> Found:
     found.items["second"] = timed(
         lambda: decoded(network, embedding, box_px, new_size, plane.shape), plan.rounds
     )
-    seconds = once(lambda: _through(network, volume, box))
-    found.items["box_cold"] = Timing.of([seconds])
+    slices = min(plan.baseline_slices, plan.slices)
+    seconds = once(lambda: _through(network, volume, box, slices)) * plan.slices / slices
+    computed = "" if slices == plan.slices else f"computed from {slices} slices"
+    found.items["box_cold"] = Timing.of([seconds], computed)
     found.items["box_warm"] = Timing.of([seconds], "it keeps nothing: as cold")
     return found
 
 
-def _through(network: Any, volume: Volume, box: NDArray[np.float32]) -> None:
-    """The published steps on every slice, each with its section of the box."""
+def _through(network: Any, volume: Volume, box: NDArray[np.float32], slices: int) -> None:
+    """The published steps on the first slices, each with its section of the box."""
     view = SliceView.of(volume, 2)
     pixels = windowed(volume.voxels)
     masks = np.zeros(volume.shape_ijk, dtype=np.bool_)
-    for index in range(view.depth):
+    for index in range(slices):
         plane = np.ascontiguousarray(view.cut(pixels, index))
         embedding, scale, new_size = encoded(network, plane)
         mask = decoded(network, embedding, box * np.float32(scale), new_size, plane.shape)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import torch
 
 from segsam.bench.case import BenchCase
+from segsam.bench.limits import encoder_gflop
 from segsam.bench.measuring import Found, Timing, once, timed
 from segsam.bench.plan import BenchPlan, Mode
 from segsam.decoding import prompt_tensors
@@ -21,7 +22,6 @@ from segsam.slices import SliceView
 from segsam.volume import Volume
 
 _CACHE_BYTES = 4 << 30
-_WARM_ROUNDS = 2
 
 
 def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
@@ -36,8 +36,7 @@ def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
         solid = Prompts(boxes=(case.box,))
         predictor.embeddings.clear()
         found.items["box_cold"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
-        warm = [once(lambda: predictor.predict(solid, axis="k")) for _ in range(_WARM_ROUNDS)]
-        found.items["box_warm"] = Timing.of(warm)
+        found.items["box_warm"] = Timing.of([once(lambda: predictor.predict(solid, axis="k"))])
     if mode.follows:
         predictor.embeddings.clear()
         began = time.perf_counter()
@@ -48,7 +47,7 @@ def ours(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
     return found
 
 
-def curve(case: BenchCase, plan: BenchPlan, mode: Mode) -> Found:
+def curve(case: BenchCase, mode: Mode) -> Found:
     """Seconds after each slice of one box through a deep volume."""
     predictor, found = _ready(mode)
     predictor.set_volume(Volume.load(case.path))
@@ -69,6 +68,7 @@ def _ready(mode: Mode) -> tuple[Predictor, Found]:
     model = load_pretrained(mode.checkpoint)
     facts = choose_runtime(model, mode.runtime, mode.precision)
     found = Found(facts={"load_s": time.perf_counter() - began, "runtime": asdict(facts)})
+    found.facts["encoder_gflop"] = encoder_gflop(model.host)
     return Predictor(model, embeddings=EmbeddingCache(_CACHE_BYTES)), found
 
 

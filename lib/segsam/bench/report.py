@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from segsam.atomic import write_bytes
-from segsam.bench.plan import BASELINE, ITEMS
-from segsam.bench.targets import TARGETS, median_s, times_faster
+from segsam.bench.limits import limit_rows, limit_words
+from segsam.bench.plan import BASELINE, BASELINES, ITEMS
+from segsam.bench.targets import MISSED, TARGETS, median_s, times_faster
 from segsam.errors import BenchError
 
 _NONE = "—"
@@ -23,10 +24,20 @@ _PRECISION = "precision.json"
 _HEAD = """# Speed, measured side by side
 
 This page is written by `segsam bench --page`. Everything on it was measured in one run on one
-machine, each contender in a process of its own, after a round to warm up; times are medians.
-Ratios are of LiteMedSAM's own package. Everybody has the same CT: the liver of the sample, drawn
-out to slices of 512 x 512.
+machine, each contender in a process of its own, after a round to warm up; times are medians, with
+the quickest, the slowest and the number of rounds. *Of LiteMedSAM's*, *of SAM's*, *of SAM 2's*: how
+many times faster than that program's own code. Everybody has the same CT: the liver of the sample,
+drawn out to slices of 512 x 512.
 """
+_TARGET_HEADINGS = ("target", "wanted", "measured", "", "what limits it")
+_HEADINGS = (
+    "what",
+    "who",
+    "median",
+    "quickest to slowest",
+    *(f"of {name}'s" for name in BASELINES.values()),
+    "note",
+)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -42,7 +53,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def figures(record: dict[str, Any]) -> Table:
     """Every figure that was measured, with its ratio."""
-    table = Table("what", "who", "median", "lowest to highest", "faster", "note", title="Speed")
+    table = Table(*_HEADINGS, title="Speed")
     for row in _rows(record):
         table.add_row(*row)
     return table
@@ -58,7 +69,7 @@ def memory(record: dict[str, Any]) -> Table:
 
 def targets(record: dict[str, Any]) -> Table:
     """What was aimed at."""
-    table = Table("target", "wanted", "measured", "", title="Targets")
+    table = Table(*_TARGET_HEADINGS, title="Targets")
     for row in _target_rows(record):
         table.add_row(*row)
     return table
@@ -79,9 +90,10 @@ def write_page(record: dict[str, Any], page: Path) -> list[Path]:
     ]
     drawn = [path for path in pictures if path is not None]
     lines = [_HEAD, *_origin(record), "", "## Targets", ""]
-    lines += _grid(("target", "wanted", "measured", ""), _target_rows(record))
+    lines += _grid(_TARGET_HEADINGS, _target_rows(record))
     lines += ["", "## Times", ""]
-    lines += _grid(("what", "who", "median", "range", "faster", "note"), _rows(record))
+    lines += _grid(_HEADINGS, _rows(record))
+    lines += _limits(record)
     lines += ["", "## Memory", "", *_grid(("who", "peak, MiB"), _memory_rows(record))]
     lines += ["", *(f"![{path.stem}]({folder.name}/{path.name})" for path in drawn)]
     lines += _precision(folder / _PRECISION)
@@ -113,7 +125,7 @@ def _rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
             timing = one["items"].get(item)
             if timing is None:
                 continue
-            ratio = times_faster(record, one["name"], item)
+            ratios = (times_faster(record, one["name"], item, than) for than in BASELINES)
             low, high = _seconds(timing["low_s"]), _seconds(timing["high_s"])
             rows.append(
                 (
@@ -121,7 +133,7 @@ def _rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
                     one["title"],
                     _seconds(timing["median_s"]),
                     f"{low} to {high} ({timing['runs']})",
-                    _NONE if ratio is None else f"{ratio:.1f} x",
+                    *(_NONE if ratio is None else f"{ratio:.1f} x" for ratio in ratios),
                     timing["note"],
                 )
             )
@@ -147,7 +159,9 @@ def _target_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
     for target in TARGETS:
         found = target.measure(record)
         shown = _NONE if found is None else f"{found:,.3g}{target.unit}"
-        rows.append((target.what, target.wanted, shown, target.verdict(found)))
+        verdict = target.verdict(found)
+        obstacle = target.obstacle if verdict == MISSED else ""
+        rows.append((target.what, target.wanted, shown, verdict, obstacle))
     return rows
 
 
@@ -158,6 +172,15 @@ def _seconds(seconds: float) -> str:
 def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _limits(record: dict[str, Any]) -> list[str]:
+    """What limits the encoders; nothing where the machine itself was not measured."""
+    rows = limit_rows(record)
+    if not rows:
+        return []
+    headings = ("encoder of", "billion operations", "a slice takes", "at best", "share")
+    return ["", "## What limits it", "", limit_words(record), "", *_grid(headings, rows)]
 
 
 def _bars(record: dict[str, Any], path: Path, item: str, words: str) -> Path | None:

@@ -29,9 +29,17 @@ _END_SECONDS = 30
 
 
 def run_bench(
-    plan: BenchPlan, *, only: Sequence[str] = (), app: Path | None = None, tell: Tell
+    plan: BenchPlan,
+    *,
+    only: Sequence[str] = (),
+    app: Path | None = None,
+    fast_weights: Path | None = None,
+    tell: Tell,
 ) -> dict[str, Any]:
     """Measure all contenders, or those named; what cannot be measured here says why.
+
+    `app` is the MONAI Label app and `fast_weights` the checkpoint of segsam-fast, where they are
+    not the ones of this package.
 
     Raises:
         BenchError: a name that is none.
@@ -39,6 +47,7 @@ def run_bench(
     """
     chosen = _chosen(only)
     machine = machine_facts() | {"load_before": _load()}
+    given = [*_option("--app", app), *_option("--fast-weights", fast_weights)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="segsam-bench-") as name:
         folder = Path(name)
@@ -49,7 +58,7 @@ def run_bench(
         records = []
         for place, one in enumerate(chosen, start=1):
             tell(f"{place} of {len(chosen)}, {time.monotonic() - began:.0f} s: {one.title}")
-            records.append(_measured(one, folder, plan, app))
+            records.append(_measured(one, folder, plan, given))
             if records[-1]["skipped"]:
                 tell(f"   not measured: {records[-1]['skipped']}")
     return {
@@ -69,11 +78,18 @@ def _chosen(only: Sequence[str]) -> tuple[Contender, ...]:
     return tuple(one for one in CONTENDERS if not only or one.name in only)
 
 
-def _measured(one: Contender, folder: Path, plan: BenchPlan, app: Path | None) -> dict[str, Any]:
+def _option(name: str, path: Path | None) -> list[str]:
+    return [] if path is None else [name, str(path.absolute())]
+
+
+def _measured(
+    one: Contender, folder: Path, plan: BenchPlan, given: Sequence[str]
+) -> dict[str, Any]:
     """What a contender's process wrote, or why it wrote nothing."""
+    began = time.monotonic()
     target = folder / f"{one.name}.json"
     command = [sys.executable, "-m", "segsam.bench.worker", one.name, str(folder), str(target)]
-    command += [json.dumps(asdict(plan)), *(["--app", str(app)] if app else [])]
+    command += [json.dumps(asdict(plan)), *given]
     environment = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
     record: dict[str, Any] = {"name": one.name, "title": one.title, "skipped": "", "items": {}}
     process = subprocess.Popen(
@@ -95,7 +111,7 @@ def _measured(one: Contender, folder: Path, plan: BenchPlan, app: Path | None) -
         lines = said.strip().splitlines() or ["it ended without a word"]
         return record | {"skipped": lines[-1].strip()}
     measured: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-    return record | measured
+    return record | measured | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -10,6 +10,10 @@ from segsam.bench.plan import BASELINE
 
 Record = dict[str, Any]
 
+MISSED = "missed"
+_ALIKE = {"http_click": "second"}
+"""An item of ours -> that of somebody else which it is held against."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -21,13 +25,15 @@ class Target:
     unit: str
     limit: float
     at_most: bool
+    obstacle: str = ""
+    """What stands in the way where it is missed, if that is known."""
 
     def verdict(self, found: float | None) -> str:
         """In a word."""
         if found is None:
             return "not measured"
         met = found <= self.limit if self.at_most else found >= self.limit
-        return "reached" if met else "missed"
+        return "reached" if met else MISSED
 
 
 def median_s(record: Record, name: str, item: str) -> float | None:
@@ -47,13 +53,13 @@ def fact(record: Record, name: str, key: str) -> float | None:
     return None
 
 
-def times_faster(record: Record, name: str, item: str, than: str = "") -> float | None:
-    """How many times less than the baseline's time for an item (`than`, or the same) it takes."""
-    ours, theirs = median_s(record, name, item), median_s(record, BASELINE, than or item)
+def times_faster(record: Record, name: str, item: str, than: str = BASELINE) -> float | None:
+    """How many times less for an item it takes than the contender `than`, which has no HTTP."""
+    ours, theirs = median_s(record, name, item), median_s(record, than, _ALIKE.get(item, item))
     return None if ours is None or theirs is None else theirs / ours
 
 
-def _faster(what: str, name: str, item: str, limit: float) -> Target:
+def _faster(what: str, name: str, item: str, limit: float, obstacle: str = "") -> Target:
     return Target(
         what,
         f"≥ {limit:g} x",
@@ -61,6 +67,7 @@ def _faster(what: str, name: str, item: str, limit: float) -> Target:
         " x",
         limit,
         at_most=False,
+        obstacle=obstacle,
     )
 
 
@@ -94,9 +101,13 @@ def linearity(record: Record) -> float | None:
     return float(second / first)
 
 
+_ARITHMETIC = "the float32 arithmetic of LiteMedSAM's encoder, see below"
+_TRAFFIC = "memory: half precision halves the traffic of its first stage, and no more"
+_ENCODING = "nearly all of it is encoding, as above"
+
 TARGETS = (
-    _faster("Encode one slice, exact", "exact", "encode", 2.5),
-    _faster("Encode one slice, fast", "fast", "encode", 5),
+    _faster("Encode one slice, exact", "exact", "encode", 2.5, _ARITHMETIC),
+    _faster("Encode one slice, fast", "fast", "encode", 5, _TRAFFIC),
     _faster("Encode one slice, segsam-fast", "segsam-fast", "encode", 12),
     Target(
         "Both decoders, of LiteMedSAM's one",
@@ -107,10 +118,11 @@ TARGETS = (
         at_most=True,
     ),
     Target("HTTP adds to a click", "≤ 20 ms", _overhead_ms, " ms", 20.0, at_most=True),
-    _faster("3D box, cold, exact", "exact", "box_cold", 5),
-    _faster("3D box, cold, fast", "fast", "box_cold", 5),
+    _faster("3D box, cold, exact", "exact", "box_cold", 5, _ENCODING),
+    _faster("3D box, cold, fast", "fast", "box_cold", 5, _ENCODING),
     _faster("3D box, cold, segsam-fast", "segsam-fast", "box_cold", 5),
-    _faster("3D box, warm", "exact", "box_warm", 25),
+    _faster("3D box, warm", "exact", "box_warm", 25, "a decoding a slice, of 64 x 64 cells"),
+    _faster("3D box, warm, 32 x 32 cells", "segsam", "box_warm", 25),
     Target(
         "Server's memory, deep CT and its clicked slices",
         "≤ 2560 MiB",

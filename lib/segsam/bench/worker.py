@@ -9,12 +9,9 @@ from pathlib import Path
 
 from segsam.bench.case import BenchCase
 from segsam.bench.measuring import Found, peak_mb
-from segsam.bench.plan import FULL, BenchPlan, Contender, Mode, contender
-from segsam.errors import BenchError, CheckpointError, SegSamError
+from segsam.bench.plan import FASTEST, FULL, BenchPlan, Contender, contender
+from segsam.errors import BenchError, SegSamError
 from segsam.runtime import share_the_processor, tune_allocator
-
-_FASTEST = ("segsam-fast", "segsam")
-"""Of which the first that is there goes through the deep volume."""
 
 
 def main() -> None:
@@ -25,10 +22,12 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("plan")
     parser.add_argument("--app", type=Path)
+    parser.add_argument("--fast-weights", default=FASTEST)
     asked = parser.parse_args()
     plan = replace(FULL, **json.loads(asked.plan))
     try:
-        found = measure(contender(asked.name), asked.folder, plan, asked.app)
+        one = _with_weights(contender(asked.name), asked.fast_weights)
+        found = measure(one, asked.folder, plan, asked.app)
     except SegSamError as error:
         raise SystemExit(str(error)) from None
     record = asdict(found) | {"peak_mb": peak_mb()}
@@ -43,7 +42,11 @@ def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = No
         SegSamError: whatever it says itself.
     """
     case = BenchCase.read(folder, plan.slices)
-    if one.mode is not None or one.name in ("curve", "server", "training"):
+    if one.name == "machine":
+        from segsam.bench.limits import machine
+
+        return machine()
+    if one.mode is not None or one.name in ("server", "training"):
         share_the_processor()  # as our command line and our server do
         tune_allocator()
         return _ours(one, case, folder, plan, app)
@@ -71,22 +74,18 @@ def _ours(
         return training(case, plan, work)
     from segsam.bench.ours import curve, ours
 
-    if one.mode is not None:
-        return ours(case, plan, one.mode)
-    mode = Mode(_first_there(), "auto", "fast")
-    return curve(BenchCase.read(folder, plan.deep), plan, mode)
+    if one.mode is None:
+        raise BenchError(f"Nobody knows how to measure {one.title}.")
+    if one.name == "curve":
+        return curve(BenchCase.read(folder, plan.deep), one.mode)
+    return ours(case, plan, one.mode)
 
 
-def _first_there() -> str:
-    from segsam.model import load_pretrained
-
-    for name in _FASTEST:
-        try:
-            load_pretrained(name)
-        except CheckpointError:
-            continue
-        return name
-    return "litemedsam"
+def _with_weights(one: Contender, fast: str) -> Contender:
+    """The contender with the weights that stand for segsam-fast."""
+    if one.mode is None or one.mode.checkpoint != FASTEST:
+        return one
+    return replace(one, mode=replace(one.mode, checkpoint=fast))
 
 
 if __name__ == "__main__":
