@@ -370,10 +370,18 @@ class TestCard:
         assert find_card("litemedsam") is None
 
 
-def test_the_default_is_litemedsam_alone() -> None:
-    assert default_name() == "litemedsam"
-    assert load_pretrained().weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
-    assert find_card() is None
+def test_the_default_is_the_checkpoint_in_the_package() -> None:
+    assert default_name() == "segsam"
+    model, card = load_pretrained(), find_card()
+    assert card is not None
+    assert model.categories_seen == card.categories_seen
+    assert model.semantic_is_trained
+
+
+def test_a_host_alone_has_to_be_asked_for() -> None:
+    model = load_pretrained("litemedsam")
+    assert model.weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
+    assert not model.semantic_is_trained
 
 
 def test_a_checkout_without_the_checkpoint_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

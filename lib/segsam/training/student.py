@@ -1,4 +1,4 @@
-"""The model that `segsam distill` teaches: the teacher's decoders behind a new image encoder."""
+"""The model that `segsam distill` teaches: the teacher's decoders behind another image encoder."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
 from segsam.model import SegSam
-from segsam.model.hosts import HOSTS
+from segsam.model.hosts import HOSTS, SegSamFast
+from segsam.model.hosts.tiny_vit import TinyViT
 
 _EPSILON = 1e-6
 _ENCODER, _REDUCTION = "host.image_encoder.", "reduction."
 
 
 def student_of(teacher: SegSam, name: str) -> SegSam:
-    """The teacher's model on another host, whose image encoder is new and learns.
+    """The teacher's model on another host, whose image encoder learns: from the teacher's own
+    weights where it has the same layers, else from none.
 
     Raises:
         CheckpointError: unknown, or a host that sees other images, or whose grid does not fit.
@@ -44,6 +46,9 @@ def student_of(teacher: SegSam, name: str) -> SegSam:
         if not key.startswith((_ENCODER, _REDUCTION))
     }
     model.load_state_dict(model.state_dict() | learnt)
+    if isinstance(host, SegSamFast) and isinstance(teacher.host.image_encoder, TinyViT):
+        weights = teacher.host.image_encoder.state_dict()
+        host.image_encoder.load_state_dict(SegSamFast.encoder_like(weights))
     model.variant = teacher.variant
     model.requires_grad_(False)
     host.image_encoder.requires_grad_(True)

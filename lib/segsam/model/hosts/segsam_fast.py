@@ -1,4 +1,4 @@
-"""A host of our own for processors: LiteMedSAM's decoder behind an encoder that learnt from its.
+"""A host of our own for processors: LiteMedSAM's layers on patches of 2 x 2 pixels.
 
 `segsam distill` makes its weights. The embedding has 32 x 32 cells, what LiteMedSAM's 64 x 64 are
 averaged to before decoders on the grid 32.
@@ -6,14 +6,21 @@ averaged to before decoders on the grid 32.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from segsam.model.hosts.fast_encoder import FastEncoder
+import torch
+from torch import Tensor
+
 from segsam.model.hosts.litemedsam import LiteMedSAM
+from segsam.model.hosts.tiny_vit import TinyViT
+
+_PATCH = 2
+_STEM = "patch_embed.seq.0.c.weight"
 
 
 class SegSamFast(LiteMedSAM):
-    """LiteMedSAM's prompt encoder, mask decoder and preparation, with another encoder."""
+    """LiteMedSAM but for its encoder, whose grid is coarser."""
 
     facts = replace(
         LiteMedSAM.facts,
@@ -21,10 +28,16 @@ class SegSamFast(LiteMedSAM):
         grid=32,
         licence="research only, by the data that its encoder learnt from; decoder Apache-2.0",
         source="made by `segsam distill` from LiteMedSAM",
-        encoder="EfficientViT-B1",
+        encoder="TinyViT, 2 x 2 px patches",
         official_file="",
     )
 
     @staticmethod
-    def _encoder() -> FastEncoder:
-        return FastEncoder(SegSamFast.facts.embed_dim)
+    def _encoder() -> TinyViT:
+        return TinyViT(_PATCH)
+
+    @staticmethod
+    def encoder_like(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """LiteMedSAM's encoder for this one to begin from: it sees the mean of each patch."""
+        stem = weights[_STEM].expand(-1, -1, _PATCH, _PATCH) / _PATCH**2
+        return {**weights, _STEM: stem.clone(memory_format=torch.contiguous_format)}
