@@ -103,7 +103,7 @@ def test_methods_that_nobody_knows(server: Any) -> None:
 
 
 def journal_line(server: Any, number: str) -> str:
-    """The line of one request: the server writes it after the reply's last byte, the client may be faster."""
+    """The line of one request, waited for: it is written after the reply's last byte."""
     ends = time.monotonic() + 10
     while time.monotonic() < ends:
         lines = [line for line in server.log.read_text().splitlines() if number in line]
