@@ -185,6 +185,55 @@ class TestStoppedAtEachStep:
         assert seen == {old, new}
 
 
+class TestAPowerCut:
+    """What is not flushed may be lost then, so what is acknowledged rests on nothing else."""
+
+    def test_files_before_their_names_and_folders_after(
+        self, studies: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: list[tuple[str, int]] = []
+        flush, rename = os.fsync, os.replace
+
+        def flushed(handle: int) -> None:
+            flush(handle)
+            done.append(("flush", os.fstat(handle).st_ino))
+
+        def renamed(old: Path, new: Path) -> None:
+            done.append(("rename", old.stat().st_ino))
+            rename(old, new)
+
+        monkeypatch.setattr(os, "fsync", flushed)
+        monkeypatch.setattr(os, "replace", renamed)
+        store = opened(studies)
+        folder = studies / "labels/final/.versions/case0"
+        for number, above in ((1, list(folder.parents)[:4]), (2, [])):
+            done.clear()
+            store.save("case0", labels / f"{number}.nii.gz", "final", {})
+            files = [folder / f"{number:04d}{ending}" for ending in (".nii.gz", ".json")]
+            files.append(studies / "labels/final/case0.nii.gz")
+            for file in files:
+                at = file.stat().st_ino
+                assert done.index(("flush", at)) < done.index(("rename", at))
+            named = done.index(("rename", files[1].stat().st_ino))
+            flushed_after = {at for what, at in done[named:] if what == "flush"}
+            assert {one.stat().st_ino for one in (folder, *above)} <= flushed_after
+
+    def test_the_last_rename_and_the_index_are_not_needed(
+        self, studies: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = opened(studies)
+        store.save("case0", labels / "1.nii.gz", "final", {})
+        journal = (studies / "datastore_v2.journal").read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(History, "finish", lambda *_: None)
+            store.save("case0", labels / "2.nii.gz", "final", {})
+        (studies / "datastore_v2.journal").write_bytes(journal)
+        again = opened(studies)
+        uri = again.get_label_uri("case0", "final")
+        assert sha256(uri) == sha256(labels / "2.nii.gz")
+        assert again.get_label_info("case0", "final")["version"] == 2
+
+
 class TestF2DamagedIndex:
     @pytest.mark.parametrize(
         "content",

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +19,10 @@ STALE_SECONDS = 3600.0
 """Age from which a file that is still being written is taken for one that nobody writes."""
 
 _PIECE = 1 << 20
+
+_WAITING = ThreadPoolExecutor(4, thread_name_prefix="flush")
+"""Threads that wait for a disk, made when first needed. They are kept, because on a busy processor
+making one takes longer than a disk."""
 
 
 @contextmanager
@@ -55,8 +60,15 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def copy_durably(source: Path, *targets: Path) -> str:
-    """Write `source` to each of `targets` (new files), flush them, and return its SHA-256.
+def copy_durably(source: Path, target: Path) -> str:
+    """Write `source` to `target` (a new file), flush it, and return its SHA-256. Raises OSError."""
+    sha256 = copy(source, target)
+    flush(target)
+    return sha256
+
+
+def copy(source: Path, *targets: Path) -> str:
+    """Write `source` to each of `targets` (new files) and return its SHA-256.
 
     The source is read once, so that all copies are of one content. Raises OSError.
     """
@@ -68,8 +80,6 @@ def copy_durably(source: Path, *targets: Path) -> str:
                 digest.update(piece)
                 for handle in handles:
                     write_all(handle, piece)
-        for handle in handles:
-            os.fsync(handle)
     finally:
         for handle in handles:
             os.close(handle)
@@ -83,11 +93,24 @@ def write_all(handle: int, content: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def flush_folder(folder: Path) -> None:
-    """Put renames in `folder` on the disk; Windows opens no folders and needs none flushed."""
-    if os.name == "nt":
+def flush(*paths: Path) -> None:
+    """Put files, and what was renamed in folders, on the disk: all at once, because a disk writes
+    its journal once for several that wait. Raises OSError.
+    """
+    if len(paths) == 1:
+        _flush(paths[0])
         return
-    handle = os.open(folder, os.O_RDONLY)
+    flushes = [_WAITING.submit(_flush, path) for path in paths]
+    wait(flushes)
+    for one in flushes:
+        one.result()
+
+
+def _flush(path: Path) -> None:
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":  # opens no folders and needs none flushed
+        return
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

@@ -15,7 +15,7 @@ from segsam_app.errors import ConflictError, RequestError
 from segsam_app.ids import checked_id
 
 from .checks import check_image
-from .durable import PARTIAL, copy_durably, disk, flush_folder, sha256_of
+from .durable import PARTIAL, copy_durably, disk, flush, sha256_of
 from .scan import Scanner
 
 REMOVED = ".removed"
@@ -84,7 +84,7 @@ class ImageFiles:
             return name
         with disk("Keeping the image"):
             staged.file.replace(place)
-            flush_folder(self._folder)
+            flush(self._folder)
         return name
 
     def check_same(self, image: NewImage, ending: str, staged: StagedImage) -> None:
@@ -119,4 +119,4 @@ class ImageFiles:
         folder.mkdir(exist_ok=True)
         name = f"{image_id}-{secrets.token_hex(4)}{ending}"
         (self._folder / f"{image_id}{ending}").replace(folder / name)
-        flush_folder(self._folder)
+        flush(self._folder)

@@ -24,7 +24,7 @@ Listing = Callable[[DataModel | None], None]
 
 @dataclass(frozen=True)
 class Draft:
-    """A label that may be saved: its flushed copies, and the version that it will be."""
+    """A label that may be saved: its copies, and the version that it will be."""
 
     staged: Staged
     version: Version

@@ -9,7 +9,12 @@ A version exists from the moment that its record (the .json) has its name: that 
 instant of a save. Before it, a kill leaves files without a record, which are swept; after it, a
 pending file, which takes its place the next time that the folder is opened.
 
-Writing needs the store's lock; `staged` copies outside of it, so that nobody waits for a disk.
+A save waits for the disk twice: for its files together before they have their names, and for the
+folder with these names. That the current label then took its place is not waited for: without it
+there is still the pending file, as after a kill.
+
+Writing needs the store's lock; `staged` copies outside of it, so that others wait for a disk only
+as long as short files need.
 """
 
 from __future__ import annotations
@@ -25,15 +30,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segsam.atomic import write_bytes
-
 from .checks import LABEL_ENDINGS
-from .durable import PARTIAL, copy_durably, flush_folder, is_abandoned, sha256_of
+from .durable import PARTIAL, copy, flush, is_abandoned, sha256_of
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["saved", "found", "conflict", "restored", "removed"]
 VERSIONS = ".versions"
+_SHORT_BYTES = 4 << 20
+"""Of a label that is flushed together with its record, while others wait for the lock."""
+
 _NUMBERED = re.compile(r"(\d{4,})(\.pending)?(\.[A-Za-z.]+)?")
 
 
@@ -68,7 +74,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Staged:
-    """Two flushed copies of one file: the version to be, and the current label to be."""
+    """Two copies of one file: the version to be, and the current label to be."""
 
     version: Path
     current: Path
@@ -128,37 +134,36 @@ class History:
 
     @contextmanager
     def staged(self, source: Path) -> Iterator[Staged]:
-        """Copies of `source`, flushed; what was not used is gone afterwards. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        token = secrets.token_hex(8)
-        first, second = (self.folder / f".{token}-{part}{PARTIAL}" for part in "ab")
-        try:
-            sha256 = copy_durably(source, first, second)
-            yield Staged(first, second, sha256, first.stat().st_size)
-        finally:
-            for path in (first, second):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+        """Copies of `source`; what was not used is gone afterwards. Raises OSError."""
+        with self._scratch("a", "b") as (first, second):
+            sha256 = copy(source, first, second)
+            size = first.stat().st_size
+            if size > _SHORT_BYTES:
+                flush(first, second)
+            yield Staged(first, second, sha256, size)
 
     def record(self, version: Version, staged: Staged | None) -> Version:
-        """Make `version`, with the voxels of `staged`, the next one.
+        """Make `version`, with the voxels of `staged`, the next one, on the disk.
 
-        Its file is not current yet: `finish` does that, `withdraw` undoes this. Raises OSError or
-        `OutputError`, and then nothing was recorded.
+        Its file is not current yet: `finish` does that, `withdraw` undoes this. Raises OSError, and
+        then nothing was recorded.
         """
         number = max(self._numbers(), default=0) + 1
         version = replace(version, number=number)
+        files: dict[Path, Path] = {}
         if staged is not None:
             version = replace(version, sha256=staged.sha256, size=staged.size)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as undo:
+            files[staged.version] = self.file(version)
+            if version.is_label:
+                files[staged.current] = self._pending(version)
+        with self._scratch("r") as (fresh,), ExitStack() as undo:
             undo.callback(self.withdraw, version)
-            if staged is not None:
-                staged.version.replace(self.file(version))
-                if version.is_label:
-                    staged.current.replace(self._pending(version))
-            content = json.dumps(asdict(version), indent=1, allow_nan=False).encode()
-            write_bytes(self.folder / f"{number:04d}.json", content)
+            fresh.write_text(json.dumps(asdict(version), indent=1, allow_nan=False), "utf-8")
+            files[fresh] = self.folder / f"{number:04d}.json"  # the last to get its name
+            flush(*files)
+            for file, name in files.items():
+                file.replace(name)
+            flush(*self._folders(number))
             undo.pop_all()
         return version
 
@@ -178,7 +183,6 @@ class History:
         for ending in LABEL_ENDINGS:
             if (other := self.current_file(ending)) != kept:
                 other.unlink(missing_ok=True)
-        flush_folder(self._labels)
 
     def current_endings(self) -> set[str]:
         """The formats in which a current label lies there; more than one after a kill."""
@@ -221,6 +225,24 @@ class History:
             if path.name.endswith(suffix)
         )
         return {int(match[1]) for match in matches if match}
+
+    @contextmanager
+    def _scratch(self, *parts: str) -> Iterator[list[Path]]:
+        """Names for files that are being written; what still has one is gone afterwards."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        token = secrets.token_hex(8)
+        paths = [self.folder / f".{token}-{part}{PARTIAL}" for part in parts]
+        try:
+            yield paths
+        finally:
+            for path in paths:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+    def _folders(self, number: int) -> list[Path]:
+        """Those that have a new name in them: at the first version also the ones above."""
+        above = self.folder.parents[:4] if number == 1 else ()
+        return [self.folder, *above]
 
     def _files_of(self, number: int) -> list[Path]:
         return list(self.folder.glob(f"{number:04d}.*"))

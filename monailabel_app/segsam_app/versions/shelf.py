@@ -27,7 +27,7 @@ from segsam.atomic import write_bytes
 from segsam.errors import CheckpointError
 from segsam.model.card import read_card
 from segsam_app.errors import ConflictError, NotFoundError
-from segsam_app.storage.durable import disk, flush_folder, is_abandoned, sha256_of
+from segsam_app.storage.durable import disk, flush, is_abandoned, sha256_of
 
 from .record import CARD, FIRST, RECORD, WEIGHTS, VersionRecord, read_record
 
@@ -139,9 +139,9 @@ class Versions:
                 write_bytes(staged / RECORD, record.model_dump_json(indent=1).encode())
                 for path in staged.iterdir():
                     path.chmod(_READ_ONLY)
-                flush_folder(staged)
+                flush(staged)
                 staged.rename(self.folder / number)
-                flush_folder(self.folder)
+                flush(self.folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         if record.promoted:
