@@ -52,8 +52,9 @@ RELIABILITY := tests/app/test_store_faults.py tests/app/test_versions.py tests/a
                tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/test_train_routes.py tests/lib/test_prompt_fuzz.py tests/properties
 reliability: export SEGSAM_TEST_FULL := 1
 reliability: export SEGSAM_TEST_KILLS ?= 200
-reliability: $(STAMP)
+reliability: $(STAMP) $(SLICER)/.installed
 	$(BIN)/python -m pytest -o timeout=0 --durations=0 $(RELIABILITY)
+	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer/test_readers.py
 
 # Ray Data is an optional part: `make test` leaves this out where it is not installed.
 batch-test: $(STAMP)

@@ -69,31 +69,39 @@ class Heard:
     seconds: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def all(self) -> Heard:
+        """Once all have had their prompts."""
+        for thread in self.threads:
+            thread.join()
+        return self
 
 
 @contextmanager
-def annotating(server: Server, image: str, count: int) -> Iterator[Heard]:
-    """`count` annotators who prompt `image` again and again while the block lasts."""
+def annotating(server: Server, image: str, count: int, *, prompts: int) -> Iterator[Heard]:
+    """`count` annotators with so many `prompts` each for `image`, who look at each mask for a
+    second, while the block lasts. That they end at all leaves others the processor.
+    """
     heard = Heard()
 
     def work(number: int) -> None:
-        for box in boxes(1000)[number:]:
-            if heard.done.wait(0.2 if FULL else 1.0):
+        for box in boxes(count * prompts)[number::count]:
+            if heard.done.wait(1.0):
                 return
             try:
                 heard.seconds.append(prompt(server, image, box)[1])
             except AssertionError as error:
                 heard.wrong.append(str(error))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for thread in threads:
+    heard.threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in heard.threads:
         thread.start()
     try:
         yield heard
     finally:
         heard.done.set()
-        for thread in threads:
-            thread.join()
+        heard.all()
 
 
 def p95_ms(seconds: Sequence[float]) -> float:

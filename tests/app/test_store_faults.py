@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from segsam_app.storage.index import Index
 from segsam_app.storage.versions import History
 from segsam_app.store import Store
 
+from .annotators import FULL
 from .stored import SHAPE, label, make_studies, voxels_of, write
 
 SAVER = Path(__file__).with_name("saver.py")
@@ -420,7 +422,23 @@ def test_f8_two_processes_save_at_once(savers: TextIO, studies: Path, labels: Pa
 
 
 class TestL8FlatCost:
-    """No timings: what a save writes to the index is one line, however many images there are."""
+    """What a save writes to the index is one line, however many images there are; in full, times
+    are written down.
+    """
+
+    @pytest.mark.skipif(not FULL, reason="thousands of images: SEGSAM_TEST_FULL=1")
+    @pytest.mark.parametrize("images", [100, 1000, 5000])
+    def test_times(
+        self, tmp_path: Path, labels: Path, images: int, record_property: Callable[..., None]
+    ) -> None:
+        studies = make_studies(tmp_path / "many", images)
+        store, seconds = opened(studies), []
+        for number in range(50):
+            start = time.perf_counter()
+            store.save(f"case{number % 10}", labels / f"{1 + number % 3}.nii.gz", "final", {})
+            seconds.append(time.perf_counter() - start)
+        median_ms = 1000 * statistics.median(seconds[10:])
+        record_property(f"L8 save among {images} images, median ms", median_ms)
 
     def test_the_index_is_not_rewritten(self, tmp_path: Path) -> None:
         grown = []
