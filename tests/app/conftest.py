@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +66,14 @@ class Server:
         """`POST /infer/segsam` with the form field `params`, as written."""
         fields = {"params": (None, params), **more.pop("files", {})}
         return self.ask("POST", f"/infer/{model}", params=query, files=fields, **more)
+
+    def lines_of(self, request: str) -> list[str]:
+        """What the journal says of a request: its line is written after the reply."""
+
+        def lines() -> list[str]:
+            return [line for line in self.log.read_text().split("\n")[:-1] if request in line]
+
+        return list(soon(lines))
 
     def client(self, folder: Path) -> Any:
         """The client that the stock 3D Slicer module uses."""
@@ -182,7 +190,7 @@ def started(base: Path, *options: str, studies: str | None = None, **env: str) -
             metrics = running.get("/metrics").text
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
     assert 'status="200"' in metrics
     assert 'status="500"' not in metrics, "a request ended in a bug: see the log"
     assert "Traceback" not in running.log.read_text(), "a request ended in a bug: see the log"
@@ -234,12 +242,29 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+def soon(look: Callable[[], Any], seconds: float = 10) -> Any:
+    """What `look` finds, once it finds something: some things a server does after its reply."""
+    ends = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def nothing_new(folder: Path, *, but_folders: bool = False) -> Iterator[None]:
+    """Whatever the block does: a moment later there is nothing in `folder` that was not before."""
+
+    def paths() -> set[Path]:
+        return {path for path in folder.rglob("*") if path.is_file() or not but_folders}
+
+    before = paths()
+    yield
+    soon(lambda: paths() <= before)
+    assert paths() - before == set()
+
+
 @pytest.fixture
 def no_file_left(server: Server) -> Iterator[None]:
     """Whatever the test does: the server's temporary folder is as before, a moment later."""
-    before = set(server.temporary.rglob("*"))
-    yield
-    deadline = time.monotonic() + 5
-    while (left := set(server.temporary.rglob("*")) - before) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left
+    with nothing_new(server.temporary):
+        yield

@@ -15,6 +15,4 @@ def test_it_is_put_in_once(tight: Any) -> None:
     reply = tight.get("/info/")
     headers = [name.lower() for name in reply.raw.headers if name.lower() == "x-request-id"]
     assert len(headers) == 1
-    number = reply.headers["x-request-id"]
-    lines = [line for line in tight.log.read_text().splitlines() if number in line]
-    assert len(lines) == 1
+    assert len(tight.lines_of(reply.headers["x-request-id"])) == 1

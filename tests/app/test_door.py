@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import soon
+
 TOKEN = "a-token-for-the-tests"
 
 
@@ -97,21 +99,8 @@ def test_a_storm_of_ranges(server: Any) -> None:
 def test_methods_that_nobody_knows(server: Any) -> None:
     for method in ("TRACE", "PROPFIND", "PATCH"):
         assert server.ask(method, "/info/").status_code == 405
-    text = server.get("/metrics").text
-    assert 'method="other"' in text
-    assert "PROPFIND" not in text
-
-
-def journal_line(server: Any, number: str) -> str:
-    """The line of one request, waited for: it is written after the reply's last byte."""
-    ends = time.monotonic() + 10
-    while time.monotonic() < ends:
-        lines = [line for line in server.log.read_text().splitlines() if number in line]
-        if lines and lines[0].endswith("}"):
-            assert len(lines) == 1
-            return str(lines[0])
-        time.sleep(0.05)
-    pytest.fail(f"no line of request {number} in the journal")
+    assert soon(lambda: 'method="other"' in server.get("/metrics").text)
+    assert "PROPFIND" not in server.get("/metrics").text
 
 
 @pytest.mark.parametrize("name", ["straight.nii.gz", "John Doe 1970-01-01.nii.gz"])
@@ -122,7 +111,8 @@ def test_the_journal_holds_nothing_of_the_request(server: Any, name: str) -> Non
     reply = server.infer(params=params, files=files)
     number = reply.headers["x-request-id"]
     assert reply.status_code == 422
-    entry = json.loads(journal_line(server, number))
+    (line,) = server.lines_of(number)
+    entry = json.loads(line)
     assert set(entry) == {
         *("time", "request", "method", "route", "status", "bytes_in", "bytes_out", "ms"),
     }
