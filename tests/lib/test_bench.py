@@ -163,7 +163,7 @@ def test_one_that_fails_says_why_and_the_others_go_on(
     monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path / "cache"))
     plan = replace(QUICK, slices=2, deep=2)
     said: list[str] = []
-    server, fastest = run_bench(
+    fastest, server = run_bench(
         plan,
         only=["server", "segsam-fast"],
         app=tmp_path,

@@ -98,6 +98,32 @@ def test_the_plain_path_is_the_host_alone(tiny_host: Host, five_categories: Cate
     assert plain.presence_logits is None
 
 
+def test_positions_are_kept_and_follow_what_they_are_made_of(
+    tiny_host: Host, five_categories: Categories
+) -> None:
+    model = SegSam(tiny_host, five_categories).eval()
+    layer = tiny_host.prompt_encoder.pe_layer
+
+    def decoded() -> torch.Tensor:
+        features = ImageFeatures(torch.ones(1, 32, *tiny_host.prompt_encoder.image_embedding_size))
+        return model.decode(features, BOXES, semantic=False).binary_logits
+
+    with torch.no_grad():
+        first, calls = decoded(), []
+        handle = layer.register_forward_hook(lambda *_: calls.append(1))
+        assert torch.equal(decoded(), first)
+        handle.remove()
+        assert not calls, "nothing changed"
+        layer.positional_encoding_gaussian_matrix.mul_(2)
+        changed = decoded()
+        assert not torch.equal(changed, first)
+        tiny_host.use_grid(4)
+        assert decoded().shape[-1] == 16
+        tiny_host.use_grid(8)
+        assert torch.equal(decoded(), changed)
+    assert decoded().requires_grad, "a graph of its own while learning"
+
+
 def test_a_mask_prompt_changes_the_mask(tiny_host: Host, five_categories: Categories) -> None:
     model = SegSam(tiny_host, five_categories).eval()
     features = model.encode(images())

@@ -19,8 +19,8 @@ from segsam.errors import BenchError
 
 _NONE = "—"
 _DPI = 90
-_PRECISION = "precision.json"
-"""What `docs/measurements/precision.py` wrote beside the pictures."""
+_PRECISION = "precision*.json"
+"""What `docs/measurements/precision.py` wrote beside the pictures, of one checkpoint or more."""
 _HEAD = """# Speed, measured side by side
 
 This page is written by `segsam bench --page`. Everything on it was measured in one run on one
@@ -96,7 +96,7 @@ def write_page(record: dict[str, Any], page: Path) -> list[Path]:
     lines += _limits(record)
     lines += ["", "## Memory", "", *_grid(("who", "peak, MiB"), _memory_rows(record))]
     lines += ["", *(f"![{path.stem}]({folder.name}/{path.name})" for path in drawn)]
-    lines += _precision(folder / _PRECISION)
+    lines += _precision(sorted(folder.glob(_PRECISION)))
     write_bytes(page, ("\n".join(lines) + "\n").encode())
     return drawn
 
@@ -224,17 +224,18 @@ def _saved(canvas: Figure, path: Path) -> Path:
     return path
 
 
-def _precision(path: Path) -> list[str]:
-    """What `fast` does to masks, if that was measured."""
-    if not path.is_file():
-        return []
-    found = json.loads(path.read_text(encoding="utf-8"))
-    rows = [
-        (one["part"], str(one["objects"]), *(f"{one[key]:.2f}" for key in _PRECISION_KEYS))
-        for one in found["rows"]
-    ]
+def _precision(paths: Sequence[Path]) -> list[str]:
+    """What `fast` does to masks, where that was measured."""
+    lines = ["", "## What `fast` does to masks"] if paths else []
     headings = ("data", "objects", "DSC, exact", "DSC, fast", "fast against exact")
-    return ["", "## What `fast` does to masks", "", found["words"], "", *_grid(headings, rows)]
+    for path in paths:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = [
+            (one["part"], str(one["objects"]), *(f"{one[key]:.2f}" for key in _PRECISION_KEYS))
+            for one in found["rows"]
+        ]
+        lines += ["", found["words"], "", *_grid(headings, rows)]
+    return lines
 
 
 _PRECISION_KEYS = ("exact", "fast", "agreement")

@@ -55,6 +55,7 @@ class SegSam(nn.Module):
         self.presence_is_trained = True
         self.unnamed_in: tuple[str, ...] = ()
         self._encoder: EncoderRuntime | None = None
+        self._kept_pe: tuple[object, Tensor] | None = None
 
     @classmethod
     def with_semantics(
@@ -209,7 +210,19 @@ class SegSam(nn.Module):
         return f"{self.host.facts.name} {weights_digest(parts)[:16]}"
 
     def _image_pe(self) -> Tensor:
-        """Positions of the grid, (1, C, h, w)."""
+        """Positions of the grid, (1, C, h, w); kept while no gradient is wanted and nothing that
+        they are made of changed (PyTorch counts changes per tensor).
+        """
+        encoder = self.host.sams_prompt_encoder
+        table: Tensor = encoder.pe_layer.positional_encoding_gaussian_matrix
+        if torch.is_grad_enabled() or table.is_inference():
+            return self._positions()
+        state = (encoder.image_embedding_size, table.data_ptr(), table._version)
+        if self._kept_pe is None or self._kept_pe[0] != state:
+            self._kept_pe = (state, self._positions())
+        return self._kept_pe[1]
+
+    def _positions(self) -> Tensor:
         positions: Tensor = self.host.prompt_encoder.get_dense_pe()
         return positions
 
