@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from segsam.errors import TrainingError
 from segsam_app.loop.__main__ import app
 from segsam_app.loop.session import Findings
-from segsam_app.loop.volumes import SLICES, VOLUMES, Reference, of_dataset
+from segsam_app.loop.volumes import KINDS, SLICES, VOLUMES, Reference, of_dataset
 
 from .stored import voxels_of, write
 from .tuning import scene
@@ -54,17 +54,22 @@ def test_fewer_are_refused(tmp_path: Path) -> None:
     assert "The loop ended early" in ended.output
 
 
-def test_prompts_are_boxes_around_each_object(references: list[Reference]) -> None:
+def test_a_box_and_a_point_for_each_object(references: list[Reference]) -> None:
     one = references[0]
-    prompts = list(one.prompts())
-    assert {value for value, _, _ in prompts} == {1, 2}
-    assert len(prompts) <= 2 * SLICES
-    for value, index, prompt in prompts:
-        (box,) = prompt.boxes
-        assert (box.min_ijk[2], box.max_ijk[2]) == (index, index)
-        inside = np.argwhere(one.plane(value, index))
-        assert (inside.min(axis=0) > box.min_ijk[:2]).all(), "nobody draws tight ones"
-        assert (inside.max(axis=0) < box.max_ijk[:2]).all()
+    questions = list(one.questions())
+    assert {asked.value for asked in questions} == {1, 2}
+    assert len(questions) <= 2 * len(KINDS) * SLICES
+    assert [asked.kind for asked in questions] == list(KINDS) * (len(questions) // 2)
+    for asked in questions:
+        plane = one.plane(asked.value, asked.index)
+        for point in asked.prompts.points:
+            assert point.ijk[2] == asked.index
+            assert plane[point.ijk[:2]]
+        for box in asked.prompts.boxes:
+            assert (box.min_ijk[2], box.max_ijk[2]) == (asked.index, asked.index)
+            inside = np.argwhere(plane)
+            assert (inside.min(axis=0) > box.min_ijk[:2]).all(), "nobody draws tight ones"
+            assert (inside.max(axis=0) < box.max_ijk[:2]).all()
 
 
 def test_the_annotators_labels_go_by_name(references: list[Reference], tmp_path: Path) -> None:
@@ -78,16 +83,20 @@ def test_the_annotators_labels_go_by_name(references: list[Reference], tmp_path:
     assert found == [{"liver": 1, "spleen": 2}, {"spleen": 1, "liver": 2}]
 
 
+def both(percent: float) -> dict[str, dict[str, float]]:
+    return {kind: {"a": percent} for kind in KINDS}
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         ({}, None),
-        ({"after": {"a": 49.0}}, "did not rise"),
-        ({"rolled_back": {"a": 50.01}}, "not the old ones"),
+        ({"after": both(49.0)}, "did not rise"),
+        ({"rolled_back": both(50.01)}, "not the old ones"),
         ({"version": {"promoted": False, "why": "it is worse"}}, "not promoted: it is worse"),
     ],
 )
 def test_what_counts_as_failure(more: dict[str, Any], words: str | None) -> None:
-    good = {"before": {"a": 50.0}, "after": {"a": 60.0}, "rolled_back": {"a": 50.0}}
+    good = {"before": both(50.0), "after": both(60.0), "rolled_back": both(50.0)}
     failures = Findings(**{**good, "version": {"promoted": True}, **more}).failures
     assert [words in one for one in failures] == [True] if words else not failures

@@ -15,14 +15,16 @@ from segsam.demo.prompting import ours
 from segsam.demo.server import ServerError
 
 from .talk import LoopClient
-from .volumes import Reference
+from .volumes import KINDS, Kind, Reference
 
 ANNOTATED = 4
 _LOOK_SECONDS = 2.0
 _UNFINISHED = ("SUBMITTED", "RUNNING")
 
-Dice = dict[str, float]
-"""Of each volume, in percent: all its objects on the slices asked about, taken together."""
+Dice = dict[Kind, dict[str, float]]
+"""By kind of prompt, of each volume, in percent: all its objects on the slices asked about, taken
+together.
+"""
 
 
 @dataclass
@@ -37,9 +39,14 @@ class Findings:
     current: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def mean(self, dice: Dice) -> float:
-        """Over the volumes."""
-        return float(np.mean(list(dice.values())))
+    def mean(self, dice: Dice, kind: Kind | None = None) -> float:
+        """Over the volumes, by one kind of prompt or all."""
+        kinds = KINDS if kind is None else (kind,)
+        return float(np.mean([value for one in kinds for value in dice[one].values()]))
+
+    def told(self, dice: Dice) -> str:
+        """The means in words."""
+        return ", ".join(f"{self.mean(dice, kind):.1f} % by {kind}" for kind in KINDS)
 
     @property
     def failures(self) -> list[str]:
@@ -78,11 +85,11 @@ class Session:
         ]
         found = self.findings
         found.before = self._timed("measuring before", lambda: self._dice(others))
-        self._console.print(f"The other four before: {found.mean(found.before):.1f} %")
+        self._console.print(f"The other four before: {found.told(found.before)}")
         found.version = self._timed("training", lambda: self._train(settings))
         found.current = str(self._client.versions()["current"])
         found.after = self._timed("measuring after", lambda: self._dice(others))
-        self._console.print(f"The other four after: {found.mean(found.after):.1f} %")
+        self._console.print(f"The other four after: {found.told(found.after)}")
         self._client.use("0000")
         found.rolled_back = self._timed("measuring the roll-back", lambda: self._dice(others))
         return found
@@ -92,13 +99,14 @@ class Session:
         sample = self._client.next_sample(strategy)
         name = str(sample["id"])
         reference = self._references[name]
-        dice = self._timed(f"prompts in {name}", lambda: self._dice([reference]))[name]
+        dice = self._timed(f"prompts in {name}", lambda: self._dice([reference]))
         file, names = save(name, number)
         saved = self._client.save_label(name, file, names)
         self.findings.annotated.append(name)
+        why, told = sample.get("why", strategy), self.findings.told(dice)
         self._console.print(
-            f"{name} ({sample.get('why', strategy)}): {dice:.1f} % by boxes, corrected, saved as "
-            f"version {saved.get('version')}: {', '.join(names)}",
+            f"{name} ({why}): {told}; corrected, saved as version {saved.get('version')}: "
+            f"{', '.join(names)}",
             soft_wrap=True,
         )
 
@@ -117,18 +125,20 @@ class Session:
 
     def _dice(self, references: Sequence[Reference]) -> Dice:
         """Of the model that is current."""
-        return {one.name: self._dice_of(one) for one in references}
+        each = {one.name: self._dice_of(one) for one in references}
+        return {kind: {name: dice[kind] for name, dice in each.items()} for kind in KINDS}
 
-    def _dice_of(self, reference: Reference) -> float:
-        both = either = 0
-        for value, index, prompts in reference.prompts():
-            request = {**ours(prompts, "slice"), "axis": "ijk"[reference.axis]}
+    def _dice_of(self, reference: Reference) -> dict[Kind, float]:
+        both, either = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+        for one in reference.questions():
+            request = {**ours(one.prompts, "slice"), "axis": "ijk"[reference.axis]}
             reply = self._client.segment(reference.name, request)
             mask = decode_mask(reply["mask"], reference.labels.shape)
-            found, wanted = reference.on_slice(mask, index), reference.plane(value, index)
-            both += int((found & wanted).sum())
-            either += int(found.sum() + wanted.sum())
-        return round(200 * both / max(either, 1), 2)
+            found = reference.on_slice(mask, one.index)
+            wanted = reference.plane(one.value, one.index)
+            both[one.kind] += int((found & wanted).sum())
+            either[one.kind] += int(found.sum() + wanted.sum())
+        return {kind: round(200 * both[kind] / max(either[kind], 1), 2) for kind in KINDS}
 
     def _timed(self, what: str, work: Callable[[], Any]) -> Any:
         start = time.monotonic()

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import load_case, open_dataset
 from segsam.demo.checking import read_labels
 from segsam.errors import TrainingError
-from segsam.prompts import Box, Prompts
+from segsam.prompts import Box, Point, Prompts
 from segsam.sample import fetch_sample
 from segsam.slices import choose_axis
 from segsam.types import Affine
 from segsam.volume import Volume
+
+Kind = Literal["box", "point"]
 
 VOLUMES = 8
 SLICES = 5
@@ -27,6 +31,19 @@ SLICES = 5
 _ORGANS = ("liver", "spleen", "stomach", "kidney_left", "kidney_right", "aorta", "vertebrae_L3")
 _MARGIN = 0.1
 """How far a box lies outside of the object, as a share of its sides: nobody draws tight ones."""
+
+
+KINDS: tuple[Kind, ...] = ("box", "point")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt of `kind` for the object of label `value` on slice `index`."""
+
+    kind: Kind
+    value: int
+    index: int
+    prompts: Prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +76,14 @@ class Reference:
         names = {self.names[value]: number for number, value in enumerate(turned, start=1)}
         return _save(sent, self.affine_ras, folder / f"{self.name}_label.nii.gz"), names
 
-    def prompts(self) -> Iterator[tuple[int, int, Prompts]]:
-        """Label value, slice and box, for the slices that are asked about."""
+    def questions(self) -> Iterator[Question]:
+        """A box and a point for each object on each of the slices that are asked about."""
         counts = {index: large_objects(self._plane(index)) for index in self._indices()}
         for value in self.names:
             for index in spread([at for at, large in counts.items() if value in large], SLICES):
-                yield value, index, Prompts(boxes=(self._box(value, index),))
+                box, point = self._box(value, index), self._point(value, index)
+                yield Question("box", value, index, Prompts(boxes=(box,)))
+                yield Question("point", value, index, Prompts(points=(point,)))
 
     def plane(self, value: int, index: int) -> NDArray[np.bool_]:
         """Where the object is on a slice."""
@@ -79,6 +98,13 @@ class Reference:
 
     def _plane(self, index: int) -> NDArray[np.uint8]:
         return np.asarray(self.labels.take(index, axis=self.axis))
+
+    def _point(self, value: int, index: int) -> Point:
+        """Where the object is thickest: where most would click."""
+        depths = ndimage.distance_transform_cdt(np.pad(self.plane(value, index), 1))[1:-1, 1:-1]
+        place = [int(at) for at in np.unravel_index(depths.argmax(), depths.shape)]
+        place.insert(self.axis, index)
+        return Point((place[0], place[1], place[2]))
 
     def _box(self, value: int, index: int) -> Box:
         low, high = [], []
