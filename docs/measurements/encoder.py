@@ -1,6 +1,9 @@
 """One slice encoded and one box decoded: LiteMedSAM as its package runs it, and ours.
 
-Run in the project's environment:  python docs/measurements/encoder.py
+Run in the project's environment:  python docs/measurements/encoder.py [ROUNDS] [CHECKPOINT]
+
+With a checkpoint, it is measured as well, with all its decoders. Medians of the wall clock and of
+processor time; on a busy machine with OMP_NUM_THREADS=1 only the latter says something.
 """
 
 from __future__ import annotations
@@ -19,24 +22,33 @@ from segsam.demo.baseline import build_litemedsam
 from segsam.intensity import Intensity
 from segsam.model import PromptTensors
 from segsam.runtime import tune_allocator
+from segsam.runtimes import choose_runtime
 from segsam.sample import fetch_sample
 from segsam.slices import SliceView
 
 ROUNDS = 7
-WAYS = ("package", "package, allocator tuned", "ours", "ours, allocator tuned")
+PACKAGE = ("package", "package, allocator tuned")
+OURS = {
+    "ours": ("torch", "exact"),
+    "ours, allocator tuned": ("torch", "exact"),
+    "ours, tuned, OpenVINO exact": ("openvino", "exact"),
+    "ours, tuned, OpenVINO fast": ("openvino", "fast"),
+}
+"""How it is called -> what computes the encoder, and how precisely."""
 
 
-def median_ms(work: Callable[[], Any]) -> float:
+def median_ms(work: Callable[[], Any], rounds: int) -> str:
     work()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
+    walls, processor = [], []
+    for _ in range(rounds):
+        start, used = time.perf_counter(), time.process_time()
         work()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+        walls.append(1000 * (time.perf_counter() - start))
+        processor.append(1000 * (time.process_time() - used))
+    return f"{statistics.median(walls):5.0f} ms ({statistics.median(processor):5.0f} of processor)"
 
 
-def measured(way: str) -> None:
+def measured(way: str, rounds: int, checkpoint: str) -> None:
     """In a process of its own, because the allocator's settings are the process's."""
     import torch
 
@@ -44,21 +56,23 @@ def measured(way: str) -> None:
         tune_allocator()
     volume = Volume.load(fetch_sample().image)
     picture = SliceView.of(volume, 2).image(volume, Intensity.for_volume(volume), 80)
-    model = load_pretrained("litemedsam")
+    model = load_pretrained(checkpoint)
     image = model.host.prepare(picture)[None]
     box = torch.tensor([[60.0, 80.0, 120.0, 150.0]])
     with torch.inference_mode():
-        if way.startswith("ours"):
+        if way in OURS:
+            choose_runtime(model, *OURS[way])
             features = model.encode(image)
-            prompts = PromptTensors(boxes_px=box)
-            encode = median_ms(lambda: model.encode(image))
-            decode = median_ms(lambda: model.decode(features, prompts, semantic=False))
+            prompts, both = PromptTensors(boxes_px=box), model.semantic_is_trained
+            encode = median_ms(lambda: model.encode(image), rounds)
+            decode = median_ms(lambda: model.decode(features, prompts, semantic=both), rounds)
         else:
             network = build_litemedsam()
             embedding = network.image_encoder(image)
-            encode = median_ms(lambda: network.image_encoder(image))
-            decode = median_ms(lambda: decoded(network, embedding, box))
-    sys.stdout.write(f"{way:26} encode {encode:5.0f} ms   decode {decode:4.0f} ms\n")
+            encode = median_ms(lambda: network.image_encoder(image), rounds)
+            decode = median_ms(lambda: decoded(network, embedding, box), rounds)
+    name = way.replace("ours", checkpoint)
+    sys.stdout.write(f"{name:33} encode {encode}   decode {decode}\n")
 
 
 def decoded(network: Any, embedding: Any, box: Any) -> np.ndarray:
@@ -73,11 +87,14 @@ def decoded(network: Any, embedding: Any, box: Any) -> np.ndarray:
 
 
 def main() -> None:
-    if len(sys.argv) == 2:
-        measured(sys.argv[1])
+    if len(sys.argv) == 4:
+        measured(sys.argv[1], int(sys.argv[2]), sys.argv[3])
         return
-    for way in WAYS:
-        subprocess.run([sys.executable, __file__, way], check=True)
+    rounds, more = (*sys.argv[1:], *(str(ROUNDS), "")[len(sys.argv) - 1 :])
+    ways = [(way, "litemedsam") for way in (*PACKAGE, *OURS)]
+    ways += [(way, more) for way in OURS if more and "tuned" in way]
+    for way, checkpoint in ways:
+        subprocess.run([sys.executable, __file__, way, rounds, checkpoint], check=True)
 
 
 if __name__ == "__main__":
