@@ -73,9 +73,14 @@ def _ours(
 
         return training(case, plan, work)
     from segsam.bench.ours import curve, ours
+    from segsam.model.checkpoint import PRETRAINED
 
     if one.mode is None:
         raise BenchError(f"Nobody knows how to measure {one.title}.")
+    if one.mode.checkpoint == FASTEST and FASTEST not in PRETRAINED:
+        raise BenchError(
+            "The weights of segsam-fast are not in this package; name a file with --fast-weights."
+        )
     if one.name == "curve":
         return curve(BenchCase.read(folder, plan.deep), one.mode)
     return ours(case, plan, one.mode)
