@@ -49,7 +49,7 @@ class BenchPlan:
 
 FULL = BenchPlan(
     slices=100,
-    baseline_slices=40,
+    baseline_slices=25,
     deep=400,
     rounds=9,
     slow_rounds=2,
@@ -105,9 +105,11 @@ OURS = (
     Contender(
         "exact",
         "LiteMedSAM in SEG-SAM, exact",
-        Mode("litemedsam", "auto", "exact", follows=True),
+        Mode("litemedsam", "auto", "exact"),
     ),
-    Contender("fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast")),
+    Contender(
+        "fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast", follows=True)
+    ),
     Contender("segsam", "SEG-SAM, both decoders, exact", Mode("segsam", "auto", "exact")),
     Contender(
         "segsam+fast",
