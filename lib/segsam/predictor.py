@@ -24,7 +24,7 @@ from segsam.intensity import Intensity
 from segsam.job import Job
 from segsam.labels import LabelBuilder, Region, fuse_axes
 from segsam.model import SegSam, load_pretrained
-from segsam.plan import AxisPlan, boxes_of_mask, first_axis, plan_axis
+from segsam.plan import SIXTH, THIRD, AxisPlan, boxes_of_mask, first_axis, plan_axis
 from segsam.prompts import Prompts
 from segsam.propagation import most_trusted, walk
 from segsam.result import (
@@ -164,19 +164,14 @@ class Predictor:
         started = time.perf_counter()
         loaded = self._in_work()
         checked, notes = prompts.checked(loaded.volume.shape_ijk)
-        task = SliceTask(
-            loaded.volume,
-            loaded.intensity,
-            decoder,
-            self._category_index(decoder, category),
-            private=loaded.private,
-        )
+        wanted = self._category_index(decoder, category)
+        task = SliceTask(loaded.volume, loaded.intensity, decoder, wanted, private=loaded.private)
         job = Job(progress, cancel)
         first = first_axis(loaded.volume, axis, checked)
         if axis == "all":
             region = self._along_all(task, checked, first, propagate=propagate, job=job)
         else:
-            region = self._along(task, plan_axis(checked, first, propagate=propagate), job)
+            region = self._along(task, self._plan(checked, first, propagate), job)
         scored = [(kept.class_scores, kept.area) for kept in job.slices]
         name, confidence, doubts = named(
             self.model, scored, wanted=task.category, modality=task.volume.modality
@@ -194,6 +189,10 @@ class Predictor:
             confidence=confidence,
             segment=segment_named(name, self.model.categories),
         )
+
+    def _plan(self, prompts: Prompts, axis: int, propagate: bool | None) -> AxisPlan:
+        margin = SIXTH if self.model.semantic_is_trained else THIRD
+        return plan_axis(prompts, axis, propagate=propagate, margin=margin)
 
     def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
         """The object's probabilities from the slices across one axis."""
@@ -258,12 +257,11 @@ class Predictor:
                 "axis all needs a 3D box, or a 2D box or point with propagation; "
                 "got 2D prompts without propagation."
             )
-        regions = [self._along(task, plan_axis(prompts, first, propagate=propagate), job)]
+        regions = [self._along(task, self._plan(prompts, first, propagate), job)]
         for axis in (a for a in range(3) if a != first):
-            if solid:
-                plan = plan_axis(prompts, axis, propagate=propagate)
-            else:
-                plan = boxes_of_mask(regions[0], axis)
+            plan = (
+                self._plan(prompts, axis, propagate) if solid else boxes_of_mask(regions[0], axis)
+            )
             regions.append(self._along(task, plan, job))
         return fuse_axes(regions)
 

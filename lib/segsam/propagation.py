@@ -125,16 +125,20 @@ def most_trusted(
 def _trust(view: SliceView, mask: SliceMask, sections: tuple[Box, ...]) -> float:
     """How likely a mask drawn in the section of a 3D box is of the object that the box is around.
 
-    The model's own estimate, times how well the mask fills a section (IoU of the tight box of its
-    largest part): a section as tight as this is no larger than the object, and a smaller thing in a
-    loose one is seldom meant.
+    The model's own estimate, times how well its two decoders agree (paper, section 3.3; of a host
+    alone, nothing), times how well the mask fills a section (IoU of the tight box of its largest
+    part): a section as tight as this is no larger than the object, and a smaller thing in a loose
+    one is seldom meant.
     """
     if not mask.area:
         return -1.0
     rows, columns = _largest_part(mask.logits > 0)
     corners = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
     tight = Box(*view.corners_ijk(corners, mask.report.index))
-    return mask.report.predicted_iou * max((_box_iou(tight, one) for one in sections), default=1.0)
+    report = mask.report
+    alike = 1.0 if report.agreement is None else report.agreement
+    fill = max((_box_iou(tight, one) for one in sections), default=1.0)
+    return report.predicted_iou * alike * fill
 
 
 def _box_iou(first: Box, second: Box) -> float:

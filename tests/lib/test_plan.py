@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsam.labels import Region
-from segsam.plan import boxes_of_mask, middle_slices, outward, plan_axis
+from segsam.plan import SIXTH, boxes_of_mask, middle_slices, outward, plan_axis
 from segsam.prompts import Box, Point, Prompts, SlicePrompts
 
 SOLID = Box((1, 2, 10), (8, 9, 20))
@@ -42,9 +42,11 @@ class TestSolidBox:
         assert [sorted(choice) for choice in plan.choices] == [[13, 14, 15, 16, 17]]
         assert plan.choices[0][13] == SlicePrompts(sections=(SOLID.section(2, 13),))
 
-    def test_never_more_choices_than_nine(self) -> None:
+    def test_never_more_choices_than_thirteen(self) -> None:
         chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2)
-        assert (len(chosen), chosen[0], chosen[-1]) == (9, 100, 199)
+        assert (len(chosen), chosen[0], chosen[-1]) == (13, 100, 199)
+        chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2, SIXTH)
+        assert (len(chosen), chosen[0], chosen[-1]) == (13, 50, 249)
         assert middle_slices(Box((0, 0, 4), (5, 5, 5)), 2) == (4, 5)
 
     def test_a_box_drawn_inside_needs_no_choice(self) -> None:
