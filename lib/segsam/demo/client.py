@@ -17,15 +17,13 @@ import requests
 from numpy.typing import NDArray
 from requests_toolbelt.multipart.decoder import MultipartDecoder
 
-from segsam.demo.server import ServerError
+from segsam.demo.server import ANSWER_SECONDS, ServerError
 
 MODEL = "segsam"
 HOST_ALONE = "litemedsam"
 """The model beside it, whose masks are held against LiteMedSAM's own."""
 
 _CONNECT_SECONDS = 10
-_ANSWER_SECONDS = 900
-"""A box through a hundred slices on one slow core."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Client:
         return _parted(answer, seconds)
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
-        limits = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+        limits = (_CONNECT_SECONDS, ANSWER_SECONDS)
         try:
             answer = self._http.request(method, self._address + path, timeout=limits, **options)
         except requests.RequestException as error:

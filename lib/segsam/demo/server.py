@@ -20,6 +20,9 @@ from segsam.errors import SegSamError
 START_SECONDS = 180
 """MONAI Label itself needs about 10 s to be imported; a cold disk several times that."""
 
+ANSWER_SECONDS = 900
+"""A box through a hundred slices on one slow core."""
+
 _STOP_SECONDS = 15
 _LOOK_SECONDS = 0.25
 _LAST_LINES = 6
@@ -84,6 +87,7 @@ class Server:
             "MONAI_LABEL_TRACKING_ENABLED": "false",
             "SEGSAM_DISK_CACHE": "off",  # what is timed as a first click has to be one
             "SEGSAM_PREFETCH": "0",
+            "SEGSAM_INFER_SECONDS": str(ANSWER_SECONDS),
             "PYTHONUNBUFFERED": "1",
         }
         self._output = self.log.open("wb")
