@@ -28,6 +28,7 @@ PLAIN = {
     "test_http.py",
     "test_images.py",
     "test_install.py",
+    "test_layers.py",
     "test_masks.py",
     "test_prompts.py",
     "test_readers.py",

@@ -29,10 +29,13 @@ from serving import PYTHON, started  # noqa: E402
 PANEL_PX = 420
 VIEW_PX = (480, 452)
 PATIENCE_SECONDS = 900
+CHECKPOINT = "segsam"
 BOXES = {
-    "liver": ((43, 26, 96), (105, 86, 96)),
-    "right kidney": ((69, 29, 96), (86, 45, 96)),
-    "spleen": ((9, 22, 96), (28, 55, 96)),
+    "right kidney": ((70, 30, 96), (85, 44, 96)),
+    "left kidney": ((29, 27, 96), (44, 44, 96)),
+    "spleen": ((10, 23, 96), (27, 54, 96)),
+    "stomach": ((39, 63, 96), (52, 79, 96)),
+    "liver": ((44, 27, 96), (104, 85, 96)),
 }
 """Around organs of the sample CT, opposite corners in voxels."""
 LOOK_AT = (76, 42, 96)
@@ -94,7 +97,11 @@ class Stage:
         self.ui.boxButton.setChecked(False)
 
     def name(self, category: str) -> None:
-        """The user's own choice for the segment."""
+        """The user's own choice for the segment, where the model's name is another one."""
+        identity = self.panel.session.logic.identity
+        sys.stdout.write(f"{category}: named {identity.name} by the checkpoint {CHECKPOINT}\n")
+        if identity.name == category:
+            return
         combo = self.ui.categoryCombo
         combo.setCurrentIndex(combo.findText(category))
         combo.activated.emit(combo.currentIndex())
@@ -193,7 +200,8 @@ def take(stage: Stage, url: str) -> None:
     stage.idle()
     stage.load(sample_ct())
     ui.liveCheckBox.setChecked(False)
-    stage.box(BOXES["liver"])
+    first, *others = BOXES
+    stage.box(BOXES[first])
     stage.open("prompts")
     stage.save_panel("panel-prompts")
     stage.save_view("slice-box", stage.views["Red"])
@@ -202,19 +210,31 @@ def take(stage: Stage, url: str) -> None:
     stage.open("prompts", "result")
     stage.save_panel("panel-result")
     stage.save_view("slice-result", stage.views["Red"])
-    stage.name("liver")
-    for name in ("spleen", "right kidney"):
+    stage.name(first)
+    for name in others:
         ui.addSegmentButton.click()
         stage.box(BOXES[name])
         ui.runButton.click()
         stage.idle()
         stage.name(name)
+    through_the_volume(stage)
     stage.open("workflow")
     stage.save_panel("panel-workflow")
     in_space(stage)
     darken()
     stage.open("prompts", "result")
     stage.save_panel("panel-dark")
+
+
+def through_the_volume(stage: Stage) -> None:
+    """Each object followed through the slices, as *Follow through slices* does it."""
+    stage.ui.propagateCombo.setCurrentText("always")
+    for segment_id in stage.panel.session.logic.segment_ids:
+        stage.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
+        stage.ui.runButton.click()
+        stage.idle()
+    stage.ui.segmentsTable.setSelectedSegmentIDs(stage.panel.session.logic.segment_ids[:1])
+    stage.look(LOOK_AT)
 
 
 def in_space(stage: Stage) -> None:
@@ -240,7 +260,7 @@ def main(arguments: list[str]) -> None:
     target = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
     target.mkdir(parents=True, exist_ok=True)
     Client.INFER_SECONDS = PATIENCE_SECONDS
-    settings = {"checkpoint": "segsam", "warm": "off", "infer_seconds": str(PATIENCE_SECONDS)}
+    settings = {"checkpoint": CHECKPOINT, "warm": "off", "infer_seconds": str(PATIENCE_SECONDS)}
     options = [word for pair in settings.items() for word in ("--conf", *pair)]
     with tempfile.TemporaryDirectory() as base, started(Path(base), *options) as server:
         stage = Stage(target)

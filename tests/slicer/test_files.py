@@ -15,7 +15,7 @@ from SEGSAMLib.Images import is_left_handed, nrrd_file
 from SEGSAMLib.Logic import Logic
 from SEGSAMLib.Masks import Region
 from SEGSAMLib.Replies import Sample
-from volumes import ORDERS, segment_voxels, stored, volume
+from volumes import ORDERS, put, segment_voxels, stored, volume
 
 SHAPE = (12, 10, 8)
 
@@ -28,7 +28,7 @@ def logic(scene: Any) -> Logic:
     for name, low in (("liver", (1, 1, 1)), ("liver", (3, 3, 3)), ("empty", None)):
         segment = found.add_segment(name)
         if low is not None:
-            found._segments().put(segment, Region(low, np.ones((3, 3, 3), dtype=bool)), None)
+            put(found, segment, Region(low, np.ones((3, 3, 3), dtype=bool)))
     return found
 
 
@@ -148,7 +148,7 @@ def test_a_label_goes_back_onto_the_voxels_of_the_servers_file(
     voxel = (2, 7, 1)
     (there,) = logic.grid.ijk(grid.ras(voxel))
     i, j, k = (int(value) for value in np.round(there))
-    logic._segments().put(segment, Region((i, j, k), np.ones((1, 1, 1), dtype=bool)), None)
+    put(logic, segment, Region((i, j, k), np.ones((1, 1, 1), dtype=bool)))
     label = logic.label_source()
     assert np.allclose(label.grid.matrix, matrix, atol=1e-5)
     assert np.argwhere(label.array_kji).tolist() == [list(voxel[::-1])]

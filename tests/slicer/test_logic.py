@@ -20,6 +20,7 @@ from volumes import (
     bent,
     oblique,
     pixel,
+    put,
     segment_voxels,
     slice_view,
     stored,
@@ -256,7 +257,7 @@ class TestUndo:
         logic = made(scene)
         logic.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)))
-        logic._segments().put(logic.segment_id, block((20, 20, 8), (2, 2, 2)), None)
+        put(logic, logic.segment_id, block((20, 20, 8), (2, 2, 2)))
         logic.undo()
         assert voxels(logic).sum() == 8
 
@@ -324,7 +325,7 @@ class TestAnswers:
     def test_what_was_painted_by_hand_stays(self, scene: Any) -> None:
         logic = made(scene)
         logic.add_segment()
-        logic._segments().put(logic.segment_id, block((20, 20, 8), (2, 2, 2)), None)
+        put(logic, logic.segment_id, block((20, 20, 8), (2, 2, 2)))
         logic.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)))
         logic.add_point(world(logic, (6, 6, 3)))

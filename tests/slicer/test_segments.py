@@ -1,14 +1,16 @@
-"""Segments are written in place: only what changes, and no other segment."""
+"""What was computed is written into the scene: only what changes, and no other segment."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from SEGSAMLib import Frames
-from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Masks import Region
+from SEGSAMLib.Errors import NodeError, StaleError
+from SEGSAMLib.Layers import Layers
+from SEGSAMLib.Masks import Change, Region
 from SEGSAMLib.Segments import LABELMAP, SURFACE, Segments
 from volumes import ORDERS, segment_voxels, stored, under_transform, volume
 
@@ -29,6 +31,15 @@ class Work:
 
     def add(self) -> str:
         return str(self.node.GetSegmentation().AddEmptySegment())
+
+    def put(self, segment_id: str, add: Region, remove: Region | None = None) -> Change | None:
+        return self.change(lambda layers: layers.put(segment_id, add, remove))
+
+    def change(self, change: Callable[[Layers], Any]) -> Any:
+        layers = self.segments.look()
+        done = change(layers)
+        self.segments.commit(layers)
+        return done
 
     def voxels(self, segment_id: str) -> np.ndarray:
         return segment_voxels(self.node, segment_id, self.volume)
@@ -51,29 +62,29 @@ def test_voxels_land_where_slicer_reads_them(scene: Any, order: Any) -> None:
     work = Work(scene, stored(order))
     segment = work.add()
     mask = np.random.default_rng(2).random((5, 6, 4)) > 0.4
-    work.segments.put(segment, Region((3, 8, 2), mask), None)
+    work.put(segment, Region((3, 8, 2), mask))
     wanted = np.zeros(SHAPE, dtype=bool)
     wanted[3:8, 8:14, 2:6] = mask
     assert np.array_equal(work.voxels(segment), wanted)
-    found = work.segments.all_of(segment)
+    found = work.segments.look().all_of(segment)
     assert found is not None
-    assert np.array_equal(work.segments.read(segment, block((0, 0, 0), SHAPE)), wanted)
+    assert np.array_equal(work.segments.look().read(segment, block((0, 0, 0), SHAPE)), wanted)
     assert found.values.sum() == mask.sum()
 
 
 def test_only_changed_voxels_count(work: Work) -> None:
     segment = work.add()
-    work.segments.put(segment, block((2, 2, 2), (4, 4, 4)), None)
-    change = work.segments.put(segment, block((2, 2, 2), (5, 4, 4)), None)
+    work.put(segment, block((2, 2, 2), (4, 4, 4)))
+    change = work.put(segment, block((2, 2, 2), (5, 4, 4)))
     assert change is not None
     assert change.count == 16
-    assert work.segments.put(segment, block((2, 2, 2), (5, 4, 4)), None) is None
+    assert work.put(segment, block((2, 2, 2), (5, 4, 4))) is None
 
 
 def test_adding_and_removing_at_once(work: Work) -> None:
     segment = work.add()
-    work.segments.put(segment, block((2, 2, 2), (4, 4, 4)), None)
-    work.segments.put(segment, block((5, 2, 2), (3, 4, 4)), block((2, 2, 2), (2, 4, 4)))
+    work.put(segment, block((2, 2, 2), (4, 4, 4)))
+    work.put(segment, block((5, 2, 2), (3, 4, 4)), block((2, 2, 2), (2, 4, 4)))
     found = work.voxels(segment)
     assert np.array_equal(np.flatnonzero(found.any(axis=(1, 2))), [4, 5, 6, 7])
 
@@ -87,25 +98,25 @@ def test_undo_and_redo_are_exact(work: Work) -> None:
         target = segment if number % 3 else other
         mask = rng.random((6, 5, 2)) > 0.5
         states.append((work.voxels(segment), work.voxels(other)))
-        done = work.segments.put(target, Region(low, mask), block((0, 0, 0), (4, 4, 2)))
+        done = work.put(target, Region(low, mask), block((0, 0, 0), (4, 4, 2)))
         changes.append({} if done is None else {target: done})
     end = (work.voxels(segment), work.voxels(other))
     for change, before in zip(reversed(changes), reversed(states), strict=True):
-        work.segments.undo(change)
+        work.change(lambda layers, change=change: layers.undo(change))
         assert np.array_equal(work.voxels(segment), before[0])
         assert np.array_equal(work.voxels(other), before[1])
     for change in changes:
-        work.segments.redo(change)
+        work.change(lambda layers, change=change: layers.redo(change))
     assert np.array_equal(work.voxels(segment), end[0])
     assert np.array_equal(work.voxels(other), end[1])
 
 
 def test_an_untouched_segment_stays_bit_identical(work: Work) -> None:
     first, second = work.add(), work.add()
-    work.segments.put(first, block((1, 1, 1), (6, 6, 6)), None)
+    work.put(first, block((1, 1, 1), (6, 6, 6)))
     before = work.voxels(first)
-    work.segments.put(second, block((10, 10, 2), (5, 5, 5)), None)
-    work.segments.put(second, block((4, 4, 4), (5, 5, 5)), None)  # both have some of these voxels
+    work.put(second, block((10, 10, 2), (5, 5, 5)))
+    work.put(second, block((4, 4, 4), (5, 5, 5)), None)  # both have some of these voxels
     assert np.array_equal(work.voxels(first), before)
     assert work.voxels(second).sum() == 2 * 125
     assert (work.voxels(first) & work.voxels(second)).sum() == 27
@@ -114,23 +125,20 @@ def test_an_untouched_segment_stays_bit_identical(work: Work) -> None:
 
 def test_segments_without_common_voxels_share_a_layer(work: Work) -> None:
     first, second = work.add(), work.add()
-    work.segments.put(first, block((1, 1, 1), (3, 3, 3)), None)
-    work.segments.put(second, block((10, 10, 2), (5, 5, 5)), None)
+    work.put(first, block((1, 1, 1), (3, 3, 3)))
+    work.put(second, block((10, 10, 2), (5, 5, 5)))
     assert work.image(first) is work.image(second)
     assert work.node.GetSegmentation().GetNumberOfLayers() == 1
 
 
-def test_a_shown_surface_stays_until_it_is_refreshed(work: Work) -> None:
+def test_a_shown_surface_stays_until_it_is_made_anew(work: Work) -> None:
     segment = work.add()
-    work.segments.put(segment, block((2, 2, 2), (6, 6, 6)), None)
+    work.put(segment, block((2, 2, 2), (6, 6, 6)))
     work.node.CreateClosedSurfaceRepresentation()
     record = work.node.GetSegmentation().GetSegment(segment)
     before = record.GetRepresentation(SURFACE).GetBounds()
-    work.segments.put(segment, block((2, 2, 2), (14, 6, 6)), None)
+    work.put(segment, block((2, 2, 2), (14, 6, 6)))
     assert record.GetRepresentation(SURFACE).GetBounds() == before
-    assert work.segments.has_surfaces()
-    work.segments.refresh_surfaces([segment])
-    assert record.GetRepresentation(SURFACE).GetBounds() != before
 
 
 def test_a_segmentation_with_other_voxels(scene: Any) -> None:
@@ -140,10 +148,11 @@ def test_a_segmentation_with_other_voxels(scene: Any) -> None:
     finer[:3, 3] = -0.5
     other = volume(scene, finer, np.zeros((48, 40, 24), np.int16), "finer")
     segment = work.add()
-    fine = Segments(work.node, Frames.grid_of(other), np.eye(4))
-    fine.put(segment, block((8, 8, 8), (4, 4, 4)), None)
-    work.segments.put(segment, block((10, 4, 4), (2, 2, 2)), None)
-    assert work.segments.read(segment, block((4, 4, 4), (2, 2, 2))).all()
+    work.segments, own = Segments(work.node, Frames.grid_of(other), np.eye(4)), work.segments
+    work.put(segment, block((8, 8, 8), (4, 4, 4)))
+    work.segments = own
+    work.put(segment, block((10, 4, 4), (2, 2, 2)))
+    assert work.segments.look().read(segment, block((4, 4, 4), (2, 2, 2))).all()
     assert segment_voxels(work.node, segment, other).sum() == 2 * 64
 
 
@@ -153,9 +162,9 @@ def test_under_a_transform_of_its_own(scene: Any) -> None:
     shift[:3, 3] = work.grid.matrix[:3, :3] @ (2, 0, 0)
     under_transform(scene, shift, work.node)
     between = Frames.between(work.volume, work.node)
-    segments = Segments(work.node, work.grid, between)
+    work.segments = Segments(work.node, work.grid, between)
     segment = work.add()
-    segments.put(segment, block((5, 5, 5), (3, 3, 3)), None)
+    work.put(segment, block((5, 5, 5), (3, 3, 3)))
     found = work.voxels(segment)  # Slicer's function takes transforms into account
     assert np.array_equal(np.argwhere(found).min(axis=0), (5, 5, 5))
     assert found.sum() == 27
@@ -163,8 +172,8 @@ def test_under_a_transform_of_its_own(scene: Any) -> None:
 
 def test_a_label_value_beyond_a_byte(work: Work) -> None:
     ids = [work.add() for _ in range(258)]
-    work.segments.put(ids[0], block((0, 0, 0), (1, 1, 1)), None)
-    work.segments.put(ids[-1], block((3, 3, 3), (2, 2, 2)), None)
+    work.put(ids[0], block((0, 0, 0), (1, 1, 1)))
+    work.put(ids[-1], block((3, 3, 3), (2, 2, 2)))
     assert work.voxels(ids[-1]).sum() == 8
     assert work.voxels(ids[0]).sum() == 1
     assert work.voxels(ids[3]).sum() == 0
@@ -172,11 +181,43 @@ def test_a_label_value_beyond_a_byte(work: Work) -> None:
 
 def test_a_segment_that_is_gone(work: Work) -> None:
     with pytest.raises(NodeError, match="not there any more"):
-        work.segments.put("no such", block((0, 0, 0), (2, 2, 2)), None)
+        work.put("no such", block((0, 0, 0), (2, 2, 2)))
+
+
+def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
+    segment = work.add()
+    work.put(segment, block((2, 2, 2), (4, 4, 4)))
+    layers = work.segments.look()
+    layers.put(segment, block((3, 2, 2), (6, 4, 4)), None)
+    work.put(segment, block((0, 0, 0), (2, 2, 2)))  # with the Segment Editor, say
+    before = work.voxels(segment)
+    with pytest.raises(StaleError):
+        work.segments.commit(layers)
+    assert np.array_equal(work.voxels(segment), before)
+
+
+def test_a_segment_that_came_meanwhile(work: Work) -> None:
+    segment = work.add()
+    layers = work.segments.look()
+    layers.put(segment, block((2, 2, 2), (4, 4, 4)), None)
+    work.add()
+    with pytest.raises(StaleError):
+        work.segments.commit(layers)
+
+
+def test_nothing_is_written_before_it_is_committed(work: Work) -> None:
+    segment = work.add()
+    work.put(segment, block((2, 2, 2), (4, 4, 4)))
+    before = work.voxels(segment)
+    layers = work.segments.look()
+    layers.put(segment, block((3, 3, 3), (1, 1, 1)), block((2, 2, 2), (4, 4, 2)))
+    assert np.array_equal(work.voxels(segment), before)
+    work.segments.commit(layers)
+    assert work.voxels(segment).sum() == 33
 
 
 def test_nothing_is_added_to_nothing(work: Work) -> None:
     segment = work.add()
-    assert work.segments.put(segment, NOTHING, None) is None
-    assert work.segments.take(segment, block((0, 0, 0), (3, 3, 3))) is None
-    assert work.segments.all_of(segment) is None
+    assert work.put(segment, NOTHING, None) is None
+    assert work.segments.look().take(segment, block((0, 0, 0), (3, 3, 3))) is None
+    assert work.segments.look().all_of(segment) is None

@@ -105,6 +105,13 @@ def vtk_matrix(matrix: np.ndarray) -> Any:
     return found
 
 
+def put(logic: Any, segment_id: str, region: Any) -> None:
+    """Add voxels to a segment, as if another tool had."""
+    layers = logic._segments().look()
+    layers.put(segment_id, region, None)
+    logic._segments().commit(layers)
+
+
 def segment_voxels(segmentation: Any, segment_id: str, reference: Any) -> np.ndarray:
     """Bool (i, j, k) of a segment in the voxels of a volume, read by Slicer's own function."""
     found = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, reference)

@@ -32,6 +32,12 @@ class NodeError(SegSamError):
     code = "node"
 
 
+class StaleError(NodeError):
+    """The scene is another one than when it was looked at: look again."""
+
+    code = "stale"
+
+
 class ClientError(SegSamError):
     """The server could not be reached, refused, or answered something else than was asked for.
 

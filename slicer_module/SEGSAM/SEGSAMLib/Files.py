@@ -1,5 +1,5 @@
 """Volumes and labels between the scene and files: from the server, to it, and for export. The
-middle of `Logic`.
+part of `Logic` above `Undoing`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 import numpy as np
 from slicer.util import arrayFromVolume
@@ -18,13 +18,14 @@ import slicer
 
 from . import Frames, Naming
 from .Errors import NodeError
-from .Geometry import VolumeGrid
+from .Geometry import VolumeGrid, Voxel
 from .History import Identity
 from .Images import ImageSource, LabelSource, is_left_handed
+from .Layers import Layers
 from .Masks import Region, bounds, resampled
 from .Replies import Sample
 from .Terminology import category
-from .Work import Work
+from .Undoing import Undoing
 
 IMAGE_ID = "SEGSAM.ImageId"
 LABEL_VERSION = "SEGSAM.LabelVersion"
@@ -42,7 +43,7 @@ class Loaded:
     sample: Sample
 
 
-class Files(Work):
+class Files(Undoing):
     """What a volume is on the server is kept in its node's attributes, with the scene."""
 
     @property
@@ -59,30 +60,26 @@ class Files(Work):
 
     def label_source(self) -> LabelSource:
         """All segments as one label map, in their order. Raises `NodeError` when all are empty."""
-        grid, segments = self._need_grid(), self._segments()
-        i, j, k = grid.shape_ijk
-        label = np.zeros((k, j, i), np.uint8 if len(segments.ids) < 256 else np.uint16)
-        ijk = label.transpose(2, 1, 0)
-        names: dict[int, str] = {}
-        overlaps = 0
-        for segment_id in segments.ids[:_MOST_SEGMENTS]:
-            region = segments.all_of(segment_id)
-            inside = None if region is None else _inside(region, grid.shape_ijk)
-            if inside is None:
-                continue
-            there = ijk[inside.slices]
-            overlaps += int(np.count_nonzero(there[inside.values]))
-            value = len(names) + 1
-            there[inside.values] = value
-            names[value] = _unused(self._segment(segment_id).GetName() or "segment", names)
-        if not names:
-            raise NodeError("There is nothing to save yet: all segments are empty.")
-        version = self.volume.GetAttribute(LABEL_VERSION)
-        if self.volume.GetAttribute(_TURNED):
-            label, grid = label[::-1], _turned(grid)
-        return LabelSource(
-            label, grid, self.image_id, int(version) if version else None, names, overlaps
-        )
+        return self.labelling()()
+
+    def labelling(self) -> Callable[[], LabelSource]:
+        """What makes `label_source` of the segments as they are now, in whatever thread."""
+        grid, layers = self._need_grid(), self._segments().look()
+        called = {each: self._segment(each).GetName() or "segment" for each in layers.ids}
+        text = self.volume.GetAttribute(LABEL_VERSION)
+        version = int(text) if text else None
+        is_turned = bool(self.volume.GetAttribute(_TURNED))
+        image_id = self.image_id
+
+        def make() -> LabelSource:
+            label, names, overlaps = label_map(layers, called, grid.shape_ijk)
+            if not names:
+                raise NodeError("There is nothing to save yet: all segments are empty.")
+            if is_turned:
+                return LabelSource(label[::-1], _turned(grid), image_id, version, names, overlaps)
+            return LabelSource(label, grid, image_id, version, names, overlaps)
+
+        return make
 
     def remember_saved(self, volume: Any, image_id: str, version: int) -> None:
         """The label of a volume is this version on the server now."""
@@ -125,17 +122,20 @@ class Files(Work):
         mine, selected = self.segmentation, self.segment_id
         node = self.make_segmentation()
         node.SetName(title)
-        segments = self._segments()
+        wanted: dict[str, Region] = {}
         for value in (int(value) for value in np.unique(labels) if value):
             name = names.get(value, f"label {value}")
             found = category(name)
-            segment_id = node.GetSegmentation().AddEmptySegment()
+            segment_id = str(node.GetSegmentation().AddEmptySegment())
             identity = Identity(name, found.colour, found.terminology, "user")
             Naming.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
             box = bounds(labels == value)
             start = (box[0].start, box[1].start, box[2].start)
-            region = resampled(Region(start, labels[box] == value), to_volume)
-            segments.put(segment_id, region, None)
+            wanted[segment_id] = resampled(Region(start, labels[box] == value), to_volume)
+        layers = self._segments().look()
+        for segment_id, region in wanted.items():
+            layers.put(segment_id, region, None)
+        self._segments().commit(layers)
         if mine is not None:
             self.segmentation = mine
             self.select_segment(selected)
@@ -212,6 +212,30 @@ class Files(Work):
             raise NodeError("The file that the server sent cannot be read.")
         node.CreateDefaultDisplayNodes()
         return node
+
+
+def label_map(
+    layers: Layers, called: Mapping[str, str], shape_ijk: Voxel
+) -> tuple[np.ndarray, dict[int, str], int]:
+    """(k, j, i) of all segments that are not empty, voxel value -> name, and how many voxels are in
+    several: the last one has them. `called` are their names.
+    """
+    i, j, k = shape_ijk
+    label = np.zeros((k, j, i), np.uint8 if len(called) < 256 else np.uint16)
+    ijk = label.transpose(2, 1, 0)
+    names: dict[int, str] = {}
+    overlaps = 0
+    for segment_id in list(called)[:_MOST_SEGMENTS]:
+        region = layers.all_of(segment_id)
+        inside = None if region is None else _inside(region, shape_ijk)
+        if inside is None:
+            continue
+        there = ijk[inside.slices]
+        overlaps += int(np.count_nonzero(there[inside.values]))
+        value = len(names) + 1
+        np.copyto(there, label.dtype.type(value), where=inside.values)
+        names[value] = _unused(called[segment_id], names)
+    return label, names, overlaps
 
 
 def _turned(grid: VolumeGrid) -> VolumeGrid:

@@ -111,6 +111,16 @@ class History:
         return self._done[-1]
 
     @property
+    def newest(self) -> Step | None:
+        """What `undo` would take back."""
+        return self._done[-1] if self._done else None
+
+    @property
+    def undone(self) -> Step | None:
+        """What `redo` would do again."""
+        return self._undone[-1] if self._undone else None
+
+    @property
     def undo_text(self) -> str:
         """What `undo` would take back, or nothing."""
         return self._done[-1].what if self._done else ""

@@ -14,17 +14,31 @@ from typing import Any
 import numpy as np
 
 from . import Naming
+from .Edits import Edit
 from .Errors import NodeError
 from .Files import Files
 from .Findings import NO_FINDINGS, Findings
 from .History import Identity, Step
+from .Layers import Layers
 from .Parameters import Parameters
 from .Replies import InferReply
-from .Results import Applied, Asked, counted, write
+from .Results import Applied, Asked, Written, voxels_of, written
+from .Surfaces import Drawing, Surfaces
+
+_LATE = "An answer came that nobody waits for any more; nothing was changed."
 
 
 class Logic(Files):
     """For one scene; the widget holds one, and calls it in the GUI thread only."""
+
+    def __init__(self, scene: Any = None) -> None:
+        super().__init__(scene)
+        self._surfaces: dict[str, Surfaces] = {}
+
+    def close(self) -> None:
+        """Let go of the scene: it is about to be closed, or the panel is."""
+        super().close()
+        self._surfaces.clear()
 
     def request(self, parameters: Parameters) -> dict[str, Any]:
         """The JSON of a request for the current segment. Raises `PromptError`, `NodeError`."""
@@ -63,24 +77,51 @@ class Logic(Files):
 
         Raises `NodeError` when the answer is out of date, or its segment is gone.
         """
+        applied: Applied = self.at_once(self.applying(reply))
+        return applied
+
+    def applying(self, reply: InferReply) -> Edit:
+        """What `apply` would do. Raises `NodeError` when the answer is out of date."""
         asked = self._asked
         if asked is None or reply.request_id != asked.request_id:
-            raise NodeError("An answer came that nobody waits for any more; nothing was changed.")
+            raise NodeError(_LATE)
+
+        def check() -> None:
+            if self._asked is not asked:
+                raise NodeError(_LATE)
+
+        def compute(layers: Layers) -> Written:
+            return written(layers, asked, reply)
+
+        return Edit(
+            self._segments().look(),
+            voxels_of(asked, reply),
+            compute,
+            check,
+            lambda found: self._applied(asked, reply, found),
+        )
+
+    def _applied(self, asked: Asked, reply: InferReply, found: Written) -> Applied:
+        """What is to be done once the voxels are written."""
         self._asked = None
-        segments = self._segments()
-        step = write(segments, asked, reply)
         before = Naming.identity_of(self._segment(asked.segment_id))
         after = self._named(before, reply.category)
         if after != before:
             Naming.set_identity(self._segment(asked.segment_id), after)
-        step = replace(step, identity_before=before, identity_after=after)
+        step = replace(found.step, identity_before=before, identity_after=after)
         if step.changes or after != before:
             self._history().push_result(step)
         self._results[asked.segment_id] = step.result_after
         self._keep_findings(asked.segment_id, reply.findings)
-        added, removed = counted(step)
         category = after.name if after.chosen_by == "model" else ""
-        return Applied(asked.segment_id, added, removed, category, reply.confidence, reply.notes)
+        return Applied(
+            asked.segment_id,
+            found.added,
+            found.removed,
+            category,
+            reply.confidence,
+            reply.notes,
+        )
 
     def forget_request(self) -> None:
         """The newest request was cancelled: an answer that comes all the same is dropped."""
@@ -133,12 +174,17 @@ class Logic(Files):
         found = self.findings.present.get((axis, index), ())
         return tuple((name, value) for name, value in found if name != own)
 
-    def refresh_surfaces(self) -> None:
-        """Bring the 3D view up to date, if there is one: takes as long as Slicer needs, so call it
-        when the user has stopped clicking.
+    def drawing(self) -> Drawing | None:
+        """The surfaces that are out of date, None when nothing is to be shown in 3D: as Slicer
+        needs long for them, call it when the user has stopped clicking.
         """
-        if self.segmentation is not None and self._segments().has_surfaces():
-            self._segments().refresh_surfaces(self.segment_ids)
+        if self.segmentation is None:
+            return None
+        surfaces = self._surfaces.setdefault(self.segmentation.GetID(), Surfaces(self.segmentation))
+        if not surfaces.are_shown:
+            return None
+        drawing = surfaces.drawing(self._segments().look())
+        return drawing if drawing.places else None
 
     def _is_reopened(self) -> bool:
         """The segment came with voxels of a model's from an earlier time: nobody knows which."""

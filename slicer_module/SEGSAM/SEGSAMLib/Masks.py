@@ -116,6 +116,11 @@ class Change:
         return len(self.changed) + len(self.before)
 
     @property
+    def lost(self) -> int:
+        """How many of the changed voxels were in the segment, and are not any more."""
+        return int(np.count_nonzero(_unpacked(self.before, self.count)))
+
+    @property
     def where(self) -> Region:
         """The changed voxels."""
         bits = _unpacked(self.changed, int(np.prod(self.size_ijk)))

@@ -21,10 +21,13 @@ PathXY = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A slice view: VTK's interactor of it, and its `vtkMRMLSliceNode`."""
+    """A slice view: VTK's interactor of it, its `vtkMRMLSliceNode`, and what draws it soon: several
+    calls before that are one.
+    """
 
     interactor: Any
     slice_node: Any
+    draw: Callable[[], Any]
 
 
 class Pointer:
@@ -69,7 +72,7 @@ class Pointer:
             at = interactor.GetEventPosition()
             if event == PRESS:
                 self._path = [at]
-                self._band.begin(interactor)
+                self._band.begin(view)
             elif not self._path:
                 return  # the mouse merely moves, or was pressed in another view
             elif event == MOVE:
@@ -110,17 +113,17 @@ class _Band:
         self._actor.SetMapper(mapper)
         self._actor.GetProperty().SetColor(*_COLOUR)
         self._actor.GetProperty().SetLineWidth(2)
-        self._window: Any = None
+        self._view: View | None = None
         self._renderer: Any = None
 
-    def begin(self, interactor: Any) -> None:
+    def begin(self, view: View) -> None:
         self.remove()
-        self._window = interactor.GetRenderWindow()
-        if self._window is not None:
-            self._renderer = self._window.GetRenderers().GetFirstRenderer()
+        window = view.interactor.GetRenderWindow()
+        if window is not None:
+            self._view, self._renderer = view, window.GetRenderers().GetFirstRenderer()
 
     def show(self, path_xy: Sequence[tuple[int, int]]) -> None:
-        if self._renderer is None:
+        if self._view is None:
             return
         points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
         lines.InsertNextCell(len(path_xy))
@@ -130,10 +133,10 @@ class _Band:
         self._data.SetLines(lines)
         if not self._renderer.HasViewProp(self._actor):
             self._renderer.AddViewProp(self._actor)
-        self._window.Render()
+        self._view.draw()
 
     def remove(self) -> None:
-        if self._renderer is not None and self._renderer.HasViewProp(self._actor):
+        if self._view is not None and self._renderer.HasViewProp(self._actor):
             self._renderer.RemoveViewProp(self._actor)
-            self._window.Render()
-        self._window = self._renderer = None
+            self._view.draw()
+        self._view = self._renderer = None

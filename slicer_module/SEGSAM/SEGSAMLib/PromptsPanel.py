@@ -59,8 +59,8 @@ class PromptsPanel:
         ui.segmentsTable.selectionChanged.connect(lambda *_: self._choose_segment())
         ui.addSegmentButton.clicked.connect(lambda *_: self._do(session.logic.add_segment))
         ui.removeSegmentButton.clicked.connect(lambda *_: self._remove_segment())
-        ui.undoButton.clicked.connect(lambda *_: self._do(session.logic.undo))
-        ui.redoButton.clicked.connect(lambda *_: self._do(session.logic.redo))
+        ui.undoButton.clicked.connect(lambda *_: self._do(session.workflow.undo))
+        ui.redoButton.clicked.connect(lambda *_: self._do(session.workflow.redo))
         ui.clearButton.clicked.connect(lambda *_: self._do(session.logic.clear_prompts))
         ui.runButton.clicked.connect(lambda *_: self.run())
 
@@ -114,7 +114,7 @@ class PromptsPanel:
             (ui.redoButton, logic.redo_text, "Redo"),
         ):
             key = "Ctrl+Z" if verb == "Undo" else "Ctrl+Y"
-            button.enabled = bool(text)
+            button.enabled = bool(text) and not self.session.workflow.is_running("undo")
             button.toolTip = (
                 f"{verb} {text} ({key})" if text else f"Nothing to {verb.lower()} ({key})"
             )
@@ -145,7 +145,8 @@ class PromptsPanel:
         logic = self.session.logic
         before = logic.prompts
         self.session.attempt(self._noted, verb, *given, **more)
-        undoes = verb in (logic.undo, logic.redo, logic.add_segment)
+        flow = self.session.workflow
+        undoes = verb in (flow.undo, flow.redo, logic.add_segment)
         if logic.prompts != before and not undoes:
             self._run_live()
         self.session.changed()

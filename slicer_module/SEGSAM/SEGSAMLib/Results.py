@@ -8,11 +8,11 @@ import numpy as np
 
 from .Errors import NodeError
 from .History import Step
+from .Layers import Layers
 from .Masks import Change, Packed, Region, covering, part_of
 from .Parameters import PROTECTIONS
 from .Prompts import NO_PROMPTS, PromptSet
 from .Replies import InferReply
-from .Segments import Segments
 
 OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = PROTECTIONS
 
@@ -49,25 +49,49 @@ class Applied:
     notes: tuple[str, ...] = ()
 
 
-def write(segments: Segments, asked: Asked, reply: InferReply) -> Step:
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What was done to the layers: the step for undo, and voxels that the segment got and lost."""
+
+    step: Step
+    added: int
+    removed: int
+
+
+def voxels_of(asked: Asked, reply: InferReply) -> int:
+    """How many have to be looked at to write an answer."""
+    before = 0 if asked.previous is None else int(np.prod(asked.previous.size_ijk))
+    return before + (0 if reply.region is None else reply.region.values.size)
+
+
+def written(layers: Layers, asked: Asked, reply: InferReply) -> Written:
+    """`write`, and what that was."""
+    step = write(layers, asked, reply)
+    change = step.changes.get(asked.segment_id)
+    lost = 0 if change is None else change.lost
+    return Written(step, 0 if change is None else change.count - lost, lost)
+
+
+def write(layers: Layers, asked: Asked, reply: InferReply) -> Step:
     """Write an answer into its segment, and only there, but for voxels that others lose in the
-    mode `overwrite`. Raises `NodeError` when the segment is gone.
+    mode `overwrite`. In any thread. Raises `NodeError` when the segment is gone.
     """
-    if asked.segment_id not in segments.ids:
+    if asked.segment_id not in layers.ids:
         raise NodeError("The segment was removed before the answer came; nothing was changed.")
     found = _wanted(asked, reply)
-    others = [each for each in segments.ids if each != asked.segment_id]
+    others = [each for each in layers.ids if each != asked.segment_id]
     changes: dict[str, Change | None] = {}
     if found is not None and asked.protection == KEEP_OTHERS:
         for other in others:
-            found = Region(found.min_ijk, found.values & ~segments.read(other, found))
+            found = Region(found.min_ijk, found.values & ~layers.read(other, found))
     if found is not None and asked.protection == OVERWRITE:
         for other in others:
-            changes[other] = segments.take(other, found)
-    remove = _given_up(segments, asked, reply, found)
-    if found is not None or remove is not None:
-        nothing = Region((0, 0, 0), np.zeros((1, 1, 1), dtype=bool))
-        changes[asked.segment_id] = segments.put(asked.segment_id, found or nothing, remove)
+            changes[other] = layers.take(other, found)
+    remove = _given_up(layers, asked, reply, found)
+    if found is not None:
+        changes[asked.segment_id] = layers.put(asked.segment_id, found, remove)
+    elif remove is not None:
+        changes[asked.segment_id] = layers.take(asked.segment_id, remove)
     return Step(
         asked.segment_id,
         "result",
@@ -79,16 +103,6 @@ def write(segments: Segments, asked: Asked, reply: InferReply) -> Step:
     )
 
 
-def counted(step: Step) -> tuple[int, int]:
-    """Voxels that the segment of a step got, and that it lost."""
-    change = step.changes.get(step.segment_id)
-    if change is None:
-        return 0, 0
-    before = np.zeros(change.size_ijk, dtype=bool)
-    added = int(change.redone(before).sum())
-    return added, change.count - added
-
-
 def _wanted(asked: Asked, reply: InferReply) -> Region | None:
     region = reply.region
     if region is not None and asked.limits is not None and len(reply.axes) == 1:
@@ -97,12 +111,12 @@ def _wanted(asked: Asked, reply: InferReply) -> Region | None:
 
 
 def _given_up(
-    segments: Segments, asked: Asked, reply: InferReply, found: Region | None
+    layers: Layers, asked: Asked, reply: InferReply, found: Region | None
 ) -> Region | None:
     """What the model had found before and finds no more."""
     before = None if asked.previous is None else asked.previous.region
     if before is None and asked.replaces_slices:
-        before = _on_slices(segments.all_of(asked.segment_id), reply)
+        before = _on_slices(layers.all_of(asked.segment_id), reply)
     if before is None or found is None:
         return before
     whole = covering([before, found])

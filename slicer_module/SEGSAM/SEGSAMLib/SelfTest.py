@@ -69,12 +69,22 @@ def _panel(ui: Any, resources: Path) -> Any:
 def _segment(panel: Any, server: str) -> None:
     panel.connection.connect(server)
     _wait(panel, lambda: panel.session.is_connected, "the server did not answer")
+    panel.session.logic.clear_prompts()
+    panel.session.logic.add_box_from_roi(_box())
     panel.prompts.run()
     _wait(panel, lambda: not panel.session.workflow.is_busy, "the request did not end")
     segment = slicer.util.arrayFromSegmentBinaryLabelmap(
         panel.session.logic.segmentation, panel.session.logic.segment_id, panel.session.logic.volume
     )
     _check(segment.any(), "the result is empty")
+
+
+def _box() -> Any:
+    """Around the object, which every checkpoint finds from a box."""
+    roi = slicer.vtkMRMLMarkupsROINode()
+    roi.SetCenter(45.0, 39.0, 16.0)
+    roi.SetSize(42.0, 33.0, 4.0)
+    return roi
 
 
 def _wait(panel: Any, is_so: Any, otherwise: str) -> None:

@@ -20,7 +20,7 @@ def slice_views() -> list[View]:
     if manager is None:
         return []
     views = [manager.sliceWidget(name).sliceView() for name in manager.sliceViewNames()]
-    return [View(view.interactor(), view.mrmlSliceNode()) for view in views]
+    return [View(view.interactor(), view.mrmlSliceNode(), view.scheduleRender) for view in views]
 
 
 def world_of(slice_node: Any, point_xy: tuple[int, int]) -> tuple[float, float, float]:

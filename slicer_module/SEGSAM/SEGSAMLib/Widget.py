@@ -66,10 +66,8 @@ class Widget:
         self._timer.interval = POLL_MS
         self._timer.timeout.connect(self.poll)
         self._surfaces = qt.QTimer()
-        self._surfaces.singleShot = True
         self._surfaces.interval = SURFACES_MS
-        refresh = self.session.logic.refresh_surfaces
-        self._surfaces.timeout.connect(lambda: self.session.attempt(refresh))
+        self._surfaces.timeout.connect(self._refresh_surfaces)
         self.session.on_changed.append(self.refresh)
         self.session.on_started.append(self._started)
         ui.cancelButton.clicked.connect(lambda *_: self.cancel())
@@ -89,7 +87,7 @@ class Widget:
         self.session.node = node
         if node is None:
             self.prompts.put_down()
-            for lane in ("segment", "sample", "label"):
+            for lane in ("segment", "undo", "surface", "sample", "label"):
                 self.session.workflow.cancel(lane)
             self.session.logic.close()
             self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
@@ -140,7 +138,7 @@ class Widget:
 
     def cancel(self) -> None:
         """Stop waiting for the server; the answer that still comes is dropped."""
-        for lane in ("segment", "connect", "sample", "label", "version"):
+        for lane in ("segment", "undo", "surface", "connect", "sample", "label", "version"):
             self.session.workflow.cancel(lane)
         self.poll()
         self._show_busy()
@@ -158,6 +156,11 @@ class Widget:
         editor = self.ui.segmentEditor
         editor.setSegmentationNode(logic.segmentation)
         editor.setSourceVolumeNode(logic.volume)
+
+    def _refresh_surfaces(self) -> None:
+        """Once: the next answer starts the timer again."""
+        self._surfaces.stop()
+        self.session.attempt(self.session.workflow.refresh_surfaces)
 
     def _started(self) -> None:
         if self.session.workflow.is_busy:

@@ -1,5 +1,5 @@
-"""What is worked on: the current volume and segmentation, the prompts of the current segment, and
-undo. The lower half of `Logic`.
+"""What is worked on: the current volume and segmentation, and the prompts of the current segment.
+The lowest part of `Logic`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import Frames, Naming
 from .Errors import NodeError
 from .Findings import Findings
 from .Geometry import Box, VolumeGrid, box_in_volume, box_on_slice, reduced_scribble
-from .History import History, Identity, Step
+from .History import History, Step
 from .Masks import Packed
 from .PromptNodes import PromptNodes, roi_corners
 from .Prompts import NO_PROMPTS, Point, PromptSet, Scribble
@@ -189,34 +189,6 @@ class Work:
         self._set_prompts(after, "point" if grown else "change of a prompt")
         return True
 
-    # -- undo
-
-    @property
-    def undo_text(self) -> str:
-        """What `undo` would take back, nothing when there is nothing."""
-        return self._history().undo_text
-
-    @property
-    def redo_text(self) -> str:
-        return self._history().redo_text
-
-    def undo(self) -> bool:
-        """Take back the newest prompt, or result, or both together. Raises `NodeError`."""
-        step = self._history().undo()
-        if step is not None:
-            backwards = dict(reversed(list(step.changes.items())))
-            self._segments().undo(backwards)
-            self._restore(step, step.prompts_before, step.identity_before, step.result_before)
-        return step is not None
-
-    def redo(self) -> bool:
-        """Do again what was taken back last."""
-        step = self._history().redo()
-        if step is not None:
-            self._segments().redo(step.changes)
-            self._restore(step, step.prompts_after, step.identity_after, step.result_after)
-        return step is not None
-
     def _add_box(self, box: Box, note: str) -> str:
         self._add(box, "box")
         return note
@@ -236,19 +208,6 @@ class Work:
             )
             self._history().push(step)
         self._show()
-
-    def _restore(
-        self, step: Step, prompts: PromptSet, identity: Identity | None, result: Packed | None
-    ) -> None:
-        """Undo or redo what a step says besides voxels."""
-        if step.segment_id not in self.segment_ids:
-            return
-        self._asked = None
-        self._keep(step.segment_id, prompts)
-        self._results[step.segment_id] = result
-        if identity is not None:
-            Naming.set_identity(self._segment(step.segment_id), identity)
-        self.select_segment(step.segment_id)
 
     def _keep(self, segment_id: str, prompts: PromptSet) -> None:
         text = "" if prompts.is_empty else prompts.to_text()

@@ -6,6 +6,8 @@ what came of it, and has applied it to the scene. The one object that the widget
     connect     connect                                Diagnosis
     upload      prepare                                None
     segment     segment, segment_category              Applied (of Results)
+    undo        undo, redo                             True; only where it takes long
+    surface     refresh_surfaces                       None
     sample      next_sample                            Loaded (of Files), None when all are done
     label       submit, fetch_version, restore         Saved | Conflict | a segmentation node
     train       train, watch_training, stop_training   TrainingStatus, with the curve so far
@@ -21,14 +23,17 @@ from typing import Any, Callable
 
 from .Address import Address
 from .Client import Client
+from .Edits import Edit
 from .Errors import ClientError, ConsentNeededError, SegSamError
 from .Logic import Logic
 from .Parameters import Parameters, Settings
-from .Replies import Conflict, Diagnosis, Saved, TrainingStatus, Versions
+from .Replies import Conflict, Diagnosis, InferReply, Saved, TrainingStatus, Versions
 from .Worker import Cancel, Event, Job, Tell, Worker
 
 Applies = Callable[[Any], Any]
 _FAREWELL_SECONDS = 2.0
+_LATER = object()
+"""Stands for a value that another event will bring."""
 
 
 class Workflow:
@@ -54,7 +59,8 @@ class Workflow:
 
     def poll(self) -> list[Event]:
         """Call it about every 20 ms while `is_busy`, in the GUI's thread."""
-        return [self._handled(event) for event in self._worker.poll()]
+        handled = [self._handled(event) for event in self._worker.poll()]
+        return [event for event in handled if event.value is not _LATER]
 
     def cancel(self, lane: str = "segment") -> bool:
         """End what runs in a lane; it is over when this returns. False when nothing ran."""
@@ -100,26 +106,29 @@ class Workflow:
         self._start("upload", partial(client.upload, image))
 
     def segment(self, parameters: Parameters) -> None:
-        """Segment what the current prompts mark. Raises `ConsentNeededError`, `PromptError`,
-        `NodeError`.
-        """
-        client, image = self._connected(), self.logic.image_source()
-        self._check_consent(image.image_id)
-        request = self.logic.request(parameters)
-        self._start(
-            "segment", partial(client.infer, parameters.model, image, request), self.logic.apply
-        )
+        """What the prompts mark. Raises `ConsentNeededError`, `PromptError`, `NodeError`."""
+        self._ask(parameters, partial(self.logic.request, parameters))
 
     def segment_category(
         self, category: str, axis: int, index: int, parameters: Parameters
     ) -> None:
         """A new segment of what the model sees of another category on a slice."""
-        client, image = self._connected(), self.logic.image_source()
-        self._check_consent(image.image_id)
-        request = self.logic.request_category(category, axis, index, parameters)
-        self._start(
-            "segment", partial(client.infer, parameters.model, image, request), self.logic.apply
-        )
+        ask = self.logic.request_category
+        self._ask(parameters, partial(ask, category, axis, index, parameters))
+
+    def undo(self) -> None:
+        """Take back the newest step; a request that runs is cancelled. Raises `NodeError`."""
+        self._step(self.logic.undoing())
+
+    def redo(self) -> None:
+        """Do again what was taken back last. Raises `NodeError`."""
+        self._step(self.logic.redoing())
+
+    def refresh_surfaces(self) -> None:
+        """Bring the 3D view up to date, if there is one."""
+        drawing = self.logic.drawing()
+        if drawing is not None:
+            self._start("surface", lambda cancel, tell: drawing.compute(cancel.check), drawing.show)
 
     # -- images and labels
 
@@ -137,7 +146,8 @@ class Workflow:
         the image too. Raises `ConsentNeededError`, `NodeError`.
         """
         client, image = self._connected(), self.logic.image_source()
-        label, volume = self.logic.label_source(), self.logic.volume
+        image_id, volume = self.logic.image_id, self.logic.volume
+        make_label = self.logic.labelling()
         self._check_consent("")
         user = self.settings.user
 
@@ -147,8 +157,9 @@ class Workflow:
             return value
 
         def send(cancel: Cancel, tell: Tell) -> Saved | Conflict:
-            image_id = label.image_id or client.add_image(image, cancel, tell)
-            return client.submit(replace(label, image_id=image_id), user, cancel, tell)
+            label = make_label()
+            there = image_id or client.add_image(image, cancel, tell)
+            return client.submit(replace(label, image_id=there), user, cancel, tell)
 
         self._start("label", send, saved)
 
@@ -232,15 +243,39 @@ class Workflow:
 
     def _handled(self, event: Event) -> Event:
         """The event, applied to the scene; one that cannot be applied has failed."""
+        applies = self._applies.get(event.lane)
+        if event.kind == "done" and applies is not None:
+            try:
+                event = replace(event, value=applies(event.value))
+            except SegSamError as error:
+                event = replace(event, kind="failed", value=None, error=error)
         if event.kind == "failed" and event.lane == "segment":
             self.logic.forget_request()
-        applies = self._applies.get(event.lane)
-        if event.kind != "done" or applies is None:
-            return event
-        try:
-            return replace(event, value=applies(event.value))
-        except SegSamError as error:
-            return replace(event, kind="failed", value=None, error=error)
+        return event
+
+    def _ask(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
+        client, image = self._connected(), self.logic.image_source()
+        self._check_consent(image.image_id)
+        infer = partial(client.infer, parameters.model, image, make_request())
+        self._start("segment", infer, self._apply)
+
+    def _apply(self, reply: InferReply) -> Any:
+        return self._edit("segment", self.logic.applying(reply))
+
+    def _edit(self, lane: str, edit: Edit) -> Any:
+        """At once where it is quick, else in a thread, and `poll` has what came of it later."""
+        if edit.is_quick:
+            return self.logic.at_once(edit)
+        carry_out = partial(self.logic.carry_out, edit)
+        self._start(lane, lambda cancel, tell: edit.compute(edit.layers), carry_out)
+        return _LATER
+
+    def _step(self, edit: Edit | None) -> None:
+        """Undo or redo."""
+        if edit is not None and not self.is_running("undo"):
+            if self.is_running("segment"):
+                self.cancel("segment")
+            self._edit("undo", edit)
 
     def _told(self, status: TrainingStatus) -> TrainingStatus:
         """With all that was told of the curve since the training began."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import vtk
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from trame_slicer.views import SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import NoScheduleRendering
@@ -15,6 +16,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
 
+DRAW_MS = 16
 ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
@@ -37,6 +39,7 @@ class Views:
             view.set_orientation(orientation)
             resize(view, size_px)
             self._slices[name] = view
+        self._widgets = {name: SliceWidget(view) for name, view in self._slices.items()}
 
     def __getitem__(self, name: str) -> Any:
         return self._slices[name]
@@ -62,7 +65,7 @@ class Views:
         return list(self._slices)
 
     def sliceWidget(self, name: str) -> SliceWidget:
-        return SliceWidget(self._slices[name])
+        return self._widgets[name]
 
 
 class SliceWidget:
@@ -70,12 +73,21 @@ class SliceWidget:
 
     def __init__(self, view: Any) -> None:
         self._view = view
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DRAW_MS)
+        self._timer.timeout.connect(view.render_window().Render)
 
     def sliceView(self) -> SliceWidget:
         return self
 
     def interactor(self) -> Any:
         return self._view.interactor()
+
+    def scheduleRender(self) -> None:
+        """As `ctkVTKAbstractView` does it: what is asked for within its time is drawn once."""
+        if not self._timer.isActive():
+            self._timer.start()
 
     def mrmlSliceNode(self) -> Any:
         return self._view.get_view_node()
