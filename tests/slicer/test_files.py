@@ -124,7 +124,8 @@ def test_nifti_by_slicers_exporter(logic: Logic, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_dicom_seg_needs_slicers_extension(logic: Logic, tmp_path: Path) -> None:
+def test_dicom_seg_needs_slicers_plug_in(logic: Logic, tmp_path: Path) -> None:
+    logic.volume.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     with pytest.raises(NodeError, match="QuantitativeReporting"):
         logic.export_dicom_seg(str(tmp_path))
 

@@ -15,6 +15,7 @@ from SEGSAMLib.Masks import Region
 from SEGSAMLib.Parameters import Parameters
 from SEGSAMLib.Prompts import Point
 from SEGSAMLib.Replies import InferReply
+from SEGSAMLib.Terminology import TISSUE
 from volumes import (
     ORDERS,
     bent,
@@ -433,7 +434,7 @@ class TestNames:
         logic.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)), category="left widget of Henle")
         assert logic.identity.name == "left widget of Henle"
-        assert logic.identity.terminology == ""
+        assert logic.identity.terminology == TISSUE, "as Slicer codes what nobody has coded"
 
 
 class TestFindings:

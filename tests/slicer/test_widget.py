@@ -29,6 +29,16 @@ def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return slicer.app
 
 
+@pytest.fixture(scope="module")
+def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server with the trained checkpoint, of which it makes versions."""
+    from serving import started
+
+    options = ("--conf", "checkpoint", "segsam", "--conf", "warm", "off")
+    with started(tmp_path_factory.mktemp("learning"), *options) as running:
+        yield running
+
+
 @pytest.fixture
 def module(qt_application: Any, scene: Any) -> Iterator[Any]:
     """The module's widget, set up and entered, with the made volume; questions get a Yes."""
@@ -549,3 +559,62 @@ class TestWithAServer:
         until(lambda: not panel.server.process.is_running, "the end of the server")
         until(lambda: label(module, "serverStateLabel") == "Stopped.", "the word")
         assert ui.startServerButton.isEnabled()
+
+
+@pytest.mark.slow
+class TestTraining:
+    """From the first label to a version that is used, and back."""
+
+    def test_label_train_cancel_accept_and_roll_back(self, module: Any, learning: Any) -> None:
+        connect(module, learning)
+        for _ in range(2):
+            self.label_next(module)
+        panel, ui = module.panel.workflow, module.ui
+        until(lambda: panel.versions is not None, "the versions")
+        assert panel.versions.current == "0000"
+        ui.epochsSpinBox.setValue(50)
+        ui.trainButton.click()
+        assert not ui.trainButton.isEnabled()
+        until(lambda: panel.training.curve, "the curve")
+        assert not ui.curveLabel.pixmap().isNull()
+        ui.stopTrainingButton.click()
+        until(lambda: panel.training.state == "stopped", "the end of the training")
+        assert label(module, "trainLabel").startswith("stopped")
+        assert panel.versions.current == "0000"
+
+        ui.epochsSpinBox.setValue(1)
+        ui.trainButton.click()
+        until(lambda: panel.training.state in ("done", "failed"), "the training")
+        assert panel.training.state == "done", label(module, "trainLabel")
+        until(lambda: ui.versionsTree.topLevelItemCount() == 2, "the new version")
+        new = next(each.id for each in panel.versions.versions if each.id != "0000")
+        for wanted in ("0000", new, "0000"):
+            self.use(module, wanted)
+
+    def label_next(self, module: Any) -> None:
+        """The next image of the server, a box, the user's own name for it, submitted."""
+        import slicer
+
+        ui, logic = module.ui, module.panel.session.logic
+        before = logic.volume
+        ui.strategyCombo.setCurrentText("first")
+        ui.nextButton.click()
+        until(lambda: logic.volume is not before, "the next image")
+        module.volume = logic.volume
+        slicer.app.views.show(module.volume)
+        drag_box(module)
+        until(lambda: not is_segmenting(module), "the answer")
+        ui.categoryCombo.setCurrentText("liver")
+        ui.categoryCombo.activated.emit(ui.categoryCombo.currentIndex())
+        ui.submitButton.click()
+        until(lambda: "Saved as version" in label(module, "submitLabel"), "the saved label")
+
+    def use(self, module: Any, wanted: str) -> None:
+        """Choose a version in the list and take it into use, unless it is."""
+        panel, tree = module.panel.workflow, module.ui.versionsTree
+        rows = [tree.topLevelItem(row) for row in range(tree.topLevelItemCount())]
+        tree.setCurrentItem(next(row for row in rows if row.text(0) == wanted))
+        if module.ui.useVersionButton.isEnabled():
+            module.ui.useVersionButton.click()
+            until(lambda: panel.versions.current == wanted, f"version {wanted}")
+        assert panel.versions.current == wanted

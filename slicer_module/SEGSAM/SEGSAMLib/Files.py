@@ -24,7 +24,7 @@ from .Images import ImageSource, LabelSource, is_left_handed
 from .Layers import Layers
 from .Masks import Region, bounds, resampled
 from .Replies import Sample
-from .Terminology import category
+from .Terminology import TISSUE, category
 from .Undoing import Undoing
 
 IMAGE_ID = "SEGSAM.ImageId"
@@ -127,7 +127,7 @@ class Files(Undoing):
             name = names.get(value, f"label {value}")
             found = category(name)
             segment_id = str(node.GetSegmentation().AddEmptySegment())
-            identity = Identity(name, found.colour, found.terminology, "user")
+            identity = Identity(name, found.colour, found.terminology or TISSUE, "user")
             Naming.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
             box = bounds(labels == value)
             start = (box[0].start, box[1].start, box[2].start)
@@ -168,6 +168,10 @@ class Files(Undoing):
         files. Raises `NodeError` with the reason where it cannot be.
         """
         self._segments()
+        if not self.volume.GetAttribute("DICOM.instanceUIDs"):
+            raise NodeError(
+                "A DICOM segmentation needs a volume that was loaded from DICOM; this one was not."
+            )
         try:
             plugin = importlib.import_module("DICOMSegmentationPlugin")
         except ImportError:
@@ -179,9 +183,7 @@ class Files(Undoing):
         exporter = plugin.DICOMSegmentationPluginClass()
         exportables = exporter.examineForExport(hierarchy.GetItemByDataNode(self.segmentation))
         if not exportables:
-            raise NodeError(
-                "A DICOM segmentation needs a volume that was loaded from DICOM; this one was not."
-            )
+            raise NodeError("The volume's images are not in Slicer's DICOM database any more.")
         before = set(Path(folder).iterdir())
         for each in exportables:
             each.directory = folder

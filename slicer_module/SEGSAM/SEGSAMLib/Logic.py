@@ -109,6 +109,8 @@ class Logic(Files):
         if after != before:
             Naming.set_identity(self._segment(asked.segment_id), after)
         step = replace(found.step, identity_before=before, identity_after=after)
+        if found.added:
+            Naming.say_who_drew(self._segment(asked.segment_id))
         if step.changes or after != before:
             self._history().push_result(step)
         self._results[asked.segment_id] = step.result_after

@@ -10,7 +10,7 @@ import vtk
 import slicer
 
 from .History import Identity
-from .Terminology import category
+from .Terminology import TISSUE, category
 
 PROMPTS_TAG = "SEGSAM.Prompts"
 CERTAINTY_TAG = "SEGSAM.Certainty"
@@ -61,4 +61,17 @@ def set_identity(segment: Any, identity: Identity) -> None:
 def named(name: str, *, chosen_by: str) -> Identity:
     """The identity of a category."""
     found = category(name)
-    return Identity(found.name, found.colour, found.terminology, chosen_by)
+    return Identity(found.name, found.colour, found.terminology or TISSUE, chosen_by)
+
+
+def code_as_tissue(segment: Any) -> None:
+    """As Slicer's Segment Editor does with a new segment: without a code none can be exported."""
+    name = slicer.vtkSegment.GetTerminologyEntryTagName()
+    if not tag(segment, name):
+        set_tag(segment, name, TISSUE)
+
+
+def say_who_drew(segment: Any) -> None:
+    """For DICOM: prompts by a person, voxels by a program."""
+    set_tag(segment, "DICOM.SegmentAlgorithmType", "SEMIAUTOMATIC")
+    set_tag(segment, "DICOM.SegmentAlgorithmName", "SEG-SAM")

@@ -97,6 +97,7 @@ class Work:
         segmentation = self.segmentation.GetSegmentation()
         segment_id = str(segmentation.AddEmptySegment())
         segment = segmentation.GetSegment(segment_id)
+        Naming.code_as_tissue(segment)
         if category:
             Naming.set_identity(segment, Naming.named(category, chosen_by="user"))
         if name:
