@@ -158,11 +158,15 @@ def _target_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for target in TARGETS:
         found = target.measure(record)
-        shown = _NONE if found is None else f"{found:,.3g}{target.unit}"
+        shown = _NONE if found is None else f"{_figure(found)}{target.unit}"
         verdict = target.verdict(found)
         obstacle = target.obstacle if verdict == MISSED else ""
         rows.append((target.what, target.wanted, shown, verdict, obstacle))
     return rows
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _seconds(seconds: float) -> str:
