@@ -26,7 +26,7 @@ TRAIN = "/train/segsam"
 TINY = {"max_epochs": 1, "minutes": 1, "slices": 6, "copies": 0, "train_batch_size": 2}
 AT_WORK = (2, 5) if not FULL else (4, 30)
 """Annotators beside a training, and how many prompts each has."""
-END_SECONDS = 550
+END_SECONDS = amount(550, 7200)
 BOX = {"prompts": {"boxes": [{"min_ijk": [15, 14, 4], "max_ijk": [45, 38, 4]}]}, "result": "slice"}
 
 

@@ -22,6 +22,7 @@ import torch
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CheckpointError, OutputError
 from segsam.model import load_pretrained
+from segsam.model.checkpoint import default_name
 from segsam_app.config import AppConfig
 from segsam_app.engine import Engine
 from segsam_app.errors import ConflictError, NotFoundError
@@ -62,7 +63,7 @@ def test_a_line_begins_with_the_checkpoint(line: Versions, checkpoint: Path) -> 
 
 def test_each_checkpoint_has_a_line_of_its_own(tmp_path: Path) -> None:
     assert line_name("segsam") == "segsam"
-    assert line_name(None) == line_name("litemedsam")
+    assert line_name(None) == line_name(default_name())
     one, other = (line_name(str(tmp_path / part / "a b.safetensors")) for part in "xy")
     assert one != other
     assert one.startswith("a_b-")
