@@ -38,6 +38,12 @@ BOXES = {
     "liver": ((44, 27, 96), (104, 85, 96)),
 }
 """Around organs of the sample CT, opposite corners in voxels."""
+WHOLE = {
+    "right kidney": ((70, 29, 66), (93, 54, 101)),
+    "left kidney": ((23, 27, 72), (44, 49, 104)),
+    "spleen": ((10, 21, 82), (43, 57, 111)),
+}
+"""Boxes around whole organs."""
 LOOK_AT = (76, 42, 96)
 
 
@@ -95,6 +101,26 @@ class Stage:
         self.ui.boxButton.setChecked(True)
         drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
         self.ui.boxButton.setChecked(False)
+
+    def box_in_space(self, corners: tuple[Any, Any]) -> None:
+        """A 3D box dragged in a slice view, and its sides pulled to where they belong."""
+        import numpy as np
+        from gui.views import drag, pixel_of
+
+        logic = self.panel.session.logic
+        low, high = np.array(corners[0]), np.array(corners[1])
+        self.look((low + high) // 2)
+        ras = logic.grid.ras([low - 0.5, high + 0.5])
+        self.ui.box3dButton.setChecked(True)
+        drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
+        self.ui.box3dButton.setChecked(False)
+        box = next(node for node in logic.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
+        box.SetCenter(*ras.mean(axis=0))
+        box.SetSize(*abs(ras[1] - ras[0]))
+        wanted = (tuple(int(side) for side in low), tuple(int(side) for side in high))
+        self.wait(
+            lambda: (logic.prompts.boxes[0].min_ijk, logic.prompts.boxes[0].max_ijk) == wanted
+        )
 
     def name(self, category: str) -> None:
         """The user's own choice for the segment, where the model's name is another one."""
@@ -193,6 +219,8 @@ def take(stage: Stage, url: str) -> None:
     """All pictures, in the tutorial's order."""
     ui = stage.ui
     ui.serverCombo.setCurrentText(url)
+    for name in ("studies", "environment"):
+        getattr(ui, f"{name}Path").set_path(f"/home/reader/SEGSAM/{name}")
     stage.open("connection", "server")
     stage.save_panel("panel-start")
     ui.connectButton.click()
@@ -209,7 +237,9 @@ def take(stage: Stage, url: str) -> None:
     stage.idle()
     stage.open("prompts", "result")
     stage.save_panel("panel-result")
+    ui.showPromptsCheckBox.click()
     stage.save_view("slice-result", stage.views["Red"])
+    ui.showPromptsCheckBox.click()
     stage.name(first)
     for name in others:
         ui.addSegmentButton.click()
@@ -217,9 +247,9 @@ def take(stage: Stage, url: str) -> None:
         ui.runButton.click()
         stage.idle()
         stage.name(name)
-    through_the_volume(stage)
     stage.open("workflow")
     stage.save_panel("panel-workflow")
+    through_the_volume(stage)
     in_space(stage)
     darken()
     stage.open("prompts", "result")
@@ -227,14 +257,19 @@ def take(stage: Stage, url: str) -> None:
 
 
 def through_the_volume(stage: Stage) -> None:
-    """Each object followed through the slices, as *Follow through slices* does it."""
-    stage.ui.propagateCombo.setCurrentText("always")
-    for segment_id in stage.panel.session.logic.segment_ids:
-        stage.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
+    """Some of the organs followed inside 3D boxes; what was found on one slice stays."""
+    logic = stage.panel.session.logic
+    ids = dict(zip(BOXES, logic.segment_ids, strict=True))
+    for name, corners in WHOLE.items():
+        stage.ui.segmentsTable.setSelectedSegmentIDs([ids[name]])
+        stage.ui.clearButton.click()
+        stage.box_in_space(corners)
         stage.ui.runButton.click()
         stage.idle()
-    stage.ui.segmentsTable.setSelectedSegmentIDs(stage.panel.session.logic.segment_ids[:1])
-    stage.look(LOOK_AT)
+    display = logic.segmentation.GetDisplayNode()
+    for name in set(BOXES) - set(WHOLE):
+        display.SetSegmentVisibility3D(ids[name], False)
+    stage.ui.segmentsTable.setSelectedSegmentIDs([ids[next(iter(WHOLE))]])
 
 
 def in_space(stage: Stage) -> None:
@@ -242,10 +277,11 @@ def in_space(stage: Stage) -> None:
     segmentation = stage.panel.session.logic.segmentation
     segmentation.CreateClosedSurfaceRepresentation()
     stage.look(LOOK_AT)
+    for node in stage.panel.session.logic.markups.all:
+        node.GetDisplayNode().SetVisibility3D(False)
     space = stage.views.space(VIEW_PX)
     space.get_view_node().SetBoxVisible(False)
-    for name in ("Red", "Green"):
-        stage.views[name].set_visible_in_3d(True)
+    stage.views["Red"].set_visible_in_3d(True)
     space.fit_view_to_content()
     camera = space.first_renderer().GetActiveCamera()
     camera.Elevation(35)

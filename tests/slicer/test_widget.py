@@ -241,6 +241,19 @@ class TestWithoutAServer:
         module.ui.redoButton.click()
         assert len(module.panel.session.logic.prompts.boxes) == 1
 
+    def test_prompts_can_be_hidden_and_count_all_the_same(self, module: Any) -> None:
+        drag_box(module)
+        logic = module.panel.session.logic
+        boxes = [node for node in logic.markups.all if node.IsA("vtkMRMLMarkupsROINode")]
+        module.ui.showPromptsCheckBox.click()
+        assert not boxes[0].GetDisplayVisibility()
+        module.panel.prompts._read_markups()
+        drag_box(module, "box3dButton")
+        assert len(logic.prompts.boxes) == 2
+        assert not any(node.GetDisplayVisibility() for node in logic.markups.all)
+        module.ui.showPromptsCheckBox.click()
+        assert all(node.GetDisplayVisibility() for node in logic.markups.all)
+
     def test_prompts_belong_to_their_segment(self, module: Any) -> None:
         drag_box(module)
         first = module.panel.session.logic.segment_id
@@ -562,6 +575,7 @@ class TestWithAServer:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 class TestTraining:
     """From the first label to a version that is used, and back."""
 

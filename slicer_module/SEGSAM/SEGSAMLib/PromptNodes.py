@@ -29,6 +29,7 @@ class PromptNodes:
         self._scene = scene
         self.inside: Any = None
         self.outside: Any = None
+        self.are_shown = True
         self._boxes: list[Any] = []
         self._scribbles: list[Any] = []
 
@@ -58,6 +59,13 @@ class PromptNodes:
             _place_points(node, list(scribble.path_ijk), grid)
         for node in self.all:
             node.SetAndObserveTransformNodeID(transform_id or None)
+            node.SetDisplayVisibility(self.are_shown)
+
+    def set_shown(self, are_shown: bool) -> None:
+        """Take the prompts out of the views, for a look at what they found, or show them again."""
+        self.are_shown = are_shown
+        for node in self.all:
+            node.SetDisplayVisibility(are_shown)
 
     def read(self, prompts: PromptSet, grid: VolumeGrid) -> tuple[PromptSet, str]:
         """The prompts as the user has left them, and a sentence about what lay outside the volume

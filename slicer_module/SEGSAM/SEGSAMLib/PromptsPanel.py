@@ -27,6 +27,7 @@ KEYS = {
     "V": "box3dButton",
     "D": "scribbleButton",
     "N": "addSegmentButton",
+    "H": "showPromptsCheckBox",
     "R": "runButton",
     "W": "worstSliceButton",
     "Ctrl+Z": "undoButton",
@@ -63,6 +64,7 @@ class PromptsPanel:
         ui.redoButton.clicked.connect(lambda *_: self._do(session.workflow.redo))
         ui.clearButton.clicked.connect(lambda *_: self._do(session.logic.clear_prompts))
         ui.runButton.clicked.connect(lambda *_: self.run())
+        ui.showPromptsCheckBox.toggled.connect(session.logic.markups.set_shown)
 
     def enter(self) -> None:
         self.shortcuts.on()
