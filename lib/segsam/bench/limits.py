@@ -40,36 +40,41 @@ def encoder_gflop(host: Host) -> float:
 
 def limit_rows(record: Record) -> list[tuple[str, ...]]:
     """(who, operations, measured, least time by arithmetic alone, share) of each of our modes."""
-    facts = next((one["facts"] for one in record["contenders"] if one["name"] == "machine"), {})
-    rows = []
+    facts = _machine_facts(record)
+    rows: list[tuple[str, ...]] = []
     for one in record["contenders"]:
         work, timing = one.get("facts", {}).get("encoder_gflop"), one["items"].get("encode")
-        if work is None or timing is None:
+        if not facts or work is None or timing is None:
             continue
         half = one["facts"]["runtime"]["precision"] == "fast"
-        peak = facts.get("gflops_bfloat16" if half else "gflops_float32")
-        if peak:
-            least, found = work / peak, timing["median_s"]
-            shown = (f"{1000 * found:.0f} ms", f"{1000 * least:.0f} ms", f"{least / found:.0%}")
-            rows.append((one["title"], f"{work:.1f}", *shown))
+        least = work / facts["gflops_bfloat16" if half else "gflops_float32"]
+        found = timing["median_s"]
+        shown = (f"{1000 * found:.0f} ms", f"{1000 * least:.0f} ms", f"{least / found:.0%}")
+        rows.append((one["title"], f"{work:.1f}", *shown))
     return rows
 
 
 def limit_words(record: Record) -> str:
     """The machine's own figures in a sentence; empty when they were not measured."""
+    facts = _machine_facts(record)
+    if not facts:
+        return ""
+    return (
+        f"A product of two matrices of {_SIDE} x {_SIDE} ran at {facts['gflops_float32']:.0f} "
+        f"billion operations a second in float32 and at {facts['gflops_bfloat16']:.0f} in bfloat16 "
+        f"on this machine, and memory was copied at {facts['copied_gb_s']:.0f} GB/s, read and "
+        "written. *At best* is what an encoder's arithmetic would take at that pace; what lies "
+        "above it is layers that wait for memory instead (the first stage of LiteMedSAM's encoder "
+        "works on maps of 17 to 67 MB, more than a core's own cache holds) and resizing the slice."
+    )
+
+
+def _machine_facts(record: Record) -> Record:
+    """Of the contender that is the machine itself; empty when it was not measured."""
     for one in record["contenders"]:
-        if one["name"] == "machine" and not one["skipped"]:
-            facts = one["facts"]
-            return (
-                f"A product of two matrices of {_SIDE} x {_SIDE} ran at "
-                f"{facts['gflops_float32']:.0f} billion operations a second in float32 and at "
-                f"{facts['gflops_bfloat16']:.0f} in bfloat16 on this machine, and memory was "
-                f"copied at {facts['copied_gb_s']:.0f} GB/s, read and written. *At best* is what "
-                "an encoder's arithmetic would take at that pace; what lies above it is layers "
-                "that wait for memory instead (the first stage of LiteMedSAM's encoder works on "
-                "maps of 17 to 67 MB, more than a core's own cache holds) and resizing the slice."
-            )
-    return ""
+        if one["name"] == "machine":
+            return dict(one.get("facts", {}))
+    return {}
 
 
 def _product(dtype: torch.dtype) -> float:
