@@ -28,7 +28,6 @@ def lines_until_ended(process: Process) -> list[str]:
         assert time.monotonic() < end
         said += process.poll()
         time.sleep(0.02)
-    time.sleep(0.1)  # the reader's last line
     return said + process.poll()
 
 

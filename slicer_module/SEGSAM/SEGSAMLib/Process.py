@@ -19,6 +19,8 @@ from .Errors import SegSamError
 
 GRACE_SECONDS = 5.0
 """How long a command may take to end by itself when it was asked to."""
+LAST_WORDS_SECONDS = 1.0
+"""After the end of a process; one that it left behind may hold its output open for good."""
 
 
 class ProcessError(SegSamError):
@@ -36,6 +38,8 @@ class Process:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
         self._kill_at = 0.0
+        self._reader: threading.Thread | None = None
+        self._read_until = 0.0
         self.is_stopped = False
         self.exit_status: int | None = None
         """None while something runs."""
@@ -86,6 +90,10 @@ class Process:
             if self._kill_at and time.monotonic() > self._kill_at:
                 self._signal(process, "SIGKILL")
             return
+        if self._reader is not None and self._reader.is_alive():
+            self._read_until = self._read_until or time.monotonic() + LAST_WORDS_SECONDS
+            if time.monotonic() < self._read_until:
+                return  # what it said last, which often is why it ended, is still being read
         if status == 0 and self._waiting and not self.is_stopped:
             self._next()
         else:
@@ -114,7 +122,9 @@ class Process:
         except OSError as error:
             self.exit_status = 127
             raise ProcessError(f"{Path(command[0]).name} could not be started: {error}.") from error
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._read_until = 0.0
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is not None:
