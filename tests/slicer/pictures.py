@@ -274,17 +274,18 @@ def through_the_volume(stage: Stage) -> None:
 
 def in_space(stage: Stage) -> None:
     """All segments with surfaces and the slices that they are on, in the four views."""
-    segmentation = stage.panel.session.logic.segmentation
-    segmentation.CreateClosedSurfaceRepresentation()
+    logic = stage.panel.session.logic
+    logic.segmentation.CreateClosedSurfaceRepresentation()
+    stage.wait(lambda: logic.drawing() is None and not stage.panel.session.workflow.is_busy)
     stage.look(LOOK_AT)
-    for node in stage.panel.session.logic.markups.all:
+    for node in logic.markups.all:
         node.GetDisplayNode().SetVisibility3D(False)
     space = stage.views.space(VIEW_PX)
     space.get_view_node().SetBoxVisible(False)
-    stage.views["Red"].set_visible_in_3d(True)
+    stage.views["Green"].set_visible_in_3d(True)
     space.fit_view_to_content()
     camera = space.first_renderer().GetActiveCamera()
-    camera.Elevation(35)
+    camera.Elevation(15)
     camera.Azimuth(25)
     space.first_renderer().ResetCameraClippingRange()
     stage.open("prompts", "result")
