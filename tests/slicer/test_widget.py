@@ -580,7 +580,7 @@ class TestWithAServer:
 class TestTraining:
     """From the first label to a version that is used, and back."""
 
-    def test_label_train_cancel_accept_and_roll_back(self, module: Any, learning: Any) -> None:
+    def test_label_train_accept_roll_back_and_cancel(self, module: Any, learning: Any) -> None:
         connect(module, learning)
         flow = module.panel.session.workflow
         few = {"minutes": 1, "slices": 4, "copies": 0, "train_batch_size": 2}
@@ -592,24 +592,23 @@ class TestTraining:
         panel, ui = module.panel.workflow, module.ui
         until(lambda: panel.versions is not None, "the versions")
         assert panel.versions.current == "0000"
-        ui.epochsSpinBox.setValue(50)
-        ui.trainButton.click()
-        assert not ui.trainButton.isEnabled()
-        until(lambda: panel.training.curve, "the curve")
-        assert not ui.curveLabel.pixmap().isNull()
-        ui.stopTrainingButton.click()
-        until(lambda: panel.training.state == "stopped", "the end of the training")
-        assert label(module, "trainLabel").startswith("stopped")
-        assert panel.versions.current == "0000"
-
         ui.epochsSpinBox.setValue(1)
         ui.trainButton.click()
+        assert not ui.trainButton.isEnabled()
         until(lambda: panel.training.state in ("done", "failed"), "the training")
         assert panel.training.state == "done", label(module, "trainLabel")
         until(lambda: ui.versionsTree.topLevelItemCount() == 2, "the new version")
         new = next(each.id for each in panel.versions.versions if each.id != "0000")
         for wanted in ("0000", new, "0000"):
             self.use(module, wanted)
+        ui.epochsSpinBox.setValue(50)
+        ui.trainButton.click()
+        until(lambda: panel.training.curve, "the curve")
+        assert not ui.curveLabel.pixmap().isNull()
+        ui.stopTrainingButton.click()
+        until(lambda: panel.training.state == "stopped", "the end of the training")
+        assert label(module, "trainLabel").startswith("stopped")
+        assert panel.versions.current == "0000"
 
     def label_next(self, module: Any) -> None:
         """The next image of the server, a box, the user's own name for it, submitted."""
