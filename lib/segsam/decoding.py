@@ -213,7 +213,7 @@ class SliceDecoder:
             predicted_iou=float(decoded.predicted_iou.mean()),
             propagated=propagated,
             agreement=agreement(decoded),
-            present=present(decoded, self._model),
+            present=present(decoded, self._model, self._task.volume.modality),
         )
 
 

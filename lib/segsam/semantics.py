@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from segsam.categories import Category
 from segsam.model import Decoded, SegSam
 from segsam.result import UNRELIABLE_NAME_NOTE, UNRELIABLE_NOTE, UNSURE_NOTE
 
@@ -99,6 +100,17 @@ def is_unreliable(model: SegSam, name: str, modality: str | None) -> bool:
     return f"{modality}: {name}" in model.unnamed_in
 
 
+def may_be_in(model: SegSam, category: Category, modality: str | None) -> bool:
+    """Whether a category occurs in a modality, and the card does not keep its name back there;
+    always, where the modality is not known.
+    """
+    if modality is None:
+        return True
+    occurs = not category.modalities or modality in category.modalities
+    kept_back = modality in model.unnamed_in or is_unreliable(model, category.name, modality)
+    return occurs and not kept_back
+
+
 def agreement(decoded: Decoded) -> float | None:
     """Soft IoU, 0 to 1, of the binary mask and the semantic one with its labels stripped off (the
     paper's alignment, section 3.3), over all prompts; None without semantics.
@@ -126,20 +138,21 @@ def _both_and_either(decoded: Decoded) -> tuple[Tensor, Tensor] | None:
     return both.flatten(1).sum(1), (semantic + binary - both).flatten(1).sum(1)
 
 
-def present(decoded: Decoded, model: SegSam) -> dict[str, float]:
+def present(decoded: Decoded, model: SegSam, modality: str | None = None) -> dict[str, float]:
     """Category -> probability that one of its objects is on the slice, likeliest first, for one
-    image.
+    image of a modality, where it is known.
 
-    Only of categories that the checkpoint has seen: what an untrained token says is noise. Nothing
-    when the card says that presence was learnt without absence.
+    Only of categories that the checkpoint has seen, what an untrained token says is noise, and that
+    occur in this modality, and whose names the card does not keep back there. Nothing when the card
+    says that presence was learnt without absence.
     """
     if decoded.presence_logits is None or not model.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
     seen = frozenset(model.categories_seen)
     likely = {
-        name: score
-        for name, score in zip(model.categories.names, scores, strict=True)
-        if score >= PRESENT_ABOVE and name in seen
+        item.name: score
+        for item, score in zip(model.categories.items, scores, strict=True)
+        if score >= PRESENT_ABOVE and item.name in seen and may_be_in(model, item, modality)
     }
     return dict(sorted(likely.items(), key=lambda item: -item[1]))

@@ -96,6 +96,21 @@ class TestPresent:
         model.categories_seen = ("liver", "spleen", "polyp")
         assert list(present(self.decoded(), model)) == ["polyp", "liver"]
 
+    def test_what_a_modality_does_not_hold_or_the_card_keeps_back(self, model: SegSam) -> None:
+        there = {item.name: item.modalities for item in model.categories.items}
+        found = list(present(self.decoded(), model, "CT"))
+        assert found
+        assert found == [
+            name
+            for name in present(self.decoded(), model)
+            if not there[name] or "CT" in there[name]
+        ]
+        model.unnamed_in = (f"CT: {found[0]}",)
+        assert list(present(self.decoded(), model, "CT")) == found[1:]
+        assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
+        model.unnamed_in = ("CT",)
+        assert present(self.decoded(), model, "CT") == {}
+
     def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
         model.presence_is_trained = False
         assert present(self.decoded(), model) == {}

@@ -45,7 +45,7 @@ from segsam.proposals.probing import (
     grid_points,
     probe,
 )
-from segsam.semantics import PRESENT_ABOVE, is_unreliable
+from segsam.semantics import PRESENT_ABOVE, may_be_in
 from segsam.slices import choose_axis
 from segsam.types import AxisName, Cancel, Progress
 from segsam.volume import Volume
@@ -273,7 +273,5 @@ def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -
     return tuple(
         index
         for index, item in enumerate(categories.items)
-        if item.name in seen
-        and not is_unreliable(model, item.name, volume.modality)
-        and (volume.modality is None or not item.modalities or volume.modality in item.modalities)
+        if item.name in seen and may_be_in(model, item, volume.modality)
     )
