@@ -45,6 +45,7 @@ from segsam_app.scoring import OVERVIEW, OverviewScoring, Scorer
 from segsam_app.sessions import AppSessions, sessions_folder
 from segsam_app.store import Store
 from segsam_app.strategies import DESCRIPTIONS, Selecting
+from segsam_app.training.parent import ends_with_its_server, tell_children
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.line import open_line
 from segsam_app.warmup import Warmer
@@ -129,6 +130,7 @@ class SegSamApp(MONAILabelApp):
         tune_allocator()
         # MONAI Label reads it to start a process, and is not heard of again when it is not there.
         os.environ.setdefault("PYTHONPATH", "")
+        tell_children()
         guard.install(app)
         if self.config.warm:
             self.warmer.model()
@@ -183,7 +185,8 @@ class SegSamApp(MONAILabelApp):
         if hasattr(os, "nice"):
             os.nice(_TRAINING_NICE)
         try:
-            return super().train(request)
+            with ends_with_its_server():
+                return super().train(request)
         except SegSamError as error:
             raise SystemExit(str(error)) from error
         except KeyboardInterrupt as error:

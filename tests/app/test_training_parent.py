@@ -1,0 +1,62 @@
+"""A training does not outlive its server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from segsam_app.training.parent import ends_with_its_server
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell when a parent goes")
+
+_TRAINING = """
+import pathlib, sys, time
+from segsam_app.training.parent import ends_with_its_server
+said = pathlib.Path(sys.argv[1])
+try:
+    with ends_with_its_server(look_seconds=0.05):
+        said.write_text("learns")
+        time.sleep(60)
+except KeyboardInterrupt:
+    said.write_text("stopped")
+"""
+_SERVER = """
+import subprocess, sys, time
+from segsam_app.training.parent import tell_children
+if sys.argv[3] == "told":
+    tell_children()
+subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+time.sleep(60)
+"""
+
+
+def said_after(path: Path, word: str, seconds: float = 30) -> bool:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if path.exists() and path.read_text() == word:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), "told"]
+    with subprocess.Popen(words) as server:
+        assert said_after(said, "learns")
+        server.send_signal(signal.SIGKILL)
+    assert said_after(said, "stopped")
+
+
+def test_one_that_no_server_started_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getppid", lambda: pytest.fail("watched") if watched else 1)
+    watched = False
+    with ends_with_its_server(look_seconds=0.01):
+        watched = True
+        time.sleep(0.1)
