@@ -27,14 +27,15 @@ MARGIN_PX = 6.0
 class StopRule:
     """When a propagated mask is no longer the object.
 
-    It ends where the model doubts its own mask (`least_iou`), where the mask no longer lies on its
-    neighbour (`least_overlap`, Dice), where it grows from one slice to the next by more than an
-    organ does (`growth`, a ratio of areas), or where its mean brightness (displayed values, 0 to
-    255) has left the seed's by more than `shift` and by more than `spreads` of the seed's standard
-    deviations.
+    It ends where the model doubts its own mask more than it did the seed's (`least_share` of its
+    own estimate, and of the agreement of both decoders where there are two), where the mask no
+    longer lies on its neighbour (`least_overlap`, Dice), where it grows from one slice to the next
+    by more than an organ does (`growth`, a ratio of areas), or where its mean brightness (displayed
+    values, 0 to 255) has left the seed's by more than `shift` and by more than `spreads` of the
+    seed's standard deviations.
     """
 
-    least_iou: float = 0.70
+    least_share: float = 0.75
     least_overlap: float = 0.60
     growth: float = 1.8
     shift: float = 40.0
@@ -42,7 +43,9 @@ class StopRule:
 
     def ends(self, seed: SliceMask, before: SliceMask, now: SliceMask) -> bool:
         """Whether the object has ended before the slice of `now`."""
-        if now.area == 0 or now.report.predicted_iou < self.least_iou:
+        estimates = 1 if now.report.agreement is None else 2
+        least = self.least_share**estimates
+        if now.area == 0 or _doubtless(now) < least * _doubtless(seed):
             return True
         if now.area > self.growth * before.area:
             return True
@@ -125,20 +128,24 @@ def most_trusted(
 def _trust(view: SliceView, mask: SliceMask, sections: tuple[Box, ...]) -> float:
     """How likely a mask drawn in the section of a 3D box is of the object that the box is around.
 
-    The model's own estimate, times how well its two decoders agree (paper, section 3.3; of a host
-    alone, nothing), times how well the mask fills a section (IoU of the tight box of its largest
-    part): a section as tight as this is no larger than the object, and a smaller thing in a loose
-    one is seldom meant.
+    What the model thinks of it, times how well the mask fills a section (IoU of the tight box of
+    its largest part): a section as tight as this is no larger than the object, and a smaller thing
+    in a loose one is seldom meant.
     """
     if not mask.area:
         return -1.0
     rows, columns = _largest_part(mask.logits > 0)
     corners = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
     tight = Box(*view.corners_ijk(corners, mask.report.index))
+    return _doubtless(mask) * max((_box_iou(tight, one) for one in sections), default=1.0)
+
+
+def _doubtless(mask: SliceMask) -> float:
+    """The model's own estimate of its mask, times how well its two decoders agree, if it has two
+    (paper, section 3.3).
+    """
     report = mask.report
-    alike = 1.0 if report.agreement is None else report.agreement
-    fill = max((_box_iou(tight, one) for one in sections), default=1.0)
-    return report.predicted_iou * alike * fill
+    return report.predicted_iou * (1.0 if report.agreement is None else report.agreement)
 
 
 def _box_iou(first: Box, second: Box) -> float:

@@ -13,12 +13,17 @@ from segsam.volume import Volume
 
 
 def disc(
-    radius: float, *, centre: tuple[float, float] = (20, 20), iou: float = 0.9, bright: float = 100
+    radius: float,
+    *,
+    centre: tuple[float, float] = (20, 20),
+    iou: float = 0.9,
+    agreement: float | None = None,
+    bright: float = 100,
 ) -> SliceMask:
     y, x = np.mgrid[:40, :40]
     inside = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
     logits = np.where(inside, 4.0, -4.0).astype(np.float32)
-    report = SliceReport(index=0, axis=2, predicted_iou=iou)
+    report = SliceReport(index=0, axis=2, predicted_iou=iou, agreement=agreement)
     return SliceMask(logits, torch.zeros(1, 1, 8, 8), report, brightness=bright, spread=10.0)
 
 
@@ -48,6 +53,17 @@ class TestStopRule:
     )
     def test_ends(self, now: SliceMask, why: str) -> None:
         assert self.ends(now), why
+
+    def test_doubt_is_held_against_the_seed(self) -> None:
+        seed = disc(10, iou=0.6)
+        assert not StopRule().ends(seed, seed, disc(10, iou=0.5))
+        assert StopRule().ends(seed, seed, disc(10, iou=0.4))
+
+    def test_two_estimates_may_both_fall(self) -> None:
+        seed = disc(10, iou=0.8, agreement=0.9)
+        assert not StopRule().ends(seed, seed, disc(10, iou=0.7, agreement=0.7))
+        assert not StopRule().ends(seed, seed, disc(10, iou=0.5, agreement=0.9))
+        assert StopRule().ends(seed, seed, disc(10, iou=0.5, agreement=0.7))
 
     def test_brightness_is_held_against_the_seed_not_the_neighbour(self) -> None:
         assert self.ends(disc(10, bright=145), before=disc(10, bright=125))
