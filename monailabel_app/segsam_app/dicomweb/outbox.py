@@ -171,7 +171,10 @@ class Courier:
             while True:
                 self._woken.wait(self._seconds * min(2**failed, _LATEST))
                 self._woken.clear()
-                error = rounds.submit(self._round).exception()
+                try:
+                    error = rounds.submit(self._round).exception()
+                except RuntimeError:  # the program is ending, and begins no threads any more
+                    return
                 failed = 0 if error is None else failed + 1
                 self._tell(error)
 

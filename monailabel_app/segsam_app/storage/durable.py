@@ -100,7 +100,12 @@ def flush(*paths: Path) -> None:
     if len(paths) == 1:
         _flush(paths[0])
         return
-    flushes = [_WAITING.submit(_flush, path) for path in paths]
+    try:
+        flushes = [_WAITING.submit(_flush, path) for path in paths]
+    except RuntimeError:  # the program is ending, and begins no threads any more
+        for path in paths:
+            _flush(path)
+        return
     wait(flushes)
     for one in flushes:
         one.result()
