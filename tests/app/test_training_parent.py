@@ -13,6 +13,8 @@ import pytest
 
 from segsam_app.training.parent import ends_with_its_server
 
+from .conftest import soon
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell when a parent goes")
 
 _TRAINING = """
@@ -36,22 +38,17 @@ time.sleep(60)
 """
 
 
-def said_after(path: Path, word: str, seconds: float = 30) -> bool:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if path.exists() and path.read_text() == word:
-            return True
-        time.sleep(0.05)
-    return False
+def has_said(path: Path, word: str) -> bool:
+    return path.exists() and path.read_text() == word
 
 
 def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path) -> None:
     said = tmp_path / "said"
     words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), "told"]
     with subprocess.Popen(words) as server:
-        assert said_after(said, "learns")
+        assert soon(lambda: has_said(said, "learns"), seconds=30)
         server.send_signal(signal.SIGKILL)
-    assert said_after(said, "stopped")
+    assert soon(lambda: has_said(said, "stopped"), seconds=30)
 
 
 def test_one_that_no_server_started_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

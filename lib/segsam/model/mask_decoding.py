@@ -83,6 +83,6 @@ def _doubled(convolution: Any, pixels: Tensor) -> Tensor:
     prompts, height, width, dim = pixels.shape
     outputs: int = convolution.out_channels
     kernel = convolution.weight.permute(0, 2, 3, 1).reshape(dim, 4 * outputs)
-    blocks = torch.addmm(convolution.bias.repeat(4), pixels.reshape(-1, dim), kernel)
+    blocks: Tensor = pixels @ kernel + convolution.bias.repeat(4)
     blocks = blocks.view(prompts, height, width, 2, 2, outputs).transpose(2, 3)
     return blocks.reshape(prompts, 2 * height, 2 * width, outputs)
