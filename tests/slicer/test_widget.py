@@ -183,6 +183,9 @@ class Answering:
         name = request["request_id"]
         return InferReply(name, self.region, "liver", 0.9, (2,), slices, findings=found)
 
+    def look(self, *_: Any) -> None:
+        """It has no slices to encode."""
+
     def close(self, cancel: Any) -> None:
         """It has no session."""
 
@@ -453,6 +456,37 @@ class TestWithAServer:
         assert not voxels(module).any()
         module.ui.redoButton.click()
         assert voxels(module).any()
+
+    def test_the_server_is_told_where_scrolling_ends(
+        self, module: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where it ends, not what it passes; and the panel shows nothing of it."""
+        import slicer
+
+        connect(module, server)
+        drag_box(module)
+        until(lambda: not is_segmenting(module), "the answer")
+        flow = module.panel.session.workflow
+        looks: list[Any] = []
+        look = flow.client.look
+        monkeypatch.setattr(
+            flow.client, "look", lambda *given: (look(*given), looks.append(given[2]))
+        )
+        until(lambda: not flow.is_busy and not module.panel._standstill.isActive(), "quiet")
+        looks.clear()
+        before = label(module, "statusLabel")
+        view = slicer.app.views["Red"].get_view_node()
+        for offset in (4.0, 8.0, 20.0):
+            view.SetSliceOffset(offset)
+        until(lambda: looks, "what is told")
+        assert looks == [{"axis": "k", "slice": "5", "window": ""}]
+        assert label(module, "statusLabel") == before
+        assert not module.ui.cancelButton.isVisible()
+        node = module.panel.session.node
+        node.axis = "i"
+        view.SetSliceOffset(8.0)
+        until(lambda: not module.panel._standstill.isActive(), "quiet")
+        assert len(looks) == 1, "slices across i are not those of this view"
 
     def test_other_segments_stay_as_they_are(self, module: Any, server: Any) -> None:
         """And so does the image."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,40 @@ def test_an_image_is_sent_once(workflow: Workflow) -> None:
     again = [event.value.what for event in heard(workflow) if event.kind == "progress"]
     assert any(what.startswith("sending") for what in first)
     assert not any(what.startswith("sending") for what in again)
+
+
+def told(workflow: Workflow, name: str) -> float:
+    """One of the server's figures."""
+    assert workflow.client is not None
+    reply = workflow.client._channel.ask("GET", "/metrics", Cancel())
+    (value,) = re.findall(rf"^segsam_{name} (.+)$", reply.body.decode(), re.MULTILINE)
+    return float(value)
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_slice_that_is_looked_at_is_encoded_ahead(workflow: Workflow) -> None:
+    opened(workflow, seed=23)
+    workflow.prepare()
+    done(workflow)
+    wait_for(lambda: told(workflow, "prefetch_images") == 0)  # as it was sent, by itself
+    before = told(workflow, "embeddings_ahead")
+    workflow.look(Parameters(), 0, 40)
+    assert done(workflow) is None
+    wait_for(lambda: told(workflow, "embeddings_ahead") > before)
+
+
+def test_looking_sends_no_image(workflow: Workflow) -> None:
+    opened(workflow, seed=29)
+    workflow.look(Parameters(), 2, 4)
+    assert done(workflow) is None
+    assert workflow.client is not None
+    assert not workflow.client._uploads._sessions
 
 
 def test_a_session_that_the_server_has_forgotten(workflow: Workflow) -> None:

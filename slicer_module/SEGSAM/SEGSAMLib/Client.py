@@ -105,6 +105,15 @@ class Client:
         """Send an image ahead of the first prompt."""
         self._uploads.where(image, cancel, tell)
 
+    def look(self, model: str, image: ImageSource, view: Mapping[str, str], cancel: Cancel) -> None:
+        """Tell which slice is looked at (`axis`, `slice`, `window`), of an image that the server
+        has; nothing is sent of another one.
+        """
+        session = self._uploads.session(image)
+        if session is not None:
+            query = {"session_id": session, "model": model, **view}
+            check_status(self._channel.ask("POST", "/prefetch", cancel, query=query))
+
     def close(self, cancel: Cancel) -> None:
         """End the sessions that were opened; what cannot be reached ends by itself."""
         self._uploads.close(cancel)

@@ -50,6 +50,11 @@ class Uploads:
             self._sending.release()
         return {"session_id": session}
 
+    def session(self, image: ImageSource) -> str | None:
+        """The session that is open for an image, as far as that is known without looking at it."""
+        with self._lock:
+            return self._sessions.get(self._digests.get(image.key, ""))
+
     def content(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
         """SHA-256 of an image, computed once."""
         with self._lock:

@@ -62,16 +62,21 @@ def show_slice(volume: Any, axis: int, index: int) -> None:
 def shown_slice(volume: Any, axis: int) -> int | None:
     """The slice of an axis of a volume that a view shows, None when no view looks along it."""
     for node in _looking_along(volume, axis):
-        origin, _ = _plane(node)
-        return Frames.grid_of(volume).slice_at(axis, Frames.to_node(origin, volume)[0])
+        return place_of(node, volume)[1]
     return None
 
 
-def _looking_along(volume: Any, axis: int) -> Iterator[Any]:
+def place_of(slice_node: Any, volume: Any) -> tuple[int, int]:
+    """Axis and slice of a volume that a view shows."""
     grid = Frames.grid_of(volume)
+    origin, tip = (Frames.to_node(point, volume)[0] for point in _plane(slice_node))
+    axis = grid.axis_along(tip - origin)
+    return axis, grid.slice_at(axis, origin)
+
+
+def _looking_along(volume: Any, axis: int) -> Iterator[Any]:
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        origin, tip = (Frames.to_node(point, volume)[0] for point in _plane(node))
-        if grid.axis_along(tip - origin) == axis:
+        if place_of(node, volume)[0] == axis:
             yield node
 
 

@@ -12,7 +12,9 @@ import qt
 
 import slicer
 
+from . import Views
 from .ConnectionPanel import ConnectionPanel
+from .Lanes import SILENT
 from .PromptsPanel import PromptsPanel
 from .ResultPanel import ResultPanel
 from .ServerPanel import ServerPanel
@@ -44,6 +46,8 @@ ICONS = {
 UNDO_STATES = 10
 SURFACES_MS = 1500
 """After the last answer; surfaces in 3D take Slicer longer than a click may."""
+STANDSTILL_MS = 300
+"""After a slice view's last movement: what is scrolled past is not looked at."""
 
 
 class Widget:
@@ -68,6 +72,10 @@ class Widget:
         self._surfaces = qt.QTimer()
         self._surfaces.interval = SURFACES_MS
         self._surfaces.timeout.connect(self._refresh_surfaces)
+        self._standstill = qt.QTimer()
+        self._standstill.interval = STANDSTILL_MS
+        self._standstill.timeout.connect(self._tell_slice)
+        self._moved: Any = None
         self.session.on_changed.append(self.refresh)
         self.session.on_started.append(self._started)
         ui.cancelButton.clicked.connect(lambda *_: self.cancel())
@@ -100,7 +108,7 @@ class Widget:
     def enter(self) -> None:
         self.prompts.enter()
         for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            tag = slice_node.AddObserver("ModifiedEvent", lambda *_: self.result.look())
+            tag = slice_node.AddObserver("ModifiedEvent", self._slice_moved)
             self._observed.append((slice_node, tag))
         self.refresh()
 
@@ -109,6 +117,7 @@ class Widget:
         for slice_node, tag in self._observed:
             slice_node.RemoveObserver(tag)
         self._observed.clear()
+        self._standstill.stop()
 
     def close(self) -> None:
         """For good: nothing is left running."""
@@ -122,7 +131,7 @@ class Widget:
     # -- time ----------------------------------------------------------------------------------
     def poll(self) -> None:
         """What threads have to say goes to the panels that have its lane."""
-        events = self.session.workflow.poll()
+        events = [one for one in self.session.workflow.poll() if one.lane not in SILENT]
         for event in events:
             if event.kind == "progress":
                 self._show_progress(event.value)
@@ -131,7 +140,7 @@ class Widget:
             for panel in self.panels:
                 if event.lane in panel.lanes:
                     panel.handle(event)
-        if events:
+        if events or not self.session.workflow.is_busy:
             self._show_busy()
         if any(event.kind != "progress" for event in events):
             self.refresh()
@@ -167,14 +176,31 @@ class Widget:
             self._timer.start()
         self._show_busy()
 
+    def _slice_moved(self, slice_node: Any, _event: Any = None) -> None:
+        self.result.look()
+        self._moved = slice_node
+        self._standstill.start()
+
+    def _tell_slice(self) -> None:
+        """The view that moved last stands still."""
+        self._standstill.stop()
+        session, volume = self.session, self.session.logic.volume
+        if session.is_connected and volume is not None and volume.GetImageData() is not None:
+            parameters = session.parameters()
+            axis, index = Views.place_of(self._moved, volume)
+            if parameters.axis in ("auto", "all", "ijk"[axis]):
+                session.workflow.look(parameters, axis, index)
+                self._started()
+
     def _show_busy(self) -> None:
-        is_busy = self.session.workflow.is_busy
-        if not is_busy:
+        flow = self.session.workflow
+        if not flow.is_busy:
             self._timer.stop()
+        if not flow.is_awaited:
             self.ui.progressBar.maximum = 0
-        self.ui.progressBar.visible = is_busy
-        self.ui.cancelButton.visible = is_busy
-        self.ui.cancelButton.enabled = is_busy
+        self.ui.progressBar.visible = flow.is_awaited
+        self.ui.cancelButton.visible = flow.is_awaited
+        self.ui.cancelButton.enabled = flow.is_awaited
 
     def _show_progress(self, progress: Any) -> None:
         self.ui.progressBar.maximum = progress.total

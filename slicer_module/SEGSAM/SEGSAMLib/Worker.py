@@ -101,6 +101,11 @@ class Worker:
     def is_busy(self) -> bool:
         return bool(self._running)
 
+    @property
+    def lanes(self) -> frozenset[str]:
+        """Those in which something runs."""
+        return frozenset(self._running)
+
     def is_running(self, lane: str) -> bool:
         return lane in self._running
 

@@ -5,6 +5,7 @@ what came of it, and has applied it to the scene. The one object that the widget
     lane        verb                                   value of the event `done`
     connect     connect                                Diagnosis
     upload      prepare                                None
+    look        look                                   None; nobody waits for it
     segment     segment, segment_category              Applied (of Results)
     undo        undo, redo                             True; only where it takes long
     surface     refresh_surfaces                       None
@@ -24,43 +25,27 @@ from typing import Any, Callable
 from .Address import Address
 from .Client import Client
 from .Edits import Edit
-from .Errors import ClientError, ConsentNeededError, SegSamError
+from .Errors import ClientError, ConsentNeededError
+from .Lanes import LATER, Lanes
 from .Logic import Logic
 from .Parameters import Parameters, Settings
 from .Replies import Conflict, Diagnosis, InferReply, Saved, TrainingStatus, Versions
-from .Worker import Cancel, Event, Job, Tell, Worker
+from .Worker import Cancel, Tell, Worker
 
-Applies = Callable[[Any], Any]
 _FAREWELL_SECONDS = 2.0
-_LATER = object()
-"""Stands for a value that another event will bring."""
 
 
-class Workflow:
+class Workflow(Lanes):
     """For one widget. Verbs raise `SegSamError` when they cannot begin: a sentence to show."""
 
     def __init__(self, logic: Logic, settings: Settings, worker: Worker | None = None) -> None:
+        super().__init__(worker)
         self.logic = logic
         self.settings = settings
         self.client: Client | None = None
-        self._worker = worker if worker is not None else Worker()
-        self._applies: dict[str, Applies] = {}
         self._curve: list[tuple[int, str, float]] = []
 
     # -- waiting
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether `poll` has to be called."""
-        return self._worker.is_busy
-
-    def is_running(self, lane: str) -> bool:
-        return self._worker.is_running(lane)
-
-    def poll(self) -> list[Event]:
-        """Call it about every 20 ms while `is_busy`, in the GUI's thread."""
-        handled = [self._handled(event) for event in self._worker.poll()]
-        return [event for event in handled if event.value is not _LATER]
 
     def cancel(self, lane: str = "segment") -> bool:
         """End what runs in a lane; it is over when this returns. False when nothing ran."""
@@ -104,6 +89,13 @@ class Workflow:
         client, image = self._connected(), self.logic.image_source()
         self._check_consent(image.image_id)
         self._start("upload", partial(client.upload, image))
+
+    def look(self, parameters: Parameters, axis: int, index: int) -> None:
+        """The user has come to a slice: a server that has the image encodes those around it."""
+        if self.client is not None and not self.is_running("look"):
+            view = {"axis": "ijk"[axis], "slice": str(index), "window": parameters.window}
+            look = partial(self.client.look, parameters.model, self.logic.image_source(), view)
+            self._start("look", lambda cancel, tell: look(cancel))
 
     def segment(self, parameters: Parameters) -> None:
         """What the prompts mark. Raises `ConsentNeededError`, `PromptError`, `NodeError`."""
@@ -235,23 +227,9 @@ class Workflow:
 
     # -- how
 
-    def _start(self, lane: str, job: Job, applies: Applies | None = None) -> None:
-        self._applies.pop(lane, None)
-        if applies is not None:
-            self._applies[lane] = applies
-        self._worker.start(lane, job)
-
-    def _handled(self, event: Event) -> Event:
-        """The event, applied to the scene; one that cannot be applied has failed."""
-        applies = self._applies.get(event.lane)
-        if event.kind == "done" and applies is not None:
-            try:
-                event = replace(event, value=applies(event.value))
-            except SegSamError as error:
-                event = replace(event, kind="failed", value=None, error=error)
-        if event.kind == "failed" and event.lane == "segment":
+    def _failed(self, lane: str) -> None:
+        if lane == "segment":
             self.logic.forget_request()
-        return event
 
     def _ask(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
         client, image = self._connected(), self.logic.image_source()
@@ -268,7 +246,7 @@ class Workflow:
             return self.logic.at_once(edit)
         carry_out = partial(self.logic.carry_out, edit)
         self._start(lane, lambda cancel, tell: edit.compute(edit.layers), carry_out)
-        return _LATER
+        return LATER
 
     def _step(self, edit: Edit | None) -> None:
         """Undo or redo."""
