@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segsam.model.sam import Attention, TwoWayTransformer
-from segsam.model.two_way import attended, two_way
+from segsam.model.two_way import Untouched, attended, side_of, two_way
 
 DIM, GRID, PROMPTS, TOKENS = 32, 6, 3, 7
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -82,12 +82,30 @@ def test_the_image_is_projected_once_in_the_first_layer(transformer: Any, inputs
     assert sides == {"keys": 1, "values": 1, "queries": 1}
 
 
+def test_an_untouched_image_is_projected_once_for_all_clicks(
+    transformer: Any, inputs: Inputs
+) -> None:
+    source, image_pe, tokens = inputs
+    image, calls = Untouched(source, image_pe), []
+    key = transformer.layers[0].cross_attn_token_to_image.k_proj
+    key.register_forward_hook(lambda *_: calls.append(1))
+    for click in (tokens[:1], tokens[1:]):
+        for found, wanted in zip(
+            two_way(transformer, image, image_pe, click),
+            two_way(transformer, source, image_pe, click),
+            strict=True,
+        ):
+            assert torch.equal(found, wanted)
+    assert len(calls) == 1 + 2  # once for the image that is kept, twice for the one that is not
+
+
 def test_joined_parts_are_attended_to_as_one() -> None:
     torch.manual_seed(0)
     attention = Attention(DIM, 4, downsample_rate=2)
     shared, own = torch.randn(1, 9, DIM), torch.randn(PROMPTS, 2, DIM)
     queries = torch.randn(PROMPTS, 1, DIM)
-    found = attended(attention, queries, (shared, shared), (own, own))
+    sides = (side_of(attention, shared, shared), side_of(attention, own, own))
+    found = attended(attention, queries, *sides)
     joined = torch.cat([shared.expand(PROMPTS, -1, -1), own], dim=1)
     wanted = attention(q=queries, k=joined, v=joined)
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsam.model.two_way import two_way
+from segsam.model.two_way import Source, Untouched, two_way
 
 
 def decode_masks(
-    decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
+    decoder: Any, source: Source, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
 ) -> tuple[Tensor, Tensor]:
     """Masks of P prompts of one image.
 
     Args:
         decoder: SAM's `MaskDecoder`.
-        source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
+        source: image embedding plus dense prompt.
         image_pe: positions of the grid, (1, C, h, w).
         prompt_tokens: (P, N, C).
         multimask: three masks for an ambiguous prompt instead of one.
@@ -40,8 +40,15 @@ def decode_masks(
     return logits, iou[:, drawn.start : drawn.stop]
 
 
+def best_mask(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
+    """Of M masks (P, M, 4h, 4w) the one of the highest predicted IoU (P, M), each (P, 1, ...)."""
+    best = iou.argmax(dim=1, keepdim=True)
+    chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
+    return chosen, iou.take_along_dim(best, dim=1)
+
+
 def attend(
-    decoder: Any, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor
+    decoder: Any, source: Source, image_pe: Tensor, prompt_tokens: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The decoder up to its masks.
 
@@ -56,15 +63,16 @@ def attend(
 
 
 def refine(
-    transformer: nn.Module, source: Tensor, image_pe: Tensor, tokens: Tensor
+    transformer: nn.Module, source: Source, image_pe: Tensor, tokens: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Two-way attention between tokens (P, N, C) and image (1 or P, C, h, w), see `two_way`.
+    """Two-way attention between tokens (P, N, C) and image, see `two_way`.
 
     Returns:
         tokens (P, N, C) and pixels (P, h, w, C).
     """
-    _, dim, height, width = source.shape
-    source = source.contiguous(memory_format=torch.channels_last)
+    _, dim, height, width = image_pe.shape
+    if not isinstance(source, Untouched):
+        source = source.contiguous(memory_format=torch.channels_last)
     image_pe = image_pe.contiguous(memory_format=torch.channels_last)
     refined, pixels = two_way(transformer, source, image_pe, tokens)
     return refined, pixels.reshape(len(tokens), height, width, dim)

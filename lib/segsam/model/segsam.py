@@ -15,9 +15,12 @@ from segsam.model.config import SemanticConfig
 from segsam.model.grid import GridReduction
 from segsam.model.hosts import Host
 from segsam.model.hosts.base import EncoderRuntime
+from segsam.model.kept import Kept
+from segsam.model.mask_decoding import best_mask
 from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.text_enhancement import TextEnhancement
+from segsam.model.two_way import Source, Untouched, first_weights
 
 _OF_PROMPTS = frozenset({"prompt_encoder", "mask_decoder"})
 
@@ -55,7 +58,8 @@ class SegSam(nn.Module):
         self.presence_is_trained = True
         self.unnamed_in: tuple[str, ...] = ()
         self._encoder: EncoderRuntime | None = None
-        self._kept_pe: tuple[object, Tensor] | None = None
+        self._places: Kept[Tensor] = Kept()
+        self._untouched: Kept[Untouched] = Kept()
 
     @classmethod
     def with_semantics(
@@ -153,9 +157,10 @@ class SegSam(nn.Module):
                 features that lack what it needs.
         """
         tokens, dense = self._encode_prompts(prompts)
-        source, image_pe = features.embedding + dense, self._image_pe()
+        source = self._source(features, dense, shared=prompts.mask_logits is None)
+        image_pe = self._image_pe()
         if not semantic:
-            return Decoded(*_best_mask(*self._masks(features, source, tokens)))
+            return Decoded(*best_mask(*self._masks(features, source, tokens)))
         decoder = self._semantic_decoder_for(features)
         enhanced = tokens
         if self.text_enhancement is not None:
@@ -166,8 +171,8 @@ class SegSam(nn.Module):
         else:
             seen = enhanced if self.config.text_into == "both" else tokens
             semantics = decoder(source, image_pe, seen, features.presence_logits)
-        logits, iou = _best_mask(*self._masks(features, source, enhanced))
-        return Decoded(logits, iou, presence_logits=features.presence_logits, **semantics._asdict())
+        masks = best_mask(*self._masks(features, source, enhanced))
+        return Decoded(*masks, presence_logits=features.presence_logits, **semantics._asdict())
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
         """Where the CO-tokens look in the images of `features`, (B, K, h, w), each map of sum 1;
@@ -210,21 +215,28 @@ class SegSam(nn.Module):
         return f"{self.host.facts.name} {weights_digest(parts)[:16]}"
 
     def _image_pe(self) -> Tensor:
-        """Positions of the grid, (1, C, h, w); kept while no gradient is wanted and nothing that
-        they are made of changed (PyTorch counts changes per tensor).
-        """
+        """Positions of the grid, (1, C, h, w)."""
         encoder = self.host.sams_prompt_encoder
-        table: Tensor = encoder.pe_layer.positional_encoding_gaussian_matrix
-        if torch.is_grad_enabled() or table.is_inference():
-            return self._positions()
-        state = (encoder.image_embedding_size, table.data_ptr(), table._version)
-        if self._kept_pe is None or self._kept_pe[0] != state:
-            self._kept_pe = (state, self._positions())
-        return self._kept_pe[1]
+        return self._places.of(
+            [encoder.pe_layer.positional_encoding_gaussian_matrix],
+            self.host.prompt_encoder.get_dense_pe,
+            grid=encoder.image_embedding_size,
+        )
 
-    def _positions(self) -> Tensor:
-        positions: Tensor = self.host.prompt_encoder.get_dense_pe()
-        return positions
+    def _source(self, features: ImageFeatures, dense: Tensor, *, shared: bool) -> Source:
+        """The image with a dense prompt (1 or P, C, h, w); one that all prompts share is kept."""
+        if not shared:
+            return features.embedding + dense
+        transformers = [self.host.mask_decoder.transformer]
+        if isinstance(self.semantic_decoder, SemanticDecoder):
+            transformers.append(self.semantic_decoder.transformer)
+        embedding, image_pe = features.embedding, self._image_pe()
+        return self._untouched.of(
+            [dense, *(weight for each in transformers for weight in first_weights(each))],
+            lambda: Untouched(embedding + dense, image_pe),
+            image=embedding,
+            grid=id(image_pe),
+        )
 
     def _encode_prompts(self, prompts: PromptTensors) -> tuple[Tensor, Tensor]:
         """Prompt tokens t_p (P, N, C) and the dense prompt (P, C, h, w), which is (1, C, h, w) for
@@ -240,15 +252,12 @@ class SegSam(nn.Module):
         return tokens, dense if masks is not None else dense[:1]
 
     def _masks(
-        self, features: ImageFeatures, source: Tensor, tokens: Tensor
+        self, features: ImageFeatures, source: Source, tokens: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What the host's mask decoder draws: logits (P, M, 4h, 4w) and predicted IoU (P, M)."""
+        several = self.config.multimask
         return self.host.decode_masks(
-            source,
-            self._image_pe(),
-            tokens,
-            multimask=self.config.multimask,
-            detail=features.detail,
+            source, self._image_pe(), tokens, multimask=several, detail=features.detail
         )
 
     def _semantic_decoder_for(self, features: ImageFeatures) -> SemanticDecoder | SharedDecoder:
@@ -278,13 +287,6 @@ def _check_shares(prompts: PromptTensors, images: int) -> None:
         raise ValueError(
             f"Expected as many prompts for each of {images} images, got {len(prompts)}."
         )
-
-
-def _best_mask(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
-    """Of M masks (P, M, 4h, 4w) the one of the highest predicted IoU (P, M), each (P, 1, ...)."""
-    best = iou.argmax(dim=1, keepdim=True)
-    chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
-    return chosen, iou.take_along_dim(best, dim=1)
 
 
 def weights_digest(model: nn.Module) -> str:

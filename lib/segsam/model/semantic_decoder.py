@@ -28,6 +28,7 @@ from segsam.model.mask_decoding import attend, refine, upscale
 from segsam.model.records import Semantics
 from segsam.model.sam import MLP, Attention, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS, DenseHead, SemanticHead
+from segsam.model.two_way import Source
 
 
 class PresenceBlock(nn.Module):
@@ -146,7 +147,7 @@ class SemanticDecoder(nn.Module):
 
     def forward(
         self,
-        source: Tensor,
+        source: Source,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         presence_logits: Tensor | None,
@@ -154,7 +155,7 @@ class SemanticDecoder(nn.Module):
         """The mask branch, for prompts of one image.
 
         Args:
-            source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
+            source: image embedding plus dense prompt.
             image_pe: positions of the grid, (1, C, h, w).
             prompt_tokens: t_p without text, (P, N, C).
             presence_logits: the presence branch's answer for this image, (1, K); None without one.
@@ -208,7 +209,7 @@ class SharedDecoder(nn.Module):
         return torch.cat([own, prompt_tokens], dim=1)
 
     def forward(
-        self, host_decoder: Any, source: Tensor, image_pe: Tensor, tokens: Tensor
+        self, host_decoder: Any, source: Source, image_pe: Tensor, tokens: Tensor
     ) -> Semantics:
         """What `host_decoder`, SAM's `MaskDecoder`, makes of the token that `before` put in front;
         for prompts of one image.

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
+from segsam.model.kept import Kept
 from segsam.model.sam import MLP, Attention
-from segsam.model.two_way import attended
+from segsam.model.two_way import Side, attended, side_of
 
 
 class TextEnhancement(nn.Module):
@@ -17,7 +18,8 @@ class TextEnhancement(nn.Module):
 
     Three shortcuts, all exact: the text half (projection and self-attention) does not depend on the
     image and is kept between calls; as only the summary token's row is used, it is the only query
-    of the cross-attention; and the image is projected once for all prompts.
+    of the cross-attention; and the image is projected once for all prompts, and kept until another
+    image comes.
     """
 
     text_embeddings: Tensor
@@ -39,7 +41,8 @@ class TextEnhancement(nn.Module):
         self.cross_attention = Attention(dim, heads, downsample_rate=2)
         self.norm_cross = nn.LayerNorm(dim)
         self.append = MLP(dim, dim, dim, 2)
-        self._kept: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
+        self._summary: Kept[Tensor] = Kept()
+        self._seen: Kept[Side] = Kept()
 
     def forward(self, embedding: Tensor, image_pe: Tensor, prompt_tokens: Tensor) -> Tensor:
         """The enhanced prompt tokens t'_p, for prompts of one image.
@@ -53,26 +56,29 @@ class TextEnhancement(nn.Module):
             (P, N + 1, C): t_p unchanged, with the text token appended.
         """
         summary = self.summary().expand(len(prompt_tokens), -1, -1)
-        values = embedding.flatten(2).transpose(1, 2)
-        parts = [(values + image_pe.flatten(2).transpose(1, 2), values)]
+        sides = [self._image_side(embedding, image_pe)]
         if self.config.text_keys != "image":
-            parts.append((prompt_tokens, prompt_tokens))
-        summary = self.norm_cross(summary + attended(self.cross_attention, summary, *parts))
+            sides.append(side_of(self.cross_attention, prompt_tokens, prompt_tokens))
+        summary = self.norm_cross(summary + attended(self.cross_attention, summary, *sides))
         return torch.cat([prompt_tokens, self.append(summary)], dim=1)
+
+    def _image_side(self, embedding: Tensor, image_pe: Tensor) -> Side:
+        def make() -> Side:
+            values = embedding.flatten(2).transpose(1, 2)
+            places = image_pe.flatten(2).transpose(1, 2)
+            return side_of(self.cross_attention, values + places, values)
+
+        return self._seen.of(self.cross_attention.parameters(), make, image=embedding)
 
     def summary(self) -> Tensor:
         """The summary token after the text half, (1, 1, C).
 
-        Kept while no gradient is wanted and no weight changed (PyTorch counts changes per tensor).
+        Kept while nothing learns and no weight changed.
         """
-        inputs = (*self.parameters(), self.text_embeddings)
-        uncounted = any(tensor.is_inference() for tensor in inputs)
-        if self.training or torch.is_grad_enabled() or uncounted:
+        if self.training:
             return self.text_half()[:, -1:]
-        state = tuple((tensor.data_ptr(), tensor._version) for tensor in inputs)
-        if self._kept is None or self._kept[0] != state:
-            self._kept = (state, self.text_half()[:, -1:])
-        return self._kept[1]
+        inputs = (*self.parameters(), self.text_embeddings)
+        return self._summary.of(inputs, lambda: self.text_half()[:, -1:])
 
     def text_half(self) -> Tensor:
         """All text tokens and the summary token after self-attention, (1, K + 1, C)."""

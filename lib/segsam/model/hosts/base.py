@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsam.model.mask_decoding import decode_masks
+from segsam.model.two_way import Source
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Host(nn.Module, ABC):
 
     def decode_masks(
         self,
-        source: Tensor,
+        source: Source,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,

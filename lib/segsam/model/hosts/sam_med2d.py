@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from segsam.model.hosts.base import HostFacts
 from segsam.model.hosts.preparing import standardised
 from segsam.model.hosts.vit import VisionTransformer, VitHost, VitSizes, attend
+from segsam.model.two_way import Source
 
 
 class Adapter(nn.Module):
@@ -102,7 +103,7 @@ class SamMed2d(VitHost):
 
     def decode_masks(
         self,
-        source: Tensor,
+        source: Source,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,

@@ -27,6 +27,7 @@ from segsam.model.hosts.sam_unet_parts import (
     residual_branch,
 )
 from segsam.model.hosts.vit import VisionTransformer, VitSizes, mask_decoder, prompt_encoder
+from segsam.model.two_way import Source
 
 _SAMS_PARTS = {
     "image_encoder": "sam_img_encoder",
@@ -116,7 +117,7 @@ class SamUnet(Host):
 
     def decode_masks(
         self,
-        source: Tensor,
+        source: Source,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segsam.model.mask_decoding import refine, upscale
 from segsam.model.sam import MLP, LayerNorm2d
+from segsam.model.two_way import Source
 
 _SMALLEST = 1e-6
 
@@ -61,12 +62,12 @@ class FusingDecoder(nn.Module):
         )
 
     def forward(
-        self, source: Tensor, image_pe: Tensor, prompt_tokens: Tensor, detail: Tensor
+        self, source: Source, image_pe: Tensor, prompt_tokens: Tensor, detail: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Masks of P prompts of one image.
 
         Args:
-            source: image embedding plus dense prompt, (P, C, h, w), or (1, C, h, w) for all.
+            source: image embedding plus dense prompt.
             image_pe: positions of the grid, (1, C, h, w).
             prompt_tokens: (P, N, C).
             detail: the finer maps, (1, C / 8, 4h, 4w).
