@@ -19,6 +19,7 @@ from segsam.errors import BenchError
 
 _NONE = "—"
 _DPI = 90
+_LABEL_SHARE = 0.2
 _PRECISION = "precision*.json"
 """What `docs/measurements/precision.py` wrote beside the pictures, of one checkpoint or more."""
 _HEAD = """# Speed, measured side by side
@@ -202,7 +203,10 @@ def _bars(record: dict[str, Any], path: Path, item: str, words: str) -> Path | N
     panel.bar_label(bars, [_seconds(s) for s, _ in found], padding=3)
     panel.set_xscale("log")
     panel.set_xlabel(words)
-    panel.margins(x=0.15)
+    left, longest = found[0][0] / 2, found[-1][0]
+    panel.set_xlim(
+        left, longest * (longest / left) ** _LABEL_SHARE
+    )  # room for the last bar's label
     return _saved(canvas, path)
 
 
