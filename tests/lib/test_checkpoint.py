@@ -385,7 +385,7 @@ def test_a_host_alone_has_to_be_asked_for() -> None:
 
 
 def test_a_checkout_without_the_checkpoint_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: None)
+    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda name: None)
     with pytest.raises(CheckpointError, match="'segsam' is not in this checkout"):
         load_pretrained("segsam")
 
@@ -393,14 +393,14 @@ def test_a_checkout_without_the_checkpoint_says_so(monkeypatch: pytest.MonkeyPat
 def test_the_checkpoint_in_the_package_goes_by_its_name(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda: saved)
+    monkeypatch.setattr(checkpoint_module, "shipped_path", lambda name: saved)
     assert find_card("segsam") == read_card(saved)
     assert load_pretrained("segsam").weights_id == read_card(saved).sha256[:16]
 
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
 def test_unknown_names_are_refused(name: str) -> None:
-    wanted = f"one of 'segsam', 'litemedsam', 'sam', .*, or a .* got '{name}'"
+    wanted = f"one of 'segsam', 'segsam-fast', 'litemedsam', 'sam', .*, or a .* got '{name}'"
     with pytest.raises(CheckpointError, match=wanted):
         load_pretrained(name)
 

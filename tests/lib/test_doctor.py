@@ -169,7 +169,7 @@ class TestWeights:
     def test_the_checkpoint_says_what_it_is(
         self, standin: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: standin)
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda name: standin)
         check = doctor.check_weights()
         assert check.ok
         assert check.found.startswith("segsam, ")
@@ -181,7 +181,7 @@ class TestWeights:
         broken = tmp_path / "segsam.safetensors"
         broken.write_bytes(standin.read_bytes()[:-1] + b"x")
         broken.with_suffix(".json").write_text(standin.with_suffix(".json").read_text())
-        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda: broken)
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda name: broken)
         check = doctor.check_weights()
         assert check.ok is False
         assert "segsam.safetensors is not the file it should be" in check.found

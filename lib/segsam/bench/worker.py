@@ -73,11 +73,11 @@ def _ours(
 
         return training(case, plan, work)
     from segsam.bench.ours import curve, ours
-    from segsam.model.checkpoint import PRETRAINED
+    from segsam.model.packaged import shipped_path
 
     if one.mode is None:
         raise BenchError(f"Nobody knows how to measure {one.title}.")
-    if one.mode.checkpoint == FASTEST and FASTEST not in PRETRAINED:
+    if one.mode.checkpoint == FASTEST and shipped_path(FASTEST) is None:
         raise BenchError(
             "The weights of segsam-fast are not in this package; name a file with --fast-weights."
         )

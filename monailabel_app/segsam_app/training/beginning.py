@@ -9,9 +9,9 @@ from typing import Any
 from segsam.errors import TrainingError
 from segsam.model import SegSam, load_pretrained
 from segsam.model.card import Card
-from segsam.model.checkpoint import SHIPPED, find_card
+from segsam.model.checkpoint import find_card
 from segsam.model.growth import grow
-from segsam.model.packaged import packaged_encoder, shipped_path
+from segsam.model.packaged import SHIPPED, packaged_encoder, shipped_path
 from segsam.model.variants import SWITCHES, find_variant
 
 from .vocabulary import new_categories
