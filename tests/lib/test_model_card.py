@@ -13,7 +13,7 @@ from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.datasets.splits import Split
 from segsam.model import Card, read_card
-from segsam.model.packaged import shipped_path
+from segsam.model.packaged import FASTEST, SHIPPED, shipped_path
 from segsam.model_card import data_of, model_card, results_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,11 +115,14 @@ def test_what_is_not_known_is_said(five_categories: Categories) -> None:
     assert "$" not in page
 
 
-def test_the_page_agrees_with_the_card_of_the_shipped_weights() -> None:
-    path = shipped_path()
+@pytest.mark.parametrize(
+    ("name", "file"), [(SHIPPED, "model_card.md"), (FASTEST, "model_card_fast.md")]
+)
+def test_the_page_agrees_with_the_card_of_the_shipped_weights(name: str, file: str) -> None:
+    path = shipped_path(name)
     if path is None:
-        pytest.skip("no checkpoint ships with this checkout yet")
-    page = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
-    assert page == model_card(read_card(path)), "run: segsam models card -o docs/model_card.md"
+        pytest.skip(f"{name} does not ship with this checkout")
+    page = (ROOT / "docs" / file).read_text(encoding="utf-8")
+    assert page == model_card(read_card(path)), f"run: segsam models card {name} -o docs/{file}"
     for one in read_card(path).failures:
         assert (ROOT / "docs" / one["picture"]).is_file()

@@ -1,4 +1,4 @@
-"""The checkpoint in the package: small, whole, trained, and it names real objects."""
+"""The checkpoints in the package: small, whole, trained, and they name real objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segsam.categories import Categories
 from segsam.datasets.folder import load_case, open_dataset
 from segsam.errors import SampleError
 from segsam.model import Card, read_card
-from segsam.model.packaged import shipped_path
+from segsam.model.packaged import FASTEST, SHIPPED, shipped_path
 from segsam.predictor import Predictor
 from segsam.prompts import Box, Prompts
 from segsam.sample import fetch_sample, is_cached
@@ -25,11 +25,17 @@ from segsam.volume import Volume
 MOST_BYTES = 40e6
 
 
+@pytest.fixture(scope="module", params=[SHIPPED, FASTEST])
+def name(request: pytest.FixtureRequest) -> str:
+    """What it is called."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def weights() -> Path:
-    path = shipped_path()
+def weights(name: str) -> Path:
+    path = shipped_path(name)
     if path is None:
-        pytest.skip("no checkpoint ships with this checkout yet")
+        pytest.skip(f"{name} does not ship with this checkout")
     return path
 
 
@@ -39,8 +45,8 @@ def card(weights: Path) -> Card:
 
 
 @pytest.fixture(scope="module")
-def predictor(weights: Path) -> Iterator[Predictor]:
-    made = Predictor.from_pretrained("segsam")
+def predictor(weights: Path, name: str) -> Iterator[Predictor]:
+    made = Predictor.from_pretrained(name)
     yield made
     made.reset()
 
@@ -57,14 +63,14 @@ def widest_box(mask: np.ndarray, axis: int) -> Box:
     return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def test_it_is_small_half_and_what_its_card_says(weights: Path, card: Card) -> None:
+def test_it_is_small_half_and_what_its_card_says(weights: Path, card: Card, name: str) -> None:
     content = weights.read_bytes()
     assert len(content) < MOST_BYTES
     assert hashlib.sha256(content).hexdigest() == card.sha256
     kept = safetensors.torch.load(content)
     assert {value.dtype for value in kept.values() if value.is_floating_point()} == {torch.float16}
     assert card.half
-    assert card.encoder, "LiteMedSAM's own encoder stays in its package"
+    assert bool(card.encoder) == (name == SHIPPED), "LiteMedSAM's own encoder stays in its package"
 
 
 def test_its_card_tells_what_a_reader_must_know(card: Card) -> None:
