@@ -151,7 +151,8 @@ class TestATraining:
         save_ball(learning, "straight", ["tissue", "liver"])
         save_ball(learning, "oblique", ["liver"])
         status, told = post(learning, TRAIN, {**TINY, "max_epochs": 50})
-        assert (status, told["status"]) == (200, "SUBMITTED")
+        assert status == 200
+        assert told["status"] in ("SUBMITTED", "RUNNING")
         assert post(learning, TRAIN, TINY)[0] == 429, "one at a time"
         deadline = time.monotonic() + END_SECONDS
         while "progress" not in learning.get("/train/").json() and time.monotonic() < deadline:

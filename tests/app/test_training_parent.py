@@ -29,10 +29,11 @@ except KeyboardInterrupt:
     said.write_text("stopped")
 """
 _SERVER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from segsam_app.training.parent import tell_children
-if sys.argv[3] == "told":
-    tell_children()
+if sys.argv[3] == "begun with &":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+tell_children()
 subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]])
 time.sleep(60)
 """
@@ -42,12 +43,13 @@ def has_said(path: Path, word: str) -> bool:
     return path.exists() and path.read_text() == word
 
 
-def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["in a terminal", "begun with &"])
+def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path, server: str) -> None:
     said = tmp_path / "said"
-    words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), "told"]
-    with subprocess.Popen(words) as server:
+    words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), server]
+    with subprocess.Popen(words) as process:
         assert soon(lambda: has_said(said, "learns"), seconds=30)
-        server.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
     assert soon(lambda: has_said(said, "stopped"), seconds=30)
 
 

@@ -26,7 +26,7 @@ def ends_with_its_server(look_seconds: float = _LOOK_SECONDS) -> Iterator[None]:
     """Inside, the main thread is interrupted as by Ctrl-C soon after the server has gone.
 
     Nothing is watched in a process that no server started, nor on Windows, which does not tell when
-    a parent goes.
+    a parent goes. Enter it in the main thread.
     """
     server = os.getppid()
     if os.environ.get(_SERVER) != str(server) or os.name == "nt":
@@ -40,8 +40,13 @@ def ends_with_its_server(look_seconds: float = _LOOK_SECONDS) -> Iterator[None]:
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:  # a server that a script began with & hands that down
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch, name="server-watch", daemon=True).start()
     try:
         yield
     finally:
         done.set()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
