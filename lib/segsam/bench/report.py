@@ -20,6 +20,7 @@ from segsam.errors import BenchError
 _NONE = "—"
 _DPI = 90
 _LABEL_SHARE = 0.2
+"""Of a chart's width, kept free for the label of the longest bar."""
 _PRECISION = "precision*.json"
 """What `docs/measurements/precision.py` wrote beside the pictures, of one checkpoint or more."""
 _HEAD = """# Speed, measured side by side
@@ -204,9 +205,7 @@ def _bars(record: dict[str, Any], path: Path, item: str, words: str) -> Path | N
     panel.set_xscale("log")
     panel.set_xlabel(words)
     left, longest = found[0][0] / 2, found[-1][0]
-    panel.set_xlim(
-        left, longest * (longest / left) ** _LABEL_SHARE
-    )  # room for the last bar's label
+    panel.set_xlim(left, longest * (longest / left) ** _LABEL_SHARE)
     return _saved(canvas, path)
 
 

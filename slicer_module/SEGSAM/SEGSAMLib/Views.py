@@ -55,15 +55,13 @@ def show_slice(volume: Any, axis: int, index: int) -> None:
     """Move the slice views that look along an axis of a volume to its slice `index`."""
     centre = Frames.grid_of(volume).slice_centre_ras(axis, index)
     point = Frames.to_world(centre, volume)[0]
-    for node in _looking_along(volume, axis):
+    for node, _ in _looking_along(volume, axis):
         node.JumpSliceByOffsetting(*(float(value) for value in point))
 
 
 def shown_slice(volume: Any, axis: int) -> int | None:
     """The slice of an axis of a volume that a view shows, None when no view looks along it."""
-    for node in _looking_along(volume, axis):
-        return place_of(node, volume)[1]
-    return None
+    return next((index for _, index in _looking_along(volume, axis)), None)
 
 
 def place_of(slice_node: Any, volume: Any) -> tuple[int, int]:
@@ -74,10 +72,12 @@ def place_of(slice_node: Any, volume: Any) -> tuple[int, int]:
     return axis, grid.slice_at(axis, origin)
 
 
-def _looking_along(volume: Any, axis: int) -> Iterator[Any]:
+def _looking_along(volume: Any, axis: int) -> Iterator[tuple[Any, int]]:
+    """Slice nodes of the views that look along an axis, and the slice that each shows."""
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-        if place_of(node, volume)[0] == axis:
-            yield node
+        along, index = place_of(node, volume)
+        if along == axis:
+            yield node, index
 
 
 def _plane(slice_node: Any) -> tuple[list[float], list[float]]:

@@ -92,7 +92,7 @@ class Workflow(Lanes):
 
     def look(self, parameters: Parameters, axis: int, index: int) -> None:
         """The user has come to a slice: a server that has the image encodes those around it."""
-        if self.client is not None and not self.is_running("look"):
+        if self.client is not None:
             view = {"axis": "ijk"[axis], "slice": str(index), "window": parameters.window}
             look = partial(self.client.look, parameters.model, self.logic.image_source(), view)
             self._start("look", lambda cancel, tell: look(cancel))

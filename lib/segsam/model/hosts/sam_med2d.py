@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from segsam.model.hosts.base import HostFacts
 from segsam.model.hosts.preparing import standardised
 from segsam.model.hosts.vit import VisionTransformer, VitHost, VitSizes, attend
+from segsam.model.mask_decoding import best_mask
 from segsam.model.two_way import Source
 
 
@@ -118,5 +119,4 @@ class SamMed2d(VitHost):
         )
         if multimask:
             return logits, iou
-        best = iou.argmax(dim=1, keepdim=True)
-        return logits.take_along_dim(best[:, :, None, None], dim=1), iou.take_along_dim(best, dim=1)
+        return best_mask(logits, iou)
