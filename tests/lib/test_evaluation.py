@@ -208,6 +208,14 @@ class TestCases:
         (found,) = select([pictures], limit=2)
         assert found.cases == ("ABD_0_0", "ABD_1_3")
 
+    def test_a_file_beside_the_data_sets_is_left_out(self, pictures: Path, tmp_path: Path) -> None:
+        readme = tmp_path / "README.md"
+        readme.write_text("What these data sets are.\n")
+        (found,) = select([readme, pictures])
+        assert found.dataset.name == "pictures"
+        with pytest.raises(EvaluationError, match=r"folder of a data set, got the file .*README"):
+            select([readme])
+
     def test_what_cannot_be_selected(self, pictures: Path) -> None:
         with pytest.raises(EvaluationError, match="at least one folder"):
             select([])

@@ -56,7 +56,7 @@ def select(
     """The cases to measure of each data set.
 
     Args:
-        folders: of data sets.
+        folders: of data sets. Plain files are left out: `data/*` names a README too.
         split: FILE:NAME, a split and its part; only that part's cases are taken then.
         limit: at most so many cases of each data set, evenly spread over them; 0 for all.
 
@@ -69,7 +69,9 @@ def select(
         raise EvaluationError("Expected at least one folder of a data set, got none.")
     if limit < 0:
         raise EvaluationError(f"Expected a number of cases that is not negative, got {limit}.")
-    datasets = [open_dataset(folder) for folder in folders]
+    datasets = [open_dataset(folder) for folder in folders if not Path(folder).is_file()]
+    if not datasets:
+        raise EvaluationError(f"Expected the folder of a data set, got the file {folders[0]}.")
     names = [dataset.name for dataset in datasets]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -80,8 +80,13 @@ def draw_grid(path: Path, points: Sequence[GridPoint]) -> None:
         panel.plot(across, [one.point_dsc for one in ordered], "s--", color=_SECOND, label="point")
         for place, point in zip(across, ordered, strict=True):
             panel.annotate(
-                point.label, (place, point.box_dsc), xytext=(4, 5), textcoords="offset points"
+                point.label,
+                (place, point.box_dsc),
+                xytext=(0, 6),
+                textcoords="offset points",
+                horizontalalignment="center",
             )
+        panel.margins(x=0.15, y=0.12)
         panel.set_xlabel(words)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("DSC, %")
