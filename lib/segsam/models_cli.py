@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from segsam.model import Card
 
 app = typer.Typer(
-    help="Hosts and checkpoints: list, card, pack.",
+    help="Hosts and checkpoints: list, card, average, pack.",
     add_completion=False,
 )
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
@@ -77,6 +77,31 @@ def card(
         out.print(page, markup=False, highlight=False, end="")
     _write(output, page)
     _write(json_file, found.to_json() + "\n")
+
+
+@app.command()
+def average(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Checkpoints (.safetensors) of one and the same lineage.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The one to make (.safetensors).")],
+    json_file: JsonOption = None,
+) -> None:
+    """The mean of the weights of checkpoints that were trained one from the other or from the same
+    one; often better than each, and no slower.
+
+    Example: segsam models average a/model.safetensors b/model.safetensors -o mean.safetensors
+    """
+    from segsam.model import read_card
+    from segsam.model.averaging import average_checkpoints
+
+    _check_folder(json_file)
+    if output.resolve() in {source.resolve() for source in sources}:
+        raise OutputError(f"The mean would replace {output.name}; name another file.")
+    path = average_checkpoints(sources, output)
+    card = read_card(path)
+    out.print(f"{path.name}: {card.parent}, SHA-256 {card.sha256}", highlight=False)
+    _write(json_file, card.to_json() + "\n")
 
 
 @app.command()

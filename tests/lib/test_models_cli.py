@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer.testing
 
 from segsam.errors import CheckpointError, OutputError
@@ -95,3 +96,20 @@ class TestPack:
     def test_the_source_is_not_replaced(self, standin: Path) -> None:
         with pytest.raises(OutputError, match=r"would replace standin.safetensors"):
             run("pack", standin, standin)
+
+
+class TestAverage:
+    def test_the_mean_of_a_checkpoint_with_itself(self, standin: Path, tmp_path: Path) -> None:
+        twin, target = tmp_path / "twin.safetensors", tmp_path / "mean.safetensors"
+        twin.write_bytes(standin.read_bytes())
+        twin.with_suffix(".json").write_bytes(standin.with_suffix(".json").read_bytes())
+        told = run("average", standin, twin, "-o", target, "--json", tmp_path / "card.json")
+        assert "mean.safetensors: the mean of" in told
+        mean, one = (load_pretrained(path).state_dict() for path in (target, standin))
+        assert all(torch.equal(value, one[name]) for name, value in mean.items())
+        card = json.loads((tmp_path / "card.json").read_text())
+        assert card["sha256"] == read_card(target).sha256
+
+    def test_no_source_is_replaced(self, standin: Path) -> None:
+        with pytest.raises(OutputError, match=r"mean would replace standin.safetensors"):
+            run("average", standin, standin, "-o", standin)

@@ -123,6 +123,22 @@ def test_a_packaged_checkpoint_is_measured_in_place_of_the_run(
     assert "--propagated" in box
 
 
+def test_an_average_is_made_of_runs_and_then_measured(places: Places, tmp_path: Path) -> None:
+    file = tmp_path / "means.yaml"
+    rows = '- {name: mean, average: ["{out}/so-s0", "{out}/so-s1"], tables: {shipped: Mean}}'
+    file.write_text(f"{STUDY}{rows}\n")
+    study = load_study(file)
+    average, cost, *_ = steps_of(entry_of(study, "mean"), study, places)
+    out, made = places.out, places.out / "mean" / "model.safetensors"
+    sources = tuple(str(out / name / "model.safetensors") for name in ("so-s0", "so-s1"))
+    assert average.arguments == ("models", "average", *sources, "--output", str(made))
+    assert average.makes == (made,)
+    assert cost.arguments[2] == str(made)
+    file.write_text(f'{STUDY}- {{name: mean, average: ["{{out}}/so-s0"]}}\n')
+    with pytest.raises(StudyError, match="at least two runs' folders to average in mean, got"):
+        load_study(file)
+
+
 def test_everything_is_done_once(study: Study, places: Places) -> None:
     lines: list[str] = []
     outcomes = run_study(study, places, tell=lines.append)

@@ -88,6 +88,8 @@ def steps_of(entry: Entry, study: Study, places: Places) -> list[Step]:
         steps.append(_calibration(entry, places))
     if entry.kind == "train":
         steps.insert(0, _training(entry, places))
+    if entry.kind == "average":
+        steps.insert(0, _average(entry, places))
     return steps
 
 
@@ -103,7 +105,7 @@ def write_config(entry: Entry, study: Study, places: Places) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
-    if entry.kind == "checkpoint":
+    if entry.kind in {"average", "checkpoint"}:
         return
     config = _config(entry, study, places)
     differing = _differing(config, folder, entry.kind)
@@ -151,6 +153,12 @@ def _training(entry: Entry, places: Places) -> Step:
     resume = ("--resume",) if (folder / LAST).is_file() else ()
     arguments = ("train", str(_config_file(entry, places)), *resume)
     return Step("resume training" if resume else "train", arguments, (folder / REPORT,))
+
+
+def _average(entry: Entry, places: Places) -> Step:
+    made = places.of(entry) / MODEL
+    of = [f"{folder}/{MODEL}" for folder in expanded(entry.config["of"], places.folders)]
+    return Step("average", ("models", "average", *of, "--output", str(made)), (made,))
 
 
 def _checkpoint(entry: Entry, places: Places) -> str:

@@ -7,6 +7,7 @@
     runs:
       - {name: as_it_comes, checkpoint: litemedsam, tables: {methods: LiteMedSAM as it comes}}
       - {name: tuned, train: {variant: baseline}, seeds: [0, 1], tables: {ladder: Baseline}}
+      - {name: mean, average: ["{out}/tuned-s0", "{out}/tuned-s1"], tables: {methods: Their mean}}
       - {name: dynunet, unet: {network: dynunet}, tables: {semantic: DynUNet}}
 
 `{data}`, `{embeddings}` and `{out}` stand for the folders that the command line names, so that the
@@ -26,7 +27,7 @@ import yaml
 
 from segsam.errors import StudyError
 
-Kind: TypeAlias = Literal["train", "unet", "checkpoint"]
+Kind: TypeAlias = Literal["train", "unet", "average", "checkpoint"]
 PromptName: TypeAlias = Literal["box", "point"]
 TableName: TypeAlias = Literal["methods", "semantic", "ladder", "hosts", "grid", "shipped"]
 _KEYS = ("split", "train", "unet", "evaluate", "runs")
@@ -71,7 +72,8 @@ class Entry:
     kind: Kind
     seed: int | None
     config: Mapping[str, Any]
-    """Of the training, with placeholders; empty for a checkpoint."""
+    """Of the training, with placeholders; of an average, `of`, the folders of the runs whose
+    weights it is the mean of; empty for a checkpoint."""
     evaluations: Evaluations
 
     @property
@@ -169,11 +171,22 @@ def _entries(run: Any, study: Mapping[str, Any]) -> list[Entry]:
     if kind == "checkpoint":
         measured = {**asdict(evaluations), "checkpoint": str(run["checkpoint"])}
         return [Entry(name, name, kind, None, {}, Evaluations(**measured))]
+    if kind == "average":
+        return [Entry(name, name, kind, None, {"of": _folders(run[kind], name)}, evaluations)]
     seeds = run.get("seeds", [0])
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds) or not seeds:
         raise StudyError(f"Expected a list of whole numbers as seeds of {name}, got {seeds!r}.")
     config = _config(kind, run[kind], study, name)
     return [Entry(f"{name}-s{seed}", name, kind, seed, config, evaluations) for seed in seeds]
+
+
+def _folders(value: Any, name: str) -> tuple[str, ...]:
+    """Of the runs whose weights are averaged, with placeholders."""
+    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(v, str) for v in value):
+        raise StudyError(
+            f"Expected at least two runs' folders to average in {name}, got {value!r}."
+        )
+    return tuple(value)
 
 
 def _config(kind: Kind, changes: Any, study: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""The mean of several checkpoints' weights, one model that costs no more than one of them.
+
+Checkpoints that were trained one after the other, or from the same one, lie in one basin: their
+mean is often better than each (Wortsman et al., Model soups, ICML 2022, arXiv:2203.05482; Robust
+fine-tuning of zero-shot models, CVPR 2022, arXiv:2109.01903). Of others it is worth nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from segsam.errors import CheckpointError
+from segsam.model.card import read_card
+from segsam.model.checkpoint import load_pretrained, save_checkpoint
+from segsam.model.segsam import SegSam
+
+
+def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Path:
+    """Save the mean of the weights of checkpoints, in double precision until then.
+
+    The card is the first one's; it names all of them as parents, and metrics, which were measured
+    of one, are left out.
+
+    Raises:
+        CheckpointError: fewer than two sources, one that is no checkpoint of ours, or models of
+            different architectures or categories.
+        OutputError: a target that cannot be written.
+    """
+    if len(sources) < 2:
+        raise CheckpointError(f"Expected at least two checkpoints to average, got {len(sources)}.")
+    cards = [read_card(source) for source in sources]
+    mean = load_pretrained(sources[0])
+    others = [load_pretrained(source) for source in sources[1:]]
+    for source, other in zip(sources[1:], others, strict=True):
+        _check_alike(mean, other, Path(sources[0]).name, Path(source).name)
+    states = [other.state_dict() for other in others]
+    with torch.no_grad():
+        for name, tensor in mean.state_dict().items():
+            if tensor.is_floating_point():
+                alike = [tensor.double(), *(state[name].double() for state in states)]
+                tensor.copy_(torch.stack(alike).mean(dim=0))
+    parents = ", ".join(card.sha256[:16] for card in cards)
+    card = replace(cards[0], parent=f"the mean of {parents}", metrics={}, results={})
+    return save_checkpoint(mean, target, card)
+
+
+def _check_alike(first: SegSam, other: SegSam, name: str, other_name: str) -> None:
+    """Refuse what has no mean."""
+    shapes, others = (
+        {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        for model in (first, other)
+    )
+    if shapes != others or first.config != other.config:
+        raise CheckpointError(f"{name} and {other_name} are of different architectures.")
+    if first.categories.names != other.categories.names:
+        raise CheckpointError(f"{name} and {other_name} know different categories.")
