@@ -19,8 +19,12 @@ from segsam.decoding import SliceDecoder, SliceMask
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.slices import SliceView
 
-MARGIN_PX = 6.0
-"""How far the neighbour's box is widened on each side, in model pixels."""
+HOST_MARGIN_PX = 6.0
+"""How far the neighbour's box is widened on each side, in model pixels, for a host as it comes:
+MedSAM's boxes were drawn up to 5 px too large in training, never too small (its `bbox_shift`)."""
+MARGIN_PX = 3.0
+"""The same for a model with both decoders, which learnt from boxes that move both ways, as the
+paper's do: a wide one is to it the box of something larger (`docs/performance.md`)."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,14 @@ def _prompts_beside(
 
 
 def neighbour_box(view: SliceView, mask: SliceMask, index: int, limit: Box | None = None) -> Box:
-    """The box on slice `index` around the largest part of a neighbour's mask, `MARGIN_PX` wider,
+    """The box on slice `index` around the largest part of a neighbour's mask, a margin wider,
     within `limit`.
     """
     rows, columns = _largest_part(mask.logits > 0)
     height_px, width_px = view.size_px
-    margin_y = int(np.ceil(MARGIN_PX * view.height / height_px - 0.5))
-    margin_x = int(np.ceil(MARGIN_PX * view.width / width_px - 0.5))
+    margin_px = HOST_MARGIN_PX if mask.report.agreement is None else MARGIN_PX
+    margin_y = int(np.ceil(margin_px * view.height / height_px - 0.5))
+    margin_x = int(np.ceil(margin_px * view.width / width_px - 0.5))
     top, bottom = max(rows.start - margin_y, 0), min(rows.stop - 1 + margin_y, view.height - 1)
     left, right = max(columns.start - margin_x, 0), min(columns.stop - 1 + margin_x, view.width - 1)
     box = Box(*view.corners_ijk((left, top, right, bottom), index))

@@ -76,7 +76,7 @@ class TestStopRule:
 
 class TestNeighbourBox:
     def view(self) -> SliceView:
-        """40 x 40 voxels as 160 pixels: the margin of 5 px is one voxel. x runs along -i."""
+        """40 x 40 voxels as 160 pixels: either margin is one voxel. x runs along -i."""
         volume = Volume.from_array(np.zeros((40, 40, 9), np.uint8), np.diag([1.0, -1, 1, 1]))
         return SliceView.of(volume, 2, 160)
 
@@ -84,6 +84,14 @@ class TestNeighbourBox:
         box = neighbour_box(self.view(), disc(4, centre=(10, 30)), 7)
         # x 26..34 and y 6..14 are shown; i = 39 - x
         assert box == Box((4, 5, 7), (14, 15, 7))
+
+    def test_is_tighter_with_both_decoders(self) -> None:
+        volume = Volume.from_array(np.zeros((40, 40, 9), np.uint8), np.diag([1.0, -1, 1, 1]))
+        view = SliceView.of(volume, 2, 80)  # two pixels a voxel
+        alone = neighbour_box(view, disc(4, centre=(10, 30)), 7)
+        both = neighbour_box(view, disc(4, centre=(10, 30), agreement=0.9), 7)
+        assert alone == Box((2, 3, 7), (16, 17, 7)), "6 px are three voxels"
+        assert both == Box((4, 5, 7), (14, 15, 7)), "3 px, rounded down, are one"
 
     def test_stays_in_the_slice(self) -> None:
         box = neighbour_box(self.view(), disc(3, centre=(1, 1)), 0)
