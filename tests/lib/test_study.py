@@ -125,7 +125,11 @@ class TestPlan:
         [
             ("split:", "spilt:", "Unknown in study.yaml: spilt"),
             ("name: sem", "name: baseline, seeds: [1]", "Two runs .* are called baseline-s1"),
-            ("checkpoint: litemedsam", "seeds: [0]", "Expected one of train, unet, average, checkpoint"),
+            (
+                "checkpoint: litemedsam",
+                "seeds: [0]",
+                "Expected one of train, unet, average, checkpoint",
+            ),
             ("tables: {grid: 16 x 16}", "tables: {gird: a}", "Expected labels by table"),
             ("seeds: [0, 1]", "seeds: [a]", "whole numbers as seeds"),
             ("prompts: [box, point]", "prompts: [line]", "prompts box or point"),
