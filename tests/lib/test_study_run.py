@@ -134,6 +134,11 @@ def test_an_average_is_made_of_runs_and_then_measured(places: Places, tmp_path: 
     assert average.arguments == ("models", "average", *sources, "--output", str(made))
     assert average.makes == (made,)
     assert cost.arguments[2] == str(made)
+    write_config(entry_of(study, "mean"), study, places)
+    write_config(entry_of(study, "mean"), study, places)
+    file.write_text(f"{STUDY}{rows.replace('so-s1', 'packaged-s0')}\n")
+    with pytest.raises(StudyError, match=r"mean was begun with another configuration \(of\)"):
+        write_config(entry_of(load_study(file), "mean"), study, places)
     file.write_text(f'{STUDY}- {{name: mean, average: ["{{out}}/so-s0"]}}\n')
     with pytest.raises(StudyError, match="at least two runs' folders to average in mean, got"):
         load_study(file)

@@ -23,6 +23,7 @@ COST = "cost.json"
 UNET = "unet.json"
 CALIBRATION = "calibration.json"
 FACTS = "facts.json"
+_RUN = "run.yaml"
 _PATHS = ("datasets", "embeddings", "out", "split")
 """Fields that may differ between a run and what it is compared with: the same from elsewhere."""
 
@@ -105,7 +106,7 @@ def write_config(entry: Entry, study: Study, places: Places) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
-    if entry.kind in {"average", "checkpoint"}:
+    if entry.kind == "checkpoint":
         return
     config = _config(entry, study, places)
     differing = _differing(config, folder, entry.kind)
@@ -119,10 +120,13 @@ def write_config(entry: Entry, study: Study, places: Places) -> None:
 
 def _differing(config: Mapping[str, Any], folder: Path, kind: str) -> list[str]:
     """Fields in which the run in a folder, if there is one, was begun otherwise."""
-    path = folder / "config.json"
+    # What trains keeps its configuration itself, with every default; of an average there is ours.
+    path = folder / (_RUN if kind == "average" else "config.json")
     if not path.is_file():
         return []
     begun = json.loads(path.read_text(encoding="utf-8"))
+    if kind == "average":
+        return sorted(name for name in config if begun.get(name) != config[name])
     read = config_from if kind == "train" else unet_config
     wanted = json.loads(read(config).to_json())
     compared = set(wanted) & set(begun) - {*_PATHS, *NO_EFFECT}  # a field may be younger than a run
@@ -131,6 +135,8 @@ def _differing(config: Mapping[str, Any], folder: Path, kind: str) -> list[str]:
 
 def _config(entry: Entry, study: Study, places: Places) -> dict[str, Any]:
     config = dict(entry.config)
+    if entry.kind == "average":
+        return {"of": list(config["of"])}
     if study.split:
         config.setdefault("split", study.split)
     if entry.kind == "train":
@@ -145,7 +151,7 @@ def _config(entry: Entry, study: Study, places: Places) -> dict[str, Any]:
 
 def _config_file(entry: Entry, places: Places) -> Path:
     # JSON is YAML; what trains keeps a config.json of its own in the folder.
-    return places.of(entry) / "run.yaml"
+    return places.of(entry) / _RUN
 
 
 def _training(entry: Entry, places: Places) -> Step:
