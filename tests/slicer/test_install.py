@@ -78,7 +78,14 @@ class TestFindingPython:
             Install.find_python({"PATH": str(tmp_path)}, NOWHERE)
 
 
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room enough, however full the disk is on which the tests run."""
+    monkeypatch.setattr(Install, "NEEDED_GB", 0)
+
+
 class TestSteps:
+    @pytest.mark.usefixtures("room")
     def test_they_make_an_environment_of_its_own(self, tmp_path: Path) -> None:
         wanted = Environment(tmp_path / "environment", ROOT)
         steps = Install.install_steps(wanted, Path("/usr/bin/python3"))
@@ -86,6 +93,7 @@ class TestSteps:
         assert all(step[0] == str(wanted.python) for step in steps[1:])
         assert str(ROOT / "requirements.txt") in steps[2]
 
+    @pytest.mark.usefixtures("room")
     def test_without_the_source_it_is_fetched_first(self, tmp_path: Path) -> None:
         wanted = Environment(tmp_path / "environment", tmp_path / "source")
         first = Install.install_steps(wanted, Path("/usr/bin/python3"))[0]
@@ -98,6 +106,7 @@ class TestSteps:
         with pytest.raises(InstallError, match="GB left"):
             Install.install_steps(Environment(tmp_path, ROOT), Path(sys.executable))
 
+    @pytest.mark.usefixtures("room")
     def test_they_run_and_pip_installs_into_it(self, tmp_path: Path) -> None:
         """The real steps, on a source that needs nothing, without an index, and with this Python's
         pip in place of the one that the environment gets.
