@@ -36,6 +36,7 @@ STAGES: tuple[tuple[str, ...], ...] = (
     ("semantics",),
     ("plan",),
     ("ahead",),
+    ("prompt_tensors",),
     ("decoding",),
     ("propagation",),
     ("job",),

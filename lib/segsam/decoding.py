@@ -22,15 +22,14 @@ from torch import Tensor
 from segsam.ahead import Ahead
 from segsam.embeddings import EmbeddingCache, slice_key
 from segsam.intensity import Intensity
-from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
-from segsam.prompts import Box, Point, SlicePrompts
+from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.prompt_tensors import prompt_tensors
+from segsam.prompts import SlicePrompts
 from segsam.result import SliceReport
 from segsam.semantics import agreement, category_logits, class_scores, present
 from segsam.slices import SliceView
 from segsam.types import DecoderName
 from segsam.volume import Volume
-
-_NOT_A_POINT = -1
 
 
 @dataclass
@@ -165,7 +164,7 @@ class SliceDecoder:
         parts = self._object_logits(decoded)
         planes = [self.view.logits_to_plane(part[0]) for part in parts]
         logits = torch.stack(planes).amax(dim=0).cpu().numpy()
-        if prompts.boxes or prompts.sections:
+        if prompts.all_boxes:
             logits = without_strays(logits, self.view, prompts)
         low_res = parts.amax(dim=0, keepdim=True)
         report = self._report(index, decoded, propagated=propagated)
@@ -228,7 +227,7 @@ def without_strays(
     if count == 0:
         return logits
     meant = np.zeros(count + 1, dtype=np.bool_)
-    for box in prompts.boxes + prompts.sections:
+    for box in prompts.all_boxes:
         left, top, right, bottom = view.rectangle(box.min_ijk, box.max_ijk)
         meant[parts[top : bottom + 1, left : right + 1]] = True
     for point in prompts.points:
@@ -236,60 +235,3 @@ def without_strays(
         meant[parts[y, x]] |= point.positive
     meant[0] = True
     return np.where(meant[parts], logits, -np.abs(logits))
-
-
-def prompt_tensors(
-    view: SliceView,
-    prompts: SlicePrompts,
-    device: torch.device,
-    mask_prompt: Tensor | None = None,
-) -> PromptTensors:
-    """The prompts of one slice in model pixels: one row per box, or a single row when there are
-    points only.
-    """
-    boxes = prompts.boxes + prompts.sections
-    rows = [_points_of(box, boxes, prompts.points) for box in boxes] or [prompts.points]
-    points_px, labels = _padded_points(view, rows, device)
-    boxes_px = None
-    if boxes:
-        outer = [view.box_px(box.min_ijk, box.max_ijk) for box in prompts.boxes]
-        loose = [view.box_px(b.min_ijk, b.max_ijk, edges="centres") for b in prompts.sections]
-        boxes_px = torch.from_numpy(np.stack(outer + loose)).to(device)
-    masks = None if mask_prompt is None else mask_prompt.expand(len(rows), -1, -1, -1)
-    return PromptTensors(points_px, labels, boxes_px, masks)
-
-
-def _points_of(box: Box, boxes: Sequence[Box], points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that concern one box: all negative ones, and the positive ones in it or in no box
-    at all.
-    """
-
-    def concerns(point: Point) -> bool:
-        inside = _holds(box, point)
-        return not point.positive or inside or not any(_holds(other, point) for other in boxes)
-
-    return tuple(point for point in points if concerns(point))
-
-
-def _holds(box: Box, point: Point) -> bool:
-    return all(
-        low <= at <= high for low, at, high in zip(box.min_ijk, point.ijk, box.max_ijk, strict=True)
-    )
-
-
-def _padded_points(
-    view: SliceView, rows: Sequence[tuple[Point, ...]], device: torch.device
-) -> tuple[Tensor | None, Tensor | None]:
-    """(P, N, 2) pixels and (P, N) labels, shorter rows filled with "not a point"; None when no row
-    has one.
-    """
-    longest = max(len(points) for points in rows)
-    if longest == 0:
-        return None, None
-    points_px = np.zeros((len(rows), longest, 2), dtype=np.float32)
-    labels = np.full((len(rows), longest), _NOT_A_POINT, dtype=np.int64)
-    for row, points in enumerate(rows):
-        if points:
-            points_px[row, : len(points)] = view.points_px([point.ijk for point in points])
-            labels[row, : len(points)] = [int(point.positive) for point in points]
-    return torch.from_numpy(points_px).to(device), torch.from_numpy(labels).to(device)

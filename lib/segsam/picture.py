@@ -127,7 +127,7 @@ def _draw_object(panel: Axes, mask: NDArray[np.bool_]) -> None:
 
 
 def _draw_prompts(panel: Axes, view: SliceView, prompts: SlicePrompts) -> None:
-    for box in prompts.boxes + prompts.sections:
+    for box in prompts.all_boxes:
         left, top, right, bottom = view.rectangle(box.min_ijk, box.max_ijk)
         corner, sides = (left - 0.5, top - 0.5), (right - left + 1, bottom - top + 1)
         panel.add_patch(Rectangle(corner, *sides, fill=False, edgecolor=_BOX, linestyle="--"))

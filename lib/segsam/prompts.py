@@ -65,20 +65,27 @@ class Box:
 
 @dataclass(frozen=True)
 class SlicePrompts:
-    """What is prompted on one slice: its points, its 2D boxes, and the sections of 3D boxes there.
+    """What is prompted on one slice: its points, its 2D boxes, the sections of 3D boxes there, and
+    boxes around the masks of neighbouring slices.
 
-    The difference matters: a box drawn on the slice is tight, a section is only a bound.
+    The difference matters: a box drawn on the slice is tight, a section is only a bound, and the
+    object need not fill a neighbour's box or stay inside.
     """
 
     points: tuple[Point, ...] = ()
     boxes: tuple[Box, ...] = ()
     sections: tuple[Box, ...] = ()
+    neighbours: tuple[Box, ...] = ()
+
+    @property
+    def all_boxes(self) -> tuple[Box, ...]:
+        """Boxes of every kind: drawn ones first, then sections, then neighbours'."""
+        return self.boxes + self.sections + self.neighbours
 
     @property
     def is_lone_point(self) -> bool:
         """Positive points and no box, which a model trained with boxes only answers poorly."""
-        boxed = self.boxes or self.sections
-        return not boxed and any(point.positive for point in self.points)
+        return not self.all_boxes and any(point.positive for point in self.points)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _prompts_beside(
 ) -> SlicePrompts:
     own = tuple(point for point in points if point.ijk[view.axis] == index)
     if before.area:
-        return SlicePrompts(own, (neighbour_box(view, before, index, limit),))
+        return SlicePrompts(own, neighbours=(neighbour_box(view, before, index, limit),))
     return SlicePrompts(own, sections=(limit.section(view.axis, index),) if limit else ())
 
 

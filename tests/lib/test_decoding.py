@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.decoding import prompt_tensors, without_strays
+from segsam.decoding import without_strays
+from segsam.model import BoxKind
+from segsam.prompt_tensors import prompt_tensors
 from segsam.prompts import Box, Point, SlicePrompts
 from segsam.slices import SliceView
 from segsam.volume import Volume
@@ -30,6 +32,15 @@ class TestPromptTensors:
         tensors = prompt_tensors(view, SlicePrompts(sections=(Box((8, 4, 1), (15, 11, 1)),)), CPU)
         assert tensors.boxes_px is not None
         assert tensors.boxes_px.tolist() == [[32, 16, 60, 44]]
+
+    def test_each_box_says_how_it_came_about(self, view: SliceView) -> None:
+        box = Box((8, 4, 1), (15, 11, 1))
+        tensors = prompt_tensors(view, SlicePrompts((), (box,), (box,), (box, box)), CPU)
+        assert tensors.box_kinds is not None
+        wanted = [BoxKind.DRAWN, BoxKind.SECTION, BoxKind.NEIGHBOUR, BoxKind.NEIGHBOUR]
+        assert tensors.box_kinds.tolist() == wanted
+        assert tensors.boxes_px is not None
+        assert tensors.boxes_px[2].tolist() == tensors.boxes_px[0].tolist()
 
     def test_points_alone_are_one_prompt(self, view: SliceView) -> None:
         points = (Point((8, 4, 1)), Point((0, 63, 1), positive=False))
@@ -70,7 +81,8 @@ class TestStrays:
 
     def test_parts_that_touch_no_box_are_dropped(self, view: SliceView) -> None:
         box = Box((8, 8, 1), (20, 20, 1))
-        for prompts in (SlicePrompts(boxes=(box,)), SlicePrompts(sections=(box,))):
+        for kind in ("boxes", "sections", "neighbours"):
+            prompts = SlicePrompts(**{kind: (box,)})
             kept = without_strays(self.logits(), view, prompts) > 0
             assert kept[10:14, 10:14].all()
             assert kept[18:26, 18:30].all()

@@ -8,7 +8,16 @@ import torch
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
-from segsam.model import Decoded, Host, ImageFeatures, PromptTensors, SegSam, SemanticConfig
+from segsam.model import (
+    BoxKind,
+    Decoded,
+    Host,
+    ImageFeatures,
+    PromptTensors,
+    SegSam,
+    SemanticConfig,
+)
+from segsam.model.box_kinds import BoxKinds
 from segsam.model.config import HeadName
 
 BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]]))
@@ -266,3 +275,69 @@ def test_refuses_kept_embeddings_and_prompts_that_do_not_divide(
     model = full_model(tiny_host, five_categories)
     with pytest.raises(ValueError, match=r"for each of 2 images, got 1"):
         model.decode_batch(model.encode(images(2)), BOXES.rows(0, 1))
+
+
+class TestBoxKinds:
+    ROUGH = PromptTensors(boxes_px=BOXES.boxes_px, box_kinds=torch.tensor([0, 2]))
+
+    @staticmethod
+    def told(host: Host, categories: Categories) -> SegSam:
+        torch.manual_seed(0)
+        return SegSam.with_semantics(host, categories, SemanticConfig(box_kinds=True)).eval()
+
+    def test_untrained_every_box_is_a_box(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        model = self.told(tiny_host, five_categories)
+        features = model.encode(images())
+        drawn, rough = (
+            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
+        )
+        assert torch.equal(drawn.binary_logits, rough.binary_logits)
+
+    def test_trained_it_moves_what_that_kind_asks_and_nothing_else(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        model = self.told(tiny_host, five_categories)
+        assert model.box_kinds is not None
+        with torch.no_grad():
+            model.box_kinds.offsets[BoxKind.NEIGHBOUR - 1] += 1
+        features = model.encode(images())
+        drawn, rough = (
+            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
+        )
+        torch.testing.assert_close(drawn.binary_logits[0], rough.binary_logits[0])
+        assert not torch.allclose(drawn.binary_logits[1], rough.binary_logits[1])
+        assert not torch.allclose(drawn.class_logits[1], rough.class_logits[1])  # type: ignore[index]
+
+    def test_points_before_the_box_stay_where_they_are(self) -> None:
+        kinds = BoxKinds(4)
+        with torch.no_grad():
+            kinds.offsets += torch.arange(2.0)[:, None, None] + 1
+        tokens = torch.zeros(3, 5, 4)
+        moved = kinds(tokens, torch.tensor([0, 1, 2]))
+        assert not moved[:, :3].any()
+        assert moved[:, 3:, 0].tolist() == [[0, 0], [1, 1], [2, 2]]
+
+    def test_a_model_without_them_does_not_care(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        model = full_model(tiny_host, five_categories).eval()
+        assert model.box_kinds is None
+        features = model.encode(images())
+        drawn, rough = (
+            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
+        )
+        assert torch.equal(drawn.binary_logits, rough.binary_logits)
+
+    def test_only_the_kinds_that_a_prompt_has_are_learnt(
+        self, tiny_host: Host, five_categories: Categories
+    ) -> None:
+        model = self.told(tiny_host, five_categories)
+        decoded = model.decode(model.encode(images()), self.ROUGH, semantic=True)
+        decoded.binary_logits.sum().backward()  # type: ignore[no-untyped-call]
+        assert model.box_kinds is not None
+        gradient = model.box_kinds.offsets.grad
+        assert gradient is not None
+        assert not gradient[BoxKind.SECTION - 1].any()
+        assert gradient[BoxKind.NEIGHBOUR - 1].any()

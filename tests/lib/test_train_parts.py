@@ -15,7 +15,8 @@ from torch import nn
 from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.errors import CheckpointError, TrainingError
-from segsam.model import Host, SegSam
+from segsam.model import BoxKind, Host, SegSam
+from segsam.propagation import MARGIN_PX
 from segsam.training.config import TrainConfig, config_from, load_config
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
 from segsam.training.preparing import Sample, absent_classes
@@ -27,6 +28,7 @@ from segsam.training.simulation import (
     inner_points,
     jittered_box,
     loosened,
+    neighbours_box,
     point_prompts,
 )
 from segsam.training.targets import AnnotatedImage, annotate
@@ -68,6 +70,9 @@ class TestConfig:
             load_config(path, ["variant=none"])
         with pytest.raises(TrainingError, match="point_share between 0 and 1"):
             load_config(path, ["point_share=2"])
+        with pytest.raises(TrainingError, match=r"modalities in volumes_of, of .*CT.*, got 'ct'"):
+            load_config(path, ["volumes_of=ct"])
+        assert load_config(path, ["volumes_of=CT"]).volumes_of == ("CT",)
         with pytest.raises(TrainingError, match="weight of 0 or more"):
             load_config(path, ["loss.dice=-1"])
 
@@ -204,6 +209,40 @@ class TestPrompts:
             assert loose[2] <= 33
             assert loose[3] <= 24
         assert np.array_equal(loosened(box, np.random.default_rng(0), 0.0, (40, 34)), box)
+
+    def test_a_neighbours_box_is_off_to_either_side_and_stays_in_the_picture(self) -> None:
+        box = np.array([60, 60, 160, 100], dtype=np.float32)
+        drawn = [
+            neighbours_box(box, np.random.default_rng(seed), 0.1, (200, 180)) for seed in range(400)
+        ]
+        outwards = (np.stack(drawn) - box) * np.array([-1, -1, 1, 1])
+        assert (outwards < 0).mean() > 0.2
+        sides = np.tile(box[2:] - box[:2], 2)
+        off = np.abs(outwards - MARGIN_PX)[:, [1, 3]] / sides[[1, 3]]
+        assert off.mean() == pytest.approx(0.1, abs=0.02)
+        assert all((one[:2] >= 0).all() and (one[:2] < one[2:]).all() for one in drawn)
+        assert all(one[2] <= 179 and one[3] <= 199 for one in drawn)
+
+    def test_boxes_of_volumes_are_drawn_in_volumes_and_say_so(self) -> None:
+        image = AnnotatedImage(
+            torch.zeros(1, 64, 64, dtype=torch.bool), torch.tensor([1]), torch.ones(5).bool()
+        )
+        image.masks[0, 20:40, 20:40] = True
+        some = config(point_share=0.0, loose_share=0.3, neighbour_share=0.4)
+
+        def kinds(*, in_volume: bool) -> Counter[int]:
+            found: Counter[int] = Counter()
+            for seed in range(200):
+                rng = np.random.default_rng(seed)
+                drawn = draw_prompts(image, [0], some, rng, size_px=(64, 64), in_volume=in_volume)
+                assert drawn.box_kinds is not None
+                found[int(drawn.box_kinds[0])] += 1
+            return found
+
+        assert kinds(in_volume=False) == {BoxKind.DRAWN: 200}
+        found = kinds(in_volume=True)
+        assert 40 < found[BoxKind.SECTION] < 80
+        assert 60 < found[BoxKind.NEIGHBOUR] < 100
 
     def test_so_many_images_get_loose_boxes(self) -> None:
         image = AnnotatedImage(

@@ -267,6 +267,32 @@ def test_from_a_checkpoint_of_the_same_variant_all_is_taken(
     assert other.text_enhancement is None
 
 
+def test_kinds_of_boxes_are_learnt_on_top_of_what_is_there(
+    data: Path, tmp_path: Path, start: Starts
+) -> None:
+    before = build_model(run(data, tmp_path / "a"), start(), [open_dataset(data)])
+    changes = {"model": {"box_kinds": True}, "loose_share": 0.5, "neighbour_share": 0.5}
+    told = run(data, tmp_path / "b", point_share=0.0, **changes)
+    begun = build_model(told, before, [open_dataset(data)])
+    assert begun.box_kinds is not None
+    assert not begun.box_kinds.offsets.any()
+    old = before.state_dict()
+    assert all(torch.equal(old[name], begun.state_dict()[name]) for name in old)
+
+    report = loop.train(told, start=before)
+    offsets = load_file(report.checkpoint)["box_kinds.offsets"]
+    assert offsets.abs().amax(dim=(1, 2)).min() > 0, "each kind"
+    assert read_card(report.checkpoint).config.box_kinds
+
+
+def test_boxes_of_volumes_are_kept_to_volumes(data: Path, tmp_path: Path, start: Starts) -> None:
+    changes = {"model": {"box_kinds": True}, "loose_share": 0.5, "neighbour_share": 0.5}
+    flat = run(data, tmp_path / "run", point_share=0.0, volumes_of=["PET"], **changes)
+    report = loop.train(flat, start=start())
+    offsets = load_file(report.checkpoint)["box_kinds.offsets"]
+    assert not offsets.any(), "its pictures are of no such modality"
+
+
 def test_copies_are_learnt_from_and_limits_hold(
     six_cases: Path, tmp_path: Path, start: Starts
 ) -> None:

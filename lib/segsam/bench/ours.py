@@ -11,11 +11,11 @@ from segsam.bench.case import BenchCase
 from segsam.bench.limits import encoder_gflop
 from segsam.bench.measuring import Found, Timing, once, timed
 from segsam.bench.plan import BenchPlan, Mode
-from segsam.decoding import prompt_tensors
 from segsam.embeddings import EmbeddingCache
 from segsam.intensity import Intensity
 from segsam.model import load_pretrained
 from segsam.predictor import Predictor
+from segsam.prompt_tensors import prompt_tensors
 from segsam.prompts import Prompts
 from segsam.runtimes import choose_runtime
 from segsam.slices import SliceView

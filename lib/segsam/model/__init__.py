@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segsam.model.box_kinds import BoxKind
 from segsam.model.card import Card, read_card
 from segsam.model.checkpoint import PRETRAINED, load_pretrained, save_checkpoint
 from segsam.model.config import SemanticConfig
@@ -14,6 +15,7 @@ __all__ = [
     "HOSTS",
     "PRETRAINED",
     "VARIANTS",
+    "BoxKind",
     "Card",
     "Decoded",
     "Host",

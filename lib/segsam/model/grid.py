@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsam.errors import CheckpointError
 from segsam.model.config import ReductionName
+from segsam.model.hosts.base import HostFacts
 
 
 class GridReduction(nn.Module):
@@ -41,3 +43,20 @@ def _average_to_begin_with(dim: int, factor: int) -> nn.Conv2d:
     if mix.bias is not None:
         mix.bias.zero_()
     return mix
+
+
+def grid_reduction(facts: HostFacts, grid: int, kind: ReductionName) -> GridReduction | None:
+    """What brings the embedding of a host to a grid of this side; None for its own, or for 0.
+
+    Raises:
+        CheckpointError: a side that does not divide the host's.
+    """
+    own, wanted = facts.grid, grid or facts.grid
+    if wanted == own:
+        return None
+    if wanted < 1 or own % wanted:
+        raise CheckpointError(
+            f"Expected a divisor of {own}, the grid of the host {facts.name!r}, as the "
+            f"decoders' grid, got {wanted}."
+        )
+    return GridReduction(facts.embed_dim, own // wanted, kind)

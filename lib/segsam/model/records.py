@@ -26,6 +26,8 @@ class PromptTensors:
     """(P, 4) float32 x0, y0, x1, y1."""
     mask_logits: Tensor | None = None
     """(P, 1, 4h, 4w) float32, an earlier low-resolution mask."""
+    box_kinds: Tensor | None = None
+    """(P,) int64, each a `BoxKind`; None where all boxes were drawn."""
 
     def __len__(self) -> int:
         """P."""
@@ -39,6 +41,7 @@ class PromptTensors:
             _cut(self.point_labels, start, stop),
             _cut(self.boxes_px, start, stop),
             _cut(self.mask_logits, start, stop),
+            _cut(self.box_kinds, start, stop),
         )
 
 

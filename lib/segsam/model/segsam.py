@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
+from segsam.model.box_kinds import BoxKinds
 from segsam.model.config import SemanticConfig
-from segsam.model.grid import GridReduction
+from segsam.model.grid import grid_reduction
 from segsam.model.hosts import Host
 from segsam.model.hosts.base import EncoderRuntime
 from segsam.model.kept import Kept
@@ -48,12 +49,14 @@ class SegSam(nn.Module):
         self.config = config or SemanticConfig()
         self.semantic_decoder = semantic_decoder
         self.text_enhancement = text_enhancement
-        self.reduction = _reduction(host, self.config)
+        facts = host.facts
+        self.reduction = grid_reduction(facts, self.config.grid, self.config.reduction)
+        self.box_kinds = BoxKinds(facts.embed_dim) if self.config.box_kinds else None
         host.use_grid(self.grid)
         self.semantic_is_trained = False
         self.variant = ""
         self.temperature = 1.0
-        self.prompts_trained = host.facts.prompts_trained
+        self.prompts_trained = facts.prompts_trained
         self.categories_seen = categories.names
         self.presence_is_trained = True
         self.unnamed_in: tuple[str, ...] = ()
@@ -249,6 +252,8 @@ class SegSam(nn.Module):
         mask = prompts.mask_logits
         masks = None if mask is None else self.host.mask_prompt(mask)
         tokens, dense = self.host.prompt_encoder(points, boxes, masks)
+        if self.box_kinds is not None and prompts.box_kinds is not None:
+            tokens = self.box_kinds(tokens, prompts.box_kinds)
         return tokens, dense if masks is not None else dense[:1]
 
     def _masks(
@@ -267,19 +272,6 @@ class SegSam(nn.Module):
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
         return decoder
-
-
-def _reduction(host: Host, config: SemanticConfig) -> GridReduction | None:
-    """What brings the host's embedding to a coarser grid, if one is wanted."""
-    own, wanted = host.facts.grid, config.grid or host.facts.grid
-    if wanted == own:
-        return None
-    if wanted < 1 or own % wanted:
-        raise CheckpointError(
-            f"Expected a divisor of {own}, the grid of the host {host.facts.name!r}, as the "
-            f"decoders' grid, got {wanted}."
-        )
-    return GridReduction(host.facts.embed_dim, own // wanted, config.reduction)
 
 
 def _check_shares(prompts: PromptTensors, images: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from segsam.categories import MODALITIES
 from segsam.datasets.splits import DEFAULT_PATIENT
 from segsam.errors import TrainingError
 from segsam.model import find_variant
@@ -92,6 +93,13 @@ class TrainConfig:
     """How many of the images prompted with boxes get loose ones, as sections of a 3D box are."""
     loose_by: float = 0.5
     """How far each side of a loose box may lie outside, as a share of the box."""
+    neighbour_share: float = 0.0
+    """Likewise, how many get boxes as propagation makes them of the neighbouring slice's mask."""
+    neighbour_by: float = 0.1
+    """How far a side of such a box moves, either way, in the mean, as a share of the box."""
+    volumes_of: tuple[str, ...] = ()
+    """The modalities, such as CT, whose images get loose and neighbours' boxes: those that come as
+    volumes. Empty for all."""
     correction_rounds: int = 0
     """Rounds after the first answer, each with clicks into what is wrong and the mask before."""
     correction_share: float = 1.0
@@ -171,6 +179,7 @@ class TrainConfig:
             raise TrainingError(
                 f"Expected counts of 1 or more in points_per_round, got {self.points_per_round}."
             )
+        _check_modalities(self.volumes_of)
         for name in ("shares", "slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
             if any(not 0 <= each < math.inf for each in getattr(self, name).values()):
                 raise TrainingError(f"Expected numbers of 0 or more in {name}.")
@@ -198,6 +207,13 @@ class TrainConfig:
     def to_json(self) -> str:
         """As it is kept with the run and in its checkpoints."""
         return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+
+def _check_modalities(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in MODALITIES]
+    if unknown:
+        known = ", ".join(MODALITIES)
+        raise TrainingError(f"Expected modalities in volumes_of, of {known}, got {unknown[0]!r}.")
 
 
 def load_config(path: str | Path, changes: Sequence[str] = ()) -> TrainConfig:

@@ -33,6 +33,8 @@ RANGES = (
     ("jitter_px", 0, math.inf),
     ("loose_share", 0, 1),
     ("loose_by", 0, math.inf),
+    ("neighbour_share", 0, 1),
+    ("neighbour_by", 0, math.inf),
     ("correction_rounds", 0, math.inf),
     ("correction_share", 0, 1),
     ("mask_share", 0, 1),

@@ -53,7 +53,8 @@ class Judge:
         image, large = sample.annotated(self._model)
         chosen = draw_objects(large, config.prompts_per_image, rng)
         size_px = (sample.labels.shape[0], sample.labels.shape[1])
-        prompts = draw_prompts(image, chosen, config, rng, size_px=size_px)
+        in_volume = not config.volumes_of or sample.modality in config.volumes_of
+        prompts = draw_prompts(image, chosen, config, rng, size_px=size_px, in_volume=in_volume)
         wanted = [image.masks[index].numpy() for index in chosen]
         targets = build_targets([image], [chosen], self._model.config).to(self._device)
         with mixed_precision(config, self._device):

@@ -110,10 +110,27 @@ def draw_prompts(
     rng: np.random.Generator,
     *,
     size_px: tuple[int, int],
+    in_volume: bool = True,
 ) -> PromptTensors:
-    """Points for all of the chosen objects, or a box for each, in an image of (h, w)."""
+    """Points for all of the chosen objects, or a box for each, in an image of (h, w); boxes as they
+    come about in volumes only if it is a slice of one.
+    """
     masks = [image.masks[index].numpy() for index in chosen]
     if rng.random() < config.point_share:
         return point_prompts(masks, rng, config.points)
-    loose_by = config.loose_by if config.loose_share and rng.random() < config.loose_share else 0.0
-    return box_prompts(masks, rng, config.jitter_px, size_px, loose_by=loose_by)
+    kinds = (config.loose_share, config.neighbour_share)
+    loose, beside = _kind(rng, kinds) if in_volume and any(kinds) else (False, False)
+    return box_prompts(
+        masks,
+        rng,
+        config.jitter_px,
+        size_px,
+        loose_by=config.loose_by if loose else 0.0,
+        neighbour_by=config.neighbour_by if beside else 0.0,
+    )
+
+
+def _kind(rng: np.random.Generator, shares: tuple[float, float]) -> tuple[bool, bool]:
+    """Which of two kinds is drawn, at most one, with these shares."""
+    drawn = rng.random()
+    return drawn < shares[0], shares[0] <= drawn < sum(shares)

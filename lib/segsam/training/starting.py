@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
@@ -28,8 +29,9 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         _categories(config, start, datasets),
         **config.model_choices(),
     )
-    if start.variant == model.variant and start.config == model.config:
-        model.load_state_dict(start.state_dict())
+    without_kinds = replace(model.config, box_kinds=False)
+    if start.variant == model.variant and start.config in (model.config, without_kinds):
+        model.load_state_dict(model.state_dict() | start.state_dict())
     return model.train()
 
 
