@@ -109,6 +109,11 @@ class TestPlan:
         ]
         quiet = written(tmp_path, RUNS.replace("steps: 100", "steps: 100, threads: 1"))
         assert study.entries[1].fingerprint == quiet.entries[1].fingerprint
+        shared = written(tmp_path, RUNS.replace("name: full", "name: full\n  processes: 2"))
+        assert {one.processes for one in shared.entries if one.run == "full"} == {2}
+        assert [one.fingerprint for one in study.entries] == [
+            one.fingerprint for one in shared.entries
+        ]
         changed = written(tmp_path, RUNS.replace("steps: 100", "steps: 101"))
         assert study.entries[1].fingerprint != changed.entries[1].fingerprint
         assert study.entries[0].fingerprint == changed.entries[0].fingerprint
@@ -137,6 +142,8 @@ class TestPlan:
             ("name: as_it_comes", "nome: a", "every run to have a name"),
             ("train: {variant: baseline}", "train: baseline", "what differs from the base"),
             ("unet: {seconds: 5}", "unet: 5", "keys and values in unet"),
+            ("name: sem,", "name: sem, processes: 0,", "1 or more processes to train sem in"),
+            ("name: unetr,", "name: unetr, processes: 2,", "got 2 of the kind unet"),
         ],
     )
     def test_refusals(self, tmp_path: Path, old: str, new: str, match: str) -> None:
@@ -280,6 +287,16 @@ class TestTargets:
     def test_without_a_shipped_row(self, tmp_path: Path) -> None:
         lone = written(tmp_path, "runs: [{name: a, checkpoint: litemedsam}]")
         assert all(target.measure(Board(lone, {})) is None for target in TARGETS)
+
+    def test_an_epoch_is_timed_by_the_run_that_was_made_for_it(self, tmp_path: Path) -> None:
+        timed = "- {name: timed, processes: 2, train: {steps: 9}, tables: {epoch: two processes}}"
+        study = written(tmp_path, RUNS + timed)
+        fast = result_of(study, "timed-s0", 0, training={"steps": 9, "training_seconds": 9})
+        fast = replace(fast, training=fast.training | {"slices": {"train": 400}})
+        both = {one.id: one for one in (fast, result_of(study, "full-s0", 84))}
+        assert TARGETS[-1].measure(Board(study, both)) == Figure(
+            pytest.approx(400 / 4 / 60), None, 1
+        )
 
     def test_at_most(self, board: Board) -> None:
         slow = result_of(board.study, "full-s0", 84, training={"steps": 1, "training_seconds": 99})

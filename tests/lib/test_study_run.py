@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,18 @@ def test_what_a_trained_run_consists_of(study: Study, places: Places) -> None:
     assert config.datasets == (str(places.data / "a"),)
     (folder / "last.pt").touch()
     assert steps_of(entry, study, places)[0].arguments[-1] == "--resume"
+
+
+def test_a_training_is_shared_out_to_processes(study: Study, places: Places) -> None:
+    alone = steps_of(entry_of(study, "so-s1"), study, places)
+    entry = replace(entry_of(study, "so-s1"), processes=2)
+    training, *measuring = steps_of(entry, study, places)
+    by_itself = alone[0].command
+    launcher = training.command[: -len(by_itself)]
+    assert training.command[-len(by_itself) :] == by_itself
+    assert launcher[1:3] == ("-m", "torch.distributed.run")
+    assert launcher[-3:] == ("--nproc-per-node", "2", "--no-python")
+    assert [step.command for step in measuring] == [step.command for step in alone[1:]]
 
 
 def test_a_packaged_checkpoint_is_measured_in_place_of_the_run(

@@ -339,7 +339,9 @@ class TestRefusals:
             build_variant("so", tiny_host, five_categories, unprompted="presence")
 
     def test_an_override_that_is_none(self, tiny_host: Host, five_categories: Categories) -> None:
-        with pytest.raises(CheckpointError, match=r"one of box_kinds, depth, grid, head, .* got 'colour'"):
+        with pytest.raises(
+            CheckpointError, match=r"one of box_kinds, depth, grid, head, .* got 'colour'"
+        ):
             build_variant("so", tiny_host, five_categories, colour="red")
 
     def test_a_word_that_no_choice_has(self, tiny_host: Host, five_categories: Categories) -> None:

@@ -18,6 +18,7 @@ from segsam.training.config import config_from
 from segsam.training.outcome import MODEL, REPORT
 
 SEGSAM = (sys.executable, "-c", "from segsam.cli import main; main()")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 LAST = "last.pt"
 COST = "cost.json"
 UNET = "unet.json"
@@ -60,6 +61,7 @@ class Step:
     """Of `segsam`."""
     makes: tuple[Path, ...]
     """There when it is done, and only then."""
+    processes: int = 1
 
     @property
     def is_done(self) -> bool:
@@ -69,7 +71,9 @@ class Step:
     @property
     def command(self) -> tuple[str, ...]:
         """As a process is started with it."""
-        return (*SEGSAM, *self.arguments)
+        if self.processes == 1:
+            return (*SEGSAM, *self.arguments)
+        return (*TORCHRUN, str(self.processes), "--no-python", *SEGSAM, *self.arguments)
 
 
 def steps_of(entry: Entry, study: Study, places: Places) -> list[Step]:
@@ -158,7 +162,8 @@ def _training(entry: Entry, places: Places) -> Step:
     folder = places.of(entry)
     resume = ("--resume",) if (folder / LAST).is_file() else ()
     arguments = ("train", str(_config_file(entry, places)), *resume)
-    return Step("resume training" if resume else "train", arguments, (folder / REPORT,))
+    what = "resume training" if resume else "train"
+    return Step(what, arguments, (folder / REPORT,), entry.processes)
 
 
 def _average(entry: Entry, places: Places) -> Step:

@@ -29,9 +29,9 @@ from segsam.errors import StudyError
 
 Kind: TypeAlias = Literal["train", "unet", "average", "checkpoint"]
 PromptName: TypeAlias = Literal["box", "point"]
-TableName: TypeAlias = Literal["methods", "semantic", "ladder", "hosts", "grid", "shipped"]
+TableName: TypeAlias = Literal["methods", "semantic", "ladder", "hosts", "grid", "shipped", "epoch"]
 _KEYS = ("split", "train", "unet", "evaluate", "runs")
-_RUN_KEYS = ("name", "seeds", "tables", "evaluate", *get_args(Kind))
+_RUN_KEYS = ("name", "seeds", "tables", "evaluate", "processes", *get_args(Kind))
 NO_EFFECT = ("threads", "tensorboard", "checkpoint_every")
 """Fields of a run that change nothing about what comes of it."""
 _SHARED_WITH_UNET = ("datasets", "slices_per_volume_of", "balance")
@@ -75,6 +75,8 @@ class Entry:
     """Of the training, with placeholders; of an average, `of`, the folders of the runs whose
     weights it is the mean of; empty for a checkpoint."""
     evaluations: Evaluations
+    processes: int = 1
+    """That a training is shared out to, of `threads` each; what comes of it is the same."""
 
     @property
     def fingerprint(self) -> str:
@@ -176,8 +178,20 @@ def _entries(run: Any, study: Mapping[str, Any]) -> list[Entry]:
     seeds = run.get("seeds", [0])
     if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds) or not seeds:
         raise StudyError(f"Expected a list of whole numbers as seeds of {name}, got {seeds!r}.")
-    config = _config(kind, run[kind], study, name)
-    return [Entry(f"{name}-s{seed}", name, kind, seed, config, evaluations) for seed in seeds]
+    config, processes = _config(kind, run[kind], study, name), _processes(run, kind)
+    return [
+        Entry(f"{name}-s{seed}", name, kind, seed, config, evaluations, processes) for seed in seeds
+    ]
+
+
+def _processes(run: Mapping[str, Any], kind: Kind) -> int:
+    processes = run.get("processes", 1)
+    if type(processes) is not int or processes < 1 or (processes > 1 and kind != "train"):
+        raise StudyError(
+            f"Expected 1 or more processes to train {run['name']} in, got {processes!r} of the "
+            f"kind {kind}."
+        )
+    return processes
 
 
 def _folders(value: Any, name: str) -> tuple[str, ...]:
