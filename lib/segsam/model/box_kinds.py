@@ -14,6 +14,9 @@ from enum import IntEnum
 import torch
 from torch import Tensor, nn
 
+_SPEED = 20.0
+"""Adam's steps are as long as its rate, whatever the gradient: at a decoder's rate what tells kinds
+apart would grow by a tenth of a corner's own length in a thousand steps, too little to be heard."""
 CORNERS = 2
 """Tokens of a box in SAM's prompt encoder, behind those of the points."""
 
@@ -42,5 +45,5 @@ class BoxKinds(nn.Module):
     def forward(self, tokens: Tensor, kinds: Tensor) -> Tensor:
         """Tokens (P, N, C), of which the last two are a box's corners; kinds (P,) of `BoxKind`."""
         drawn = torch.zeros_like(self.offsets[:1])
-        moved = tokens[:, -CORNERS:] + torch.cat([drawn, self.offsets])[kinds]
+        moved = tokens[:, -CORNERS:] + _SPEED * torch.cat([drawn, self.offsets])[kinds]
         return torch.cat([tokens[:, :-CORNERS], moved], dim=1)
