@@ -73,6 +73,8 @@ class TestConfig:
         with pytest.raises(TrainingError, match=r"modalities in volumes_of, of .*CT.*, got 'ct'"):
             load_config(path, ["volumes_of=ct"])
         assert load_config(path, ["volumes_of=CT"]).volumes_of == ("CT",)
+        with pytest.raises(TrainingError, match=r"1 together at most, got 0\.6 and 0\.5"):
+            load_config(path, ["loose_share=0.6", "neighbour_share=0.5"])
         with pytest.raises(TrainingError, match="weight of 0 or more"):
             load_config(path, ["loss.dice=-1"])
 

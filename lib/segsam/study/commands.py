@@ -62,6 +62,7 @@ class Step:
     makes: tuple[Path, ...]
     """There when it is done, and only then."""
     processes: int = 1
+    """More than one are started by `torchrun`."""
 
     @property
     def is_done(self) -> bool:

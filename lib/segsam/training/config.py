@@ -179,7 +179,7 @@ class TrainConfig:
             raise TrainingError(
                 f"Expected counts of 1 or more in points_per_round, got {self.points_per_round}."
             )
-        _check_modalities(self.volumes_of)
+        _check_boxes_of_volumes(self)
         for name in ("shares", "slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
             if any(not 0 <= each < math.inf for each in getattr(self, name).values()):
                 raise TrainingError(f"Expected numbers of 0 or more in {name}.")
@@ -209,8 +209,13 @@ class TrainConfig:
         return json.dumps(asdict(self), indent=1, sort_keys=True)
 
 
-def _check_modalities(names: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in MODALITIES]
+def _check_boxes_of_volumes(config: TrainConfig) -> None:
+    if config.loose_share + config.neighbour_share > 1:
+        raise TrainingError(
+            "Expected loose_share and neighbour_share to be 1 together at most, got "
+            f"{config.loose_share} and {config.neighbour_share}."
+        )
+    unknown = [name for name in config.volumes_of if name not in MODALITIES]
     if unknown:
         known = ", ".join(MODALITIES)
         raise TrainingError(f"Expected modalities in volumes_of, of {known}, got {unknown[0]!r}.")
