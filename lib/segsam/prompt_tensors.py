@@ -36,12 +36,16 @@ def _boxes_with_kinds(
     view: SliceView, prompts: SlicePrompts, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """(P, 4) pixels and (P,) kinds of the boxes of a slice."""
-    drawn = [view.box_px(box.min_ijk, box.max_ijk) for box in prompts.boxes]
-    loose = [view.box_px(b.min_ijk, b.max_ijk, edges="centres") for b in prompts.sections]
-    beside = [view.box_px(box.min_ijk, box.max_ijk) for box in prompts.neighbours]
-    counts = {BoxKind.DRAWN: drawn, BoxKind.SECTION: loose, BoxKind.NEIGHBOUR: beside}
-    kinds = torch.tensor([kind for kind, found in counts.items() for _ in found])
-    return torch.from_numpy(np.stack(drawn + loose + beside)).to(device), kinds.to(device)
+    by_kind = {
+        BoxKind.DRAWN: [view.box_px(b.min_ijk, b.max_ijk) for b in prompts.boxes],
+        BoxKind.SECTION: [
+            view.box_px(b.min_ijk, b.max_ijk, edges="centres") for b in prompts.sections
+        ],
+        BoxKind.NEIGHBOUR: [view.box_px(b.min_ijk, b.max_ijk) for b in prompts.neighbours],
+    }
+    kinds = torch.tensor([kind for kind, found in by_kind.items() for _ in found])
+    boxes_px = torch.from_numpy(np.stack([box for found in by_kind.values() for box in found]))
+    return boxes_px.to(device), kinds.to(device)
 
 
 def _points_of(box: Box, boxes: Sequence[Box], points: Sequence[Point]) -> tuple[Point, ...]:

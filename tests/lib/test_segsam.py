@@ -285,14 +285,17 @@ class TestBoxKinds:
         torch.manual_seed(0)
         return SegSam.with_semantics(host, categories, SemanticConfig(box_kinds=True)).eval()
 
+    def both_ways(self, model: SegSam) -> tuple[Decoded, Decoded]:
+        """The same boxes, as if drawn and as what they are."""
+        features = model.encode(images())
+        drawn = model.decode(features, BOXES, semantic=True)
+        return drawn, model.decode(features, self.ROUGH, semantic=True)
+
     def test_untrained_every_box_is_a_box(
         self, tiny_host: Host, five_categories: Categories
     ) -> None:
         model = self.told(tiny_host, five_categories)
-        features = model.encode(images())
-        drawn, rough = (
-            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
-        )
+        drawn, rough = self.both_ways(model)
         assert torch.equal(drawn.binary_logits, rough.binary_logits)
 
     def test_trained_it_moves_what_that_kind_asks_and_nothing_else(
@@ -302,10 +305,7 @@ class TestBoxKinds:
         assert model.box_kinds is not None
         with torch.no_grad():
             model.box_kinds.offsets[BoxKind.NEIGHBOUR - 1] += 1
-        features = model.encode(images())
-        drawn, rough = (
-            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
-        )
+        drawn, rough = self.both_ways(model)
         torch.testing.assert_close(drawn.binary_logits[0], rough.binary_logits[0])
         assert not torch.allclose(drawn.binary_logits[1], rough.binary_logits[1])
         assert not torch.allclose(drawn.class_logits[1], rough.class_logits[1])  # type: ignore[index]
@@ -324,10 +324,7 @@ class TestBoxKinds:
     ) -> None:
         model = full_model(tiny_host, five_categories).eval()
         assert model.box_kinds is None
-        features = model.encode(images())
-        drawn, rough = (
-            model.decode(features, prompts, semantic=True) for prompts in (BOXES, self.ROUGH)
-        )
+        drawn, rough = self.both_ways(model)
         assert torch.equal(drawn.binary_logits, rough.binary_logits)
 
     def test_only_the_kinds_that_a_prompt_has_are_learnt(

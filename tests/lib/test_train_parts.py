@@ -45,6 +45,13 @@ def config(**changes: Any) -> TrainConfig:
     return config_from({"datasets": ["a"], "out": "b"} | changes)
 
 
+def one_square() -> AnnotatedImage:
+    """An image of 64 x 64 with one object, from 20 to 39 both ways."""
+    masks = torch.zeros(1, 64, 64, dtype=torch.bool)
+    masks[0, 20:40, 20:40] = True
+    return AnnotatedImage(masks, torch.tensor([1]), torch.ones(5).bool())
+
+
 class TestConfig:
     def test_unknown_keys(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
@@ -226,10 +233,7 @@ class TestPrompts:
         assert all(one[2] <= 179 and one[3] <= 199 for one in drawn)
 
     def test_boxes_of_volumes_are_drawn_in_volumes_and_say_so(self) -> None:
-        image = AnnotatedImage(
-            torch.zeros(1, 64, 64, dtype=torch.bool), torch.tensor([1]), torch.ones(5).bool()
-        )
-        image.masks[0, 20:40, 20:40] = True
+        image = one_square()
         some = config(point_share=0.0, loose_share=0.3, neighbour_share=0.4)
 
         def kinds(*, in_volume: bool) -> Counter[int]:
@@ -247,10 +251,7 @@ class TestPrompts:
         assert 60 < found[BoxKind.NEIGHBOUR] < 100
 
     def test_so_many_images_get_loose_boxes(self) -> None:
-        image = AnnotatedImage(
-            torch.zeros(1, 64, 64, dtype=torch.bool), torch.tensor([1]), torch.ones(5).bool()
-        )
-        image.masks[0, 20:40, 20:40] = True
+        image = one_square()
         some = config(point_share=0.0, jitter_px=0.0, loose_share=0.5)
         found = [
             draw_prompts(image, [0], some, np.random.default_rng(seed), size_px=(64, 64)).boxes_px

@@ -67,6 +67,7 @@ class SemanticConfig:
     box_kinds: bool = False
     """Whether boxes that may not fit, a 3D box's section and the box of a neighbour's mask, have
     tokens of their own (`box_kinds.BoxKinds`); not in the paper, where every box is drawn."""
+
     grid: int = 0
     """Side of the grid that both decoders work on, a divisor of the host's; 0 for the host's own.
     Masks are four times as wide. The paper's host has 16; LiteMedSAM's 64 cost 16 times as much."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import TrainingError
-from segsam.model import PromptTensors
+from segsam.model import BoxKind, PromptTensors
 from segsam.training.config import TrainConfig
 from segsam.training.simulation import box_prompts, point_prompts
 from segsam.training.targets import AnnotatedImage
@@ -118,19 +118,17 @@ def draw_prompts(
     masks = [image.masks[index].numpy() for index in chosen]
     if rng.random() < config.point_share:
         return point_prompts(masks, rng, config.points)
-    kinds = (config.loose_share, config.neighbour_share)
-    loose, beside = _kind(rng, kinds) if in_volume and any(kinds) else (False, False)
-    return box_prompts(
-        masks,
-        rng,
-        config.jitter_px,
-        size_px,
-        loose_by=config.loose_by if loose else 0.0,
-        neighbour_by=config.neighbour_by if beside else 0.0,
-    )
+    kind = _box_kind(config, rng) if in_volume else BoxKind.DRAWN
+    by = {BoxKind.SECTION: config.loose_by, BoxKind.NEIGHBOUR: config.neighbour_by}.get(kind, 0.0)
+    return box_prompts(masks, rng, config.jitter_px, size_px, kind=kind, by=by)
 
 
-def _kind(rng: np.random.Generator, shares: tuple[float, float]) -> tuple[bool, bool]:
-    """Which of two kinds is drawn, at most one, with these shares."""
+def _box_kind(config: TrainConfig, rng: np.random.Generator) -> BoxKind:
+    """Drawn with the shares that the run names; nothing is drawn where there is no choice."""
+    if not config.loose_share and not config.neighbour_share:
+        return BoxKind.DRAWN
     drawn = rng.random()
-    return drawn < shares[0], shares[0] <= drawn < sum(shares)
+    if drawn < config.loose_share:
+        return BoxKind.SECTION
+    beside = drawn < config.loose_share + config.neighbour_share
+    return BoxKind.NEIGHBOUR if beside else BoxKind.DRAWN

@@ -16,6 +16,7 @@ from segsam.model import BoxKind, PromptTensors
 from segsam.propagation import MARGIN_PX
 
 _MOST_INWARDS = 0.45
+_OUTWARDS = np.array([-1, -1, 1, 1])
 
 
 def jittered_box(
@@ -33,10 +34,8 @@ def jittered_box(
     box = np.array([columns[0], rows[0], columns[-1], rows[-1]], dtype=np.float64)
     sides = np.tile(box[2:] - box[:2], 2)
     reach = np.minimum(jitter_px, sides / 2)
-    height, width = size_px or (mask.shape[0], mask.shape[1])
     moved = box + rng.uniform(-1, 1, 4) * reach
-    limits = np.array([width - 1, height - 1, width - 1, height - 1])
-    return np.asarray(np.clip(moved, 0, limits), dtype=np.float32)
+    return _inside(moved, size_px or (mask.shape[0], mask.shape[1]))
 
 
 def loosened(
@@ -50,10 +49,7 @@ def loosened(
     So is the section of a 3D box on nearly every slice that it spans.
     """
     sides = np.tile(box[2:] - box[:2], 2)
-    moved = box + rng.uniform(0, most, 4) * sides * np.array([-1, -1, 1, 1])
-    height, width = size_px
-    limits = np.array([width - 1, height - 1, width - 1, height - 1])
-    return np.asarray(np.clip(moved, 0, limits), dtype=np.float32)
+    return _inside(box + rng.uniform(0, most, 4) * sides * _OUTWARDS, size_px)
 
 
 def neighbours_box(
@@ -71,10 +67,14 @@ def neighbours_box(
     """
     sides = np.tile(box[2:] - box[:2], 2)
     shares = np.clip(rng.laplace(0, by, 4), -_MOST_INWARDS, 1)
-    moved = box + (shares * sides + MARGIN_PX) * np.array([-1, -1, 1, 1])
+    return _inside(box + (shares * sides + MARGIN_PX) * _OUTWARDS, size_px)
+
+
+def _inside(box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float32]:
+    """A box (4,) within a picture (h, w)."""
     height, width = size_px
     limits = np.array([width - 1, height - 1, width - 1, height - 1])
-    return np.asarray(np.clip(moved, 0, limits), dtype=np.float32)
+    return np.asarray(np.clip(box, 0, limits), dtype=np.float32)
 
 
 def inner_points(
@@ -142,19 +142,18 @@ def box_prompts(
     jitter_px: float,
     size_px: tuple[int, int] | None = None,
     *,
-    loose_by: float = 0.0,
-    neighbour_by: float = 0.0,
+    kind: BoxKind = BoxKind.DRAWN,
+    by: float = 0.0,
 ) -> PromptTensors:
-    """One box for each mask: jittered, and with `loose_by` `loosened` by that much afterwards; or,
-    with `neighbour_by`, as `neighbours_box` moves the tight one.
+    """One box for each mask: jittered; those of a section are `loosened` by that much afterwards,
+    those of a neighbour are tight ones that `neighbours_box` has moved.
     """
     size = size_px or (masks[0].shape[0], masks[0].shape[1])
-    boxes = [jittered_box(mask, rng, 0 if neighbour_by else jitter_px, size) for mask in masks]
-    if neighbour_by:
-        boxes = [neighbours_box(box, rng, neighbour_by, size) for box in boxes]
-    elif loose_by:
-        boxes = [loosened(box, rng, loose_by, size) for box in boxes]
-    kind = BoxKind.NEIGHBOUR if neighbour_by else BoxKind.SECTION if loose_by else BoxKind.DRAWN
+    jitter_px = 0 if kind is BoxKind.NEIGHBOUR else jitter_px
+    boxes = [jittered_box(mask, rng, jitter_px, size) for mask in masks]
+    if kind is not BoxKind.DRAWN:
+        change = loosened if kind is BoxKind.SECTION else neighbours_box
+        boxes = [change(box, rng, by, size) for box in boxes]
     kinds = torch.full((len(boxes),), int(kind), dtype=torch.int64)
     return PromptTensors(boxes_px=torch.from_numpy(np.stack(boxes)), box_kinds=kinds)
 
