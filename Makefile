@@ -48,8 +48,8 @@ slicer-test: $(STAMP) $(SLICER)/.installed
 	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer
 
 # What `make test` does a little of, as much of it as docs/reliability.md says. It needs a quiet machine.
-RELIABILITY := tests/app/test_store_faults.py tests/app/test_versions.py tests/app/test_load.py \
-               tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/test_train_routes.py tests/lib/test_prompt_fuzz.py tests/properties
+RELIABILITY := tests/app/storage/test_faults.py tests/app/versions/test_versions.py tests/app/test_load.py \
+               tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/routes/test_training.py tests/lib/prompting/test_prompt_fuzz.py tests/properties
 reliability: export SEGSAM_TEST_FULL := 1
 reliability: export SEGSAM_TEST_KILLS ?= 200
 reliability: $(STAMP) $(SLICER)/.installed
@@ -59,7 +59,7 @@ reliability: $(STAMP) $(SLICER)/.installed
 # Ray Data is an optional part: `make test` leaves this out where it is not installed.
 batch-test: $(STAMP)
 	$(BIN)/python -m pip install $(if $(CI),--quiet) -e ".[cluster]" -r requirements.txt
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/lib/test_batch.py tests/lib/test_batch_ray.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/lib/batch/test_batch.py tests/lib/batch/test_ray_workers.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

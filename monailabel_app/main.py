@@ -24,31 +24,31 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
-from segsam.runtime import tune_allocator
-from segsam_app.access import token_header
-from segsam_app.auto import AUTO_MODEL, AutoInfer
-from segsam_app.batch import Place, PoliteBatch
+from segsam.system.runtime import tune_allocator
+from segsam_app.choosing.overviews import Overviews
+from segsam_app.choosing.scoring import OVERVIEW, OverviewScoring, Scorer
+from segsam_app.choosing.strategies import DESCRIPTIONS, Selecting
 from segsam_app.config import DEFAULT_MODEL, AppConfig
-from segsam_app.dicomweb.routes import told_of_saving
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.store import DicomWebStore
-from segsam_app.engine import Engine
 from segsam_app.errors import NotFoundError
-from segsam_app.gate import Gate
-from segsam_app.images import path_of_image
-from segsam_app.infer import DESCRIPTION, SegSamInfer
-from segsam_app.jobs import Jobs
+from segsam_app.inference.auto import AUTO_MODEL, AutoInfer
+from segsam_app.inference.batch import Place, PoliteBatch
+from segsam_app.inference.engine import Engine
+from segsam_app.inference.images import path_of_image
+from segsam_app.inference.infer import DESCRIPTION, SegSamInfer
+from segsam_app.inference.jobs import Jobs
+from segsam_app.inference.sessions import AppSessions, sessions_folder
+from segsam_app.inference.warmup import Warmer
 from segsam_app.limits import Limits
-from segsam_app.overviews import Overviews
-from segsam_app.replies import plain
-from segsam_app.scoring import OVERVIEW, OverviewScoring, Scorer
-from segsam_app.sessions import AppSessions, sessions_folder
-from segsam_app.store import Store
-from segsam_app.strategies import DESCRIPTIONS, Selecting
+from segsam_app.routes.dicomweb import told_of_saving
+from segsam_app.storage.store import Store
 from segsam_app.training.parent import ends_with_its_server, tell_children
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.line import open_line
-from segsam_app.warmup import Warmer
+from segsam_app.web.access import token_header
+from segsam_app.web.replies import plain
+from segsam_app.web.request_queue import RequestQueue
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class SegSamApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.config = AppConfig.read(conf)
         self.limits = Limits.read(conf)
-        self.gate = Gate(self.limits.queue)
+        self.gate = RequestQueue(self.limits.queue)
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
         self.versions = open_line(folder, self.config.checkpoint)
         sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)

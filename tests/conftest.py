@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch
 os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # ready at once; test_runtimes.py has OpenVINO
@@ -172,7 +172,9 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def sample() -> Any:
     """The sample CT and its pseudo-labels, fetched once; skipped when they cannot be had."""
-    module = pytest.importorskip("segsam.sample", reason="segsam.sample is not there")
+    module = pytest.importorskip(
+        "segsam.datasets.sample", reason="segsam.datasets.sample is not there"
+    )
     errors = pytest.importorskip("segsam.errors")
     try:
         return module.fetch_sample()

@@ -13,57 +13,27 @@ SEGSAM = ROOT / "lib" / "segsam"
 SEGSAM_APP = ROOT / "monailabel_app" / "segsam_app"
 SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 
-# The path of the data, left to right: a module imports only from its own stage and from those at
-# its left. What a stage is made of stands in one tuple.
-STAGES: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "folders"),
-    ("atomic",),
-    ("geometry", "voxels"),
-    ("formats",),
-    ("readers", "writers"),
-    ("volume",),
-    ("intensity",),
-    ("slices",),
-    ("parsing", "prompts"),
-    ("categories",),
-    ("datasets",),
-    ("model",),
-    ("metrics", "selection"),
-    ("labels",),
-    ("runtime", "runtimes"),
-    ("embedding_files", "embeddings"),
-    ("result",),
-    ("semantics",),
-    ("plan",),
-    ("ahead",),
-    ("prompt_tensors",),
-    ("decoding",),
-    ("propagation",),
-    ("job",),
-    ("predictor",),
-    ("proposals",),
-    ("training",),
-    ("evaluation",),
-    ("batch",),
-    ("study",),
-    ("picture",),
-    ("sample",),
-    ("doctor",),
-    ("demo",),
-    ("bench",),
-    ("model_card",),
-    ("terminal",),
-    ("categories_cli",),
-    ("models_cli",),
-    ("convert_cli",),
-    ("train_cli",),
-    ("distill_cli",),
-    ("evaluate_cli",),
-    ("batch_cli",),
-    ("study_cli", "bench_cli", "auto_cli"),
-    ("cli",),
+# The path of the data, left to right: a folder imports only from itself and from those before it.
+FOLDERS = (
+    "errors",
+    "types",
+    "system",
+    "imaging",
+    "prompting",
+    "categories",
+    "datasets",
+    "model",
+    "prediction",
+    "proposals",
+    "training",
+    "evaluation",
+    "batch",
+    "remote",
+    "demo",
+    "research",
+    "cli",
 )
-STAGE_OF = {name: number for number, names in enumerate(STAGES) for name in names}
+STAGE_OF = {name: number for number, name in enumerate(FOLDERS)}
 
 FORBIDDEN = {
     "segsam": {
@@ -155,7 +125,7 @@ class TestTheReaderOfImports:
             "def f():\n    import monailabel.client\n"
         )
         assert set(imported_names(module, package)) == {
-            "segsam.volume.Volume",
+            "segsam.imaging.volume.Volume",
             "segsam.model.checkpoint",
             "monailabel.client",
         }
@@ -167,5 +137,5 @@ class TestTheReaderOfImports:
         module.write_text("from .run import run_demo\nfrom ..sample import Sample\n")
         assert set(imported_names(module, package)) == {
             "segsam.demo.run.run_demo",
-            "segsam.sample.Sample",
+            "segsam.datasets.sample.Sample",
         }

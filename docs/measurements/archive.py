@@ -20,9 +20,9 @@ from rich.console import Console
 
 from segsam import Volume
 from segsam.batch.ledger import Ledger, Record
-from segsam.intensity import Intensity
-from segsam.sample import fetch_sample
-from segsam.slices import SliceView
+from segsam.datasets.sample import fetch_sample
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView
 
 DEPTH = 60
 CASES = 50

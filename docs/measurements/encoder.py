@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from segsam import Volume, load_pretrained
+from segsam.datasets.sample import fetch_sample
 from segsam.demo.baseline import build_litemedsam
-from segsam.intensity import Intensity
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
-from segsam.runtime import tune_allocator
-from segsam.runtimes import choose_runtime
-from segsam.sample import fetch_sample
-from segsam.slices import SliceView
+from segsam.model.runtimes import choose_runtime
+from segsam.system.runtime import tune_allocator
 
 ROUNDS = 7
 PACKAGE = ("package", "package, allocator tuned")

@@ -26,7 +26,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from segsam.atomic import replacing
 from segsam.datasets.folder import Dataset, open_dataset
 from segsam.evaluation.cases import known_classes, open_case
 from segsam.evaluation.features import FeatureSource
@@ -34,6 +33,7 @@ from segsam.evaluation.objects_file import ObjectTable, load_objects
 from segsam.evaluation.prompting import prompt_kind
 from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
 from segsam.model import SegSam, load_pretrained
+from segsam.system.atomic import replacing
 
 _AROUND = 0.25
 """Of the shapes' size, so much is left blank around them."""

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.atomic import write_bytes
 from segsam.datasets.folder import Dataset
 from segsam.evaluation.cases import known_classes, open_case, select
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.scores import dice
 from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
 from segsam.model import SegSam, load_pretrained
-from segsam.runtime import tune_allocator
-from segsam.runtimes import choose_runtime
+from segsam.model.runtimes import choose_runtime
+from segsam.system.atomic import write_bytes
+from segsam.system.runtime import tune_allocator
 
 Rows = list[tuple[float, float, float]]
 """Of each object the Dice with exact and with fast embeddings, and that of the two masks."""

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from segsam import Box, Predictor, Prompts, Volume
-from segsam.decoding import SliceDecoder
+from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in, widest_slice
-from segsam.runtime import tune_allocator
-from segsam.sample import fetch_sample
+from segsam.prediction.decoding import SliceDecoder
+from segsam.system.runtime import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),

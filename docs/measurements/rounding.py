@@ -18,11 +18,11 @@ from rich.console import Console
 from torch import Tensor
 
 from segsam import Box, EmbeddingCache, Predictor, Prompts, Volume
+from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in
 from segsam.model import load_pretrained
-from segsam.result import Result
-from segsam.runtime import tune_allocator
-from segsam.sample import fetch_sample
+from segsam.prediction.result import Result
+from segsam.system.runtime import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segsam.categories import Categories
-    from segsam.embeddings import EmbeddingCache
     from segsam.errors import SegSamError
+    from segsam.imaging.volume import Volume
     from segsam.model import SegSam, load_pretrained
-    from segsam.predictor import Predictor
-    from segsam.prompts import Box, Point, Prompts
-    from segsam.result import Result
-    from segsam.volume import Volume
+    from segsam.prediction.embeddings import EmbeddingCache
+    from segsam.prediction.predictor import Predictor
+    from segsam.prediction.result import Result
+    from segsam.prompting.prompts import Box, Point, Prompts
 
 __all__ = [
     "Box",
@@ -38,16 +38,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "Box": "prompts",
+    "Box": "prompting.prompts",
     "Categories": "categories",
-    "EmbeddingCache": "embeddings",
-    "Point": "prompts",
-    "Predictor": "predictor",
-    "Prompts": "prompts",
-    "Result": "result",
+    "EmbeddingCache": "prediction.embeddings",
+    "Point": "prompting.prompts",
+    "Predictor": "prediction.predictor",
+    "Prompts": "prompting.prompts",
+    "Result": "prediction.result",
     "SegSam": "model",
     "SegSamError": "errors",
-    "Volume": "volume",
+    "Volume": "imaging.volume",
     "load_pretrained": "model",
 }
 

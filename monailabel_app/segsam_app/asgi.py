@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monailabel.app import app
 
-from . import guard
+from segsam_app import guard
 
 guard.install(app)
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from segsam.folders import default_cache_dir
+from segsam.system.folders import default_cache_dir
 from segsam.types import AxisChoice, PrecisionName, RuntimeName
-
-from .errors import ConfigError
-from .limits import LIMIT_NAMES
+from segsam_app.errors import ConfigError
+from segsam_app.limits import LIMIT_NAMES
 
 AXES: tuple[AxisChoice, ...] = get_args(AxisChoice)
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)

@@ -29,28 +29,25 @@ from monailabel.config import settings
 from starlette.middleware import Middleware
 
 from segsam.errors import SegSamError
-
-from . import (
-    jobs,
-    journal,
-    order_routes,
-    prefetch_routes,
-    routes,
-    session_routes,
-    startup,
-    stock_routes,
-    upload_routes,
-)
-from .access import Access, own_names, read_token
-from .dicomweb import routes as dicomweb_routes
-from .door import Door
-from .limits import Limits
-from .metrics import Meters
-from .replies import HANDLED, answer
-from .storage import routes as storage_routes
-from .training import routes as train_routes
-from .versions import routes as version_routes
-from .watch_routes import watching
+from segsam_app.inference import jobs
+from segsam_app.limits import Limits
+from segsam_app.routes import dicomweb as dicomweb_routes
+from segsam_app.routes import infer as routes
+from segsam_app.routes import prefetch as prefetch_routes
+from segsam_app.routes import session as session_routes
+from segsam_app.routes import stock as stock_routes
+from segsam_app.routes import storage as storage_routes
+from segsam_app.routes import tasks as order_routes
+from segsam_app.routes import training as train_routes
+from segsam_app.routes import upload as upload_routes
+from segsam_app.routes import versions as version_routes
+from segsam_app.routes.watch import watching
+from segsam_app.web import request_log as journal
+from segsam_app.web import startup
+from segsam_app.web.access import Access, own_names, read_token
+from segsam_app.web.metrics import Meters
+from segsam_app.web.middleware import GuardMiddleware
+from segsam_app.web.replies import HANDLED, answer
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def install(app: FastAPI, rules: Rules | None = None) -> None:
     """Put the guard into MONAI Label's `app`; a second call changes nothing. `rules` are those of
     `read_rules` unless given. A setting that cannot be meant ends the process with a sentence.
     """
-    if any(_is(layer, Door) for layer in app.user_middleware):
+    if any(_is(layer, GuardMiddleware) for layer in app.user_middleware):
         return
     try:
         rules = rules or read_rules()
@@ -92,7 +89,7 @@ def install(app: FastAPI, rules: Rules | None = None) -> None:
         app.add_exception_handler(kind, answer)
     kept = [each for each in app.user_middleware if _stays(each)]
     door = Middleware(
-        Door,
+        GuardMiddleware,
         access=rules.access,
         limits=rules.limits,
         meters=meters,

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from .errors import RequestError
+from segsam_app.errors import RequestError
 
 ID_NAMES = frozenset({"image", "label", "tag", "id", "model", "strategy", "method", "session_id"})
 """What MONAI Label's routes call their ids, in paths and queries."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .errors import ConfigError
+from segsam_app.errors import ConfigError
 
 SWITCHES: Mapping[str, str] = {
     "model": "uploading and deleting models (PUT, DELETE /model/{model})",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, PROTECTIONS, STRATEGIES
-from SEGSAMLib.SampleCT import register_sample_data
+from SEGSAMLib.Scene.SampleCT import register_sample_data
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
@@ -79,7 +79,7 @@ class SEGSAMParameterNode:
 
 
 class SEGSAMLogic(ScriptedLoadableModuleLogic):
-    """The parameter node of a scene; what computes is `SEGSAMLib.Logic`."""
+    """The parameter node of a scene; what computes is `SEGSAMLib.Scene.Logic`."""
 
     def getParameterNode(self) -> SEGSAMParameterNode:
         return SEGSAMParameterNode(super().getParameterNode())

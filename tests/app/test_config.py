@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segsam.folders import default_cache_dir
+from segsam.system.folders import default_cache_dir
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConfigError
 

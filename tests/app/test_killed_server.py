@@ -58,12 +58,12 @@ def request(name: str, prompts: dict[str, Any], axis: str = "k") -> dict[str, An
 
 
 def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
-    from SEGSAMLib.Address import Address
-    from SEGSAMLib.Client import Client
     from SEGSAMLib.Errors import ClientError
-    from SEGSAMLib.Geometry import VolumeGrid
-    from SEGSAMLib.Images import ImageSource
-    from SEGSAMLib.Worker import Cancel
+    from SEGSAMLib.Server.Client import Client
+    from SEGSAMLib.Server.Worker import Cancel
+    from SEGSAMLib.Values.Address import Address
+    from SEGSAMLib.Values.Geometry import VolumeGrid
+    from SEGSAMLib.Values.Images import ImageSource
 
     def nobody(*_: object) -> None:
         """Nobody listens to progress."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segsam.categories import Categories, Category
 from segsam.model import Card, build_variant, save_checkpoint
-from segsam_app.store import Store
+from segsam_app.storage.store import Store
 
 from ..lib.conftest import TinyHost
 from .stored import write

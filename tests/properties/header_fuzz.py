@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from segsam.errors import VolumeError
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
 
 BYTES, SECONDS = 2 << 30, 10
 ENDINGS = {".nii": 352, ".nii.gz": 352, ".nrrd": 420}

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
-from segsam.geometry import SHEAR_TOLERANCE, shear_of, swap_lps_ras
-from segsam.intensity import Intensity
-from segsam.slices import SliceView
-from segsam.volume import Volume
+from segsam.imaging.geometry import SHEAR_TOLERANCE, shear_of, swap_lps_ras
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView
+from segsam.imaging.volume import Volume
 
 SHAPE = (5, 6, 7)
 LPS = np.array([-1.0, -1.0, 1.0])

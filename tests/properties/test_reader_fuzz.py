@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segsam.errors import VolumeError
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
 
 HEADER = {".nii": 352, ".nrrd": 420, ".mha": 420, ".png": 120, ".tif": 200, ".bmp": 54}
 

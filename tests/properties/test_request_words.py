@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segsam.errors import SegSamError
-from segsam_app.dialects import read_request
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.orders import BatchOrder, ScoringOrder, TrainOrder, read_order
-from segsam_app.requests import read_object
-from segsam_app.stock import StockRequest
+from segsam_app.inference.dialects import read_request
+from segsam_app.inference.requests import read_object
+from segsam_app.inference.stock import StockRequest
+from segsam_app.routes.task_requests import BatchOrder, ScoringOrder, TrainOrder, read_order
 
 TIMES = 20 if os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0") else 1
 """How many times the usual number of examples."""

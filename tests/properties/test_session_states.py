@@ -17,8 +17,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from segsam.errors import VolumeError
 from segsam_app.errors import BusyError, GoneError, NotFoundError
+from segsam_app.inference.sessions import AppSessions, Upload
 from segsam_app.limits import Limits
-from segsam_app.sessions import AppSessions, Upload
 
 FULL = os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0")
 RUNS, STEPS = (5000, 30) if FULL else (100, 30)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from segsam_app.errors import ConflictError, NotFoundError
-from segsam_app.store import Store
+from segsam_app.storage.store import Store
 
 FULL = os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0")
 RUNS, STEPS = (5000, 30) if FULL else (8, 12)

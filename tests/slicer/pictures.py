@@ -23,7 +23,7 @@ for folder in (ROOT / "slicer_module" / "SEGSAM", HERE):
 
 import gui  # noqa: E402 - the folders above hold it
 from libraries import Libraries  # noqa: E402
-from SEGSAMLib import Client  # noqa: E402
+from SEGSAMLib.Server import Client  # noqa: E402
 from serving import PYTHON, started  # noqa: E402
 
 PANEL_PX = 420
@@ -48,7 +48,7 @@ LOOK_AT = (76, 42, 96)
 
 
 def sample_ct() -> Path:
-    code = "from segsam.sample import fetch_sample; print(fetch_sample().image)"
+    code = "from segsam.datasets.sample import fetch_sample; print(fetch_sample().image)"
     said = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
     return Path(said.stdout.strip().splitlines()[-1])
 

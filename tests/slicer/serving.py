@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from SEGSAMLib.Address import Address
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Geometry import VolumeGrid
-from SEGSAMLib.Http import Call, Http
-from SEGSAMLib.Images import nrrd_file
-from SEGSAMLib.Statuses import check_status
-from SEGSAMLib.Worker import Cancel
+from SEGSAMLib.Server.Http import Call, Http
+from SEGSAMLib.Server.Statuses import check_status
+from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.Geometry import VolumeGrid
+from SEGSAMLib.Values.Images import nrrd_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SEGSAM_SERVER_PYTHON", str(ROOT / ".venv" / "bin" / "python"))

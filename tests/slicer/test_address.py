@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from SEGSAMLib.Address import Address
 from SEGSAMLib.Errors import ClientError
+from SEGSAMLib.Values.Address import Address
 
 
 @pytest.mark.parametrize(

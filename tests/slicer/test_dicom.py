@@ -10,11 +10,11 @@ import dicom
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Findings import NO_FINDINGS
-from SEGSAMLib.Logic import Logic
-from SEGSAMLib.Masks import Region
 from SEGSAMLib.Parameters import Parameters
-from SEGSAMLib.Replies import InferReply
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Values.Findings import NO_FINDINGS
+from SEGSAMLib.Values.Masks import Region
+from SEGSAMLib.Values.Replies import InferReply
 from volumes import put
 
 import slicer

@@ -139,7 +139,7 @@ class TestRootCMake:
 
 class TestPackage:
     def test_every_script_is_in_the_list(self) -> None:
-        there = {"SEGSAM.py", *(f"SEGSAMLib/{path.name}" for path in LIB.glob("*.py"))}
+        there = {"SEGSAM.py", *(path.relative_to(MODULE).as_posix() for path in LIB.rglob("*.py"))}
         assert set(cmake_list("MODULE_PYTHON_SCRIPTS")) == there
 
     def test_every_resource_is_in_the_list(self) -> None:

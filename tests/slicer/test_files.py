@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Geometry import VolumeGrid
-from SEGSAMLib.Images import is_left_handed, nrrd_file
-from SEGSAMLib.Logic import Logic
-from SEGSAMLib.Masks import Region
-from SEGSAMLib.Replies import Sample
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Values.Geometry import VolumeGrid
+from SEGSAMLib.Values.Images import is_left_handed, nrrd_file
+from SEGSAMLib.Values.Masks import Region
+from SEGSAMLib.Values.Replies import Sample
 from volumes import ORDERS, put, segment_voxels, stored, volume
 
 SHAPE = (12, 10, 8)

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import PlaceError
-from SEGSAMLib.Geometry import (
+from SEGSAMLib.Values.Geometry import (
     Box,
     VolumeGrid,
     box_corners_ras,

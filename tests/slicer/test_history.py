@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from SEGSAMLib.History import History, Step
-from SEGSAMLib.Masks import Change
-from SEGSAMLib.Prompts import NO_PROMPTS, Point, PromptSet
+from SEGSAMLib.Values.History import History, Step
+from SEGSAMLib.Values.Masks import Change
+from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, PromptSet
 
 ONE = PromptSet((Point((1, 1, 1)),))
 TWO = ONE.plus(Point((2, 2, 2)))

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from misbehaving import Misbehaving, answer, raw, serving, silence
-from SEGSAMLib.Address import Address
-from SEGSAMLib.Client import Client
 from SEGSAMLib.Errors import CancelledError, ClientError
-from SEGSAMLib.Geometry import VolumeGrid
-from SEGSAMLib.Http import Call, Http
-from SEGSAMLib.Images import ImageSource, LabelSource
-from SEGSAMLib.Replies import Conflict
-from SEGSAMLib.Statuses import json_of
-from SEGSAMLib.Worker import Cancel, Progress, Worker
+from SEGSAMLib.Server.Client import Client
+from SEGSAMLib.Server.Http import Call, Http
+from SEGSAMLib.Server.Statuses import json_of
+from SEGSAMLib.Server.Worker import Cancel, Progress, Worker
+from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.Geometry import VolumeGrid
+from SEGSAMLib.Values.Images import ImageSource, LabelSource
+from SEGSAMLib.Values.Replies import Conflict
 
 INFO = b'{"name": "x", "version": "1", "models": {"m": {"checkpoint": {}}}}'
 GRID = VolumeGrid.of((4, 3, 2), np.eye(4))

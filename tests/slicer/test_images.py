@@ -8,8 +8,8 @@ import io
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import CancelledError, ClientError
-from SEGSAMLib.Geometry import VolumeGrid
-from SEGSAMLib.Images import ImageSource, digest, nrrd_file
+from SEGSAMLib.Values.Geometry import VolumeGrid
+from SEGSAMLib.Values.Images import ImageSource, digest, nrrd_file
 
 AFFINE = np.array([[0.1, -1.2, 0.3, 10], [0.9, 0.2, 0, -20.5], [0, 0.1, -3.0, 400], [0, 0, 0, 1]])
 GRID = VolumeGrid.of((6, 5, 4), AFFINE)

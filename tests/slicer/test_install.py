@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from SEGSAMLib import Install, Source
-from SEGSAMLib.Install import Environment, InstallError
-from SEGSAMLib.Process import Process, ProcessError
+from SEGSAMLib.Server import Install, Source
+from SEGSAMLib.Server.Install import Environment, InstallError
+from SEGSAMLib.Server.Process import Process, ProcessError
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Layers import Layer, Layers, Place
-from SEGSAMLib.Masks import Change, Region
+from SEGSAMLib.Values.Layers import Layer, Layers, Place
+from SEGSAMLib.Values.Masks import Change, Region
 
 FRAME = tuple(float(value) for value in np.eye(4).ravel())
 

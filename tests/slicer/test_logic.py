@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import NodeError, PlaceError, PromptError
-from SEGSAMLib.Findings import Findings
-from SEGSAMLib.Geometry import Box
-from SEGSAMLib.Logic import Logic
-from SEGSAMLib.Masks import Region
 from SEGSAMLib.Parameters import Parameters
-from SEGSAMLib.Prompts import Point
-from SEGSAMLib.Replies import InferReply
-from SEGSAMLib.Terminology import TISSUE
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Values.Findings import Findings
+from SEGSAMLib.Values.Geometry import Box
+from SEGSAMLib.Values.Masks import Region
+from SEGSAMLib.Values.Prompts import Point
+from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.Terminology import TISSUE
 from volumes import (
     ORDERS,
     bent,

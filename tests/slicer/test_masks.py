@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from SEGSAMLib.Masks import (
+from SEGSAMLib.Values.Masks import (
     Change,
     Packed,
     Region,

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="module")
 def pictures(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     gui.install(tmp_path_factory.mktemp("settings"))
-    from SEGSAMLib import Pictures
+    from SEGSAMLib.Panels import Pictures
 
     return Pictures
 

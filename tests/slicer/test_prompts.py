@@ -6,8 +6,8 @@ import json
 
 import pytest
 from SEGSAMLib.Errors import PromptError
-from SEGSAMLib.Geometry import Box
-from SEGSAMLib.Prompts import NO_PROMPTS, Point, PromptSet, Scribble
+from SEGSAMLib.Values.Geometry import Box
+from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, PromptSet, Scribble
 
 FULL = PromptSet(
     (Point((1, 2, 3)), Point((4, 5, 6), positive=False)),

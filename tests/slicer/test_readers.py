@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Geometry import VolumeGrid
-from SEGSAMLib.Readers import (
+from SEGSAMLib.Server.Readers import (
     read_infer,
     read_info,
     read_label_versions,
@@ -24,12 +23,13 @@ from SEGSAMLib.Readers import (
     read_training,
     read_versions,
 )
+from SEGSAMLib.Values.Geometry import VolumeGrid
 
 GRID = VolumeGrid.of((9, 8, 7), np.eye(4))
 
 
 def mask(bits: np.ndarray, low: tuple[int, int, int], **changed: Any) -> dict[str, Any]:
-    """As `segsam_app.masks` writes it."""
+    """As `segsam_app.inference.masks` writes it."""
     high = [a + side - 1 for a, side in zip(low, bits.shape, strict=True)]
     packed = zlib.compress(np.packbits(bits).tobytes())
     return {

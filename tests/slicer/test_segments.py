@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SEGSAMLib import Frames
 from SEGSAMLib.Errors import NodeError, StaleError
-from SEGSAMLib.Layers import Layers
-from SEGSAMLib.Masks import Change, Region
-from SEGSAMLib.Segments import LABELMAP, SURFACE, Segments
+from SEGSAMLib.Scene import Frames
+from SEGSAMLib.Scene.Segments import LABELMAP, SURFACE, Segments
+from SEGSAMLib.Values.Layers import Layers
+from SEGSAMLib.Values.Masks import Change, Region
 from volumes import ORDERS, segment_voxels, stored, under_transform, volume
 
 SHAPE = (24, 20, 12)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import CancelledError
-from SEGSAMLib.Logic import Logic
-from SEGSAMLib.Masks import Region
-from SEGSAMLib.Segments import SURFACE
-from SEGSAMLib.Worker import Cancel
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Scene.Segments import SURFACE
+from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Values.Masks import Region
 from volumes import ORDERS, put, stored, volume
 from vtk.util.numpy_support import vtk_to_numpy
 

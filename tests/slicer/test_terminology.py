@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from SEGSAMLib.Terminology import TABLE, category, names
+from SEGSAMLib.Values.Terminology import TABLE, category, names
 
 
 def test_by_name_and_by_synonym() -> None:

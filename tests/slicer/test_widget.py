@@ -118,7 +118,7 @@ def saved_version(module: Any) -> int:
 
 def somebody_else_saves(module: Any) -> None:
     """A label of the same image, from the version that the user has too."""
-    from SEGSAMLib.Worker import Cancel
+    from SEGSAMLib.Server.Worker import Cancel
 
     session = module.panel.session
     label = session.logic.label_source()
@@ -169,14 +169,14 @@ class Answering:
     """
 
     def __init__(self, region: Any) -> None:
-        from SEGSAMLib.Address import Address
+        from SEGSAMLib.Values.Address import Address
 
         self.address = Address.read("http://127.0.0.1:9")
         self.region = region
 
     def infer(self, model: str, image: Any, request: dict[str, Any], *_: Any) -> Any:
-        from SEGSAMLib.Findings import Findings
-        from SEGSAMLib.Replies import InferReply
+        from SEGSAMLib.Values.Findings import Findings
+        from SEGSAMLib.Values.Replies import InferReply
 
         slices = tuple((2, k) for k in range(self.region.min_ijk[2], self.region.max_ijk[2] + 1))
         found = Findings(dict.fromkeys(slices, 0.9), dict.fromkeys(slices, (("spleen", 0.5),)))
@@ -350,9 +350,9 @@ class TestWithoutAServer:
 
     def test_the_strip_shows_certainty_and_jumps_to_the_worst_slice(self, module: Any) -> None:
         """An answer as the server sends it, put through the real logic."""
-        from SEGSAMLib.Findings import Findings
-        from SEGSAMLib.Replies import InferReply
-        from SEGSAMLib.Views import shown_slice
+        from SEGSAMLib.Scene.Views import shown_slice
+        from SEGSAMLib.Values.Findings import Findings
+        from SEGSAMLib.Values.Replies import InferReply
 
         drag_box(module)
         session = module.panel.session
@@ -376,8 +376,8 @@ class TestWithoutAServer:
         self, module: Any, scene: Any, record_property: Callable[[str, float], None]
     ) -> None:
         """An answer of four million voxels in 512 x 512 x 300, undo, redo, and its surface."""
-        from SEGSAMLib.Masks import Region
-        from SEGSAMLib.Replies import ServerInfo
+        from SEGSAMLib.Values.Masks import Region
+        from SEGSAMLib.Values.Replies import ServerInfo
         from volumes import volume
 
         import slicer
@@ -539,7 +539,7 @@ class TestWithAServer:
         self, module: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         connect(module, server)
-        from SEGSAMLib import Address
+        from SEGSAMLib.Values import Address
 
         monkeypatch.setattr(Address, "_is_loopback", lambda host: False)
         module.panel.session.ask = lambda question: bool(module.asked.append(question))

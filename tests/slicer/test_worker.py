@@ -7,7 +7,7 @@ import time
 
 import pytest
 from SEGSAMLib.Errors import CancelledError, ClientError
-from SEGSAMLib.Worker import Cancel, Event, Progress, Tell, Worker
+from SEGSAMLib.Server.Worker import Cancel, Event, Progress, Tell, Worker
 
 
 def heard(worker: Worker) -> list[Event]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SEGSAMLib.Address import Address
-from SEGSAMLib.Client import Client
 from SEGSAMLib.Errors import ClientError, ConsentNeededError
-from SEGSAMLib.Logic import Logic
 from SEGSAMLib.Parameters import Parameters, Settings
-from SEGSAMLib.Replies import Conflict, Saved
-from SEGSAMLib.Worker import Cancel, Event
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Server.Client import Client
+from SEGSAMLib.Server.Worker import Cancel, Event
+from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.Replies import Conflict, Saved
 from SEGSAMLib.Workflow import Workflow
 from serving import AFFINE_RAS, SHAPE_IJK, ball, picture
 from volumes import ORDERS, bent, pixel, segment_voxels, slice_view, stored, volume

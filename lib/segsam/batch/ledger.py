@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from segsam.atomic import write_bytes
 from segsam.batch.archive import Item, fingerprint
 from segsam.errors import BatchError
+from segsam.system.atomic import write_bytes
 
 ORDER, RECORDS, STARTED = "order.json", "records", "started"
 MOST_ATTEMPTS = 3

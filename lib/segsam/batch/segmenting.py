@@ -20,13 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsam.batch.archive import Item
 from segsam.errors import PromptError
-from segsam.labels import merge_objects
-from segsam.predictor import Predictor
-from segsam.prompts import Prompts
+from segsam.imaging.volume import Segment, Volume
+from segsam.prediction.labels import merge_objects
+from segsam.prediction.predictor import Predictor
+from segsam.prediction.result import Result
+from segsam.prompting.prompts import Prompts
 from segsam.proposals.automatic import Search, segment_automatically
-from segsam.result import Result
 from segsam.types import AxisChoice, Cancel, DecoderName
-from segsam.volume import Segment, Volume
 
 LABELS = "labels"
 _CACHE_BYTES = 1 << 28

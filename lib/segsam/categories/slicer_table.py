@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segsam.atomic import write_bytes
 from segsam.categories.category import Category
 from segsam.categories.files import DEFAULT_PATH, read_categories
+from segsam.system.atomic import write_bytes
 
 
 def slicer_table(items: Sequence[Category]) -> str:

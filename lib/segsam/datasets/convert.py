@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.atomic import write_bytes
 from segsam.datasets.cutting import Axes, axes_of, label_planes, large_objects, own_view
 from segsam.datasets.folder import Dataset, load_case
 from segsam.datasets.med2d import (
@@ -38,7 +37,8 @@ from segsam.datasets.med2d import (
     read_picture,
 )
 from segsam.errors import OutputError, TrainingError
-from segsam.intensity import Intensity
+from segsam.imaging.intensity import Intensity
+from segsam.system.atomic import write_bytes
 from segsam.types import Progress
 
 SMALL, EMPTY = "object under 0.153 % of its slice", "slice without an object"

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from segsam.datasets.folder import Dataset, load_case
 from segsam.errors import PromptError
-from segsam.intensity import Intensity
-from segsam.slices import SliceView, choose_axis
-from segsam.volume import Volume
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.volume import Volume
 
 Axes = Literal["auto", "all", "i", "j", "k"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segsam.categories import Categories
 from segsam.errors import CategoryError, TrainingError
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg")
 

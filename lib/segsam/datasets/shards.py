@@ -23,11 +23,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.atomic import replacing, write_bytes
 from segsam.datasets.cutting import Instance, LabelledSlice
 from segsam.datasets.folder import Dataset
 from segsam.datasets.splits import TEST, TRAIN, VALIDATION
 from segsam.errors import OutputError, TrainingError
+from segsam.system.atomic import replacing, write_bytes
 
 PARTS = (TRAIN, VALIDATION, TEST)
 _INDEX, _DATASETS = "index.npz", "datasets.json"

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.atomic import write_bytes
 from segsam.datasets.folder import Dataset
 from segsam.errors import TrainingError
+from segsam.system.atomic import write_bytes
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
 """The part of a case's name that names its patient: BTCV's and the sarcomas' (whose CT, MR and PET

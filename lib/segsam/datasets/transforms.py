@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segsam.datasets.cutting import Instance, LabelledSlice, large_objects, large_share
-from segsam.intensity import CT_WINDOWS, DEFAULT_CT_WINDOW
+from segsam.imaging.intensity import CT_WINDOWS, DEFAULT_CT_WINDOW
 
 MAX_TURN_DEG = 15.0
 MAX_SCALE = 0.12

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from segsam.atomic import replacing
+from segsam.datasets.sample import Sample
 from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
-from segsam.demo.client import HOST_ALONE, MODEL, Client, Reply, decode_mask
 from segsam.demo.naming import Named
 from segsam.demo.prompting import (
     Organ,
@@ -25,11 +24,12 @@ from segsam.demo.prompting import (
     with_negative,
 )
 from segsam.demo.report import Answer
-from segsam.demo.server import ServerError
 from segsam.demo.timing import Timings, measure
-from segsam.prompts import Box, Prompts
-from segsam.sample import Sample
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
+from segsam.prompting.prompts import Box, Prompts
+from segsam.remote.client import HOST_ALONE, MODEL, Client, Reply, decode_mask
+from segsam.remote.server import ServerError
+from segsam.system.atomic import replacing
 
 _AXIAL = 2
 

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.demo.prompting import Organ
-from segsam.slices import SliceView
+from segsam.imaging.slices import SliceView
+from segsam.imaging.volume import Volume
 from segsam.types import Progress, Voxels
-from segsam.volume import Volume
 
 _SIDE = 256
 _CENTRE_HU, _WIDTH_HU = 40.0, 400.0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from segsam.categories import Categories
-from segsam.demo.client import Reply
+from segsam.remote.client import Reply
 
 _TOLD = 3
 """Of what else is present, so many are told."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import SampleError
-from segsam.geometry import nearest_axes
-from segsam.prompts import Box, Point, Prompts
+from segsam.imaging.geometry import nearest_axes
+from segsam.prompting.prompts import Box, Point, Prompts
 from segsam.types import Affine, LabelArray, VoxelIndex
 
 ORGANS = (

@@ -24,21 +24,21 @@ from rich.progress import (
 )
 
 from segsam.categories import Categories
+from segsam.datasets.sample import fetch_sample, is_cached
 from segsam.demo.asking import Asking, Case, Served
 from segsam.demo.baseline import litemedsam_masks
 from segsam.demo.checking import GeometryCheck, check_geometry, dice
-from segsam.demo.client import HOST_ALONE, Client
 from segsam.demo.naming import expected_name
 from segsam.demo.report import DemoReport, OrganScore, tell
-from segsam.demo.server import Server, find_app
 from segsam.demo.sheet import colours_for, write_sheet
 from segsam.demo.timing import Timings
 from segsam.errors import OutputError
-from segsam.formats.seg_nrrd import Segment
-from segsam.labels import merge_objects
-from segsam.runtime import tune_allocator
-from segsam.sample import fetch_sample, is_cached
-from segsam.slices import choose_axis
+from segsam.imaging.formats.seg_nrrd import Segment
+from segsam.imaging.slices import choose_axis
+from segsam.prediction.labels import merge_objects
+from segsam.remote.client import HOST_ALONE, Client
+from segsam.remote.server import Server, find_app
+from segsam.system.runtime import tune_allocator
 
 
 def run_demo(

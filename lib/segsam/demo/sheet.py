@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from segsam.atomic import replacing
 from segsam.demo.prompting import Organ, widest_slice
-from segsam.intensity import Intensity
-from segsam.slices import SliceView
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView
+from segsam.imaging.volume import Volume
+from segsam.system.atomic import replacing
 from segsam.types import LabelArray
-from segsam.volume import Volume
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.6

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from segsam.demo.client import Client
 from segsam.demo.prompting import Organ, ours, section_box
-from segsam.prompts import Prompts
+from segsam.prompting.prompts import Prompts
+from segsam.remote.client import Client
 
 SECOND_SHARE_GOAL = 0.15
 """Of the first prompt's time: what a second one on an already encoded slice may cost."""

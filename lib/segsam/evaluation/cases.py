@@ -14,9 +14,9 @@ from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import Dataset, load_case, open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, EvaluationError, SegSamError
-from segsam.intensity import Intensity
-from segsam.slices import SliceView, choose_axis
-from segsam.volume import Volume
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segsam.embeddings import EmbeddingCache, slice_key
 from segsam.model import ImageFeatures, SegSam
+from segsam.prediction.embeddings import EmbeddingCache, slice_key
 from segsam.training.embedding_store import EmbeddingStore
 
 _CACHE_BYTES = 1 << 28

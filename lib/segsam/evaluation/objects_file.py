@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.atomic import write_bytes
 from segsam.errors import EvaluationError
 from segsam.evaluation.records import ObjectScore
+from segsam.system.atomic import write_bytes
 
 TEXTS = ("dataset", "modality", "prompt", "case", "patient", "name")
 WHOLE = ("slice", "label", "category", "found")

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.errors import EvaluationError
+from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
-from segsam.prompts import Box, Point
-from segsam.slices import SliceView
+from segsam.prompting.prompts import Box, Point
 from segsam.training.simulation import inner_points
 
 PromptKind: TypeAlias = Literal["box", "point"]

@@ -14,9 +14,9 @@ from monai.metrics import compute_dice, compute_surface_dice
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segsam.metrics import enlarged, named_by_model
+from segsam.imaging.slices import SliceView
 from segsam.model import Decoded
-from segsam.slices import SliceView
+from segsam.model.readout import enlarged, named_by_model
 
 NSD_TOLERANCE_MM = 2.0
 """Surfaces that are no further apart agree."""

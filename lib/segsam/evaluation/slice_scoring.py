@@ -16,10 +16,10 @@ from segsam.evaluation import scores
 from segsam.evaluation.cases import OpenCase
 from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
 from segsam.evaluation.records import ObjectScore
-from segsam.metrics import named_by_model
+from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.semantics import agreements
-from segsam.slices import SliceView
+from segsam.model.readout import named_by_model
+from segsam.prediction.semantics import agreements
 
 _AT_ONCE = 16
 """Prompts decoded together; more would only cost memory."""

@@ -19,8 +19,8 @@ from segsam.evaluation.records import VolumeScore
 from segsam.evaluation.scores import dice, surface_dice
 from segsam.evaluation.slice_scoring import CaseInWork, ScoredObject
 from segsam.model import SegSam
-from segsam.predictor import Predictor
-from segsam.prompts import Box, Prompts
+from segsam.prediction.predictor import Predictor
+from segsam.prompting.prompts import Box, Prompts
 
 
 class Rebuilt:

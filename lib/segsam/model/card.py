@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from segsam.atomic import write_bytes
 from segsam.categories import Category
 from segsam.errors import CategoryError, CheckpointError
 from segsam.model.config import SemanticConfig
+from segsam.system.atomic import write_bytes
 
 FORMAT = 1
 

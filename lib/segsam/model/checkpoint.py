@@ -18,7 +18,6 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from segsam.atomic import write_bytes
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import Card, card_path, read_card
@@ -39,6 +38,7 @@ from segsam.model.packaged import (
 from segsam.model.segsam import SegSam
 from segsam.model.variants import find_variant
 from segsam.model.weights_file import read_state
+from segsam.system.atomic import write_bytes
 
 _TEXT_KEY = "categories.text_embeddings"
 _SUFFIX = {MedSam.facts.name: "-medsam"}

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.folders import weights_dir
 from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, SamUnet, VitSizes
+from segsam.system.folders import weights_dir
 
 _NAMED_KEYS = 3
 _BLOCK = re.compile(r"^image_encoder\..*\bblocks\.(\d+)\.")

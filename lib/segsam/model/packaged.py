@@ -42,7 +42,7 @@ def litemedsam_path() -> Path | None:
 
 def shipped_path(name: str = SHIPPED) -> Path | None:
     """Our own checkpoint of this name in this package; None in a checkout that has none."""
-    path = Path(__file__).resolve().parents[1] / "weights" / f"{name}.safetensors"
+    path = Path(__file__).resolve().parent / "weights" / f"{name}.safetensors"
     return path if path.is_file() else None
 
 

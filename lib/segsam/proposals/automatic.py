@@ -25,10 +25,13 @@ import numpy as np
 
 from segsam.datasets.cutting import spread
 from segsam.errors import PromptError, VolumeError
-from segsam.job import Job
+from segsam.imaging.slices import choose_axis
+from segsam.imaging.volume import Volume
 from segsam.model import SegSam
-from segsam.predictor import Predictor
-from segsam.prompts import Prompts, SlicePrompts
+from segsam.prediction.job import Job
+from segsam.prediction.predictor import Predictor
+from segsam.prediction.semantics import PRESENT_ABOVE, may_be_in
+from segsam.prompting.prompts import Prompts, SlicePrompts
 from segsam.proposals.boxes import Proposal, box_of, chain_of, inner_of, inner_slices
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
@@ -45,10 +48,7 @@ from segsam.proposals.probing import (
     grid_points,
     probe,
 )
-from segsam.semantics import PRESENT_ABOVE, may_be_in
-from segsam.slices import choose_axis
 from segsam.types import AxisName, Cancel, Progress
-from segsam.volume import Volume
 
 _MOST_LOOKED_FOR_PRESENCE = 32
 """Slices whose presence is read; an encoded slice costs more than all that is asked of it."""

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segsam.prompts import Box
-from segsam.slices import SliceView
+from segsam.imaging.slices import SliceView
+from segsam.prompting.prompts import Box
 
 _SAME_PLACE = 0.1
 """IoU of two boxes, seen along the axis, from which they can be of one object."""

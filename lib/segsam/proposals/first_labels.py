@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from segsam.labels import merge_objects
+from segsam.imaging.volume import Segment, Volume
+from segsam.prediction.labels import merge_objects
+from segsam.prediction.result import Result
 from segsam.proposals.probing import certainty
-from segsam.result import Result
 from segsam.types import LabelArray
-from segsam.volume import Segment, Volume
 
 NOTHING_NOTE = "Nothing was found of which both decoders were sure enough."
 UNSEEN_PRESENCE_NOTE = (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import PromptError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
-from segsam.semantics import agreements
+from segsam.prediction.semantics import agreements
 
 _AT_ONCE = 16
 """Points decoded together; more would only cost memory."""

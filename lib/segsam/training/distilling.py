@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from segsam.atomic import write_bytes
 from segsam.datasets.cutting import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
+from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, set_rates
@@ -32,13 +32,7 @@ from segsam.training.outcome import MODEL, REPORT
 from segsam.training.pictures import Pictures, kept_pictures
 from segsam.training.placing import chosen_device, mixed_precision, some_threads
 from segsam.training.records import Records
-from segsam.training.run_state import (
-    DAMAGE,
-    LAST,
-    check_config,
-    make_folder,
-    write_record,
-)
+from segsam.training.run_state import DAMAGE, LAST, check_config, make_folder, write_record
 from segsam.training.sampling import Order
 from segsam.training.schedule import is_due, total_steps
 from segsam.training.source import Source

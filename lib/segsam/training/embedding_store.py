@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segsam.embedding_files import EmbeddingFiles
-from segsam.embeddings import slice_key
 from segsam.errors import OutputError
 from segsam.model import ImageFeatures, SegSam
 from segsam.model.segsam import weights_digest
+from segsam.prediction.embedding_files import EmbeddingFiles
+from segsam.prediction.embeddings import slice_key
 
 
 class EmbeddingStore:

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from segsam.atomic import write_bytes
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam
-from segsam.runtimes import choose_runtime
+from segsam.model.runtimes import choose_runtime
+from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.atomic import write_bytes
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import OutputError, TrainingError
+from segsam.system.atomic import write_bytes
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.preparing import cases_of, cut_case
 from segsam.training.source import Source

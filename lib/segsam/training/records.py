@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segsam.atomic import write_bytes
+from segsam.system.atomic import write_bytes
 
 LOG = "log.csv"
 VALIDATION_LOG = "validation.csv"

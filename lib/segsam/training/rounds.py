@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segsam.errors import TrainingError
-from segsam.metrics import enlarged
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.model.readout import enlarged
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss

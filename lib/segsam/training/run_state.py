@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import optim
 
-from segsam.atomic import write_bytes
 from segsam.errors import OutputError, TrainingError
 from segsam.model import SegSam
+from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
 from segsam.training.optimising import WeightAverage
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.model import BoxKind, PromptTensors
-from segsam.propagation import MARGIN_PX
+from segsam.prediction.propagation import MARGIN_PX
 
 _MOST_INWARDS = 0.45
 _OUTWARDS = np.array([-1, -1, 1, 1])

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segsam.metrics import dice, enlarged, labelled_by_model, named_by_model
 from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.model.readout import dice, enlarged, labelled_by_model, named_by_model
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.placing import mixed_precision, moved

@@ -17,8 +17,8 @@ import pydicom
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
-from segsam.formats.raw import RawGrid
-from segsam.geometry import swap_lps_ras
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.geometry import swap_lps_ras
 
 _APART_MM, _APART_STEPS = 0.05, 0.02
 _EMPTY = (  # attributes that a segmentation must have, if only without a value (type 2)

@@ -16,13 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.atomic import write_bytes
 from segsam.errors import OutputError, SegSamError, VolumeError
+from segsam.system.atomic import write_bytes
+from segsam_app.dicomweb.series import is_uid
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
 from segsam_app.storage.durable import disk
 from segsam_app.storage.versions import VERSIONS, History, Version, now
-
-from .series import is_uid
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,9 @@ from retrying import RetryError
 from urllib3.exceptions import ReadTimeoutError
 
 from segsam.errors import VolumeTooLargeError
+from segsam_app.dicomweb.series import Series, is_uid
+from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsError, PacsSlowError
-
-from .series import Series, is_uid
-from .settings import PacsSettings
 
 _CONNECT_SECONDS = 5
 _PAGE = 500

@@ -22,9 +22,8 @@ from pydicom.sr.codedict import codes
 from segsam.categories import Category
 from segsam.errors import VolumeError
 from segsam.types import Voxels
-
-from .codes import PRIVATE_SCHEME, long_string, private_scheme, terms_of
-from .headers import Slices
+from segsam_app.dicomweb.codes import PRIVATE_SCHEME, long_string, private_scheme, terms_of
+from segsam_app.dicomweb.headers import Slices
 
 _UID_SPACE = uuid.UUID("8b1f1d3e-7f0d-4a52-9f5e-5ec2a4c6a7d1")
 _MOST_SEGMENTS = 65_535

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segsam.atomic import write_bytes
 from segsam.errors import OutputError
+from segsam.system.atomic import write_bytes
 
 logger = logging.getLogger(__name__)
 

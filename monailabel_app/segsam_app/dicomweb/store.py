@@ -23,22 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from segsam.errors import VolumeError
-from segsam.formats.raw import RawGrid
-from segsam.readers import read_image
-from segsam.volume import Volume
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.readers import read_image
+from segsam.imaging.volume import Volume
+from segsam_app.dicomweb.headers import Slices, keep_headers, read_headers
+from segsam_app.dicomweb.outbox import Courier, Outbox
+from segsam_app.dicomweb.pacs import Pacs
+from segsam_app.dicomweb.seg import Words, ids_of, segmentation
+from segsam_app.dicomweb.series import Known, Series, is_uid
+from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.errors import RequestError
 from segsam_app.storage.checks import check_label
 from segsam_app.storage.durable import PARTIAL, disk, is_abandoned
 from segsam_app.storage.scan import Found, Scanner
+from segsam_app.storage.store import FINAL, Store
 from segsam_app.storage.versions import Version
-from segsam_app.store import FINAL, Store
-
-from .headers import Slices, keep_headers, read_headers
-from .outbox import Courier, Outbox
-from .pacs import Pacs
-from .seg import Words, ids_of, segmentation
-from .series import Known, Series, is_uid
-from .settings import PacsSettings
 
 logger = logging.getLogger(__name__)
 

@@ -14,13 +14,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segsam.atomic import write_bytes
-from segsam.demo.server import find_app
 from segsam.errors import SegSamError
-
-from .session import Findings, Session
-from .talk import LoopClient, LoopServer
-from .volumes import KINDS, Reference, of_dataset, of_sample
+from segsam.remote.server import find_app
+from segsam.system.atomic import write_bytes
+from segsam_app.loop.session import Findings, Session
+from segsam_app.loop.talk import LoopClient, LoopServer
+from segsam_app.loop.volumes import KINDS, Reference, of_dataset, of_sample
 
 QUICK: dict[str, Any] = {"max_epochs": 6, "minutes": 15.0, "slices": 72, "copies": 0}
 """A training that leaves the whole loop at some minutes on two processor cores. It ends by its

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from segsam.demo.client import decode_mask
 from segsam.demo.prompting import ours
-from segsam.demo.server import ServerError
-
-from .talk import LoopClient
-from .volumes import KINDS, Kind, Reference
+from segsam.remote.client import decode_mask
+from segsam.remote.server import ServerError
+from segsam_app.loop.talk import LoopClient
+from segsam_app.loop.volumes import KINDS, Kind, Reference
 
 ANNOTATED = 4
 _LOOK_SECONDS = 2.0

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segsam.demo.client import MODEL, Client
-from segsam.demo.server import Server
+from segsam.remote.client import MODEL, Client
+from segsam.remote.server import Server
 
 
 class LoopServer(Server):

@@ -14,13 +14,13 @@ from scipy import ndimage
 
 from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import load_case, open_dataset
+from segsam.datasets.sample import fetch_sample
 from segsam.demo.checking import read_labels
 from segsam.errors import TrainingError
-from segsam.prompts import Box, Point, Prompts
-from segsam.sample import fetch_sample
-from segsam.slices import choose_axis
+from segsam.imaging.slices import choose_axis
+from segsam.imaging.volume import Volume
+from segsam.prompting.prompts import Box, Point, Prompts
 from segsam.types import Affine
-from segsam.volume import Volume
 
 Kind = Literal["box", "point"]
 

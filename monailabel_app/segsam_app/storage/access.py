@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from .durable import disk
+from segsam_app.storage.durable import disk
 
 _PATIENCE_SECONDS = 60.0
 _LOOK_SECONDS = 0.002

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
-from .scan import Found
-from .versions import History, Version
+from segsam_app.storage.scan import Found
+from segsam_app.storage.versions import History, Version
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from segsam.errors import VolumeError
-from segsam.formats.raw import RawGrid
-from segsam.geometry import spacing_of
-from segsam.readers import read_grid, read_image
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.geometry import spacing_of
+from segsam.imaging.readers import read_grid, read_image
+from segsam.imaging.volume import Volume
 from segsam.types import Voxels
-from segsam.volume import Volume
 
 LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
 """The formats that MONAI Label's clients send, longest first."""

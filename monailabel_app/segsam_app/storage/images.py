@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
-from segsam.formats.raw import RawGrid
-from segsam.readers import read_grid
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.readers import read_grid
 from segsam_app.errors import ConflictError, RequestError
 from segsam_app.ids import checked_id
-
-from .checks import check_image
-from .durable import PARTIAL, copy_durably, disk, flush, sha256_of
-from .scan import Scanner
+from segsam_app.storage.checks import check_image
+from segsam_app.storage.durable import PARTIAL, copy_durably, disk, flush, sha256_of
+from segsam_app.storage.scan import Scanner
 
 REMOVED = ".removed"
 

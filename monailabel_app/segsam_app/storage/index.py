@@ -22,11 +22,10 @@ from pathlib import Path
 
 from monailabel.datastore.local import ImageLabelModel, LocalDatastoreModel
 
-from segsam.atomic import write_bytes
 from segsam.errors import OutputError
-
-from .durable import disk, write_all
-from .ids import is_listed, is_tag
+from segsam.system.atomic import write_bytes
+from segsam_app.storage.durable import disk, write_all
+from segsam_app.storage.ids import is_listed, is_tag
 
 logger = logging.getLogger(__name__)
 

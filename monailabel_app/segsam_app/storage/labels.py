@@ -9,14 +9,13 @@ from pathlib import Path
 
 from monailabel.datastore.local import DataModel
 
-from segsam.formats.raw import RawGrid
+from segsam.imaging.formats.raw import RawGrid
 from segsam_app.errors import ConflictError, NotFoundError
-
-from .catalogue import label_entry
-from .checks import check_label
-from .names import names_by_value
-from .submission import Submission
-from .versions import History, Staged, Version, now
+from segsam_app.storage.catalogue import label_entry
+from segsam_app.storage.checks import check_label
+from segsam_app.storage.names import names_by_value
+from segsam_app.storage.submission import Submission
+from segsam_app.storage.versions import History, Staged, Version, now
 
 Listing = Callable[[DataModel | None], None]
 """Puts the label's entry, or None for no label, into the index; raises when it cannot."""

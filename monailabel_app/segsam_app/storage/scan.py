@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .checks import LABEL_ENDINGS, ending_of
-from .ids import is_listed, is_tag
+from segsam_app.storage.checks import LABEL_ENDINGS, ending_of
+from segsam_app.storage.ids import is_listed, is_tag
 
 _SETTLED_NS = 100_000_000
 """File systems give folders a time in steps of milliseconds: a younger one may hide a change."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segsam_app.errors import RequestError
-from segsam_app.replies import plain
+from segsam_app.web.replies import plain
 
 _LONGEST_USER = 200
 _MOST_BYTES = 1 << 18

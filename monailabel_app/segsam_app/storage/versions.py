@@ -30,8 +30,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .checks import LABEL_ENDINGS
-from .durable import PARTIAL, copy, flush, is_abandoned, sha256_of
+from segsam_app.storage.checks import LABEL_ENDINGS
+from segsam_app.storage.durable import PARTIAL, copy, flush, is_abandoned, sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from segsam.model.checkpoint import find_card
 from segsam.model.growth import grow
 from segsam.model.packaged import SHIPPED, packaged_encoder, shipped_path
 from segsam.model.variants import SWITCHES, find_variant
-
-from .vocabulary import new_categories
+from segsam_app.training.vocabulary import new_categories
 
 _GRID = 32
 """Of semantic parts that begin here, where the host's own grid is finer: a quarter of the work."""

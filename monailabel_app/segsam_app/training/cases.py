@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from segsam.categories.vocabulary import folded
 from segsam.errors import SegSamError, TrainingError
-from segsam.volume import Volume
+from segsam.imaging.volume import Volume
 from segsam_app.storage.durable import sha256_of
 from segsam_app.storage.names import names_by_value
-from segsam_app.store import FINAL
+from segsam_app.storage.store import FINAL
 
 logger = logging.getLogger(__name__)
 

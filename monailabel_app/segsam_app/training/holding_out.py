@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 from segsam.datasets.splits import TRAIN, VALIDATION
-
-from .cases import Case
+from segsam_app.training.cases import Case
 
 BOTH = "both"
 """Too few cases to hold one out: of each, every fourth slice is measured and not learnt from."""

@@ -11,11 +11,10 @@ from torch import Tensor
 from segsam.model import SegSam
 from segsam.model.card import Card
 from segsam_app.storage.versions import now
+from segsam_app.training.beginning import Beginning
+from segsam_app.training.cases import Case
+from segsam_app.training.settings import TrainSettings
 from segsam_app.versions.record import Learnt, Metrics, VersionRecord
-
-from .beginning import Beginning
-from .cases import Case
-from .settings import TrainSettings
 
 SCORE = "score"
 _SCORED = ("dsc_box", "dsc_point", "mdsc_box")

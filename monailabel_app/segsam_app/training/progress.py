@@ -14,9 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from segsam.atomic import write_bytes
+from segsam.system.atomic import write_bytes
 from segsam.types import Progress
-from segsam_app.replies import plain
+from segsam_app.web.replies import plain
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from segsam.atomic import write_bytes
 from segsam.datasets.splits import TRAIN, VALIDATION
-from segsam.embedding_files import EmbeddingFiles
 from segsam.errors import TrainingError
 from segsam.model import Card, SegSam, load_pretrained, save_checkpoint
+from segsam.prediction.embedding_files import EmbeddingFiles
+from segsam.system.atomic import write_bytes
 from segsam.training import loop
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
@@ -34,16 +34,15 @@ from segsam.training.source import Source
 from segsam.training.validation import spread_evenly, validate
 from segsam.types import Progress
 from segsam_app.storage.durable import disk
+from segsam_app.training.beginning import Beginning, begin
+from segsam_app.training.cases import Case
+from segsam_app.training.holding_out import parts
+from segsam_app.training.outcome import Figures, Outcome, kept_in_part
+from segsam_app.training.progress import MEASURING, PREPARING, Journal
+from segsam_app.training.settings import TrainSettings
+from segsam_app.training.slicing import Cut, Cutter
 from segsam_app.versions.record import FIRST, VersionRecord
 from segsam_app.versions.shelf import Versions
-
-from .beginning import Beginning, begin
-from .cases import Case
-from .holding_out import parts
-from .outcome import Figures, Outcome, kept_in_part
-from .progress import MEASURING, PREPARING, Journal
-from .settings import TrainSettings
-from .slicing import Cut, Cutter
 
 EMBEDDINGS_BYTES = 4 << 30
 """Of kept embeddings; those not used for longest go first."""

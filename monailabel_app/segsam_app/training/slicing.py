@@ -23,10 +23,9 @@ from segsam.datasets.splits import TRAIN, VALIDATION, Split
 from segsam.datasets.transforms import augmented
 from segsam.errors import SegSamError, TrainingError
 from segsam.types import Progress
-
-from .cases import Case
-from .holding_out import BOTH
-from .settings import TrainSettings
+from segsam_app.training.cases import Case
+from segsam_app.training.holding_out import BOTH
+from segsam_app.training.settings import TrainSettings
 
 NEW, EARLIER = "new", "earlier"
 _EVERY = 4

@@ -16,14 +16,13 @@ from monailabel.utils.async_tasks.utils import processes
 from segsam.errors import OutputError, SegSamError
 from segsam_app.config import AppConfig
 from segsam_app.errors import NothingToLearnError
-from segsam_app.orders import TrainOrder, read_order
-from segsam_app.store import FINAL
+from segsam_app.routes.task_requests import TrainOrder, read_order
+from segsam_app.storage.store import FINAL
+from segsam_app.training.cases import labelled_cases
+from segsam_app.training.progress import DONE, ERROR, STOPPED, Journal, read_journal
+from segsam_app.training.run import Run
+from segsam_app.training.settings import TrainSettings
 from segsam_app.versions.shelf import Versions
-
-from .cases import labelled_cases
-from .progress import DONE, ERROR, STOPPED, Journal, read_journal
-from .run import Run
-from .settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 

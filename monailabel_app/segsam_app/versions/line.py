@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 from segsam.model.checkpoint import default_name, find_card
-
-from .record import FIRST, Metrics, VersionRecord
-from .shelf import Versions
+from segsam_app.versions.record import FIRST, Metrics, VersionRecord
+from segsam_app.versions.shelf import Versions
 
 
 def open_line(root: Path, checkpoint: str | None) -> Versions:

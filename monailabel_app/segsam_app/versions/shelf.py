@@ -23,13 +23,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from segsam.atomic import write_bytes
 from segsam.errors import CheckpointError
 from segsam.model.card import read_card
+from segsam.system.atomic import write_bytes
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.storage.durable import disk, flush, is_abandoned, sha256_of
-
-from .record import CARD, FIRST, RECORD, WEIGHTS, VersionRecord, read_record
+from segsam_app.versions.record import CARD, FIRST, RECORD, WEIGHTS, VersionRecord, read_record
 
 CURRENT = "current.json"
 _LOCK = ".training.lock"

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from .Address import Address
+from SEGSAMLib.Values.Address import Address
 
 AXES = ("auto", "i", "j", "k", "all")
 FOLLOWING = ("in boxes", "always", "never")

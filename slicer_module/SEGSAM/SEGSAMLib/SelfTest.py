@@ -59,7 +59,7 @@ def run(test: Any, resources: Path) -> None:
 def _panel(ui: Any, resources: Path) -> Any:
     from SEGSAM import SEGSAMLogic
 
-    from .Widget import Widget
+    from SEGSAMLib.Widget import Widget
 
     panel = Widget(ui, str(resources / "Icons"))
     panel.use(SEGSAMLogic().getParameterNode())

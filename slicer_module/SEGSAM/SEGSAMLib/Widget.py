@@ -11,15 +11,14 @@ from typing import Any
 import qt
 
 import slicer
-
-from . import Views
-from .ConnectionPanel import ConnectionPanel
-from .Lanes import SILENT
-from .PromptsPanel import PromptsPanel
-from .ResultPanel import ResultPanel
-from .ServerPanel import ServerPanel
-from .Session import POLL_MS, Session
-from .WorkflowPanel import WorkflowPanel
+from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
+from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
+from SEGSAMLib.Panels.ResultPanel import ResultPanel
+from SEGSAMLib.Panels.ServerPanel import ServerPanel
+from SEGSAMLib.Panels.Session import POLL_MS, Session
+from SEGSAMLib.Panels.WorkflowPanel import WorkflowPanel
+from SEGSAMLib.Scene import Views
+from SEGSAMLib.Server.Lanes import SILENT
 
 ICONS = {
     "pointInsideButton": "PointInside",

@@ -22,15 +22,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
 
-from .Address import Address
-from .Client import Client
-from .Edits import Edit
-from .Errors import ClientError, ConsentNeededError
-from .Lanes import LATER, Lanes
-from .Logic import Logic
-from .Parameters import Parameters, Settings
-from .Replies import Conflict, Diagnosis, InferReply, Saved, TrainingStatus, Versions
-from .Worker import Cancel, Tell, Worker
+from SEGSAMLib.Errors import ClientError, ConsentNeededError
+from SEGSAMLib.Parameters import Parameters, Settings
+from SEGSAMLib.Scene.Logic import Logic
+from SEGSAMLib.Server.Client import Client
+from SEGSAMLib.Server.Lanes import LATER, Lanes
+from SEGSAMLib.Server.Worker import Cancel, Tell, Worker
+from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.Edits import Edit
+from SEGSAMLib.Values.Replies import (
+    Conflict,
+    Diagnosis,
+    InferReply,
+    Saved,
+    TrainingStatus,
+    Versions,
+)
 
 _FAREWELL_SECONDS = 2.0
 

@@ -52,7 +52,9 @@ def _read_properties_as_attributes() -> None:
     """Switch `true_property` on in the module under test and in `slicer.util`."""
     from shibokensupport import feature
 
-    names = [f"SEGSAMLib.{path.stem}" for path in (MODULE_FOLDER / "SEGSAMLib").glob("*.py")]
+    library = MODULE_FOLDER / "SEGSAMLib"
+    files = [path.relative_to(MODULE_FOLDER).with_suffix("") for path in library.rglob("*.py")]
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
     for name in ("SEGSAM", "SEGSAMLib", "slicer.util", *names):
         feature.set_selection(_TRUE_PROPERTY, name)
     feature.set_selection(0, "__main__")

@@ -1,6 +1,6 @@
 """A resized slice as a host's input: its published normalisation, then padding to a square.
 
-Slices arrive with their aspect kept, longest side as long as the input (`segsam.slices`), and are
+Slices arrive with their aspect kept, longest side as long as the input (`imaging.slices`), and are
 padded with zeros at the bottom and on the right, after normalising. Some hosts were published with
 another rule (stretched to a square, centred); their `HostFacts.preparation` says so. Aspect and
 corner are kept for all, so that a voxel's place in the input is exact and the same for every host.

@@ -1,0 +1,1 @@
+"""Images on disk and in memory: volumes, geometry, intensity windows, slices."""

@@ -1,0 +1,1 @@
+"""One module per file format; `imaging.readers` and `imaging.writers` choose among them."""

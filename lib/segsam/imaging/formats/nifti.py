@@ -1,0 +1,168 @@
+"""NIfTI-1 and NIfTI-2 in one file, plain or gzip-compressed (nibabel).
+
+A NIfTI header can hold two orientations. As in nibabel the sform wins when its code is set, then
+the qform; with neither, voxels are laid out along R, A, S around the origin with x flipped. Where
+that is a choice, a note says so. See https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine
+from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
+from segsam.imaging.geometry import checked_affine, shear_of
+from segsam.imaging.voxels import check_declared_shape, squeezed_shape
+from segsam.types import Affine, Voxels
+
+_HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_AGREEMENT_MM = 1e-3
+_EXACT_SHEAR = 1e-6
+_LONGEST_SIDE = 32_767
+
+
+def read_nifti(path: Path) -> RawImage:
+    """Voxels in their stored type, or float32 when the header scales them. Raises VolumeError."""
+    with reading(path, "NIfTI"), _quiet_nibabel():
+        image, grid = _header(path)
+        ijk, affine = grid.shape_ijk, grid.affine_ras
+        dtype = image.header.get_data_dtype()
+        if dtype.kind == "c":
+            raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
+        check_data_size(
+            math.prod(ijk) * dtype.itemsize,
+            path.stat().st_size,
+            path.name,
+            compressed=_is_gzip_name(path),
+        )
+        voxels = _loaded(image, ijk)
+        return RawImage(voxels, affine, None, _notes(image, path.name))
+
+
+def read_nifti_grid(path: Path) -> RawGrid:
+    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    with reading(path, "NIfTI"), _quiet_nibabel():
+        return _header(path)[1]
+
+
+def _header(path: Path) -> tuple[Any, RawGrid]:
+    """nibabel's image, its voxels still in the file, and its grid."""
+    image = _image_class(path).from_filename(path, mmap=False)
+    shape = image.header.get_data_shape()
+    check_declared_shape(shape, path.name)
+    ijk = squeezed_shape(shape, path.name)
+    return image, RawGrid(ijk, checked_affine(image.affine, path.name))
+
+
+@contextmanager
+def _quiet_nibabel() -> Iterator[None]:
+    """nibabel prints what it thinks of a header; here it is either refused or of no matter."""
+
+    def silent(_: logging.LogRecord) -> bool:
+        return False
+
+    nibabel_logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        nibabel_logger.removeFilter(silent)
+
+
+def _is_gzip_name(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _image_class(path: Path) -> Any:
+    """By the size of the header, the first four bytes; refuses what does not begin like NIfTI."""
+    if _is_gzip_name(path):
+        with gzip.open(path) as stream:
+            start = stream.read(4)
+    else:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+    orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for order in orders:
+        if (size := int.from_bytes(start, order)) in _HEADER_SIZES:
+            return _HEADER_SIZES[size]
+    raise VolumeError(
+        f"{path.name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
+    )
+
+
+def _loaded(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
+    proxy = image.dataobj
+    stored: NDArray[Any] = np.asarray(proxy.get_unscaled()).reshape(ijk)
+    if stored.dtype.names:
+        channels = [np.asarray(stored[name]) for name in stored.dtype.names[:3]]
+        return np.stack(channels, axis=-1)
+    if (proxy.slope, proxy.inter) == (1, 0):
+        return stored
+    with np.errstate(over="ignore"):
+        scaled = stored.astype(np.float32)
+        scaled *= np.float32(proxy.slope)
+        scaled += np.float32(proxy.inter)
+    return scaled
+
+
+def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:
+    header = image.header
+    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    notes = []
+    if sform == 0 and qform == 0:
+        notes.append(
+            f"{name} states no orientation (its qform and sform codes are 0); its voxel axes were "
+            "taken to run left, anterior and superior, so left and right may be swapped."
+        )
+    elif sform > 0 and qform > 0 and not _forms_agree(image):
+        notes.append(
+            f"{name} holds two different orientations, qform and sform; the sform was used."
+        )
+    unit = header.get_xyzt_units()[0]
+    if unit in ("meter", "micron"):
+        notes.append(f"{name} gives its spacing in {unit}s; the numbers were read as millimetres.")
+    return tuple(notes)
+
+
+def _forms_agree(image: nib.Nifti1Image) -> bool:
+    try:
+        quaternion: Affine = image.header.get_qform()
+    except (HeaderDataError, ValueError):  # a quaternion that is no rotation
+        return False
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
+    apart = apply_affine(quaternion - image.affine, corners)
+    return bool(np.abs(apart).max() <= _AGREEMENT_MM * max(1.0, float(np.abs(corners).max())))
+
+
+def write_nifti(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
+    """Both forms say the same, with the code "scanner"; only the sform when there is some shear.
+
+    A quaternion holds rotations only, so for a slightly sheared affine it is left unset: a reader
+    then finds one orientation, the exact one. Raises OutputError for a side too long for NIfTI-1.
+    """
+    if max(voxels.shape[:3]) > _LONGEST_SIDE:
+        raise OutputError(
+            f"NIfTI holds sides up to {_LONGEST_SIDE} voxels; this volume has "
+            f"{'x'.join(map(str, voxels.shape[:3]))}. Write .nrrd instead."
+        )
+    if voxels.ndim == 4:
+        voxels = np.ascontiguousarray(voxels).view(_RGB)[..., 0]
+    image = nib.Nifti1Image(voxels, affine_ras, dtype=voxels.dtype)
+    exact = shear_of(affine_ras) <= _EXACT_SHEAR
+    image.set_sform(affine_ras, code="scanner")
+    image.set_qform(affine_ras, code="scanner" if exact else "unknown")
+    image.header.set_xyzt_units("mm")
+    image.to_filename(path)

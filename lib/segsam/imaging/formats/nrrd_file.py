@@ -1,0 +1,211 @@
+"""NRRD with its data in the same file.
+
+    space directions: (3 mm) (3 mm) (3 mm)     one vector per voxel axis: the affine's COLUMNS
+    space: left-posterior-superior             or RAS, LAS
+
+The header is parsed by pynrrd. A header that points to a data file elsewhere is refused before
+anything is opened: a file must not make the program read another one.
+See https://teem.sourceforge.net/nrrd/format.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import nrrd
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.errors import VolumeError
+from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, inflate, reading
+from segsam.imaging.geometry import checked_affine, swap_lps_ras
+from segsam.imaging.voxels import check_declared_shape, squeezed_shape
+from segsam.types import Affine, Voxels
+
+_TYPES = {
+    "i1": ("signed char", "int8", "int8_t"),
+    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "i4": ("int", "signed int", "int32", "int32_t"),
+    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "i8": ("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"),
+    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "f4": ("float",),
+    "f8": ("double",),
+}
+_FRAMES = {
+    "right-anterior-superior": (1, 1, 1),
+    "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "las": (-1, 1, 1),
+    "left-posterior-superior": (-1, -1, 1),
+    "lps": (-1, -1, 1),
+}
+"""World frame named by the file -> signs that make it RAS."""
+_GZIP, _RAW, _TEXT = ("gzip", "gz"), ("raw",), ("ascii", "text", "txt")
+
+
+def read_nrrd(path: Path) -> RawImage:
+    """Voxels in their stored type. Raises VolumeError, also for data in another file."""
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        header, sizes, spatial, affine = _header(stream, path.name)
+        array = _read_data(stream, header, sizes, path)
+        others = [axis for axis in range(len(sizes)) if axis not in spatial]
+        array = array.transpose((*spatial, *others))
+        return RawImage(_shaped(array, len(spatial)), affine, None, _notes(header, path.name))
+
+
+def read_nrrd_grid(path: Path) -> RawGrid:
+    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        _, sizes, spatial, affine = _header(stream, path.name)
+        return RawGrid(squeezed_shape([sizes[axis] for axis in spatial], path.name), affine)
+
+
+def _header(stream: BinaryIO, name: str) -> tuple[Mapping[str, Any], list[int], list[int], Affine]:
+    """The parsed header, the length of every axis, which axes lie in space, and the affine."""
+    if stream.read(4) != b"NRRD":
+        raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
+    stream.seek(0)
+    header = nrrd.read_header(stream)
+    _check_attached(header, name)
+    sizes = [int(side) for side in header["sizes"]]
+    if len(sizes) != int(header["dimension"]) or len(sizes) < 2:
+        raise VolumeError(
+            f"{name}: an image of 2 or 3 dimensions is wanted; the header says dimension "
+            f"{header['dimension']} with the sizes {sizes}."
+        )
+    check_declared_shape(sizes, name)
+    spatial = _spatial_axes(header, len(sizes))
+    _check_layout(sizes, spatial, header, name)
+    return header, sizes, spatial, checked_affine(_affine_ras(header, spatial), name)
+
+
+def _check_attached(header: Mapping[str, Any], name: str) -> None:
+    if "data file" in header or "datafile" in header:
+        raise VolumeError(
+            f"{name} keeps its voxels in another file, which is not followed; "
+            "save it as one file (.nrrd with attached data)."
+        )
+
+
+def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
+    """The axes that have a direction; without directions, the first three."""
+    directions = header.get("space directions")
+    if directions is None:
+        return list(range(min(dimension, 3)))
+    return [axis for axis, row in enumerate(directions) if not np.isnan(row).all()]
+
+
+def _check_layout(
+    sizes: list[int], spatial: list[int], header: Mapping[str, Any], name: str
+) -> None:
+    """Two or three axes in space, and beyond them at most one: of length 1, or 3 for colour."""
+    others = [sizes[axis] for axis in range(len(sizes)) if axis not in spatial]
+    is_colour = others == [3] and _dtype(header, name) == np.uint8
+    if len(spatial) not in (2, 3) or (any(side != 1 for side in others) and not is_colour):
+        raise VolumeError(
+            f"{name}: the image is {len(sizes)}D ({'x'.join(map(str, sizes))}) with "
+            f"{len(spatial)} axes in space; one 3D volume (t = 1) is wanted. Extract one first."
+        )
+
+
+def _shaped(array: NDArray[np.generic], spatial: int) -> Voxels:
+    if array.ndim > spatial and array.shape[spatial:] == (3,):
+        return array if spatial == 3 else array[:, :, None, :]
+    return array.reshape(squeezed_shape(array.shape, "NRRD"))
+
+
+def _affine_ras(header: Mapping[str, Any], spatial: list[int]) -> Affine:
+    affine = np.eye(4)
+    directions = header.get("space directions")
+    if directions is not None:
+        steps = np.asarray(directions, dtype=np.float64)[spatial]
+        affine[: steps.shape[1], : len(spatial)] = steps.T
+    elif "spacings" in header:
+        spacings = np.asarray(header["spacings"], dtype=np.float64)[spatial]
+        affine[range(len(spatial)), range(len(spatial))] = spacings
+    origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=np.float64)
+    affine[: len(origin), 3] = origin
+    signs = _FRAMES.get(_frame_name(header), (-1, -1, 1))
+    return np.asarray(np.diag([*signs, 1]) @ affine)
+
+
+def _frame_name(header: Mapping[str, Any]) -> str:
+    return str(header.get("space", "")).strip().lower()
+
+
+def _notes(header: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    if _frame_name(header) in _FRAMES and "space directions" in header:
+        return ()
+    return (
+        f"{name} does not say how its axes lie in the patient; they were read as left, posterior, "
+        "superior (LPS), as ITK does.",
+    )
+
+
+def _dtype(header: Mapping[str, Any], name: str) -> np.dtype[Any]:
+    wanted = str(header["type"]).lower()
+    code = next((code for code, names in _TYPES.items() if wanted in names), None)
+    if code is None:
+        raise VolumeError(f"{name}: voxels must be numbers; the header says {wanted!r}.")
+    order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
+    return np.dtype(order + code)
+
+
+def _read_data(
+    stream: BinaryIO, header: Mapping[str, Any], sizes: list[int], path: Path
+) -> NDArray[np.generic]:
+    dtype = _dtype(header, path.name)
+    encoding = str(header["encoding"]).lower()
+    if encoding not in _GZIP + _RAW + _TEXT:
+        raise VolumeError(f"{path.name}: the encoding {encoding!r} is not read; use gzip or raw.")
+    byte_skip = int(header.get("byte skip", header.get("byteskip", 0)))
+    if int(header.get("line skip", header.get("lineskip", 0))) or byte_skip > 0:
+        raise VolumeError(f"{path.name}: NRRD data that begin after a skip are not read.")
+    declared = math.prod(sizes) * dtype.itemsize
+    held = path.stat().st_size - stream.tell()
+    if encoding in _TEXT:
+        check_data_size(2 * math.prod(sizes) - 1, held, path.name, compressed=False)
+        values = np.array(stream.read().split(), dtype=dtype.newbyteorder("="))
+        return values.reshape(sizes, order="F")
+    check_data_size(declared, held, path.name, compressed=encoding in _GZIP)
+    if encoding in _GZIP:
+        data = inflate(stream, declared, path.name)
+    else:
+        stream.seek(held - declared if byte_skip == -1 else 0, 1)
+        data = np.fromfile(stream, dtype=np.uint8, count=declared)
+    return data.view(dtype).reshape(sizes, order="F")
+
+
+def write_nrrd(
+    path: Path,
+    voxels: Voxels,
+    affine_ras: Affine,
+    *,
+    fields: Mapping[str, str] | None = None,
+) -> None:
+    """Gzip-compressed, in LPS as 3D Slicer and ITK write it; `fields` are further key/value pairs.
+
+    The directions are written from the affine with 17 digits, so they come back exactly.
+    """
+    affine_lps = swap_lps_ras(affine_ras)
+    directions = affine_lps[:3, :3].T
+    kinds = ["domain", "domain", "domain"]
+    if voxels.ndim == 4:
+        voxels = np.moveaxis(voxels, 3, 0)
+        directions = np.vstack([np.full(3, np.nan), directions])
+        kinds = ["RGB-color", *kinds]
+    header: dict[str, Any] = {
+        "space": "left-posterior-superior",
+        "space directions": directions,
+        "space origin": affine_lps[:3, 3],
+        "kinds": kinds,
+        "encoding": "gzip",
+        **(fields or {}),
+    }
+    nrrd.write(str(path), voxels, header, compression_level=4)

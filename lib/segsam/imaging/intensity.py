@@ -1,0 +1,133 @@
+"""How voxel values become the 0 to 255 that a model looks at; the one place where that happens.
+
+CT is shown through a Hounsfield window, because its numbers mean the same in every scanner.
+Everything else has no such scale and is stretched between two percentiles of its own values, as
+LiteMedSAM's preprocessing does (0.5 and 99.5 % of the voxels that are not 0). Colour stays.
+
+    255 |          ________        low  = centre - width / 2
+        |         /                high = centre + width / 2
+      0 |________/
+               low  high
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.errors import VolumeError
+from segsam.imaging.geometry import even_sample
+from segsam.imaging.volume import Volume
+
+CT_WINDOWS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "soft-tissue": (40.0, 400.0),
+        "lung": (-600.0, 1500.0),
+        "bone": (400.0, 1800.0),
+        "brain": (40.0, 80.0),
+        "liver": (60.0, 160.0),
+        "mediastinum": (50.0, 350.0),
+        "angio": (300.0, 600.0),
+        "stroke": (35.0, 40.0),
+        "spine": (50.0, 250.0),
+    }
+)
+"""Name -> (centre, width) in Hounsfield units; the usual presets of radiology workstations."""
+
+DEFAULT_CT_WINDOW = "soft-tissue"
+PERCENTILES = (0.5, 99.5)
+_SAMPLE_LIMIT = 4_000_000
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """The rule for one volume: values up to `low` are 0, values from `high` are 255."""
+
+    kind: Literal["window", "percentile", "colour"]
+    low: float
+    high: float
+
+    @classmethod
+    def for_volume(
+        cls, volume: Volume, window: str | tuple[float, float] | None = None
+    ) -> Intensity:
+        """The rule that suits a volume, or the window asked for.
+
+        `window` is the name of a CT preset or (low, high) in the volume's own values. Percentiles
+        are taken from an even sample above four million voxels. The rule does not depend on the
+        order in which the voxels are stored. Raises VolumeError for a window that cannot be meant.
+        """
+        if window is not None:
+            return cls._from_window(volume, window)
+        if volume.is_colour:
+            return cls("colour", 0.0, 255.0)
+        if volume.modality == "CT":
+            return cls._from_preset(DEFAULT_CT_WINDOW)
+        return cls("percentile", *_percentiles(volume))
+
+    @classmethod
+    def _from_window(cls, volume: Volume, window: str | tuple[float, float]) -> Intensity:
+        if volume.is_colour:
+            raise VolumeError(
+                f"{volume.name}: a window applies to grey values; this image has colours."
+            )
+        if isinstance(window, str):
+            return cls._from_preset(window)
+        low, high = (float(value) for value in window)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise VolumeError(
+                f"A window is (low, high) with low below high, both finite; got ({low}, {high})."
+            )
+        return cls("window", low, high)
+
+    @classmethod
+    def _from_preset(cls, name: str) -> Intensity:
+        if name not in CT_WINDOWS:
+            raise VolumeError(
+                f"There is no CT window called {name!r}; the presets are {', '.join(CT_WINDOWS)}."
+            )
+        centre, width = CT_WINDOWS[name]
+        return cls("window", centre - width / 2, centre + width / 2)
+
+    def apply(self, values: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Values of any real type and shape as uint8 of the same shape: clipped, scaled, cut off.
+
+        The fraction is cut off, not rounded, because LiteMedSAM's training images were made so.
+        """
+        if self.kind == "colour":
+            return np.asarray(values, dtype=np.uint8)
+        # Halved, so that the width of a range as wide as float64 itself does not overflow.
+        low, high = self.low / 2, self.high / 2
+        if not low < high:
+            return np.zeros(values.shape, dtype=np.uint8)
+        halves = np.clip(values.astype(np.float64) / 2, low, high)
+        return np.asarray((halves - low) / (high - low) * 255, dtype=np.uint8)
+
+    @property
+    def key(self) -> str:
+        """Short stable text for cache keys: equal for equal rules, different otherwise."""
+        return f"{self.kind}:{self.low!r}:{self.high!r}"
+
+
+def _percentiles(volume: Volume) -> tuple[float, float]:
+    """(low, high) of the voxels that are not 0; of all voxels when those are of one value."""
+    sample = even_sample(volume.voxels, volume.affine_ras, _SAMPLE_LIMIT)
+    low, high = _span(sample[sample != 0])
+    if low < high:
+        return low, high
+    return float(sample.min()), float(sample.max())
+
+
+def _span(values: NDArray[np.generic]) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 0.0
+    # A power of two scales exactly; it keeps the interpolation between huge values finite.
+    scale = 4.0 if float(np.abs(values.astype(np.float64)).max()) > 1e300 else 1.0
+    low, high = np.percentile(values.astype(np.float64) / scale, PERCENTILES) * scale
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Points and boxes, as objects and as text."""

@@ -1,0 +1,108 @@
+"""The score of a network without prompts, by the rule that a promptable model's mDSC has: the Dice
+between an object and the pixels that the network itself labels with its category, all categories
+competing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segsam.categories import Categories
+from segsam.datasets.splits import patient_of
+from segsam.evaluation.cases import OpenCase, Selection, known_classes, open_case
+from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore
+from segsam.evaluation.scores import dice
+from segsam.research.study.unet.networks import SIDE_PX
+from segsam.research.study.unet.pictures import prepared
+from segsam.types import Progress
+
+NO_PROMPT = "none"
+
+
+@torch.inference_mode()
+def evaluate_network(
+    network: nn.Module,
+    categories: Categories,
+    selections: Sequence[Selection],
+    *,
+    slices: int = 0,
+    progress: Progress,
+) -> Evaluation:
+    """Measure a network on all slices of the cases, or on `slices` of each.
+
+    Args:
+        network: pictures (B, 3, 256, 256) to logits (B, K + 1, 256, 256), background first.
+        categories: its K.
+        selections: of `evaluation.cases.select`.
+        slices: at most so many of a volume, evenly spread; 0 for all.
+        progress: called before the first and after each case.
+
+    Raises:
+        TrainingError, VolumeError: a case that cannot be read.
+    """
+    began = time.monotonic()
+    network.eval()
+    objects: list[ObjectScore] = []
+    facts = []
+    total, done = sum(len(selection.cases) for selection in selections), 0
+    for selection in selections:
+        dataset, measured = selection.dataset, 0
+        classes = known_classes(dataset, categories)
+        for case in selection.cases:
+            progress(done, total, f"measuring {dataset.name}")
+            opened = open_case(dataset, case, input_size=SIDE_PX, limit=slices)
+            objects += _scores(network, opened, selection, classes)
+            measured += len(opened.objects)
+            done += 1
+        counts = (len(selection.cases), measured)
+        facts.append(DatasetFacts(dataset.name, dataset.modality, dataset.labels, classes, *counts))
+    return Evaluation(
+        prompt=NO_PROMPT,
+        decoder="semantic",
+        seed=0,
+        semantics=True,
+        datasets=tuple(facts),
+        objects=tuple(objects),
+        volumes=(),
+        categories=categories.names,
+        encoded=0,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _scores(
+    network: nn.Module, opened: OpenCase, selection: Selection, classes: dict[int, int]
+) -> Iterator[ObjectScore]:
+    dataset = selection.dataset
+    case = opened.name.removeprefix(f"{dataset.name}/")
+    for index, values in opened.objects:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network(prepared(opened.picture(index))[None])
+        plane = opened.plane(index)
+        for value in values:
+            margin = winning_margin(logits[0].float(), classes[value])
+            found = (opened.view.logits_to_plane(margin) > 0).numpy()
+            yield ObjectScore(
+                dataset=dataset.name,
+                modality=dataset.modality,
+                prompt=NO_PROMPT,
+                case=case,
+                patient=patient_of(case),
+                slice=index,
+                label=value,
+                name=dataset.labels[value],
+                category=classes[value],
+                share=float((plane == value).mean()),
+                predicted_iou=0.0,
+                mdsc=dice(found, plane == value),
+            )
+
+
+def winning_margin(logits: Tensor, number: int) -> Tensor:
+    """Of logits (K + 1, H, W), by how much a class leads all others, (H, W); above 0 it wins."""
+    others = torch.cat([logits[:number], logits[number + 1 :]]).amax(dim=0)
+    return logits[number] - others

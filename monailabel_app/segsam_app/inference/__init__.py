@@ -1,0 +1,1 @@
+"""Inference tasks: requests, sessions, the engine that holds models and images."""

@@ -1,0 +1,1 @@
+"""Middleware: access, body limits, request log, counters, request queue, error replies."""

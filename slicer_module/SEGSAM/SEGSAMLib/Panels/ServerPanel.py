@@ -1,0 +1,157 @@
+"""The section "Server on this computer": guided installation, start, log, stop."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+from typing import Any, Callable
+
+import qt
+
+import slicer
+from SEGSAMLib.Errors import SegSamError
+from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Server import Install
+from SEGSAMLib.Server.Install import Environment, InstallError
+from SEGSAMLib.Server.Process import Process
+
+POLL_MS = 200
+_READY = "Uvicorn running on"
+_LOG_LINES = 2000
+_QUESTION = (
+    "No SEG-SAM server is installed on this computer yet.\n\n"
+    "It gets a Python environment of its own in\n{folder}\n"
+    "Slicer's Python is not touched. Up to {gb} GB are downloaded with pip; that takes some "
+    "minutes, and you can go on working. To remove it, delete the folder.\n\nInstall it now?"
+)
+
+
+class ServerPanel:
+    """Starts and stops one server, whose token nobody has to type."""
+
+    def __init__(self, session: Session, connect: Callable[[str], None]) -> None:
+        self.session = session
+        self.ui = session.ui
+        self._connect = connect
+        self.process: Process | None = None
+        self.address = ""
+        self._is_server = False
+        base = Path(slicer.app.slicerUserSettingsFilePath).parent / "SEGSAM"
+        self._environment = Install.default_environment(base)
+        self.ui.environmentPath.currentPath = str(self._environment.folder)
+        self.ui.studiesPath.currentPath = str(base / "images")
+        self.ui.serverLog.maximumBlockCount = _LOG_LINES
+        self._timer = qt.QTimer()
+        self._timer.interval = POLL_MS
+        self._timer.timeout.connect(self.poll)
+        self.ui.startServerButton.clicked.connect(lambda *_: self.start())
+        self.ui.stopServerButton.clicked.connect(lambda *_: self.stop())
+        self.refresh()
+
+    @property
+    def environment(self) -> Environment:
+        """The one that the panel names."""
+        return Environment(Path(self.ui.environmentPath.currentPath), self._environment.source)
+
+    def start(self) -> None:
+        """Start the server; where it is not installed, offer that first."""
+        wanted = self.environment
+        if not wanted.is_ready:
+            question = _QUESTION.format(folder=wanted.folder, gb=Install.NEEDED_GB)
+            if self.session.ask(question):
+                self._run(self._install_steps, "Installing …")
+            return
+        self._is_server = True
+        self._run(self._start_steps, "Starting …")
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.is_running:
+            self.process.stop()
+            self._tell("Stopping …")
+
+    def close(self) -> None:
+        """The module goes: the server that it started goes with it."""
+        self._timer.stop()
+        if self.process is not None and self.process.is_running:
+            self.process.end()
+
+    def refresh(self) -> None:
+        running = self.process is not None and self.process.is_running
+        self.ui.startServerButton.enabled = not running
+        self.ui.startServerButton.text = "Start" if self.environment.is_ready else "Install…"
+        self.ui.stopServerButton.enabled = running
+        self.ui.environmentPath.enabled = not running
+        self.ui.studiesPath.enabled = not running
+
+    def poll(self) -> None:
+        """Show what was said, and what has ended."""
+        if self.process is None:
+            return
+        for line in self.process.poll():
+            self.ui.serverLog.appendPlainText(line)
+            if self._is_server and _READY in line:
+                self._tell(f"Running on {self.address}.")
+                self._connect(self.address)
+        if not self.process.is_running:
+            self._timer.stop()
+            self._ended(self.process)
+        self.refresh()
+
+    def _run(self, steps: Callable[[], Any], sentence: str) -> None:
+        self.ui.serverLog.clear()
+        try:
+            commands, variables = steps()
+            self.process = Process(commands, variables)
+            self.process.start()
+        except SegSamError as error:
+            self._tell(f"⚠ {error}")
+        else:
+            self._tell(sentence)
+            self._timer.start()
+        self.refresh()
+
+    def _install_steps(self) -> Any:
+        outside = slicer.util.startupEnvironment()
+        wanted = self.environment
+        self._is_server = False
+        python = Install.find_python(outside, Path(slicer.app.slicerHome))
+        return Install.install_steps(wanted, python), Install.server_variables(outside, "")
+
+    def _start_steps(self) -> Any:
+        studies = Path(self.ui.studiesPath.currentPath)
+        try:
+            studies.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InstallError(f"The folder {studies} cannot be made: {error}.") from error
+        port = _free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        token = secrets.token_urlsafe(32)
+        self.session.settings.set_token(self.address, token, remember=False)
+        variables = Install.server_variables(slicer.util.startupEnvironment(), token)
+        return [Install.start_command(self.environment, studies, port)], variables
+
+    def _ended(self, process: Process) -> None:
+        if process.is_stopped:
+            self._tell("Stopped.")
+        elif process.exit_status == 0 and not self._is_server:
+            self._tell("✔ Installed.")
+            self.start()
+        else:
+            what = "The server" if self._is_server else "The installation"
+            self._tell(f"⚠ {what} ended (status {process.exit_status}); see the log below.")
+
+    def _tell(self, sentence: str) -> None:
+        self.ui.serverStateLabel.text = sentence
+
+
+def _free_port() -> int:
+    """8000, which everybody expects, or any other."""
+    for wanted in (8000, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise InstallError("No port of 127.0.0.1 is free.")

@@ -1,0 +1,230 @@
+"""The prompts of the current segment as markups in the views: shown, and read back when the user
+has moved or deleted something.
+
+The nodes follow the volume (they are under its parent transform), so their own coordinates are the
+volume's RAS. They are not saved: the prompts are, with their segment, and nodes are made anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import vtk
+
+from SEGSAMLib.Errors import PlaceError
+from SEGSAMLib.Values.Geometry import Box, VolumeGrid, Voxel, box_in_volume
+from SEGSAMLib.Values.Prompts import Point, PromptSet, Scribble
+
+INSIDE_COLOUR = (0.2, 0.85, 0.3)
+OUTSIDE_COLOUR = (0.95, 0.25, 0.2)
+BOX_COLOUR = (1.0, 0.8, 0.1)
+_KIND = "SEGSAM.Kind"
+
+
+class PromptNodes:
+    """`inside` and `outside` are the point lists for Slicer's place mode."""
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self.inside: Any = None
+        self.outside: Any = None
+        self.are_shown = True
+        self._boxes: list[Any] = []
+        self._scribbles: list[Any] = []
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        """Every node that there is, to observe."""
+        points = [node for node in (self.inside, self.outside) if node is not None]
+        return (*points, *self._boxes, *self._scribbles)
+
+    def show(self, prompts: PromptSet, grid: VolumeGrid, transform_id: str) -> None:
+        """Make the nodes show `prompts`; markers that are right already stay where they are."""
+        if self.inside is None or self.inside.GetScene() is None:
+            self.inside = self._points("Inside", INSIDE_COLOUR)
+        if self.outside is None or self.outside.GetScene() is None:
+            self.outside = self._points("Outside", OUTSIDE_COLOUR)
+        for node, positive in ((self.inside, True), (self.outside, False)):
+            wanted = [point.ijk for point in prompts.points if point.positive is positive]
+            _place_points(node, wanted, grid)
+        self._fit(self._boxes, len(prompts.boxes), self._box)
+        for node, box in zip(self._boxes, prompts.boxes):
+            if _box_of(node, grid) != box:
+                _place_box(node, box, grid)
+        self._fit(self._scribbles, len(prompts.scribbles), self._scribble)
+        for node, scribble in zip(self._scribbles, prompts.scribbles):
+            colour = INSIDE_COLOUR if scribble.positive else OUTSIDE_COLOUR
+            node.GetDisplayNode().SetSelectedColor(*colour)
+            _place_points(node, list(scribble.path_ijk), grid)
+        for node in self.all:
+            node.SetAndObserveTransformNodeID(transform_id or None)
+            node.SetDisplayVisibility(self.are_shown)
+
+    def set_shown(self, are_shown: bool) -> None:
+        """Take the prompts out of the views, for a look at what they found, or show them again."""
+        self.are_shown = are_shown
+        for node in self.all:
+            node.SetDisplayVisibility(are_shown)
+
+    def read(self, prompts: PromptSet, grid: VolumeGrid) -> tuple[PromptSet, str]:
+        """The prompts as the user has left them, and a sentence about what lay outside the volume
+        and is not one any more.
+        """
+        notes = []
+        points = list(prompts.points)
+        for node, positive in ((self.inside, True), (self.outside, False)):
+            if node is None:
+                continue
+            found = []
+            for number in range(node.GetNumberOfControlPoints()):
+                if node.GetNthControlPointPositionStatus(number) != node.PositionDefined:
+                    continue  # still being placed
+                try:
+                    found.append(Point(grid.voxel(_position(node, number)), positive))
+                except PlaceError as error:
+                    notes.append(str(error))
+            points = _replaced(points, found, positive)
+        boxes = []
+        for node, box in zip(list(self._boxes), prompts.boxes):
+            if node.GetScene() is None:
+                self._boxes.remove(node)
+                continue
+            boxes.append(_box_of(node, grid) or box)
+        scribbles = self._left(prompts.scribbles)
+        return PromptSet(tuple(points), tuple(boxes), scribbles), " ".join(notes)
+
+    def remove(self) -> None:
+        """Take all nodes out of the scene."""
+        for node in self.all:
+            if node.GetScene() is not None:
+                self._scene.RemoveNode(node)
+        self.inside = self.outside = None
+        self._boxes, self._scribbles = [], []
+
+    def _left(self, scribbles: tuple[Scribble, ...]) -> tuple[Scribble, ...]:
+        """Those whose node was not deleted."""
+        left = [s for node, s in zip(self._scribbles, scribbles) if node.GetScene() is not None]
+        self._scribbles = [node for node in self._scribbles if node.GetScene() is not None]
+        return tuple(left)
+
+    def _fit(self, nodes: list[Any], count: int, make: Any) -> None:
+        nodes[:] = [node for node in nodes if node.GetScene() is not None]
+        while len(nodes) > count:
+            self._scene.RemoveNode(nodes.pop())
+        while len(nodes) < count:
+            nodes.append(make())
+
+    def _points(self, name: str, colour: tuple[float, float, float]) -> Any:
+        node = self._node("vtkMRMLMarkupsFiducialNode", name, colour)
+        node.SetControlPointLabelFormat("")
+        return node
+
+    def _box(self) -> Any:
+        node = self._node("vtkMRMLMarkupsROINode", "Box", BOX_COLOUR)
+        display = node.GetDisplayNode()
+        display.SetFillVisibility(False)
+        display.SetPropertiesLabelVisibility(False)
+        return node
+
+    def _scribble(self) -> Any:
+        node = self._node("vtkMRMLMarkupsCurveNode", "Scribble", INSIDE_COLOUR)
+        node.SetLocked(True)
+        node.GetDisplayNode().SetPropertiesLabelVisibility(False)
+        return node
+
+    def _node(self, kind: str, name: str, colour: tuple[float, float, float]) -> Any:
+        node = self._scene.CreateNodeByClass(kind)
+        node.UnRegister(None)
+        node.SetName(f"SEGSAM {name}")
+        node.SetAttribute(_KIND, name)
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)
+        node = self._scene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        display.SetSelectedColor(*colour)
+        display.SetColor(*colour)
+        return node
+
+
+def _replaced(points: list[Point], found: list[Point], positive: bool) -> list[Point]:
+    """`points` with those of one sign replaced, in the order in which they were made."""
+    fresh = iter(found)
+    kept: list[Point] = []
+    for point in points:
+        if point.positive is not positive:
+            kept.append(point)
+            continue
+        nearest = next(fresh, None)
+        if nearest is not None:
+            kept.append(nearest)
+    return [*kept, *fresh]
+
+
+def _place_points(node: Any, wanted: list[Voxel], grid: VolumeGrid) -> None:
+    there = node.GetNumberOfControlPoints()
+    was_modified = node.StartModify()
+    for number in range(there - 1, -1, -1):
+        if node.GetNthControlPointPositionStatus(number) != node.PositionDefined:
+            node.RemoveNthControlPoint(number)
+    while node.GetNumberOfControlPoints() > len(wanted):
+        node.RemoveNthControlPoint(node.GetNumberOfControlPoints() - 1)
+    for number, voxel in enumerate(wanted):
+        position = vtk.vtkVector3d(*(float(v) for v in grid.ras(voxel)[0]))
+        if number >= node.GetNumberOfControlPoints():
+            node.AddControlPoint(position)
+        elif _voxel_at(grid, _position(node, number)) != voxel:
+            node.SetNthControlPointPosition(number, position)
+    node.EndModify(was_modified)
+
+
+def _voxel_at(grid: VolumeGrid, point_ras: np.ndarray) -> Voxel | None:
+    try:
+        return grid.voxel(point_ras)
+    except PlaceError:
+        return None
+
+
+def _position(node: Any, number: int) -> np.ndarray:
+    position = np.zeros(3)
+    node.GetNthControlPointPosition(number, position)
+    return position
+
+
+def _place_box(node: Any, box: Box, grid: VolumeGrid) -> None:
+    """Along the volume's axes, around the voxels of the box."""
+    matrix = grid.matrix
+    spacing = np.array(grid.spacing_mm)
+    axes = matrix[:3, :3] / spacing
+    if np.linalg.det(axes) < 0:
+        axes[:, 0] = -axes[:, 0]  # a region of interest is right-handed; its box is the same
+    centre = grid.ras((np.array(box.min_ijk) + np.array(box.max_ijk)) / 2.0)[0]
+    size = (np.array(box.max_ijk) - np.array(box.min_ijk) + 1) * spacing
+    placed = np.eye(4)
+    placed[:3, :3], placed[:3, 3] = axes, centre
+    whole = vtk.vtkMatrix4x4()
+    whole.DeepCopy(placed.ravel().tolist())
+    was_modified = node.StartModify()
+    node.SetAndObserveObjectToNodeMatrix(whole)
+    node.SetCenter(*centre)
+    node.SetSize(*size)
+    node.EndModify(was_modified)
+
+
+def roi_corners(node: Any) -> np.ndarray:
+    """(8, 3), the corners of a region of interest in its node's coordinates."""
+    matrix = node.GetObjectToNodeMatrix()
+    placed = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+    half = np.array(node.GetSize()) / 2.0
+    signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, -1).T
+    return (signs * half) @ placed[:3, :3].T + placed[:3, 3]
+
+
+def _box_of(node: Any, grid: VolumeGrid) -> Box | None:
+    """None for one that was dragged out of the volume, or flat."""
+    try:
+        return box_in_volume(grid, roi_corners(node))[0]
+    except PlaceError:
+        return None

@@ -1,0 +1,31 @@
+"""The sample CT of the tutorial, for Slicer's Sample Data module, which fetches it on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CATEGORY = "SEG-SAM"
+NAME = "SEG-SAM abdomen CT"
+URL = (
+    "https://raw.githubusercontent.com/wasserth/TotalSegmentator/v2.18.0/"
+    "tests/reference_files/example_ct.nii.gz"
+)
+"""A CT of abdomen and pelvis, 122x101x112 voxels of 3 mm, 1 MB (TotalSegmentator, Apache-2.0)."""
+SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"
+
+
+def register_sample_data() -> None:
+    """Called when Slicer has started, as the module SampleData is there only then."""
+    import SampleData
+
+    thumbnail = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "SampleCT.png"
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=NAME,
+        uris=URL,
+        fileNames="SEGSAM_abdomen_CT.nii.gz",
+        nodeNames="SEGSAM_abdomen_CT",
+        thumbnailFileName=str(thumbnail),
+        checksums=f"SHA256:{SHA256}",
+        loadFileType="VolumeFile",
+    )

@@ -1,0 +1,1 @@
+"""Nodes of the scene: volumes, segmentations, markups. MRML only."""

@@ -1,0 +1,1 @@
+"""HTTP, worker threads and the local server's process."""

@@ -1,0 +1,1 @@
+"""Plain values: numpy and the standard library only."""

@@ -1,0 +1,246 @@
+"""The next image: by what is known, in words, never waiting for what is not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+import segsam.model.checkpoint as checkpoint_module
+from segsam.errors import CancelledError
+from segsam_app.choosing.overviews import Overviews
+from segsam_app.choosing.scoring import OverviewScoring, Scorer, local_images
+from segsam_app.choosing.strategies import DESCRIPTIONS, Selecting
+from segsam_app.config import AppConfig
+from segsam_app.errors import RequestError
+from segsam_app.inference.engine import Engine
+from segsam_app.storage.store import Store
+from segsam_app.web.request_queue import RequestQueue
+
+from ...lib.conftest import TinyHost
+from ..finding import sure_checkpoint
+from ..tuning import make_store, save_label, scene
+
+CASES = [f"case{case}" for case in range(4)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+    path = sure_checkpoint(tmp_path)
+    return Engine(AppConfig(checkpoint=str(path), device="cpu"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make_store(tmp_path / "studies", len(CASES))
+
+
+@pytest.fixture
+def overviews(engine: Engine, tmp_path: Path) -> Overviews:
+    return Overviews(engine, tmp_path / "kept")
+
+
+def look_at_all(overviews: Overviews, store: Store) -> None:
+    for image, path in local_images(store):
+        overviews.look(image, path, wait=lambda: None, is_over=lambda: False)
+
+
+def nothing() -> None:
+    """Nobody is poked."""
+
+
+def ask(name: str, overviews: Overviews, store: Store, **request: Any) -> dict[str, Any]:
+    found = Selecting(name, overviews, nothing)(request, store)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_before_anything_is_known_there_is_an_answer_all_the_same(
+    name: str, overviews: Overviews, store: Store
+) -> None:
+    found = ask(name, overviews, store)
+    assert found["id"] in CASES
+    assert found["score"] is None
+    assert found["why"]
+    if name in ("agreement", "diversity"):
+        assert "It is not known yet" in found["why"]
+    assert ask(name, overviews, store) == found
+
+
+def test_what_is_known_decides(overviews: Overviews, store: Store) -> None:
+    look_at_all(overviews, store)
+    known = overviews.known()
+    assert set(known) == set(CASES)
+    doubts = {name: one.doubt for name, one in known.items()}
+    assert len(set(doubts.values())) == len(CASES)
+    found = ask("agreement", overviews, store)
+    assert found["id"] == max(doubts, key=lambda name: doubts[name] or 0)
+    assert found["score"] == pytest.approx(doubts[found["id"]])
+    save_label(store, 0, {1: "liver"})
+    far = {
+        name: float(np.linalg.norm(one.place - known["case0"].place)) for name, one in known.items()
+    }
+    found = ask("diversity", overviews, store)
+    assert found["id"] == max(far, key=lambda name: far[name])
+    assert "most unlike" in found["why"]
+    assert "both" in ask("mix", overviews, store)["why"]
+
+
+def test_what_was_given_out_a_moment_ago_waits(overviews: Overviews, store: Store) -> None:
+    given = ask("random", overviews, store)["id"]
+    store.update_image_info(given, {"strategy": {"random": {"ts": int(time.time())}}})
+    found = ask("random", overviews, store)
+    assert found["id"] != given
+    assert "1 more were given out a moment ago." in found["why"]
+    assert ask("first", overviews, store)["id"] == "case0", "the first is the first"
+    for case in CASES:
+        store.update_image_info(case, {"strategy": {"mix": {"ts": int(time.time())}}})
+    assert ask("random", overviews, store)["id"] in CASES, "there is no other"
+
+
+def test_nothing_is_left_when_all_is_labelled(overviews: Overviews, store: Store) -> None:
+    for case in range(len(CASES)):
+        save_label(store, case, {1: "liver"})
+    assert Selecting("mix", overviews, nothing)({}, store) is None
+
+
+def test_the_seed_is_the_askers(overviews: Overviews, store: Store) -> None:
+    drawn = {ask("random", overviews, store, seed=seed)["id"] for seed in range(30)}
+    assert drawn == set(CASES)
+    assert Selecting("random", overviews, nothing).info()["config"] == {"seed": 0}
+    with pytest.raises(RequestError, match="seed must be a whole number, got 'x'"):
+        ask("random", overviews, store, seed="x")
+
+
+class TestWhatIsKept:
+    def test_it_is_read_again_and_not_computed(
+        self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path
+    ) -> None:
+        look_at_all(overviews, store)
+        again = Overviews(engine, tmp_path / "kept")
+        assert again.known() == {}
+        for image, path in local_images(store):
+            again.look(image, path, wait=must_not_be_called, is_over=lambda: False)
+        for name, one in overviews.known().items():
+            np.testing.assert_allclose(again.known()[name].place, one.place, atol=1e-4)
+            assert again.known()[name].doubt == one.doubt
+
+    def test_another_image_or_other_weights_are_looked_at_anew(
+        self, overviews: Overviews, store: Store, tmp_path: Path
+    ) -> None:
+        look_at_all(overviews, store)
+        path = Path(store.get_image_uri("case0"))
+        assert overviews.is_current("case0", path)
+        nibabel.save(nibabel.Nifti1Image(scene(3)[0][::-1].copy(), np.eye(4)), path)
+        assert not overviews.is_current("case0", path)
+        other = Engine(AppConfig(checkpoint=str(tmp_path / "tiny.safetensors"), device="cpu"))
+        assert Overviews(other, tmp_path / "kept")._weights() != overviews._weights()
+
+    def test_a_torn_file_is_computed_again(
+        self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path
+    ) -> None:
+        look_at_all(overviews, store)
+        for file in (tmp_path / "kept").iterdir():
+            file.write_text('{"doubt": 0.')
+        again = Overviews(engine, tmp_path / "kept")
+        look_at_all(again, store)
+        assert set(again.known()) == set(CASES)
+
+    def test_an_untrained_semantic_decoder_doubts_nothing(self, store: Store) -> None:
+        engine = Engine(AppConfig(checkpoint="litemedsam", device="cpu"))
+        overviews = Overviews(engine, None)
+        path = Path(store.get_image_uri("case0"))
+        overviews.look("case0", path, wait=nothing, is_over=lambda: False)
+        assert overviews.known()["case0"].doubt is None
+        assert "It is not known yet how far" in ask("agreement", overviews, store)["why"]
+
+    def test_stopping_keeps_nothing_half(self, overviews: Overviews, store: Store) -> None:
+        path = Path(store.get_image_uri("case0"))
+        with pytest.raises(CancelledError):
+            overviews.look("case0", path, wait=nothing, is_over=lambda: True)
+        assert overviews.known() == {}
+
+
+def must_not_be_called() -> None:
+    raise AssertionError("a slice was computed")
+
+
+class TestInTheBackground:
+    @pytest.fixture
+    def scorer(self, overviews: Overviews, store: Store) -> Any:
+        made = Scorer(overviews, RequestQueue(2), lambda: store)
+        yield made
+        made.close()
+
+    def test_a_strategy_that_wants_it_starts_it(
+        self, scorer: Scorer, overviews: Overviews, store: Store
+    ) -> None:
+        Selecting("random", overviews, scorer.poke)({}, store)
+        assert scorer._thread is None
+        Selecting("mix", overviews, scorer.poke)({}, store)
+        until(lambda: set(overviews.known()) == set(CASES))
+
+    def test_what_cannot_be_looked_at_is_left_out(
+        self, scorer: Scorer, overviews: Overviews, store: Store, tmp_path: Path
+    ) -> None:
+        (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
+        store.refresh()
+        scorer.poke()
+        until(lambda: set(overviews.known()) == set(CASES))
+
+    def test_it_lets_annotators_go_first_and_ends_at_once(
+        self, overviews: Overviews, store: Store
+    ) -> None:
+        gate = RequestQueue(2)
+        scorer = Scorer(overviews, gate, lambda: store)
+        with gate.turn(nothing):
+            scorer.poke()
+            threading.Event().wait(0.1)
+            assert overviews.known() == {}
+            scorer.close()
+        assert overviews.known() == {}
+        scorer.poke()  # too late: nothing is started
+        assert scorer._thread is not None
+        assert not scorer._thread.is_alive()
+
+    def test_a_process_of_its_own_leaves_it_on_disk(
+        self,
+        overviews: Overviews,
+        store: Store,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("os.nice", lambda _: 0)  # this process goes on after it
+        (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
+        store.refresh()
+        told = OverviewScoring(overviews)({}, store)
+        assert told["images"] == 5
+        assert set(told["refused"]) == {"bad"}
+        assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it did not come about")
+
+
+@pytest.mark.parametrize("strategy", ["random", "first", "agreement", "diversity", "mix"])
+def test_by_http_the_reply_says_why(server: Any, strategy: str) -> None:
+    reply = server.ask("POST", f"/activelearning/{strategy}", json={})
+    assert reply.status_code == 200, reply.text
+    sample = reply.json()
+    assert sample["strategy"] == strategy
+    assert sample["why"].endswith((".", ".)"))
+    assert sample["score"] is None or isinstance(sample["score"], float)
+    assert sample["id"]

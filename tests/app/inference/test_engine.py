@@ -1,0 +1,186 @@
+"""What stays open between clicks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from segsam.categories import Categories, Category
+from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
+from segsam.model import SegSam
+from segsam_app.config import AppConfig
+from segsam_app.inference.engine import Engine
+
+from ...lib.conftest import TinyHost
+
+ROOMY = AppConfig(device="cpu", checkpoint="litemedsam")
+
+
+def write(path: Path, value: int = 0, side: int = 32) -> Path:
+    voxels = np.random.default_rng(value).integers(0, 200, (side, side, 2)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    return path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return write(tmp_path / "image.nii")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(ROOMY)
+
+
+class TestImages:
+    def test_one_is_read_once(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        with ThreadPoolExecutor(4) as pool:
+            volumes = list(pool.map(lambda _: engine.volume(image), range(8)))
+        assert all(volume is volumes[0] for volume in volumes)
+
+    def test_a_file_that_was_written_again_is_read_again(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        first = engine.volume(image)
+        write(image, value=1)
+        os.utime(image, ns=(1, 1))
+        second = engine.volume(image)
+        assert (first.voxels != second.voxels).any()
+
+    def test_they_are_kept_while_they_fit(self, tmp_path: Path) -> None:
+        engine = Engine(AppConfig(images_megabytes=1, checkpoint="litemedsam"))
+        paths = [write(tmp_path / f"{n}.nii", n, side=512) for n in range(2)]
+        first = engine.volume(paths[0])
+        assert engine.volume(paths[0]) is first  # alone, it stays although it is over the limit
+        engine.volume(paths[1])
+        assert engine.volume(paths[0]) is not first
+
+    def test_what_is_about_to_go_is_not_kept(self, image: Path) -> None:
+        engine = Engine(ROOMY)
+        assert engine.volume(image, keep=False) is not engine.volume(image, keep=False)
+
+    def test_a_bad_one_is_refused_every_time(self, tmp_path: Path) -> None:
+        engine = Engine(ROOMY)
+        bad = tmp_path / "bad.nii"
+        bad.write_bytes(b"garbage")
+        for _ in range(2):
+            with pytest.raises(VolumeError, match=r"bad\.nii"):
+                engine.volume(bad)
+
+    def test_one_that_has_gone_is_not_found(self, tmp_path: Path) -> None:
+        with pytest.raises(VolumeNotFoundError, match=r"there is no image 'x\.nii' any more"):
+            Engine(ROOMY).volume(tmp_path / "x.nii")
+
+
+class TestPredictors:
+    def test_one_for_each_window(self, engine: Engine, image: Path) -> None:
+        volume = engine.volume(image)
+        plain = engine.predictor(image, volume)
+        wide = engine.predictor(image, volume, (0.0, 100.0))
+        assert engine.predictor(image, volume) is plain
+        assert engine.predictor(image, volume, (0.0, 100.0)) is wide
+        assert wide is not plain
+
+    def test_the_windows_that_were_not_used_for_longest_go(
+        self, engine: Engine, image: Path
+    ) -> None:
+        volume = engine.volume(image)
+        first = engine.predictor(image, volume, (0.0, 1.0))
+        for high in range(2, 6):
+            engine.predictor(image, volume, (0.0, float(high)))
+        assert engine.predictor(image, volume, (0.0, 1.0)) is not first
+
+    def test_an_image_that_is_not_kept_has_one_of_its_own(
+        self, engine: Engine, image: Path
+    ) -> None:
+        volume = engine.volume(image, keep=False)
+        assert engine.predictor(image, volume) is not engine.predictor(image, volume)
+
+    def test_all_share_one_model(self, engine: Engine) -> None:
+        assert engine.model is engine.model
+
+    def test_another_checkpoint_has_its_own(self, engine: Engine, image: Path) -> None:
+        volume = engine.volume(image)
+        with pytest.raises(CheckpointError, match="no-such-weights"):
+            engine.predictor(image, volume, checkpoint="no-such-weights")
+        assert engine.model_of("litemedsam") is engine.model
+
+    def test_unknown_weights_are_refused_when_they_are_needed(self, image: Path) -> None:
+        engine = Engine(AppConfig(checkpoint="no-such-weights"))
+        volume = engine.volume(image)
+        with pytest.raises(CheckpointError, match="no-such-weights"):
+            engine.predictor(image, volume)
+
+
+class TestClicks:
+    def test_what_is_not_urgent_waits_for_them(self, engine: Engine) -> None:
+        done = threading.Event()
+
+        def wait() -> None:
+            engine.wait_for_idle()
+            done.set()
+
+        thread = threading.Thread(target=wait)
+        with engine.click():
+            thread.start()
+            assert not done.wait(0.2)
+        assert done.wait(10)
+        thread.join()
+
+
+class TestDisk:
+    @pytest.fixture(autouse=True)
+    def tiny(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        torch.manual_seed(0)
+        liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
+        made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
+        model = SegSam(TinyHost(), made_up).eval()
+        monkeypatch.setattr(Engine, "model_of", lambda engine, checkpoint: model)
+
+    def kept(self, engine: Engine, folder: Path, image: Path) -> int:
+        """Files on disk after one slice of the image was encoded."""
+        engine.predictor(image, engine.volume(image)).warm()
+        engine.flush()
+        return len(list(folder.glob("*.safetensors")))
+
+    def test_the_next_server_finds_what_this_one_encoded(self, image: Path, tmp_path: Path) -> None:
+        config = replace(ROOMY, disk_cache=tmp_path / "kept")
+        assert self.kept(Engine(config), tmp_path / "kept", image) == 1
+        again = Engine(config)
+        assert self.kept(again, tmp_path / "kept", image) == 1
+        assert (again.cached.misses, again.cached.disk_hits) == (0, 1)
+        assert again.cached.disk_limit_bytes == 4096 << 20
+
+    def test_what_is_about_to_go_is_not_written(self, tmp_path: Path) -> None:
+        (tmp_path / "sessions").mkdir()
+        image = write(tmp_path / "sessions" / "image.nii")
+        config = replace(ROOMY, disk_cache=tmp_path / "kept")
+        engine = Engine(config, passing=[tmp_path / "sessions"])
+        assert self.kept(engine, tmp_path / "kept", image) == 0
+
+    def test_an_upload_is_not_written(self, image: Path, tmp_path: Path) -> None:
+        engine = Engine(replace(ROOMY, disk_cache=tmp_path / "kept"))
+        engine.predictor(image, engine.volume(image, keep=False)).warm()
+        engine.flush()
+        assert list((tmp_path / "kept").iterdir()) == []
+
+    def test_a_folder_that_cannot_be_made_is_a_line_in_the_log(
+        self, image: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        engine = Engine(replace(ROOMY, disk_cache=image / "kept"))
+        assert "kept in memory only (setting disk_cache)" in caplog.text
+        assert engine.cached.disk_limit_bytes == 0
+
+    @pytest.mark.parametrize("off", [{"disk_cache": None}, {"disk_cache_megabytes": 0}])
+    def test_it_can_be_off(self, tmp_path: Path, off: dict[str, Any]) -> None:
+        Engine(replace(ROOMY, **{"disk_cache": tmp_path / "kept", **off}))
+        assert not (tmp_path / "kept").exists()

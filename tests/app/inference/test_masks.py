@@ -1,0 +1,39 @@
+"""Masks in JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from segsam.prediction.labels import Region
+from segsam_app.inference.masks import decode_mask, encode_mask
+
+
+def test_what_is_packed_comes_back() -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (13, 7, 5)).astype(np.uint8)
+    mask = json.loads(json.dumps(encode_mask(Region.of_mask(labels > 0))))
+    np.testing.assert_array_equal(decode_mask(mask, (13, 7, 5)), labels)
+
+
+def test_only_the_box_around_the_mask_travels() -> None:
+    labels = np.zeros((512, 512, 100), np.uint8)
+    labels[100:200, 120:180, 31] = 1
+    mask = encode_mask(Region.of_mask(labels > 0))
+    assert mask is not None
+    assert (mask["min_ijk"], mask["max_ijk"]) == ([100, 120, 31], [199, 179, 31])
+    assert mask["shape_ijk"] == [512, 512, 100]
+    assert len(mask["data"]) < 1500
+    np.testing.assert_array_equal(decode_mask(mask, (512, 512, 100)), labels)
+
+
+def test_an_empty_mask_is_null() -> None:
+    labels = np.zeros((4, 5, 6), np.uint8)
+    assert encode_mask(Region.of_mask(labels > 0)) is None
+    np.testing.assert_array_equal(decode_mask(None, (4, 5, 6)), labels)
+
+
+def test_another_encoding_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be 'packbits-zlib', got 'runs'"):
+        decode_mask({"encoding": "runs"}, (1, 1, 1))

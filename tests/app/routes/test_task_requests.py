@@ -1,0 +1,109 @@
+"""What may be asked of long-running tasks: matrix B2 and B10 as far as words and numbers go."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from segsam_app.errors import NotFoundError, RequestError
+from segsam_app.limits import Limits
+from segsam_app.routes.task_requests import (
+    BatchOrder,
+    NextSampleOrder,
+    ScoringOrder,
+    TrainOrder,
+    check_counts,
+    named,
+    read_order,
+)
+
+TRAINER = {"max_epochs": 50, "replay_share": 0.5, "dataset": ["Dataset"], "tracking_uri": ""}
+
+
+def test_what_is_meant_is_handed_on() -> None:
+    params = {"max_epochs": 3, "val_split": 0.2, "name": "second", "replay_share": 0.25}
+    assert read_order(TrainOrder, params, TRAINER) == params
+
+
+def test_what_a_server_decides_has_no_effect() -> None:
+    params = {
+        "device": "cuda:7",
+        "gpus": "0,1",
+        "client_id": "slicer",
+        "dataset": "/etc",
+        "model": "x",
+    }
+    assert read_order(TrainOrder, params, TRAINER) == {}
+
+
+@pytest.mark.parametrize("params", [None, {}])
+def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
+    for order in (TrainOrder, BatchOrder, ScoringOrder, NextSampleOrder):
+        assert read_order(order, params, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"max_epochs": 0}, "max_epochs: input should be greater than or equal to 1"),
+        ({"max_epochs": -1}, "max_epochs"),
+        ({"max_epochs": 1.5}, "max_epochs"),
+        ({"max_epochs": "ten"}, "max_epochs"),
+        ({"max_epochs": None, "epochs": 3}, "unknown key 'epochs'; known keys: early_stop"),
+        ({"val_split": 2.0}, "val_split"),
+        ({"val_split": -0.1}, "val_split"),
+        ({"val_split": math.nan}, "val_split"),
+        ({"train_batch_size": 0}, "train_batch_size"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"name": "../../../run"}, "name: value error, must be an id"),
+        ({"name": "/abs"}, "must be an id"),
+        ({"name": ".."}, "must be an id"),
+        ({"train_ds": "/any/path"}, "unknown key 'train_ds'"),
+        ({"pretrained_path": "http://x/y.pt"}, "unknown key 'pretrained_path'"),
+        ({"tracking_uri": "http://x"}, "tracking_uri must not be a path or a URL"),
+        ({"replay_share": "a/b"}, "replay_share must not be a path"),
+        ({"replay_share": {"deep": 1}}, "replay_share must be a number"),
+        ({"replay_share": math.nan}, "replay_share must be a number"),
+        ({"__proto__": {}}, "unknown key '__proto__'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        read_order(TrainOrder, params, TRAINER)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "train_batch_size", "val_batch_size"])
+def test_the_operators_limits(name: str) -> None:
+    limits = Limits(max_epochs=10, max_batch=10)
+    check_counts({name: 10}, limits)
+    with pytest.raises(RequestError, match=f"{name} may be at most 10 on this server, got 11"):
+        check_counts({name: 11}, limits)
+
+
+@pytest.mark.parametrize(
+    ("order", "params"),
+    [
+        (BatchOrder, {"label_tag": "../x"}),
+        (BatchOrder, {"max_batch_size": -1}),
+        (BatchOrder, {"max_workers": 64}),
+        (BatchOrder, {"result_extension": ".exe"}),
+        (ScoringOrder, {"y": "a/b"}),
+        (ScoringOrder, {"output": "/x"}),
+        (NextSampleOrder, {"image": "x"}),
+    ],
+    ids=str,
+)
+def test_the_other_orders(order: Any, params: dict[str, Any]) -> None:
+    with pytest.raises(RequestError):
+        read_order(order, params, {})
+
+
+def test_a_task_that_is_not_there() -> None:
+    with pytest.raises(NotFoundError, match="there is no trainer 'x'; this server has: none"):
+        named("trainer", "x", {})
+    assert named("trainer", "a", {"a": 1}) == 1

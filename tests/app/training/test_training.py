@@ -1,0 +1,335 @@
+"""The trainer itself, in this process, on a tiny host: from saved labels to versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import segsam.model.checkpoint as checkpoint_module
+from segsam.errors import OutputError, TrainingError
+from segsam.model import load_pretrained, read_card
+from segsam.training import loop
+from segsam_app.config import AppConfig
+from segsam_app.errors import ConflictError, NothingToLearnError, RequestError
+from segsam_app.storage.store import Store
+from segsam_app.training.task import SegSamTrain
+from segsam_app.versions.line import open_line
+from segsam_app.versions.record import FIRST
+from segsam_app.versions.shelf import Versions
+from segsam_app.web.replies import plain
+
+from ...lib.conftest import TinyHost
+from ..tuning import make_store, save_label, tiny_checkpoint
+
+QUICK = {"max_epochs": 1, "slices": 12, "copies": 0, "train_batch_size": 4, "minutes": 1}
+BOTH = {1: "liver", 2: "spleen"}
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Versions:
+    monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+    checkpoint = tiny_checkpoint(tmp_path / "tiny.safetensors")
+    return open_line(tmp_path / "versions", str(checkpoint))
+
+
+@pytest.fixture
+def task(line: Versions) -> SegSamTrain:
+    return SegSamTrain(line, AppConfig(device="cpu"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make_store(tmp_path / "studies", 4)
+
+
+def everything_promoted(**more: Any) -> dict[str, Any]:
+    return {**QUICK, "tolerance": 100, **more}
+
+
+def test_from_labels_to_a_version_that_is_used(
+    task: SegSamTrain, line: Versions, store: Store
+) -> None:
+    for case in range(4):
+        save_label(store, case, BOTH)
+    told = task(everything_promoted(name="first try"), store)
+    shelf = line.look()
+    version = shelf.find("0001")
+    assert (shelf.current, told["version"], told["promoted"]) == ("0001", "0001", True)
+    assert (version.parent, version.cases, version.name) == (FIRST, 3, "first try")
+    assert sum(one.held_out for one in version.learnt) == 1
+    assert set(version.metrics.before) == set(version.metrics.after)
+    assert {"score", "dsc_box", "dsc_point", "mdsc_box"} <= set(version.metrics.after)
+    assert line.checkpoint == str(line.folder / "0001" / "model.safetensors")
+    card = read_card(line.checkpoint)
+    assert (card.temperature, card.semantic_is_trained) == (0.7, True)
+    assert card.parent == "version 0000"
+    assert not (line.folder / "run").exists()
+    before, after = load_pretrained(line.weights(FIRST)), load_pretrained(line.checkpoint)
+    assert before.encoder_id == after.encoder_id, "kept embeddings stay of use"
+    assert any(
+        not torch.equal(value, after.state_dict()[name])
+        for name, value in before.state_dict().items()
+    )
+    assert told["total_time"]
+    assert told["best_metric"] == version.metrics.after["dsc_box"] / 100
+    stats = task.stats()
+    assert json.loads(json.dumps(stats, allow_nan=False)) == plain(stats)
+    assert (stats["status"], stats["epoch"], stats["total_epochs"]) == ("done", 1, 1)
+
+
+def test_values_go_by_name_whatever_their_order(
+    line: Versions, tmp_path: Path, task: SegSamTrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two studies of the same anatomy: every scene in one order, and every scene in another. As
+    3D Slicer sends it, with `idx` that are not the voxel values.
+    """
+    seen: list[list[tuple[str, Any]]] = []
+    train = loop.train
+
+    def listening(config: Any, **more: Any) -> Any:
+        found = loop.Source.of(config).shards
+        names = {one.name: one.labels for one in found.datasets}
+        seen.append(
+            [
+                (one.slice.name.split("/", 1)[1], _named(one.slice.labels, names[one.dataset]))
+                for one in found
+            ]
+        )
+        return train(config, **more)
+
+    monkeypatch.setattr(loop, "train", listening)
+    slicers = {"label_info": [{"name": "spleen", "idx": 2}, {"name": "liver", "idx": 3}]}
+    for folder, orders in (
+        ("same", [(BOTH, None)] * 3),
+        (
+            "shuffled",
+            [(BOTH, None), ({1: "spleen", 2: "liver"}, slicers), ({7: "liver", 3: "spleen"}, None)],
+        ),
+    ):
+        store = make_store(tmp_path / folder / "studies", 3)
+        for case, (names, info) in enumerate(orders):
+            save_label(store, case, names, info)
+        task({**QUICK, "pretrained": False}, store)
+    assert len(seen) == 2
+    for (name, one), (other_name, other) in zip(*map(sorted_by_name, seen), strict=True):
+        assert name == other_name
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[key], other[key]) for key in one), name
+
+
+def sorted_by_name(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _named(labels: Any, names: Any) -> dict[str, Any]:
+    return {name: labels == value for value, name in names.items() if (labels == value).any()}
+
+
+def test_one_case_is_enough_and_said(task: SegSamTrain, line: Versions, store: Store) -> None:
+    save_label(store, 0, BOTH)
+    told = task(everything_promoted(), store)
+    version = line.look().find(told["version"])
+    assert version.cases == 1
+    assert version.metrics.after["dsc_box"] >= 0
+    assert any("no case was held out, as there are fewer than 3" in note for note in version.notes)
+
+
+def test_a_new_name_is_a_new_category_and_an_unnamed_segment_none(
+    task: SegSamTrain, line: Versions, store: Store
+) -> None:
+    save_label(store, 0, {1: "liver", 2: "rib"})
+    save_label(store, 1, {1: "rib", 2: "spleen"}, {"label_names": {"Rib": 1, "Segment_1": 2}})
+    told = task(everything_promoted(), store)
+    model = load_pretrained(line.checkpoint)
+    assert model.categories.names == ("liver", "spleen", "heart", "rib")
+    assert line.look().find(told["version"]).categories == ["liver", "spleen", "heart", "rib"]
+    again = task(everything_promoted(), store)
+    assert load_pretrained(line.checkpoint).categories.names == model.categories.names
+    assert again["version"] == "0002"
+    assert line.look().find("0002").parent == "0001"
+
+
+def test_earlier_cases_are_drawn_again(
+    task: SegSamTrain, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[dict[str, float]] = []
+    train = loop.train
+
+    def listening(config: Any, **more: Any) -> Any:
+        shares.append(dict(config.shares))
+        return train(config, **more)
+
+    monkeypatch.setattr(loop, "train", listening)
+    save_label(store, 0, BOTH)
+    task(everything_promoted(), store)
+    save_label(store, 1, BOTH)
+    task(everything_promoted(replay_share=0.4), store)
+    assert list(shares[0]) == ["new 1"]
+    assert shares[1] == pytest.approx({"earlier 1": 0.4, "new 2": 0.6})
+
+
+def test_what_is_worse_is_kept_and_not_used(
+    task: SegSamTrain, line: Versions, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segsam_app.training import run
+
+    scores = iter([{"dsc_box": 80.0, "dsc_box/new 1": 3.0}, {"dsc_box": 79.9}])
+    monkeypatch.setattr(run, "validate", lambda *given: next(scores))
+    save_label(store, 0, BOTH)
+    told = task(QUICK, store)
+    shelf = line.look()
+    assert (shelf.current, told["promoted"]) == (FIRST, False)
+    assert (
+        shelf.find("0001").why
+        == "the mean score is worse than that of 0000: 80.0 before, 79.9 after"
+    )
+    assert shelf.find("0001").metrics.before == {"score": 80.0, "dsc_box": 80.0}
+    assert line.use("0001").current == "0001", "the operator may decide otherwise"
+
+
+def test_a_choice_that_was_made_meanwhile_stands(
+    task: SegSamTrain, line: Versions, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_label(store, 0, BOTH)
+    task(everything_promoted(), store)
+    train = loop.train
+
+    def rolled_back(*given: Any, **more: Any) -> Any:
+        line.use(FIRST)
+        return train(*given, **more)
+
+    monkeypatch.setattr(loop, "train", rolled_back)
+    told = task(everything_promoted(), store)
+    assert (told["promoted"], line.current) == (False, FIRST)
+    assert "while it learnt from 0001, somebody chose version 0000" in told["why"]
+
+
+class TestKilled:
+    """What a killed training left is gone on from, or swept away."""
+
+    @pytest.fixture
+    def killed(
+        self, task: SegSamTrain, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[], None]:
+        def kill() -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(loop, "save_model", _die)
+                with pytest.raises(_Killed):
+                    task(QUICK, store)
+
+        return kill
+
+    def test_the_same_training_goes_on(
+        self, task: SegSamTrain, line: Versions, store: Store, killed: Callable[[], None]
+    ) -> None:
+        save_label(store, 0, BOTH)
+        killed()
+        assert line.look().current == FIRST
+        assert [one.id for one in line.look().versions] == [FIRST]
+        told = task(QUICK, store)
+        assert told["resumed"] is True
+        assert line.look().find(told["version"])
+
+    def test_another_one_begins_anew(
+        self, task: SegSamTrain, store: Store, killed: Callable[[], None]
+    ) -> None:
+        save_label(store, 0, BOTH)
+        killed()
+        save_label(store, 1, BOTH)
+        assert "resumed" not in task(QUICK, store)
+
+    def test_a_state_that_is_torn_is_begun_again(
+        self, task: SegSamTrain, line: Versions, store: Store, killed: Callable[[], None]
+    ) -> None:
+        save_label(store, 0, BOTH)
+        killed()
+        state = line.folder / "run" / "learning" / "last.pt"
+        state.write_bytes(state.read_bytes()[:1000])
+        told = task(QUICK, store)
+        assert "damaged" in told["restarted"]
+        assert line.look().find(told["version"])
+
+    def test_asked_to_stop(
+        self, task: SegSamTrain, line: Versions, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stopped(*given: Any, **more: Any) -> None:
+            raise KeyboardInterrupt
+
+        save_label(store, 0, BOTH)
+        monkeypatch.setattr(loop, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            task(QUICK, store)
+        assert task.stats()["status"] == "stopped"
+        with line.training(patience=0):
+            """Nothing is locked any more."""
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _die(*given: Any, **more: Any) -> None:
+    raise _Killed
+
+
+def test_a_full_disk_leaves_the_version_before(
+    task: SegSamTrain, line: Versions, store: Store, full_after: Any
+) -> None:
+    save_label(store, 0, BOTH)
+    with full_after(40_000), pytest.raises(OutputError, match="could not be written"):
+        task(QUICK, store)
+    assert line.look().current == FIRST
+    assert task(everything_promoted(), store)["version"] == "0001"
+
+
+class TestRefusals:
+    def test_no_label(self, task: SegSamTrain, store: Store) -> None:
+        with pytest.raises(NothingToLearnError, match="save at least one"):
+            task.refuse({}, store)
+        with pytest.raises(NothingToLearnError):
+            task(QUICK, store)
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            {"replay_share": 2},
+            {"minutes": 0},
+            {"keep": "much"},
+            {"tolerance": -1},
+            {"slices": 1},
+            {"copies": 99},
+            {"unheard": 1},
+        ],
+    )
+    def test_what_cannot_be_meant(
+        self, task: SegSamTrain, store: Store, order: dict[str, Any]
+    ) -> None:
+        with pytest.raises(RequestError, match=next(iter(order))):
+            task.refuse(order, store)
+
+    def test_another_training_runs(self, task: SegSamTrain, line: Versions, store: Store) -> None:
+        save_label(store, 0, BOTH)
+        task.refuse({}, store)
+        with line.training(), pytest.raises(ConflictError, match="runs already"):
+            task.refuse({}, store)
+
+    def test_labels_too_small_to_learn_from(
+        self, task: SegSamTrain, line: Versions, store: Store
+    ) -> None:
+        save_label(store, 0, {})
+        with pytest.raises(TrainingError, match="every label is empty"):
+            task(QUICK, store)
+        assert "every label is empty" in task.stats()["why"]
+        assert line.look().current == FIRST
+
+    def test_the_defaults_are_announced_and_accepted(self, task: SegSamTrain, store: Store) -> None:
+        save_label(store, 0, BOTH)
+        announced = task.info()["config"]
+        assert announced["max_epochs"] == 20
+        task.refuse(announced, store)

@@ -1,0 +1,43 @@
+"""One line of JSON for each request."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from segsam_app.web.request_log import LOGGER, Entry, open_journal, write
+
+
+def test_a_line_is_json(caplog: pytest.LogCaptureFixture) -> None:
+    journal = logging.getLogger(LOGGER)
+    journal.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, LOGGER)
+    write(Entry("n1", "PUT", "/session/", 503, 12, 40, 1.5))
+    journal.removeHandler(caplog.handler)
+    entry = json.loads(caplog.messages[-1])
+    assert entry.pop("time").endswith("Z")
+    assert entry == {
+        "request": "n1",
+        "method": "PUT",
+        "route": "/session/",
+        "status": 503,
+        "bytes_in": 12,
+        "bytes_out": 40,
+        "ms": 1.5,
+    }
+
+
+def test_what_monai_label_tells_of_requests_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)  # the root's may be DEBUG, from which MONAI Label's lines stay
+    for name in ("monailabel", "monailabel.endpoints", "monailabel.datastore"):
+        caplog.set_level(logging.NOTSET, name)
+    open_journal()
+    handlers = list(logging.getLogger(LOGGER).handlers)
+    open_journal()
+    assert handlers
+    assert logging.getLogger(LOGGER).handlers == handlers
+    assert not logging.getLogger("monailabel.endpoints.infer").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("monailabel.endpoints.datastore").isEnabledFor(logging.INFO)
+    assert logging.getLogger("segsam_app.inference.infer").level == logging.NOTSET

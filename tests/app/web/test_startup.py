@@ -1,0 +1,78 @@
+"""The start-up rule, with the real commands: other computers only with a token."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsam_app.web.startup import EXIT_STATUS, bound_address, refusal
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    ("command", "address"),
+    [
+        (["/x/monailabel/main.py", "start_server", "--app", "a", "-i", "192.0.2.1"], "192.0.2.1"),
+        (["/x/monailabel/main.py", "start_server", "--app", "a", "--host=::1"], "::1"),
+        (["/x/monailabel/main.py", "start_server", "--app", "a"], "0.0.0.0"),
+        (["/x/bin/uvicorn", "segsam_app.asgi:app"], "127.0.0.1"),
+        (["/x/uvicorn/__main__.py", "segsam_app.asgi:app", "--host", "0.0.0.0"], "0.0.0.0"),
+        (["/x/bin/uvicorn", "segsam_app.asgi:app", "--uds", "/run/segsam"], "unix"),
+        (["/x/bin/gunicorn", "segsam_app.asgi:app"], None),
+        (["pytest"], None),
+    ],
+)
+def test_where_a_process_listens(command: list[str], address: str | None) -> None:
+    assert bound_address(command) == address
+
+
+def test_uvicorns_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UVICORN_HOST", "0.0.0.0")
+    assert bound_address(["/x/bin/uvicorn", "segsam_app.asgi:app"]) == "0.0.0.0"
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "unix", None])
+def test_this_computer_needs_no_token(bound: str | None) -> None:
+    assert refusal(bound, None) is None
+
+
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_other_computers_do(bound: str) -> None:
+    assert f"would listen on {bound}" in str(refusal(bound, None))
+    assert refusal(bound, "x" * 16) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "words"),
+    [
+        ([], {}, "would listen on 0.0.0.0"),
+        (["--uvicorn_app", "segsam_app.asgi:app"], {}, "would listen on 0.0.0.0"),
+        (["--host", "127.0.0.1"], {"SEGSAM_TOKEN": "short"}, "16 to 512 characters"),
+    ],
+    ids=["plain", "uvicorn_app", "token"],
+)
+def test_the_real_server_says_why_it_does_not_start(
+    tmp_path: Path, options: list[str], env: dict[str, str], words: str
+) -> None:
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--port", "1"]
+    command += ["--app", str(ROOT / "monailabel_app"), "--studies", str(tmp_path / "studies")]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SEGSAM_")}
+    ended = subprocess.run(
+        [*command, *options],
+        cwd=tmp_path,
+        env={**kept, "MONAI_LABEL_TRACKING_ENABLED": "false", **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == EXIT_STATUS
+    assert "SEG-SAM does not start: " in said
+    assert words in said
+    assert "Traceback" not in said

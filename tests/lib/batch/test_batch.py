@@ -1,0 +1,325 @@
+"""A whole archive: what is found, done, recorded, skipped and done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from segsam.batch import segmenting
+from segsam.batch.archive import Item, find_items, fingerprint
+from segsam.batch.ledger import Ledger
+from segsam.batch.run import CaseWorker, Outcome, Workers, run_batch
+from segsam.batch.segmenting import SegmentOrder, read_orders
+from segsam.categories import Categories
+from segsam.errors import BatchError, CancelledError, PromptError
+from segsam.imaging.volume import Volume
+from segsam.model import SegSam
+from segsam.prediction.embeddings import EmbeddingCache
+from segsam.prediction.predictor import Predictor
+
+from ..conftest import TinyHost
+
+BOX = {"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}
+PROMPTS = {"boxes": [BOX]}
+
+
+def picture(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = np.random.default_rng(seed).integers(0, 200, (20, 18, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, 3.0, 1.0])), path)
+    return path
+
+
+def said(path: Path, content: Any = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(PROMPTS if content is None else content))
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Three images with prompts, one of them beyond the image, and one image that is none."""
+    folder = tmp_path / "archive"
+    for seed, case in enumerate(["a", "inner/b", "c"]):
+        picture(folder / f"{case}.nii.gz", seed)
+        said(folder / f"{case}.prompts.json")
+    said(folder / "c.prompts.json", {"points": [{"ijk": [99, 0, 0], "positive": True}]})
+    (folder / "d.nii.gz").write_bytes(b"no image")
+    said(folder / "d.prompts.json")
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
+    """Every worker has a model that takes milliseconds."""
+    torch.manual_seed(0)
+    model = SegSam(TinyHost(), five_categories).eval()
+    monkeypatch.setattr(
+        segmenting.Predictor,
+        "from_pretrained",
+        lambda *_, **__: Predictor(model, embeddings=EmbeddingCache()),
+    )
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Nobody looks."""
+
+
+def batch(archive: Path, out: Path, order: SegmentOrder | None = None, **how: Any) -> Outcome:
+    return run_batch(
+        order or SegmentOrder(),
+        find_items(archive),
+        out,
+        workers=Workers(),
+        progress=how.pop("progress", silent),
+        **how,
+    )
+
+
+class TestArchive:
+    def test_images_are_found_in_all_folders_with_their_prompts(self, archive: Path) -> None:
+        found = find_items(archive)
+        assert [item.case for item in found] == ["a", "c", "d", "inner/b"]
+        assert found[3].path == str(archive / "inner" / "b.nii.gz")
+        assert found[3].prompts == str(archive / "inner" / "b.prompts.json")
+
+    def test_prompts_may_lie_in_a_folder_of_their_own(self, archive: Path, tmp_path: Path) -> None:
+        file = said(tmp_path / "prompts" / "inner" / "b.json")
+        found = {item.case: item.prompts for item in find_items(archive, tmp_path / "prompts")}
+        assert found == {"a": "", "c": "", "d": "", "inner/b": str(file)}
+
+    def test_a_folder_of_dicom_files_is_one_image(self, tmp_path: Path) -> None:
+        for name in ("ct/1.dcm", "ct/2.dcm", "mr/1.nii.gz", "mr/1.seg.nrrd", "mr/.hidden.nrrd"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        assert [item.case for item in find_items(tmp_path)] == ["ct", "mr/1"]
+        assert [item.case for item in find_items(tmp_path / "ct")] == ["ct"]
+
+    def test_what_is_no_archive_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(BatchError, match="There is no image in"):
+            find_items(tmp_path)
+        with pytest.raises(BatchError, match="Expected a folder"):
+            find_items(tmp_path / "nothing")
+        picture(tmp_path / "a.nii")
+        picture(tmp_path / "a.nii.gz")
+        with pytest.raises(BatchError, match=r"would both be the case a: a\.nii and a\.nii\.gz"):
+            find_items(tmp_path)
+
+    def test_another_image_or_prompt_has_another_fingerprint(self, archive: Path) -> None:
+        item = find_items(archive)[0]
+        first = fingerprint(item)
+        os.utime(item.path, ns=(1, 1))
+        second = fingerprint(item)
+        said(Path(item.prompts), {"points": []})
+        assert len({first, second, fingerprint(item), ""}) == 4
+        assert fingerprint(Item("x", str(archive / "x"))) == ""
+
+
+class TestPrompts:
+    def test_one_object_or_several(self, tmp_path: Path) -> None:
+        assert [one.prompts for one in read_orders(said(tmp_path / "one.json"))] == [PROMPTS]
+        several = {"objects": [{"prompts": PROMPTS, "name": "left", "axis": "k"}] * 2}
+        found = read_orders(said(tmp_path / "two.json", several))
+        assert [(one.name, one.axis) for one in found] == [("left", "k")] * 2
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("{", r"x\.json cannot be read"),
+            ('{"objects": []}', "at least one"),
+            ('{"objects": [{}]}', "prompts: field required"),
+            ('{"objects": [{"prompts": {}, "axes": "k"}]}', "axes: extra inputs"),
+            ('{"objects": [{"prompts": {}, "axis": "z"}]}', "axis: input should be"),
+        ],
+    )
+    def test_anything_else_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(PromptError, match=sentence):
+            read_orders(tmp_path / "x.json")
+
+
+@pytest.mark.usefixtures("tiny")
+class TestRun:
+    def test_what_can_be_done_is_and_what_cannot_is_told(
+        self, archive: Path, tmp_path: Path
+    ) -> None:
+        seen: list[tuple[int, int, str]] = []
+        outcome = batch(archive, tmp_path / "out", progress=lambda *what: seen.append(what))
+        assert [record.status for record in outcome.records] == ["done", "failed", "failed", "done"]
+        told = {record.case: record.error for record in outcome.failed}
+        assert told["c"] is not None
+        assert told["c"]["code"] == "prompt"
+        assert told["d"] is not None
+        assert (told["d"]["code"], "trace" in told["d"]) == ("volume", False)
+        assert [what for _, _, what in seen] == ["", "a", "c", "d", "inner/b"]
+        labels = Volume.load(tmp_path / "out" / "labels" / "inner" / "b.nii.gz")
+        assert labels.voxels.shape == (20, 18, 5)
+        assert not list((tmp_path / "out" / "started").rglob("*.json"))
+
+    def test_several_objects_are_one_volume(self, archive: Path, tmp_path: Path) -> None:
+        objects = [
+            {"name": "left", "prompts": PROMPTS},
+            {"prompts": {"boxes": [{"min_ijk": [1, 1, 0], "max_ijk": [6, 7, 4]}]}},
+        ]
+        said(archive / "a.prompts.json", {"objects": objects})
+        record = batch(archive, tmp_path / "out", SegmentOrder(ending=".seg.nrrd")).records[0]
+        assert list(record.outputs) == ["labels/a.seg.nrrd"]
+        named = [(one["value"], one["name"]) for one in record.result["objects"]]
+        assert named == [(1, "left"), (2, "object")]
+
+    def test_it_is_what_the_predictor_says(self, archive: Path, tmp_path: Path) -> None:
+        batch(archive, tmp_path / "out")
+        predictor = segmenting.Predictor.from_pretrained()
+        predictor.set_volume(Volume.load(archive / "a.nii.gz"))
+        (one,) = read_orders(archive / "a.prompts.json")
+        wanted = predictor.predict(segmenting.Prompts.from_json(one.prompts)).labels
+        assert np.array_equal(Volume.load(tmp_path / "out/labels/a.nii.gz").voxels, wanted)
+
+    def test_a_second_start_does_nothing_twice(self, archive: Path, tmp_path: Path) -> None:
+        first = batch(archive, tmp_path / "out")
+        second = batch(archive, tmp_path / "out")
+        assert second.kept == 4
+        assert second.records == first.records
+
+    def test_what_is_missing_changed_or_torn_is_done_again(
+        self, archive: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        batch(archive, out)
+        (out / "labels" / "a.nii.gz").write_bytes(b"torn")
+        os.utime(archive / "inner" / "b.nii.gz", ns=(1, 1))
+        (out / "records" / "d.json").write_text("{")
+        picture(archive / "new.nii.gz")
+        said(archive / "new.prompts.json")
+        outcome = batch(archive, out)
+        assert outcome.kept == 1
+        assert [record.status for record in outcome.records].count("done") == 3
+
+    def test_what_failed_is_tried_again_only_when_asked(
+        self, archive: Path, tmp_path: Path
+    ) -> None:
+        broken = (archive / "d.nii.gz").stat()
+        batch(archive, tmp_path / "out")
+        content = picture(tmp_path / "good.nii.gz").read_bytes()
+        (archive / "d.nii.gz").write_bytes(content[: broken.st_size])  # of the same size and time
+        os.utime(archive / "d.nii.gz", ns=(broken.st_atime_ns, broken.st_mtime_ns))
+        assert batch(archive, tmp_path / "out").kept == 4
+        assert batch(archive, tmp_path / "out", retry_failed=True).kept == 2
+
+    def test_a_folder_of_another_batch_is_refused(self, archive: Path, tmp_path: Path) -> None:
+        batch(archive, tmp_path / "out")
+        with pytest.raises(BatchError, match=r"a batch with other settings \(axis, decoder\)"):
+            batch(archive, tmp_path / "out", SegmentOrder(axis="k", decoder="semantic"))
+        (tmp_path / "out" / "order.json").write_text("{")
+        with pytest.raises(BatchError, match="which cannot be read"):
+            batch(archive, tmp_path / "out")
+        (tmp_path / "file").touch()
+        with pytest.raises(BatchError, match="cannot be used"):
+            batch(archive, tmp_path / "file")
+
+    def test_a_case_that_ends_its_process_is_given_up(self, archive: Path, tmp_path: Path) -> None:
+        ledger = Ledger(tmp_path / "out")
+        for _ in range(3):
+            ledger.begin("a")  # and then the process was killed
+        record = batch(archive, tmp_path / "out").records[0]
+        assert record.error is not None
+        assert "ended its process 3 times" in record.error["detail"]
+        assert batch(archive, tmp_path / "out", retry_failed=True).records[0].status == "done"
+
+    def test_an_object_is_looked_for_where_nothing_was_said(
+        self, archive: Path, tmp_path: Path
+    ) -> None:
+        (archive / "a.prompts.json").unlink()
+        record = batch(archive, tmp_path / "out", SegmentOrder(auto=True)).records[0]
+        assert record.error is not None, "this checkpoint's semantics are not trained"
+        assert record.error["code"] in ("prompt", "checkpoint")
+
+
+class Shouting:
+    """Work that goes wrong in every way."""
+
+    def __init__(self, do: Callable[[Any], Any]) -> None:
+        self.do = do
+
+    def to_json(self) -> dict[str, Any]:
+        return {"work": "shout"}
+
+    def open(self, out: Path) -> Callable[..., Any]:
+        return lambda item, cancel: self.do(cancel)
+
+
+class TestFaults:
+    def test_a_bug_is_of_one_case_and_leaves_its_trace(self, tmp_path: Path) -> None:
+        def fail(cancel: Any) -> Any:
+            raise KeyError("a bug")
+
+        picture(tmp_path / "a.nii")
+        record = CaseWorker(Shouting(fail), tmp_path)(Item("a", str(tmp_path / "a.nii")))
+        assert record.error is not None
+        assert record.error["code"] == "bug"
+        assert "in fail" in record.error["trace"]
+
+    def test_too_little_memory_is_called_so(self, tmp_path: Path) -> None:
+        def fail(cancel: Any) -> Any:
+            raise MemoryError
+
+        record = CaseWorker(Shouting(fail), tmp_path)(Item("a", str(tmp_path)))
+        assert record.error is not None
+        assert record.error["code"] == "memory"
+
+    def test_ctrl_c_ends_the_case_at_its_next_slice_and_counts_for_nothing(
+        self, tmp_path: Path
+    ) -> None:
+        def slow(cancel: Any) -> Any:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            for _ in range(1000):
+                if cancel():
+                    raise CancelledError("at a slice")
+                threading.Event().wait(0.01)
+            raise AssertionError("nobody stopped it")
+
+        worker = CaseWorker(Shouting(slow), tmp_path)
+        # Several test processes ignore Ctrl-C, so that only the one in front acts on it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                worker(Item("a", str(tmp_path)))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert Ledger(tmp_path).attempts("a") == 0
+        assert Ledger(tmp_path).record("a") is None
+
+    @pytest.mark.parametrize(
+        ("how", "sentence"),
+        [
+            ({"count": -1}, "not negative; got -1 and 0"),
+            ({"count": 1, "threads": -2}, "not negative; got 1 and -2"),
+            ({"address": "host:6379"}, "needs workers: say how many with --workers"),
+        ],
+    )
+    def test_workers_that_cannot_be_meant(self, how: dict[str, Any], sentence: str) -> None:
+        with pytest.raises(BatchError, match=sentence):
+            Workers(**how)
+
+    def test_without_ray_there_is_a_sentence(
+        self, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(BatchError, match=r"pip install 'segsam\[cluster\]'"):
+            run_batch(
+                SegmentOrder(),
+                find_items(archive),
+                tmp_path / "out",
+                workers=Workers(2),
+                progress=silent,
+            )

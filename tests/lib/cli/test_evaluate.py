@@ -1,0 +1,133 @@
+"""`segsam evaluate` and `segsam calibrate` as they are called."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from segsam.categories import Categories
+from segsam.cli.evaluate import calibrate, evaluate
+from segsam.errors import EvaluationError, OutputError, SegSamError
+from segsam.model import Card, Host, SegSam, build_variant, read_card, save_checkpoint
+
+app = typer.Typer()
+app.command()(evaluate)
+app.command()(calibrate)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "squares"
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for number in range(3):
+        label = np.zeros((32, 32), dtype=np.uint8)
+        label[6 + number : 18, 5:16] = 1
+        label[22:28, 10:26] = 2
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), label * 90)
+        cv2.imwrite(str(folder / "labels" / f"{number}.png"), label)
+    record = {"name": "squares", "modality": "CT", "labels": {"1": "liver", "2": "spleen"}}
+    (folder / "dataset.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def trained(
+    tiny_host: Host, five_categories: Categories, monkeypatch: pytest.MonkeyPatch
+) -> SegSam:
+    """What is loaded whatever the name: a tiny host is in no file."""
+    torch.manual_seed(1)
+    model = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
+    model.semantic_is_trained = True
+
+    def loaded(name: str | None = None) -> SegSam:
+        return model
+
+    monkeypatch.setattr("segsam.model.load_pretrained", loaded)
+    return model
+
+
+def call(*words: str | Path, wanted: int = 0) -> Any:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if wanted == 0 and result.exception is not None:
+        raise result.exception
+    assert result.exit_code == wanted, result.output
+    return result
+
+
+def test_the_result_is_written(data: Path, trained: SegSam, tmp_path: Path) -> None:
+    result = tmp_path / "out.json"
+    rows = tmp_path / "rows.csv"
+    shown = call(
+        "evaluate", data, "--prompt", "box", "--checkpoint", "litemedsam", "--json", result,
+        "--objects", rows, "--embeddings", tmp_path / "kept",
+    )  # fmt: skip
+    record = json.loads(result.read_text())
+    assert set(record) >= {"datasets", "modalities", "average", "checkpoint", "host", "seed"}
+    assert (record["checkpoint"], record["host"], record["seed"]) == ("litemedsam", "tiny", 0)
+    assert record["datasets"]["squares"]["objects"] == 6
+    assert 0 <= record["average"]["dsc"] <= 100
+    assert f"{record['average']['dsc']:.2f}" in shown.output
+    with rows.open() as file:
+        written = list(csv.DictReader(file))
+    mean = 100 * np.mean([float(row["dsc"]) for row in written])
+    assert record["datasets"]["squares"]["dsc"] == pytest.approx(mean, abs=1e-3)
+    assert {row["name"] for row in written} == {"liver", "spleen"}
+
+
+def test_what_cannot_be_written_is_refused_first(data: Path, trained: SegSam) -> None:
+    base = ("evaluate", data, "--prompt", "box")
+    with pytest.raises(OutputError, match=r"ending in \.npz or \.csv"):
+        call(*base, "--objects", data / "rows.txt")
+    with pytest.raises(OutputError, match="folder of out"):
+        call(*base, "--json", data / "nowhere" / "out.json")
+    with pytest.raises(OutputError, match="is a folder"):
+        call(*base, "--json", data)
+    with pytest.raises(EvaluationError, match="box or point"):
+        call("evaluate", data, "--prompt", "scribble")
+    call("evaluate", data, wanted=2)  # no prompt
+
+
+def test_an_interrupted_run_writes_nothing(
+    data: Path, trained: SegSam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trained.host, "prepare", interrupted)
+    call("evaluate", data, "--prompt", "box", "--json", tmp_path / "out.json", wanted=130)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_case_that_cannot_be_read_stops_it(data: Path, trained: SegSam, tmp_path: Path) -> None:
+    (data / "images" / "1.png").write_bytes(b"nothing")
+    with pytest.raises(SegSamError, match="The case squares/1 cannot be measured"):
+        call("evaluate", data, "--prompt", "box", "--json", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_card_takes_the_temperature(data: Path, trained: SegSam, tmp_path: Path) -> None:
+    weights = save_checkpoint(trained, tmp_path / "model.safetensors", Card("tiny"))
+    for prompt in ("box", "point"):
+        call("evaluate", data, "--prompt", prompt, "--objects", tmp_path / f"{prompt}.npz")
+    shown = call(
+        "calibrate", tmp_path / "box.npz", tmp_path / "point.npz", "--on", tmp_path / "box.npz",
+        "--write", weights, "--json", tmp_path / "calibration.json",
+    )  # fmt: skip
+    record = json.loads((tmp_path / "calibration.json").read_text())
+    assert read_card(weights).temperature == record["temperature"]
+    assert set(record["validation"]["agreement"]) == {"box", "point"}
+    assert set(record["test"]["agreement"]) == {"box"}
+    assert record["validation"]["after"]["nll"] <= record["validation"]["before"]["nll"]
+    assert "calibration error" in shown.output
+    with pytest.raises(EvaluationError, match="no file of objects"):
+        call("calibrate", tmp_path / "none.npz")

@@ -1,0 +1,224 @@
+"""Labels: slices to regions to volumes, conflicts, components, wide values, empty results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segsam.errors import OutputError
+from segsam.imaging.slices import SliceView
+from segsam.imaging.volume import Volume
+from segsam.prediction.labels import (
+    FLOOR_LOGIT,
+    LabelBuilder,
+    Region,
+    fuse_axes,
+    keep_components_touching,
+    merge_objects,
+    probabilities_of,
+)
+
+SHAPE = (7, 9, 11)
+
+
+def view_of(volume: Volume, axis: int) -> SliceView:
+    return SliceView.of(volume, axis)
+
+
+def region(mask: NDArray[Any], probability: float) -> Region:
+    found = Region.of_mask(mask)
+    return Region((found.values * probability).astype(np.float32), found.start_ijk, mask.shape)
+
+
+def cube(*spans: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(*span) for span in spans)] = True
+    return mask
+
+
+class TestBuilding:
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    def test_every_slice_lands_on_its_voxels(self, storage_order: Any, axis: int) -> None:
+        logits = np.random.default_rng(0).normal(-2, 3, SHAPE).astype(np.float32)
+        volume = storage_order.stored(Volume.from_array(logits))
+        view = view_of(volume, axis)
+        builder = LabelBuilder(view)
+        for index in range(view.depth):
+            builder.add(index, view.cut(volume.voxels, index))
+        assert builder.slices == tuple(range(view.depth))
+        assert np.array_equal(builder.region().mask(), volume.voxels > 0)
+
+    def test_memory_is_that_of_the_object(self) -> None:
+        volume = Volume.from_array(np.zeros((200, 200, 200), np.uint8))
+        builder = LabelBuilder(view_of(volume, 2))
+        logits = np.full((200, 200), -20.0)
+        logits[50:60, 70:75] = 4
+        for index in (100, 101, 103):
+            builder.add(index, logits)
+        found = builder.region()
+        assert found.values.shape == (5, 10, 4)
+        assert found.mask().sum() == 3 * 50
+        assert not found.mask()[:, :, 102].any()
+
+    def test_a_slice_added_again_counts_the_last_time(self) -> None:
+        volume = Volume.from_array(np.zeros(SHAPE, np.uint8))
+        builder = LabelBuilder(view_of(volume, 2))
+        builder.add(3, np.full((9, 7), 5.0))
+        builder.add(3, np.full((9, 7), -5.0))
+        assert builder.region().is_empty
+
+    def test_nothing_found(self) -> None:
+        volume = Volume.from_array(np.zeros(SHAPE, np.uint8))
+        builder = LabelBuilder(view_of(volume, 0))
+        assert builder.region().is_empty
+        builder.add(1, np.full((11, 9), -30.0))
+        assert builder.region().is_empty
+        assert builder.region().mask().shape == SHAPE
+
+    def test_single_voxel_volumes(self) -> None:
+        volume = Volume.from_array(np.zeros((1, 1, 1), np.uint8))
+        builder = LabelBuilder(view_of(volume, 1))
+        builder.add(0, [[0.5]])
+        assert builder.region().mask().all()
+
+
+class TestProbabilities:
+    def test_half_is_crossed_exactly_where_the_logit_is_above_zero(self) -> None:
+        tiny = np.float32(1e-12)
+        values = probabilities_of(np.array([-tiny, 0, tiny, 1e30, -1e30], np.float32))
+        assert (values > 0.5).tolist() == [False, False, True, True, False]
+
+    def test_what_is_below_the_floor_is_nothing(self) -> None:
+        values = probabilities_of(np.array([FLOOR_LOGIT, FLOOR_LOGIT + 0.01], np.float32))
+        assert values[0] == 0
+        assert 0 < values[1] < 0.001
+
+
+class TestFusing:
+    def test_is_the_mean_of_three(self) -> None:
+        fields = np.random.default_rng(0).uniform(0, 1, (3, *SHAPE)).astype(np.float32)
+        regions = [Region(field, (0, 0, 0), SHAPE) for field in fields]
+        np.testing.assert_allclose(fuse_axes(regions).values, fields.mean(axis=0), atol=1e-6)
+
+    def test_regions_of_different_places(self) -> None:
+        left = region(cube((0, 4), (0, 9), (0, 11)), 0.9)
+        right = region(cube((2, 7), (3, 5), (1, 4)), 0.9)
+        fused = fuse_axes([left, right, Region.empty(SHAPE)])
+        assert np.array_equal(fused.mask(), cube((2, 4), (3, 5), (1, 4)))
+
+    def test_all_empty(self) -> None:
+        assert fuse_axes([Region.empty(SHAPE)] * 3).is_empty
+
+
+class TestMerging:
+    def test_touching_objects_keep_their_own_voxels(self) -> None:
+        one, two = cube((0, 3), (0, 9), (0, 11)), cube((3, 7), (0, 9), (0, 11))
+        labels = merge_objects([(one, 1), (two, 2)])
+        assert np.array_equal(labels == 1, one)
+        assert np.array_equal(labels == 2, two)
+        assert labels.dtype == np.uint8
+
+    def test_the_higher_probability_wins_in_either_order(self) -> None:
+        sure, unsure = (
+            region(cube((0, 4), (0, 9), (0, 11)), 0.9),
+            region(cube((2, 7), (0, 9), (0, 11)), 0.6),
+        )
+        for objects in ([(sure, 1), (unsure, 2)], [(unsure, 2), (sure, 1)]):
+            labels = merge_objects(objects)
+            assert np.array_equal(labels == 1, sure.mask())
+            assert np.array_equal(labels == 2, unsure.mask() & ~sure.mask())
+
+    def test_the_later_wins_a_tie(self) -> None:
+        one, two = cube((0, 4), (0, 9), (0, 11)), cube((2, 7), (0, 9), (0, 11))
+        labels = merge_objects([(one, 1), (two, 2)])
+        assert np.array_equal(labels == 2, two)
+
+    def test_three_objects_at_one_voxel(self) -> None:
+        mask = cube((1, 2), (1, 2), (1, 2))
+        regions = [(region(mask, p), value) for p, value in ((0.7, 1), (0.9, 2), (0.8, 3))]
+        assert merge_objects(regions)[1, 1, 1] == 2
+
+    def test_unlikely_voxels_belong_to_nobody(self) -> None:
+        assert not merge_objects([(region(cube((0, 4), (0, 9), (0, 11)), 0.5), 1)]).any()
+
+    @pytest.mark.parametrize(
+        ("value", "dtype"),
+        [(1, np.uint8), (255, np.uint8), (256, np.uint16), (65_535, np.uint16)],
+    )
+    def test_the_type_is_wide_enough(self, value: int, dtype: type) -> None:
+        labels = merge_objects([(cube((0, 1), (0, 1), (0, 1)), value)])
+        assert labels.dtype == dtype
+        assert labels.max() == value
+
+    @pytest.mark.parametrize("value", [0, -1, 65_536])
+    def test_other_values_are_refused(self, value: int) -> None:
+        with pytest.raises(OutputError, match=f"A label value is 1 to 65535; got {value}"):
+            merge_objects([(cube((0, 1), (0, 1), (0, 1)), value)])
+
+    def test_objects_of_different_volumes_are_refused(self) -> None:
+        with pytest.raises(OutputError, match="Objects of one volume are wanted"):
+            merge_objects([(np.ones((2, 2, 2), bool), 1), (np.ones((2, 2, 3), bool), 2)])
+
+    def test_empty_objects_and_no_objects(self) -> None:
+        empty = merge_objects([(np.zeros(SHAPE, bool), 3)])
+        assert empty.shape == SHAPE
+        assert not empty.any()
+        assert merge_objects([], shape_ijk=SHAPE).shape == SHAPE
+        with pytest.raises(OutputError, match="one volume"):
+            merge_objects([])
+
+
+class TestComponents:
+    def test_keeps_what_a_seed_touches(self) -> None:
+        one, two = cube((0, 2), (0, 2), (0, 2)), cube((4, 6), (5, 7), (8, 10))
+        kept = keep_components_touching(one | two, [(5, 6, 9), (3, 3, 3)])
+        assert np.array_equal(kept, two)
+        assert np.array_equal(
+            keep_components_touching(one | two, [(5, 6, 9), (1, 1, 1)]), one | two
+        )
+
+    def test_corners_connect(self) -> None:
+        mask = cube((0, 2), (0, 2), (0, 2)) | cube((2, 4), (2, 4), (2, 4))
+        assert np.array_equal(keep_components_touching(mask, [(0, 0, 0)]), mask)
+
+    @pytest.mark.parametrize("seeds", [[], [(6, 8, 10)], [(1, 1, 3)]])
+    def test_without_a_seed_inside_nothing_stays(self, seeds: list[Any]) -> None:
+        assert not keep_components_touching(cube((0, 2), (0, 2), (0, 2)), seeds).any()
+
+    def test_an_empty_mask_stays_empty(self) -> None:
+        assert not keep_components_touching(np.zeros(SHAPE, bool), [(0, 0, 0)]).any()
+
+
+class TestRegions:
+    def test_a_mask_comes_back(self) -> None:
+        mask = np.random.default_rng(3).uniform(size=SHAPE) > 0.97
+        assert np.array_equal(Region.of_mask(mask).mask(), mask)
+
+    def test_nothing(self) -> None:
+        assert Region.empty(SHAPE).is_empty
+        assert not Region.empty(SHAPE).mask().any()
+        assert Region.of_mask(np.zeros(SHAPE, bool)).values.size == 0
+
+
+class TestWhereARegionIs:
+    def region(self) -> Region:
+        values = np.zeros((4, 5, 6), np.float32)
+        values[1:3, 2:5, 3] = 0.9
+        values[0, 0, 0] = 0.4
+        return Region(values, (10, 20, 30), (50, 60, 70))
+
+    def test_counts_bounds_and_cuts_the_object_only(self) -> None:
+        region = self.region()
+        box = (slice(11, 13), slice(22, 25), slice(33, 34))
+        assert region.voxels == 6
+        assert region.bounds() == box
+        assert region.within(box).shape == (2, 3, 1)
+        assert region.within(box).all()
+        assert np.array_equal(region.mask()[box], region.within(box))
+
+    def test_an_empty_region_has_no_bounds(self) -> None:
+        assert Region.empty((4, 4, 4)).bounds() is None
+        assert Region.empty((4, 4, 4)).voxels == 0

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segsam.prediction.labels import Region
+from segsam.prediction.plan import SIXTH, boxes_of_mask, middle_slices, outward, plan_axis
+from segsam.prompting.prompts import Box, Point, Prompts, SlicePrompts
+
+SOLID = Box((1, 2, 10), (8, 9, 20))
+FLAT = Box((1, 2, 30), (8, 9, 30))
+
+
+def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
+    """Seed -> all slices walked from it; of each choice the first slice is taken."""
+    found: dict[int, list[int]] = {}
+    plan = plan_axis(prompts, 2, propagate=propagate)
+    seeds = [*plan.prompted, *(min(choice) for choice in plan.choices)]
+    for walk in plan.walks(seeds, depth):
+        found.setdefault(walk.seed, []).extend(walk.indices)
+    return found
+
+
+class TestSolidBox:
+    def test_by_itself_every_slice_gets_its_section(self) -> None:
+        plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
+        assert sorted(plan.prompted) == list(range(10, 21))
+        assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
+        assert list(plan.walks([12], 50)) == []
+
+    @pytest.mark.parametrize("propagate", [True, None])
+    def test_followed_from_its_middle_to_its_ends_and_no_further(
+        self, propagate: bool | None
+    ) -> None:
+        assert walked(Prompts(boxes=[SOLID]), propagate=propagate) == {
+            13: [12, 11, 10, 14, 15, 16, 17, 18, 19, 20]
+        }
+
+    def test_the_seed_is_chosen_in_the_middle_third(self) -> None:
+        plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=None)
+        assert not plan.prompted
+        assert [sorted(choice) for choice in plan.choices] == [[13, 14, 15, 16, 17]]
+        assert plan.choices[0][13] == SlicePrompts(sections=(SOLID.section(2, 13),))
+
+    def test_never_more_choices_than_thirteen(self) -> None:
+        chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2)
+        assert (len(chosen), chosen[0], chosen[-1]) == (13, 100, 199)
+        chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2, SIXTH)
+        assert (len(chosen), chosen[0], chosen[-1]) == (13, 50, 249)
+        assert middle_slices(Box((0, 0, 4), (5, 5, 5)), 2) == (4, 5)
+
+    def test_a_box_drawn_inside_needs_no_choice(self) -> None:
+        drawn = Box((2, 3, 12), (7, 8, 12))
+        plan = plan_axis(Prompts(boxes=[SOLID, drawn]), 2, propagate=None)
+        assert sorted(plan.prompted) == [12]
+        assert plan.choices == ()
+
+    def test_points_inside_are_further_seeds(self) -> None:
+        prompts = Prompts([Point((4, 4, 12)), Point((4, 4, 19), positive=False)], [SOLID])
+        assert walked(prompts, propagate=None) == {
+            12: [11, 10],
+            13: [14, 15, 16, 17, 18, 19, 20],
+        }
+
+    def test_the_limit_holds_all_solid_boxes(self) -> None:
+        other = Box((5, 0, 15), (12, 4, 25))
+        plan = plan_axis(Prompts(boxes=[SOLID, other]), 2, propagate=None)
+        assert plan.limit == Box((1, 0, 10), (12, 9, 25))
+
+
+class TestFlatPrompts:
+    def test_stay_on_their_slices_unless_propagated(self) -> None:
+        for propagate in (None, False):
+            plan = plan_axis(Prompts(boxes=[FLAT]), 2, propagate=propagate)
+            assert sorted(plan.prompted) == [30]
+            assert list(plan.walks([30], 50)) == []
+
+    def test_propagate_to_both_ends_of_the_volume(self) -> None:
+        assert walked(Prompts(boxes=[FLAT]), propagate=True, depth=33) == {
+            30: [*range(29, -1, -1), 31, 32]
+        }
+
+    def test_two_seeds_meet_halfway(self) -> None:
+        prompts = Prompts([Point((0, 0, 3)), Point((0, 0, 8))])
+        assert walked(prompts, propagate=True, depth=10) == {
+            3: [2, 1, 0, 4, 5],
+            8: [7, 6, 9],
+        }
+
+    def test_every_other_slice_is_visited_exactly_once(self) -> None:
+        prompts = Prompts([Point((0, 0, k)) for k in (0, 1, 7, 20, 21, 49)])
+        visited = [k for walk in walked(prompts, propagate=True).values() for k in walk]
+        assert sorted(visited) == sorted(set(range(50)) - {0, 1, 7, 20, 21, 49})
+
+
+class TestBoxesOfMask:
+    def test_one_tight_box_per_slice_of_another_axis(self) -> None:
+        mask = np.zeros((10, 11, 12), dtype=bool)
+        mask[4:6, 3:8, 2:9] = True
+        mask[5, 9, 4] = True
+        plan = boxes_of_mask(Region.of_mask(mask), 0)
+        assert sorted(plan.prompted) == [4, 5]
+        assert plan.prompted[4].boxes == (Box((4, 3, 2), (4, 7, 8)),)
+        assert plan.prompted[5].boxes == (Box((5, 3, 2), (5, 9, 8)),)
+
+    def test_nothing_found_prompts_nothing(self) -> None:
+        assert not boxes_of_mask(Region.empty((4, 4, 4)), 1).prompted
+
+
+class TestOutward:
+    @pytest.mark.parametrize(
+        ("index", "most", "wanted"),
+        [(2, 9, [2, 3, 1, 4, 0, 5]), (2, 3, [2, 3, 1]), (0, 3, [0, 1, 2]), (5, 3, [5, 4, 3])],
+    )
+    def test_from_the_middle_to_both_sides(self, index: int, most: int, wanted: list[int]) -> None:
+        assert list(outward(index, 6, most)) == wanted
+
+    def test_a_slice_that_is_not_there_is_the_nearest_that_is(self) -> None:
+        assert list(outward(99, 6, 2)) == [5, 4]
+        assert list(outward(-1, 6, 2)) == [0, 1]
