@@ -23,6 +23,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import EmbeddingCache, slice_key
 from segsam.prediction.prefetch import Prefetcher
 from segsam.prediction.prompt_tensors import prompt_tensors
@@ -88,9 +89,12 @@ class SliceDecoder:
         task: SliceTask,
         view: SliceView,
         stopwatch: Stopwatch | None = None,
+        *,
+        encoder: EncoderRunner,
     ) -> None:
         self.view = view
         self._model = model
+        self._encoder = encoder
         self._embeddings = embeddings
         self._task = task
         self._stopwatch = stopwatch or Stopwatch()
@@ -101,8 +105,8 @@ class SliceDecoder:
         decoded, where that pays; a single one is there sooner if it has all threads. Ends with
         `close`.
         """
-        if self._ahead is None and self._model.encoders > 1:
-            self._ahead = Prefetcher(self._features_alongside, self._model.encoders)
+        if self._ahead is None and self._encoder.threads > 1:
+            self._ahead = Prefetcher(self._features_alongside, self._encoder.threads)
         if self._ahead is not None:
             self._ahead.expect(indices if len(indices) > 1 else ())
 
@@ -130,7 +134,7 @@ class SliceDecoder:
         """(features, whether they were encoded now)."""
         picture = self.view.image(self._task.volume, self._task.intensity, index)
         model = self._model
-        key = slice_key(picture, model.encoder_id)
+        key = slice_key(picture, self._encoder.encoder_id)
         encoded, encoded_now = self._embeddings.get_or_encode(
             key,
             lambda: self._encode(picture, alongside=background),
@@ -139,7 +143,7 @@ class SliceDecoder:
         )
         features = self._embeddings.get_or_derive(
             key,
-            model.weights_id,
+            self._encoder.weights_id,
             encoded.to(self._device),
             lambda found: model.features(found.embedding, found.detail),
         )
@@ -160,7 +164,9 @@ class SliceDecoder:
         features = self.features(index)
         start = time.perf_counter()
         tensors = prompt_tensors(self.view, prompts, self._device, mask_prompt)
-        decoded = self._model.decode(features, tensors, semantic=self._model.semantic_is_trained)
+        decoded = self._model.decode(
+            features, tensors, semantic=self._model.card.semantic_is_trained
+        )
         parts = self._object_logits(decoded)
         planes = [self.view.logits_to_plane(part[0]) for part in parts]
         logits = torch.stack(planes).amax(dim=0).cpu().numpy()
@@ -170,17 +176,17 @@ class SliceDecoder:
         report = self._report(index, decoded, propagated=propagated)
         self._stopwatch.seconds["decode"] += time.perf_counter() - start
         brightness, spread = self._shown_values(index, logits > 0)
-        scores = class_scores(decoded, self._model.temperature)
+        scores = class_scores(decoded, self._model.card.temperature)
         return SliceMask(logits, low_res, report, brightness, spread, class_scores=scores)
 
     @property
     def takes_masks(self) -> bool:
         """Whether the weights were trained with low-resolution masks as prompts."""
-        return "mask" in self._model.prompts_trained
+        return "mask" in self._model.card.prompts_trained
 
     def _encode(self, picture: NDArray[np.uint8], *, alongside: bool) -> ImageFeatures:
         image = self._model.host.prepare(picture)[None].to(self._device)
-        embedding, detail = self._model.encode_images(image, alongside=alongside)
+        embedding, detail = self._encoder.encode(image, alongside=alongside)
         return ImageFeatures(embedding, detail=detail)
 
     @property
@@ -203,7 +209,7 @@ class SliceDecoder:
             return decoded.binary_logits
         if self._task.category is None:
             return stripped
-        return category_logits(decoded, self._task.category, self._model.temperature)
+        return category_logits(decoded, self._task.category, self._model.card.temperature)
 
     def _report(self, index: int, decoded: Decoded, *, propagated: bool) -> SliceReport:
         return SliceReport(

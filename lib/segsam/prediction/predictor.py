@@ -22,7 +22,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView, choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
-from segsam.model.runtimes import choose_runtime
+from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.prediction.decoding import SliceDecoder, SliceMask, SliceTask, Stopwatch
 from segsam.prediction.embeddings import DEFAULT_BYTES, EmbeddingCache
 from segsam.prediction.job import Job
@@ -51,8 +51,15 @@ class _Loaded:
 class Predictor:
     """Segments one volume at a time; see `predict`."""
 
-    def __init__(self, model: SegSam, *, embeddings: EmbeddingCache | None = None) -> None:
+    def __init__(
+        self,
+        model: SegSam,
+        *,
+        encoder: EncoderRunner | None = None,
+        embeddings: EmbeddingCache | None = None,
+    ) -> None:
         self.model = model.eval()
+        self.encoder = encoder or EncoderRunner(model)
         self.embeddings = embeddings if embeddings is not None else EmbeddingCache()
         self._loaded: _Loaded | None = None
 
@@ -80,8 +87,8 @@ class Predictor:
             RuntimeChoiceError: a runtime or precision that cannot be had here.
         """
         model = load_pretrained(name_or_path, device=device)
-        choose_runtime(model, runtime, precision)
-        return cls(model, embeddings=EmbeddingCache(cache_bytes))
+        encoder = choose_runtime(model, runtime, precision)
+        return cls(model, encoder=encoder, embeddings=EmbeddingCache(cache_bytes))
 
     @property
     def volume(self) -> Volume | None:
@@ -191,7 +198,7 @@ class Predictor:
         )
 
     def _plan(self, prompts: Prompts, axis: int, propagate: bool | None) -> AxisPlan:
-        margin = SIXTH if self.model.semantic_is_trained else THIRD
+        margin = SIXTH if self.model.card.semantic_is_trained else THIRD
         return plan_axis(prompts, axis, propagate=propagate, margin=margin)
 
     def _along(self, task: SliceTask, plan: AxisPlan, job: Job) -> Region:
@@ -267,7 +274,9 @@ class Predictor:
 
     def _decoder(self, task: SliceTask, axis: int, stopwatch: Stopwatch) -> SliceDecoder:
         view = SliceView.of(task.volume, axis, self.model.host.facts.input_size)
-        return SliceDecoder(self.model, self.embeddings, task, view, stopwatch)
+        return SliceDecoder(
+            self.model, self.embeddings, task, view, stopwatch, encoder=self.encoder
+        )
 
     def _in_work(self) -> _Loaded:
         if self._loaded is None:
@@ -278,7 +287,9 @@ class Predictor:
         if decoder not in ("binary", "semantic"):
             raise PromptError(f"A decoder is binary or semantic; got {decoder!r}.")
         index = None if category is None else self.model.categories.index(category)
-        if not self.model.semantic_is_trained and (decoder == "semantic" or category is not None):
+        if not self.model.card.semantic_is_trained and (
+            decoder == "semantic" or category is not None
+        ):
             wanted = "the semantic decoder" if decoder == "semantic" else f"category {category}"
             raise PromptError(
                 f"{wanted} was asked for, but this checkpoint has no trained semantic decoder; "
@@ -291,8 +302,8 @@ class Predictor:
             prompts.on_slice(axis, index).is_lone_point for index in prompts.slices_along(axis)
         )
         said = (
-            (LONE_POINT_NOTE, lone and "point" not in self.model.prompts_trained),
+            (LONE_POINT_NOTE, lone and "point" not in self.model.card.prompts_trained),
             (EMPTY_NOTE, empty),
-            (UNTRAINED_NOTE, not self.model.semantic_is_trained),
+            (UNTRAINED_NOTE, not self.model.card.semantic_is_trained),
         )
         return tuple(note for note, holds in said if holds)

@@ -81,12 +81,12 @@ def named(
         modality: of the volume, where it is known.
     """
     told = [(scores, area) for scores, area in scored if scores is not None]
-    if not model.semantic_is_trained or not sum(area for _, area in told):
+    if not model.card.semantic_is_trained or not sum(area for _, area in told):
         return None, None, ()
     mean = np.average([scores for scores, _ in told], axis=0, weights=[area for _, area in told])
     index = int(mean[1:].argmax()) if wanted is None else wanted
     name, confidence = model.categories.names[index], float(mean[1 + index])
-    if wanted is None and modality is not None and modality in model.unnamed_in:
+    if wanted is None and modality is not None and modality in model.card.unnamed_in:
         return None, None, (UNRELIABLE_NOTE.format(modality=modality),)
     if wanted is None and is_unreliable(model, name, modality):
         return None, None, (UNRELIABLE_NAME_NOTE.format(name=name, modality=modality),)
@@ -97,7 +97,7 @@ def named(
 
 def is_unreliable(model: SegSam, name: str, modality: str | None) -> bool:
     """Whether the checkpoint's card keeps this one name back in volumes of a modality."""
-    return f"{modality}: {name}" in model.unnamed_in
+    return f"{modality}: {name}" in model.card.unnamed_in
 
 
 def may_be_in(model: SegSam, category: Category, modality: str | None) -> bool:
@@ -107,7 +107,7 @@ def may_be_in(model: SegSam, category: Category, modality: str | None) -> bool:
     if modality is None:
         return True
     occurs = not category.modalities or modality in category.modalities
-    kept_back = modality in model.unnamed_in or is_unreliable(model, category.name, modality)
+    kept_back = modality in model.card.unnamed_in or is_unreliable(model, category.name, modality)
     return occurs and not kept_back
 
 
@@ -146,10 +146,10 @@ def present(decoded: Decoded, model: SegSam, modality: str | None = None) -> dic
     occur in this modality, and whose names the card does not keep back there. Nothing when the card
     says that presence was learnt without absence.
     """
-    if decoded.presence_logits is None or not model.presence_is_trained:
+    if decoded.presence_logits is None or not model.card.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
-    seen = frozenset(model.categories_seen)
+    seen = frozenset(model.card.categories_seen)
     likely = {
         item.name: score
         for item, score in zip(model.categories.items, scores, strict=True)

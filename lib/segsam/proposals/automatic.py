@@ -125,7 +125,7 @@ class _Finder:
         self._slices = predictor.slices(self._axis, job.stopwatch)
         decoder = self._model.semantic_decoder
         has_branch = decoder is not None and decoder.presence is not None
-        self._by_presence = has_branch and self._model.presence_is_trained
+        self._by_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
 
     def all(self) -> FirstLabels:
@@ -261,7 +261,7 @@ def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -
         CategoryError: an unknown name in `wanted`.
     """
     check_semantics(model)
-    if volume.modality is not None and volume.modality in model.unnamed_in:
+    if volume.modality is not None and volume.modality in model.card.unnamed_in:
         raise PromptError(
             f"Nothing can be segmented without prompts in {volume.modality} volumes: the names of "
             "this checkpoint are not reliable there, as its model card says; mark the object."
@@ -269,7 +269,7 @@ def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -
     categories = model.categories
     if wanted:
         return tuple(sorted({categories.index(name) for name in wanted}))
-    seen = frozenset(model.categories_seen or categories.names)
+    seen = frozenset(model.card.categories_seen)
     return tuple(
         index
         for index, item in enumerate(categories.items)

@@ -53,7 +53,7 @@ def overview(
     for ask in slices:
         features = ask()
         places.append(pooled(features, size_px, model.host.facts.input_size))
-        if model.semantic_is_trained:
+        if model.card.semantic_is_trained:
             doubts.append(disagreement(probe(model, features, grid_points(size_px, grid))))
     if not places:
         raise ValueError("Expected at least one slice of a case, got none.")

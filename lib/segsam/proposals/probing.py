@@ -51,7 +51,7 @@ def certainty(confidence: float, agreement: float, predicted_iou: float) -> floa
 
 def check_semantics(model: SegSam) -> None:
     """Refuse a checkpoint that can neither name nor compare; raises PromptError."""
-    if not model.semantic_is_trained:
+    if not model.card.semantic_is_trained:
         raise PromptError(
             "Nothing can be segmented without prompts: this checkpoint has no trained semantic "
             "decoder that would say what is an object; mark the object, or take another checkpoint."
@@ -102,7 +102,7 @@ def probe(model: SegSam, features: ImageFeatures, points_px: NDArray[np.float32]
         points = torch.from_numpy(part).to(device)[:, None]
         labels = torch.ones(points.shape[:2], dtype=torch.int64, device=device)
         decoded = model.decode(features, PromptTensors(points, labels), semantic=True)
-        found += _probes(decoded, part, model.temperature)
+        found += _probes(decoded, part, model.card.temperature)
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +83,10 @@ class TestAgreement:
         assert agreement(ALONE) is None
 
 
+def with_facts(model: SegSam, **facts: Any) -> SegSam:
+    return model.with_card(replace(model.card, **facts))
+
+
 class TestPresent:
     @pytest.fixture
     def model(self, tiny_host: Host, five_categories: Categories) -> SegSam:
@@ -93,7 +100,7 @@ class TestPresent:
         assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
 
     def test_categories_without_examples_are_not_reported(self, model: SegSam) -> None:
-        model.categories_seen = ("liver", "spleen", "polyp")
+        model = with_facts(model, categories_seen=("liver", "spleen", "polyp"))
         assert list(present(self.decoded(), model)) == ["polyp", "liver"]
 
     def test_what_a_modality_does_not_hold_or_the_card_keeps_back(self, model: SegSam) -> None:
@@ -105,14 +112,14 @@ class TestPresent:
             for name in present(self.decoded(), model)
             if not there[name] or "CT" in there[name]
         ]
-        model.unnamed_in = (f"CT: {found[0]}",)
+        model = with_facts(model, unnamed_in=(f"CT: {found[0]}",))
         assert list(present(self.decoded(), model, "CT")) == found[1:]
         assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
-        model.unnamed_in = ("CT",)
+        model = with_facts(model, unnamed_in=("CT",))
         assert present(self.decoded(), model, "CT") == {}
 
     def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
-        model.presence_is_trained = False
+        model = with_facts(model, presence_is_trained=False)
         assert present(self.decoded(), model) == {}
 
     def test_without_a_presence_branch_nothing_is_said(self, model: SegSam) -> None:
