@@ -14,7 +14,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor, nn
 
-_SPEED = 20.0
+_SCALE = 20.0
 """Factor on the learned offsets. Adam's steps are as long as its learning rate, whatever the
 gradient: at a decoder's rate, an offset would reach a tenth of a corner token's length after a
 thousand steps, which is too small to have an effect."""
@@ -46,5 +46,5 @@ class BoxKinds(nn.Module):
     def forward(self, tokens: Tensor, kinds: Tensor) -> Tensor:
         """Move tokens (P, N, C), whose last two are a box's corners, by their kinds (P,)."""
         drawn = torch.zeros_like(self.offsets[:1])
-        moved = tokens[:, -CORNERS:] + _SPEED * torch.cat([drawn, self.offsets])[kinds]
+        moved = tokens[:, -CORNERS:] + _SCALE * torch.cat([drawn, self.offsets])[kinds]
         return torch.cat([tokens[:, :-CORNERS], moved], dim=1)

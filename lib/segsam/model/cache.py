@@ -39,8 +39,8 @@ class LastValueCache(Generic[Value]):
         Args:
             weights: every parameter that the value depends on.
             compute: makes the value.
-            image: the embedding that the value depends on; compared by identity, so nobody may
-                change it in place.
+            image: the embedding that the value depends on; compared by identity, so it must not be
+                changed in place.
             grid: size of the grid that the value depends on; compared by equality.
         """
         counted = tuple(weights)

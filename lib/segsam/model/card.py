@@ -24,9 +24,9 @@ FORMAT = 1
 class Card:
     """Everything that is known about a model besides its weights.
 
-    The fields down to `seed` are the caller's (`CALLER_FIELDS`): what training knows. The others
-    follow from the model and its file; `completed` and `save_checkpoint` fill them. Nested mappings
-    hold plain JSON values.
+    The caller sets the fields down to `seed` (`CALLER_FIELDS`), for example after training. The
+    others follow from the model and its file; `completed` and `save_checkpoint` fill them in.
+    Nested mappings contain plain JSON values.
     """
 
     name: str = ""
@@ -156,15 +156,9 @@ MODEL_FIELDS = frozenset(
 _FILE_FIELDS = frozenset({"half", "encoder", "sha256"})
 """Fields that follow from the weights file."""
 CALLER_FIELDS = frozenset(entry.name for entry in fields(Card)) - MODEL_FIELDS - _FILE_FIELDS
-_MAPPINGS = ("metrics", "data", "training", "results", "calibration")
-_TUPLES = (
-    "training_data",
-    "prompts_trained",
-    "categories_seen",
-    "unnamed_in",
-    "limits",
-    "failures",
-)
+_MAPPINGS = tuple(entry.name for entry in fields(Card) if entry.default_factory is dict)
+_TUPLES = tuple(entry.name for entry in fields(Card) if entry.default == ())
+"""Lists in JSON."""
 _REQUIRED = frozenset(
     {
         "name", "semantic_is_trained", "training_data", "licence", "metrics", "parent", "host",

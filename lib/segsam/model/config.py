@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args, get_type_hints
 
 from segsam.errors import CheckpointError
 
@@ -15,16 +15,6 @@ DecoderKind: TypeAlias = Literal["own", "shared"]
 UnpromptedTask: TypeAlias = Literal["presence", "full_image", "none"]
 TextTarget: TypeAlias = Literal["binary", "both"]
 ReductionName: TypeAlias = Literal["trained", "pooled"]
-_CHOICES = {
-    "head": get_args(HeadName),
-    "presence_prior": get_args(PriorName),
-    "presence_target": get_args(PresenceName),
-    "text_keys": get_args(TextKeysName),
-    "decoder": get_args(DecoderKind),
-    "unprompted": get_args(UnpromptedTask),
-    "text_into": get_args(TextTarget),
-    "reduction": get_args(ReductionName),
-}
 
 
 @dataclass(frozen=True)
@@ -83,8 +73,9 @@ class SemanticConfig:
             CheckpointError: a word that is not among a field's choices, or a shared decoder with a
                 task beside the prompted object.
         """
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
+        for name, hint in get_type_hints(type(self)).items():
+            choices = get_args(hint)  # of a Literal; none for numbers
+            if choices and getattr(self, name) not in choices:
                 expected = " or ".join(map(repr, choices))
                 raise CheckpointError(
                     f"Expected {expected} as the model's {name}, got {getattr(self, name)!r}."

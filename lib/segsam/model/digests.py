@@ -23,8 +23,8 @@ def weights_digest(module: nn.Module) -> str:
 def weights_id(model: SegSam) -> str:
     """Return the identifier of a model's weights: that of their file if they came from one.
 
-    Weights that never were in a file are hashed, which takes time: keep the result. Weights that
-    are trained after they were loaded still have the identifier of their file.
+    Weights that come from no file are hashed, which takes time: store the result. Weights that are
+    trained after loading still have the identifier of their file.
     """
     digest, dash, host = model.card.sha256.partition("-")
     return (digest or weights_digest(model))[:16] + dash + host
@@ -34,6 +34,6 @@ def encoder_id(host: Host) -> str:
     """Return the identifier of all that an image embedding depends on, in float32.
 
     That is the host's name, because hosts prepare the same image differently, and the weights that
-    `Host.encode` uses. Hashing takes time: keep the result.
+    `Host.encode` uses. Hashing takes time: store the result.
     """
     return f"{host.facts.name} {weights_digest(host.encoding_parts())[:16]}"

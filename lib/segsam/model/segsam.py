@@ -1,4 +1,4 @@
-"""SEG-SAM as figure 2 of the paper draws it: the parts, and how they are connected."""
+"""SEG-SAM: the parts of the paper's figure 2, and how they are connected."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class SegSam(nn.Module):
             enhanced = decoder.prepend_token(enhanced)
             semantics = decoder(self.host.mask_decoder, image, image_pe, enhanced)
         else:  # M_s, equation 3
-            seen = enhanced if self.config.text_into == "both" else tokens
-            semantics = decoder(image, image_pe, seen, features.presence_logits)
+            prompted = enhanced if self.config.text_into == "both" else tokens
+            semantics = decoder(image, image_pe, prompted, features.presence_logits)
         binary = self._draw(image, enhanced, features.detail)
         return replace(binary, presence_logits=features.presence_logits, **semantics._asdict())
 

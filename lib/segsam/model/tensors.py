@@ -90,15 +90,6 @@ class Semantics(NamedTuple):
     full_image_logits: Tensor | None = None
     """(P, K+1, 4h, 4w): every object of the image, prompted or not."""
 
-    @property
-    def semantic_logits(self) -> Tensor:
-        """M_s as a map, for either head; see `Decoded.semantic_logits`."""
-        if self.object_logits is not None:
-            return semantic_map(self.class_logits, self.object_logits)
-        if self.dense_logits is None:
-            raise ValueError("Expected a map or a mask of a semantic head, got neither.")
-        return self.dense_logits
-
 
 @dataclass(frozen=True, eq=False)
 class Decoded:

@@ -3,8 +3,8 @@
 The arithmetic is that of `TwoWayTransformer` (segment-anything, modeling/transformer.py), which
 equation 5 of the paper reuses. SAM repeats the image for every prompt. But in the first layer the
 image has not met any prompt token yet, so its keys, values and queries are the same for all
-prompts: here they are computed once for an image, and a `SharedImage` keeps them from one click to
-the next.
+prompts: here they are computed once for an image, and a `SharedImage` stores them from one click
+to the next.
 
 A linear layer of concatenated tokens is the concatenation of linear layers. So tokens can attend to
 the shared image and to their own prompt together, and the image is still projected only once.
@@ -43,7 +43,7 @@ class ImageProjections:
 class SharedImage:
     """Image embedding plus the dense prompt that all prompts share, before any token changed it.
 
-    It keeps what the first layer of each transformer makes of it. The weights of those layers
+    It stores its projections by the first layer of each transformer. The weights of those layers
     (`first_layer_weights`) must not change while it is in use.
     """
 

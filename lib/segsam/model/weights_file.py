@@ -128,14 +128,7 @@ class _Placeholder:
     def __setitem__(self, key: object, value: object) -> None:
         """Ignore it."""
 
-    def append(self, _: object) -> None:
-        """Ignore it."""
-
-    def extend(self, _: object) -> None:
-        """Ignore it."""
-
-    def add(self, _: object) -> None:
-        """Ignore it."""
+    append = extend = add = __setstate__
 
 
 class _RebuildTensor:

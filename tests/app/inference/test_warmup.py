@@ -14,6 +14,7 @@ import pytest
 
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import CacheState
 from segsam_app.config import AppConfig
 from segsam_app.inference import warmup
@@ -48,9 +49,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """With a model that takes milliseconds, in threads that do not wait for a busy machine."""
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-    model = SegSam(TinyHost(), made_up).eval()
+    encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine = Engine(CONFIG)
-    monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
+    monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
     monkeypatch.setattr(warmup, "give_way", lambda: True)
     return engine
 

@@ -69,7 +69,7 @@ def test_the_published_size_has_the_published_names_and_counts() -> None:
     assert state["image_encoder.pos_embed"].shape == (1, 16, 16, 768)
     assert state["image_encoder.blocks.0.attn.rel_pos_h"].shape == (27, 64)
     assert state["image_encoder.blocks.2.attn.rel_pos_h"].shape == (31, 64)
-    assert (host.facts.grid, host.facts.stride) == (16, 16)
+    assert (host.facts.input_size, host.facts.grid) == (256, 16)
 
 
 def test_an_adapter_is_what_the_description_says() -> None:

@@ -41,11 +41,6 @@ class HostFacts:
     official_file: str = ""
     """Name of the weights file that its authors publish; empty if they publish none."""
 
-    @property
-    def stride(self) -> int:
-        """Model pixels per cell of the image embedding."""
-        return self.input_size // self.grid
-
 
 class Host(nn.Module, ABC):
     """An image encoder, a prompt encoder and a mask decoder with SAM's calling conventions.

@@ -142,27 +142,28 @@ class SamUnet(VitHost):
         frozen="SAM's ViT",
         trained="convolutional branch, its injections and bridges, prompt encoder, mask decoder",
     )
+    bottlenecks = False
+    """True for the blocks of ResNet-50, else those of ResNet-34."""
 
     def __init__(
         self,
         sizes: VitSizes | None = None,
         *,
         residual_blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
-        bottlenecks: bool = False,
     ) -> None:
         """Build it with random weights, the branch included (its authors started from ImageNet's).
 
         Args:
             sizes: other than ViT-B's at 256 px are for tests; four blocks have global attention.
-            residual_blocks: number in each of the four stages; the default is ResNet-34's.
-            bottlenecks: with the same numbers, ResNet-50.
+            residual_blocks: number in each of the four stages; the default is that of ResNet-34 and
+                ResNet-50.
         """
         sizes = sizes or VitSizes(input_size=self.facts.input_size)
         vit, dim = VisionTransformer(sizes).requires_grad_(False), sizes.embed_dim
         super().__init__(sizes, nn.ModuleDict({"sam_img_encoder": vit}))
         self.prompt_encoder = NamedPromptEncoder(self.prompt_encoder)
         self.mask_decoder = FusingDecoder(self.mask_decoder, dim)
-        self.resnet, widths = residual_branch(residual_blocks, bottlenecks=bottlenecks)
+        self.resnet, widths = residual_branch(residual_blocks, bottlenecks=self.bottlenecks)
         self.adapters_in = nn.ModuleList(
             injection(width, sizes.dim, halvings=2 - stage) for stage, width in enumerate(widths)
         )
@@ -236,16 +237,7 @@ class SamUnet50(SamUnet):
     """SAM-UNet with ResNet-50, 138.43 million parameters."""
 
     facts = replace(SamUnet.facts, name="sam_unet50", encoder="ViT-B/16 + ResNet-50")
-
-    def __init__(
-        self,
-        sizes: VitSizes | None = None,
-        *,
-        residual_blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
-        bottlenecks: bool = True,
-    ) -> None:
-        """Build it with random weights; arguments as of `SamUnet`."""
-        super().__init__(sizes, residual_blocks=residual_blocks, bottlenecks=bottlenecks)
+    bottlenecks = True
 
 
 def expected_iou(logits: Tensor) -> Tensor:
