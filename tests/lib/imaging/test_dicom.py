@@ -158,8 +158,8 @@ class TestReading:
         volume = Volume.load(folder)
         assert volume.modality == "CR"
         told = " ".join(volume.notes)
-        assert "where it lies in the patient" in told
-        assert "no pixel spacing; 1 mm" in told
+        assert "no position or no orientation in the patient" in told
+        assert "no pixel spacing; 1 mm was assumed" in told
         assert "MONOCHROME1" in told
 
 
@@ -174,7 +174,10 @@ class TestRefusals:
     def test_several_series_are_listed(self, series: Callable[..., Path]) -> None:
         folder = series()
         write_slice(folder, 0, series="1.2.3.5", SeriesDescription="scout", Modality="OT")
-        self.refused(folder, r"holds 2 DICOM series.*CT 'abdomen' \(5 files.*OT 'scout' \(1 files")
+        self.refused(
+            folder,
+            r"Expected one DICOM series .* got 2: CT 'abdomen' \(5 files.*OT 'scout' \(1 files",
+        )
 
     def test_missing_slices(self, series: Callable[..., Path]) -> None:
         self.refused(
@@ -230,7 +233,7 @@ class TestRefusals:
     def test_a_slice_of_unknown_place(self, series: Callable[..., Path], key: str) -> None:
         self.refused(
             series(change=lambda n: {key: None} if n == 3 else {}),
-            r"states no (position|orientation), so its place among the 5 slices is unknown",
+            r"has no (position|orientation), so its place among the 5 slices is unknown",
         )
 
     def test_an_orientation_that_is_skewed(self, series: Callable[..., Path]) -> None:
@@ -315,7 +318,7 @@ class TestEnhanced:
         del made.PerFrameFunctionalGroupsSequence
         made.save_as(path)
         with pytest.raises(
-            VolumeError, match=r"3 frames but states the position of 0; .*incomplete"
+            VolumeError, match=r"3 frames but gives the position of 0; .*incomplete"
         ):
             Volume.load(path)
 
@@ -324,7 +327,7 @@ class TestEnhanced:
         made = pydicom.dcmread(path)
         del made.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
         made.save_as(path)
-        with pytest.raises(VolumeError, match=r"frame 1 of enhanced\.dcm states no position"):
+        with pytest.raises(VolumeError, match=r"frame 1 of enhanced\.dcm has no position"):
             Volume.load(path)
 
     def test_beside_other_files_of_its_series(self, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class TestRefusals:
             Volume.from_array(np.zeros((3, 3, 3), np.uint8), affine)
 
     def test_an_affine_of_another_shape(self) -> None:
-        with pytest.raises(VolumeError, match=r"4 x 4; this one has the shape \(3, 3\)"):
+        with pytest.raises(VolumeError, match=r"expected a 4 x 4 affine, got the shape \(3, 3\)"):
             Volume.from_array(np.zeros((3, 3, 3), np.uint8), np.eye(3))
 
     def test_time_series(self) -> None:
@@ -407,7 +407,9 @@ class TestSegmentations:
         assert image.GetMetaData("Segment1_Name") == "spleen"
 
     def test_a_value_without_a_segment_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(OutputError, match=r"hold the values \[9\], which no segment names"):
+        with pytest.raises(
+            OutputError, match=r"hold the values \[9\], for which no segment is given"
+        ):
             self.save(tmp_path / "x.seg.nrrd", {1: Segment("liver")})
         assert list(tmp_path.iterdir()) == []
 
@@ -437,7 +439,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("name", ["x.jpg", "x.exe", "x", "x.nii.zip"])
     def test_unknown_endings(self, tmp_path: Path, oblique: Volume, name: str) -> None:
-        with pytest.raises(OutputError, match=r"a name ending in \.nii\.gz, .* is wanted"):
+        with pytest.raises(OutputError, match=r"expected a name ending in \.nii\.gz, "):
             oblique.save(tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
