@@ -15,7 +15,7 @@ from segsam.categories import Categories, Category, descriptions_digest
 from segsam.categories.embed import embed_file
 from segsam.categories.files import DEFAULT_PATH, write_categories, write_embeddings
 from segsam.categories.vocabulary import search
-from segsam.errors import CategoryError
+from segsam.errors import CategoryError, OutputError
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 FIRST_FILE = DEFAULT_PATH / "01_first.yaml"
@@ -209,10 +209,13 @@ def test_the_digest_depends_on_order(categories: Categories) -> None:
         ("{", "Expected YAML in own.yaml"),
         ("name: liver", "Expected a list of categories in own.yaml"),
         ("[liver]", "Expected a list of categories in own.yaml"),
-        ("[{name: liver}]", "in 'liver': colour, position, shape, texture"),
+        (
+            "[{name: liver}]",
+            "'liver'; missing or unknown: colour, position, shape, texture",
+        ),
         (
             "[{name: a, colour: [1, 2, 3], texture: t, shape: s, position: p, size: 3}]",
-            "unknown in 'a': size",
+            "category 'a'; missing or unknown: size",
         ),
         (
             "[{name: a, colour: [1, 2, 300], texture: t, shape: s, position: p}]",
@@ -297,7 +300,7 @@ def test_a_written_file_is_read_back(categories: Categories, tmp_path: Path) -> 
     restored = Categories.load(path)
     assert restored.items == categories.items
     assert sorted(file.name for file in tmp_path.iterdir()) == ["all.safetensors", "all.yaml"]
-    with pytest.raises(CategoryError, match=r"Cannot write all.yaml: No such file"):
+    with pytest.raises(OutputError, match=r"all.yaml could not be written: No such file"):
         write_categories(tmp_path / "no_folder" / "all.yaml", categories.items)
 
 
