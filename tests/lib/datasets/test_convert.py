@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from segsam.cli.app import app
 from segsam.datasets.convert import EMPTY, HIDDEN, OTHER_SIZE, SMALL, to_datasets, to_med2d
-from segsam.datasets.cutting import label_planes, large_objects, own_view, slices_of
 from segsam.datasets.folder import Dataset, load_case, open_dataset
+from segsam.datasets.labelled_slices import label_planes, large_objects, native_view, slices_of
 from segsam.datasets.med2d import CLASSES, LIST, PictureName, open_med2d
 from segsam.datasets.sources import open_sources, source_slices
 from segsam.datasets.splits import Split, patient_of
@@ -120,7 +120,7 @@ def test_maps_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     folder = med2d(tmp_path)
     next((folder / "masks").iterdir()).write_bytes(b"no picture")
     (one,) = open_med2d(folder)
-    with pytest.raises(TrainingError, match="is no picture"):
+    with pytest.raises(TrainingError, match="the file is not a picture"):
         list(one.slices("amos_0004", input_size=0))
 
 
@@ -157,7 +157,7 @@ def assert_same(dataset: Dataset, back: Dataset) -> None:
         intensity = Intensity.for_volume(volume)
         flat = [axis for axis in range(3) if volume.shape_ijk[axis] == 1]
         for axis in flat or range(3):
-            view = own_view(volume, axis)
+            view = native_view(volume, axis)
             for index, plane in label_planes(view, labels):
                 large = large_objects(plane)
                 found = [one for one in back.cases if one.endswith(f"{'xyz'[axis]}_{index:04d}")]
@@ -178,9 +178,9 @@ def assert_same(dataset: Dataset, back: Dataset) -> None:
 def test_pixels_are_square_and_none_is_lost(tmp_path: Path) -> None:
     dataset = volume_set(tmp_path / "in", (0.5, 0.5, 1.3))
     volume, labels = load_case(dataset, "p1")
-    assert own_view(volume, 2).size_px == (20, 24)
-    assert own_view(volume, 0).size_px == (42, 20)
-    assert dict(label_planes(own_view(volume, 2), labels)).keys() == set(range(2, 11))
+    assert native_view(volume, 2).size_px == (20, 24)
+    assert native_view(volume, 0).size_px == (42, 20)
+    assert dict(label_planes(native_view(volume, 2), labels)).keys() == set(range(2, 11))
     names = {one.name for one in slices_of(dataset, "p1", input_size=32, axes="all")}
     assert {"made/p1/i4", "made/p1/j8", "made/p1/k10"} <= names
     (automatic, *_) = slices_of(dataset, "p1", input_size=32)
@@ -224,7 +224,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     to_med2d([dataset], tmp_path / "out", axes="k")
     with pytest.raises(OutputError, match="out holds something else"):
         to_med2d([dataset], tmp_path / "out", axes="j")
-    with pytest.raises(OutputError, match=r"thesis\.txt is a file"):
+    with pytest.raises(OutputError, match=r"Expected a folder, but thesis\.txt is a file"):
         to_med2d([dataset], other / "thesis.txt")
     with pytest.raises(TrainingError, match="'made' twice"):
         to_med2d([dataset, dataset], tmp_path / "twice")

@@ -140,12 +140,12 @@ class TestTheArchive:
             ("/usr/bin/python: No module named pip", "python -m ensurepip"),
             ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", "another SHA-256"),
             ("ERROR: [Errno 28] No space left on device", "no space left"),
-            ("ERROR: No matching distribution", "pip said: No matching distribution"),
-            ("", "pip gave no reason"),
+            ("ERROR: No matching distribution", "pip reports: No matching distribution"),
+            ("", "pip reports: no reason given"),
         ],
     )
     def test_what_pip_says_becomes_a_sentence(self, stderr: str, sentence: str) -> None:
-        assert sentence in module._why_pip_failed(stderr)
+        assert sentence in module._pip_error(stderr)
 
 
 def archive_of(folder: Path, *names: str) -> Path:

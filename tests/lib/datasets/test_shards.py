@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsam.datasets.cutting import Instance, LabelledSlice
 from segsam.datasets.folder import Dataset
+from segsam.datasets.labelled_slices import Instance, LabelledSlice
 from segsam.datasets.shards import PreparedSlice, Shards, write_shards
 from segsam.errors import OutputError, TrainingError
 
@@ -58,7 +58,7 @@ def test_what_was_written_is_read_in_any_order(written: Path) -> None:
         for one, other in zip(found.slice.instances, wanted.slice.instances, strict=True):
             assert np.array_equal(one.mask, other.mask)
     assert [one.slice.name for one in shards[1:3]] == ["squares/case/1", "squares/case/2"]
-    assert shards.places("train") == [0, 1, 3]
+    assert shards.indices("train") == [0, 1, 3]
     assert (shards[4].part, shards.dataset_of(4)) == ("test", "squares")
     facts = shards.datasets[0]
     assert (facts.modality, facts.licence, facts.labels) == ("CT", "CC0", {1: "liver", 7: "spleen"})

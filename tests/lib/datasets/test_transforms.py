@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segsam.datasets.cutting import Instance, LabelledSlice, slices_of
 from segsam.datasets.folder import open_dataset
+from segsam.datasets.labelled_slices import Instance, LabelledSlice, slices_of
 from segsam.datasets.transforms import augmented, upright
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
