@@ -49,7 +49,7 @@ class Category:
 
     @property
     def description(self) -> str:
-        """The three texts in the paper's template (appendix 6.2), which is what is embedded."""
+        """Texture, shape and position in the paper's template (appendix 6.2), for the embedding."""
         head = self.name[0].upper() + self.name[1:]
         return f"{head}. Texture: {self.texture} Shape: {self.shape} Position: {self.position}"
 

@@ -79,7 +79,7 @@ class Categories:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in order."""
+        """Names of the categories, in order."""
         return tuple(item.name for item in self.items)
 
     @property

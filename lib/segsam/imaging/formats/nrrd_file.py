@@ -93,8 +93,8 @@ def _read_header(stream: BinaryIO, name: str) -> _Header:
     fields = nrrd.read_header(stream)
     if "data file" in fields or "datafile" in fields:
         raise VolumeError(
-            f"{name} keeps its voxels in another file, which is not read; "
-            "save it as one file (.nrrd with attached data)."
+            f"{name}: expected the voxels in the same file, got a header for a separate data file; "
+            "save both as one .nrrd file."
         )
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
     spatial = _spatial_axes(fields, len(sizes))
