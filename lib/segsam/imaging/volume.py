@@ -30,7 +30,7 @@ from segsam.imaging.geometry import (
     validated_affine,
 )
 from segsam.imaging.readers import read_image
-from segsam.imaging.voxels import check_finite, to_volume_voxels
+from segsam.imaging.voxels import check_finite, shape_text, to_volume_voxels
 from segsam.imaging.writers import write_image
 from segsam.types import Affine, Voxels
 
@@ -150,7 +150,7 @@ class Volume:
         if array.shape[:3] != self.shape_ijk:
             raise VolumeError(
                 f"{self.name}: voxels of the shape {array.shape} do not fit this volume of "
-                f"{'x'.join(map(str, self.shape_ijk))} voxels."
+                f"{shape_text(self.shape_ijk)} voxels."
             )
         return Volume(array, self.affine_ras, None, self.name)
 

@@ -21,13 +21,18 @@ MAX_VOXELS = 2**31
 _CHUNK = 2**22
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """Return the sides of a shape as text, e.g. 512x512x20."""
+    return "x".join(map(str, shape))
+
+
 def check_declared_shape(shape: Sequence[int], name: str) -> None:
     """Refuse a declared shape (i, j, k, ...) with a side below 1 or too many voxels.
 
     Raises VolumeError, or VolumeTooLargeError with both numbers.
     """
     sides = [int(side) for side in shape]
-    listed = "x".join(map(str, sides)) or "no sides at all"
+    listed = shape_text(sides) or "no sides at all"
     if not sides or min(sides) < 1:
         raise VolumeError(f"{name}: every side must be at least 1 voxel; the image is {listed}.")
     limit = voxel_limit()
@@ -61,7 +66,7 @@ def squeeze_shape(shape: Sequence[int], name: str) -> tuple[int, int, int]:
         if side != 1:
             label = "t" if number == 4 else f"dimension {number}"
             raise VolumeError(
-                f"{name}: the image is {len(sides)}D ({'x'.join(map(str, sides))}) with "
+                f"{name}: the image is {len(sides)}D ({shape_text(sides)}) with "
                 f"{label} = {side}; expected one 3D volume ({label} = 1). Extract one first."
             )
     i, j, k = (*sides[:3], 1, 1)[:3]

@@ -1,7 +1,7 @@
 """Process settings for speed on a CPU, applied by the command line and the server.
 
 Nothing here runs at import, so that programs that use the library keep their own settings. The
-effects are measured in `docs/performance.md`.
+effects are measured in `docs/lab/performance.md`.
 """
 
 from __future__ import annotations

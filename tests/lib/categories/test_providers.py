@@ -38,7 +38,7 @@ def test_the_answer_is_unit_vectors_in_the_order_of_the_texts(
     assert first["path"] == "/v1/embeddings"
     assert first["authorization"] == "Bearer secret"
     assert first["body"]["model"] == endpoint.name == "a-model"
-    assert [len(asked["body"]["input"]) for asked in embeddings_server.requests[:2]] == [64, 6]
+    assert [len(request["body"]["input"]) for request in embeddings_server.requests[:2]] == [64, 6]
 
 
 def test_the_full_address_may_be_given_and_the_key_left_out(

@@ -35,9 +35,9 @@ def volume_set(folder: Path, spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)) ->
     voxels = np.random.default_rng(0).integers(0, 40, labels.shape).astype(np.int16)
     voxels += labels.astype(np.int16) * 70
     affine = np.diag([*spacing_mm, 1.0])
-    for room, array in (("images", voxels), ("labels", labels)):
-        (folder / room).mkdir(parents=True)
-        nib.save(nib.Nifti1Image(array, affine), folder / room / "p1.nii.gz")
+    for subfolder, array in (("images", voxels), ("labels", labels)):
+        (folder / subfolder).mkdir(parents=True)
+        nib.save(nib.Nifti1Image(array, affine), folder / subfolder / "p1.nii.gz")
     record = {"name": "made", "modality": "MR", "licence": "CC0", "labels": {"1": "a", "2": "b"}}
     (folder / "dataset.json").write_text(json.dumps(record))
     return open_dataset(folder)
@@ -151,7 +151,7 @@ def assert_same(dataset: Dataset, back: Dataset) -> None:
     facts = (dataset.name, dataset.modality, dataset.licence)
     assert (back.name, back.modality, back.licence) == facts
     assert back.labels == dataset.labels
-    wanted = set()
+    expected = set()
     for case in dataset.cases:
         volume, labels = load_case(dataset, case)
         intensity = Intensity.for_volume(volume)
@@ -164,15 +164,15 @@ def assert_same(dataset: Dataset, back: Dataset) -> None:
                 found = [one for one in found if one.startswith(f"{case}--")]
                 assert bool(found) is bool(large)
                 if found:
-                    wanted.update(found)
+                    expected.update(found)
                     (one,) = slices_of(back, found[0], input_size=0)
-                    kept = np.where(np.isin(plane, large), plane, 0)
-                    assert np.array_equal(one.labels, kept)
+                    large_labels = np.where(np.isin(plane, large), plane, 0)
+                    assert np.array_equal(one.labels, large_labels)
                     written = load_case(back, found[0])[0].voxels
                     shown = view.image(volume, intensity, index)
                     pixels = np.squeeze(written).swapaxes(0, 1)
                     assert np.array_equal(pixels, shown if pixels.ndim == 3 else shown[..., 0])
-    assert wanted == set(back.cases)
+    assert expected == set(back.cases)
 
 
 def test_pixels_are_square_and_none_is_lost(tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_small_objects_are_dropped_and_counted(tmp_path: Path) -> None:
     dataset = volume_set(folder)
     labels = np.zeros((40, 40, 3), np.uint8)
     labels[:20, :20, 1], labels[39, 39, 1] = 1, 2
-    for room in ("images", "labels"):
-        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / room / "p1.nii.gz")
+    for subfolder in ("images", "labels"):
+        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / subfolder / "p1.nii.gz")
     report = to_med2d([dataset], tmp_path / "out", axes="k")
     assert (report.images, report.masks) == (1, 1)
     assert report.dropped == {SMALL: 1, EMPTY: 2}

@@ -1,4 +1,4 @@
-"""Readers: every format in, every lie and every break refused with a sentence."""
+"""Readers: every format is read; wrong and damaged files are refused with a VolumeError."""
 
 from __future__ import annotations
 
@@ -111,17 +111,17 @@ class TestNifti:
 
 
 class TestNiftiOrientation:
-    def save(self, path: Path, *, sform: int, qform: int, turned: float = 0) -> Path:
+    def save(self, path: Path, *, sform: int, qform: int, shift_mm: float = 0) -> Path:
         image = nib.Nifti1Image(VALUES, AFFINE)
         image.set_sform(AFFINE, code=sform)
         other = AFFINE.copy()
-        other[0, 3] += turned
+        other[0, 3] += shift_mm
         image.set_qform(other, code=qform)
         nib.save(image, path)
         return path
 
-    def test_the_sform_wins_and_the_user_is_told(self, tmp_path: Path) -> None:
-        volume = Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1, turned=10))
+    def test_the_sform_is_used_and_noted(self, tmp_path: Path) -> None:
+        volume = Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1, shift_mm=10))
         assert np.array_equal(volume.affine_ras, AFFINE)
         assert volume.notes == (
             "x.nii holds two different orientations, qform and sform; the sform was used.",
@@ -131,11 +131,11 @@ class TestNiftiOrientation:
         assert Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1)).notes == ()
 
     def test_the_qform_serves_alone(self, tmp_path: Path) -> None:
-        volume = Volume.load(self.save(tmp_path / "x.nii", sform=0, qform=1, turned=10))
+        volume = Volume.load(self.save(tmp_path / "x.nii", sform=0, qform=1, shift_mm=10))
         assert volume.affine_ras[0, 3] == AFFINE[0, 3] + 10
         assert volume.notes == ()
 
-    def test_neither_is_nibabels_guess_and_said_so(self, tmp_path: Path) -> None:
+    def test_with_neither_the_orientation_is_nibabels_with_a_note(self, tmp_path: Path) -> None:
         path = self.save(tmp_path / "x.nii", sform=0, qform=0)
         volume = Volume.load(path)
         assert np.array_equal(volume.affine_ras, nib.load(path).affine)
@@ -172,8 +172,8 @@ class TestNiftiOrientation:
             Volume.load(path)
 
 
-class TestLiesAndBreaks:
-    """B4: none of these may raise anything but VolumeError, and each sentence names the file."""
+class TestWrongAndDamagedFiles:
+    """B4: all of these raise VolumeError, and each sentence names the file."""
 
     @pytest.fixture
     def good(self, tmp_path: Path) -> dict[str, bytes]:
@@ -204,19 +204,19 @@ class TestLiesAndBreaks:
         [b"", b"\0", b"hello\n" * 500, b"NRRD", b"NRRD0004\n", b"\x1f\x8b", b"NDims = 3\n"],
         ids=["empty", "one byte", "text", "magic", "magic line", "gzip magic", "one key"],
     )
-    def test_what_is_no_image(self, tmp_path: Path, ending: str, data: bytes) -> None:
+    def test_content_that_is_not_an_image(self, tmp_path: Path, ending: str, data: bytes) -> None:
         self.refused(tmp_path / f"bad{ending}", data)
 
     def test_every_format_under_every_other_name(
         self, tmp_path: Path, good: dict[str, bytes]
     ) -> None:
-        # Pillow looks at the content, so a picture is read under any picture's name; and a .mhd
-        # may hold its own data as a .mha does.
+        # Pillow reads any picture format under any picture name, and a .mhd may hold its own data
+        # as a .mha does.
         for own, data in good.items():
             for other in self.ENDINGS:
                 is_picture = {own, other} <= {".png", ".jpg", ".tif", ".bmp"}
                 if own != other and not is_picture and (own, other) != (".mha", ".mhd"):
-                    self.refused(tmp_path / f"lie{other}", data)
+                    self.refused(tmp_path / f"wrong{other}", data)
 
     @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".tif"])
     @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
@@ -276,7 +276,7 @@ class TestSizes:
         return path
 
     @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-    def test_a_header_that_promises_eight_gigabytes(self, tmp_path: Path, ending: str) -> None:
+    def test_a_header_that_declares_eight_gigabytes(self, tmp_path: Path, ending: str) -> None:
         path = self.declaring(tmp_path / f"x{ending}", (1024, 1024, 1024))
         with pytest.raises(VolumeError, match=r"declares 8589934592 bytes of voxels, but only"):
             Volume.load(path)
@@ -375,7 +375,7 @@ class TestNrrd:
         np.testing.assert_allclose(volume.affine_ras, AFFINE, atol=1e-12)
         assert volume.notes == ()
 
-    def test_without_a_frame_it_is_lps_as_in_itk_and_said_so(self, tmp_path: Path) -> None:
+    def test_without_a_frame_it_is_lps_as_in_itk_with_a_note(self, tmp_path: Path) -> None:
         path = self.body(tmp_path / "x.nrrd", "spacings: 2 3 4", "encoding: raw")
         volume = Volume.load(path)
         image = sitk.ReadImage(str(path))

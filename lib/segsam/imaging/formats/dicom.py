@@ -24,7 +24,7 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_grid import Slice, grid_of
 from segsam.imaging.formats.raw import RawImage, check_data_size, reading
 from segsam.imaging.geometry import swap_lps_ras
-from segsam.imaging.voxels import check_declared_shape
+from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
 
 _TAGS = [
@@ -210,8 +210,8 @@ def _read_pixels(slices: list[Slice], name: str) -> Voxels:
     expected = (len(slices), slices[0].rows, slices[0].columns)
     if kji.shape[:3] != expected:
         raise VolumeError(
-            f"{name}: the headers declare {_by(expected)} slices x rows x columns; "
-            f"the decoded pixels are {_by(kji.shape)}."
+            f"{name}: the headers declare {shape_text(expected)} slices x rows x columns; "
+            f"the decoded pixels are {shape_text(kji.shape)}."
         )
     if is_multiframe:
         if len({piece.rescale for piece in slices}) > 1:
@@ -220,7 +220,3 @@ def _read_pixels(slices: list[Slice], name: str) -> Voxels:
     if kji.ndim == 4 and (kji.shape[3] != 3 or kji.dtype != np.uint8):
         raise VolumeError(f"{name}: voxels must be single numbers or 8-bit colour.")
     return kji.transpose((2, 1, 0, *range(3, kji.ndim)))
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

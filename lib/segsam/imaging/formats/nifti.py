@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
 from segsam.imaging.geometry import shear_of, validated_affine
-from segsam.imaging.voxels import check_declared_shape, squeeze_shape
+from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -155,7 +155,7 @@ def write_nifti(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     if max(voxels.shape[:3]) > _LONGEST_SIDE:
         raise OutputError(
             f"NIfTI holds sides up to {_LONGEST_SIDE} voxels; this volume has "
-            f"{'x'.join(map(str, voxels.shape[:3]))}. Write .nrrd instead."
+            f"{shape_text(voxels.shape[:3])}. Write .nrrd instead."
         )
     if voxels.ndim == 4:
         voxels = np.ascontiguousarray(voxels).view(_RGB)[..., 0]

@@ -30,7 +30,7 @@ from segsam.imaging.formats.raw import (
     reading,
 )
 from segsam.imaging.geometry import swap_lps_ras, validated_affine
-from segsam.imaging.voxels import squeeze_shape
+from segsam.imaging.voxels import shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
 _TYPES = {
@@ -118,7 +118,7 @@ def _check_layout(
     is_colour = others == [3] and _dtype(header, name) == np.uint8
     if len(spatial) not in (2, 3) or (any(side != 1 for side in others) and not is_colour):
         raise VolumeError(
-            f"{name}: the image is {len(sizes)}D ({'x'.join(map(str, sizes))}) with "
+            f"{name}: the image is {len(sizes)}D ({shape_text(sizes)}) with "
             f"{len(spatial)} axes in space; expected one 3D volume (t = 1). Extract one first."
         )
 

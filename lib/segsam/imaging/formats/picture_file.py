@@ -14,7 +14,7 @@ from PIL import Image
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawImage, reading
-from segsam.imaging.voxels import check_declared_shape
+from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
 
 _ORIENTATION_TAG = 274
@@ -65,7 +65,7 @@ def write_png(path: Path, voxels: Voxels) -> None:
     flat = [axis for axis in (2, 1, 0) if voxels.shape[axis] == 1]
     if not flat:
         raise OutputError(
-            f"A PNG holds one slice; this volume has {'x'.join(map(str, voxels.shape[:3]))} "
+            f"A PNG holds one slice; this volume has {shape_text(voxels.shape[:3])} "
             "voxels. Write .nii.gz or .nrrd instead."
         )
     plane: NDArray[np.generic] = np.asarray(np.take(voxels, 0, axis=flat[0])).swapaxes(0, 1)
