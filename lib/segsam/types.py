@@ -31,3 +31,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 
 Cancel: TypeAlias = Callable[[], bool]
 """Called before each slice; True stops with `CancelledError`."""
+
+
+def no_progress(done: int, total: int, message: str) -> None:
+    """Ignore the progress: the default of functions with an optional `Progress`."""

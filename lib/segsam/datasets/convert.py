@@ -46,7 +46,7 @@ from segsam.errors import OutputError, TrainingError
 from segsam.imaging.intensity import Intensity
 from segsam.system.atomic import write_bytes, write_json
 from segsam.system.folders import make_folder
-from segsam.types import Progress
+from segsam.types import Progress, no_progress
 
 SMALL, EMPTY = "object under 0.153 % of its slice", "slice without an object"
 OTHER_SIZE, HIDDEN = "mask of another size than its picture", "object under smaller ones"
@@ -98,7 +98,7 @@ def to_med2d(
         VolumeError: an image that cannot be read.
         PromptError: an unknown axis.
     """
-    folder, count, report = Path(out), _Count(), progress or _no_progress
+    folder, count, report = Path(out), _Count(), progress or no_progress
     names = [dataset.name for dataset in datasets]
     _check_names(names)
     licences = {dataset.name: dataset.licence for dataset in datasets}
@@ -131,7 +131,7 @@ def to_datasets(
         TrainingError: a name that cannot be a folder name, or a file that is missing or not a
             picture.
     """
-    folder, count, report = Path(out), _Count(), progress or _no_progress
+    folder, count, report = Path(out), _Count(), progress or no_progress
     names = [dataset.name for dataset in datasets]
     _check_names(names)
     _claim(folder, {"to": "dataset", "from": names}, ())
@@ -243,7 +243,3 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _slug(modality: str) -> str:
     return "_".join(modality.lower().replace("-", " ").split()) or "unknown"
-
-
-def _no_progress(done: int, total: int, message: str) -> None:
-    """Ignore the progress."""

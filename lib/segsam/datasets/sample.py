@@ -26,7 +26,7 @@ import numpy as np
 
 from segsam.errors import SampleError
 from segsam.system.folders import default_cache_dir
-from segsam.types import Progress
+from segsam.types import Progress, no_progress
 
 PACKAGE = "totalsegmentator"
 VERSION = "2.18.0"
@@ -88,7 +88,7 @@ def fetch_sample(cache_dir: Path | None = None, progress: Progress | None = None
     folder = sample_dir(cache_dir)
     if not is_cached(cache_dir):
         try:
-            _download_sample(folder, progress or _no_progress)
+            _download_sample(folder, progress or no_progress)
         except OSError as error:
             raise SampleError(_cannot_write(folder.parent, error)) from error
     for name, expected in _SHA256.items():
@@ -101,10 +101,6 @@ def fetch_sample(cache_dir: Path | None = None, progress: Progress | None = None
         dicom_labels=folder / "dicom_labels.nii.gz",
         licence=folder / "LICENSE",
     )
-
-
-def _no_progress(done: int, total: int, message: str) -> None:
-    """Ignore the progress."""
 
 
 def _download_sample(folder: Path, progress: Progress) -> None:
