@@ -52,7 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine = Engine(CONFIG)
     monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
-    monkeypatch.setattr(warmup, "give_way", lambda: True)
+    monkeypatch.setattr(warmup, "lower_thread_priority", lambda: True)
     return engine
 
 

@@ -48,7 +48,7 @@ class OpenVinoEncoder:
     By default, one image gets all threads, which is best for a user who waits for it. `alongside`
     other work, each image gets one thread, and as many images are encoded at a time as there are
     threads: each takes longer, but more are finished per second. A calling thread of lower priority
-    (`system.runtime.give_way`) has a thread of OpenVINO of its own, with the same low priority.
+    (`lower_thread_priority`) has a thread of OpenVINO of its own, with the same low priority.
     """
 
     def __init__(self, host: Host, encoder_id: str, *, fast: bool) -> None:
@@ -65,7 +65,7 @@ class OpenVinoEncoder:
         self.why = f"OpenVINO {openvino.__version__.partition('-')[0]} in {self._precision}."
         self._compiled: list[Any] = []
         self._alongside = {False: _Pool(), True: _Pool()}
-        """Requests by whether the calling thread gives way."""
+        """Requests by whether the calling thread has a low priority."""
         try:
             self._compile_and_check(exported_encoder(host, encoder_id))
         except RuntimeChoiceError:  # the files may be damaged: export once more
@@ -95,13 +95,13 @@ class OpenVinoEncoder:
             )
 
     def _requests_alongside(self) -> queue.SimpleQueue[Any]:
-        gives_way = _gives_way()
-        if self.threads == 1 and not gives_way:
+        low_priority = _has_low_priority()
+        if self.threads == 1 and not low_priority:
             return self._alone
-        pool = self._alongside[gives_way]
+        pool = self._alongside[low_priority]
         with pool.lock:
             if pool.requests is None:
-                images = 1 if gives_way else self.threads
+                images = 1 if low_priority else self.threads
                 pool.requests = self._requests(streams=images, threads=images)
             return pool.requests
 
@@ -154,7 +154,7 @@ class _Pool:
     requests: queue.SimpleQueue[Any] | None = None
 
 
-def _gives_way() -> bool:
+def _has_low_priority() -> bool:
     """Return True if the calling thread has a lower priority than the program's main thread."""
     if sys.platform != "linux":
         return False

@@ -23,7 +23,7 @@ from segsam.demo.prompting import organs_in
 from segsam.model import load_pretrained
 from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.result import Result
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),
