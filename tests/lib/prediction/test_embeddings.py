@@ -209,7 +209,7 @@ class TestBackground:
         go.set()
         thread.join(10)
         assert cache.state.entries == 2
-        assert (cache.state.misses, cache.state.ahead) == (2, 1)
+        assert (cache.state.misses, cache.state.prefetched) == (2, 1)
 
     def test_what_it_found_counts_for_nobody(self) -> None:
         cache = EmbeddingCache()

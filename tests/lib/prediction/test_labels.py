@@ -1,4 +1,4 @@
-"""Labels: slices to regions to volumes, conflicts, components, wide values, empty results."""
+"""Labels: slices to regions to volumes, conflicts, wide values, empty results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from segsam.prediction.labels import (
     LabelBuilder,
     Region,
     fuse_axes,
-    keep_components_touching,
     merge_objects,
     probabilities_of,
 )
@@ -48,7 +47,6 @@ class TestBuilding:
         builder = LabelBuilder(view)
         for index in range(view.depth):
             builder.add(index, view.cut(volume.voxels, index))
-        assert builder.slices == tuple(range(view.depth))
         assert np.array_equal(builder.region().mask(), volume.voxels > 0)
 
     def test_memory_is_that_of_the_object(self) -> None:
@@ -159,7 +157,7 @@ class TestMerging:
             merge_objects([(cube((0, 1), (0, 1), (0, 1)), value)])
 
     def test_objects_of_different_volumes_are_refused(self) -> None:
-        with pytest.raises(OutputError, match="Objects of one volume are wanted"):
+        with pytest.raises(OutputError, match="Expected objects of one volume"):
             merge_objects([(np.ones((2, 2, 2), bool), 1), (np.ones((2, 2, 3), bool), 2)])
 
     def test_empty_objects_and_no_objects(self) -> None:
@@ -169,27 +167,6 @@ class TestMerging:
         assert merge_objects([], shape_ijk=SHAPE).shape == SHAPE
         with pytest.raises(OutputError, match="one volume"):
             merge_objects([])
-
-
-class TestComponents:
-    def test_keeps_what_a_seed_touches(self) -> None:
-        one, two = cube((0, 2), (0, 2), (0, 2)), cube((4, 6), (5, 7), (8, 10))
-        kept = keep_components_touching(one | two, [(5, 6, 9), (3, 3, 3)])
-        assert np.array_equal(kept, two)
-        assert np.array_equal(
-            keep_components_touching(one | two, [(5, 6, 9), (1, 1, 1)]), one | two
-        )
-
-    def test_corners_connect(self) -> None:
-        mask = cube((0, 2), (0, 2), (0, 2)) | cube((2, 4), (2, 4), (2, 4))
-        assert np.array_equal(keep_components_touching(mask, [(0, 0, 0)]), mask)
-
-    @pytest.mark.parametrize("seeds", [[], [(6, 8, 10)], [(1, 1, 3)]])
-    def test_without_a_seed_inside_nothing_stays(self, seeds: list[Any]) -> None:
-        assert not keep_components_touching(cube((0, 2), (0, 2), (0, 2)), seeds).any()
-
-    def test_an_empty_mask_stays_empty(self) -> None:
-        assert not keep_components_touching(np.zeros(SHAPE, bool), [(0, 0, 0)]).any()
 
 
 class TestRegions:

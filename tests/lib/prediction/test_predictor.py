@@ -15,7 +15,7 @@ from segsam.categories import Categories
 from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
 from segsam.imaging.volume import Volume
 from segsam.model import Host, SegSam
-from segsam.prediction import semantics as semantics_module
+from segsam.prediction import naming
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
@@ -122,7 +122,7 @@ class TestCache:
 
     def test_warming_in_the_background_is_nobodys_waiting(self, predictor: Predictor) -> None:
         predictor.warm(index=4, background=True)
-        assert (predictor.embeddings.state.misses, predictor.embeddings.state.ahead) == (0, 1)
+        assert (predictor.embeddings.state.misses, predictor.embeddings.state.prefetched) == (0, 1)
 
     def test_a_private_volume_leaves_nothing_on_disk(
         self, predictor: Predictor, tmp_path: Path
@@ -292,7 +292,7 @@ class TestSemantics:
     def test_trained_names_the_object_and_what_else_is_there(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.voxels
         assert result.category in trained.model.categories.names
@@ -305,7 +305,7 @@ class TestSemantics:
         assert UNTRAINED_NOTE not in result.notes
 
     def test_a_guess_is_no_name(self, trained: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 1.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 1.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert result.confidence is None
@@ -314,7 +314,7 @@ class TestSemantics:
     def test_where_names_are_unreliable_none_is_given(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
         monkeypatch.setattr(trained.model, "unnamed_in", ("CT",))
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
@@ -325,7 +325,7 @@ class TestSemantics:
     def test_a_single_name_may_be_kept_back(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
         name = trained.predict(Prompts(boxes=[SOLID])).category
@@ -523,6 +523,6 @@ class TestOnLiteMedSAM:
         assert (EMPTY_NOTE in result.notes) == (result.voxels == 0)
 
     def test_runs_without_gradients(self, litemedsam: Predictor) -> None:
-        kept = litemedsam.embeddings._kept.values()
+        kept = litemedsam.embeddings._entries.values()
         assert kept
         assert not any(entry.encoded.embedding.requires_grad for entry in kept)

@@ -8,7 +8,8 @@ import torch
 
 from segsam.categories import Categories
 from segsam.model import Decoded, Host, SegSam
-from segsam.prediction.semantics import agreement, category_logits, class_scores, present
+from segsam.prediction.naming import present_categories
+from segsam.prediction.semantics import agreement, category_logits, class_scores
 
 CHANCE = torch.Generator().manual_seed(0)
 BINARY = torch.randn(2, 1, 3, 3, generator=CHANCE)
@@ -90,30 +91,40 @@ class TestPresent:
         return Decoded(BINARY, IOU, CLASSES, presence_logits=logits)
 
     def test_the_likeliest_comes_first(self, model: SegSam) -> None:
-        assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
+        assert list(present_categories(self.decoded(), model)) == [
+            "heart",
+            "polyp",
+            "liver",
+            "nerve",
+        ]
 
     def test_categories_without_examples_are_not_reported(self, model: SegSam) -> None:
         model.categories_seen = ("liver", "spleen", "polyp")
-        assert list(present(self.decoded(), model)) == ["polyp", "liver"]
+        assert list(present_categories(self.decoded(), model)) == ["polyp", "liver"]
 
     def test_what_a_modality_does_not_hold_or_the_card_keeps_back(self, model: SegSam) -> None:
         there = {item.name: item.modalities for item in model.categories.items}
-        found = list(present(self.decoded(), model, "CT"))
+        found = list(present_categories(self.decoded(), model, "CT"))
         assert found
         assert found == [
             name
-            for name in present(self.decoded(), model)
+            for name in present_categories(self.decoded(), model)
             if not there[name] or "CT" in there[name]
         ]
         model.unnamed_in = (f"CT: {found[0]}",)
-        assert list(present(self.decoded(), model, "CT")) == found[1:]
-        assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
+        assert list(present_categories(self.decoded(), model, "CT")) == found[1:]
+        assert list(present_categories(self.decoded(), model)) == [
+            "heart",
+            "polyp",
+            "liver",
+            "nerve",
+        ]
         model.unnamed_in = ("CT",)
-        assert present(self.decoded(), model, "CT") == {}
+        assert present_categories(self.decoded(), model, "CT") == {}
 
     def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
         model.presence_is_trained = False
-        assert present(self.decoded(), model) == {}
+        assert present_categories(self.decoded(), model) == {}
 
     def test_without_a_presence_branch_nothing_is_said(self, model: SegSam) -> None:
-        assert present(APART, model) == {}
+        assert present_categories(APART, model) == {}

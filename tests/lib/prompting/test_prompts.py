@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from segsam.errors import PromptError
-from segsam.prompting.prompts import MAX_PROMPTS, Box, Point, Prompts, SlicePrompts
+from segsam.prompting.parsing import MAX_PROMPTS
+from segsam.prompting.prompts import Box, Point, Prompts, SlicePrompts
 
 SHAPE = (20, 30, 40)
 
@@ -52,12 +53,12 @@ class TestFromJson:
             ({"points": [{}]}, r"points\[0\] lacks ijk"),
             ({"points": [{"ijk": [1, 2]}]}, r"points\[0\].ijk is three whole numbers .* \[1, 2\]"),
             ({"points": [{"ijk": [1, 2, 3, 4]}]}, "three whole numbers"),
-            ({"points": [{"ijk": [1, 2, 3.5]}]}, r"3\.5 in \[1, 2, 3\.5\] is none"),
-            ({"points": [{"ijk": [1, 2, float("nan")]}]}, "nan in .* is none"),
-            ({"points": [{"ijk": [1, 2, float("inf")]}]}, "inf in .* is none"),
-            ({"points": [{"ijk": [1, 2, True]}]}, "True in .* is none"),
-            ({"points": [{"ijk": [1, 2, "3"]}]}, "'3' in .* is none"),
-            ({"points": [{"ijk": [1, 2, None]}]}, "None in .* is none"),
+            ({"points": [{"ijk": [1, 2, 3.5]}]}, r"3\.5 in \[1, 2, 3\.5\] is not a whole number"),
+            ({"points": [{"ijk": [1, 2, float("nan")]}]}, "nan in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, float("inf")]}]}, "inf in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, True]}]}, "True in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, "3"]}]}, "'3' in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, None]}]}, "None in .* is not a whole number"),
             ({"points": [{"ijk": "123"}]}, "three whole numbers"),
             ({"points": [{"ijk": [1, 2, 3], "positive": 1}]}, "positive must be true or false"),
             ({"points": [{"ijk": [1, 2, 3], "label": 1}]}, "unknown key 'label'"),

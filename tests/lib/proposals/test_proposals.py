@@ -26,10 +26,21 @@ from segsam.model import Card, SegSam, build_variant, load_pretrained, save_chec
 from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Box
 from segsam.proposals.automatic import Search, allowed_categories, segment_automatically
-from segsam.proposals.boxes import Proposal, box_iou, box_of, chain_of, inner_slices
+from segsam.proposals.boxes import (
+    Proposal,
+    box_of_mask,
+    centres_of_shares,
+    chain_of,
+    projected_iou,
+)
 from segsam.proposals.first_labels import NOTHING_NOTE, UNSEEN_PRESENCE_NOTE
-from segsam.proposals.overview import disagreement, looked_at, overview, pooled
-from segsam.proposals.probing import Probe, attention_points, best_of, grid_points, probe
+from segsam.proposals.overview import (
+    mean_disagreement,
+    mean_embedding,
+    overview,
+    sampled_slices,
+)
+from segsam.proposals.probing import Probe, attention_points, best_by_category, grid_points, probe
 
 from ..conftest import TinyHost
 
@@ -135,7 +146,7 @@ class TestProbes:
 
     def test_the_best_of_each_category(self) -> None:
         some = [made(1, 0.9), made(1, 0.5), made(2, 0.3), made(3, 0.1)]
-        assert best_of(some, least=0.2) == {1: some[0], 2: some[2]}
+        assert best_by_category(some, min_certainty=0.2) == {1: some[0], 2: some[2]}
 
 
 def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float = 1.0) -> Probe:
@@ -144,17 +155,17 @@ def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float
 
 class TestWhatACaseIsWorth:
     def test_disagreement_counts_what_the_model_takes_for_objects(self) -> None:
-        assert disagreement([made(0, 0.8)]) == pytest.approx(0.2)
+        assert mean_disagreement([made(0, 0.8)]) == pytest.approx(0.2)
         noise = made(0, 0.0, confidence=0.0)
-        assert disagreement([made(0, 0.8), noise]) == pytest.approx(0.2)
-        assert disagreement([made(0, 0.8), made(0, 0.2)]) == pytest.approx(0.5)
-        assert disagreement([noise]) == disagreement([]) == 1.0
+        assert mean_disagreement([made(0, 0.8), noise]) == pytest.approx(0.2)
+        assert mean_disagreement([made(0, 0.8), made(0, 0.2)]) == pytest.approx(0.5)
+        assert mean_disagreement([noise]) == mean_disagreement([]) == 1.0
 
     def test_the_padding_is_no_part_of_a_place(self, predictor: Predictor) -> None:
         features = predictor.slices(2).features(3)
-        whole = pooled(features, (32, 32), 32)
+        whole = mean_embedding(features, (32, 32), 32)
         np.testing.assert_allclose(whole, features.embedding[0].float().mean((1, 2)), rtol=1e-5)
-        half = pooled(features, (16, 32), 32)
+        half = mean_embedding(features, (16, 32), 32)
         np.testing.assert_allclose(
             half, features.embedding[0, :, :4].float().mean((1, 2)), rtol=1e-5
         )
@@ -167,20 +178,20 @@ class TestWhatACaseIsWorth:
             asked.append(index)
             return slices.features(index)
 
-        turns = [lambda index=index: of(index) for index in looked_at(slices.view.depth)]
+        turns = [lambda index=index: of(index) for index in sampled_slices(slices.view.depth)]
         found = overview(predictor.model, turns, slices.view.size_px)
         assert asked == [1, 2, 4]
-        assert found.doubt is not None
-        assert 0 <= found.doubt <= 1
-        assert np.linalg.norm(found.place) == pytest.approx(1, abs=1e-5)
+        assert found.disagreement is not None
+        assert 0 <= found.disagreement <= 1
+        assert np.linalg.norm(found.embedding) == pytest.approx(1, abs=1e-5)
         predictor.model.semantic_is_trained = False
-        assert overview(predictor.model, turns, slices.view.size_px).doubt is None
+        assert overview(predictor.model, turns, slices.view.size_px).disagreement is None
         with pytest.raises(ValueError, match="at least one slice"):
             overview(predictor.model, [], (32, 32))
 
     def test_slices_of_the_middle_half(self) -> None:
-        assert looked_at(100, 3) == (25, 50, 74)
-        assert looked_at(1) == (0,)
+        assert sampled_slices(100, 3) == (25, 50, 74)
+        assert sampled_slices(1) == (0,)
 
 
 class TestSegmentingAutomatically:
@@ -191,7 +202,7 @@ class TestSegmentingAutomatically:
         calls_all(model, 1)
         told: list[tuple[int, int, str]] = []
         found = segment_automatically(
-            predictor, Search(least=0.0), progress=lambda *one: told.append(one)
+            predictor, Search(min_certainty=0.0), progress=lambda *one: told.append(one)
         )
         assert found.label_names == {"spleen": 1}
         assert found.labels.shape == volume.shape_ijk
@@ -214,7 +225,7 @@ class TestSegmentingAutomatically:
     ) -> None:
         sees_everywhere(model, 0)
         calls_all(model, 1)
-        found = segment_automatically(predictor, Search(least=0.0))
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
         assert found.objects == ()
         assert found.notes == (NOTHING_NOTE,)
         assert not found.labels.any()
@@ -223,16 +234,16 @@ class TestSegmentingAutomatically:
         self, predictor: Predictor, model: SegSam
     ) -> None:
         sees_everywhere(model)
-        found = segment_automatically(predictor, Search(least=0.0))
-        assert (found.looked_at, found.objects) == ((), ())
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
+        assert (found.searched_slices, found.objects) == ((), ())
 
     def test_where_presence_is_not_trained_agreement_alone_decides(
         self, predictor: Predictor, model: SegSam
     ) -> None:
         model.presence_is_trained = False
         calls_all(model, 1)
-        found = segment_automatically(predictor, Search(least=0.0, slices=2))
-        assert found.looked_at == (1, 4)
+        found = segment_automatically(predictor, Search(min_certainty=0.0, slices=2))
+        assert found.searched_slices == (1, 4)
         assert UNSEEN_PRESENCE_NOTE in found.notes
         assert found.label_names == {"spleen": 1}
         assert found.objects[0].presence == {}
@@ -240,14 +251,14 @@ class TestSegmentingAutomatically:
     def test_doubt_leaves_an_object_out(self, predictor: Predictor, model: SegSam) -> None:
         model.presence_is_trained = False
         calls_all(model, 1)
-        assert segment_automatically(predictor, Search(least=1.0)).objects == ()
+        assert segment_automatically(predictor, Search(min_certainty=1.0)).objects == ()
 
     def test_only_what_is_wanted(self, predictor: Predictor, model: SegSam) -> None:
         model.presence_is_trained = False
         calls_all(model, 1)
-        wanted = Search(least=0.0, categories=("Liver",))
+        wanted = Search(min_certainty=0.0, categories=("Liver",))
         assert segment_automatically(predictor, wanted).objects == ()
-        wanted = Search(least=0.0, categories=("SPLEEN", "liver"))
+        wanted = Search(min_certainty=0.0, categories=("SPLEEN", "liver"))
         assert segment_automatically(predictor, wanted).label_names == {"spleen": 1}
         with pytest.raises(CategoryError, match="no category 'leber'"):
             segment_automatically(predictor, Search(categories=("leber",)))
@@ -258,9 +269,9 @@ class TestSegmentingAutomatically:
         predictor = Predictor(model)
         voxels = np.random.default_rng(0).integers(0, 255, (32, 32, 1)).astype(np.uint8)
         predictor.set_volume(Volume.from_array(voxels))
-        found = segment_automatically(predictor, Search(least=0.0))
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
         assert found.labels.shape == (32, 32, 1)
-        assert found.looked_at == (0,)
+        assert found.searched_slices == (0,)
 
     def test_it_stops_when_asked(self, predictor: Predictor) -> None:
         asked: list[bool] = []
@@ -273,12 +284,12 @@ class TestSegmentingAutomatically:
             segment_automatically(predictor, cancel=cancel)
 
     def test_what_cannot_be_meant(self, predictor: Predictor, model: SegSam) -> None:
-        with pytest.raises(PromptError, match="wants one axis; got 'all'"):
+        with pytest.raises(PromptError, match="needs one axis; got 'all'"):
             Search(axis="all")  # type: ignore[arg-type]
         with pytest.raises(PromptError, match="Expected 1 to 1000 slices"):
             Search(slices=0)
         with pytest.raises(PromptError, match="A certainty is 0 to 1"):
-            Search(least=2)
+            Search(min_certainty=2)
         with pytest.raises(VolumeError, match="No volume is set"):
             segment_automatically(Predictor(model))
         model.semantic_is_trained = False
@@ -310,14 +321,14 @@ class TestPlaces:
         return SliceView.of(volume, 2, 32)
 
     def test_slices_in_the_middles_of_equal_shares(self) -> None:
-        assert inner_slices(10, 5) == (1, 3, 5, 7, 9)
-        assert inner_slices(1, 5) == (0,)
-        assert inner_slices(3, 5) == (0, 1, 2)
+        assert centres_of_shares(range(10), 5) == (1, 3, 5, 7, 9)
+        assert centres_of_shares(range(1), 5) == (0,)
+        assert centres_of_shares(range(3), 5) == (0, 1, 2)
 
     def test_the_box_of_the_largest_part(self, view: SliceView) -> None:
         mask = np.zeros((32, 32), bool)
         mask[4:12, 6:10] = mask[20, 20] = True
-        box = box_of(view, mask, 3)
+        box = box_of_mask(view, mask, 3)
         assert box is not None
         assert view.rectangle(box.min_ijk, box.max_ijk) == (6, 4, 9, 11)
         assert box.min_ijk[2] == box.max_ijk[2] == 3
@@ -325,15 +336,15 @@ class TestPlaces:
     def test_what_lies_in_the_padding_has_none(self, view: SliceView) -> None:
         mask = np.zeros((32, 32), bool)
         mask[29:, :] = True  # the picture has 28 rows
-        assert box_of(view, mask, 0) is None
+        assert box_of_mask(view, mask, 0) is None
 
     def test_a_chain_leaves_out_what_does_not_lie_behind_it(self, view: SliceView) -> None:
         here, aside = ((4, 4), (12, 12)), ((20, 18), (28, 26))
         chain = [on(0, here, 0.5), on(1, aside, 0.6), on(2, here, 0.9), on(3, here, 0.4)]
-        kept = chain_of(chain, view)
+        kept = chain_of(chain, 2)
         assert [one.index for one in kept] == [0, 2, 3]
-        assert box_iou(view, chain[0].box, chain[2].box) == 1
-        assert box_iou(view, chain[0].box, chain[1].box) == 0
+        assert projected_iou(chain[0].box, chain[2].box, 2) == 1
+        assert projected_iou(chain[0].box, chain[1].box, 2) == 0
 
 
 def on(index: int, corners: tuple[tuple[int, int], tuple[int, int]], certainty: float) -> Proposal:
