@@ -1,6 +1,8 @@
 """Image features of single slices: cut, resized, and encoded unless they are in the cache.
 
-volume --SliceView--> picture --image encoder--> embedding (cached) --checkpoint--> features
+    volume --SliceView--> picture --image encoder--> embedding (cached) --checkpoint--> features
+
+This is all of a prediction that does not depend on prompts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """One call of `Predictor.predict`, from checked prompts to the result.
 
-prompts --plan_axis--> which slices to prompt, and where to follow the object from there
-        --SliceDecoder--> masks of the prompted slices
-        --follow--> masks of the slices beside them, until the object ends
-        --LabelBuilder--> Region --name_object--> Result
+    prompts --plan_axis--> which slices to prompt, and where to follow the object from there
+            --SliceDecoder--> masks of the prompted slices
+            --follow--> masks of the slices beside them, until the object ends
+            --LabelBuilder--> Region --name_object--> Result
+
+`segment` reads downwards: each method stands below its caller.
 """
 
 from __future__ import annotations

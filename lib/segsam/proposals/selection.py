@@ -116,9 +116,9 @@ def _mix(unlabelled: Sequence[Case], labelled: Sequence[Case], seed: int) -> Cho
     name = _highest(scores, seed)
     return Choice(
         name,
-        f"It ranks above {by_disagreement[name]:.0%} of the others in the decoders' disagreement, "
-        f"and above {by_difference[name]:.0%} in the difference from labelled images, the best "
-        f"combination of {_images(unlabelled)}{_known_part(scores, unlabelled)}.",
+        f"It ranks above {by_disagreement[name]:.0%} of the others by the decoders' disagreement "
+        f"and above {by_difference[name]:.0%} by the difference from the labelled images, and is "
+        f"first by both together of {_images(unlabelled)}{_known_part(scores, unlabelled)}.",
         scores[name],
     )
 

@@ -33,12 +33,12 @@ class TestPromptTensors:
         assert tensors.boxes_px is not None
         assert tensors.boxes_px.tolist() == [[32, 16, 60, 44]]
 
-    def test_each_box_says_how_it_came_about(self, view: SliceView) -> None:
+    def test_each_box_has_its_kind(self, view: SliceView) -> None:
         box = Box((8, 4, 1), (15, 11, 1))
         tensors = prompt_tensors(view, SlicePrompts((), (box,), (box,), (box, box)), CPU)
         assert tensors.box_kinds is not None
-        wanted = [BoxKind.DRAWN, BoxKind.SECTION, BoxKind.NEIGHBOUR, BoxKind.NEIGHBOUR]
-        assert tensors.box_kinds.tolist() == wanted
+        expected = [BoxKind.DRAWN, BoxKind.SECTION, BoxKind.NEIGHBOUR, BoxKind.NEIGHBOUR]
+        assert tensors.box_kinds.tolist() == expected
         assert tensors.boxes_px is not None
         assert tensors.boxes_px[2].tolist() == tensors.boxes_px[0].tolist()
 
@@ -83,10 +83,10 @@ class TestStrayParts:
         box = Box((8, 8, 1), (20, 20, 1))
         for kind in ("boxes", "sections", "neighbours"):
             prompts = SlicePrompts(**{kind: (box,)})
-            kept = suppress_stray_parts(self.logits(), view, prompts) > 0
-            assert kept[10:14, 10:14].all()
-            assert kept[18:26, 18:30].all()
-            assert not kept[40:50, 40:50].any()
+            mask = suppress_stray_parts(self.logits(), view, prompts) > 0
+            assert mask[10:14, 10:14].all()
+            assert mask[18:26, 18:30].all()
+            assert not mask[40:50, 40:50].any()
 
     def test_a_positive_point_keeps_its_part(self, view: SliceView) -> None:
         box, inside = Box((8, 8, 1), (20, 20, 1)), (45, 45, 1)

@@ -61,7 +61,7 @@ class TestBuilding:
         assert found.mask().sum() == 3 * 50
         assert not found.mask()[:, :, 102].any()
 
-    def test_a_slice_added_again_counts_the_last_time(self) -> None:
+    def test_a_slice_that_is_added_again_replaces_the_first(self) -> None:
         volume = Volume.from_array(np.zeros(SHAPE, np.uint8))
         builder = LabelBuilder(view_of(volume, 2))
         builder.add(3, np.full((9, 7), 5.0))
@@ -89,7 +89,7 @@ class TestProbabilities:
         values = probabilities_of(np.array([-tiny, 0, tiny, 1e30, -1e30], np.float32))
         assert (values > 0.5).tolist() == [False, False, True, True, False]
 
-    def test_what_is_below_the_floor_is_nothing(self) -> None:
+    def test_logits_below_the_floor_have_probability_zero(self) -> None:
         values = probabilities_of(np.array([FLOOR_LOGIT, FLOOR_LOGIT + 0.01], np.float32))
         assert values[0] == 0
         assert 0 < values[1] < 0.001
@@ -120,14 +120,14 @@ class TestMerging:
         assert labels.dtype == np.uint8
 
     def test_the_higher_probability_wins_in_either_order(self) -> None:
-        sure, unsure = (
+        likely, unlikely = (
             region(cube((0, 4), (0, 9), (0, 11)), 0.9),
             region(cube((2, 7), (0, 9), (0, 11)), 0.6),
         )
-        for objects in ([(sure, 1), (unsure, 2)], [(unsure, 2), (sure, 1)]):
+        for objects in ([(likely, 1), (unlikely, 2)], [(unlikely, 2), (likely, 1)]):
             labels = merge_objects(objects)
-            assert np.array_equal(labels == 1, sure.mask())
-            assert np.array_equal(labels == 2, unsure.mask() & ~sure.mask())
+            assert np.array_equal(labels == 1, likely.mask())
+            assert np.array_equal(labels == 2, unlikely.mask() & ~likely.mask())
 
     def test_the_later_wins_a_tie(self) -> None:
         one, two = cube((0, 4), (0, 9), (0, 11)), cube((2, 7), (0, 9), (0, 11))
@@ -139,7 +139,7 @@ class TestMerging:
         regions = [(region(mask, p), value) for p, value in ((0.7, 1), (0.9, 2), (0.8, 3))]
         assert merge_objects(regions)[1, 1, 1] == 2
 
-    def test_unlikely_voxels_belong_to_nobody(self) -> None:
+    def test_unlikely_voxels_are_background(self) -> None:
         assert not merge_objects([(region(cube((0, 4), (0, 9), (0, 11)), 0.5), 1)]).any()
 
     @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ class TestRegions:
         assert Region.of_mask(np.zeros(SHAPE, bool)).values.size == 0
 
 
-class TestWhereARegionIs:
+class TestRegionBounds:
     def region(self) -> Region:
         values = np.zeros((4, 5, 6), np.float32)
         values[1:3, 2:5, 3] = 0.9

@@ -22,7 +22,7 @@ def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict
 
 
 class TestSolidBox:
-    def test_by_itself_every_slice_gets_its_section(self) -> None:
+    def test_without_propagation_every_slice_gets_its_section(self) -> None:
         plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
         assert sorted(plan.prompted) == list(range(10, 21))
         assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
@@ -109,12 +109,14 @@ class TestBoxesOfMask:
 
 class TestNearestSlices:
     @pytest.mark.parametrize(
-        ("index", "most", "wanted"),
+        ("index", "count", "expected"),
         [(2, 9, [2, 3, 1, 4, 0, 5]), (2, 3, [2, 3, 1]), (0, 3, [0, 1, 2]), (5, 3, [5, 4, 3])],
     )
-    def test_from_the_middle_to_both_sides(self, index: int, most: int, wanted: list[int]) -> None:
-        assert list(nearest_slices(index, 6, most)) == wanted
+    def test_from_the_middle_to_both_sides(
+        self, index: int, count: int, expected: list[int]
+    ) -> None:
+        assert list(nearest_slices(index, 6, count)) == expected
 
-    def test_a_slice_that_is_not_there_is_the_nearest_that_is(self) -> None:
+    def test_an_index_outside_counts_as_the_nearest_inside(self) -> None:
         assert list(nearest_slices(99, 6, 2)) == [5, 4]
         assert list(nearest_slices(-1, 6, 2)) == [0, 1]

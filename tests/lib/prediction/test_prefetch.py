@@ -37,7 +37,7 @@ def test_other_items_are_not(prefetcher: Prefetcher[int]) -> None:
     prefetcher.schedule([1])
     assert prefetcher.pop(2) is None
     assert prefetcher.pop(1) == 10
-    assert prefetcher.pop(1) is None, "it was taken"
+    assert prefetcher.pop(1) is None, "an item is returned once"
 
 
 def test_it_does_not_load_far_in_advance(prefetcher: Prefetcher[int], loads: list[int]) -> None:
@@ -55,13 +55,13 @@ def test_another_schedule_replaces_the_first(prefetcher: Prefetcher[int]) -> Non
     assert prefetcher.pop(20) == 200
 
 
-def test_what_goes_wrong_is_raised_where_it_is_taken(prefetcher: Prefetcher[int]) -> None:
+def test_an_error_while_loading_is_raised_by_pop(prefetcher: Prefetcher[int]) -> None:
     prefetcher.schedule([13])
     with pytest.raises(ValueError, match="unlucky"):
         prefetcher.pop(13)
 
 
-def test_two_are_loaded_at_a_time() -> None:
+def test_two_items_are_loaded_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=WAIT)
     prefetcher = Prefetcher(lambda index: both.wait() >= 0, 2)
     prefetcher.schedule([0, 1])
