@@ -48,11 +48,11 @@ class SliceEncoder:
         embeddings: EmbeddingCache,
         loaded: LoadedVolume,
         axis: int,
-        job: Job | None = None,
+        job: Job,
     ) -> None:
         self.loaded = loaded
         self.view = SliceView.of(loaded.volume, axis, model.host.facts.input_size)
-        self.job = job or Job()
+        self.job = job
         self._model = model
         self._embeddings = embeddings
         self._prefetcher: Prefetcher[tuple[ImageFeatures, bool]] | None = None

@@ -6,6 +6,7 @@ cache has its own lock.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -110,8 +111,7 @@ class Predictor:
         Raises:
             VolumeError: no volume was set.
         """
-        encoder = SliceEncoder(self.model, self.embeddings, self._require_volume(), axis, job)
-        return SliceDecoder(self.model, encoder)
+        return SliceDecoder(self.model, self._encoder(self._require_volume(), axis, job or Job()))
 
     def predict(
         self,
@@ -151,8 +151,12 @@ class Predictor:
         loaded = self._require_volume()
         checked, notes = prompts.checked(loaded.volume.shape_ijk)
         choice = MaskChoice.checked(self.model, decoder, category)
-        segmentation = Segmentation(self.model, self.embeddings, loaded, job, choice)
+        slice_encoder = partial(self._encoder, loaded)
+        segmentation = Segmentation(self.model, loaded.volume, slice_encoder, job, choice)
         return segmentation.segment(checked, axis=axis, propagate=propagate, notes=notes)
+
+    def _encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
+        return SliceEncoder(self.model, self.embeddings, loaded, axis, job)
 
     def _require_volume(self) -> LoadedVolume:
         if self._loaded is None:

@@ -10,14 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 
 from segsam.errors import PromptError
+from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.decoding import MaskChoice, SliceDecoder, SliceMask
-from segsam.prediction.embeddings import EmbeddingCache
-from segsam.prediction.encoding import LoadedVolume, SliceEncoder
+from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder, Region, fuse_axes
 from segsam.prediction.naming import SliceEvidence, name_object
@@ -37,20 +37,26 @@ from segsam.types import AxisChoice
 class Segmentation:
     """Segmentation of one object; `segment` is called once.
 
-    `model` supplies the weights; `job` counts slices and times.
+    Args:
+        model: supplies the decoders' weights. They may be an adapted copy of those that the slice
+            encoders belong to.
+        volume: the volume that the slice encoders cut.
+        slice_encoder: returns the encoder of the slices across a voxel axis.
+        job: counts slices and times.
+        choice: the decoder whose mask is the result.
     """
 
     def __init__(
         self,
         model: SegSam,
-        embeddings: EmbeddingCache,
-        loaded: LoadedVolume,
+        volume: Volume,
+        slice_encoder: Callable[[int, Job], SliceEncoder],
         job: Job,
         choice: MaskChoice,
     ) -> None:
         self._model = model
-        self._embeddings = embeddings
-        self._loaded = loaded
+        self._volume = volume
+        self._slice_encoder = slice_encoder
         self._job = job
         self._choice = choice
         self._reports: list[SliceReport] = []
@@ -72,7 +78,7 @@ class Segmentation:
             PromptError: an axis that does not fit the prompts.
             CancelledError: the job was cancelled.
         """
-        first = first_axis(self._loaded.volume, axis, prompts)
+        first = first_axis(self._volume, axis, prompts)
         if axis == "all":
             region = self._across_all(prompts, first, propagate)
         else:
@@ -81,11 +87,11 @@ class Segmentation:
             self._model,
             self._evidence,
             requested=self._choice.category,
-            modality=self._loaded.volume.modality,
+            modality=self._volume.modality,
         )
         return Result(
             region=region,
-            volume=self._loaded.volume,
+            volume=self._volume,
             axes=("i", "j", "k") if axis == "all" else ("ijk"[first],),
             slices=tuple(self._reports),
             notes=notes + self._notes(prompts, first, empty=region.is_empty) + naming.notes,
@@ -122,7 +128,7 @@ class Segmentation:
 
     def _across(self, plan: AxisPlan) -> Region:
         """Return the object's probabilities from the slices across one axis."""
-        encoder = SliceEncoder(self._model, self._embeddings, self._loaded, plan.axis, self._job)
+        encoder = self._slice_encoder(plan.axis, self._job)
         decoder = SliceDecoder(self._model, encoder, self._choice)
         labels = LabelBuilder(decoder.view)
         seeds: dict[int, SliceMask] = {}
@@ -154,7 +160,7 @@ class Segmentation:
     ) -> Iterator[SliceMask]:
         """Decode the slices beside the seeds, until the object or its 3D box ends."""
         walks = tuple(plan.walks(seeds, decoder.view.depth))
-        if plan.limit is not None:  # without a limit, nobody knows where the object ends
+        if plan.limit is not None:  # without a limit, the number of slices is unknown
             self._job.planned += sum(len(walk.indices) for walk in walks)
         for walk in walks:
             decoder.encoder.prefetch(walk.indices)
