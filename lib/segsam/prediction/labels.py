@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from segsam.errors import OutputError
 from segsam.imaging.slices import SliceView
+from segsam.prompting.prompts import Box
 from segsam.types import LabelArray, VoxelIndex
 
 FLOOR_LOGIT = -8.0
 """Logits up to this value (a probability of 0.0003) count as probability 0 and need no memory."""
 
-LARGEST_LABEL = 65_535
+_LARGEST_LABEL = 65_535
 _ABOVE_HALF = np.nextafter(np.float32(0.5), np.float32(1))
 
 
@@ -73,6 +74,20 @@ class Region:
         """Return the smallest box of the volume that holds the object; None if it is empty."""
         found = _bounds(self.values > 0.5)
         return None if found is None else _shifted(found, self.start_ijk)
+
+    @property
+    def bounding_box(self) -> Box | None:
+        """Tight box of the object in voxel indices, inclusive; None if it is empty."""
+        bounds = self.bounds()
+        if bounds is None:
+            return None
+        i, j, k = bounds
+        return Box((i.start, j.start, k.start), (i.stop - 1, j.stop - 1, k.stop - 1))
+
+    def section(self, axis: int, offset: int) -> Region:
+        """Return the slice of the region that is `offset` slices from its start along an axis."""
+        i, j, k = (start + offset * (a == axis) for a, start in enumerate(self.start_ijk))
+        return Region(self.values.take([offset], axis), (i, j, k), self.shape_ijk)
 
     def within(self, box: tuple[slice, slice, slice]) -> NDArray[np.bool_]:
         """Return the object's mask (di, dj, dk) in a box of the volume inside the region."""
@@ -165,7 +180,7 @@ def merge_objects(
     shapes = {region.shape_ijk for region, _ in pairs} | ({shape_ijk} if shape_ijk else set())
     if len(shapes) != 1:
         raise OutputError(f"Expected objects of one volume, got the shapes {sorted(shapes)}.")
-    labels: LabelArray = np.zeros(shapes.pop(), dtype=label_type(value for _, value in pairs))
+    labels: LabelArray = np.zeros(shapes.pop(), dtype=_label_type([value for _, value in pairs]))
     whole = _union([region for region, _ in pairs])
     if whole is None:
         return labels
@@ -178,17 +193,12 @@ def merge_objects(
     return labels
 
 
-def label_type(values: Iterable[int]) -> type[np.uint8] | type[np.uint16]:
-    """Return the smallest type that holds these label values.
-
-    Raises:
-        OutputError: a value outside 1 ... 65535.
-    """
-    listed = list(values)
-    for value in listed:
-        if not 1 <= value <= LARGEST_LABEL:
-            raise OutputError(f"A label value is 1 to {LARGEST_LABEL}; got {value}.")
-    return np.uint8 if max(listed, default=1) <= np.iinfo(np.uint8).max else np.uint16
+def _label_type(values: Sequence[int]) -> type[np.uint8] | type[np.uint16]:
+    """Return the smallest type that holds these label values."""
+    for value in values:
+        if not 1 <= value <= _LARGEST_LABEL:
+            raise OutputError(f"A label value is 1 to {_LARGEST_LABEL}; got {value}.")
+    return np.uint8 if max(values, default=1) <= np.iinfo(np.uint8).max else np.uint16
 
 
 def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:

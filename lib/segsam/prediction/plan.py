@@ -126,17 +126,10 @@ def nearest_slices(index: int, depth: int, count: int) -> Iterator[int]:
 def boxes_of_mask(region: Region, axis: int) -> AxisPlan:
     """Return a plan that prompts each slice of a known mask with the tight box of its section."""
     prompted = {}
-    found = np.moveaxis(region.values > 0.5, axis, 0)
-    others = [a for a in range(3) if a != axis]
-    for offset in np.flatnonzero(found.any(axis=(1, 2))):
-        rows, columns = np.nonzero(found[offset])
-        lows, highs = [0, 0, 0], [0, 0, 0]
-        lows[axis] = highs[axis] = region.start_ijk[axis] + int(offset)
-        for other, hits in zip(others, (rows, columns), strict=True):
-            lows[other] = region.start_ijk[other] + int(hits.min())
-            highs[other] = region.start_ijk[other] + int(hits.max())
-        box = Box((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))
-        prompted[lows[axis]] = SlicePrompts((), (box,))
+    for offset in range(region.values.shape[axis]):
+        box = region.section(axis, offset).bounding_box
+        if box is not None:
+            prompted[box.min_ijk[axis]] = SlicePrompts(boxes=(box,))
     return AxisPlan(axis, prompted)
 
 

@@ -124,11 +124,7 @@ class Result:
     @property
     def bounding_box(self) -> Box | None:
         """Tight box of the object in voxel indices, inclusive; None if the mask is empty."""
-        bounds = self.region.bounds()
-        if bounds is None:
-            return None
-        i, j, k = bounds
-        return Box((i.start, j.start, k.start), (i.stop - 1, j.stop - 1, k.stop - 1))
+        return self.region.bounding_box
 
     def save(self, path: str | Path) -> None:
         """Write the labels with the volume's geometry; the extension chooses the format (see

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.model import ImageFeatures, SegSam
-from segsam.proposals.probing import Probe, grid_points, probe
+from segsam.proposals.probing import Probe, clamped, grid_points, probe
 
 SLICES = 3
 """Slices of a volume that an overview uses, evenly spread over its middle half."""
@@ -32,10 +32,10 @@ class Overview:
     embedding: NDArray[np.float32]
 
 
-def sampled_slices(depth: int, count: int = SLICES) -> tuple[int, ...]:
-    """Return at most `count` of `depth` slices, evenly spread over the middle half."""
+def sampled_slices(depth: int) -> tuple[int, ...]:
+    """Return at most `SLICES` of `depth` slices, evenly spread over the middle half."""
     first, last = (depth - 1) / 4, 3 * (depth - 1) / 4
-    return tuple(sorted(set(np.linspace(first, last, min(count, depth)).round().astype(int))))
+    return tuple(sorted(set(np.linspace(first, last, min(SLICES, depth)).round().astype(int))))
 
 
 @torch.inference_mode()
@@ -74,13 +74,13 @@ def mean_disagreement(probes: Iterable[Probe]) -> float:
     A probe's weight is its confidence times its predicted IoU, so that probes of the background
     hardly count.
     """
-    rows = [
-        (one.agreement, one.confidence * min(max(one.predicted_iou, 0.0), 1.0)) for one in probes
-    ]
-    weights = [weight for _, weight in rows]
+    agreements, weights = [], []
+    for one in probes:
+        agreements.append(one.agreement)
+        weights.append(one.confidence * clamped(one.predicted_iou))
     if sum(weights) <= 0:
         return 1.0
-    return 1.0 - float(np.average([agreement for agreement, _ in rows], weights=weights))
+    return 1.0 - float(np.average(agreements, weights=weights))
 
 
 def mean_embedding(

@@ -46,7 +46,12 @@ class Probe:
 
 def certainty(confidence: float, agreement: float, predicted_iou: float) -> float:
     """Return the product of the three, each in [0, 1]: one low value is enough to doubt."""
-    return confidence * agreement * min(max(predicted_iou, 0.0), 1.0)
+    return confidence * agreement * clamped(predicted_iou)
+
+
+def clamped(predicted_iou: float) -> float:
+    """Return a predicted IoU within [0, 1]; the model's estimate is not bounded."""
+    return min(max(predicted_iou, 0.0), 1.0)
 
 
 def require_semantics(model: SegSam) -> None:

@@ -190,7 +190,7 @@ class TestOverview:
             overview(predictor.model, [], (32, 32))
 
     def test_slices_of_the_middle_half(self) -> None:
-        assert sampled_slices(100, 3) == (25, 50, 74)
+        assert sampled_slices(100) == (25, 50, 74)
         assert sampled_slices(1) == (0,)
 
 
