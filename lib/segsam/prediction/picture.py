@@ -48,7 +48,7 @@ def draw_result(
     if target.suffix.lower() != ".png":
         raise OutputError(f"A picture is written as .png; got {target.name}.")
     volume = result.volume
-    axis = _shown_axis(result, prompts)
+    axis = _picture_axis(result, prompts)
     indices = chosen_slices(result, prompts, axis)
     figure, panels = _panels(len(indices))
     view = SliceView.of(volume, axis)
@@ -72,7 +72,7 @@ def chosen_slices(result: Result, prompts: Prompts, axis: int) -> tuple[int, ...
     return tuple(slices[position] for position in dict.fromkeys(positions.tolist()))
 
 
-def _shown_axis(result: Result, prompts: Prompts) -> int:
+def _picture_axis(result: Result, prompts: Prompts) -> int:
     if len(result.axes) == 1:
         return "ijk".index(result.axes[0])
     return prompts.flat_axis if prompts.flat_axis is not None else 2
