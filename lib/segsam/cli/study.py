@@ -183,6 +183,7 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
     """Segment held-out cases without any prompt and measure it; writes the table of the page."""
     from segsam.evaluation.cases import select
     from segsam.model import load_pretrained
+    from segsam.model.digests import weights_id
     from segsam.proposals.automatic import Search
     from segsam.research.study.automatic import NAME, automatic_table, measure_automatic
 
@@ -194,9 +195,9 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
         )
     table = automatic_table(
         found,
-        checkpoint=f"{Path(checkpoint).stem}, weights {model.weights_id[:12]}",
+        checkpoint=f"{Path(checkpoint).stem}, weights {weights_id(model)[:12]}",
         search=search,
-        alone=not model.presence_is_trained,
+        alone=not model.card.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; now: segsam study report", highlight=False)
 

@@ -17,6 +17,7 @@ from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, Vol
 from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
 from segsam.evaluation.volumes import Follower, Rebuilt
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.types import Progress
 
 DecoderChoice: TypeAlias = Literal["binary", "semantic", "both"]
@@ -57,6 +58,7 @@ def evaluate(
     options: Options,
     *,
     embeddings: Path | None = None,
+    encoder: EncoderRunner | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -66,6 +68,7 @@ def evaluate(
         selections: of `cases.select`.
         options: how.
         embeddings: a folder of kept embeddings, read and added to.
+        encoder: the model's image encoder by a chosen runtime; by PyTorch without it.
         progress: called before the first and after each case.
 
     Raises:
@@ -74,7 +77,7 @@ def evaluate(
         OutputError: embeddings that cannot be kept.
     """
     began, progress = time.monotonic(), progress or _silent
-    scorer = CaseScorer(model, options, embeddings)
+    scorer = CaseScorer(model, options, embeddings, encoder)
     total, done = sum(len(selection.cases) for selection in selections), 0
     found: list[CaseScores] = []
     for selection in selections:
@@ -99,22 +102,28 @@ class CaseScores:
 class CaseScorer:
     """Measures case after case with one model."""
 
-    def __init__(self, model: SegSam, options: Options, embeddings: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: SegSam,
+        options: Options,
+        embeddings: Path | None = None,
+        encoder: EncoderRunner | None = None,
+    ) -> None:
         """As `evaluate`, which raises the same."""
-        if options.decoder == "semantic" and not model.semantic_is_trained:
+        if options.decoder == "semantic" and not model.card.semantic_is_trained:
             raise EvaluationError(
                 "The semantic decoder was asked for, but that of this checkpoint is not trained; "
                 "measure the binary decoder, or both."
             )
         self.model = model.eval()
         self.options = options
-        self.source = FeatureSource(model, embeddings)
+        self.source = FeatureSource(model, embeddings, encoder)
         self.scorer = SliceScorer(
             model,
             options.prompt,
             options.seed,
             binary=options.decoder != "semantic",
-            semantic=model.semantic_is_trained and options.decoder != "binary",
+            semantic=model.card.semantic_is_trained and options.decoder != "binary",
         )
         self.follower = None
         if options.propagated:
@@ -159,7 +168,7 @@ def joined(
         prompt=options.prompt,
         decoder=options.decoder,
         seed=options.seed,
-        semantics=model.semantic_is_trained and options.decoder != "binary",
+        semantics=model.card.semantic_is_trained and options.decoder != "binary",
         datasets=tuple(facts),
         objects=tuple(score for one in found for score in one.objects),
         volumes=tuple(score for one in found for score in one.volumes),

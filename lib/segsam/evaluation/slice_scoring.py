@@ -18,7 +18,7 @@ from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
 from segsam.evaluation.records import ObjectScore
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.model.readout import named_by_model
+from segsam.model.readout import predicted_category
 from segsam.prediction.semantics import agreements
 
 _AT_ONCE = 16
@@ -73,8 +73,8 @@ class SliceScorer:
         wanted = [plane == value for value in values]
         rngs = [object_rng(self.seed, f"{work.opened.name}/{index}", value) for value in values]
         prompts = prompt_tensors(self.prompt, wanted, rngs, view)
-        decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
-        said = _said(decoded, self.model.temperature)
+        decoded = self.model.decode(features, prompts, semantic=self.model.card.semantic_is_trained)
+        said = _said(decoded, self.model.card.temperature)
         drawn = self._drawn(decoded, wanted, [work.classes[value] for value in values], view)
         masks = [
             scores.mask_plane(logits[0], view) if self.binary else None
@@ -134,7 +134,7 @@ def _said(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
     confidence = scores.confidence(decoded, temperature)
     if decoded.class_logits is None or agreement is None or confidence is None:
         return said
-    names = named_by_model(decoded).tolist()
+    names = predicted_category(decoded).tolist()
     logits = decoded.class_logits.float().cpu().numpy()
     for row, one in enumerate(said):
         one["found"] = names[row]

@@ -24,6 +24,7 @@ from segsam.datasets.cutting import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
+from segsam.model.digests import weights_id
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
@@ -108,7 +109,7 @@ class _Distillation:
         self.device = chosen_device(config)
         self.source = Source.of(config)
         teacher = teacher.to(self.device)
-        self.parent = teacher.weights_id
+        self.parent = weights_id(teacher)
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(kept, teacher)
         self.student = student_of(teacher, student).to(self.device)
@@ -250,8 +251,8 @@ class _Distillation:
         with self.average.applied():
             semantics = self.student.semantic_decoder is not None
             card = Card(
-                name=f"{self.student.variant or 'host'} on {self.student.host.facts.name}",
-                semantic_is_trained=semantics and find_variant(self.student.variant).semantics,
+                name=f"{self.student.card.variant or 'host'} on {self.student.host.facts.name}",
+                semantic_is_trained=semantics and find_variant(self.student.card.variant).semantics,
                 training_data=tuple(one.name for one in self.source.datasets),
                 parent=self.parent,
                 metrics={name: 100 * value for name, value in found.items()},

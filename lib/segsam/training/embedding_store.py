@@ -16,7 +16,8 @@ from torch import Tensor
 
 from segsam.errors import OutputError
 from segsam.model import ImageFeatures, SegSam
-from segsam.model.segsam import weights_digest
+from segsam.model.digests import weights_digest
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import slice_key
 
@@ -24,14 +25,15 @@ from segsam.prediction.embeddings import slice_key
 class EmbeddingStore:
     """Features of slices by key; see the module."""
 
-    def __init__(self, folder: Path, model: SegSam) -> None:
+    def __init__(self, folder: Path, model: SegSam, encoder: EncoderRunner | None = None) -> None:
         self.encoded = 0
         """Slices that were encoded by this object."""
         self._model = model
+        self._encoder = encoder or EncoderRunner(model)
         parameters = model.host.image_encoder.parameters()
         self.is_live = any(parameter.requires_grad for parameter in parameters)
         weights = "pictures" if self.is_live else weights_digest(model.host.image_encoder)
-        self._weights_id = f"{model.host.facts.name} {weights}{model.encoding_mode}"
+        self._weights_id = f"{model.host.facts.name} {weights}{self._encoder.mode}"
         self._files = EmbeddingFiles(folder)
 
     def add(self, picture: NDArray[np.uint8]) -> str:
@@ -85,6 +87,6 @@ class EmbeddingStore:
     @torch.no_grad()
     def _encode(self, prepared: Tensor) -> dict[str, Tensor]:
         self.encoded += 1
-        embedding, detail = self._model.encode_images(prepared[None].to(self._device))
+        embedding, detail = self._encoder.encode(prepared[None].to(self._device))
         kept = {"embedding": embedding.half().cpu().contiguous()}
         return kept if detail is None else kept | {"detail": detail.half().cpu().contiguous()}

@@ -14,6 +14,7 @@ from torch import nn
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam
+from segsam.model.digests import weights_id
 from segsam.model.runtimes import choose_runtime
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
@@ -106,12 +107,13 @@ class _Run:
         self.folder = Path(config.out)
         self.source = Source.of(config)
         start = start or load_start(config)
-        self.parent = start.weights_id
+        self.parent = weights_id(start)
         self.model = build_model(config, start, self.source.datasets).to(device)
+        encoder = None
         if config.encoding == "fast":
-            choose_runtime(self.model, "openvino", "fast")
+            encoder = choose_runtime(self.model, "openvino", "fast")
         kept = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
-        self.store = EmbeddingStore(kept, self.model)
+        self.store = EmbeddingStore(kept, self.model, encoder)
         self.learning = Learning(
             self.model,
             build_optimiser(self.model, config),

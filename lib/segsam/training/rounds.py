@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segsam.errors import TrainingError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
-from segsam.model.readout import enlarged
+from segsam.model.readout import resize_logits
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss
@@ -117,5 +117,5 @@ def _given(features: ImageFeatures) -> list[tuple[str, Tensor]]:
 
 def _drawn(decoded: Decoded, shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
     """The masks (S, S) as the model drew them."""
-    masks = enlarged(decoded.binary_logits.detach().float(), (shape[0], shape[1])) > 0
+    masks = resize_logits(decoded.binary_logits.detach().float(), (shape[0], shape[1])) > 0
     return list(masks[:, 0].cpu().numpy())

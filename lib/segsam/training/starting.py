@@ -30,14 +30,14 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         **config.model_choices(),
     )
     without_kinds = replace(model.config, box_kinds=False)
-    if start.variant == model.variant and start.config in (model.config, without_kinds):
+    if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
         model.load_state_dict(model.state_dict() | start.state_dict())
     return model.train()
 
 
 def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:
     """A checkpoint of ours keeps its own: what it learnt of them would be lost otherwise."""
-    ours = bool(start.variant) or start.semantic_decoder is not None
+    ours = bool(start.card.variant) or start.semantic_decoder is not None
     if ours or config.categories == "all":
         return start.categories
     return start.categories.only(name for one in datasets for name in one.labels.values())

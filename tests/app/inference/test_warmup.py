@@ -62,7 +62,7 @@ def encoded(engine: Engine, path: Path) -> list[int]:
     for index in range(7):
         before = engine.cached.hits
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor.model, "encode_images", _not_kept)
+            patch.setattr(predictor.encoder, "encode", _not_kept)
             try:
                 predictor.warm(index=index)
             except _NotKeptError:
@@ -174,7 +174,7 @@ def test_a_slice_that_fails_ends_its_image_alone(
     warmer = Warmer(engine)
     warmer.follow(3)
     with monkeypatch.context() as patch:
-        patch.setattr(engine.model_of(None), "encode_images", no_memory)
+        patch.setattr(engine.encoder_of(None), "encode", no_memory)
         warmer.look(View(image, "k", 2))
         wait_for(lambda: "warming an image up failed" in caplog.text)
     assert warmer.waiting == 0

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from segsam.model import SemanticConfig
 from segsam.model.config import HeadName
-from segsam.model.records import Semantics
 from segsam.model.sam import MaskDecoder, TwoWayTransformer
 from segsam.model.semantic_decoder import SemanticDecoder
+from segsam.model.tensors import Semantics
 
 DIM, GRID, CATEGORIES, PROMPTS, TOKENS = 32, 8, 5, 3, 2
 both_heads = pytest.mark.parametrize("head", ["dense", "maskcls"])

@@ -159,7 +159,8 @@ class TestTheTable:
 def test_automatic_segmentation_is_measured(five_categories: Categories, tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = build_variant("segsam", TinyHost(), five_categories, head="maskcls").eval()
-    model.semantic_is_trained, model.presence_is_trained = True, False
+    card = replace(model.card, semantic_is_trained=True, presence_is_trained=False)
+    model = model.with_card(card)
     write_dataset(tmp_path / "squares", ["a", "b"])
     search = Search(min_certainty=0.0, grid=2)
     found = measure_automatic(model, select([tmp_path / "squares"]), search=search)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -136,8 +136,8 @@ class _Bench:
         dataset = open_dataset(config.datasets[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(config, start, [dataset])
-        self.model.semantic_is_trained = True
+            model = build_model(config, start, [dataset])
+        self.model = model.with_card(replace(model.card, semantic_is_trained=True))
         self.store = EmbeddingStore(embeddings or Path(config.out) / "kept", self.model)
         split = chosen_split(config, [dataset])
         pool = spread(split.cases(TRAIN, dataset.name), plan.pool)
