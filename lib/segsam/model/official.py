@@ -101,7 +101,7 @@ def fit_host(
         if adapt or not _is_plain_sam(state, host) or set(state) == set(own):
             raise
         raise CheckpointError(
-            f"{error} They are SAM's own; to start {host.facts.name} from them, set adapt."
+            f"{error} They are SAM's own; to start {host.facts.name} from them, set adapt to true."
         ) from error
     host.loading_notes = tuple(_summary(notes, file_name))
 

@@ -154,7 +154,7 @@ def test_changed_weights_are_refused(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
     content[-1] ^= 1
     saved.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"):
+    with pytest.raises(CheckpointError, match=r"expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}"):
         load_pretrained(saved)
 
 
@@ -207,7 +207,7 @@ def test_other_keys_are_refused_and_the_first_are_named(saved: Path) -> None:
     message = str(caught.value)
     assert "semantic_decoder.semantic_token is missing" in message
     assert "surprise is unknown" in message
-    assert "semantic_decoder.presence.bias has shape (4,), wanted (5,)" in message
+    assert "semantic_decoder.presence.bias has shape (4,), expected (5,)" in message
 
 
 def test_weights_without_text_embeddings_are_refused(saved: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_network_is_sams() -> None:
 
 
 def test_a_file_of_the_shared_format_must_be_named(file: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"say which it is, as sam:vit.pth or medsam:vit.pth"):
+    with pytest.raises(CheckpointError, match=r"name the host, as sam:vit.pth or medsam:vit.pth"):
         load_pretrained(file)
 
 

@@ -10,6 +10,7 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model import (
     BoxKind,
+    Card,
     Decoded,
     Host,
     ImageFeatures,
@@ -245,6 +246,27 @@ def test_weights_have_an_id_that_tells_them_apart(
     assert weights_id(first) == weights_id(SegSam(tiny_host, five_categories))
     assert weights_id(first) != weights_id(full_model(tiny_host, five_categories))
     assert not first.card.semantic_is_trained
+
+
+def test_the_card_describes_the_parts_and_is_replaced_only_by_another_model(
+    tiny_host: Host, five_categories: Categories
+) -> None:
+    model = full_model(tiny_host, five_categories, "maskcls")
+    card = model.card
+    assert (card.host, card.config, card.categories) == (
+        "tiny",
+        model.config,
+        five_categories.items,
+    )
+    assert (card.semantic_decoder, card.text_enhancement) == (True, True)
+    assert (card.prompts_trained, card.categories_seen) == (("point", "box"), five_categories.names)
+    other = model.with_card(Card(temperature=2.0, host="another", categories_seen=("liver",)))
+    assert (other.card.temperature, other.card.host) == (2.0, "tiny")
+    assert other.card.categories_seen == ("liver",)
+    assert model.card is card
+    assert all(a is b for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    with pytest.raises(AttributeError):
+        model.card = other.card  # type: ignore[misc]
 
 
 def test_records_count_and_cut_their_rows() -> None:
