@@ -112,7 +112,7 @@ def test_of_a_crowd_of_images_the_newest_are_warmed(
 
 def test_an_image_that_was_opened_has_its_middle_slice(engine: Engine, image: Path) -> None:
     Warmer(engine).image(image)
-    wait_for(lambda: engine.cached.ahead == 1)
+    wait_for(lambda: engine.cached.prefetched == 1)
     assert encoded(engine, image) == [3]
 
 
@@ -129,7 +129,7 @@ def test_slices_are_encoded_outwards_from_the_one_that_was_clicked_on(
     warmer.follow(3)
     click = OurRequest(prompts={"points": [{"ijk": [12, 12, 5], "positive": True}]}, axis="k")
     SegSamInfer(engine, CONFIG, look=warmer.look).segment(image, click)
-    wait_for(lambda: engine.cached.ahead == 2 and warmer.waiting == 0)
+    wait_for(lambda: engine.cached.prefetched == 2 and warmer.waiting == 0)
     assert encoded(engine, image) == [4, 5, 6]
 
 
@@ -142,8 +142,8 @@ def test_a_click_goes_first_and_the_newest_view_before_older_ones(
         warmer.look(View(image, "k", 0))
         warmer.look(View(image, "k", 6))
         time.sleep(0.3)
-        assert engine.cached.ahead == 0
-    wait_for(lambda: warmer.waiting == 0 and engine.cached.ahead >= 2)
+        assert engine.cached.prefetched == 0
+    wait_for(lambda: warmer.waiting == 0 and engine.cached.prefetched >= 2)
     assert {5, 6} <= set(encoded(engine, image))
 
 
@@ -180,7 +180,7 @@ def test_a_slice_that_fails_ends_its_image_alone(
         wait_for(lambda: "warming an image up failed" in caplog.text)
     assert warmer.waiting == 0
     warmer.look(View(image, "k", 2))
-    wait_for(lambda: engine.cached.ahead == 3)
+    wait_for(lambda: engine.cached.prefetched == 3)
 
 
 def test_the_model_is_loaded_before_anybody_opens_an_image(

@@ -21,7 +21,7 @@ from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.model import SegSam
-from segsam.proposals.overview import overview, pooled
+from segsam.proposals.overview import mean_embedding, overview
 from segsam.proposals.selection import Case, Strategy, choose
 from segsam.research.study.active.plan import ActivePlan
 from segsam.system.atomic import write_bytes
@@ -189,7 +189,7 @@ class _Bench:
     def _place(self, samples: list[Sample]) -> NDArray[np.float32]:
         side = self.model.host.facts.input_size
         means = [
-            pooled(self.store.features(one.key), _size(one), side)
+            mean_embedding(self.store.features(one.key), _size(one), side)
             for one in self._looked_at(samples)
         ]
         mean = np.mean(means, axis=0)
@@ -218,7 +218,7 @@ class _Bench:
         asked = [lambda one=one: self.store.features(one.key) for one in samples]
         found = overview(self.model, asked, _size(samples[0]), grid=self.plan.grid)
         self.model.train()
-        return found.doubt
+        return found.disagreement
 
     def _learn(self, cases: tuple[str, ...], steps: int, *, begun: int) -> None:
         samples = [one for case in cases for one in self.pool[case]]
