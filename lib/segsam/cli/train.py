@@ -46,12 +46,12 @@ def train(
     """Train a variant of the paper on data sets of labelled images; stopped anywhere, it can be
     resumed to the same result.
     """
-    from segsam.training.config import load_config
+    from segsam.training.config import TrainConfig
     from segsam.training.ranks import speaks
 
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")
-    run = load_config(config, changes or ())
+    run = TrainConfig.load(config, changes or ())
     if shards_to is not None:
         _shard(run, shards_to)
         return

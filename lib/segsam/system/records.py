@@ -51,7 +51,7 @@ _UNION_MEMBER = re.compile(
 )
 
 
-def sentence_of(error: ValidationError, known: Collection[str] = ()) -> str:
+def sentence_of(error: ValidationError, known: Collection[str] = (), prefix: str = "") -> str:
     """Return one sentence of the form "Expected …, got …" for the first finding of pydantic.
 
     Keys that are unknown come first, then keys that are missing, then wrong values.
@@ -59,12 +59,13 @@ def sentence_of(error: ValidationError, known: Collection[str] = ()) -> str:
     Args:
         error: raised by a pydantic model.
         known: the keys that there are, to be named when one is unknown.
+        prefix: written before every name, as `loss.` for a record inside another.
     """
     found = error.errors(include_url=False)
     unknown = [one for one in found if one["type"] == "extra_forbidden"]
     if unknown:
-        return _unknown(_name(unknown[0]), known)
-    missing = [_name(one) for one in found if one["type"] == "missing"]
+        return _unknown(_name(unknown[0]), known, prefix)
+    missing = [prefix + _name(one) for one in found if one["type"] == "missing"]
     if missing:
         return f"Expected values for {', '.join(missing)}, got none."
     first = found[0]
@@ -73,21 +74,24 @@ def sentence_of(error: ValidationError, known: Collection[str] = ()) -> str:
         return reason
     alike = [one for one in found if _name(one) == _name(first)]  # one for each type of a union
     wanted = " or ".join(dict.fromkeys(map(_expectation, alike))).replace(" or be ", " or ")
-    return f"Expected {_name(first)} to {wanted}, got {first['input']!r:.{_SHOWN}}."
+    return f"Expected {prefix}{_name(first)} to {wanted}, got {first['input']!r:.{_SHOWN}}."
 
 
 def _name(found: Mapping[str, Any]) -> str:
     """Return the path of the field, without the member of a union that was tried."""
     parts = [str(part) for part in found["loc"]]
+    if parts[-1:] == ["[key]"]:
+        return f"the keys of {'.'.join(parts[:-2])}"
     if len(parts) > 1 and _UNION_MEMBER.fullmatch(parts[-1]):
         parts.pop()
     return ".".join(parts)[:_SHOWN]
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
-    sentence = f"Expected one of the keys {', '.join(known)}, got {name}."
+def _unknown(name: str, known: Collection[str], prefix: str) -> str:
+    names = ", ".join(prefix + one for one in known)
+    sentence = f"Expected one of the keys {names}, got {prefix}{name}."
     nearest = difflib.get_close_matches(name, known, n=1)
-    return f"{sentence} The nearest is {nearest[0]}." if nearest else sentence
+    return f"{sentence} The nearest is {prefix}{nearest[0]}." if nearest else sentence
 
 
 def _expectation(found: Mapping[str, Any]) -> str:
@@ -128,6 +132,8 @@ class Record(BaseModel):
 
     refusal: ClassVar[type[SegSamError]] = SegSamError
     """The error that an invalid value raises."""
+    prefix: ClassVar[str] = ""
+    """Path of this record within a larger one, such as `loss.`, for the names in sentences."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -135,7 +141,7 @@ class Record(BaseModel):
         try:
             return check(values)
         except ValidationError as error:
-            raise cls.refusal(sentence_of(error, cls.model_fields)) from error
+            raise cls.refusal(sentence_of(error, cls.model_fields, cls.prefix)) from error
 
     @classmethod
     def load(cls: type[AnyRecord], path: str | Path, changes: Sequence[str] = ()) -> AnyRecord:

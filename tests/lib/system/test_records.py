@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -23,6 +24,7 @@ class Run(Record):
     by_name: ByName[int] = Field(default_factory=dict)
     head: Literal["dense", "maskcls"] = "dense"
     is_quiet: bool = False
+    tables: Mapping[Literal["a", "b"], str] = Field(default_factory=dict)
     choices: ByName[str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -53,6 +55,7 @@ def test_what_passes() -> None:
         ({"by_name": 3}, "Expected by_name to hold values by name, got 3."),
         ({"by_name": {"a": 0.5}}, "Expected by_name.a to be a whole number, got 0.5."),
         ({"head": "round"}, "Expected head to be 'dense' or 'maskcls', got 'round'."),
+        ({"tables": {"c": "x"}}, "Expected the keys of tables to be 'a' or 'b', got 'c'."),
         ({"is_quiet": "yes"}, "Expected is_quiet to be true or false, got 'yes'."),
         (
             {"choices": {"a": [2]}},

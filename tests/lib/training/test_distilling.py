@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -111,7 +110,7 @@ def test_stopped_and_resumed_is_the_same(
         if what.startswith("unexplained") and done == 2:
             raise KeyboardInterrupt
 
-    config = replace(config, checkpoint_every=1)
+    config = config.model_copy(update={"checkpoint_every": 1})
     with pytest.raises(KeyboardInterrupt):
         distil(config, student="segsam_fast", start=teacher, progress=stop_after_two)
     before = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["seconds"]
@@ -120,7 +119,7 @@ def test_stopped_and_resumed_is_the_same(
     again = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["encoder"]
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     with pytest.raises(TrainingError, match="another configuration"):
-        taught(replace(config, learning_rate=2e-3), teacher, resume=True)
+        taught(config.model_copy(update={"learning_rate": 2e-3}), teacher, resume=True)
     with pytest.raises(TrainingError, match="There is a run in broken already"):
         taught(config, teacher)
     (tmp_path / "broken" / "last.pt").write_bytes(b"half")
@@ -170,4 +169,4 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, data: Path) -> None:
     file.write_text(f"datasets: [{data}]\nout: {tmp_path / 'out'}\nsteps: 1\n")
     found = CliRunner().invoke(app, ["distill", str(file), "--resume", "--set", "steps=none"])
     assert isinstance(found.exception, TrainingError)
-    assert "Expected int as steps" in str(found.exception)
+    assert "Expected steps to be a whole number" in str(found.exception)

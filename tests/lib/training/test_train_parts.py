@@ -17,7 +17,7 @@ from segsam.datasets.folder import Dataset
 from segsam.errors import CheckpointError, TrainingError
 from segsam.model import BoxKind, Host, SegSam
 from segsam.prediction.propagation import MARGIN_PX
-from segsam.training.config import TrainConfig, config_from, load_config
+from segsam.training.config import TrainConfig
 from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
 from segsam.training.preparing import Sample, absent_classes
 from segsam.training.records import Table
@@ -42,7 +42,7 @@ from segsam.training.validation import (
 
 
 def config(**changes: Any) -> TrainConfig:
-    return config_from({"datasets": ["a"], "out": "b"} | changes)
+    return TrainConfig.model_validate({"datasets": ["a"], "out": "b"} | changes)
 
 
 def one_square() -> AnnotatedImage:
@@ -56,51 +56,75 @@ class TestConfig:
     def test_unknown_keys(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
         path.write_text("datasets: [a]\nout: b\n")
-        assert load_config(path, ["variant=so_co", "loss.alignment=1e-1"]).variant == "so_co"
-        assert load_config(path, ["slices_per_volume_of.heart=3"]).slices_per_volume_of == {
+        assert TrainConfig.load(path, ["variant=so_co", "loss.alignment=1e-1"]).variant == "so_co"
+        assert TrainConfig.load(path, ["slices_per_volume_of.heart=3"]).slices_per_volume_of == {
             "heart": 3
         }
-        assert load_config(path, ["split="]).split == ""
-        sharded = load_config(path, ["datasets=[]", "shards=s"])
+        assert TrainConfig.load(path, ["split="]).split == ""
+        sharded = TrainConfig.load(path, ["datasets=[]", "shards=s"])
         assert (sharded.shards, sharded.datasets) == ("s", ())
         with pytest.raises(TrainingError, match="or shards in its place"):
-            load_config(path, ["shards=s"])
-        with pytest.raises(TrainingError, match=r"Unknown key rate; the known ones are .*learning"):
-            load_config(path, ["rate=1"])
-        with pytest.raises(TrainingError, match=r"Unknown key loss\.focus"):
-            load_config(path, ["loss.focus=1"])
-        with pytest.raises(TrainingError, match="Expected int as steps, got 'many'"):
-            load_config(path, ["steps=many"])
+            TrainConfig.load(path, ["shards=s"])
+        with pytest.raises(
+            TrainingError, match=r"Expected one of the keys out, .*learning_rate.*, got rate"
+        ):
+            TrainConfig.load(path, ["rate=1"])
+        with pytest.raises(
+            TrainingError,
+            match=r"keys loss\.focal, .*, got loss\.focus. The nearest is loss\.focal",
+        ):
+            TrainConfig.load(path, ["loss.focus=1"])
+        with pytest.raises(TrainingError, match="Expected steps to be a whole number, got 'many'"):
+            TrainConfig.load(path, ["steps=many"])
         with pytest.raises(TrainingError, match="Expected key=value"):
-            load_config(path, ["steps"])
+            TrainConfig.load(path, ["steps"])
         with pytest.raises(CheckpointError, match="Expected one of baseline"):
-            load_config(path, ["variant=none"])
-        with pytest.raises(TrainingError, match="point_share between 0 and 1"):
-            load_config(path, ["point_share=2"])
-        with pytest.raises(TrainingError, match=r"modalities in volumes_of, of .*CT.*, got 'ct'"):
-            load_config(path, ["volumes_of=ct"])
-        assert load_config(path, ["volumes_of=CT"]).volumes_of == ("CT",)
+            TrainConfig.load(path, ["variant=none"])
+        with pytest.raises(
+            TrainingError, match="Expected point_share to be less than or equal to 1, got 2"
+        ):
+            TrainConfig.load(path, ["point_share=2"])
+        with pytest.raises(TrainingError, match=r"modalities of .*CT.* in volumes_of, got 'ct'"):
+            TrainConfig.load(path, ["volumes_of=ct"])
+        assert TrainConfig.load(path, ["volumes_of=CT"]).volumes_of == ("CT",)
         with pytest.raises(TrainingError, match=r"1 together at most, got 0\.6 and 0\.5"):
-            load_config(path, ["loose_share=0.6", "neighbour_share=0.5"])
-        with pytest.raises(TrainingError, match="weight of 0 or more"):
-            load_config(path, ["loss.dice=-1"])
+            TrainConfig.load(path, ["loose_share=0.6", "neighbour_share=0.5"])
+        with pytest.raises(
+            TrainingError, match=r"Expected loss\.dice to be greater than or equal to 0, got -1"
+        ):
+            TrainConfig.load(path, ["loss.dice=-1"])
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"head": "round"}, "Expected head to be dense or maskcls"),
-            ({"categories": "some"}, "Expected categories to be data or all"),
-            ({"precision": "int8"}, "Expected precision to be fp32 or bf16"),
-            ({"halve_at": [2]}, "fractions of the run in halve_at"),
-            ({"points_per_round": [0]}, "counts of 1 or more in points_per_round"),
-            ({"slices_per_volume_of": {"a": -1}}, "numbers of 0 or more in slices_per_volume_of"),
-            ({"slices_per_volume_of": 3}, "Expected values by name in slices_per_volume_of"),
-            ({"augmented_copies_of": {"a": 0.5}}, r"Expected int as augmented_copies_of\.a"),
-            ({"model": {"depth": [2]}}, r"Expected a number or a word as model\.depth"),
+            ({"head": "round"}, "Expected head to be 'dense' or 'maskcls', got 'round'"),
+            ({"categories": "some"}, "Expected categories to be 'data' or 'all'"),
+            ({"precision": "int8"}, "Expected precision to be 'fp32' or 'bf16'"),
+            ({"halve_at": [2]}, r"Expected halve_at\.0 to be less than or equal to 1, got 2"),
+            (
+                {"points_per_round": [0]},
+                r"points_per_round\.0 to be greater than or equal to 1, got 0",
+            ),
+            (
+                {"slices_per_volume_of": {"a": -1}},
+                r"slices_per_volume_of\.a to be greater than or equal to 0",
+            ),
+            (
+                {"slices_per_volume_of": 3},
+                "Expected slices_per_volume_of to hold values by name, got 3",
+            ),
+            (
+                {"augmented_copies_of": {"a": 0.5}},
+                r"Expected augmented_copies_of\.a to be a whole number, got 0\.5",
+            ),
+            (
+                {"model": {"depth": [2]}},
+                r"Expected model\.depth to be text or a whole number or .*, got \[2\]",
+            ),
             ({"datasets": []}, "at least one folder in datasets"),
-            ({"weight_average": 1}, "weight_average between 0 and"),
-            ({"shares": {"a": -0.5}}, "numbers of 0 or more in shares"),
-            ({"minutes": -1}, "minutes between 0 and"),
+            ({"weight_average": 1}, "weight_average to be less than or equal to 0.999999, got 1"),
+            ({"shares": {"a": -0.5}}, r"shares\.a to be greater than or equal to 0, got -0\.5"),
+            ({"minutes": -1}, "minutes to be greater than or equal to 0, got -1"),
         ],
     )
     def test_refusals(self, changes: dict[str, Any], message: str) -> None:

@@ -27,7 +27,7 @@ from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, read_card
 from segsam.training import loop, starting
-from segsam.training.config import config_from
+from segsam.training.config import TrainConfig
 from segsam.training.sharded import write_run_shards
 from segsam.training.starting import build_model
 
@@ -85,7 +85,7 @@ def run(data: Path, out: Path, **changes: Any) -> Any:
         "tensorboard": False,
         "threads": 1,
     }
-    return config_from(record | changes)
+    return TrainConfig.model_validate(record | changes)
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
@@ -317,7 +317,9 @@ def test_from_shards_it_learns_the_same(six_cases: Path, tmp_path: Path, start: 
     count = write_run_shards(from_folders, shards, input_size=32, progress=lambda *_: None)
     assert count == 10
     config = run(six_cases, tmp_path / "sharded", **changes)
-    found = loop.train(replace(config, datasets=(), shards=str(shards)), start=start())
+    found = loop.train(
+        config.model_copy(update={"datasets": (), "shards": str(shards)}), start=start()
+    )
     assert found.slices == wanted.slices == {"train": 8, "validation": 2}
     same_files(tmp_path / "folders", tmp_path / "sharded")
     card = read_card(found.checkpoint)
