@@ -36,3 +36,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 
 Cancel: TypeAlias = Callable[[], bool]
 """Asked before each slice; True stops with `CancelledError`."""
+
+
+def no_progress(done: int, total: int, what: str) -> None:
+    """Report nothing: the `Progress` of a caller that gave none."""

@@ -35,7 +35,7 @@ def distill(
     turn, so that they learn to live with what the student says otherwise.
     """
     from segsam.training.config import TrainConfig
-    from segsam.training.distilling import distil
+    from segsam.training.distillation import distil
 
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")

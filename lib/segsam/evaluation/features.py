@@ -42,7 +42,7 @@ class FeatureSource:
         return self.model.encode(self.model.host.prepare(picture)[None].to(device))
 
 
-class KeptEmbeddings(EmbeddingCache):
+class StoredEmbeddings(EmbeddingCache):
     """The predictor's cache on top of a `FeatureSource`: a slice that was announced is taken from
     there, ready for the decoders, so that following an object through a volume encodes nothing
     anew. It serves the source's model alone.

@@ -20,7 +20,7 @@ from segsam.errors import EvaluationError
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.prompting.prompts import Box, Point
-from segsam.training.simulation import inner_points
+from segsam.training.prompt_simulation import inner_points
 
 PromptKind: TypeAlias = Literal["box", "point"]
 PROMPT_KINDS: tuple[str, ...] = get_args(PromptKind)

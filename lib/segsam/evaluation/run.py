@@ -15,7 +15,7 @@ from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.prompting import PromptKind
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, VolumeScore
 from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
-from segsam.evaluation.volumes import Follower, Rebuilt
+from segsam.evaluation.volumes import PropagationScorer, RebuiltVolumes
 from segsam.model import SegSam
 from segsam.types import Progress
 
@@ -118,7 +118,7 @@ class CaseScorer:
         )
         self.follower = None
         if options.propagated:
-            self.follower = Follower(model, self.source, options.prompt, options.seed)
+            self.follower = PropagationScorer(model, self.source, options.prompt, options.seed)
 
     def score(self, dataset: Dataset, case: str) -> CaseScores:
         """Measure a case. Raises TrainingError, VolumeError; the sentence names it."""
@@ -126,7 +126,7 @@ class CaseScorer:
         opened = open_case(dataset, case, input_size=side, limit=limit)
         work = CaseInWork(dataset, case, opened, known_classes(dataset, self.model.categories))
         whole = not opened.volume.is_flat and not limit and self.scorer.binary
-        rebuilt = Rebuilt(work) if whole else None
+        rebuilt = RebuiltVolumes(work) if whole else None
         objects: list[ObjectScore] = []
         for index, _ in opened.objects:
             features = self.source.of(opened.picture(index))

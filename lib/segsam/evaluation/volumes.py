@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.datasets.splits import patient_of
-from segsam.evaluation.features import FeatureSource, KeptEmbeddings
+from segsam.evaluation.features import FeatureSource, StoredEmbeddings
 from segsam.evaluation.prompting import PromptKind, object_rng, volume_prompt
 from segsam.evaluation.records import VolumeScore
 from segsam.evaluation.scores import dice, surface_dice
@@ -23,7 +23,7 @@ from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Box, Prompts
 
 
-class Rebuilt:
+class RebuiltVolumes:
     """Masks (i, j, k) of one case by label value, filled slice by slice."""
 
     def __init__(self, work: CaseInWork) -> None:
@@ -55,11 +55,11 @@ class _Seed:
     area: int
 
 
-class Follower:
+class PropagationScorer:
     """Follows objects from one prompted slice through their volume, as the predictor does."""
 
     def __init__(self, model: SegSam, source: FeatureSource, prompt: PromptKind, seed: int) -> None:
-        self._embeddings = KeptEmbeddings(source)
+        self._embeddings = StoredEmbeddings(source)
         self._predictor = Predictor(model, embeddings=self._embeddings)
         self._prompt: PromptKind = prompt
         self._seed = seed

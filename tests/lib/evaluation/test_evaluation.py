@@ -22,7 +22,7 @@ from segsam.datasets.splits import Split
 from segsam.errors import EvaluationError, TrainingError
 from segsam.evaluation import calibration, prompting, summary
 from segsam.evaluation.cases import open_case, select
-from segsam.evaluation.features import FeatureSource, KeptEmbeddings
+from segsam.evaluation.features import FeatureSource, StoredEmbeddings
 from segsam.evaluation.objects_file import ObjectTable, load_objects, save_objects
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore
 from segsam.evaluation.run import Options, evaluate
@@ -395,7 +395,7 @@ class TestRun:
 
 def test_the_cache_reads_what_was_announced_only(model: SegSam, tmp_path: Path) -> None:
     source = FeatureSource(model, tmp_path / "kept")
-    cache = KeptEmbeddings(source)
+    cache = StoredEmbeddings(source)
     picture = np.zeros((24, 32, 3), dtype=np.uint8)
     key = slice_key(picture, model.encoder_id)
     cache.announce([picture])

@@ -18,11 +18,9 @@ from segsam.errors import CheckpointError, TrainingError
 from segsam.model import BoxKind, Host, SegSam
 from segsam.prediction.propagation import MARGIN_PX
 from segsam.training.config import TrainConfig
-from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
-from segsam.training.preparing import Sample, absent_classes
-from segsam.training.records import Table
-from segsam.training.sampling import Order, corrections_in, draw_prompts
-from segsam.training.simulation import (
+from segsam.training.logs import CsvLog
+from segsam.training.optimiser import WeightAverage, build_optimiser
+from segsam.training.prompt_simulation import (
     corrective_prompts,
     error_points,
     inner_points,
@@ -31,13 +29,16 @@ from segsam.training.simulation import (
     neighbours_box,
     point_prompts,
 )
+from segsam.training.samples import Sample, absent_classes
+from segsam.training.sampling import SliceOrder, correction_rounds_of, draw_prompts
+from segsam.training.schedule import set_learning_rates
 from segsam.training.targets import AnnotatedImage, annotate
 from segsam.training.validation import (
-    ObjectScore,
-    averages,
+    ValidationScore,
+    card_metrics,
+    mean_scores,
     selection_score,
     spread_evenly,
-    summary,
 )
 
 
@@ -149,41 +150,42 @@ class TestOrder:
     names = ("a",) * 12 + ("b",) * 3
 
     def test_as_they_come_each_once_an_epoch(self) -> None:
-        order = Order(self.names, seed=0, balance=1)
-        first, second = order.places(0, 15), order.places(15, 15)
+        order = SliceOrder(self.names, seed=0, balance=1)
+        first, second = order.indices(0, 15), order.indices(15, 15)
         assert sorted(first) == sorted(second) == list(range(15))
         assert first != second
-        assert order.places(7, 3) == first[7:10]
-        assert Order(self.names, seed=1, balance=1).places(0, 15) != first
+        assert order.indices(7, 3) == first[7:10]
+        assert SliceOrder(self.names, seed=1, balance=1).indices(0, 15) != first
 
     @pytest.mark.parametrize(("balance", "share"), [(0.0, 0.5), (0.5, 1 / 3)])
     def test_small_data_sets_come_more_often(self, balance: float, share: float) -> None:
-        places = Order(self.names, seed=0, balance=balance).places(0, 6000)
+        places = SliceOrder(self.names, seed=0, balance=balance).indices(0, 6000)
         counts = Counter(places)
         assert sum(counts[place] for place in (12, 13, 14)) / 6000 == pytest.approx(share, abs=0.03)
         small = [place for place in places if place >= 12]
         for turn in range(0, 300, 3):
             assert sorted(small[turn : turn + 3]) == [12, 13, 14], "each once before any again"
-        fresh = Order(self.names, seed=0, balance=balance)
-        assert fresh.places(5000, 4) == places[5000:5004], "wherever it goes on"
+        fresh = SliceOrder(self.names, seed=0, balance=balance)
+        assert fresh.indices(5000, 4) == places[5000:5004], "wherever it goes on"
 
     def test_shares_by_name(self) -> None:
-        order = Order(self.names, seed=0, balance=1, shares={"a": 0.2, "b": 0.8, "c": 9})
-        places = order.places(0, 2000)
+        order = SliceOrder(self.names, seed=0, balance=1, shares={"a": 0.2, "b": 0.8, "c": 9})
+        places = order.indices(0, 2000)
         assert sum(place >= 12 for place in places) / 2000 == pytest.approx(0.8, abs=0.03)
         assert all(
-            p < 12 for p in Order(self.names, seed=0, balance=1, shares={"a": 1}).places(0, 50)
+            p < 12
+            for p in SliceOrder(self.names, seed=0, balance=1, shares={"a": 1}).indices(0, 50)
         )
-        with pytest.raises(TrainingError, match="leave no data set to learn from"):
-            Order(self.names, seed=0, balance=1, shares={"c": 1})
+        with pytest.raises(TrainingError, match="leaves no data set to learn from"):
+            SliceOrder(self.names, seed=0, balance=1, shares={"c": 1})
 
     def test_a_share_of_the_steps_is_corrected(self) -> None:
         some = config(correction_rounds=2, correction_share=0.25)
-        found = [corrections_in(step, some) for step in range(400)]
+        found = [correction_rounds_of(step, some) for step in range(400)]
         assert set(found) == {0, 2}
         assert found.count(2) == pytest.approx(100, abs=30)
-        assert corrections_in(0, config()) == 0
-        assert corrections_in(0, config(correction_rounds=1)) == 1
+        assert correction_rounds_of(0, config()) == 0
+        assert correction_rounds_of(0, config(correction_rounds=1)) == 1
 
 
 class TestPrompts:
@@ -349,7 +351,7 @@ class TestOptimising:
         optimiser = build_optimiser(tiny_model, some)
         assert isinstance(optimiser, torch.optim.Adam)
         rates = [
-            set_rates(optimiser, some, step=step, total=100)["learning_rate"]
+            set_learning_rates(optimiser, some, step=step, total=100)["learning_rate"]
             for step in (0, 3, 49, 50, 75)
         ]
         assert rates == pytest.approx([2.5e-4, 1e-3, 1e-3, 5e-4, 2.5e-4])
@@ -381,25 +383,25 @@ class TestOptimising:
 
 class TestScores:
     scores = (
-        ObjectScore("a", 1, 0.5, 0.0, 0.0),
-        ObjectScore("a", 1, 0.5, 0.0, 0.0),
-        ObjectScore("a", 2, 0.8, 0.6, 1.0),
-        ObjectScore("b", 1, 1.0, 1.0, 1.0),
-        ObjectScore("c", 1, 0.2, 0.2, 0.0),
+        ValidationScore("a", 1, 0.5, 0.0, 0.0),
+        ValidationScore("a", 1, 0.5, 0.0, 0.0),
+        ValidationScore("a", 2, 0.8, 0.6, 1.0),
+        ValidationScore("b", 1, 1.0, 1.0, 1.0),
+        ValidationScore("c", 1, 0.2, 0.2, 0.0),
     )
     modalities: Mapping[str, str] = {"a": "CT", "b": "CT", "c": "MR"}
 
     def test_objects_data_sets_modalities_average(self) -> None:
-        found = summary(self.scores, self.modalities, "box")
+        found = mean_scores(self.scores, self.modalities, "box")
         assert found["dsc_box/a"] == pytest.approx(0.6)
         assert found["mdsc_box/a"] == pytest.approx(0.3), "over categories"
         assert found["dsc_box/CT"] == pytest.approx(0.8)
         assert found["dsc_box"] == pytest.approx(0.5)
         assert found["accuracy_box"] == pytest.approx(1 / 3)
-        assert averages({"dsc_box": 50.123, "dsc_box/CT": 1}) == {"validation_dsc_box": 50.12}
+        assert card_metrics({"dsc_box": 50.123, "dsc_box/CT": 1}) == {"validation_dsc_box": 50.12}
 
     def test_without_semantics(self) -> None:
-        found = summary([ObjectScore("c", 1, 0.2)], self.modalities, "point")
+        found = mean_scores([ValidationScore("c", 1, 0.2)], self.modalities, "point")
         assert found == {"dsc_point": 0.2, "dsc_point/MR": 0.2, "dsc_point/c": 0.2}
 
     def test_better_means_all_three(self) -> None:
@@ -423,11 +425,11 @@ class TestScores:
 
 
 def test_a_table_forgets_what_came_after(tmp_path: Path) -> None:
-    table = Table(tmp_path / "a.csv", 0)
+    table = CsvLog(tmp_path / "a.csv", 0)
     table.add(1, {"loss": 2.0})
     table.add(2, {"loss": 1.0, "corrected": 0.5})
     table.flush()
-    again = Table(tmp_path / "a.csv", 1)
+    again = CsvLog(tmp_path / "a.csv", 1)
     again.add(2, {"loss": 3.0})
     again.flush()
     assert (tmp_path / "a.csv").read_text() == "step,loss,corrected\n1,2,\n2,3,\n"

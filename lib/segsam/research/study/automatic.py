@@ -10,7 +10,7 @@ import numpy as np
 
 from segsam.datasets.folder import Dataset
 from segsam.evaluation.cases import Selection, known_classes, open_case
-from segsam.evaluation.features import FeatureSource, KeptEmbeddings
+from segsam.evaluation.features import FeatureSource, StoredEmbeddings
 from segsam.evaluation.scores import dice
 from segsam.model import SegSam
 from segsam.prediction.predictor import Predictor
@@ -73,7 +73,7 @@ class _Measurement:
         progress: Progress | None,
     ) -> None:
         self._model, self._search, self._progress = model, search, progress
-        self._kept = KeptEmbeddings(FeatureSource(model, embeddings))
+        self._kept = StoredEmbeddings(FeatureSource(model, embeddings))
         self._predictor = Predictor(model, embeddings=self._kept)
         self._scores: list[AutomaticScore] = []
         self._false: dict[str, dict[str, int]] = {}

@@ -15,7 +15,7 @@ from segsam.research.study.plan import NO_EFFECT, Entry, Study, expanded
 from segsam.research.study.unet.config import UNetConfig
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
-from segsam.training.outcome import MODEL, REPORT
+from segsam.training.reports import MODEL, REPORT
 
 SEGSAM = (sys.executable, "-c", "from segsam.cli.app import main; main()")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")

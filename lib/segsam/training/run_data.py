@@ -1,4 +1,4 @@
-"""Where the slices of a run come from: folders of cases, or shards."""
+"""Data of a run: its data sets and split, from folders of cases or from shards."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import Split
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
+from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.preparing import Preparation, Sample, chosen_split
-from segsam.training.ranks import Ranks
-from segsam.training.sharded import SPLIT, sharded_samples
+from segsam.training.samples import Sample, SamplePreparation, choose_split
+from segsam.training.sharded_samples import SPLIT, sharded_samples
 from segsam.types import Progress
 
 
 @dataclass(frozen=True)
-class Source:
-    """The data sets of a run and who of them is held out."""
+class RunData:
+    """Data sets of a run, and its split."""
 
     config: TrainConfig
     datasets: tuple[Dataset, ...]
@@ -28,8 +28,8 @@ class Source:
     shards: Shards | None = None
 
     @classmethod
-    def of(cls, config: TrainConfig) -> Source:
-        """What the run names.
+    def of(cls, config: TrainConfig) -> RunData:
+        """Open the data sets or shards of a run.
 
         Raises:
             TrainingError: folders, shards or a split that are missing or do not fit.
@@ -38,18 +38,22 @@ class Source:
             shards = Shards(config.shards)
             return cls(config, shards.datasets, Split.load(shards.folder / SPLIT), shards)
         datasets = tuple(one for path in config.datasets for one in open_sources(path))
-        return cls(config, datasets, chosen_split(config, datasets))
+        return cls(config, datasets, choose_split(config, datasets))
 
     def samples(
-        self, model: SegSam, store: EmbeddingStore, *, ranks: Ranks, progress: Progress
+        self, model: SegSam, store: EmbeddingStore, *, processes: Processes, progress: Progress
     ) -> Mapping[str, Sequence[Sample]]:
-        """Slices to train on and to validate with; what was not encoded before is encoded.
+        """Return the samples of the training and validation parts; what is not stored is encoded.
 
         Raises:
             TrainingError: nothing to train on, or data that do not fit.
             CategoryError: a label that the model's categories do not know.
         """
         if self.shards is not None:
-            return sharded_samples(self.shards, model, store, ranks=ranks, progress=progress)
-        preparation = Preparation(self.config, self.datasets, model, store, ranks=ranks)
+            return sharded_samples(
+                self.shards, model, store, processes=processes, progress=progress
+            )
+        preparation = SamplePreparation(
+            self.config, self.datasets, model, store, processes=processes
+        )
         return preparation.samples(self.split, progress)
