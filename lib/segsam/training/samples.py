@@ -165,9 +165,9 @@ def choose_split(config: TrainConfig, datasets: Sequence[Dataset]) -> Split:
         missing = [case for case in dataset.cases if case not in known]
         if missing:
             raise TrainingError(
-                f"Expected every case of {dataset.name} in the split "
-                f"{Path(config.split).name}, got none of {len(missing)} of {len(dataset.cases)}, "
-                f"such as {missing[0]}."
+                f"Expected {len(dataset.cases)} cases of {dataset.name} in the split "
+                f"{Path(config.split).name}, got {len(dataset.cases) - len(missing)}: "
+                f"{missing[0]} is missing."
             )
     return split
 
