@@ -47,8 +47,8 @@ class StoredEmbeddings(EmbeddingCache):
     uses the stored embeddings of its slices. It serves the source's model alone.
     """
 
-    def __init__(self, source: FeatureSource, limit_bytes: int = _CACHE_BYTES) -> None:
-        super().__init__(limit_bytes, precision=torch.float32)
+    def __init__(self, source: FeatureSource) -> None:
+        super().__init__(_CACHE_BYTES, precision=torch.float32)
         self._source = source
         self._pictures: dict[str, NDArray[np.uint8]] = {}
 

@@ -6,12 +6,16 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
 from segsam.errors import TrainingError
 from segsam.model import PromptTensors
 from segsam.training.config import TrainConfig
+from segsam.training.targets import Targets
+
+AnyTensors = TypeVar("AnyTensors", PromptTensors, Targets)
 
 
 def choose_device(config: TrainConfig) -> torch.device:
@@ -43,10 +47,10 @@ def mixed_precision(
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def to_device(prompts: PromptTensors, device: torch.device) -> PromptTensors:
-    """Return the same prompts on a device."""
-    given = {name: value.to(device) for name, value in vars(prompts).items() if value is not None}
-    return replace(prompts, **given)
+def to_device(tensors: AnyTensors, device: str | torch.device) -> AnyTensors:
+    """Return the same prompts or targets on a device."""
+    moved = {name: value.to(device) for name, value in vars(tensors).items() if value is not None}
+    return replace(tensors, **moved)
 
 
 @contextlib.contextmanager

@@ -40,19 +40,6 @@ def clip_box(box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.f
     return np.asarray(np.clip(box, 0, np.tile(limits, 2)))
 
 
-def jittered_box(
-    mask: NDArray[np.bool_],
-    rng: np.random.Generator,
-    jitter_px: float,
-    size_px: tuple[int, int] | None = None,
-) -> NDArray[np.float32]:
-    """Return the tight box (4,) of a mask (y, x), jittered, inside a picture `size_px` (height,
-    width), by default the mask's.
-    """
-    moved = jitter(tight_box(mask), rng, jitter_px)
-    return clip_box(moved, size_px or (mask.shape[0], mask.shape[1])).astype(np.float32)
-
-
 def loosened(
     box: NDArray[np.float32],
     rng: np.random.Generator,
@@ -151,20 +138,22 @@ def box_prompts(
     masks: list[NDArray[np.bool_]],
     rng: np.random.Generator,
     jitter_px: float,
-    size_px: tuple[int, int] | None = None,
+    size_px: tuple[int, int],
     *,
     kind: BoxKind = BoxKind.DRAWN,
     by: float = 0.0,
 ) -> PromptTensors:
-    """Return one box per mask: jittered; those of the kind SECTION are also `loosened` by `by`,
-    those of the kind NEIGHBOUR are tight ones moved by `neighbours_box`.
+    """Return one box per mask (y, x), jittered, inside a picture `size_px` (height, width).
+
+    Boxes of the kind SECTION are also `loosened` by `by`; those of the kind NEIGHBOUR are tight
+    ones moved by `neighbours_box`.
     """
-    size = size_px or (masks[0].shape[0], masks[0].shape[1])
     jitter_px = 0 if kind is BoxKind.NEIGHBOUR else jitter_px
-    boxes = [jittered_box(mask, rng, jitter_px, size) for mask in masks]
+    jittered = (jitter(tight_box(mask), rng, jitter_px) for mask in masks)
+    boxes = [clip_box(box, size_px).astype(np.float32) for box in jittered]
     if kind is not BoxKind.DRAWN:
         change = loosened if kind is BoxKind.SECTION else neighbours_box
-        boxes = [change(box, rng, by, size) for box in boxes]
+        boxes = [change(box, rng, by, size_px) for box in boxes]
     kinds = torch.full((len(boxes),), int(kind), dtype=torch.int64)
     return PromptTensors(boxes_px=torch.from_numpy(np.stack(boxes)), box_kinds=kinds)
 

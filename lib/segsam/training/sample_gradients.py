@@ -20,7 +20,7 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.losses import Losses, segsam_loss
 from segsam.training.prompt_simulation import corrective_prompts
 from segsam.training.samples import Sample
-from segsam.training.sampling import correction_rounds_of, draw_objects, draw_prompts
+from segsam.training.sampling import correction_rounds_of, draw_prompts
 from segsam.training.targets import Targets, build_targets
 
 CORRECTED = "corrected"
@@ -53,12 +53,13 @@ class SampleGradients:
         config = self._config
         rng = np.random.default_rng([config.seed, step, place])
         image, large = sample.annotated(self._model)
-        chosen = draw_objects(large, config.prompts_per_image, rng)
+        # With replacement, as the paper draws 5 objects from each image.
+        chosen: list[int] = rng.choice(large, config.prompts_per_image).tolist()
         size_px = (sample.labels.shape[0], sample.labels.shape[1])
         in_volume = not config.volumes_of or sample.modality in config.volumes_of
         prompts = draw_prompts(image, chosen, config, rng, size_px=size_px, in_volume=in_volume)
         true_masks = [image.masks[index].numpy() for index in chosen]
-        targets = build_targets([image], [chosen], self._model.config).to(self._device)
+        targets = to_device(build_targets([image], [chosen], self._model.config), self._device)
         with mixed_precision(config, self._device):
             features = self._store.features(sample.key)
         detached = _detached(features)

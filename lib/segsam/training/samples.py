@@ -18,10 +18,7 @@ from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
-from segsam.training.distributed import Processes
-from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.targets import AnnotatedImage, annotate
-from segsam.types import Progress
 
 NO_SLICE = (
     "Expected a slice to train on with an object of at least 0.153 % of its pixels, got none."
@@ -54,10 +51,9 @@ class Sample:
         cls,
         one: LabelledSlice,
         dataset: Dataset,
-        classes: Mapping[int, int],
+        classes: DatasetClasses,
         *,
         key: str,
-        absent: tuple[int, ...] = (),
     ) -> Sample:
         """Return the sample of a slice whose features are stored under `key`."""
         packed = tuple((each.value, np.packbits(each.mask)) for each in one.instances)
@@ -68,9 +64,9 @@ class Sample:
             key,
             one.labels,
             one.prompted,
-            classes,
+            classes.known,
             packed,
-            absent,
+            classes.absent,
         )
 
     def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
@@ -95,55 +91,28 @@ class Sample:
         return AnnotatedImage(masks, classes, image.annotated), list(range(len(own)))
 
 
-class SamplePreparation:
-    """Cuts and encodes the cases of a split; stored embeddings are not computed again."""
+@dataclass(frozen=True)
+class DatasetClasses:
+    """Categories that the labels of a data set tell about."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        datasets: Sequence[Dataset],
-        model: SegSam,
-        store: EmbeddingStore,
-        *,
-        processes: Processes,
-    ) -> None:
-        _refuse_unknown_names(config, datasets)
-        self._config = config
-        self._datasets = datasets
-        self._model = model
-        self._store = store
-        self._processes = processes
+    known: Mapping[int, int]
+    """Label value -> k + 1 for category k."""
+    absent: tuple[int, ...]
+    """k + 1 of categories that no image of its modality shows."""
 
-    def samples(self, split: Split, progress: Progress) -> dict[str, list[Sample]]:
-        """Return the samples of the training and validation parts, in the order of data sets and
-        cases.
 
-        Raises:
-            TrainingError: nothing to train on, or data that do not fit.
-            CategoryError: a label that the model's categories do not know.
-        """
-        cases = cases_of(split, self._datasets, (TRAIN, VALIDATION))
-        if self._processes.world > 1:
-            # Each process encodes its share into the store; then every process reads all of it.
-            for index in self._processes.share(len(cases)):
-                part, dataset, case = cases[index]
-                list(self._of_case(dataset, case, part))
-            self._processes.wait()
-        samples: dict[str, list[Sample]] = {TRAIN: [], VALIDATION: []}
-        for done, (part, dataset, case) in enumerate(cases):
-            progress(done, len(cases), f"preparing {dataset.name}")
-            samples[part] += self._of_case(dataset, case, part)
-        if not samples[TRAIN]:
-            raise TrainingError(NO_SLICE)
-        return samples
-
-    def _of_case(self, dataset: Dataset, case: str, part: str) -> Iterator[Sample]:
-        classes = class_numbers(dataset, self._model.categories)
-        absent = absent_classes(dataset, self._datasets, self._model.categories)
-        side = self._model.host.facts.input_size
-        for one in cut_case(self._config, dataset, case, part=part, input_size=side):
-            key = self._store.add(one.picture)
-            yield Sample.of(one, dataset, classes, key=key, absent=absent)
+def dataset_classes(
+    datasets: Sequence[Dataset], categories: Categories
+) -> dict[str, DatasetClasses]:
+    """Return the classes of each data set, by name; raises CategoryError for a label that the
+    categories do not know.
+    """
+    return {
+        one.name: DatasetClasses(
+            class_numbers(one, categories), absent_classes(one, datasets, categories)
+        )
+        for one in datasets
+    }
 
 
 def choose_split(config: TrainConfig, datasets: Sequence[Dataset]) -> Split:
@@ -234,16 +203,3 @@ def _upright(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
         turned = upright(one)
         yield turned
         yield from _augmented(turned, copies - 1, coarse=True)
-
-
-def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> None:
-    names = [dataset.name for dataset in datasets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
-    for key in ("slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
-        unknown = sorted(set(getattr(config, key)) - set(names))
-        if unknown:
-            raise TrainingError(
-                f"Expected data sets of {', '.join(names)} in {key}, got {unknown[0]!r}."
-            )

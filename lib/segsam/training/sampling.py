@@ -105,14 +105,6 @@ def correction_rounds_of(step: int, config: TrainConfig) -> int:
     return config.correction_rounds if drawn < config.correction_share else 0
 
 
-def draw_objects(large: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
-    """Draw masks to prompt, with replacement (paper: 5 per image), from those that are large
-    enough; `large` has their indices.
-    """
-    chosen: list[int] = rng.choice(large, count).tolist()
-    return chosen
-
-
 def draw_prompts(
     image: AnnotatedImage,
     chosen: Sequence[int],

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
-from segsam.datasets.folder import class_numbers
 from segsam.datasets.shards import PARTS, PreparedSlice, Shards, write_shards
 from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import TRAIN, VALIDATION
@@ -19,11 +18,12 @@ from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import (
     NO_SLICE,
+    DatasetClasses,
     Sample,
-    absent_classes,
     cases_of,
     choose_split,
     cut_case,
+    dataset_classes,
 )
 from segsam.types import Progress
 
@@ -34,25 +34,19 @@ class ShardedSamples(Sequence[Sample]):
     """Samples of one part, each read from its shard on access; only keys stay in memory."""
 
     def __init__(
-        self,
-        shards: Shards,
-        keys: Mapping[int, str],
-        classes: Mapping[str, Mapping[int, int]],
-        absent: Mapping[str, tuple[int, ...]],
+        self, shards: Shards, keys: Mapping[int, str], classes: Mapping[str, DatasetClasses]
     ) -> None:
         """Select slices of shards.
 
         Args:
             shards: the slices.
             keys: index in the shards -> key of the features, in the order of the samples.
-            classes: by data set, label value -> k + 1 for category k.
-            absent: by data set, k + 1 of categories that no image of its modality shows.
+            classes: by name of the data set.
         """
         self._shards = shards
         self._indices = list(keys)
         self._keys = keys
         self._classes = classes
-        self._absent = absent
         self._datasets = {dataset.name: dataset for dataset in shards.datasets}
 
     def __len__(self) -> int:
@@ -71,13 +65,8 @@ class ShardedSamples(Sequence[Sample]):
             return [self[one] for one in range(*index.indices(len(self)))]
         place = self._indices[index]
         name = self._shards.dataset_of(place)
-        return Sample.of(
-            self._shards[place].slice,
-            self._datasets[name],
-            self._classes[name],
-            key=self._keys[place],
-            absent=self._absent[name],
-        )
+        one, dataset = self._shards[place].slice, self._datasets[name]
+        return Sample.of(one, dataset, self._classes[name], key=self._keys[place])
 
     def names(self) -> list[str]:
         """Return the data set of each sample, without reading any."""
@@ -105,10 +94,7 @@ def sharded_samples(
         TrainingError: nothing to train on, or shards that cannot be read.
         CategoryError: a label that the model's categories do not know.
     """
-    classes = {one.name: class_numbers(one, model.categories) for one in shards.datasets}
-    absent = {
-        one.name: absent_classes(one, shards.datasets, model.categories) for one in shards.datasets
-    }
+    classes = dataset_classes(shards.datasets, model.categories)
     places = {part: shards.places(part) for part in (TRAIN, VALIDATION)}
     both = [*places[TRAIN], *places[VALIDATION]]
     if processes.world > 1:
@@ -122,7 +108,7 @@ def sharded_samples(
     if not places[TRAIN]:
         raise TrainingError(f"{shards.folder.name}: {NO_SLICE}")
     return {
-        part: ShardedSamples(shards, {one: keys[one] for one in some}, classes, absent)
+        part: ShardedSamples(shards, {one: keys[one] for one in some}, classes)
         for part, some in places.items()
     }
 

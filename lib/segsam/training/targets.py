@@ -8,7 +8,7 @@ has class 0: it trains masks and no semantics.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -54,11 +54,6 @@ class Targets:
     """(P, K) bool: where `presence` is known."""
     full_image: Tensor | None = None
     """(B, H, W) int64 in {0 to K}, or -1 for unknown; if the variant needs it."""
-
-    def to(self, device: str | torch.device) -> Targets:
-        """Return the same targets on another device."""
-        moved = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(self, **{name: value.to(device) for name, value in moved.items()})
 
 
 def annotate(

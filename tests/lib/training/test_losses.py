@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from segsam.errors import TrainingError
 from segsam.model import VARIANTS, Decoded, SemanticConfig, find_variant
 from segsam.model.config import HeadName, PresenceName
+from segsam.training.devices import to_device
 from segsam.training.loss_weights import LossWeights
 from segsam.training.losses import (
     alignment_loss,
@@ -441,11 +442,10 @@ class TestTargets:
 
     def test_they_move_together(self) -> None:
         made = build_targets(self.images(), [[0], [0]], SemanticConfig(unprompted="full_image"))
-        moved = made.to("meta")
+        moved = to_device(made, "meta")
         assert {value.device.type for value in vars(moved).values()} == {"meta"}
-        assert (
-            build_targets(self.images(), [[0], [0]], SemanticConfig()).to("cpu").full_image is None
-        )
+        plain = build_targets(self.images(), [[0], [0]], SemanticConfig())
+        assert to_device(plain, "cpu").full_image is None
 
     @pytest.mark.parametrize("prompted", [[[0]], [[0], [0, 0]]])
     def test_refuses_prompts_that_do_not_divide_among_the_images(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from segsam.categories import Categories
@@ -21,10 +22,10 @@ from segsam.training.config import TrainConfig
 from segsam.training.logs import CsvLog
 from segsam.training.optimiser import WeightAverage, build_optimiser
 from segsam.training.prompt_simulation import (
+    box_prompts,
     corrective_prompts,
     error_points,
     inner_points,
-    jittered_box,
     loosened,
     neighbours_box,
     point_prompts,
@@ -44,6 +45,14 @@ from segsam.training.validation import (
 
 def config(**changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({"datasets": ["a"], "out": "b"} | changes)
+
+
+def jittered_box(
+    mask: NDArray[np.bool_], rng: np.random.Generator, jitter_px: float
+) -> NDArray[np.float32]:
+    found = box_prompts([mask], rng, jitter_px, (mask.shape[0], mask.shape[1])).boxes_px
+    assert found is not None
+    return np.asarray(found[0].numpy())
 
 
 def one_square() -> AnnotatedImage:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segsam.datasets.cutting import spread
-from segsam.datasets.folder import Dataset, class_numbers, open_dataset
+from segsam.datasets.folder import Dataset, open_dataset
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.model import SegSam
@@ -30,7 +30,7 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.initial_model import build_model, load_initial_model
 from segsam.training.optimiser import WeightAverage, build_optimiser
 from segsam.training.sample_gradients import SampleGradients
-from segsam.training.samples import Sample, absent_classes, choose_split, cut_case
+from segsam.training.samples import Sample, choose_split, cut_case, dataset_classes
 from segsam.training.sampling import SliceOrder
 from segsam.training.schedule import set_learning_rates
 from segsam.training.validation import spread_evenly, validate
@@ -175,11 +175,10 @@ class _Bench:
             yield strategy, Curve(strategy, self.seed, self.plan.fingerprint, tuple(points))
 
     def _samples(self, dataset: Dataset, case: str, part: str) -> list[Sample]:
-        classes = class_numbers(dataset, self.model.categories)
-        absent = absent_classes(dataset, [dataset], self.model.categories)
+        classes = dataset_classes([dataset], self.model.categories)[dataset.name]
         side = self.model.host.facts.input_size
         return [
-            Sample.of(one, dataset, classes, key=self.store.add(one.picture), absent=absent)
+            Sample.of(one, dataset, classes, key=self.store.add(one.picture))
             for one in cut_case(self.config, dataset, case, part=part, input_size=side)
         ]
 
