@@ -61,12 +61,12 @@ class Calibration:
 
     temperature: float
     before: Reliability
-    """At temperature 1."""
+    """Reliability at temperature 1."""
     after: Reliability
     agreement: Mapping[str, RankCorrelation]
-    """By kind of prompt: of the agreement of both decoders with the binary decoder's Dice."""
+    """Agreement of both decoders against the binary decoder's Dice, by kind of prompt."""
     predicted_iou: Mapping[str, RankCorrelation]
-    """By kind of prompt: of the mask decoder's own estimate with that Dice."""
+    """Estimate of the mask decoder against that Dice, by kind of prompt."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -16,7 +16,8 @@ from segsam.model import BoxKind, PromptTensors
 from segsam.prediction.propagation import MARGIN_PX
 
 _MOST_INWARDS = 0.45
-"""Of a box's side; below one half, so that a box never turns inside out."""
+"""Largest move of a side inwards, as a share of the box; below one half, so that a box never turns
+inside out."""
 _OUTWARDS = np.array([-1, -1, 1, 1])
 
 

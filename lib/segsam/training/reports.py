@@ -19,7 +19,7 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class RunReport:
-    """What every run reports."""
+    """Results that every run reports."""
 
     checkpoint: Path
     steps: int
@@ -43,7 +43,7 @@ class TrainReport(RunReport):
     encoded: int
     """Slices that had to be encoded, over all processes."""
     first_loss: float | None
-    """Of this process; None, as the last, if no step was left."""
+    """Loss of this process's first step; None, as the last, if no step was left."""
     last_loss: float | None
     metrics: Mapping[str, float]
     """Scores of the best validation, in percent."""

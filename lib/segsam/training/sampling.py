@@ -19,7 +19,7 @@ from segsam.training.prompt_simulation import box_prompts, point_prompts
 from segsam.training.targets import AnnotatedImage
 
 NO_STEP = 2**31
-"""In a seed, in place of the step, for random numbers that belong to no step."""
+"""Number in place of the step, in seeds of random numbers that belong to no step."""
 _CHOICE_OF_DATASETS = 1
 _CORRECTIONS = 2
 _CHUNK = 4096

@@ -18,9 +18,9 @@ from torch import Tensor
 from segsam.model.config import PresenceName, SemanticConfig
 
 NO_CLASS = 0
-"""In `classes`: an object of no known category."""
+"""Value in `classes` of an object without a known category."""
 IGNORED = -1
-"""In `full_image`: a pixel without a known class."""
+"""Value in `full_image` of a pixel without a known class."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""A study read from YAML: which runs there are, over a common base, and which row each belongs to.
+"""Study read from YAML: its runs over a common base, and the row of the report that each fills.
 
     split: docs/benchmarks/split.json
     train: {datasets: ["{data}/hippocampus"], steps: 800, …}     the base of every trained run
@@ -11,7 +11,7 @@
       - {name: dynunet, unet: {network: dynunet}, tables: {semantic: DynUNet}}
 
 `{data}`, `{embeddings}` and `{out}` stand for the folders that the command line names, so that the
-file, and what is stored of a run, name no machine's folders.
+file, and the stored results of a run, name no machine's folders.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Label: TypeAlias = Annotated[str, BeforeValidator(str)]
 NO_EFFECT = ("threads", "tensorboard", "checkpoint_every")
 """Fields of a training that do not change its result."""
 _SHARED_WITH_UNET = ("datasets", "slices_per_volume_of", "balance")
-"""What a network without prompts takes from the base of the trained runs."""
+"""Keys that a network without prompts takes from the base of the trainings."""
 
 
 class Evaluations(Record):

@@ -88,7 +88,7 @@ def draw_grid(path: Path, points: Sequence[GridPoint]) -> None:
 def draw_reliability(
     path: Path, before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]
 ) -> None:
-    """How often a confidence is right, before and after the temperature; raises OutputError."""
+    """Draw accuracy against confidence, before and after the temperature; raises OutputError."""
     canvas = Canvas(figsize=(8, 3.6), layout="constrained")
     panels = canvas.subplots(1, 2, sharey=True)
     for panel, bins, words in zip(panels, (before, after), ("before", "after"), strict=True):
@@ -125,10 +125,7 @@ def draw_agreement(path: Path, pairs: Sequence[tuple[float, float]]) -> None:
 
 def bins_of(records: Sequence[Mapping[str, Any]]) -> list[ReliabilityBin]:
     """Bins as `segsam calibrate` stores them."""
-    return [
-        ReliabilityBin(float(one["confidence"]), float(one["accuracy"]), int(one["objects"]))
-        for one in records
-    ]
+    return [ReliabilityBin(**one) for one in records]
 
 
 def _save(canvas: Canvas, path: Path) -> None:

@@ -18,8 +18,8 @@ from segsam.training.config import TrainConfig
 
 
 class ActivePlan(Record):
-    """The same for every strategy: which cases there are, and how much is learnt when. Invalid
-    values raise StudyError.
+    """Cases and steps of a simulation, the same for every strategy. Invalid values raise
+    StudyError.
     """
 
     refusal: ClassVar[type[StudyError]] = StudyError
