@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from segsam.datasets.cutting import spread
+from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
+from segsam.system.folders import make_folder
 from segsam.training.config import TrainConfig
 from segsam.training.devices import choose_device, limited_threads, mixed_precision
 from segsam.training.embedding_store import EmbeddingStore
@@ -33,7 +34,6 @@ from segsam.training.run_data import RunData
 from segsam.training.run_state import (
     LAST,
     last_record,
-    make_folder,
     refuse_other_run,
     start_folder,
     write_record,

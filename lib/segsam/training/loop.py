@@ -16,6 +16,7 @@ from torch import nn
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.model import SegSam
 from segsam.model.runtimes import choose_runtime
+from segsam.system.folders import make_folder
 from segsam.training.config import TrainConfig
 from segsam.training.devices import choose_device, limited_threads
 from segsam.training.distributed import Processes, join_processes
@@ -29,7 +30,6 @@ from segsam.training.run_state import (
     RunProgress,
     TrainingState,
     load_best,
-    make_folder,
     refuse_other_run,
     restore_state,
     save_best,

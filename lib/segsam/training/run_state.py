@@ -22,7 +22,7 @@ import torch
 from torch import optim
 
 from segsam.datasets.splits import Split
-from segsam.errors import OutputError, TrainingError
+from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
@@ -65,14 +65,6 @@ def start_folder(folder: Path, config: TrainConfig, split: Split) -> None:
     """Write the configuration and the split of a new run; raises OutputError."""
     write_bytes(folder / "config.json", config.to_json().encode())
     split.save(folder / "split.json")
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of a run; raises OutputError when that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
 
 
 def refuse_other_run(file: Path) -> None:

@@ -95,7 +95,7 @@ def sharded_samples(
         CategoryError: a label that the model's categories do not know.
     """
     classes = dataset_classes(shards.datasets, model.categories)
-    places = {part: shards.places(part) for part in (TRAIN, VALIDATION)}
+    places = {part: shards.indices(part) for part in (TRAIN, VALIDATION)}
     both = [*places[TRAIN], *places[VALIDATION]]
     if processes.world > 1:
         for index in processes.share(len(both)):
