@@ -94,7 +94,7 @@ def test_values_go_by_name_whatever_their_order(
     train = loop.train
 
     def listening(config: Any, **more: Any) -> Any:
-        found = loop.Source.of(config).shards
+        found = loop.RunData.of(config).shards
         names = {one.name: one.labels for one in found.datasets}
         seen.append(
             [
