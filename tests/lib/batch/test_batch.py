@@ -17,9 +17,10 @@ import torch
 
 from segsam.batch import segmenting
 from segsam.batch.archive import Item, find_items, fingerprint
-from segsam.batch.ledger import Ledger
-from segsam.batch.run import CaseWorker, Outcome, Workers, run_batch
-from segsam.batch.segmenting import SegmentOrder, read_orders
+from segsam.batch.case_worker import CaseWorker, Workers
+from segsam.batch.records import RecordStore
+from segsam.batch.run import Outcome, run_batch
+from segsam.batch.segmenting import SegmentTask, read_requests
 from segsam.categories import Categories
 from segsam.errors import BatchError, CancelledError, PromptError
 from segsam.imaging.volume import Volume
@@ -75,9 +76,9 @@ def silent(done: int, total: int, what: str) -> None:
     """Nobody looks."""
 
 
-def batch(archive: Path, out: Path, order: SegmentOrder | None = None, **how: Any) -> Outcome:
+def batch(archive: Path, out: Path, task: SegmentTask | None = None, **how: Any) -> Outcome:
     return run_batch(
-        order or SegmentOrder(),
+        task or SegmentTask(),
         find_items(archive),
         out,
         workers=Workers(),
@@ -106,13 +107,13 @@ class TestArchive:
         assert [item.case for item in find_items(tmp_path / "ct")] == ["ct"]
 
     def test_what_is_no_archive_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(BatchError, match="There is no image in"):
+        with pytest.raises(BatchError, match=r"Expected at least one image in .*, got none"):
             find_items(tmp_path)
         with pytest.raises(BatchError, match="Expected a folder"):
             find_items(tmp_path / "nothing")
         picture(tmp_path / "a.nii")
         picture(tmp_path / "a.nii.gz")
-        with pytest.raises(BatchError, match=r"would both be the case a: a\.nii and a\.nii\.gz"):
+        with pytest.raises(BatchError, match=r"have the same case name a: a\.nii and a\.nii\.gz"):
             find_items(tmp_path)
 
     def test_another_image_or_prompt_has_another_fingerprint(self, archive: Path) -> None:
@@ -127,16 +128,16 @@ class TestArchive:
 
 class TestPrompts:
     def test_one_object_or_several(self, tmp_path: Path) -> None:
-        assert [one.prompts for one in read_orders(said(tmp_path / "one.json"))] == [PROMPTS]
+        assert [one.prompts for one in read_requests(said(tmp_path / "one.json"))] == [PROMPTS]
         several = {"objects": [{"prompts": PROMPTS, "name": "left", "axis": "k"}] * 2}
-        found = read_orders(said(tmp_path / "two.json", several))
+        found = read_requests(said(tmp_path / "two.json", several))
         assert [(one.name, one.axis) for one in found] == [("left", "k")] * 2
 
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
             ("{", r"x\.json cannot be read"),
-            ('{"objects": []}', "at least one"),
+            ('{"objects": []}', "a list with at least one, got"),
             ('{"objects": [{}]}', "prompts: field required"),
             ('{"objects": [{"prompts": {}, "axes": "k"}]}', "axes: extra inputs"),
             ('{"objects": [{"prompts": {}, "axis": "z"}]}', "axis: input should be"),
@@ -145,7 +146,7 @@ class TestPrompts:
     def test_anything_else_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(PromptError, match=sentence):
-            read_orders(tmp_path / "x.json")
+            read_requests(tmp_path / "x.json")
 
 
 @pytest.mark.usefixtures("tiny")
@@ -172,7 +173,7 @@ class TestRun:
             {"prompts": {"boxes": [{"min_ijk": [1, 1, 0], "max_ijk": [6, 7, 4]}]}},
         ]
         said(archive / "a.prompts.json", {"objects": objects})
-        record = batch(archive, tmp_path / "out", SegmentOrder(ending=".seg.nrrd")).records[0]
+        record = batch(archive, tmp_path / "out", SegmentTask(ending=".seg.nrrd")).records[0]
         assert list(record.outputs) == ["labels/a.seg.nrrd"]
         named = [(one["value"], one["name"]) for one in record.result["objects"]]
         assert named == [(1, "left"), (2, "object")]
@@ -181,14 +182,14 @@ class TestRun:
         batch(archive, tmp_path / "out")
         predictor = segmenting.Predictor.from_pretrained()
         predictor.set_volume(Volume.load(archive / "a.nii.gz"))
-        (one,) = read_orders(archive / "a.prompts.json")
+        (one,) = read_requests(archive / "a.prompts.json")
         wanted = predictor.predict(segmenting.Prompts.from_json(one.prompts)).labels
         assert np.array_equal(Volume.load(tmp_path / "out/labels/a.nii.gz").voxels, wanted)
 
     def test_a_second_start_does_nothing_twice(self, archive: Path, tmp_path: Path) -> None:
         first = batch(archive, tmp_path / "out")
         second = batch(archive, tmp_path / "out")
-        assert second.kept == 4
+        assert second.done_before == 4
         assert second.records == first.records
 
     def test_what_is_missing_changed_or_torn_is_done_again(
@@ -202,7 +203,7 @@ class TestRun:
         picture(archive / "new.nii.gz")
         said(archive / "new.prompts.json")
         outcome = batch(archive, out)
-        assert outcome.kept == 1
+        assert outcome.done_before == 1
         assert [record.status for record in outcome.records].count("done") == 3
 
     def test_what_failed_is_tried_again_only_when_asked(
@@ -213,13 +214,13 @@ class TestRun:
         content = picture(tmp_path / "good.nii.gz").read_bytes()
         (archive / "d.nii.gz").write_bytes(content[: broken.st_size])  # of the same size and time
         os.utime(archive / "d.nii.gz", ns=(broken.st_atime_ns, broken.st_mtime_ns))
-        assert batch(archive, tmp_path / "out").kept == 4
-        assert batch(archive, tmp_path / "out", retry_failed=True).kept == 2
+        assert batch(archive, tmp_path / "out").done_before == 4
+        assert batch(archive, tmp_path / "out", retry_failed=True).done_before == 2
 
     def test_a_folder_of_another_batch_is_refused(self, archive: Path, tmp_path: Path) -> None:
         batch(archive, tmp_path / "out")
         with pytest.raises(BatchError, match=r"a batch with other settings \(axis, decoder\)"):
-            batch(archive, tmp_path / "out", SegmentOrder(axis="k", decoder="semantic"))
+            batch(archive, tmp_path / "out", SegmentTask(axis="k", decoder="semantic"))
         (tmp_path / "out" / "order.json").write_text("{")
         with pytest.raises(BatchError, match="which cannot be read"):
             batch(archive, tmp_path / "out")
@@ -228,9 +229,9 @@ class TestRun:
             batch(archive, tmp_path / "file")
 
     def test_a_case_that_ends_its_process_is_given_up(self, archive: Path, tmp_path: Path) -> None:
-        ledger = Ledger(tmp_path / "out")
+        store = RecordStore(tmp_path / "out")
         for _ in range(3):
-            ledger.begin("a")  # and then the process was killed
+            store.start_attempt("a")  # and then the process was killed
         record = batch(archive, tmp_path / "out").records[0]
         assert record.error is not None
         assert "ended its process 3 times" in record.error["detail"]
@@ -240,7 +241,7 @@ class TestRun:
         self, archive: Path, tmp_path: Path
     ) -> None:
         (archive / "a.prompts.json").unlink()
-        record = batch(archive, tmp_path / "out", SegmentOrder(auto=True)).records[0]
+        record = batch(archive, tmp_path / "out", SegmentTask(auto=True)).records[0]
         assert record.error is not None, "this checkpoint's semantics are not trained"
         assert record.error["code"] in ("prompt", "checkpoint")
 
@@ -254,7 +255,7 @@ class Shouting:
     def to_json(self) -> dict[str, Any]:
         return {"work": "shout"}
 
-    def open(self, out: Path) -> Callable[..., Any]:
+    def prepare(self, out: Path) -> Callable[..., Any]:
         return lambda item, cancel: self.do(cancel)
 
 
@@ -296,15 +297,15 @@ class TestFaults:
                 worker(Item("a", str(tmp_path)))
         finally:
             signal.signal(signal.SIGINT, before)
-        assert Ledger(tmp_path).attempts("a") == 0
-        assert Ledger(tmp_path).record("a") is None
+        assert RecordStore(tmp_path).attempts("a") == 0
+        assert RecordStore(tmp_path).record("a") is None
 
     @pytest.mark.parametrize(
         ("how", "sentence"),
         [
-            ({"count": -1}, "not negative; got -1 and 0"),
-            ({"count": 1, "threads": -2}, "not negative; got 1 and -2"),
-            ({"address": "host:6379"}, "needs workers: say how many with --workers"),
+            ({"count": -1}, "not negative, got -1 and 0"),
+            ({"count": 1, "threads": -2}, "not negative, got 1 and -2"),
+            ({"address": "host:6379"}, "needs workers; give their number with --workers"),
         ],
     )
     def test_workers_that_cannot_be_meant(self, how: dict[str, Any], sentence: str) -> None:
@@ -317,7 +318,7 @@ class TestFaults:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(BatchError, match=r"pip install 'segsam\[cluster\]'"):
             run_batch(
-                SegmentOrder(),
+                SegmentTask(),
                 find_items(archive),
                 tmp_path / "out",
                 workers=Workers(2),

@@ -132,7 +132,7 @@ class TestSegment:
         [
             ("out.xyz", "o.png", "a name ending in .nii.gz"),
             ("missing/out.nii.gz", "o.png", "does not exist; make it first"),
-            ("out.nii.gz", "o.jpg", "a name ending in .png is wanted"),
+            ("out.nii.gz", "o.jpg", "Expected a name ending in .png, got o.jpg"),
         ],
     )
     def test_bad_targets_are_refused_before_the_work(

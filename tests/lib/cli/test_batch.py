@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from segsam.batch import measuring, segmenting
+from segsam.batch import evaluating, segmenting
 from segsam.categories import Categories
 from segsam.cli.batch import app
 from segsam.errors import BatchError, OutputError
@@ -38,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
         return Predictor(model, embeddings=EmbeddingCache())
 
     monkeypatch.setattr(segmenting.Predictor, "from_pretrained", predictor)
-    monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: model)
+    monkeypatch.setattr(evaluating, "load_pretrained", lambda checkpoint: model)
     monkeypatch.setattr("segsam.model.load_pretrained", lambda checkpoint: model)
 
 
@@ -80,7 +80,7 @@ def test_what_failed_is_told_and_in_the_exit_code(archive: Path, tmp_path: Path)
     ("words", "kind", "sentence"),
     [
         (["--prompts", "{archive}"], BatchError, "has a file of prompts; --auto needs none"),
-        (["--format", ".png"], OutputError, r"Labels can be .*; got '\.png'"),
+        (["--format", ".png"], OutputError, r"Expected the labels as .*, got '\.png'"),
         (["--window", "a,b"], OutputError, "a preset's name or low,high; got 'a,b'"),
         (["--workers", "-1"], BatchError, "not negative"),
     ],

@@ -153,7 +153,7 @@ def test_one_file_keeps_one_encoder(
 @pytest.mark.parametrize(
     ("args", "refusal", "sentence"),
     [
-        (("cyst", *TEXTS), OutputError, "Say where the category goes: --file FILE"),
+        (("cyst", *TEXTS), OutputError, "Expected a file for the category: --file FILE"),
         (("cyst", *TEXTS, "--out", "x.safetensors"), OutputError, "belong together"),
         (("cyst", *TEXTS, "--checkpoint", "x.safetensors"), OutputError, "belong together"),
         (("cyst", *TEXTS, "--file", "none/x.yaml"), OutputError, "The folder of none/x.yaml"),
