@@ -187,3 +187,17 @@ def test_categories_as_json(segsam: Callable[..., Done], tmp_path: Path) -> None
     names = [c["name"] for c in json.loads((tmp_path / "c.json").read_text())["categories"]]
     assert "liver" in names
     assert "polyp" in names
+
+
+def test_other_commands_work_without_the_research_extra(tmp_path: Path) -> None:
+    code = """
+import sys
+for name in ("segsam.research", "sam2", "timm"):
+    sys.modules[name] = None  # importing it fails, as if it were not installed
+from segsam.cli.app import main
+main()
+"""
+    command = [sys.executable, "-c", code, "categories", "--json", str(tmp_path / "c.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "c.json").read_text())["categories"]
