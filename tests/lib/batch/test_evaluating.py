@@ -1,4 +1,4 @@
-"""Data sets measured case by case come to what one evaluation says."""
+"""Evaluation case by case gives the result of one evaluation of all cases."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model(tiny_host: Host, five_categories: Categories, monkeypatch: pytest.Monk
     return built
 
 
-def test_case_by_case_is_the_same(dataset: Path, tmp_path: Path, model: SegSam) -> None:
+def test_case_by_case_equals_one_evaluation(dataset: Path, tmp_path: Path, model: SegSam) -> None:
     options = Options("box")
     selections = select([dataset])
     out, task = tmp_path / "out", EvaluateTask(options)
@@ -62,10 +62,10 @@ def test_case_by_case_is_the_same(dataset: Path, tmp_path: Path, model: SegSam) 
     records = {record.case: record for record in outcome.records}
     found = combine(model, selections, options, records)
     (dataset / "images" / "wrong.nii.gz").unlink()
-    wanted = evaluate(model, select([dataset]), options)
-    assert report(found) == report(wanted)
-    assert len(found.objects) == len(wanted.objects) > 0
-    for one, other in zip(found.objects, wanted.objects, strict=True):
+    expected = evaluate(model, select([dataset]), options)
+    assert report(found) == report(expected)
+    assert len(found.objects) == len(expected.objects) > 0
+    for one, other in zip(found.objects, expected.objects, strict=True):
         assert one.class_logits is not None
         assert other.class_logits is not None
         assert np.array_equal(one.class_logits, other.class_logits)

@@ -1,4 +1,4 @@
-"""The doctor: what it finds on a healthy machine, and the remedy for each ailment."""
+"""`segsam doctor`: its findings on a healthy machine, and the remedy of each fault."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TestAHealthyMachine:
     def test_a_remedy_stands_exactly_where_one_is_needed(self, checks: dict[str, Check]) -> None:
         assert all(bool(check.remedy) == (check.ok is not True) for check in checks.values())
 
-    def test_the_weights_are_as_they_should_be(self, checks: dict[str, Check]) -> None:
+    def test_the_weights_have_the_right_hash(self, checks: dict[str, Check]) -> None:
         assert "SHA-256 correct" in checks["weights"].found
 
 

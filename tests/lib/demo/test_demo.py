@@ -1,4 +1,4 @@
-"""The demo's parts, on real files and real sockets; the whole of it is a step of `.ci/run`."""
+"""Parts of the demo, on real files and a real server; `.ci/run` runs the whole."""
 
 from __future__ import annotations
 
@@ -139,22 +139,22 @@ class TestChecking:
 
 @pytest.mark.slow
 def test_a_real_server_answers_a_2d_box_and_is_stopped(case: Case, tmp_path: Path) -> None:
-    said = io.StringIO()
+    printed = io.StringIO()
     with Server(find_app(), tmp_path / "work", tmp_path / "server.log") as server:
         server.wait()
         with Client(server.address) as client:
-            session = DemoSession(client, case, Console(file=said), tmp_path)
+            session = DemoSession(client, case, Console(file=printed), tmp_path)
             session.box_on_a_slice()
     assert not server.running
     assert [check.ok for check in session.served.geometry] == [True]
-    assert "2D box, kidney right, slice k = 79" in said.getvalue()
+    assert "2D box, kidney right, slice k = 79" in printed.getvalue()
     trained = find_card() is not None
     assert bool(session.served.trained) == trained
     assert any("semantic decoder" in note for note in session.served.notes) != trained
 
 
 class TestNaming:
-    def test_what_a_reply_says(self) -> None:
+    def test_the_name_in_a_reply(self) -> None:
         others = {"79": {"liver": 0.97, "aorta": 0.9, "stomach": 0.8, "spleen": 0.6}}
         params = {"category": "right kidney", "confidence": 0.934, "present": others}
         reply = Reply(params, None, "", 0.1)
@@ -164,7 +164,7 @@ class TestNaming:
         nothing = Reply({"category": None, "confidence": None, "present": {}}, None, "", 0.1)
         assert ObjectName.from_reply(nothing, 3).text == "not named"
 
-    def test_what_an_organ_should_be_called(self) -> None:
+    def test_the_expected_name_of_an_organ(self) -> None:
         assert expected_name("kidney_right", ("liver", "right kidney")) == "right kidney"
         assert expected_name("vertebrae_L3", ("liver", "right kidney")) is None
 
@@ -228,7 +228,7 @@ class TestReport:
         assert "0.710" in rows[1]
         assert "0.800" in rows[1]
 
-    def test_names_stand_beside_the_dice(self, report: DemoReport) -> None:
+    def test_the_table_shows_the_names(self, report: DemoReport) -> None:
         text = self.shown(report)
         row = next(line for line in text.splitlines() if "0.930" in line)
         assert "liver (98%)" in row
@@ -243,7 +243,7 @@ class TestReport:
         assert "no organ of the sample is among the categories" in self.shown(untrained)
         assert untrained.to_json()["named_right"] == 0
 
-    def test_wrong_geometry_is_no_demo(self, report: DemoReport) -> None:
+    def test_wrong_geometry_fails_the_demo(self, report: DemoReport) -> None:
         wrong = GeometryCheck("liver.nrrd", "SimpleITK", ok=False, found="shape (1, 2, 3)")
         broken = DemoReport(**{**vars(report), "geometry": (*report.geometry, wrong)})
         assert report.ok
