@@ -35,7 +35,7 @@ ProcessCase = Callable[[Item, Cancel], CaseOutput]
 
 
 class BatchTask(Protocol):
-    """What to do with every case. It is sent to the workers, so it must be picklable."""
+    """Work to do on every case. It is sent to the workers, so it must be picklable."""
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the settings that distinguish this batch from another one."""

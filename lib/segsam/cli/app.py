@@ -26,7 +26,7 @@ from segsam.cli.study import app as study_app
 from segsam.cli.terminal import err, out
 from segsam.cli.train import distill, train
 from segsam.errors import SegSamError
-from segsam.system.runtime import share_the_processor, tune_allocator
+from segsam.system.process import set_passive_openmp_wait, tune_allocator
 
 _COMMANDS = (
     *(segment, demo, doctor, auto, convert, split),
@@ -49,7 +49,7 @@ app.add_typer(study_app, name="study")
 
 def main() -> None:
     """Run the command `segsam`."""
-    share_the_processor()
+    set_passive_openmp_wait()
     tune_allocator()
     try:
         app()

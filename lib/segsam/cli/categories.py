@@ -135,7 +135,7 @@ def add(  # noqa: PLR0917 - the options of the command
     """
     from segsam.categories import Category
     from segsam.categories.additions import append_to_file, check_addition, free_colour
-    from segsam.categories.providers import encoder_named
+    from segsam.categories.providers import create_encoder
 
     check_target(json_file)
     target = _target(file, checkpoint, out_path)
@@ -150,7 +150,7 @@ def add(  # noqa: PLR0917 - the options of the command
         modalities=_modalities(modality),
     )
     check_addition(category, known)
-    encoder = encoder_named(provider)
+    encoder = create_encoder(provider)
     _check_file(target, encoder)
     embedding, near = _embedded(category, encoder, checkpoint, out_path)
     append_to_file(target, category, embedding, encoder.name)

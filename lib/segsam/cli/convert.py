@@ -22,7 +22,7 @@ from segsam.errors import TrainingError
 
 if TYPE_CHECKING:
     from segsam.datasets.convert import Conversion
-    from segsam.datasets.cutting import Axes
+    from segsam.datasets.labelled_slices import Axes
     from segsam.types import Progress
 
 

@@ -26,9 +26,9 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
     temporary = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
     try:
         yield temporary
-        _flush(temporary)
+        flush_path(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        flush_path(path.parent)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise OutputError(f"{path.name} could not be written: {reason}.") from error
@@ -37,8 +37,11 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """Flush a file or a folder to disk. Windows cannot open folders and does not need it."""
+def flush_path(path: Path) -> None:
+    """Flush a file, or the names in a folder, to disk (fsync). Raises OSError.
+
+    Windows cannot open folders and does not need them flushed.
+    """
     if os.name == "nt" and path.is_dir():
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
