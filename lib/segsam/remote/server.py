@@ -88,7 +88,7 @@ class Server:
             "SEGSAM_VERSIONS_FOLDER": str(self._work / "versions"),
             "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
             "MONAI_LABEL_TRACKING_ENABLED": "false",
-            "SEGSAM_DISK_CACHE": "off",  # every first click encodes its slice, so times are honest
+            "SEGSAM_DISK_CACHE": "off",  # a first click must encode its slice
             "SEGSAM_PREFETCH": "0",
             "SEGSAM_INFER_SECONDS": str(ANSWER_SECONDS),
             "PYTHONUNBUFFERED": "1",
