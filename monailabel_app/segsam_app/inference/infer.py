@@ -27,6 +27,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import default_name, find_card
 from segsam.prediction.result import Result
+from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
 from segsam_app.config import AXES, AppConfig
 from segsam_app.errors import RequestError
@@ -34,7 +35,6 @@ from segsam_app.inference.answers import describe, disagreement, write_labels
 from segsam_app.inference.dialects import read_request
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.jobs import Jobs
-from segsam_app.inference.masks import encode_mask
 from segsam_app.inference.requests import Click, Request
 from segsam_app.inference.stock import FOLLOWING
 from segsam_app.inference.warmup import View

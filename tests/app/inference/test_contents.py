@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segsam_app.inference.masks import decode_mask
+from segsam.remote.masks import decode_mask
 
 from ..conftest import LPS_MM, SHAPE, ball, picture
 
@@ -33,7 +33,7 @@ def usual(server: Any) -> Any:
     return mask_of(ask(server, picture()))
 
 
-def mask_of(answer: Any) -> NDArray[np.uint8]:
+def mask_of(answer: Any) -> NDArray[np.bool_]:
     """The mask of a reply, (i, j, k)."""
     assert answer.status_code == 200, answer.text
     return decode_mask(answer.json()["mask"], SHAPE)

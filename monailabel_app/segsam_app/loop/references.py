@@ -1,11 +1,11 @@
-"""Eight volumes with reference labels: of a data set's folder, or pieces of the sample CT."""
+"""Eight volumes with reference labels: cases of a data set, or pieces of the sample CT."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -20,25 +20,23 @@ from segsam.errors import TrainingError
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.prompting.prompts import Box, Point, Prompts
-from segsam.types import Affine
+from segsam.types import Affine, VoxelIndex
 
 Kind = Literal["box", "point"]
+KINDS: tuple[Kind, ...] = ("box", "point")
 
 VOLUMES = 8
 SLICES = 5
-"""Of each object of a volume, evenly spread: what is prompted, and compared."""
+"""Number of slices per object that are prompted and compared, evenly spread."""
 
 _ORGANS = ("liver", "spleen", "stomach", "kidney_left", "kidney_right", "aorta", "vertebrae_L3")
 _MARGIN = 0.1
-"""How far a box lies outside of the object, as a share of its sides: nobody draws tight ones."""
-
-
-KINDS: tuple[Kind, ...] = ("box", "point")
+"""Margin of a box around the object, as a share of its sides, since annotators draw loose boxes."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One prompt of `kind` for the object of label `value` on slice `index`."""
+class SlicePrompt:
+    """Prompt of `kind` for the object of label `value` on slice `index`."""
 
     kind: Kind
     value: int
@@ -48,84 +46,80 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A volume and what is in it."""
+    """Volume with its reference labels."""
 
     name: str
     voxels: NDArray[np.generic]
     affine_ras: Affine
     labels: NDArray[np.uint8]
-    """(i, j, k): values of `names`."""
+    """(i, j, k): values of `names`, 0 = background."""
     names: Mapping[int, str]
     axis: int
-    """Across which the server cuts it by itself."""
+    """Voxel axis across which the server slices the volume by default."""
 
     def save(self, folder: Path) -> Path:
-        """The image as the study folder has it."""
+        """Write the image for the studies folder."""
         return _save(self.voxels, self.affine_ras, folder / f"{self.name}.nii.gz")
 
     def save_labels(self, folder: Path, order: int) -> tuple[Path, dict[str, int]]:
-        """The whole reference as an annotator would send it, and name -> value: the names take
-        their values in another order for each case, as segments stand in another order in each
-        scene.
+        """Write the labels as an annotator sends them; return the file and name -> value.
+
+        The names get their values in another order for each case, as segments stand in another
+        order in each scene. The server must go by the names.
         """
         found = [value for value in self.names if (self.labels == value).any()]
-        turned = found[order % len(found) :] + found[: order % len(found)]
+        rotated = found[order % len(found) :] + found[: order % len(found)]
         sent = np.zeros_like(self.labels)
-        for number, value in enumerate(turned, start=1):
+        for number, value in enumerate(rotated, start=1):
             sent[self.labels == value] = number
-        names = {self.names[value]: number for number, value in enumerate(turned, start=1)}
+        names = {self.names[value]: number for number, value in enumerate(rotated, start=1)}
         return _save(sent, self.affine_ras, folder / f"{self.name}_label.nii.gz"), names
 
-    def questions(self) -> Iterator[Question]:
-        """A box and a point for each object on each of the slices that are asked about."""
-        counts = {index: large_objects(self._plane(index)) for index in self._indices()}
+    def slice_prompts(self) -> Iterator[SlicePrompt]:
+        """Yield a box and a point for each object on each of its chosen slices."""
+        slices = range(self.labels.shape[self.axis])
+        visible = {index: large_objects(self._labels_on(index)) for index in slices}
         for value in self.names:
-            for index in spread([at for at, large in counts.items() if value in large], SLICES):
+            for index in spread([at for at, large in visible.items() if value in large], SLICES):
                 box, point = self._box(value, index), self._point(value, index)
-                yield Question("box", value, index, Prompts(boxes=(box,)))
-                yield Question("point", value, index, Prompts(points=(point,)))
+                yield SlicePrompt("box", value, index, Prompts(boxes=(box,)))
+                yield SlicePrompt("point", value, index, Prompts(points=(point,)))
 
-    def plane(self, value: int, index: int) -> NDArray[np.bool_]:
-        """Where the object is on a slice."""
-        return np.asarray(self._plane(index) == value)
+    def object_on(self, value: int, index: int) -> NDArray[np.bool_]:
+        """Return the mask of the object on a slice."""
+        return np.asarray(self._labels_on(index) == value)
 
     def on_slice(self, mask: NDArray[np.bool_], index: int) -> NDArray[np.bool_]:
-        """One slice of a mask (i, j, k)."""
+        """Return one slice of a mask (i, j, k)."""
         return np.asarray(mask.take(index, axis=self.axis))
 
-    def _indices(self) -> range:
-        return range(self.labels.shape[self.axis])
-
-    def _plane(self, index: int) -> NDArray[np.uint8]:
+    def _labels_on(self, index: int) -> NDArray[np.uint8]:
         return np.asarray(self.labels.take(index, axis=self.axis))
 
     def _point(self, value: int, index: int) -> Point:
-        """Where the object is thickest: where most would click."""
-        depths = ndimage.distance_transform_cdt(np.pad(self.plane(value, index), 1))[1:-1, 1:-1]
-        place = [int(at) for at in np.unravel_index(depths.argmax(), depths.shape)]
-        place.insert(self.axis, index)
-        return Point((place[0], place[1], place[2]))
+        """Return the point farthest from the border of the object, where most people click."""
+        padded = np.pad(self.object_on(value, index), 1)
+        depths = ndimage.distance_transform_cdt(padded)[1:-1, 1:-1]
+        deepest = np.unravel_index(depths.argmax(), depths.shape)
+        return Point(self._voxel(deepest, index))
 
     def _box(self, value: int, index: int) -> Box:
-        low, high = [], []
-        found = np.argwhere(self.plane(value, index))
-        sides = iter(
-            zip(found.min(axis=0), found.max(axis=0), self.plane(value, index).shape, strict=True)
-        )
-        for axis in range(3):
-            if axis == self.axis:
-                first = last = index
-            else:
-                first, last, size = map(int, next(sides))
-                margin = max(1, round(_MARGIN * (last - first)))
-                first, last = max(0, first - margin), min(size - 1, last + margin)
-            low.append(first)
-            high.append(last)
-        return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        mask = self.object_on(value, index)
+        inside = np.argwhere(mask)
+        first, last = inside.min(axis=0), inside.max(axis=0)
+        margin = np.maximum(1, np.round(_MARGIN * (last - first)).astype(int))
+        low = np.maximum(first - margin, 0)
+        high = np.minimum(last + margin, np.array(mask.shape) - 1)
+        return Box(self._voxel(low, index), self._voxel(high, index))
+
+    def _voxel(self, position: Any, index: int) -> VoxelIndex:
+        """Return the (i, j, k) of a position on slice `index`."""
+        i, j, k = (int(value) for value in np.insert(position, self.axis, index))
+        return i, j, k
 
 
-def of_dataset(folder: Path) -> list[Reference]:
-    """Eight volumes of a data set, evenly spread over its cases.
+def references_from_dataset(folder: Path) -> list[Reference]:
+    """Read eight volumes of a data set, evenly spread over its cases.
 
     Raises:
         TrainingError: no data set, or fewer than eight volumes with labels in it.
@@ -138,22 +132,21 @@ def of_dataset(folder: Path) -> list[Reference]:
             found.append(_reference(case, volume, labels, dataset.labels))
     if len(found) < VOLUMES:
         raise TrainingError(
-            f"{folder.name} has {len(found)} volumes with labels among its cases; the loop needs "
-            f"{VOLUMES}."
+            f"The loop needs {VOLUMES} volumes with labels; {folder.name} has {len(found)}."
         )
     return found
 
 
-def of_sample() -> list[Reference]:
-    """Eight pieces of the sample CT, one above the other. Raises SampleError."""
+def references_from_sample() -> list[Reference]:
+    """Cut the sample CT into eight pieces along k. Raises SampleError."""
     sample = fetch_sample()
     volume, labels = Volume.load(sample.image), read_labels(sample.labels)
     names = {
         sample.organs[name]: name.replace("_", " ") for name in _ORGANS if name in sample.organs
     }
     known = np.where(np.isin(labels, list(names)), labels, 0).astype(np.uint8)
-    filled = np.flatnonzero(known.any(axis=(0, 1)))
-    pieces = np.array_split(np.arange(filled[0], filled[-1] + 1), VOLUMES)
+    labelled = np.flatnonzero(known.any(axis=(0, 1)))
+    pieces = np.array_split(np.arange(labelled[0], labelled[-1] + 1), VOLUMES)
     found = []
     for number, piece in enumerate(pieces):
         part = slice(int(piece[0]), int(piece[-1]) + 1)

@@ -1,4 +1,4 @@
-"""One case of labelled data sets measured; and, of all cases, what they come to."""
+"""Evaluation of labelled data sets case by case, and the summary over all cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from segsam.batch.archive import Item
-from segsam.batch.ledger import DONE, Record
+from segsam.batch.case_worker import CaseOutput
+from segsam.batch.records import DONE, Record
 from segsam.datasets.folder import Dataset, case_files, open_dataset
 from segsam.errors import CancelledError, TrainingError
 from segsam.evaluation.cases import Selection
@@ -21,40 +22,39 @@ from segsam.types import Cancel
 
 
 @dataclass(frozen=True)
-class MeasureOrder:
-    """What is asked of every case: the options of `segsam evaluate`."""
+class EvaluateTask:
+    """Settings for every case: the options of `segsam evaluate`."""
 
     options: Options
     checkpoint: str | None = None
     embeddings: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the ledger."""
+        """Return the settings that are stored with the batch."""
         return {"work": "evaluate", "checkpoint": self.checkpoint, **asdict(self.options)}
 
-    def open(self, out: Path) -> Measurer:
+    def prepare(self, out: Path) -> CaseEvaluator:
         """Load the weights. Raises CheckpointError, EvaluationError."""
-        return Measurer(self)
+        return CaseEvaluator(self)
 
 
-class Measurer:
-    """Measures case after case; writes nothing but what goes into their records."""
+class CaseEvaluator:
+    """Evaluates case after case; the scores go into the records, no other file is written."""
 
-    def __init__(self, order: MeasureOrder) -> None:
-        folder = Path(order.embeddings) if order.embeddings else None
-        self._scorer = CaseScorer(load_pretrained(order.checkpoint), order.options, folder)
+    def __init__(self, task: EvaluateTask) -> None:
+        folder = Path(task.embeddings) if task.embeddings else None
+        self._scorer = CaseScorer(load_pretrained(task.checkpoint), task.options, folder)
 
-    def __call__(self, item: Item, cancel: Cancel) -> tuple[dict[str, Any], dict[str, int]]:
-        """(the scores as plain values, no file). Raises SegSamError."""
+    def __call__(self, item: Item, cancel: Cancel) -> CaseOutput:
+        """Return the scores of one case as plain values. Raises SegSamError."""
         if cancel():
-            raise CancelledError("Cancelled before the case; nothing was kept.")
+            raise CancelledError("Cancelled before the case; no result was stored.")
         dataset = open_dataset(Path(item.path).parents[1])
-        scores = self._scorer.score(dataset, item.case.partition("/")[2])
-        return _written(scores), {}
+        return CaseOutput(_to_json(self._scorer.score(dataset, item.case.partition("/")[2])))
 
 
-def items_of(selections: Sequence[Selection]) -> tuple[Item, ...]:
-    """The cases of data sets, in their order."""
+def evaluation_items(selections: Sequence[Selection]) -> tuple[Item, ...]:
+    """List the cases of data sets, in their order."""
     return tuple(
         _item(selection.dataset, case) for selection in selections for case in selection.cases
     )
@@ -63,28 +63,28 @@ def items_of(selections: Sequence[Selection]) -> tuple[Item, ...]:
 def _item(dataset: Dataset, case: str) -> Item:
     try:
         image, labels = case_files(dataset, case)
-    except TrainingError:  # the case will say so itself
+    except TrainingError:  # processing the case reports the missing file
         image, labels = dataset.folder / "images" / case, dataset.folder / "labels" / case
     return Item(f"{dataset.name}/{case}", str(image.absolute()), str(labels.absolute()))
 
 
-def measured(
+def combine(
     model: SegSam,
     selections: Sequence[Selection],
     options: Options,
     records: Mapping[str, Record],
 ) -> Evaluation:
-    """What the cases that could be measured come to, as one run of `evaluate` on them."""
-    kept, scores = [], []
+    """Return the evaluation of all finished cases, equal to one run of `evaluate` on them."""
+    finished, scores = [], []
     for selection in selections:
         name = selection.dataset.name
         cases = tuple(c for c in selection.cases if records[f"{name}/{c}"].status == DONE)
-        kept.append(Selection(selection.dataset, cases))
-        scores += [_read(records[f"{name}/{case}"].result) for case in cases]
-    return joined(model, kept, options, scores)
+        finished.append(Selection(selection.dataset, cases))
+        scores += [_from_json(records[f"{name}/{case}"].result) for case in cases]
+    return joined(model, finished, options, scores)
 
 
-def _written(scores: CaseScores) -> dict[str, Any]:
+def _to_json(scores: CaseScores) -> dict[str, Any]:
     return {
         "slices": scores.slices,
         "objects": [asdict(one) for one in scores.objects],
@@ -92,8 +92,8 @@ def _written(scores: CaseScores) -> dict[str, Any]:
     }
 
 
-def _read(result: Mapping[str, Any]) -> CaseScores:
-    """Floats come back from JSON as they were, bit for bit."""
+def _from_json(result: Mapping[str, Any]) -> CaseScores:
+    """Restore the scores; JSON keeps floats exactly."""
     return CaseScores(
         result["slices"],
         tuple(_object(one) for one in result["objects"]),

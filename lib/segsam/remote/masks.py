@@ -1,14 +1,14 @@
-"""A mask in JSON: the bounding box of its voxels, and the bits inside, packed and compressed.
+"""Encoding of a mask in JSON: the bounding box of its voxels, and the bits inside, compressed.
 
 ::
 
-    {"shape_ijk": [512, 512, 60],            the whole image, so that the mask can be put back
-     "min_ijk": [90, 61, 31], "max_ijk": [150, 119, 31],         inclusive, in voxels of the image
+    {"shape_ijk": [512, 512, 60],            shape of the whole image, to put the mask back
+     "min_ijk": [90, 61, 31], "max_ijk": [150, 119, 31],      inclusive, in voxels of the image
      "encoding": "packbits-zlib",
      "data": "eNpj..."}                       base64 of zlib of the bits, first bit highest, of the
                                               box in C order: k runs fastest, then j, then i
 
-`null` stands for an empty mask. Everything needed to read it is in numpy and the standard library::
+`null` stands for an empty mask. numpy and the standard library are enough to decode it::
 
     bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(data)), np.uint8))
 """
@@ -30,8 +30,9 @@ _FASTEST = 1
 
 
 def encode_mask(region: Region) -> dict[str, Any] | None:
-    """The object of a region, as above; None when it is empty. Its size decides the cost, not the
-    image's.
+    """Encode the object of a region in the form above; None if it is empty.
+
+    The cost depends on the size of the object, not on that of the image.
     """
     box = region.bounds()
     if box is None:
@@ -46,20 +47,21 @@ def encode_mask(region: Region) -> dict[str, Any] | None:
     }
 
 
-def decode_mask(
-    mask: Mapping[str, Any] | None, shape_ijk: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """The mask as (i, j, k) uint8, 0 and 1, of an image of `shape_ijk`. Raises `ValueError` for
-    another encoding.
+def decode_mask(mask: Mapping[str, Any] | None, shape_ijk: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Decode a mask of an image of `shape_ijk` to (i, j, k) bool.
+
+    Raises:
+        ValueError: the mask has another encoding.
     """
-    labels = np.zeros(shape_ijk, np.uint8)
+    whole = np.zeros(shape_ijk, dtype=bool)
     if mask is None:
-        return labels
+        return whole
     if mask["encoding"] != ENCODING:
-        raise ValueError(f"the mask's encoding must be {ENCODING!r}, got {mask['encoding']!r}")
-    low, high = mask["min_ijk"], mask["max_ijk"]
-    size = [b - a + 1 for a, b in zip(low, high, strict=True)]
+        raise ValueError(f"Expected a mask encoded as {ENCODING!r}, got {mask['encoding']!r}.")
+    box = tuple(
+        slice(low, high + 1) for low, high in zip(mask["min_ijk"], mask["max_ijk"], strict=True)
+    )
     packed = np.frombuffer(zlib.decompress(base64.b64decode(mask["data"])), np.uint8)
-    box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
-    labels[box] = np.unpackbits(packed, count=int(np.prod(size))).reshape(size)
-    return labels
+    bits = np.unpackbits(packed, count=whole[box].size)
+    whole[box] = bits.reshape(whole[box].shape)
+    return whole

@@ -1,14 +1,16 @@
-"""Masks in JSON."""
+"""Masks in JSON: encoded, decoded, empty, of another encoding."""
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 
 import numpy as np
 import pytest
 
 from segsam.prediction.labels import Region
-from segsam_app.inference.masks import decode_mask, encode_mask
+from segsam.remote.masks import ENCODING, decode_mask, encode_mask
 
 
 def test_what_is_packed_comes_back() -> None:
@@ -35,5 +37,14 @@ def test_an_empty_mask_is_null() -> None:
 
 
 def test_another_encoding_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must be 'packbits-zlib', got 'runs'"):
+    with pytest.raises(ValueError, match=r"encoded as 'packbits-zlib', got 'runs'"):
         decode_mask({"encoding": "runs"}, (1, 1, 1))
+
+
+def test_bits_packed_by_hand_are_decoded() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (2, 3, 5)).astype(bool)
+    packed = base64.b64encode(zlib.compress(np.packbits(bits).tobytes())).decode()
+    mask = {"min_ijk": [1, 0, 2], "max_ijk": [2, 2, 6], "encoding": ENCODING, "data": packed}
+    whole = decode_mask(mask, (4, 4, 8))
+    np.testing.assert_array_equal(whole[1:3, 0:3, 2:7], bits)
+    assert whole.sum() == bits.sum()

@@ -1,4 +1,4 @@
-"""Data sets measured case by case come to what one evaluation says."""
+"""Evaluation case by case gives the result of one evaluation of all cases."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.batch import measuring
-from segsam.batch.measuring import MeasureOrder, items_of, measured
-from segsam.batch.run import Workers, run_batch
+from segsam.batch import evaluating
+from segsam.batch.case_worker import Workers
+from segsam.batch.evaluating import EvaluateTask, combine, evaluation_items
+from segsam.batch.run import run_batch
 from segsam.categories import Categories
 from segsam.evaluation.cases import select
 from segsam.evaluation.run import Options, evaluate
@@ -47,30 +48,30 @@ def model(tiny_host: Host, five_categories: Categories, monkeypatch: pytest.Monk
     torch.manual_seed(1)
     built = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
     built = built.with_card(replace(built.card, semantic_is_trained=True))
-    monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: built)
+    monkeypatch.setattr(evaluating, "load_pretrained", lambda checkpoint: built)
     return built
 
 
-def test_case_by_case_is_the_same(dataset: Path, tmp_path: Path, model: SegSam) -> None:
+def test_case_by_case_equals_one_evaluation(dataset: Path, tmp_path: Path, model: SegSam) -> None:
     options = Options("box")
     selections = select([dataset])
-    out, order = tmp_path / "out", MeasureOrder(options)
+    out, task = tmp_path / "out", EvaluateTask(options)
     outcome = run_batch(
-        order, items_of(selections), out, workers=Workers(), progress=lambda *what: None
+        task, evaluation_items(selections), out, workers=Workers(), progress=lambda *what: None
     )
     assert [record.case for record in outcome.failed] == ["volumes/wrong"]
     records = {record.case: record for record in outcome.records}
-    found = measured(model, selections, options, records)
+    found = combine(model, selections, options, records)
     (dataset / "images" / "wrong.nii.gz").unlink()
-    wanted = evaluate(model, select([dataset]), options)
-    assert report(found) == report(wanted)
-    assert len(found.objects) == len(wanted.objects) > 0
-    for one, other in zip(found.objects, wanted.objects, strict=True):
+    expected = evaluate(model, select([dataset]), options)
+    assert report(found) == report(expected)
+    assert len(found.objects) == len(expected.objects) > 0
+    for one, other in zip(found.objects, expected.objects, strict=True):
         assert one.class_logits is not None
         assert other.class_logits is not None
         assert np.array_equal(one.class_logits, other.class_logits)
         assert one.class_logits.dtype == other.class_logits.dtype
     again = run_batch(
-        order, items_of(selections), out, workers=Workers(), progress=lambda *what: None
+        task, evaluation_items(selections), out, workers=Workers(), progress=lambda *what: None
     )
-    assert again.kept == 2, "of the third one the image has gone"
+    assert again.done_before == 2, "of the third one the image has gone"

@@ -12,8 +12,14 @@ from typer.testing import CliRunner
 
 from segsam.errors import TrainingError
 from segsam_app.loop.__main__ import app
+from segsam_app.loop.references import (
+    KINDS,
+    SLICES,
+    VOLUMES,
+    Reference,
+    references_from_dataset,
+)
 from segsam_app.loop.session import Findings
-from segsam_app.loop.volumes import KINDS, SLICES, VOLUMES, Reference, of_dataset
 
 from ..stored import voxels_of, write
 from ..tuning import scene
@@ -36,7 +42,7 @@ def write_dataset(folder: Path, cases: int) -> Path:
 
 @pytest.fixture
 def references(tmp_path: Path) -> list[Reference]:
-    return of_dataset(write_dataset(tmp_path / "data", 10))
+    return references_from_dataset(write_dataset(tmp_path / "data", 10))
 
 
 def test_eight_volumes_of_a_data_set(references: list[Reference]) -> None:
@@ -47,8 +53,8 @@ def test_eight_volumes_of_a_data_set(references: list[Reference]) -> None:
 
 def test_fewer_are_refused(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "data", 3)
-    with pytest.raises(TrainingError, match="3 volumes with labels among its cases"):
-        of_dataset(folder)
+    with pytest.raises(TrainingError, match="needs 8 volumes with labels; data has 3"):
+        references_from_dataset(folder)
     ended = CliRunner().invoke(app, ["--data", str(folder)])
     assert ended.exit_code == 2
     assert "The loop ended early" in ended.output
@@ -56,19 +62,19 @@ def test_fewer_are_refused(tmp_path: Path) -> None:
 
 def test_a_box_and_a_point_for_each_object(references: list[Reference]) -> None:
     one = references[0]
-    questions = list(one.questions())
-    assert {asked.value for asked in questions} == {1, 2}
-    assert len(questions) <= 2 * len(KINDS) * SLICES
-    assert [asked.kind for asked in questions] == list(KINDS) * (len(questions) // 2)
-    for asked in questions:
-        plane = one.plane(asked.value, asked.index)
-        for point in asked.prompts.points:
-            assert point.ijk[2] == asked.index
+    prompted = list(one.slice_prompts())
+    assert {each.value for each in prompted} == {1, 2}
+    assert len(prompted) <= 2 * len(KINDS) * SLICES
+    assert [each.kind for each in prompted] == list(KINDS) * (len(prompted) // 2)
+    for each in prompted:
+        plane = one.object_on(each.value, each.index)
+        for point in each.prompts.points:
+            assert point.ijk[2] == each.index
             assert plane[point.ijk[:2]]
-        for box in asked.prompts.boxes:
-            assert (box.min_ijk[2], box.max_ijk[2]) == (asked.index, asked.index)
+        for box in each.prompts.boxes:
+            assert (box.min_ijk[2], box.max_ijk[2]) == (each.index, each.index)
             inside = np.argwhere(plane)
-            assert (inside.min(axis=0) > box.min_ijk[:2]).all(), "nobody draws tight ones"
+            assert (inside.min(axis=0) > box.min_ijk[:2]).all(), "boxes are not tight"
             assert (inside.max(axis=0) < box.max_ijk[:2]).all()
 
 
@@ -92,7 +98,7 @@ def both(percent: float) -> dict[str, dict[str, float]]:
     [
         ({}, None),
         ({"after": both(49.0)}, "did not rise"),
-        ({"rolled_back": both(50.01)}, "not the old ones"),
+        ({"rolled_back": both(50.01)}, "not those from before"),
         ({"version": {"promoted": False, "why": "it is worse"}}, "not promoted: it is worse"),
     ],
 )
