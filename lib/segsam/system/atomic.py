@@ -20,9 +20,9 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
     fresh = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
     try:
         yield fresh
-        _flush(fresh)
+        flush_path(fresh)
         fresh.replace(path)
-        _flush(path.parent)
+        flush_path(path.parent)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise OutputError(f"{path.name} could not be written: {reason}.") from error
@@ -31,8 +31,11 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
             fresh.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """fsync a file or a folder; Windows opens no folders and needs none flushed."""
+def flush_path(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk (fsync). Raises OSError.
+
+    Windows cannot open folders and does not need them flushed.
+    """
     if os.name == "nt" and path.is_dir():
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

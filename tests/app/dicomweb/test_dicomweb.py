@@ -224,7 +224,7 @@ class TestWhenThePacsFails:
             ("html", 502, "cannot be read"),
             ("status:503", 503, "status 503"),
             ("lost", 503, "cannot be reached"),
-            ("silent", 504, "said nothing for 3 s"),
+            ("silent", 504, "did not answer for 3 s"),
         ],
     )
     def test_an_image_that_cannot_be_fetched(

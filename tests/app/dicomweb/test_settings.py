@@ -45,7 +45,7 @@ class TestTheAddress:
 
     def test_other_kinds_of_server_are_not_offered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told(monkeypatch, DATASTORE="xnat")
-        with pytest.raises(ConfigError, match="xnat is not offered"):
+        with pytest.raises(ConfigError, match="xnat is not supported"):
             read()
 
 
@@ -99,7 +99,7 @@ def test_prefixes_filter_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, QIDO_PREFIX="qido", DICOMWEB_SEARCH_FILTER={"Modality": "MR"})
     limits = Limits.read({"dicomweb_seconds": "7", "dicomweb_megabytes": "3"}, {})
     known = PacsSettings.read(URL, None, limits, {})
-    assert known.prefixes == ("qido", None, None)
+    assert (known.qido_prefix, known.wado_prefix, known.stow_prefix) == ("qido", None, None)
     assert known.search == {"Modality": "MR"}
     assert (known.seconds, known.series_bytes) == (7, 3 << 20)
 

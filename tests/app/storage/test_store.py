@@ -105,7 +105,7 @@ class TestAsMonaiLabelsOwn:
             lambda: store.update_image_info("case0", info),
             lambda: store.save_label("case0", str(drawn), "final", info),
         ):
-            with pytest.raises(RequestError, match="information is a JSON object"):
+            with pytest.raises(RequestError, match="information must be a JSON object"):
                 change()
         with pytest.raises(RequestError, match="at most 262144 bytes"):
             store.update_image_info("case0", {"a": "x" * 300_000})
@@ -278,7 +278,7 @@ class TestWhatIsRefused:
             "nan": (holey, AFFINE, "whole numbers"),
             "negative": (label().astype(np.int16) - 3, AFFINE, "holds -3"),
             "movie": (np.stack([label()] * 2, axis=-1), AFFINE, "4D"),
-            "unnamed": (label(7), AFFINE, "holds 7, which no name was sent for; named are 1"),
+            "unnamed": (label(7), AFFINE, "holds 7, but names were sent only for 1"),
         }
         names = {"label_info": [{"name": "liver", "idx": 1}]}
         for name, (voxels, affine, words) in bad.items():
@@ -376,7 +376,7 @@ class TestImages:
         assert snapshot(studies) == before
 
     def test_an_id_that_would_meet_anothers_label(self, store: Store, studies: Path) -> None:
-        with pytest.raises(RequestError, match=r"does not end in \.seg"):
+        with pytest.raises(RequestError, match=r"must not end in \.seg"):
             store.add_image("case0.seg", str(studies / "case1.nii.gz"), {})
 
     def test_a_link_that_leads_out_is_not_listed(self, studies: Path, tmp_path: Path) -> None:

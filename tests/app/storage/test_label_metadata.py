@@ -8,7 +8,7 @@ import pytest
 
 from segsam.errors import VolumeError
 from segsam_app.errors import RequestError
-from segsam_app.storage.names import names_by_value
+from segsam_app.storage.label_metadata import names_by_value
 
 
 def listed(**named: int) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_names(info: dict[str, Any], values: tuple[int, ...], names: dict[int, s
 
 
 def test_a_value_without_a_name() -> None:
-    with pytest.raises(VolumeError, match="holds 3, 4, which no name was sent for; named are 1, 2"):
+    with pytest.raises(VolumeError, match="holds 3, 4, but names were sent only for 1, 2"):
         names_by_value(listed(a=1, b=2), (1, 3, 4))
 
 
