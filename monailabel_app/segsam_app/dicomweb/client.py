@@ -9,8 +9,9 @@ Sources: DICOM PS3.18 (10.6 search, 10.4 retrieve, 10.5 store).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ _ATTRIBUTES = {
     "description": "0008103E",
     "instances": "00201209",
 }
+
+Record = Mapping[str, Any]
+"""Search result in DICOM JSON (PS3.18 F.2): tag -> attribute."""
 
 # Both log URLs, which contain UIDs of studies and may contain patient IDs.
 logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)
@@ -118,34 +122,30 @@ class PacsClient:
         raise PacsError(f"the DICOMweb server did not store the segmentation ({why})")
 
     def _search(self, client: DICOMwebClient, filters: Mapping[str, Any]) -> dict[str, Series]:
+        search = partial(
+            client.search_for_series,
+            search_filters=dict(filters),
+            fields=["SeriesDescription", "NumberOfSeriesRelatedInstances", "StudyDate"],
+        )
         found: dict[str, Series] = {}
-        fields = ["SeriesDescription", "NumberOfSeriesRelatedInstances", "StudyDate"]
-        while len(found) < _MAX_SERIES:
-            page = client.search_for_series(
-                search_filters=dict(filters), fields=fields, limit=_PAGE, offset=len(found)
-            )
-            series = [one for record in page if (one := _series(record)) is not None]
-            new = {one.uid: one for one in series if one.uid not in found}
-            found |= new
-            if not new:  # a server may send shorter pages, so only one without news is the last
+        for page in _pages(search, _SERIES):
+            series = (_series(record) for record in page.values())
+            found |= {one.uid: one for one in series if one is not None}
+            if len(found) >= _MAX_SERIES:
                 break
         return found
 
     def _instances(self, client: DICOMwebClient, series: Series) -> set[str]:
         """UIDs of a series' instances, whose declared size is within the limit."""
+        search = partial(
+            client.search_for_instances, series.study, series.uid, fields=["NumberOfFrames"]
+        )
         found: set[str] = set()
         bytes_left = self._settings.series_bytes
-        while True:
-            page = client.search_for_instances(
-                series.study, series.uid, fields=["NumberOfFrames"], limit=_PAGE, offset=len(found)
-            )
-            records = {str(_value(record, _INSTANCE)): record for record in page}
-            new = {uid: record for uid, record in records.items() if uid not in found}
-            bytes_left -= sum(_declared_bytes(record) for record in new.values())
+        for page in _pages(search, _INSTANCE):
+            found |= page.keys()
+            bytes_left -= sum(_declared_bytes(record) for record in page.values())
             self._check_size(bytes_left)
-            found |= new.keys()
-            if not new:
-                break
         if not found:
             raise NotFoundError(f"the DICOMweb server has no instance of series {series.uid!r:.80}")
         return found
@@ -234,7 +234,23 @@ def _connection_error(error: requests.RequestException, action: str) -> PacsErro
     return PacsAwayError(f"the DICOMweb server cannot be reached while {action}")
 
 
-def _series(record: Mapping[str, Any]) -> Series | None:
+def _pages(search: Callable[..., Iterable[Record]], tag: str) -> Iterator[dict[str, Record]]:
+    """Pages of new records by UID, the value of `tag`.
+
+    A server may send shorter pages than it was asked for, so only one without new records is the
+    last.
+    """
+    found: set[str] = set()
+    while True:
+        page = {str(_value(each, tag)): each for each in search(limit=_PAGE, offset=len(found))}
+        new = {uid: record for uid, record in page.items() if uid not in found}
+        if not new:
+            return
+        found |= new.keys()
+        yield new
+
+
+def _series(record: Record) -> Series | None:
     """A series from a search result; None if its UIDs are invalid."""
     uid, study = (str(_value(record, tag) or "") for tag in (_SERIES, _STUDY))
     if not is_uid(uid) or not is_uid(study):
@@ -244,13 +260,13 @@ def _series(record: Mapping[str, Any]) -> Series | None:
     return Series(uid, study, **attributes, instances=int(count) if count.isdigit() else None)
 
 
-def _value(record: Mapping[str, Any], tag: str) -> Any:
-    """The first value of an attribute in DICOM JSON (PS3.18 F.2); None if there is none."""
+def _value(record: Record, tag: str) -> Any:
+    """The first value of an attribute; None if there is none."""
     values: Iterable[Any] = record.get(tag, {}).get("Value") or ()
     return next(iter(values), None)
 
 
-def _declared_bytes(record: Mapping[str, Any]) -> int:
+def _declared_bytes(record: Record) -> int:
     rows, columns, bits, frames = (
         int(_value(record, tag) or default)
         for tag, default in (("00280010", 0), ("00280011", 0), ("00280100", 8), ("00280008", 1))

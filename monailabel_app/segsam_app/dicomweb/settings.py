@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from monailabel.config import settings
@@ -22,29 +22,36 @@ from pydantic import BaseModel, ConfigDict, Field
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
 
+Positive = Annotated[int, Field(ge=1)]
+
 
 class PacsSettings(BaseModel):
-    """Settings of one DICOMweb server."""
+    """Settings of one DICOMweb server. The text under a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
-    url: str = Field(description="Root of the DICOMweb services, without a slash at the end")
-    folder: Path = Field(description="Labels and fetched series")
-    seconds: int = Field(default=30, ge=1, description="Longest time without an answer")
-    refresh_seconds: int = Field(
-        default=60, ge=1, description="Interval at which series are listed again"
-    )
-    series_bytes: int = Field(default=2 << 30, ge=1, description="Largest series that is fetched")
-    search: dict[str, Any] = Field(
-        default={}, description="Attribute -> value that listed series have"
-    )
-    qido_prefix: str | None = Field(default=None, description="Path of queries, if separate")
-    wado_prefix: str | None = Field(default=None, description="Path of retrievals, if separate")
-    stow_prefix: str | None = Field(
-        default=None, description="Path of stored instances, if separate"
-    )
-    login: tuple[str, str] | None = Field(default=None, repr=False, description="User and password")
-    token: str | None = Field(default=None, repr=False, description="Bearer token")
+    url: str
+    """Root of the DICOMweb services, without a slash at the end."""
+    folder: Path
+    """Folder for labels and fetched series."""
+    seconds: Positive = 30
+    """Longest time without an answer."""
+    refresh_seconds: Positive = 60
+    """Interval at which the series are listed again."""
+    series_bytes: Positive = 2 << 30
+    """Largest series that is fetched."""
+    search: dict[str, Any] = {}
+    """Attribute -> value that listed series have."""
+    qido_prefix: str | None = None
+    """Path of queries, if it is a separate one; likewise for retrieving and storing below."""
+    wado_prefix: str | None = None
+    stow_prefix: str | None = None
+    login: Annotated[tuple[str, str] | None, Field(repr=False)] = None
+    """User and password."""
+    token: Annotated[str | None, Field(repr=False)] = None
+    """Bearer token."""
 
     @classmethod
     def read(

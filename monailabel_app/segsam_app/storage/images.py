@@ -21,17 +21,11 @@ REMOVED = ".removed"
 
 
 @dataclass(frozen=True)
-class NewImage:
-    """Id and file ending of an image that may be added."""
+class StagedImage:
+    """Checked and flushed copy of an image in the study folder that is not listed yet."""
 
     id: str
     ending: str
-
-
-@dataclass(frozen=True)
-class StagedImage:
-    """Flushed copy of an image in the study folder that is not listed yet."""
-
     file: Path
     sha256: str
 
@@ -44,11 +38,13 @@ class ImageFiles:
         self._grids: dict[Path, tuple[tuple[int, int], RawGrid]] = {}
         """Cache of grids, each with the file's modification time and size."""
 
-    def checked(self, image_id: str, source: Path) -> NewImage:
-        """Return the id and ending under which `source` may be added.
+    @contextmanager
+    def staged(self, image_id: str, source: Path) -> Iterator[StagedImage]:
+        """Check `source` and copy it into the study folder.
 
-        Without an `image_id` the id is the file's name. Raises VolumeError for a file that cannot
-        be segmented or is not an image here, `RequestError` for an invalid id.
+        Without an `image_id` the id is the file's name. A copy that was not added is removed
+        afterwards. Raises VolumeError for a file that cannot be segmented or is not an image here,
+        `RequestError` for an invalid id, `OutputError`.
         """
         ending = self._scanner.image_ending(source.name)
         if ending is None:
@@ -57,40 +53,35 @@ class ImageFiles:
         if image_id.lower().endswith(".seg"):
             raise RequestError(f"an image id must not end in .seg, got {image_id!r:.80}")
         Volume.load(source)  # raises VolumeError
-        return NewImage(image_id, ending)
-
-    @contextmanager
-    def staged(self, source: Path) -> Iterator[StagedImage]:
-        """Copy `source` into the study folder; a copy that was not added is removed afterwards.
-
-        Raises `OutputError`.
-        """
         file = self._folder / f".{secrets.token_hex(8)}{PARTIAL}"
         try:
             with output_errors("Saving the image"):
                 sha256 = copy(source, file)
                 flush(file)
-            yield StagedImage(file, sha256)
+            yield StagedImage(image_id, ending, file, sha256)
         finally:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
 
-    def add(self, image: NewImage, staged: StagedImage) -> str:
+    def add(self, image: StagedImage) -> str:
         """Give the copy its final name and return it. Raises `OutputError`, `ConflictError`."""
         name = image.id + image.ending
         path = self._folder / name
         if path.exists() or path.is_symlink():
-            self.check_same(image, image.ending, staged)
+            self.check_same(image, image.ending)
             return name
         with output_errors("Saving the image"):
-            staged.file.replace(path)
+            image.file.replace(path)
             flush(self._folder)
         return name
 
-    def check_same(self, image: NewImage, ending: str, staged: StagedImage) -> None:
-        """Raise `ConflictError` unless the stored image is the same file, byte for byte."""
+    def check_same(self, image: StagedImage, ending: str) -> None:
+        """Raise `ConflictError` unless the stored image is the same file, byte for byte.
+
+        `ending` is that of the stored image.
+        """
         with output_errors("Reading the image"):
-            is_same = sha256_of(self._folder / f"{image.id}{ending}") == staged.sha256
+            is_same = sha256_of(self._folder / f"{image.id}{ending}") == image.sha256
         if not is_same:
             raise ConflictError(
                 f"there is already an image {image.id!r} with other content; images are never "

@@ -99,16 +99,13 @@ class Store(LocalDatastore):
         Adding the same file twice is no error; another file under a used id raises `ConflictError`.
         """
         info = checked_info(image_info)
-        source = Path(image_filename)
-        image = self._images.checked(image_id, source)
-        with self._images.staged(source) as staged, self._writing():
+        with self._images.staged(image_id, Path(image_filename)) as image, self._writing():
             known = self._index.model.objects.get(image.id)
             if known is None:
-                name = self._images.add(image, staged)
-                entry = image_entry(name, image.ending, info)
+                entry = image_entry(self._images.add(image), image.ending, info)
                 self._index.put({image.id: ImageLabelModel(image=entry)})
             else:
-                self._images.check_same(image, known.image.ext, staged)
+                self._images.check_same(image, known.image.ext)
         if known is None:
             self._on_image(Path(self.get_image_uri(image.id)))
         return image.id

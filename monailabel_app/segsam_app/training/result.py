@@ -72,7 +72,8 @@ class TrainingResult:
 
     def card(self, scores: Scores | None = None) -> Card:
         """Return the card of the version before, changed by what this training added."""
-        old = self.start.card or Card(self.start.host, presence_is_trained=False)
+        host = self.start.model.host.facts.name
+        old = self.start.card or Card(host, presence_is_trained=False)
         seen = (*old.categories_seen, *self._trained_names()) if old.categories_seen else ()
         return replace(
             old,

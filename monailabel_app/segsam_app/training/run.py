@@ -20,7 +20,7 @@ from pathlib import Path
 
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
-from segsam.model import Card, SegSam, load_pretrained, save_checkpoint
+from segsam.model import SegSam, load_pretrained, save_checkpoint
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.system.atomic import write_bytes
 from segsam.training import loop
@@ -246,7 +246,7 @@ class TrainingRun:
         scores = Scores.compare(before, self._measure(model, config))
         current = self.versions.history().current
         return self.versions.publish(
-            partial(_save, model, result.card(scores)),
+            lambda path: save_checkpoint(model, path, result.card(scores)),
             partial(result.record, scores, current),
         )
 
@@ -254,7 +254,3 @@ class TrainingRun:
 def _without_copies(samples: Sequence[Sample]) -> list[Sample]:
     """Slices without their augmented copies."""
     return [one for one in samples if "#" not in one.name]
-
-
-def _save(model: SegSam, card: Card, path: Path) -> None:
-    save_checkpoint(model, path, card)

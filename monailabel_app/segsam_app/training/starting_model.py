@@ -36,11 +36,6 @@ class StartingModel:
     notes: tuple[str, ...]
 
     @property
-    def host(self) -> str:
-        """Name of the model's host."""
-        return str(self.model.host.facts.name)
-
-    @property
     def semantics(self) -> bool:
         """True if the trained model can name categories."""
         return find_variant(self.choices["variant"]).semantics

@@ -20,15 +20,19 @@ Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Base of the records; the text under a field is its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TrainedCase(_Record):
     """Labelled case that took part in the training of a version."""
 
     image: str
-    label: str = Field(description="SHA-256 of the label")
-    held_out: bool = Field(default=False, description="Used for validation only, never trained on")
+    label: str
+    """SHA-256 of the label."""
+    held_out: bool = False
+    """Used for validation only, never trained on."""
 
 
 class Metrics(_Record):
@@ -44,15 +48,21 @@ class VersionRecord(_Record):
     id: VersionId
     created: str | None = None
     parent: VersionId | None = None
-    name: str = Field(default="", description="Name that the client gave to the training")
-    promoted: bool = Field(default=True, description="Made current when its training ended")
-    why: str = Field(description="Sentence that explains why it was promoted, or why not")
-    cases: int = Field(default=0, description="Number of cases trained on, without those held out")
+    name: str = ""
+    """Name that the client gave to the training."""
+    promoted: bool = True
+    """Made current when its training ended."""
+    why: str
+    """Sentence that explains why it was promoted, or why not."""
+    cases: int = 0
+    """Number of cases trained on, without those held out."""
     metrics: Metrics = Metrics()
-    categories: list[str] = Field(default=[], description="Categories that it can name")
+    categories: list[str] = []
+    """Categories that it can name."""
     notes: list[str] = []
     learnt: list[TrainedCase] = []
-    sha256: str = Field(default="", description="SHA-256 of the weights")
+    sha256: str = ""
+    """SHA-256 of the weights."""
 
     @property
     def public_fields(self) -> dict[str, object]:
