@@ -36,7 +36,7 @@ Changes = Mapping[str, ImageLabelModel | None]
 """Image id -> its new entry, None if the image is gone."""
 
 _MIN_LINES = 1000
-"""Length of the journal that is never too long, however few images there are."""
+"""Lines that the journal may always have, however few images there are."""
 
 _FOLDERS = {"images_dir": ("", ".", "./"), "labels_dir": ("labels",)}
 

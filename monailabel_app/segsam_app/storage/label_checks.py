@@ -44,8 +44,7 @@ class CheckedLabel:
 def check_label(path: Path, image: RawGrid) -> CheckedLabel:
     """Check that a file is a 3D map of whole numbers from 0 on the grid of `image`.
 
-    Raises VolumeError with what was expected and what came, VolumeTooLargeError for the size that
-    the header declares.
+    Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
     ending = ending_of(path.name, LABEL_ENDINGS)
     if ending is None:

@@ -8,7 +8,7 @@ unambiguous and wins.
 `label_info = [{"name", "idx"}, ...]` comes from MONAI Label's module for 3D Slicer, and its `idx`
 is not the voxel value: it also counts background and scribble segments, which were left out of the
 label. There the value is the position in the list, from 1. Other clients send `idx` as the value.
-The two are told apart by the numbers: the module's `idx` always increase and are never below the
+The numbers tell which of the two it is: the module's `idx` always increase and are never below the
 position, and its labels hold no value beyond the length of the list.
 """
 

@@ -1,4 +1,4 @@
-"""Scanner of the study folder: images, and labels under each tag, whoever put them there."""
+"""Scanner of the study folder: images, and labels under each tag, however they came there."""
 
 from __future__ import annotations
 

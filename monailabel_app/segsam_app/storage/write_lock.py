@@ -1,4 +1,4 @@
-"""The write lock of the study folder: one writer at a time, over all threads and processes."""
+"""Write lock of the study folder: one writer at a time, over all threads and processes."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class ProgressFile:
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """Return what the last training wrote; {} if there was none."""
+    """Return the progress of the last training; {} if there was none."""
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -193,7 +193,7 @@ class TrainingRun:
         report = self.progress.phase(PREPARING, "encoding slices")
         store = EmbeddingStore(self._embeddings, model)
         found = Source.of(config).samples(model, store, ranks=Ranks(), progress=report)
-        self.progress.phase(MEASURING, "measuring on what is held out")
+        self.progress.phase(MEASURING, "measuring on the held-out slices")
         held_out = found[VALIDATION] or _without_copies(found[TRAIN])
         samples = spread_evenly(held_out, config.validation_slices)
         return dict(validate(model, store, samples, config))

@@ -1,7 +1,7 @@
 """Watch on the server that started a training: the training stops when its server has ended.
 
 Ctrl-C in a terminal and a service manager end both processes. A signal to the server alone would
-leave the training running, where nobody sees or stops it and the next server has to refuse one.
+leave the training running: nothing would show or stop it, and the next server could not train.
 """
 
 from __future__ import annotations

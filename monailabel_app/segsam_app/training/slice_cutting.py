@@ -1,8 +1,8 @@
 """Training slices from labelled cases: values by name, cut along all axes, augmented, in shards.
 
 Cases that name the same structures form one data set; cases that the version before was trained on
-are kept apart from new ones. The structures tell the loss which categories were looked for. Earlier
-and new decide how often a data set is drawn, so that training repeats what was learnt before.
+are kept apart from new ones. The structures tell the loss which categories were annotated. Whether a
+data set is new or earlier decides how often it is drawn, so that earlier cases are not forgotten.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MODALITY = "of this site"
 class CutSlices:
     """Slices of one training, as they lie in the shards.
 
-    `shares` says how often each data set is drawn, `count` how many slices there are to train on.
+    `shares` is how often each data set is drawn, `count` the number of slices to train on.
     `used` are the images that have slices. `notes` are sentences for the record.
     """
 
@@ -88,7 +88,7 @@ class SliceCutter:
         """Cut all cases into shards in `folder`.
 
         Raises:
-            TrainingError: nothing to train on; says why.
+            TrainingError: nothing to train on, and why.
             OutputError: the folder cannot be written to.
         """
         slices = list(self._slices(input_size, progress))
