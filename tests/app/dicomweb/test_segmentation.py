@@ -85,7 +85,7 @@ def test_headers_with_little_in_them(tmp_path: Path) -> None:
     assert made.AccessionNumber in (None, "")
 
 
-class TestWhatCannotBeOne:
+class TestRefusals:
     def test_an_empty_label(self, tmp_path: Path) -> None:
         slices = slices_of(tmp_path, series())
         with pytest.raises(VolumeError, match="the label is empty"):
@@ -115,17 +115,17 @@ class TestCodes:
     def code(self, item: Dataset) -> tuple[str, str, str]:
         return item.CodingSchemeDesignator, item.CodeValue, item.CodeMeaning
 
-    def test_of_the_vocabulary(self) -> None:
-        terms = segment_codes("Kidney_Right")
-        assert self.code(terms.category) == ("SCT", "123037004", "Anatomical Structure")
-        assert self.code(terms.type) == ("SCT", "64033007", "Kidney")
-        side = terms.type.SegmentedPropertyTypeModifierCodeSequence[0]
+    def test_a_name_of_the_vocabulary(self) -> None:
+        codes = segment_codes("Kidney_Right")
+        assert self.code(codes.category) == ("SCT", "123037004", "Anatomical Structure")
+        assert self.code(codes.type) == ("SCT", "64033007", "Kidney")
+        side = codes.type.SegmentedPropertyTypeModifierCodeSequence[0]
         assert self.code(side) == ("SCT", "24028007", "Right")
 
-    def test_where_a_thing_is_that_can_be_anywhere(self) -> None:
-        terms = segment_codes("kidney tumour")
-        assert terms.region is not None
-        assert self.code(terms.region) == ("SCT", "64033007", "Kidney")
+    def test_the_region_of_a_lesion(self) -> None:
+        codes = segment_codes("kidney tumour")
+        assert codes.region is not None
+        assert self.code(codes.region) == ("SCT", "64033007", "Kidney")
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -137,15 +137,15 @@ class TestCodes:
             ("optic cup", "OPTIC_CUP"),
         ],
     )
-    def test_nothing_is_invented_in_somebody_elses_scheme(self, name: str, value: str) -> None:
-        terms = segment_codes(name)
-        scheme, code, meaning = self.code(terms.type)
+    def test_unknown_names_get_a_private_code(self, name: str, value: str) -> None:
+        codes = segment_codes(name)
+        scheme, code, meaning = self.code(codes.type)
         assert scheme == "99SEGSAM"
         assert code.startswith(value)
         assert 1 <= len(code) <= 16
         assert code.isascii()
         assert meaning == " ".join(name.split())
-        assert self.code(terms.category) == ("SCT", "85756007", "Tissue")
+        assert self.code(codes.category) == ("SCT", "85756007", "Tissue")
 
     def test_two_names_have_two_values(self) -> None:
         names = ["a b", "a_b", "A b", "a-b", "a" * 40, "a" * 41, "ä b", "ö b"]

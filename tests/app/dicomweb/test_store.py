@@ -69,7 +69,7 @@ def opened(tmp_path: Path) -> Opener:
 
 
 def _nobody(path: Path) -> None:
-    """Nobody is told of new images."""
+    """Ignore new images."""
 
 
 def sent(pacs: Orthanc, geometry: Geometry | None = None, **facts: Any) -> Study:
@@ -113,7 +113,7 @@ class TestListing:
         assert Path(store.get_image_uri(other.series)).is_file()
         assert other.series in store.list_images()
 
-    def test_what_is_no_series(self, pacs: Orthanc, opened: Opener) -> None:
+    def test_ids_that_are_no_series(self, pacs: Orthanc, opened: Opener) -> None:
         store = opened(pacs.url)
         with pytest.raises(NotFoundError, match=r"no series '1\.2\.3'"):
             store.get_image_uri("1.2.3")

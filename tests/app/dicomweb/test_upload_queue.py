@@ -1,4 +1,4 @@
-"""Labels on their way: what waits, what is tried again, and what the thread does with failures."""
+"""Upload queue: what is pending, what is tried again, and what the thread does with errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segsam_app.storage.label_history import LabelVersion
 Upload = Callable[[str, LabelVersion], str]
 
 
-def kept(labels: Path, image: str, *kinds: str) -> None:
+def saved_versions(labels: Path, image: str, *kinds: str) -> None:
     """Versions of these kinds, as the store keeps them."""
     folder = labels / ".versions" / image
     folder.mkdir(parents=True)
@@ -29,7 +29,7 @@ def kept(labels: Path, image: str, *kinds: str) -> None:
 
 
 class Server:
-    """A server that takes what it is not told to refuse."""
+    """A server that accepts everything except what is in `refuses`."""
 
     def __init__(self) -> None:
         self.refuses: dict[PendingUpload, Exception] = {}
@@ -52,9 +52,9 @@ def server() -> Server:
 def queue(tmp_path: Path, server: Server) -> UploadQueue:
     """Two series: of one two labels that were current and a conflict, of the other one label."""
     labels = tmp_path / "labels" / "final"
-    kept(labels, "1.2", "saved", "conflict", "restored")
-    kept(labels, "1.3", "saved")
-    kept(labels, "not-a-series", "saved")
+    saved_versions(labels, "1.2", "saved", "conflict", "restored")
+    saved_versions(labels, "1.3", "saved")
+    saved_versions(labels, "not-a-series", "saved")
     made = UploadQueue(labels, tmp_path / "records", server.upload)
     made.rescan()
     return made
@@ -139,9 +139,9 @@ def test_the_thread_goes_on_whatever_a_call_does(caplog: pytest.LogCaptureFixtur
     thread = PeriodicThread(one, 0.01)
     thread.start()
     assert done.wait(30)
-    told = [record.message for record in caplog.records]
-    assert told.count("the same") == 1
-    assert any("updating from the DICOMweb server failed" in line for line in told)
+    messages = [record.message for record in caplog.records]
+    assert messages.count("the same") == 1
+    assert any("updating from the DICOMweb server failed" in line for line in messages)
 
 
 class TestKnownSeries:
@@ -165,12 +165,12 @@ class TestKnownSeries:
 
 
 @pytest.mark.parametrize("text", ["1", "1.2.840.113619", "2.25." + "9" * 59])
-def test_ids(text: str) -> None:
+def test_uids(text: str) -> None:
     assert is_uid(text)
 
 
 @pytest.mark.parametrize(
     "text", ["", ".1", "1.", "1..2", "1.a", "1/2", "1.2\n", "\u0661.2", "1" * 65]
 )
-def test_what_is_no_id(text: str) -> None:
+def test_invalid_uids(text: str) -> None:
     assert not is_uid(text)

@@ -120,16 +120,16 @@ def test_f1_a_kill_at_any_moment_loses_nothing(savers: TextIO, studies: Path, la
         assert store.status().get("set_aside") is None
         for image in images:
             history = store.history(image, "final")
-            kept = {version.number: version for version in history.all()}
-            for version in kept.values():
+            recorded = {version.number: version for version in history.all()}
+            for version in recorded.values():
                 assert sha256(history.file(version)) == version.sha256
             uri = store.get_label_uri(image, "final")
-            if kept:
-                assert sha256(uri) == kept[max(kept)].sha256
-                assert store.get_label_info(image, "final")["version"] == max(kept)
+            if recorded:
+                assert sha256(uri) == recorded[max(recorded)].sha256
+                assert store.get_label_info(image, "final")["version"] == max(recorded)
             assert not uri or sha256(uri) in allowed
             mine = {number: sha for (name, number), sha in acknowledged.items() if name == image}
-            assert mine.items() <= {n: v.sha256 for n, v in kept.items()}.items()
+            assert mine.items() <= {n: v.sha256 for n, v in recorded.items()}.items()
     assert acknowledged
 
 

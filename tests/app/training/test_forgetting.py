@@ -42,11 +42,11 @@ def numbered(labels: Any, organs: Any, names: Any) -> Any:
     return found
 
 
-def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, kept: Path) -> float:
+def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, folder: Path) -> float:
     """Of boxes around what the shipped checkpoint was trained on, in percent."""
     model = load_pretrained(checkpoint)
-    store = EmbeddingStore(kept, model)
-    dataset = Dataset(kept, "old", "CT", "", OLD, ())
+    store = EmbeddingStore(folder, model)
+    dataset = Dataset(folder, "old", "CT", "", OLD, ())
     classes = class_numbers(dataset, model.categories)
     cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=4, axes="k")
     samples = [Sample.of(one, dataset, classes, key=store.add(one.picture)) for one in cut]

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell w
 _TRAINING = """
 import pathlib, sys, time
 from segsam_app.training.server_watch import stopping_with_server
-said = pathlib.Path(sys.argv[1])
+state = pathlib.Path(sys.argv[1])
 try:
     with stopping_with_server(poll_seconds=0.05):
-        said.write_text("learns")
+        state.write_text("training")
         time.sleep(60)
 except KeyboardInterrupt:
-    said.write_text("stopped")
+    state.write_text("stopped")
 """
 _SERVER = """
 import signal, subprocess, sys, time
@@ -39,18 +39,18 @@ time.sleep(60)
 """
 
 
-def has_said(path: Path, word: str) -> bool:
+def has_state(path: Path, word: str) -> bool:
     return path.exists() and path.read_text() == word
 
 
 @pytest.mark.parametrize("server", ["in a terminal", "begun with &"])
 def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path, server: str) -> None:
-    said = tmp_path / "said"
-    words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), server]
+    state = tmp_path / "state"
+    words = [sys.executable, "-c", _SERVER, _TRAINING, str(state), server]
     with subprocess.Popen(words) as process:
-        assert soon(lambda: has_said(said, "learns"), seconds=30)
+        assert soon(lambda: has_state(state, "training"), seconds=30)
         process.send_signal(signal.SIGKILL)
-    assert soon(lambda: has_said(said, "stopped"), seconds=30)
+    assert soon(lambda: has_state(state, "stopped"), seconds=30)
 
 
 def test_one_that_no_server_started_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,10 +56,10 @@ def test_from_labels_to_a_version_that_is_used(
 ) -> None:
     for case in range(4):
         save_label(store, case, BOTH)
-    told = task(everything_promoted(name="first try"), store)
+    progress = task(everything_promoted(name="first try"), store)
     history = versions.history()
     version = history.find("0001")
-    assert (history.current, told["version"], told["promoted"]) == ("0001", "0001", True)
+    assert (history.current, progress["version"], progress["promoted"]) == ("0001", "0001", True)
     assert (version.parent, version.cases, version.name) == (FIRST, 3, "first try")
     assert sum(one.held_out for one in version.learnt) == 1
     assert set(version.metrics.before) == set(version.metrics.after)
@@ -70,13 +70,13 @@ def test_from_labels_to_a_version_that_is_used(
     assert card.parent == "version 0000"
     assert not (versions.folder / "run").exists()
     before, after = load_pretrained(versions.weights(FIRST)), load_pretrained(versions.checkpoint)
-    assert before.encoder_id == after.encoder_id, "kept embeddings stay of use"
+    assert before.encoder_id == after.encoder_id, "cached embeddings stay valid"
     assert any(
         not torch.equal(value, after.state_dict()[name])
         for name, value in before.state_dict().items()
     )
-    assert told["total_time"]
-    assert told["best_metric"] == version.metrics.after["dsc_box"] / 100
+    assert progress["total_time"]
+    assert progress["best_metric"] == version.metrics.after["dsc_box"] / 100
     stats = task.stats()
     assert json.loads(json.dumps(stats, allow_nan=False)) == plain(stats)
     assert (stats["status"], stats["epoch"], stats["total_epochs"]) == ("done", 1, 1)
@@ -130,12 +130,12 @@ def _named(labels: Any, names: Any) -> dict[str, Any]:
     return {name: labels == value for value, name in names.items() if (labels == value).any()}
 
 
-def test_one_case_is_enough_and_said(
+def test_one_case_is_enough_and_noted(
     task: SegSamTrain, versions: VersionFolder, store: Store
 ) -> None:
     save_label(store, 0, BOTH)
-    told = task(everything_promoted(), store)
-    version = versions.history().find(told["version"])
+    progress = task(everything_promoted(), store)
+    version = versions.history().find(progress["version"])
     assert version.cases == 1
     assert version.metrics.after["dsc_box"] >= 0
     assert any("no case was held out, as there are fewer than 3" in note for note in version.notes)
@@ -146,10 +146,10 @@ def test_a_new_name_is_a_new_category_and_an_unnamed_segment_none(
 ) -> None:
     save_label(store, 0, {1: "liver", 2: "rib"})
     save_label(store, 1, {1: "rib", 2: "spleen"}, {"label_names": {"Rib": 1, "Segment_1": 2}})
-    told = task(everything_promoted(), store)
+    progress = task(everything_promoted(), store)
     model = load_pretrained(versions.checkpoint)
     assert model.categories.names == ("liver", "spleen", "heart", "rib")
-    assert versions.history().find(told["version"]).categories == [
+    assert versions.history().find(progress["version"]).categories == [
         "liver",
         "spleen",
         "heart",
@@ -180,7 +180,7 @@ def test_earlier_cases_are_drawn_again(
     assert shares[1] == pytest.approx({"earlier 1": 0.4, "new 2": 0.6})
 
 
-def test_what_is_worse_is_kept_and_not_used(
+def test_a_worse_version_is_saved_and_not_used(
     task: SegSamTrain, versions: VersionFolder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from segsam_app.training import run
@@ -188,9 +188,9 @@ def test_what_is_worse_is_kept_and_not_used(
     scores = iter([{"dsc_box": 80.0, "dsc_box/new 1": 3.0}, {"dsc_box": 79.9}])
     monkeypatch.setattr(run, "validate", lambda *given: next(scores))
     save_label(store, 0, BOTH)
-    told = task(QUICK, store)
+    progress = task(QUICK, store)
     history = versions.history()
-    assert (history.current, told["promoted"]) == (FIRST, False)
+    assert (history.current, progress["promoted"]) == (FIRST, False)
     assert (
         history.find("0001").why
         == "the mean score is worse than that of 0000: 80.0 before, 79.9 after"
@@ -199,7 +199,7 @@ def test_what_is_worse_is_kept_and_not_used(
     assert versions.use("0001").current == "0001", "the operator may decide otherwise"
 
 
-def test_a_choice_that_was_made_meanwhile_stands(
+def test_a_version_chosen_during_the_training_stays_current(
     task: SegSamTrain, versions: VersionFolder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_label(store, 0, BOTH)
@@ -211,9 +211,9 @@ def test_a_choice_that_was_made_meanwhile_stands(
         return train(*given, **more)
 
     monkeypatch.setattr(loop, "train", rolled_back)
-    told = task(everything_promoted(), store)
-    assert (told["promoted"], versions.current) == (False, FIRST)
-    assert "during the training from 0001, somebody chose version 0000" in told["why"]
+    progress = task(everything_promoted(), store)
+    assert (progress["promoted"], versions.current) == (False, FIRST)
+    assert "during the training from 0001, somebody chose version 0000" in progress["why"]
 
 
 class TestKilled:
@@ -238,9 +238,9 @@ class TestKilled:
         killed()
         assert versions.history().current == FIRST
         assert [one.id for one in versions.history().versions] == [FIRST]
-        told = task(QUICK, store)
-        assert told["resumed"] is True
-        assert versions.history().find(told["version"])
+        progress = task(QUICK, store)
+        assert progress["resumed"] is True
+        assert versions.history().find(progress["version"])
 
     def test_another_one_begins_anew(
         self, task: SegSamTrain, store: Store, killed: Callable[[], None]
@@ -250,16 +250,16 @@ class TestKilled:
         save_label(store, 1, BOTH)
         assert "resumed" not in task(QUICK, store)
 
-    def test_a_state_that_is_torn_is_begun_again(
+    def test_a_damaged_checkpoint_starts_anew(
         self, task: SegSamTrain, versions: VersionFolder, store: Store, killed: Callable[[], None]
     ) -> None:
         save_label(store, 0, BOTH)
         killed()
         state = versions.folder / "run" / "learning" / "last.pt"
         state.write_bytes(state.read_bytes()[:1000])
-        told = task(QUICK, store)
-        assert "damaged" in told["restarted"]
-        assert versions.history().find(told["version"])
+        progress = task(QUICK, store)
+        assert "damaged" in progress["restarted"]
+        assert versions.history().find(progress["version"])
 
     def test_asked_to_stop(
         self,
@@ -317,9 +317,7 @@ class TestRefusals:
             {"unheard": 1},
         ],
     )
-    def test_what_cannot_be_meant(
-        self, task: SegSamTrain, store: Store, order: dict[str, Any]
-    ) -> None:
+    def test_invalid_settings(self, task: SegSamTrain, store: Store, order: dict[str, Any]) -> None:
         with pytest.raises(RequestError, match=next(iter(order))):
             task.refuse(order, store)
 
@@ -340,8 +338,8 @@ class TestRefusals:
         assert "every label is empty" in task.stats()["why"]
         assert versions.history().current == FIRST
 
-    def test_the_defaults_are_announced_and_accepted(self, task: SegSamTrain, store: Store) -> None:
+    def test_the_defaults_are_shown_and_accepted(self, task: SegSamTrain, store: Store) -> None:
         save_label(store, 0, BOTH)
-        announced = task.info()["config"]
-        assert announced["max_epochs"] == 20
-        task.refuse(announced, store)
+        defaults = task.info()["config"]
+        assert defaults["max_epochs"] == 20
+        task.refuse(defaults, store)

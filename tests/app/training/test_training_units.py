@@ -85,7 +85,7 @@ class TestNewCategories:
         )
         assert found.note == ""
 
-    def test_another_name_is_neutral_and_said(self) -> None:
+    def test_another_name_is_neutral_and_noted(self) -> None:
         items = tuple(
             Category(name, (k, k, k), texture="Grey.", shape="Round.", position="Inside.")
             for k, name in enumerate(["liver", "spleen"])
@@ -123,9 +123,9 @@ class TestProgress:
         progress = ProgressFile(tmp_path, lambda: next(times))
         step = progress.learning(epochs=4)
         step(50, 100, "loss nan")
-        told = read_progress(tmp_path)
-        assert (told["status"], told["epoch"], told["total_epochs"]) == (LEARNING, 3, 4)
-        assert "total_time" not in told, "its presence says that a training has ended"
+        read = read_progress(tmp_path)
+        assert (read["status"], read["epoch"], read["total_epochs"]) == (LEARNING, 3, 4)
+        assert "total_time" not in read, "its presence says that a training has ended"
         progress.finish(DONE, "Done.", metrics={"after": {"dsc_box": math.nan}})
         text = (tmp_path / "training.json").read_text()
         assert json.loads(text, parse_constant=pytest.fail)["metrics"]["after"]["dsc_box"] is None

@@ -1,4 +1,4 @@
-"""Versions: whole or not there, chosen by one small file, and whatever is damaged is passed over.
+"""Versions: complete or not there, chosen by one small file; damaged ones are skipped.
 
 Matrix F4, F5, F6 as far as weights are concerned.
 """
@@ -62,7 +62,7 @@ def test_a_folder_begins_with_the_checkpoint(versions: VersionFolder, checkpoint
     assert versions.checkpoint == str(checkpoint)
     first = history.find(FIRST)
     assert first.categories == ["liver", "spleen", "heart"]
-    assert not versions.folder.exists(), "looking makes nothing"
+    assert not versions.folder.exists(), "reading creates nothing"
 
 
 def test_each_checkpoint_has_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("how", DAMAGE, ids=str)
 @pytest.mark.parametrize("file", ["model.safetensors", "model.json", "version.json"])
-def test_f6_what_is_damaged_is_passed_over_and_said(
+def test_f6_damaged_versions_are_skipped_and_reported(
     versions: VersionFolder, checkpoint: Path, how: str, file: str, tmp_path: Path
 ) -> None:
     if file != "model.safetensors" and how == "one bit":
@@ -128,7 +128,7 @@ def test_f6_what_is_damaged_is_passed_over_and_said(
     assert publish(versions, checkpoint, promoted=False).id == "0003", "no number is given twice"
 
 
-def test_weights_that_are_gone_and_a_name_that_is_none(
+def test_missing_weights_and_a_record_of_another_version(
     versions: VersionFolder, checkpoint: Path
 ) -> None:
     publish(versions, checkpoint, promoted=True)
@@ -142,7 +142,7 @@ def test_weights_that_are_gone_and_a_name_that_is_none(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 7}', '{"version": "0044"}'])
-def test_what_names_the_current_version_is_damaged(
+def test_a_damaged_choice_of_the_current_version(
     versions: VersionFolder, checkpoint: Path, content: str
 ) -> None:
     publish(versions, checkpoint, promoted=True)
@@ -216,7 +216,7 @@ def test_the_next_click_is_answered_by_the_current_version(
     publish(versions, checkpoint, promoted=True)
     second = engine.model
     assert second is not first
-    assert second.encoder_id == first.encoder_id, "so kept embeddings serve both"
+    assert second.encoder_id == first.encoder_id, "so cached embeddings serve both"
     assert second.weights_id != first.weights_id
     assert engine.model is second, "loaded once"
     versions.use(FIRST)
@@ -233,10 +233,10 @@ def test_records_hold_finite_numbers_only() -> None:
 
 def test_what_clients_see(versions: VersionFolder, checkpoint: Path) -> None:
     record = publish(versions, checkpoint, promoted=True)
-    told = record.public_fields
+    fields = record.public_fields
     assert {"id", "created", "parent", "promoted", "why", "cases", "metrics", "categories"} <= set(
-        told
+        fields
     )
-    assert "learnt" not in told
-    assert json.loads(json.dumps(told))
+    assert "learnt" not in fields
+    assert json.loads(json.dumps(fields))
     assert torch.isfinite(next(iter(load_pretrained(versions.checkpoint).parameters()))).all()
