@@ -24,7 +24,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.model.runtimes import choose_runtime
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ROUNDS = 7
 PACKAGE = ("package", "package, allocator tuned")

@@ -27,7 +27,7 @@ from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
 from segsam.model import SegSam, load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.system.atomic import write_bytes
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 Rows = list[tuple[float, float, float]]
 """Of each object the Dice with exact and with fast embeddings, and that of the two masks."""

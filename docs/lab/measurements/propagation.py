@@ -19,7 +19,7 @@ from segsam import Box, Predictor, Prompts, Volume
 from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in, widest_slice
 from segsam.prediction.decoding import SliceDecoder
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),

@@ -22,7 +22,7 @@ from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in
 from segsam.model import load_pretrained
 from segsam.prediction.result import Result
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import Dataset, load_case, open_dataset
+from segsam.datasets.labelled_slices import large_objects, spread
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, EvaluationError, SegSamError
 from segsam.imaging.intensity import Intensity

@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from segsam.datasets.cutting import spread
+from segsam.datasets.labelled_slices import spread
 from segsam.errors import PromptError, VolumeError
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume

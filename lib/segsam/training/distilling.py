@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from segsam.datasets.cutting import spread
+from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import Card, SegSam, find_variant, save_checkpoint

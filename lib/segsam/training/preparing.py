@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.datasets.cutting import LabelledSlice
 from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.labelled_slices import LabelledSlice
 from segsam.datasets.sources import source_slices
 from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
 from segsam.errors import TrainingError

@@ -92,7 +92,7 @@ def sharded_samples(
     absent = {
         one.name: absent_classes(one, shards.datasets, model.categories) for one in shards.datasets
     }
-    wanted = [place for part in (TRAIN, VALIDATION) for place in shards.places(part)]
+    wanted = [place for part in (TRAIN, VALIDATION) for place in shards.indices(part)]
     if ranks.world > 1:
         for turn in ranks.share(len(wanted)):
             store.add(shards[wanted[turn]].slice.picture)
@@ -103,7 +103,7 @@ def sharded_samples(
         keys[place] = store.add(shards[place].slice.picture)
     found: dict[str, Sequence[Sample]] = {
         part: ShardedSamples(
-            shards, {place: keys[place] for place in shards.places(part)}, classes, absent
+            shards, {place: keys[place] for place in shards.indices(part)}, classes, absent
         )
         for part in (TRAIN, VALIDATION)
     }

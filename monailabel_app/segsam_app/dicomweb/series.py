@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segsam.errors import OutputError
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +77,8 @@ class SeriesList:
         if series == self._series:
             return
         self._series = series
-        records = [asdict(known) for known in series.values()]
         try:
-            write_bytes(self._file, json.dumps(records, indent=1).encode())
+            write_json(self._file, [asdict(known) for known in series.values()])
         except OutputError as error:
             logger.warning("the list of series is kept in memory only: %s", error)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import OutputError, SegSamError, VolumeError
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_json
 from segsam_app.dicomweb.series import is_uid
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
 from segsam_app.storage.disk import output_errors
@@ -130,8 +130,8 @@ class UploadQueue:
         folder = self._records / pending.image
         with output_errors("Recording an upload"):
             folder.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"instance": instance, "when": now()}).encode()
-        write_bytes(folder / f"{pending.version:04d}.json", content)
+        content = {"instance": instance, "when": now()}
+        write_json(folder / f"{pending.version:04d}.json", content)
 
     def _images(self) -> Iterator[str]:
         folder = self._labels / VERSIONS

@@ -24,7 +24,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.prediction.embeddings import CacheState
 from segsam.prediction.plan import outward
 from segsam.prediction.predictor import Predictor
-from segsam.system.runtime import give_way
+from segsam.system.process import lower_thread_priority
 from segsam.types import AxisChoice
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.requests import Window
@@ -66,7 +66,7 @@ class Warmer:
         self._slices = 0
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="segsam-open")
         self._encoder = ThreadPoolExecutor(
-            1, thread_name_prefix="segsam-ahead", initializer=give_way
+            1, thread_name_prefix="segsam-ahead", initializer=lower_thread_priority
         )
         self._lock = threading.Lock()
         self._views: deque[View] = deque(maxlen=_MOST_VIEWS)

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_json
 from segsam.types import Progress
 from segsam_app.web.replies import plain
 
@@ -88,7 +88,7 @@ class ProgressFile:
 
     def _write(self) -> None:
         self._written = self._clock()
-        write_bytes(self._path, json.dumps(plain(self._facts), indent=1).encode())
+        write_json(self._path, plain(self._facts))
 
 
 def read_progress(folder: Path) -> dict[str, Any]:

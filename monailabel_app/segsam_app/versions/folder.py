@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from segsam.errors import CheckpointError
 from segsam.model.card import read_card
 from segsam.model.checkpoint import default_name, find_card
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_bytes, write_json
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.storage.disk import PARTIAL, flush, output_errors, remove_abandoned, sha256_of
 from segsam_app.versions.record import (
@@ -137,7 +137,7 @@ class VersionFolder:
         self.history().find(version)
         with output_errors("Choosing a version"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(self.folder / CURRENT, json.dumps({"version": version}).encode())
+        write_json(self.folder / CURRENT, {"version": version})
         return self.history()
 
     def publish(

@@ -51,7 +51,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     model = SegSam(TinyHost(), made_up).eval()
     engine = Engine(CONFIG)
     monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
-    monkeypatch.setattr(warmup, "give_way", lambda: True)
+    monkeypatch.setattr(warmup, "lower_thread_priority", lambda: True)
     return engine
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsam.datasets.cutting import cut_volume
 from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.labelled_slices import cut_volume
 from segsam.demo.checking import read_labels
 from segsam.imaging.volume import Volume
 from segsam.model import load_pretrained

@@ -85,10 +85,10 @@ def test_exact_equals_pytorch(model: SegSam, images: Tensor) -> None:
 @openvino_only
 def test_it_is_seen_who_gives_way() -> None:
     from segsam.model.runtimes.openvino_encoder import _gives_way
-    from segsam.system.runtime import give_way
+    from segsam.system.process import lower_thread_priority
 
     found: list[tuple[bool, bool]] = []
-    thread = threading.Thread(target=lambda: found.append((give_way(), _gives_way())))
+    thread = threading.Thread(target=lambda: found.append((lower_thread_priority(), _gives_way())))
     thread.start()
     thread.join()
     assert found[0][0] == found[0][1]

@@ -47,7 +47,7 @@ class OpenVinoEncoder:
 
     Somebody who waits gets all threads for one image. What is encoded `alongside` something else
     gets one thread an image, and as many images at a time as there are threads: each is later, but
-    there are more of them in a given time. A thread that gives way (`system.runtime.give_way`)
+    there are more of them in a given time. A thread that gives way (`lower_thread_priority`)
     has a thread of OpenVINO's for itself, which gives way as well.
     """
 

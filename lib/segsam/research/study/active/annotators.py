@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segsam.datasets.cutting import spread
 from segsam.datasets.folder import Dataset, class_numbers, open_dataset
+from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.model import SegSam

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segsam.categories import Categories
-from segsam.datasets.cutting import slices_of
 from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.labelled_slices import slices_of
 from segsam.datasets.splits import TRAIN, Split
 from segsam.errors import TrainingError
 from segsam.model.hosts.preparing import stretched
