@@ -52,7 +52,7 @@ class Selecting(Strategy):
         if self._name == "first" or not free:
             free = unlabelled
         cases = [
-            Case(image, image not in unlabelled, known[image].doubt, known[image].place)
+            Case(image, image not in unlabelled, known[image].disagreement, known[image].embedding)
             if image in known
             else Case(image, image not in unlabelled)
             for image in datastore.list_images()
@@ -62,7 +62,7 @@ class Selecting(Strategy):
         if choice is None:
             return None
         away = len(unlabelled) - len(free)
-        why = choice.why + (f" {away} more were given out a moment ago." if away else "")
+        why = choice.reason + (f" {away} more were given out a moment ago." if away else "")
         return {"id": choice.name, "why": why, "score": choice.score}
 
 

@@ -62,7 +62,7 @@ class AutoRequest(StockKeys):
     def search(self) -> Search:
         """As the library takes it."""
         how = {"slices": self.slices, "grid": self.grid}
-        return Search(self.axis, self.categories, **how, least=self.least)
+        return Search(self.axis, self.categories, **how, min_certainty=self.least)
 
     @property
     def shown(self) -> Window | None:
@@ -148,7 +148,7 @@ class AutoInfer(InferTask):
         logger.info(
             "%d objects on %d slices, %d encoded, %.3f s",
             len(found.objects),
-            len(found.looked_at),
+            len(found.searched_slices),
             found.encoded,
             found.seconds["total"],
         )

@@ -22,7 +22,7 @@ from pathlib import Path
 from segsam.errors import SegSamError
 from segsam.imaging.slices import choose_axis
 from segsam.prediction.embeddings import CacheState
-from segsam.prediction.plan import outward
+from segsam.prediction.plan import nearest_slices
 from segsam.prediction.predictor import Predictor
 from segsam.system.process import lower_thread_priority
 from segsam.types import AxisChoice
@@ -123,7 +123,7 @@ class Warmer:
         axis = choose_axis(volume, "auto" if view.axis == "all" else view.axis)
         depth = volume.shape_ijk[axis]
         middle = depth // 2 if view.index is None else view.index
-        ahead = outward(middle, depth, max(self._slices, 1))
+        ahead = nearest_slices(middle, depth, max(self._slices, 1))
         with self._lock:
             for tour in [tour for tour in self._tours if tour.predictor is predictor]:
                 self._tours.remove(tour)

@@ -61,7 +61,7 @@ def load_starting_model(checkpoint: str | None, names: Iterable[str]) -> Startin
         )
     if model.semantic_decoder is None:
         return _with_new_parts(model, names)
-    if not model.variant:
+    if not model.card.variant:
         raise TrainingError(f"The checkpoint {source} does not state its variant.")
     added = new_categories(model.categories, names)
     for one in added:
@@ -92,4 +92,4 @@ def _choices(model: SegSam) -> dict[str, Any]:
     own = asdict(model.config)
     head, grid = own.pop("head"), own.pop("grid")
     choices = {key: value for key, value in own.items() if key not in SWITCHES}
-    return {"variant": model.variant, "head": head, "grid": grid, "model": choices}
+    return {"variant": model.card.variant, "head": head, "grid": grid, "model": choices}

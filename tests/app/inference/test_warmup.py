@@ -14,6 +14,7 @@ import pytest
 
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import CacheState
 from segsam_app.config import AppConfig
 from segsam_app.inference import warmup
@@ -48,9 +49,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """With a model that takes milliseconds, in threads that do not wait for a busy machine."""
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-    model = SegSam(TinyHost(), made_up).eval()
+    encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine = Engine(CONFIG)
-    monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
+    monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
     monkeypatch.setattr(warmup, "lower_thread_priority", lambda: True)
     return engine
 
@@ -62,7 +63,7 @@ def encoded(engine: Engine, path: Path) -> list[int]:
     for index in range(7):
         before = engine.cached.hits
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor.model, "encode_images", _not_kept)
+            patch.setattr(predictor.encoder, "encode", _not_kept)
             try:
                 predictor.warm(index=index)
             except _NotKeptError:
@@ -111,7 +112,7 @@ def test_of_a_crowd_of_images_the_newest_are_warmed(
 
 def test_an_image_that_was_opened_has_its_middle_slice(engine: Engine, image: Path) -> None:
     Warmer(engine).image(image)
-    wait_for(lambda: engine.cached.ahead == 1)
+    wait_for(lambda: engine.cached.prefetched == 1)
     assert encoded(engine, image) == [3]
 
 
@@ -128,7 +129,7 @@ def test_slices_are_encoded_outwards_from_the_one_that_was_clicked_on(
     warmer.follow(3)
     click = OurRequest(prompts={"points": [{"ijk": [12, 12, 5], "positive": True}]}, axis="k")
     SegSamInfer(engine, CONFIG, look=warmer.look).segment(image, click)
-    wait_for(lambda: engine.cached.ahead == 2 and warmer.waiting == 0)
+    wait_for(lambda: engine.cached.prefetched == 2 and warmer.waiting == 0)
     assert encoded(engine, image) == [4, 5, 6]
 
 
@@ -141,8 +142,8 @@ def test_a_click_goes_first_and_the_newest_view_before_older_ones(
         warmer.look(View(image, "k", 0))
         warmer.look(View(image, "k", 6))
         time.sleep(0.3)
-        assert engine.cached.ahead == 0
-    wait_for(lambda: warmer.waiting == 0 and engine.cached.ahead >= 2)
+        assert engine.cached.prefetched == 0
+    wait_for(lambda: warmer.waiting == 0 and engine.cached.prefetched >= 2)
     assert {5, 6} <= set(encoded(engine, image))
 
 
@@ -174,12 +175,12 @@ def test_a_slice_that_fails_ends_its_image_alone(
     warmer = Warmer(engine)
     warmer.follow(3)
     with monkeypatch.context() as patch:
-        patch.setattr(engine.model_of(None), "encode_images", no_memory)
+        patch.setattr(engine.encoder_of(None), "encode", no_memory)
         warmer.look(View(image, "k", 2))
         wait_for(lambda: "warming an image up failed" in caplog.text)
     assert warmer.waiting == 0
     warmer.look(View(image, "k", 2))
-    wait_for(lambda: engine.cached.ahead == 3)
+    wait_for(lambda: engine.cached.prefetched == 3)
 
 
 def test_the_model_is_loaded_before_anybody_opens_an_image(
