@@ -43,9 +43,9 @@ from segsam_app.inference.warmup import Warmer
 from segsam_app.limits import Limits
 from segsam_app.routes.dicomweb import told_of_saving
 from segsam_app.storage.store import Store
-from segsam_app.training.parent import ends_with_its_server, tell_children
+from segsam_app.training.server_watch import mark_children, stopping_with_server
 from segsam_app.training.task import SegSamTrain
-from segsam_app.versions.line import open_line
+from segsam_app.versions.folder import VersionFolder
 from segsam_app.web.access import token_header
 from segsam_app.web.replies import plain
 from segsam_app.web.request_queue import RequestQueue
@@ -63,7 +63,7 @@ class SegSamApp(MONAILabelApp):
         self.limits = Limits.read(conf)
         self.gate = RequestQueue(self.limits.queue)
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
-        self.versions = open_line(folder, self.config.checkpoint)
+        self.versions = VersionFolder.open(folder, self.config.checkpoint)
         sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)
         self.engine = Engine(
             self.config, lambda: self.versions.checkpoint, passing=[sessions.absolute()]
@@ -130,7 +130,7 @@ class SegSamApp(MONAILabelApp):
         tune_allocator()
         # MONAI Label reads it to start a process, and is not heard of again when it is not there.
         os.environ.setdefault("PYTHONPATH", "")
-        tell_children()
+        mark_children()
         guard.install(app)
         if self.config.warm:
             self.warmer.model()
@@ -185,7 +185,7 @@ class SegSamApp(MONAILabelApp):
         if hasattr(os, "nice"):
             os.nice(_TRAINING_NICE)
         try:
-            with ends_with_its_server():
+            with stopping_with_server():
                 return super().train(request)
         except SegSamError as error:
             raise SystemExit(str(error)) from error

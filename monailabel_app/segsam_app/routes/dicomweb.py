@@ -43,7 +43,7 @@ def told_of_saving(store: object) -> dict[str, Any]:
     """What is added to the reply to a saved label."""
     if not isinstance(store, DicomWebStore):
         return {}
-    return {"dicomweb": {"waiting": len(store.outbox.waiting), "problem": store.outbox.problem}}
+    return {"dicomweb": {"waiting": len(store.uploads.pending), "problem": store.uploads.problem}}
 
 
 def _store() -> DicomWebStore:
@@ -54,15 +54,15 @@ def _store() -> DicomWebStore:
 
 
 def _told(store: DicomWebStore, label: str | None) -> dict[str, Any]:
-    box = store.outbox
+    uploads = store.uploads
     told: dict[str, Any] = {
-        "problem": box.problem,
-        "waiting": [{"label": each.image, "version": each.version} for each in box.waiting],
+        "problem": uploads.problem,
+        "waiting": [{"label": each.image, "version": each.version} for each in uploads.pending],
         "refused": [
             {"label": each.image, "version": each.version, "why": why}
-            for each, why in box.refused.items()
+            for each, why in uploads.refused.items()
         ],
     }
     if label is not None:
-        told["stored"] = box.stored(checked_id("label", label))
+        told["stored"] = uploads.confirmed(checked_id("label", label))
     return told

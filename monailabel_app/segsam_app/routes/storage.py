@@ -28,9 +28,8 @@ from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.images import uploaded
 from segsam_app.inference.requests import read_object
-from segsam_app.storage.labels import LabelFiles
+from segsam_app.storage.label_history import LabelVersion
 from segsam_app.storage.store import FINAL, Store
-from segsam_app.storage.versions import Version
 from segsam_app.web.replies import plain
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
@@ -99,7 +98,7 @@ def list_versions(label: str, tag: str = FINAL, user: User = _USER) -> JSONRespo
 def get_version(label: str, version: Number, tag: str = FINAL, user: User = _USER) -> FileResponse:
     """The file of one version, as it was sent."""
     history = _store().history(label, tag)
-    found = LabelFiles(history).version(version)
+    found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
     headers = {"ETag": f'"{found.number}"'}
     return FileResponse(history.file(found), media_type=_TYPE, filename=name, headers=headers)
@@ -130,7 +129,7 @@ def _store() -> Store:
     return store
 
 
-def _told(version: Version) -> dict[str, Any]:
+def _told(version: LabelVersion) -> dict[str, Any]:
     fields = asdict(version)
     return {"version": fields.pop("number"), **fields}
 

@@ -20,7 +20,7 @@ from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.images import admitted, path_of_image, safe_extension, uploaded
 from segsam_app.inference.requests import read_object
-from segsam_app.storage.durable import sha256_of
+from segsam_app.storage.disk import sha256_of
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import NotFoundError
 from segsam_app.inference.requests import validated
+from segsam_app.versions.folder import VersionFolder, VersionHistory
 from segsam_app.versions.record import VersionId
-from segsam_app.versions.shelf import Shelf, Versions
 from segsam_app.web.replies import plain
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
@@ -41,7 +41,7 @@ class Choice(BaseModel):
 @router.get("/versions/{model}")
 def list_versions(model: str, user: User = _USER) -> JSONResponse:
     """Every version of the model."""
-    return _told(model, _versions(model).look())
+    return _told(model, _versions(model).history())
 
 
 @router.post("/versions/{model}/use")
@@ -52,19 +52,19 @@ def use_version(
     return _told(model, _versions(model).use(validated(Choice, params).version))
 
 
-def _versions(model: str) -> Versions:
+def _versions(model: str) -> VersionFolder:
     if model != DEFAULT_MODEL:
         raise NotFoundError(f"there are versions of {DEFAULT_MODEL} only, not of {model!r:.80}")
-    versions: Versions = app_instance().versions
+    versions: VersionFolder = app_instance().versions
     return versions
 
 
-def _told(model: str, shelf: Shelf) -> JSONResponse:
+def _told(model: str, history: VersionHistory) -> JSONResponse:
     answer = {
         "model": model,
-        "current": shelf.current,
-        "versions": [record.told for record in shelf.versions],
-        "damaged": [{"id": name, "why": why} for name, why in shelf.damaged.items()],
-        "notes": list(shelf.notes),
+        "current": history.current,
+        "versions": [record.public_fields for record in history.versions],
+        "damaged": [{"id": name, "why": why} for name, why in history.damaged.items()],
+        "notes": list(history.notes),
     }
     return JSONResponse(plain(answer))

@@ -1,7 +1,7 @@
-"""A training ends with the server that started it, and keeps what it has done.
+"""Watch on the server that started a training: the training stops when its server has ended.
 
-Ctrl-C in a terminal and a service's manager end both; a signal to the server alone would leave the
-training to itself, where nobody sees or stops it, and the next server would have to refuse one.
+Ctrl-C in a terminal and a service manager end both processes. A signal to the server alone would
+leave the training running: nothing would show or stop it, and the next server could not train.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SERVER = "SEGSAM_SERVER_PROCESS"
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
-def tell_children() -> None:
-    """Called by a server: the processes that it starts know whose they are."""
+def mark_children() -> None:
+    """Tell child processes through the environment that this process is their server."""
     os.environ[_SERVER] = str(os.getpid())
 
 
 @contextmanager
-def ends_with_its_server(look_seconds: float = _LOOK_SECONDS) -> Iterator[None]:
-    """Inside, the main thread is interrupted as by Ctrl-C soon after the server has gone.
+def stopping_with_server(poll_seconds: float = _POLL_SECONDS) -> Iterator[None]:
+    """Interrupt the main thread, as Ctrl-C does, soon after the server has ended.
 
-    Nothing is watched in a process that no server started, nor on Windows, which does not tell when
-    a parent goes. Enter it in the main thread.
+    Has no effect in a process that no server started, nor on Windows, where a process cannot see
+    that its parent has ended. Enter it in the main thread.
     """
     server = os.getppid()
     if os.environ.get(_SERVER) != str(server) or os.name == "nt":
@@ -35,13 +35,13 @@ def ends_with_its_server(look_seconds: float = _LOOK_SECONDS) -> Iterator[None]:
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(look_seconds):
+        while not done.wait(poll_seconds):
             if os.getppid() != server:
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:  # a server that a script began with & hands that down
+    if ignored:  # inherited from a server that a shell script started with &
         signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch, name="server-watch", daemon=True).start()
     try:

@@ -5,7 +5,6 @@ and sends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError, VolumeTooLargeError
-from segsam_app.dicomweb.pacs import Pacs
+from segsam_app.dicomweb.client import PacsClient
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import (
@@ -62,13 +61,15 @@ def opened(tmp_path: Path) -> Opener:
 
     def open_store(url: str, **settings: Any) -> DicomWebStore:
         facts = {"login": LOGIN, "search": {"Modality": "CT"}, "seconds": 2, **settings}
-        return DicomWebStore(PacsSettings(url, tmp_path / "kept", **facts), on_image=_nobody)
+        return DicomWebStore(
+            PacsSettings(url=url, folder=tmp_path / "kept", **facts), on_image=_nobody
+        )
 
     return open_store
 
 
 def _nobody(path: Path) -> None:
-    """Nobody is told of new images."""
+    """Ignore new images."""
 
 
 def sent(pacs: Orthanc, geometry: Geometry | None = None, **facts: Any) -> Study:
@@ -98,7 +99,7 @@ class TestListing:
         store = opened(pacs.url)
         assert study.series in store.get_unlabeled_images()
         assert other.series not in store.list_images()
-        store.look_again()
+        store.list_again()
         info = store.get_image_info(study.series)
         assert info["StudyInstanceUID"] == study.study
         assert (info["Modality"], info["StudyDate"]) == ("CT", "20260102")
@@ -112,7 +113,7 @@ class TestListing:
         assert Path(store.get_image_uri(other.series)).is_file()
         assert other.series in store.list_images()
 
-    def test_what_is_no_series(self, pacs: Orthanc, opened: Opener) -> None:
+    def test_ids_that_are_no_series(self, pacs: Orthanc, opened: Opener) -> None:
         store = opened(pacs.url)
         with pytest.raises(NotFoundError, match=r"no series '1\.2\.3'"):
             store.get_image_uri("1.2.3")
@@ -123,7 +124,7 @@ class TestListing:
         self, pacs: Orthanc, opened: Opener
     ) -> None:
         study = sent(pacs)
-        opened(pacs.url).look_again()
+        opened(pacs.url).list_again()
         away = opened(f"http://127.0.0.1:{free_port()}/dicom-web")
         assert study.series in away.get_unlabeled_images()
 
@@ -171,14 +172,14 @@ class TestFetching:
     @pytest.mark.parametrize(
         ("fault", "error", "words"),
         [
-            ("cut", PacsError, "broke off"),
+            ("cut", PacsError, "ended the connection"),
             ("short", PacsError, "lists 5 instances of the series and sent 4"),
             ("html", PacsError, "cannot be read"),
             ("status:500", PacsError, "status 500"),
             ("status:401", PacsError, "refuses this server's user"),
             ("status:503", PacsAwayError, "status 503"),
             ("status:504", PacsSlowError, "status 504"),
-            ("silent", PacsSlowError, "said nothing for 2 s"),
+            ("silent", PacsSlowError, "did not answer for 2 s"),
             ("lost", PacsAwayError, "cannot be reached"),
         ],
     )
@@ -193,7 +194,7 @@ class TestFetching:
     ) -> None:
         study = sent(pacs)
         store = opened(front.url)
-        store.look_again()
+        store.list_again()
         front.fault, front.only = fault, f"series/{study.series}$"
         with pytest.raises(error, match=words) as caught:
             store.get_image_uri(study.series)
@@ -222,10 +223,10 @@ class TestLabels:
         for at in (0, 1):
             file = drawn(store, study, tmp_path, at=at)
             store.save(study.series, file, "final", {"label_names": {"spleen": 1}})
-        assert [each.version for each in store.outbox.waiting] == [1, 2]
-        store.outbox.send()
-        assert store.outbox.waiting == []
-        assert store.outbox.stored(study.series).keys() == {1, 2}
+        assert [each.version for each in store.uploads.pending] == [1, 2]
+        store.uploads.send()
+        assert store.uploads.pending == []
+        assert store.uploads.confirmed(study.series).keys() == {1, 2}
         assert len(set(pacs.found("SEG")) - before) == 2
         store.send_now()
         assert len(set(pacs.found("SEG")) - before) == 2
@@ -237,12 +238,12 @@ class TestLabels:
         store = opened(pacs.url)
         file = drawn(store, study, tmp_path)
         store.save(study.series, file, "original", {})
-        assert store.outbox.waiting == []
+        assert store.uploads.pending == []
         store.save(study.series, file, "final", {})
         with pytest.raises(ConflictError):
             store.save(study.series, file, "final", {"expected_version": 0})
         store.restore(study.series, "final", 2)
-        assert [each.version for each in store.outbox.waiting] == [1, 3]
+        assert [each.version for each in store.uploads.pending] == [1, 3]
 
     @pytest.mark.parametrize("fault", ["status:500", "status:503", "silent", "html", "lost"])
     def test_a_label_waits_until_the_server_has_it(
@@ -255,15 +256,15 @@ class TestLabels:
         front.fault, front.only = fault, "POST"
         version = store.save(study.series, file, "final", {"label_names": {"my word": 1}})
         with pytest.raises(PacsError):
-            store.outbox.send()
-        assert store.outbox.problem
+            store.uploads.send()
+        assert store.uploads.problem
         assert Path(store.get_label_uri(study.series, "final")).is_file()
         later = opened(front.url)  # as after a restart
-        later.outbox.look()
-        assert [each.version for each in later.outbox.waiting] == [version.number]
+        later.uploads.rescan()
+        assert [each.version for each in later.uploads.pending] == [version.number]
         front.fault = None
-        later.outbox.send()
-        assert (later.outbox.waiting, later.outbox.problem) == ([], None)
+        later.uploads.send()
+        assert (later.uploads.pending, later.uploads.problem) == ([], None)
         assert len(set(pacs.found("SEG")) - before) == 1, "sent twice, stored once"
 
     def test_what_the_server_has_already_counts_as_stored(
@@ -274,13 +275,13 @@ class TestLabels:
         store.save(study.series, drawn(store, study, tmp_path), "final", {})
         front.fault, front.only = "status:409", "POST"
         with pytest.raises(PacsError, match="status 409"):
-            store.outbox.send()
+            store.uploads.send()
         front.fault = "lost"
         with pytest.raises(PacsAwayError):
-            store.outbox.send()
+            store.uploads.send()
         front.fault = "status:409"
-        store.outbox.send()
-        assert store.outbox.waiting == []
+        store.uploads.send()
+        assert store.uploads.pending == []
 
     def test_an_empty_label_stays_here_and_says_why(
         self, pacs: Orthanc, opened: Opener, tmp_path: Path
@@ -291,9 +292,9 @@ class TestLabels:
         file = tmp_path / "empty.nii.gz"
         nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), image.affine), file)
         store.save(study.series, file, "final", {})
-        store.outbox.send()
-        assert store.outbox.waiting == []
-        assert "the label is empty" in next(iter(store.outbox.refused.values()))
+        store.uploads.send()
+        assert store.uploads.pending == []
+        assert "the label is empty" in next(iter(store.uploads.refused.values()))
 
     def test_a_label_that_lies_elsewhere_is_refused(
         self, pacs: Orthanc, opened: Opener, tmp_path: Path
@@ -302,9 +303,9 @@ class TestLabels:
         store = opened(pacs.url)
         affine = nibabel.load(store.get_image_uri(study.series)).affine.copy()
         affine[0, 3] += 3
-        with pytest.raises(VolumeError, match="lies elsewhere"):
+        with pytest.raises(VolumeError, match="does not lie on its image"):
             store.save(study.series, label_file(tmp_path, affine), "final", {})
-        assert store.outbox.waiting == []
+        assert store.uploads.pending == []
 
     def test_a_deleted_image_is_fetched_again(
         self, pacs: Orthanc, opened: Opener, tmp_path: Path
@@ -314,8 +315,8 @@ class TestLabels:
         file = drawn(store, study, tmp_path)
         Path(store.get_image_uri(study.series)).unlink()
         store.save(study.series, file, "final", {})
-        store.outbox.send()
-        assert store.outbox.stored(study.series).keys() == {1}
+        store.uploads.send()
+        assert store.uploads.confirmed(study.series).keys() == {1}
 
     def test_a_series_that_grew_takes_no_label_of_its_old_grid(
         self, pacs: Orthanc, opened: Opener, tmp_path: Path
@@ -325,8 +326,8 @@ class TestLabels:
         store.save(study.series, drawn(store, study, tmp_path), "final", {})
         pacs.send([study.slice(5, VOXELS[:, :, 0].T, Geometry())])
         Path(store.get_image_uri(study.series)).unlink()
-        store.outbox.send()
-        assert "5 and its image" in (why := next(iter(store.outbox.refused.values()))) or (
+        store.uploads.send()
+        assert "5 and its image" in (why := next(iter(store.uploads.refused.values()))) or (
             "voxels and its image" in why
         )
         assert Path(store.get_label_uri(study.series, "final")).is_file()
@@ -335,11 +336,11 @@ class TestLabels:
 class TestAccess:
     def test_a_wrong_password(self, pacs: Orthanc, opened: Opener) -> None:
         with pytest.raises(PacsError, match=r"refuses this server's user or token \(401\)"):
-            opened(pacs.url, login=("annotator", "wrong")).look_again()
+            opened(pacs.url, login=("annotator", "wrong")).list_again()
 
     def test_a_token_goes_along_and_is_written_nowhere(self, front: Trouble) -> None:
-        settings = PacsSettings(front.url, Path("unused"), token="secret-token")
+        settings = PacsSettings(url=front.url, folder=Path("unused"), token="secret-token")
         assert "secret-token" not in repr(settings)
-        assert "password" not in repr(replace(settings, token=None, login=LOGIN))
+        assert "password" not in repr(settings.model_copy(update={"token": None, "login": LOGIN}))
         with pytest.raises(PacsError, match="401"):  # Orthanc knows no tokens
-            Pacs(settings).listed()
+            PacsClient(settings).list_series()

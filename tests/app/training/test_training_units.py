@@ -1,4 +1,4 @@
-"""The parts of the trainer that need no model: who is held out, names, settings, progress."""
+"""Parts of the trainer that need no model: validation split, names, settings, progress."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ from torch import nn
 from segsam.categories import Categories, Category
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam_app.errors import RequestError
-from segsam_app.training.cases import Case, category_name
-from segsam_app.training.holding_out import BOTH, parts
-from segsam_app.training.outcome import Figures, kept_in_part
-from segsam_app.training.progress import DONE, LEARNING, Journal, read_journal
+from segsam_app.training.cases import LabelledCase, category_name
+from segsam_app.training.new_categories import new_categories
+from segsam_app.training.progress import DONE, LEARNING, ProgressFile, read_progress
+from segsam_app.training.result import Scores, average_weights
 from segsam_app.training.settings import TrainSettings
-from segsam_app.training.vocabulary import new_categories
+from segsam_app.training.validation_split import BY_SLICE, split_cases
 
 
-def cases(count: int) -> list[Case]:
-    return [Case(f"case{n}", Path("i"), Path("l"), {1: "liver"}, str(n)) for n in range(count)]
+def cases(count: int) -> list[LabelledCase]:
+    return [
+        LabelledCase(f"case{n}", Path("i"), Path("l"), {1: "liver"}, str(n)) for n in range(count)
+    ]
 
 
-class TestWhoIsHeldOut:
+class TestValidationSplit:
     @pytest.mark.parametrize("count", [1, 2])
     def test_of_one_or_two_cases_slices(self, count: int) -> None:
-        chosen, notes = parts(cases(count), (), 0.2)
-        assert set(chosen.values()) == {BOTH}
+        chosen, notes = split_cases(cases(count), (), 0.2)
+        assert set(chosen.values()) == {BY_SLICE}
         assert "as there are fewer than 3 cases" in notes[0]
 
     def test_when_nobody_shall_be(self) -> None:
-        chosen, notes = parts(cases(5), (), 0.0)
-        assert set(chosen.values()) == {BOTH}
+        chosen, notes = split_cases(cases(5), (), 0.0)
+        assert set(chosen.values()) == {BY_SLICE}
         assert "as val_split is 0" in notes[0]
 
     @pytest.mark.parametrize(("count", "share", "wanted"), [(3, 0.2, 1), (10, 0.2, 2), (4, 0.9, 2)])
     def test_at_least_one_and_two_are_left(self, count: int, share: float, wanted: int) -> None:
-        chosen, notes = parts(cases(count), (), share)
+        chosen, notes = split_cases(cases(count), (), share)
         assert list(chosen.values()).count(VALIDATION) == wanted
         assert list(chosen.values()).count(TRAIN) == count - wanted
         assert notes == ()
 
     def test_who_was_held_out_stays_so(self) -> None:
         for image in ("case0", "case3", "case7"):
-            chosen, _ = parts(cases(10), {image}, 0.2)
+            chosen, _ = split_cases(cases(10), {image}, 0.2)
             assert chosen[image] == VALIDATION
-        assert parts(cases(10), (), 0.2) == parts(cases(10)[::-1], (), 0.2)
+        assert split_cases(cases(10), (), 0.2) == split_cases(cases(10)[::-1], (), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ class TestNewCategories:
         )
         assert found.note == ""
 
-    def test_another_name_is_neutral_and_said(self) -> None:
+    def test_another_name_is_neutral_and_noted(self) -> None:
         items = tuple(
             Category(name, (k, k, k), texture="Grey.", shape="Round.", position="Inside.")
             for k, name in enumerate(["liver", "spleen"])
@@ -102,10 +104,10 @@ class TestNewCategories:
 
 class TestSettings:
     def test_what_clients_are_shown_can_be_sent_back(self) -> None:
-        announced = TrainSettings.announced()
-        assert TrainSettings.read(announced) == TrainSettings()
-        assert "name" not in announced
-        assert json.dumps(announced, allow_nan=False)
+        defaults = TrainSettings.defaults()
+        assert TrainSettings.read(defaults) == TrainSettings()
+        assert "name" not in defaults
+        assert json.dumps(defaults, allow_nan=False)
 
     def test_texts_of_a_table_are_numbers(self) -> None:
         assert TrainSettings.read({"minutes": "2.5", "slices": "40"}).minutes == 2.5
@@ -118,29 +120,29 @@ class TestSettings:
 class TestProgress:
     def test_as_monai_labels_clients_read_it(self, tmp_path: Path) -> None:
         times = iter(float(n) for n in range(100))
-        journal = Journal(tmp_path, lambda: next(times))
-        step = journal.learning(epochs=4)
+        progress = ProgressFile(tmp_path, lambda: next(times))
+        step = progress.learning(epochs=4)
         step(50, 100, "loss nan")
-        told = read_journal(tmp_path)
-        assert (told["status"], told["epoch"], told["total_epochs"]) == (LEARNING, 3, 4)
-        assert "total_time" not in told, "its presence says that a training has ended"
-        journal.ends(DONE, "Done.", metrics={"after": {"dsc_box": math.nan}})
+        read = read_progress(tmp_path)
+        assert (read["status"], read["epoch"], read["total_epochs"]) == (LEARNING, 3, 4)
+        assert "total_time" not in read, "its presence says that a training has ended"
+        progress.finish(DONE, "Done.", metrics={"after": {"dsc_box": math.nan}})
         text = (tmp_path / "training.json").read_text()
         assert json.loads(text, parse_constant=pytest.fail)["metrics"]["after"]["dsc_box"] is None
-        assert read_journal(tmp_path)["epoch"] == 4
+        assert read_progress(tmp_path)["epoch"] == 4
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '"x"'])
     def test_a_damaged_file_says_nothing(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "training.json").write_text(text)
-        assert read_journal(tmp_path) == {}
+        assert read_progress(tmp_path) == {}
 
 
 def test_only_what_both_have_is_compared() -> None:
-    figures = Figures.of(
+    scores = Scores.compare(
         {"dsc_box": 80.0, "dsc_point": 60.0}, {"dsc_box": 90.0, "dsc_point": 62.0, "mdsc_box": 10.0}
     )
-    assert (figures.before["score"], figures.after["score"], figures.gain) == (70.0, 76.0, 6.0)
-    assert Figures.of({}, {"dsc_box": 1.0}).gain is None
+    assert (scores.before["score"], scores.after["score"], scores.gain) == (70.0, 76.0, 6.0)
+    assert Scores.compare({}, {"dsc_box": 1.0}).gain is None
 
 
 def test_weights_go_back_by_a_share_where_both_have_them() -> None:
@@ -152,7 +154,7 @@ def test_weights_go_back_by_a_share_where_both_have_them() -> None:
         "1.num_batches_tracked": torch.tensor(9),
     }
     bias = model[0].bias.clone()
-    kept_in_part(model, before, 0.25)
+    average_weights(model, before, 0.25)
     assert torch.equal(model[0].weight, torch.full((2, 2), 3.0))
     assert torch.equal(model[0].bias, bias), "of another shape: grown since"
     assert model[1].num_batches_tracked == 0, "a count is no weight"

@@ -24,7 +24,7 @@ from segsam.training.validation import validate
 from segsam_app.config import AppConfig
 from segsam_app.storage.store import Store
 from segsam_app.training.task import SegSamTrain
-from segsam_app.versions.line import open_line
+from segsam_app.versions.folder import VersionFolder
 
 from ..stored import write
 
@@ -42,11 +42,11 @@ def numbered(labels: Any, organs: Any, names: Any) -> Any:
     return found
 
 
-def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, kept: Path) -> float:
+def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, folder: Path) -> float:
     """Of boxes around what the shipped checkpoint was trained on, in percent."""
     model = load_pretrained(checkpoint)
-    store = EmbeddingStore(kept, model)
-    dataset = Dataset(kept, "old", "CT", "", OLD, ())
+    store = EmbeddingStore(folder, model)
+    dataset = Dataset(folder, "old", "CT", "", OLD, ())
     classes = class_numbers(dataset, model.categories)
     cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=4, axes="k")
     samples = [Sample.of(one, dataset, classes, key=store.add(one.picture)) for one in cut]
@@ -65,14 +65,14 @@ def test_old_categories_keep_their_dice(sample: Any, sample_ct: Volume, tmp_path
     bones = numbered(labels, sample.organs, NEW.values())
     file = write(tmp_path / "bones.nii.gz", bones, sample_ct.affine_ras)
     store.save("ct", file, "final", {"label_names": {name: n for n, name in NEW.items()}})
-    line = open_line(tmp_path / "versions", "segsam")
-    SegSamTrain(line, AppConfig(device="cpu"))(FEW, store)
-    assert line.current == "0001"
+    versions = VersionFolder.open(tmp_path / "versions", "segsam")
+    SegSamTrain(versions, AppConfig(device="cpu"))(FEW, store)
+    assert versions.current == "0001"
     old = numbered(labels, sample.organs, IN_SAMPLE)
     before, after = (
-        dice_of_old(line.weights(version), sample_ct, old, line.folder / "embeddings")
+        dice_of_old(versions.weights(version), sample_ct, old, versions.folder / "embeddings")
         for version in ("0000", "0001")
     )
     assert before > 50, "there is something to lose"
     assert after > 0.9 * before
-    assert {"left hip bone", "sacrum"} <= set(load_pretrained(line.checkpoint).categories.names)
+    assert {"left hip bone", "sacrum"} <= set(load_pretrained(versions.checkpoint).categories.names)

