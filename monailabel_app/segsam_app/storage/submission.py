@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segsam_app.errors import RequestError
-from segsam_app.web.replies import plain
+from segsam_app.strict_json import json_safe
 
 _LONGEST_USER = 200
 _MOST_BYTES = 1 << 18
@@ -45,7 +45,7 @@ def checked_info(info: object) -> dict[str, Any]:
         return {}
     if not isinstance(info, Mapping):
         raise RequestError(f"information is a JSON object {{key: value}}, got {info!r:.80}")
-    fields = dict(plain(info))
+    fields = dict(json_safe(info))
     size = len(json.dumps(fields, default=str))
     if size > _MOST_BYTES:
         raise RequestError(f"information has at most {_MOST_BYTES} bytes of JSON, got {size}")

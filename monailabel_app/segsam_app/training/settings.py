@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from segsam_app.ids import IdText
-from segsam_app.inference.requests import validated
+from segsam_app.validation import validated
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
