@@ -50,7 +50,7 @@ class SequentialBatchInfer(BatchInferTask):
 
 @dataclass(frozen=True)
 class LabelDestination:
-    """Place for the label file of an inference: the datastore if `is_saved`, else the file itself."""
+    """Place for the label of an inference: the datastore if `is_saved`, else its file."""
 
     image: str
     tag: str

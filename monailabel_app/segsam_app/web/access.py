@@ -149,7 +149,7 @@ def read_token(env: Mapping[str, str] = os.environ) -> str | None:
 
 
 def token_header(env: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the headers of a request from this computer to its own server. Raises `ConfigError`."""
+    """Return the headers for a request to the own server. Raises `ConfigError`."""
     token = read_token(env)
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 

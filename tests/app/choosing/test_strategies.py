@@ -15,8 +15,8 @@ import pytest
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError
 from segsam_app.choosing.overviews import Overviews
-from segsam_app.choosing.scoring import OverviewScoring, Scorer, local_images
-from segsam_app.choosing.strategies import DESCRIPTIONS, Selecting
+from segsam_app.choosing.scoring import BackgroundScorer, OverviewScoring, local_images
+from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy
 from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
 from segsam_app.inference.engine import Engine
@@ -49,7 +49,7 @@ def overviews(engine: Engine, tmp_path: Path) -> Overviews:
 
 def look_at_all(overviews: Overviews, store: Store) -> None:
     for image, path in local_images(store):
-        overviews.look(image, path, wait=lambda: None, is_over=lambda: False)
+        overviews.update(image, path)
 
 
 def nothing() -> None:
@@ -57,7 +57,7 @@ def nothing() -> None:
 
 
 def ask(name: str, overviews: Overviews, store: Store, **request: Any) -> dict[str, Any]:
-    found = Selecting(name, overviews, nothing)(request, store)  # type: ignore[arg-type]
+    found = SelectionStrategy(name, overviews, nothing)(request, store)  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -77,7 +77,7 @@ def test_before_anything_is_known_there_is_an_answer_all_the_same(
 
 def test_what_is_known_decides(overviews: Overviews, store: Store) -> None:
     look_at_all(overviews, store)
-    known = overviews.known()
+    known = overviews.in_memory()
     assert set(known) == set(CASES)
     doubts = {name: one.doubt for name, one in known.items()}
     assert len(set(doubts.values())) == len(CASES)
@@ -109,13 +109,13 @@ def test_what_was_given_out_a_moment_ago_waits(overviews: Overviews, store: Stor
 def test_nothing_is_left_when_all_is_labelled(overviews: Overviews, store: Store) -> None:
     for case in range(len(CASES)):
         save_label(store, case, {1: "liver"})
-    assert Selecting("mix", overviews, nothing)({}, store) is None
+    assert SelectionStrategy("mix", overviews, nothing)({}, store) is None
 
 
 def test_the_seed_is_the_askers(overviews: Overviews, store: Store) -> None:
     drawn = {ask("random", overviews, store, seed=seed)["id"] for seed in range(30)}
     assert drawn == set(CASES)
-    assert Selecting("random", overviews, nothing).info()["config"] == {"seed": 0}
+    assert SelectionStrategy("random", overviews, nothing).info()["config"] == {"seed": 0}
     with pytest.raises(RequestError, match="seed must be a whole number, got 'x'"):
         ask("random", overviews, store, seed="x")
 
@@ -126,12 +126,12 @@ class TestWhatIsKept:
     ) -> None:
         look_at_all(overviews, store)
         again = Overviews(engine, tmp_path / "kept")
-        assert again.known() == {}
+        assert again.in_memory() == {}
         for image, path in local_images(store):
-            again.look(image, path, wait=must_not_be_called, is_over=lambda: False)
-        for name, one in overviews.known().items():
-            np.testing.assert_allclose(again.known()[name].place, one.place, atol=1e-4)
-            assert again.known()[name].doubt == one.doubt
+            again.update(image, path, wait=must_not_be_called)
+        for name, one in overviews.in_memory().items():
+            np.testing.assert_allclose(again.in_memory()[name].place, one.place, atol=1e-4)
+            assert again.in_memory()[name].doubt == one.doubt
 
     def test_another_image_or_other_weights_are_looked_at_anew(
         self, overviews: Overviews, store: Store, tmp_path: Path
@@ -152,21 +152,21 @@ class TestWhatIsKept:
             file.write_text('{"doubt": 0.')
         again = Overviews(engine, tmp_path / "kept")
         look_at_all(again, store)
-        assert set(again.known()) == set(CASES)
+        assert set(again.in_memory()) == set(CASES)
 
     def test_an_untrained_semantic_decoder_doubts_nothing(self, store: Store) -> None:
         engine = Engine(AppConfig(checkpoint="litemedsam", device="cpu"))
         overviews = Overviews(engine, None)
         path = Path(store.get_image_uri("case0"))
-        overviews.look("case0", path, wait=nothing, is_over=lambda: False)
-        assert overviews.known()["case0"].doubt is None
+        overviews.update("case0", path)
+        assert overviews.in_memory()["case0"].doubt is None
         assert "It is not known yet how far" in ask("agreement", overviews, store)["why"]
 
     def test_stopping_keeps_nothing_half(self, overviews: Overviews, store: Store) -> None:
         path = Path(store.get_image_uri("case0"))
         with pytest.raises(CancelledError):
-            overviews.look("case0", path, wait=nothing, is_over=lambda: True)
-        assert overviews.known() == {}
+            overviews.update("case0", path, should_stop=lambda: True)
+        assert overviews.in_memory() == {}
 
 
 def must_not_be_called() -> None:
@@ -176,38 +176,38 @@ def must_not_be_called() -> None:
 class TestInTheBackground:
     @pytest.fixture
     def scorer(self, overviews: Overviews, store: Store) -> Any:
-        made = Scorer(overviews, RequestQueue(2), lambda: store)
+        made = BackgroundScorer(overviews, RequestQueue(2), lambda: store)
         yield made
         made.close()
 
     def test_a_strategy_that_wants_it_starts_it(
-        self, scorer: Scorer, overviews: Overviews, store: Store
+        self, scorer: BackgroundScorer, overviews: Overviews, store: Store
     ) -> None:
-        Selecting("random", overviews, scorer.poke)({}, store)
+        SelectionStrategy("random", overviews, scorer.update)({}, store)
         assert scorer._thread is None
-        Selecting("mix", overviews, scorer.poke)({}, store)
-        until(lambda: set(overviews.known()) == set(CASES))
+        SelectionStrategy("mix", overviews, scorer.update)({}, store)
+        until(lambda: set(overviews.in_memory()) == set(CASES))
 
     def test_what_cannot_be_looked_at_is_left_out(
-        self, scorer: Scorer, overviews: Overviews, store: Store, tmp_path: Path
+        self, scorer: BackgroundScorer, overviews: Overviews, store: Store, tmp_path: Path
     ) -> None:
         (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
         store.refresh()
-        scorer.poke()
-        until(lambda: set(overviews.known()) == set(CASES))
+        scorer.update()
+        until(lambda: set(overviews.in_memory()) == set(CASES))
 
     def test_it_lets_annotators_go_first_and_ends_at_once(
         self, overviews: Overviews, store: Store
     ) -> None:
-        gate = RequestQueue(2)
-        scorer = Scorer(overviews, gate, lambda: store)
-        with gate.turn(nothing):
-            scorer.poke()
+        queue = RequestQueue(2)
+        scorer = BackgroundScorer(overviews, queue, lambda: store)
+        with queue.slot(nothing):
+            scorer.update()
             threading.Event().wait(0.1)
-            assert overviews.known() == {}
+            assert overviews.in_memory() == {}
             scorer.close()
-        assert overviews.known() == {}
-        scorer.poke()  # too late: nothing is started
+        assert overviews.in_memory() == {}
+        scorer.update()  # too late: nothing is started
         assert scorer._thread is not None
         assert not scorer._thread.is_alive()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError, CategoryError
-from segsam_app.errors import OverTimeError, RequestError
+from segsam_app.errors import DeadlineExceededError, RequestError
 from segsam_app.inference.auto import AUTO_MODEL, AutoRequest
-from segsam_app.inference.requests import validated
+from segsam_app.inference.requests import window_of
+from segsam_app.validation import validated
 
 from ...lib.conftest import TinyHost
 from ..finding import sure_checkpoint
@@ -104,8 +104,8 @@ def test_what_annotators_saved_is_never_the_place_for_it(app: Any) -> None:
 
 
 def test_it_ends_when_its_time_does(app: Any) -> None:
-    app.task(AUTO_MODEL)._limits = replace(app.limits, infer_seconds=0)
-    with pytest.raises(OverTimeError, match="more than 0 s"):
+    app.task(AUTO_MODEL)._limits = app.limits.model_copy(update={"infer_seconds": 0})
+    with pytest.raises(DeadlineExceededError, match="more than 0 s"):
         app.infer({"model": AUTO_MODEL, "image": "case0", **ANYTHING})
 
 
@@ -115,8 +115,8 @@ def test_progress_is_told_while_it_runs_and_forgotten_after(app: Any) -> None:
     request = validated(AutoRequest, {**ANYTHING, "request_id": "mine"})
 
     def cancel() -> bool:
-        if told or app.jobs._running:
-            told.append(app.jobs.look("mine"))
+        if told or app.progress._running:
+            told.append(app.progress.get("mine"))
         return len(told) > 2
 
     with pytest.raises(CancelledError):
@@ -124,7 +124,7 @@ def test_progress_is_told_while_it_runs_and_forgotten_after(app: Any) -> None:
     assert told[-1]["done"] >= 1
     assert "slice k" in told[-1]["what"]
     with pytest.raises(Exception, match="no inference with the request_id 'mine' runs"):
-        app.jobs.look("mine")
+        app.progress.get("mine")
 
 
 def test_a_category_that_is_not_known_is_refused(app: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_category_that_is_not_known_is_refused(app: Any) -> None:
 )
 def test_what_cannot_be_meant(params: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        assert validated(AutoRequest, params).shown
+        assert window_of(validated(AutoRequest, params).window)
 
 
 class TestByHttp:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ class TestImages:
 
     def test_what_is_about_to_go_is_not_kept(self, image: Path) -> None:
         engine = Engine(ROOMY)
-        assert engine.volume(image, keep=False) is not engine.volume(image, keep=False)
+        assert engine.volume(image, temporary=True) is not engine.volume(image, temporary=True)
 
     def test_a_bad_one_is_refused_every_time(self, tmp_path: Path) -> None:
         engine = Engine(ROOMY)
@@ -102,7 +101,7 @@ class TestPredictors:
     def test_an_image_that_is_not_kept_has_one_of_its_own(
         self, engine: Engine, image: Path
     ) -> None:
-        volume = engine.volume(image, keep=False)
+        volume = engine.volume(image, temporary=True)
         assert engine.predictor(image, volume) is not engine.predictor(image, volume)
 
     def test_all_share_one_model(self, engine: Engine) -> None:
@@ -130,7 +129,7 @@ class TestClicks:
             done.set()
 
         thread = threading.Thread(target=wait)
-        with engine.click():
+        with engine.interactive():
             thread.start()
             assert not done.wait(0.2)
         assert done.wait(10)
@@ -153,7 +152,7 @@ class TestDisk:
         return len(list(folder.glob("*.safetensors")))
 
     def test_the_next_server_finds_what_this_one_encoded(self, image: Path, tmp_path: Path) -> None:
-        config = replace(ROOMY, disk_cache=tmp_path / "kept")
+        config = ROOMY.model_copy(update={"disk_cache": tmp_path / "kept"})
         assert self.kept(Engine(config), tmp_path / "kept", image) == 1
         again = Engine(config)
         assert self.kept(again, tmp_path / "kept", image) == 1
@@ -163,24 +162,24 @@ class TestDisk:
     def test_what_is_about_to_go_is_not_written(self, tmp_path: Path) -> None:
         (tmp_path / "sessions").mkdir()
         image = write(tmp_path / "sessions" / "image.nii")
-        config = replace(ROOMY, disk_cache=tmp_path / "kept")
-        engine = Engine(config, passing=[tmp_path / "sessions"])
+        config = ROOMY.model_copy(update={"disk_cache": tmp_path / "kept"})
+        engine = Engine(config, temporary_folders=[tmp_path / "sessions"])
         assert self.kept(engine, tmp_path / "kept", image) == 0
 
     def test_an_upload_is_not_written(self, image: Path, tmp_path: Path) -> None:
-        engine = Engine(replace(ROOMY, disk_cache=tmp_path / "kept"))
-        engine.predictor(image, engine.volume(image, keep=False)).warm()
+        engine = Engine(ROOMY.model_copy(update={"disk_cache": tmp_path / "kept"}))
+        engine.predictor(image, engine.volume(image, temporary=True)).warm()
         engine.flush()
         assert list((tmp_path / "kept").iterdir()) == []
 
     def test_a_folder_that_cannot_be_made_is_a_line_in_the_log(
         self, image: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        engine = Engine(replace(ROOMY, disk_cache=image / "kept"))
+        engine = Engine(ROOMY.model_copy(update={"disk_cache": image / "kept"}))
         assert "kept in memory only (setting disk_cache)" in caplog.text
         assert engine.cached.disk_limit_bytes == 0
 
     @pytest.mark.parametrize("off", [{"disk_cache": None}, {"disk_cache_megabytes": 0}])
     def test_it_can_be_off(self, tmp_path: Path, off: dict[str, Any]) -> None:
-        Engine(replace(ROOMY, **{"disk_cache": tmp_path / "kept", **off}))
+        Engine(ROOMY.model_copy(update={"disk_cache": tmp_path / "kept", **off}))
         assert not (tmp_path / "kept").exists()

@@ -14,7 +14,7 @@ from monailabel.config import settings
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam_app.errors import NotFoundError, RequestError
-from segsam_app.inference.images import admitted, path_of_image, path_of_session, uploaded
+from segsam_app.inference.images import check_header, path_of_image, path_of_session, uploaded
 from segsam_app.inference.sessions import AppSessions, Upload
 from segsam_app.limits import Limits
 from segsam_app.storage.store import Store
@@ -98,16 +98,16 @@ class TestAdmission:
         path = tmp_path / "huge.nii"
         path.write_bytes(header.binaryblock + bytes(4))  # not one voxel of the 1100
         with pytest.raises(VolumeTooLargeError, match="11x10x10"):
-            admitted(path)
+            check_header(path)
 
     def test_what_is_no_image_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "text.nii.gz"
         path.write_bytes(b"text")
         with pytest.raises(VolumeError):
-            admitted(path)
+            check_header(path)
 
     def test_a_series_is_looked_at_when_it_is_read(self, tmp_path: Path) -> None:
-        admitted(tmp_path)
+        check_header(tmp_path)
 
 
 class TestUploads:

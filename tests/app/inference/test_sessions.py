@@ -45,13 +45,13 @@ class TestLife:
         session = opened(sessions)
         for _ in range(3):
             clock.now += 599
-            assert sessions.path(session.id).read_bytes() == b"xxx"
+            assert sessions.get(session.id).image.read_bytes() == b"xxx"
         clock.now += 601
         with pytest.raises(GoneError, match="send the image again"):
             sessions.get(session.id)
         assert not session.image.parent.exists()
         with pytest.raises(GoneError):
-            sessions.path(session.id)
+            sessions.get(session.id)
 
     def test_looking_at_it_is_not_using_it(self, sessions: AppSessions, clock: Clock) -> None:
         session = opened(sessions)
@@ -96,7 +96,7 @@ class TestLife:
         for jump in (86_400, -86_400):
             monkeypatch.setattr("time.time", lambda jump=jump: 1_800_000_000 + jump)
             assert sessions.remove_expired() == 0
-            assert sessions.path(session.id) == session.image
+            assert sessions.get(session.id).image == session.image
 
 
 class TestLimits:
@@ -145,7 +145,7 @@ class TestLimits:
         ]
 
     def test_no_path_of_the_server_is_told(self, sessions: AppSessions, tmp_path: Path) -> None:
-        assert str(tmp_path) not in str(opened(sessions).told())
+        assert str(tmp_path) not in str(opened(sessions).to_json())
 
 
 class TestTheCleaner:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segsam_app.errors import ConfigError
-from segsam_app.web.access import Access, is_loopback, own_names, read_token
+from segsam_app.web.access import AccessRules, allowed_hosts, is_loopback, read_token
 
 TOKEN = "x" * 16
 
@@ -19,9 +19,9 @@ def scope(*headers: tuple[str, str], address: str = "127.0.0.1", method: str = "
     return {"type": "http", "method": method, "headers": sent, "server": (address, 8000)}
 
 
-def status(access: Access, asked: Any) -> int | None:
-    refusal = access.refusal(asked)
-    return None if refusal is None else refusal.status
+def status(access: AccessRules, asked: Any) -> int | None:
+    rejection = access.rejection(asked)
+    return None if rejection is None else rejection.status
 
 
 HERE = ("host", "127.0.0.1:8000")
@@ -32,31 +32,31 @@ class TestHost:
         "host",
         ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "ct.example", "127.1.2.3"],
     )
-    def test_own_names(self, host: str) -> None:
-        access = Access(hosts=frozenset({"ct.example"}))
+    def test_allowed_hosts(self, host: str) -> None:
+        access = AccessRules(hosts=frozenset({"ct.example"}))
         assert status(access, scope(("host", host))) is None
 
     @pytest.mark.parametrize(
         "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "a b", "@"]
     )
     def test_others(self, host: str) -> None:
-        assert status(Access(), scope(("host", host))) == 400
+        assert status(AccessRules(), scope(("host", host))) == 400
 
     def test_none_or_two(self) -> None:
-        assert status(Access(), scope()) == 400
-        assert status(Access(), scope(HERE, ("host", "evil.example"))) == 400
+        assert status(AccessRules(), scope()) == 400
+        assert status(AccessRules(), scope(HERE, ("host", "evil.example"))) == 400
 
 
 class TestOrigin:
     def test_pages_of_this_server_may_ask(self) -> None:
-        assert status(Access(), scope(HERE, ("origin", "http://localhost:3000"))) is None
+        assert status(AccessRules(), scope(HERE, ("origin", "http://localhost:3000"))) is None
 
     @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://é"])
     def test_others_may_not(self, origin: str) -> None:
-        assert status(Access(), scope(HERE, ("origin", origin))) == 400
+        assert status(AccessRules(), scope(HERE, ("origin", origin))) == 400
 
     def test_unless_the_operator_says_so(self) -> None:
-        access = Access(TOKEN, origins=frozenset({"https://ohif.example"}))
+        access = AccessRules(TOKEN, origins=frozenset({"https://ohif.example"}))
         page = ("origin", "https://ohif.example")
         asks = ("access-control-request-method", "PUT")
         assert status(access, scope(HERE, page, asks, method="OPTIONS")) is None
@@ -66,28 +66,28 @@ class TestOrigin:
 class TestToken:
     @pytest.mark.parametrize("sent", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Bearer  {TOKEN} "])
     def test_the_right_one(self, sent: str) -> None:
-        assert status(Access(TOKEN), scope(HERE, ("authorization", sent))) is None
+        assert status(AccessRules(TOKEN), scope(HERE, ("authorization", sent))) is None
 
     @pytest.mark.parametrize(
         "sent", ["", TOKEN, f"Basic {TOKEN}", "Bearer", "Bearer é", "Bearer x"]
     )
     def test_any_other(self, sent: str) -> None:
-        refusal = Access(TOKEN).refusal(scope(HERE, ("authorization", sent)))
-        assert refusal is not None
-        assert refusal.status == 401
-        assert refusal.headers == {"WWW-Authenticate": "Bearer"}
+        rejection = AccessRules(TOKEN).rejection(scope(HERE, ("authorization", sent)))
+        assert rejection is not None
+        assert rejection.status == 401
+        assert rejection.headers == {"WWW-Authenticate": "Bearer"}
 
     def test_none_or_two(self) -> None:
         right = ("authorization", f"Bearer {TOKEN}")
-        assert status(Access(TOKEN), scope(HERE)) == 401
-        assert status(Access(TOKEN), scope(HERE, right, right)) == 401
+        assert status(AccessRules(TOKEN), scope(HERE)) == 401
+        assert status(AccessRules(TOKEN), scope(HERE, right, right)) == 401
 
     def test_without_one_only_this_computer_is_served(self) -> None:
-        hosts = Access(hosts=frozenset({"192.0.2.7"}))
+        hosts = AccessRules(hosts=frozenset({"192.0.2.7"}))
         assert status(hosts, scope(("host", "192.0.2.7"), address="192.0.2.7")) == 401
         assert status(hosts, scope(HERE, address="127.0.0.1")) is None
         assert status(hosts, {**scope(HERE), "server": None}) is None  # a local socket
-        with_token = Access(TOKEN, frozenset({"192.0.2.7"}))
+        with_token = AccessRules(TOKEN, frozenset({"192.0.2.7"}))
         right = ("authorization", f"Bearer {TOKEN}")
         assert status(with_token, scope(("host", "192.0.2.7"), right, address="192.0.2.7")) is None
 
@@ -131,8 +131,8 @@ def test_what_is_not(address: str) -> None:
 
 
 def test_names_of_a_server() -> None:
-    assert own_names("192.0.2.7", ["ct.example"]) == {"192.0.2.7", "ct.example"}
-    everywhere = own_names("0.0.0.0")
+    assert allowed_hosts("192.0.2.7", ["ct.example"]) == {"192.0.2.7", "ct.example"}
+    everywhere = allowed_hosts("0.0.0.0")
     assert socket.gethostname().lower() in everywhere
     assert "0.0.0.0" not in everywhere
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segsam_app.web.startup import EXIT_STATUS, bound_address, refusal
+from segsam_app.web.startup import EXIT_STATUS, bound_address, start_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -38,13 +38,13 @@ def test_uvicorns_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "unix", None])
 def test_this_computer_needs_no_token(bound: str | None) -> None:
-    assert refusal(bound, None) is None
+    assert start_problem(bound, None) is None
 
 
 @pytest.mark.parametrize("bound", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_other_computers_do(bound: str) -> None:
-    assert f"would listen on {bound}" in str(refusal(bound, None))
-    assert refusal(bound, "x" * 16) is None
+    assert f"would listen on {bound}" in str(start_problem(bound, None))
+    assert start_problem(bound, "x" * 16) is None
 
 
 @pytest.mark.parametrize(

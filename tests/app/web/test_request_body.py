@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from segsam_app.web.body import Body, too_large
+from segsam_app.web.request_body import LimitedBody, too_large
 
 
 class Client:
@@ -31,7 +31,7 @@ class Client:
         return {"type": "http.request", "body": piece, "more_body": more}
 
 
-async def read(body: Body) -> bytes:
+async def read(body: LimitedBody) -> bytes:
     content = b""
     while True:
         message = await body.receive()
@@ -42,7 +42,7 @@ async def read(body: Body) -> bytes:
 
 def test_what_fits_passes() -> None:
     client = Client([b"12", b"34"])
-    body = Body(client.receive, 4, 5)
+    body = LimitedBody(client.receive, 4, 5)
     assert asyncio.run(read(body)) == b"1234"
     assert body.bytes == 4
     assert asyncio.run(body.receive()) == {"type": "http.disconnect"}
@@ -50,7 +50,7 @@ def test_what_fits_passes() -> None:
 
 def test_what_does_not_fit_stops_at_once() -> None:
     client = Client([b"12", b"345", b"6" * 100])
-    body = Body(client.receive, 4, 5)
+    body = LimitedBody(client.receive, 4, 5)
     with pytest.raises(HTTPException) as refused:
         asyncio.run(read(body))
     assert refused.value.status_code == 413
@@ -59,17 +59,17 @@ def test_what_does_not_fit_stops_at_once() -> None:
 
 def test_a_refused_client_may_finish_within_bounds() -> None:
     client = Client([b"x" * 10] * 3)
-    asyncio.run(Body(client.receive, 20, 5).drain())
+    asyncio.run(LimitedBody(client.receive, 20, 5).drain())
     assert client.taken == 30
     endless = Client([b"x" * 10] * 1000)
-    asyncio.run(Body(endless.receive, 20, 5).drain())
+    asyncio.run(LimitedBody(endless.receive, 20, 5).drain())
     assert endless.taken <= 60
 
 
 def test_silence_ends() -> None:
     client = Client([b"1"], is_complete=False)
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(read(Body(client.receive, 100, 0.05)))
+        asyncio.run(read(LimitedBody(client.receive, 100, 0.05)))
     assert refused.value.status_code == 408
 
 

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from segsam.errors import OutputError
 from segsam.imaging.volume import Volume
 from segsam_app.inference.images import uploaded
-from segsam_app.web.replies import answer
+from segsam_app.web.error_handlers import error_response
 
 from ..conftest import ROOT
 
@@ -44,7 +44,7 @@ def test_an_upload_that_finds_no_room(files_of_10_kb: Path) -> None:
         uploaded(io.BytesIO(bytes(50_000)), "x.nii"),
     ):
         pytest.fail("it cannot have been written")
-    reply = asyncio.run(answer(REQUEST, refused.value))
+    reply = asyncio.run(error_response(REQUEST, refused.value))
     told = json.loads(bytes(reply.body))
     assert (reply.status_code, told["code"]) == (507, "storage")
     assert told["detail"].startswith("The server cannot write: ")
@@ -55,7 +55,7 @@ def test_an_answer_that_finds_no_room(files_of_10_kb: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 40)).astype(np.uint8)
     with pytest.raises(OutputError) as refused:
         Volume.from_array(noise).save(files_of_10_kb / "answer.nii.gz")
-    reply = asyncio.run(answer(REQUEST, refused.value))
+    reply = asyncio.run(error_response(REQUEST, refused.value))
     assert (reply.status_code, json.loads(bytes(reply.body))["code"]) == (507, "output")
     assert list(files_of_10_kb.iterdir()) == []
 

@@ -22,13 +22,14 @@ from starlette.requests import Request
 
 from segsam import errors
 from segsam_app.errors import ConfigError, NotFoundError, RequestError
-from segsam_app.web.replies import HANDLED, answer, plain
+from segsam_app.strict_json import json_safe
+from segsam_app.web.error_handlers import HANDLED, error_response
 
 REQUEST = Request({"type": "http", "method": "POST", "path": "/infer/segsam", "headers": []})
 
 
 def reply(error: Exception) -> tuple[int, dict[str, Any]]:
-    response = asyncio.run(answer(REQUEST, error))
+    response = asyncio.run(error_response(REQUEST, error))
     return response.status_code, json.loads(bytes(response.body))
 
 
@@ -70,7 +71,7 @@ def test_monai_labels_errors_get_a_status() -> None:
 
 def test_http_errors_keep_their_status_and_headers() -> None:
     error = HTTPException(401, "who are you?", headers={"WWW-Authenticate": "Bearer"})
-    response = asyncio.run(answer(REQUEST, error))
+    response = asyncio.run(error_response(REQUEST, error))
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert json.loads(bytes(response.body)) == {"detail": "who are you?", "code": "unauthorised"}
@@ -113,7 +114,7 @@ def test_plain_holds_nothing_that_json_cannot() -> None:
         "none": None,
         "yes": np.bool_(True),
     }
-    text = json.dumps(plain(value), allow_nan=False)
+    text = json.dumps(json_safe(value), allow_nan=False)
     assert json.loads(text) == {
         "1": 0.5,
         "nan": None,

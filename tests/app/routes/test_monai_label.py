@@ -10,7 +10,7 @@ import pytest
 from fastapi import Request
 
 from segsam_app.errors import RequestError
-from segsam_app.routes.stock import in_thread, shadows
+from segsam_app.routes.monai_label import in_thread, threaded_routes
 
 OFF = [
     ("PUT", "/model/segsam"),
@@ -49,7 +49,7 @@ def test_what_is_on_works(tight: Any) -> None:
 
 def test_every_switch_changes_routes() -> None:
     def refusing(*on: str) -> int:
-        return sum(route.endpoint.__name__ == "refuse" for route in shadows(on).routes)  # type: ignore[attr-defined]
+        return sum(route.endpoint.__name__ == "refuse" for route in threaded_routes(on).routes)  # type: ignore[attr-defined]
 
     everything = refusing()
     for switch in ("model", "reload", "proxy", "logs", "delete"):
