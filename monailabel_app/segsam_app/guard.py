@@ -22,8 +22,6 @@ pages in MONAI_LABEL_CORS_ORIGINS. The start-up rule (`web/startup.py`) is check
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from monailabel.config import settings
@@ -41,16 +39,9 @@ from segsam_app.web.metrics import Metrics
 from segsam_app.web.middleware import GuardMiddleware
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Rules of one server for all requests."""
-
-    access: AccessRules
-    limits: Limits
-
-
-def read_rules() -> Rules:
-    """Return the rules in the settings, the environment and the command line of this process.
+def read_rules() -> tuple[AccessRules, Limits]:
+    """Return the rules for all requests, from the settings, the environment and the command line of
+    this process.
 
     Raises `ConfigError` for an invalid setting. Ends the process if it would listen to other
     computers without a token.
@@ -61,7 +52,7 @@ def read_rules() -> Rules:
     if problem is not None:
         startup.exit_with(problem)
     origins = frozenset(str(page).rstrip("/") for page in settings.MONAI_LABEL_CORS_ORIGINS)
-    return Rules(AccessRules(token, allowed_hosts(bound, limits.hosts), origins), limits)
+    return AccessRules(token, allowed_hosts(bound, limits.hosts), origins), limits
 
 
 def install(app: FastAPI) -> None:
@@ -71,18 +62,18 @@ def install(app: FastAPI) -> None:
     if any(_is(layer, GuardMiddleware) for layer in app.user_middleware):
         return
     try:
-        rules = read_rules()
+        access, limits = read_rules()
     except SegSamError as error:
         startup.exit_with(str(error))
     metrics = Metrics()
-    _prepend_routes(app, metrics, rules.limits)
+    _prepend_routes(app, metrics, limits)
     for kind in HANDLED:
         app.add_exception_handler(kind, error_response)
     others = [layer for layer in app.user_middleware if not _is_open_cors(layer)]
     own = Middleware(
         GuardMiddleware,
-        access=rules.access,
-        limits=rules.limits,
+        access=access,
+        limits=limits,
         metrics=metrics,
         prefix=settings.MONAI_LABEL_API_STR,
     )

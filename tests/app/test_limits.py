@@ -1,4 +1,4 @@
-"""What the operator may set, and that a value which cannot be meant ends the start."""
+"""The operator's limits."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,6 @@ class Overviews:
         """`folder` is the cache on disk; None for no files."""
         self._engine, self._folder = engine, folder
         self._entries: dict[str, _Entry] = {}
-        self._hashed: tuple[str | None, str] | None = None
         self._lock = threading.Lock()
 
     def in_memory(self) -> dict[str, Overview]:
@@ -109,10 +108,7 @@ class Overviews:
 
     def _weights(self) -> str:
         """Return a hash of the weights in use, without loading them."""
-        checkpoint = self._engine.resolved(None)
-        if self._hashed is None or self._hashed[0] != checkpoint:  # called for every image
-            self._hashed = checkpoint, _hash_of_weights(checkpoint)
-        return self._hashed[1]
+        return _hash_of_weights(self._engine.resolved(None))
 
     def _file(self, path: Path, weights: str) -> Path | None:
         if self._folder is None:
@@ -120,6 +116,7 @@ class Overviews:
         return self._folder / f"{_hash_of_content(path)[:_HASH_DIGITS]}-{weights}.json"
 
 
+@lru_cache(maxsize=16)  # called for every image
 def _hash_of_weights(checkpoint: str | None) -> str:
     card = find_card(checkpoint)
     name = (checkpoint or default_name()) if card is None else card.sha256

@@ -126,7 +126,7 @@ class SegSamInfer(InferTask):
         the reply are seconds; "model" is the predictor's time, of which "encode" and "decode" are
         parts. Raises `SegSamError`.
         """
-        timer = _Timer()
+        start = time.perf_counter()
         with self._engine.interactive():
             volume = self._engine.volume(image, temporary=temporary)
             click = request.click(volume.shape_ijk)
@@ -135,7 +135,7 @@ class SegSamInfer(InferTask):
             predictor = self._engine.predictor(
                 image, volume, click.window, checkpoint=self._checkpoint
             )
-            timer.lap("read")
+            read = time.perf_counter()
             with self._progress.track(click.request_id) as progress:
                 result = predictor.predict(
                     click.prompts,
@@ -146,18 +146,24 @@ class SegSamInfer(InferTask):
                     progress=progress,
                     cancel=cancel,
                 )
-        timer.lap("model")
+        predicted = time.perf_counter()
         notes = disagreement(result, click, predictor.model.categories)
         click = replace(click, notes=(*click.notes, *notes))
         file, reply = _reply(result, click)
-        timer.lap("answer")
-        reply["latencies"] = {**timer.seconds, **result.seconds, "total": timer.total}
+        end = time.perf_counter()
+        reply["latencies"] = {
+            "read": read - start,
+            "model": predicted - read,
+            "answer": end - predicted,
+            **result.seconds,
+            "total": end - start,
+        }
         logger.info(
             "%s of %d slices, %d encoded, %.3f s",
             click.form,
             len(result.slices),
             result.encoded,
-            timer.total,
+            end - start,
         )
         if not temporary and self._on_view is not None:
             self._on_view(_view(image, click, result, self._checkpoint))
@@ -220,20 +226,3 @@ def _check_one_slice(click: Click, volume: Volume, axis: AxisChoice) -> None:
             f'result "slice" is one plane, and these prompts lie on {len(slices)} slices '
             f'along {"ijk"[along]}; ask for "region"'
         )
-
-
-class _Timer:
-    """Seconds from lap to lap."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
-
-    @property
-    def total(self) -> float:
-        return time.perf_counter() - self._start

@@ -30,7 +30,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from monailabel.interfaces.exception import (
@@ -92,7 +91,6 @@ HANDLED: tuple[type[Exception], ...] = (
     RequestValidationError,
     HTTPException,
     json.JSONDecodeError,
-    torch.OutOfMemoryError,
     MemoryError,
     RuntimeError,
     OSError,

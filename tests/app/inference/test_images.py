@@ -1,4 +1,4 @@
-"""Which file a request may open."""
+"""Image files that a request may open."""
 
 from __future__ import annotations
 
@@ -88,10 +88,8 @@ class TestSessions:
             path_of_session(None, "abc")
 
 
-class TestAdmission:
-    def test_what_declares_too_much_is_refused_by_its_header(
-        self, tmp_path: Path, voxel_limit: Any
-    ) -> None:
+class TestCheckHeader:
+    def test_a_header_of_a_huge_image_is_refused(self, tmp_path: Path, voxel_limit: Any) -> None:
         voxel_limit(1000)
         header = nibabel.Nifti1Header()
         header.set_data_shape((11, 10, 10))
@@ -100,13 +98,13 @@ class TestAdmission:
         with pytest.raises(VolumeTooLargeError, match="11x10x10"):
             check_header(path)
 
-    def test_what_is_no_image_is_refused(self, tmp_path: Path) -> None:
+    def test_a_text_file_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "text.nii.gz"
         path.write_bytes(b"text")
         with pytest.raises(VolumeError):
             check_header(path)
 
-    def test_a_series_is_looked_at_when_it_is_read(self, tmp_path: Path) -> None:
+    def test_a_series_is_not_checked(self, tmp_path: Path) -> None:
         check_header(tmp_path)
 
 
@@ -130,7 +128,7 @@ class TestUploads:
             assert path.read_bytes() == b"content"
         assert not path.parent.exists()
 
-    def test_it_is_gone_after_a_failure_too(self) -> None:
+    def test_it_is_removed_after_an_error_too(self) -> None:
         with pytest.raises(RuntimeError), uploaded(io.BytesIO(b""), "x.nii") as path:
             raise RuntimeError
         assert not path.parent.exists()

@@ -1,4 +1,4 @@
-"""Our dialect: read strictly, refused by name."""
+"""Our dialect: validated strictly, and refused by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_defaults_are_one_binary_mask_as_a_volume() -> None:
     )
 
 
-def test_every_key_arrives() -> None:
+def test_every_key_is_read() -> None:
     box = {"boxes": [{"min_ijk": [0, 0, 2], "max_ijk": [9, 9, 2]}]}
     asked = click(
         prompts=box,
@@ -66,7 +66,7 @@ def test_a_window_may_be_named() -> None:
         ({"roi": [1, 2, 3, 4, 5, 6]}, r"prompts and roi are of two dialects"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(params: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         click(prompts=POINTS, **params)
 
@@ -79,7 +79,7 @@ def test_what_is_not_known_is_refused_by_name(params: dict[str, Any], sentence: 
         (None, r"must be an object"),
     ],
 )
-def test_the_prompts_themselves_are_the_librarys_business(prompts: object, sentence: str) -> None:
+def test_invalid_prompts_are_refused_by_the_library(prompts: object, sentence: str) -> None:
     with pytest.raises(PromptError, match=sentence):
         click(prompts=prompts)
 

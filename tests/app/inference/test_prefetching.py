@@ -1,4 +1,4 @@
-"""Encoding ahead: around what is looked at, never in anybody's way."""
+"""Prefetching: around the viewed slice, and never before a prompt."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Seven slices along k, no two alike."""
+    """Image of seven different slices along k."""
     voxels = np.random.default_rng(0).integers(0, 200, (24, 24, 7)).astype(np.int16)
     path = tmp_path / "image.nii"
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, 3.0, 1.0])), path)
@@ -45,7 +45,7 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """With a model that takes milliseconds, in threads that do not wait for a busy machine."""
+    """Engine with a model that takes milliseconds, in threads of normal priority."""
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
     model = SegSam(TinyHost(), made_up).eval()
@@ -56,31 +56,31 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 def encoded(engine: Engine, path: Path) -> list[int]:
-    """Which slices along k are in memory."""
+    """Return the slices along k whose embeddings are in memory."""
     predictor = engine.predictor(path, engine.volume(path))
     found = []
     for index in range(7):
         before = engine.cached.hits
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor.model, "encode_images", _not_kept)
+            patch.setattr(predictor.model, "encode_images", _not_cached)
             try:
                 predictor.warm(index=index)
-            except _NotKeptError:
+            except _NotCachedError:
                 continue
         assert engine.cached.hits == before + 1
         found.append(index)
     return found
 
 
-class _NotKeptError(Exception):
-    """The slice would have to be encoded."""
+class _NotCachedError(Exception):
+    """Error for a slice that would have to be encoded."""
 
 
-def _not_kept(*_: Any, **__: Any) -> Any:
-    raise _NotKeptError
+def _not_cached(*_: Any, **__: Any) -> Any:
+    raise _NotCachedError
 
 
-def test_a_bad_image_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_image_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bad = tmp_path / "bad.nii"
     bad.write_bytes(b"garbage")
     with caplog.at_level(logging.INFO, "segsam_app.inference.prefetching"):
@@ -90,7 +90,7 @@ def test_a_bad_image_is_a_line_in_the_log(tmp_path: Path, caplog: pytest.LogCapt
     assert "could not be prefetched: bad.nii" in caplog.text
 
 
-def test_of_a_crowd_of_images_the_newest_are_warmed(
+def test_the_newest_of_many_images_are_prefetched(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(AppConfig())
@@ -98,7 +98,7 @@ def test_of_a_crowd_of_images_the_newest_are_warmed(
     with caplog.at_level(logging.INFO, "segsam_app.inference.prefetching"):
         with engine.interactive():
             prefetcher.open_image(tmp_path / "0.nii")
-            wait_for(lambda: prefetcher.pending == 0)  # it is at work, and waits for the click
+            wait_for(lambda: prefetcher.pending == 0)  # it has started, and waits for the annotator
             for n in range(1, 20):
                 prefetcher.open_image(tmp_path / f"{n}.nii")
         wait_for(lambda: len(caplog.records) >= 3)
@@ -115,7 +115,7 @@ def test_an_image_that_was_opened_has_its_middle_slice(engine: Engine, image: Pa
     assert encoded(engine, image) == [3]
 
 
-def test_nothing_is_followed_until_the_server_says_so(engine: Engine, image: Path) -> None:
+def test_nothing_is_prefetched_until_the_server_sets_it(engine: Engine, image: Path) -> None:
     prefetcher = Prefetcher(engine)
     assert not prefetcher.prefetch_around(View(image, "k", 5))
     assert prefetcher.pending == 0
@@ -132,7 +132,7 @@ def test_slices_are_encoded_outwards_from_the_one_that_was_clicked_on(
     assert encoded(engine, image) == [4, 5, 6]
 
 
-def test_a_click_goes_first_and_the_newest_view_before_older_ones(
+def test_prompts_go_first_and_the_newest_view_before_older_ones(
     engine: Engine, image: Path
 ) -> None:
     prefetcher = Prefetcher(engine)
@@ -146,7 +146,7 @@ def test_a_click_goes_first_and_the_newest_view_before_older_ones(
     assert {5, 6} <= set(encoded(engine, image))
 
 
-def test_an_upload_that_goes_with_its_request_is_not_looked_at(engine: Engine, image: Path) -> None:
+def test_a_temporary_upload_is_not_prefetched(engine: Engine, image: Path) -> None:
     views: list[View] = []
     task = SegSamInfer(engine, CONFIG, on_view=views.append)
     click = OurRequest(
@@ -158,7 +158,7 @@ def test_an_upload_that_goes_with_its_request_is_not_looked_at(engine: Engine, i
     assert views == [View(image, "k", 2, None, "litemedsam")]
 
 
-def test_half_of_the_memory_is_left_to_clicks() -> None:
+def test_half_of_the_cache_is_left_to_prompts() -> None:
     full = CacheState(entries=10, bytes=1000, limit_bytes=1000)
     assert prefetching._has_room(5, full)
     assert not prefetching._has_room(6, full)

@@ -1,4 +1,4 @@
-"""How far an inference is, while it runs."""
+"""Progress of an inference while it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ...lib.conftest import TinyHost
 CONFIG = AppConfig(device="cpu", checkpoint="litemedsam")
 
 
-def test_it_is_known_while_it_runs_and_forgotten_at_the_end() -> None:
+def test_progress_exists_while_the_inference_runs() -> None:
     tracker = ProgressTracker()
     with tracker.track("mine") as progress:
         progress(2, 9, "segmented slice k 4")
@@ -32,7 +32,7 @@ def test_it_is_known_while_it_runs_and_forgotten_at_the_end() -> None:
         tracker.get("mine")
 
 
-def test_without_an_id_nothing_is_kept() -> None:
+def test_without_an_id_nothing_is_stored() -> None:
     tracker = ProgressTracker()
     with tracker.track(None) as progress:
         progress(1, 2, "one")
@@ -40,7 +40,7 @@ def test_without_an_id_nothing_is_kept() -> None:
             tracker.get("")
 
 
-def test_an_interactive_inference_tells_each_slice(
+def test_an_interactive_inference_reports_each_slice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
@@ -54,7 +54,7 @@ def test_an_interactive_inference_tells_each_slice(
     seen: list[Any] = []
 
     def not_cancelled() -> bool:
-        """Asked before each slice, as the server asks whether its client is still there."""
+        """Record the progress before each slice, where the server checks its client."""
         try:
             seen.append(tracker.get("mine")["done"])
         except NotFoundError:

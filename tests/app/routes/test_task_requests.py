@@ -1,4 +1,4 @@
-"""What may be asked of long-running tasks: matrix B2 and B10 as far as words and numbers go."""
+"""Request bodies of long-running tasks: matrix B2 and B10, for words and numbers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from segsam_app.routes.task_requests import (
 TRAINER = {"max_epochs": 50, "replay_share": 0.5, "dataset": ["Dataset"], "tracking_uri": ""}
 
 
-def test_what_is_meant_is_handed_on() -> None:
+def test_a_valid_request_is_passed_on() -> None:
     params = {"max_epochs": 3, "val_split": 0.2, "name": "second", "replay_share": 0.25}
     assert read_task_request(TrainRequest, params, TRAINER) == params
 
 
-def test_what_a_server_decides_has_no_effect() -> None:
+def test_keys_that_the_server_decides_have_no_effect() -> None:
     params = {
         "device": "cuda:7",
         "gpus": "0,1",
@@ -39,7 +39,7 @@ def test_what_a_server_decides_has_no_effect() -> None:
 
 
 @pytest.mark.parametrize("params", [None, {}])
-def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
+def test_an_empty_request_is_valid(params: dict[str, Any] | None) -> None:
     for order in (TrainRequest, BatchInferRequest, ScoringRequest, NextSampleRequest):
         assert read_task_request(order, params, {}) == {}
 
@@ -71,7 +71,7 @@ def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_meant(params: dict[str, Any], words: str) -> None:
+def test_an_invalid_request_is_refused(params: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError) as refused:
         read_task_request(TrainRequest, params, TRAINER)
     assert words in str(refused.value)
@@ -98,12 +98,12 @@ def test_the_operators_limits(name: str) -> None:
     ],
     ids=str,
 )
-def test_the_other_orders(order: Any, params: dict[str, Any]) -> None:
+def test_the_other_requests(order: Any, params: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         read_task_request(order, params, {})
 
 
-def test_a_task_that_is_not_there() -> None:
+def test_an_unknown_task() -> None:
     with pytest.raises(NotFoundError, match="there is no trainer 'x'; this server has: none"):
         find_task("trainer", "x", {})
     assert find_task("trainer", "a", {"a": 1}) == 1

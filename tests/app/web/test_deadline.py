@@ -1,4 +1,4 @@
-"""When an answer is not worth computing any more."""
+"""Deadline of a request, and a client that disconnects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segsam_app.errors import DeadlineExceededError
 from segsam_app.web.deadline import Deadline
 
 
-def test_time_runs_from_the_arrival() -> None:
+def test_the_time_runs_from_the_arrival() -> None:
     now = 100.0
     deadline = Deadline(5, is_disconnected=lambda: False, clock=lambda: now)
     deadline.check()
@@ -21,7 +21,7 @@ def test_time_runs_from_the_arrival() -> None:
         deadline.check()
 
 
-def test_a_client_that_has_gone() -> None:
+def test_a_client_that_has_disconnected() -> None:
     deadline = Deadline(5, is_disconnected=lambda: True)
     assert deadline.should_stop()
     assert not deadline.has_passed

@@ -1,4 +1,4 @@
-"""From an error to a status, a sentence and a word."""
+"""Status, sentence and code of each error."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_http_errors_keep_their_status_and_headers() -> None:
     assert json.loads(bytes(response.body)) == {"detail": "who are you?", "code": "unauthorised"}
 
 
-def test_a_detail_that_is_no_text_becomes_one() -> None:
+def test_a_detail_that_is_no_text_becomes_text() -> None:
     _, body = reply(HTTPException(422, {"msg": "x"}))  # type: ignore[arg-type]
     assert body["detail"] == '{"msg": "x"}'
 
@@ -96,7 +96,7 @@ def test_json_and_memory() -> None:
     assert reply(torch.OutOfMemoryError())[0] == 503
 
 
-def test_the_rest_is_called_a_bug_without_its_insides() -> None:
+def test_any_other_error_is_a_bug_without_its_details() -> None:
     status, body = reply(KeyError("/srv/secret"))
     assert status == 500
     assert body["code"] == "bug"
@@ -105,7 +105,7 @@ def test_the_rest_is_called_a_bug_without_its_insides() -> None:
     assert Exception in HANDLED
 
 
-def test_plain_holds_nothing_that_json_cannot() -> None:
+def test_json_safe_leaves_only_types_of_json() -> None:
     value = {
         1: np.float32(0.5),
         "nan": math.nan,

@@ -1,4 +1,4 @@
-"""Counters by pattern of route, and what is looked up at each reading."""
+"""Counters by route pattern, and gauges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_requests_are_counted_by_route_and_status() -> None:
     assert "_created" not in text
 
 
-def test_the_rest_is_looked_up() -> None:
+def test_gauges_are_read_each_time() -> None:
     metrics, now = Metrics(), [3.0]
     metrics.add_gauges(lambda: {"segsam_sessions": ("Open sessions", now[0])})
     assert "segsam_sessions 3.0" in metrics.text().decode()
@@ -29,7 +29,7 @@ def test_the_rest_is_looked_up() -> None:
     assert "segsam_sessions 4.0" in metrics.text().decode()
 
 
-def test_two_servers_do_not_share() -> None:
+def test_two_servers_share_no_metrics() -> None:
     one, other = Metrics(), Metrics()
     one.count(RECORD)
     assert "/info/" not in other.text().decode()

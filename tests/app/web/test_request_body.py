@@ -1,4 +1,4 @@
-"""A body is counted while it comes in."""
+"""The limits of a body are checked while it is received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segsam_app.web.request_body import LimitedBody, too_large
 
 
 class Client:
-    """Sends `pieces`, then nothing; counts what was taken from it."""
+    """Client that sends `pieces`, then nothing, and counts the bytes that were received."""
 
     def __init__(self, pieces: Sequence[bytes], *, is_complete: bool = True) -> None:
         self.pieces = list(pieces)
@@ -40,7 +40,7 @@ async def read(body: LimitedBody) -> bytes:
             return content
 
 
-def test_what_fits_passes() -> None:
+def test_a_small_body_passes() -> None:
     client = Client([b"12", b"34"])
     body = LimitedBody(client.receive, 4, 5)
     assert asyncio.run(read(body)) == b"1234"
@@ -48,7 +48,7 @@ def test_what_fits_passes() -> None:
     assert asyncio.run(body.receive()) == {"type": "http.disconnect"}
 
 
-def test_what_does_not_fit_stops_at_once() -> None:
+def test_a_large_body_is_refused_at_once() -> None:
     client = Client([b"12", b"345", b"6" * 100])
     body = LimitedBody(client.receive, 4, 5)
     with pytest.raises(HTTPException) as refused:
@@ -57,7 +57,7 @@ def test_what_does_not_fit_stops_at_once() -> None:
     assert client.taken == 5
 
 
-def test_a_refused_client_may_finish_within_bounds() -> None:
+def test_the_rest_of_a_refused_body_is_received_within_bounds() -> None:
     client = Client([b"x" * 10] * 3)
     asyncio.run(LimitedBody(client.receive, 20, 5).drain())
     assert client.taken == 30
@@ -66,13 +66,13 @@ def test_a_refused_client_may_finish_within_bounds() -> None:
     assert endless.taken <= 60
 
 
-def test_silence_ends() -> None:
+def test_a_silent_client_is_refused() -> None:
     client = Client([b"1"], is_complete=False)
     with pytest.raises(HTTPException) as refused:
         asyncio.run(read(LimitedBody(client.receive, 100, 0.05)))
     assert refused.value.status_code == 408
 
 
-def test_the_sentence_has_a_size() -> None:
+def test_the_sentence_names_the_limit() -> None:
     assert "64 kB" in too_large(65536)
     assert "2 MB" in too_large(2 << 20)

@@ -1,4 +1,4 @@
-"""One line of JSON for each request."""
+"""One line of JSON per request."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def test_a_line_is_json(caplog: pytest.LogCaptureFixture) -> None:
     }
 
 
-def test_what_monai_label_tells_of_requests_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)  # the root's may be DEBUG, from which MONAI Label's lines stay
+def test_monai_labels_own_request_lines_are_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)  # with a root at DEBUG, MONAI Label's lines would be written
     for name in ("monailabel", "monailabel.endpoints", "monailabel.datastore"):
         caplog.set_level(logging.NOTSET, name)
     configure()

@@ -1,4 +1,4 @@
-"""Turns in front of the model: in order, bounded, and left by those who gave up."""
+"""Queue of the model: in order, bounded, and without cancelled requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segsam_app.web.request_queue import RequestQueue
 
 
 def nothing() -> None:
-    """A request whose client waits patiently."""
+    """Check of a request that waits without a limit."""
 
 
 def until(queue: RequestQueue, waiting: int) -> None:
@@ -54,7 +54,7 @@ def test_a_full_queue_refuses_at_once() -> None:
         assert queue.running == 1
 
 
-def test_who_gives_up_leaves_the_line() -> None:
+def test_a_cancelled_request_leaves_the_queue() -> None:
     queue = RequestQueue(2)
 
     def gone() -> None:
@@ -65,14 +65,14 @@ def test_who_gives_up_leaves_the_line() -> None:
     assert (queue.running, queue.waiting) == (0, 0)
 
 
-def test_a_failure_inside_passes_the_turn_on() -> None:
+def test_an_error_frees_the_model() -> None:
     queue = RequestQueue(0)
     with pytest.raises(KeyError), queue.slot(nothing):
         raise KeyError
     assert queue.running == 0
 
 
-def test_a_long_job_lets_the_others_go_first() -> None:
+def test_a_long_job_lets_waiting_requests_go_first() -> None:
     queue, order = RequestQueue(8), []
 
     def click() -> None:
@@ -81,7 +81,7 @@ def test_a_long_job_lets_the_others_go_first() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         with queue.slot(nothing) as requeue:
-            requeue()  # nobody waits, so it goes on at once
+            requeue()  # no request waits, so it goes on at once
             order.append("first slice")
             threads.submit(click)
             threads.submit(click)
@@ -93,7 +93,7 @@ def test_a_long_job_lets_the_others_go_first() -> None:
     assert queue.running == 0
 
 
-def test_a_long_job_may_give_up_while_it_steps_aside() -> None:
+def test_a_long_job_may_be_cancelled_while_it_waits_again() -> None:
     queue, is_gone = RequestQueue(2), threading.Event()
 
     def check() -> None:
@@ -117,7 +117,7 @@ def test_a_long_job_may_give_up_while_it_steps_aside() -> None:
     assert queue.running == 0
 
 
-def test_work_in_the_background_waits_until_nobody_has_the_model() -> None:
+def test_background_work_waits_until_the_queue_is_empty() -> None:
     queue, order = RequestQueue(2), []
 
     def background() -> None:
@@ -132,4 +132,4 @@ def test_work_in_the_background_waits_until_nobody_has_the_model() -> None:
         threads.shutdown(wait=True)
     assert order == ["click", "background"]
     with queue.slot(nothing):
-        queue.wait_until_idle(lambda: True)  # it is over: it does not wait
+        queue.wait_until_idle(lambda: True)  # it should stop, so it does not wait
