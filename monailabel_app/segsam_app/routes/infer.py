@@ -60,17 +60,17 @@ def infer(
     task = app.task(model)
     request = task.read(read_object(params))
     deadline = Deadline(app.limits.infer_seconds, lambda: from_thread.run(http.is_disconnected))
+    upload = None if session_id else file
     with ExitStack() as stack:
-        if file is not None and not session_id:
-            path = stack.enter_context(images.uploaded(file.file, file.filename))
-        else:
+        if upload is None:
             path = _stored_image(image, session_id)
+        else:
+            path = stack.enter_context(images.uploaded(upload.file, upload.filename))
         requeue = stack.enter_context(app.queue.slot(deadline.check))
         cancel = _preemptible(deadline, requeue) if task.is_preemptible else deadline.should_stop
-        is_temporary = file is not None and not session_id
         try:
             label_file, reply = app.engine.retry_without_caches(
-                lambda: task.segment(path, request, temporary=is_temporary, cancel=cancel)
+                lambda: task.segment(path, request, temporary=upload is not None, cancel=cancel)
             )
         except CancelledError:
             if deadline.has_passed:
