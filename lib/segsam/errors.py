@@ -2,7 +2,7 @@
 what came.
 
 The command line turns any of these into exit code 2; the server maps each class to one HTTP status
-in one place (`segsam_app.web.replies`). Nothing in the library raises a bare `Exception`.
+in one place (`segsam_app.web.error_handlers`). Nothing in the library raises a bare `Exception`.
 """
 
 from __future__ import annotations

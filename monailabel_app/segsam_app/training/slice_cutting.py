@@ -1,8 +1,8 @@
 """Training slices from labelled cases: values by name, cut along all axes, augmented, in shards.
 
 Cases that name the same structures form one data set; cases that the version before was trained on
-are kept apart from new ones. The structures tell the loss which categories were annotated. Whether a
-data set is new or earlier decides how often it is drawn, so that earlier cases are not forgotten.
+are kept apart from new ones. The structures tell the loss which categories were annotated. Whether
+a data set is new or earlier decides how often it is drawn, so that earlier cases are not forgotten.
 """
 
 from __future__ import annotations
