@@ -17,20 +17,17 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from monailabel.config import settings
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
+from segsam_app.validation import Record
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class PacsSettings(BaseModel):
-    """Settings of one DICOMweb server. The text under a field is its description."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+class PacsSettings(Record, hide_input_in_errors=True):
+    """Settings of one DICOMweb server."""
 
     url: str
     """Root of the DICOMweb services, without a slash at the end."""
@@ -42,7 +39,7 @@ class PacsSettings(BaseModel):
     """Interval at which the series are listed again."""
     series_bytes: Positive = 2 << 30
     """Largest series that is fetched."""
-    search: dict[str, Any] = {}
+    search: dict[str, Any] = Field(default_factory=dict)
     """Attribute -> value that listed series have."""
     qido_prefix: str | None = None
     """Path of queries, if it is a separate one; likewise for retrieving and storing below."""

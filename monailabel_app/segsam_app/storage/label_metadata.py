@@ -23,7 +23,7 @@ from typing import Any
 
 from segsam.errors import VolumeError
 from segsam_app.errors import RequestError
-from segsam_app.web.replies import plain
+from segsam_app.strict_json import json_safe
 
 _MAX_USER_LENGTH = 200
 _MAX_BYTES = 1 << 18
@@ -66,7 +66,7 @@ def checked_info(info: object) -> dict[str, Any]:
         return {}
     if not isinstance(info, Mapping):
         raise RequestError(f"information must be a JSON object {{key: value}}, got {info!r:.80}")
-    text = json.dumps(plain(info), default=str)
+    text = json.dumps(json_safe(info), default=str)
     if len(text) > _MAX_BYTES:
         raise RequestError(
             f"information must have at most {_MAX_BYTES} bytes of JSON, got {len(text)}"

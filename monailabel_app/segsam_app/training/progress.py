@@ -16,7 +16,7 @@ from typing import Any
 
 from segsam.system.atomic import write_json
 from segsam.types import Progress
-from segsam_app.web.replies import plain
+from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +84,11 @@ class ProgressFile:
         self._facts |= {"epoch": epochs} if status == DONE else {}
         self.add(**facts)
         logger.info("training: %s", why)
-        return dict(plain(self._facts))
+        return dict(json_safe(self._facts))
 
     def _write(self) -> None:
         self._written = self._clock()
-        write_json(self._path, plain(self._facts))
+        write_json(self._path, json_safe(self._facts))
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
@@ -97,4 +97,4 @@ def read_progress(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return dict(plain(found)) if isinstance(found, Mapping) else {}
+    return dict(json_safe(found)) if isinstance(found, Mapping) else {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from segsam_app.ids import IdText
-from segsam_app.inference.requests import validated
+from segsam_app.validation import Record, validated
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,13 +17,8 @@ _HIDDEN = frozenset({"name", "val_batch_size", "seed"})
 """Settings that 3D Slicer's table does not show."""
 
 
-class TrainSettings(BaseModel):
-    """Settings of one training. With the defaults it takes some minutes on two processor cores.
-
-    The text under a field is its description.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+class TrainSettings(Record):
+    """Settings of one training. With the defaults it takes some minutes on two processor cores."""
 
     name: IdText | None = None
     """Name of the version in its record."""

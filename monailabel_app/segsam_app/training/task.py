@@ -16,7 +16,7 @@ from monailabel.utils.async_tasks.utils import processes
 from segsam.errors import OutputError, SegSamError
 from segsam_app.config import AppConfig
 from segsam_app.errors import NothingToLearnError
-from segsam_app.routes.task_requests import TrainOrder, read_order
+from segsam_app.routes.task_requests import TrainRequest, read_task_request
 from segsam_app.storage.store import FINAL
 from segsam_app.training.cases import labelled_cases
 from segsam_app.training.progress import DONE, ERROR, STOPPED, ProgressFile, read_progress
@@ -71,7 +71,7 @@ class SegSamTrain(TrainTask):
 
         Raises `SegSamError`, KeyboardInterrupt.
         """
-        settings = TrainSettings.read(read_order(TrainOrder, request, self.config()))
+        settings = TrainSettings.read(read_task_request(TrainRequest, request, self.config()))
         _check_labels(datastore)
         self._versions.folder.mkdir(parents=True, exist_ok=True)
         progress = ProgressFile(self._versions.folder)

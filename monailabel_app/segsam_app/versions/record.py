@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from segsam.errors import CheckpointError
+from segsam_app.validation import Record
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -19,13 +20,7 @@ VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    """Base of the records; the text under a field is its description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class TrainedCase(_Record):
+class TrainedCase(Record):
     """Labelled case that took part in the training of a version."""
 
     image: str
@@ -35,14 +30,14 @@ class TrainedCase(_Record):
     """Used for validation only, never trained on."""
 
 
-class Metrics(_Record):
+class Metrics(Record):
     """Scores in percent by name, and their mean `score`, on the same validation slices."""
 
-    before: dict[str, Score] = {}
-    after: dict[str, Score] = {}
+    before: dict[str, Score] = Field(default_factory=dict)
+    after: dict[str, Score] = Field(default_factory=dict)
 
 
-class VersionRecord(_Record):
+class VersionRecord(Record):
     """One version of the model; the fields are the keys of `version.json`."""
 
     id: VersionId
@@ -57,10 +52,10 @@ class VersionRecord(_Record):
     cases: int = 0
     """Number of cases trained on, without those held out."""
     metrics: Metrics = Metrics()
-    categories: list[str] = []
+    categories: list[str] = Field(default_factory=list)
     """Categories that it can name."""
-    notes: list[str] = []
-    learnt: list[TrainedCase] = []
+    notes: list[str] = Field(default_factory=list)
+    learnt: list[TrainedCase] = Field(default_factory=list)
     sha256: str = ""
     """SHA-256 of the weights."""
 

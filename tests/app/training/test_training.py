@@ -19,10 +19,10 @@ from segsam.training import loop
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConflictError, NothingToLearnError, RequestError
 from segsam_app.storage.store import Store
+from segsam_app.strict_json import json_safe
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.folder import VersionFolder
 from segsam_app.versions.record import FIRST
-from segsam_app.web.replies import plain
 
 from ...lib.conftest import TinyHost
 from ..tuning import make_store, save_label, tiny_checkpoint
@@ -79,7 +79,7 @@ def test_from_labels_to_a_version_that_is_used(
     assert progress["total_time"]
     assert progress["best_metric"] == version.metrics.after["dsc_box"] / 100
     stats = task.stats()
-    assert json.loads(json.dumps(stats, allow_nan=False)) == plain(stats)
+    assert json.loads(json.dumps(stats, allow_nan=False)) == json_safe(stats)
     assert (stats["status"], stats["epoch"], stats["total_epochs"]) == ("done", 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Every refusal is a sentence with a status, and leaves nothing behind."""
+"""Every error is a sentence with a status, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD = {"prompts": {"boxes": [BOX]}, "result": "slice"}
 
 
 def refused(reply: requests.Response) -> tuple[int, str, str]:
-    """(status, code, sentence); every refusal has this one shape."""
+    """Return (status, code, sentence); every error has this form."""
     body = reply.json()
     assert set(body) == {"detail", "code"}
     assert isinstance(body["detail"], str)
@@ -64,7 +64,7 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_request_that_cannot_be_meant(
+def test_an_invalid_request_is_refused(
     server: Any, params: dict[str, Any], code: str, words: str
 ) -> None:
     status, word, sentence = refused(server.infer({"image": "straight"}, params=json.dumps(params)))
@@ -83,7 +83,7 @@ def test_a_request_that_cannot_be_meant(
     ],
     ids=["torn", "array", "nan", "deep"],
 )
-def test_what_is_not_a_json_object(server: Any, text: str, words: str) -> None:
+def test_anything_but_a_json_object_is_refused(server: Any, text: str, words: str) -> None:
     status, code, sentence = refused(server.infer({"image": "straight"}, params=text))
     assert (status, code) == (400, "request")
     assert words in sentence
@@ -98,26 +98,26 @@ def test_what_is_not_a_json_object(server: Any, text: str, words: str) -> None:
         ("text", "text.nii.gz"),
     ],
 )
-def test_an_image_that_cannot_be_segmented(server: Any, image: str, words: str) -> None:
+def test_an_image_that_cannot_be_segmented_is_refused(server: Any, image: str, words: str) -> None:
     status, code, sentence = refused(server.infer({"image": image}, params=json.dumps(GOOD)))
     assert (status, code) == (422, "volume")
     assert words.lower() in sentence.lower()
     assert str(server.studies) not in sentence
 
 
-def test_an_image_that_declares_too_much_is_not_even_read(server: Any) -> None:
+def test_a_header_of_a_huge_image_is_refused(server: Any) -> None:
     status, code, sentence = refused(server.infer({"image": "huge"}, params=json.dumps(GOOD)))
     assert (status, code) == (413, "too_large")
     assert "1024x1024x512" in sentence
 
 
-def test_a_form_field_of_megabytes(server: Any) -> None:
+def test_a_form_field_of_megabytes_is_refused(server: Any) -> None:
     status, _, sentence = refused(server.infer({"image": "straight"}, params="x" * 3_000_000))
     assert status in (400, 413)
     assert "exceeded" in sentence
 
 
-class TestWhatIsNotThere:
+class TestNotFound:
     def test_an_image(self, server: Any) -> None:
         reply = server.infer({"image": "nowhere"}, params=json.dumps(GOOD))
         assert refused(reply) == (
@@ -131,7 +131,7 @@ class TestWhatIsNotThere:
         assert (status, code) == (400, "request")
         assert "image=<id>" in sentence
 
-    def test_a_path_is_not_an_id_even_if_it_exists(self, server: Any) -> None:
+    def test_a_path_is_no_id_even_if_it_exists(self, server: Any) -> None:
         path = server.studies / "straight.nii.gz"
         assert path.exists()
         for image in (str(path), "../studies/straight.nii.gz", "/etc/passwd"):
@@ -169,7 +169,7 @@ class TestWhatIsNotThere:
 
 
 class TestUploads:
-    def test_what_cannot_be_read_is_refused_and_removed(self, server: Any) -> None:
+    def test_an_unreadable_upload_is_refused_and_removed(self, server: Any) -> None:
         for name in ("x.nii.gz", "../../x.py", "noextension", "x." + "y" * 500):
             files = {"file": (name, b"garbage")}
             reply = server.infer(params=json.dumps(GOOD), files=files)
@@ -188,7 +188,7 @@ class TestUploads:
 
 
 class TestTheOtherRoutes:
-    """MONAI Label's own, which knew only 500."""
+    """MONAI Label's own routes, which returned only 500."""
 
     def test_broken_json(self, server: Any) -> None:
         url = f"{server.url}/datastore/image/info?image=straight"
@@ -200,7 +200,7 @@ class TestTheOtherRoutes:
         assert refused(reply)[:2] == (404, "not_found")
 
     def test_no_page_of_the_web_may_read_an_answer(self, server: Any) -> None:
-        # MONAI Label's own CORS layer would let every page in, with its cookies.
+        # MONAI Label's own CORS middleware would admit every page, with its cookies.
         asks = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "DELETE"}
         replies = [
             server.ask("POST", "/infer/other", headers={"Origin": "http://localhost:3000"}),
@@ -212,12 +212,12 @@ class TestTheOtherRoutes:
 
 
 @pytest.mark.filterwarnings("ignore:'crypt' is deprecated:DeprecationWarning")
-class TestPuttingItIn:
-    """Without a server: into an app that was already started, as MONAI Label's is by then."""
+class TestInstall:
+    """Installation in an app that was already started, as MONAI Label's is by then."""
 
     @staticmethod
     def call(app: FastAPI, path: str) -> tuple[int, dict[str, Any], list[str]]:
-        """(status, body, what reached the server's own log) of one GET."""
+        """Return (status, body, exceptions that reached the server) of one GET."""
         sent: list[dict[str, Any]] = []
         raised: list[str] = []
 
@@ -254,7 +254,7 @@ class TestPuttingItIn:
         started.middleware_stack = started.build_middleware_stack()
         return started
 
-    def test_a_bug_is_called_one_and_reaches_the_log(self, app: FastAPI) -> None:
+    def test_a_bug_is_reported_as_one_and_logged(self, app: FastAPI) -> None:
         from segsam_app import guard
 
         guard.install(app)
@@ -263,13 +263,13 @@ class TestPuttingItIn:
         assert "ZeroDivisionError" in body["detail"]
         assert raised == ["ZeroDivisionError('division by zero')"]
 
-    def test_a_refusal_is_no_bug(self, app: FastAPI) -> None:
+    def test_an_error_of_the_library_is_no_bug(self, app: FastAPI) -> None:
         from segsam_app import guard
 
         guard.install(app)
         assert self.call(app, "/refuses") == (422, {"detail": "sheared", "code": "volume"}, [])
 
-    def test_twice_is_once(self, app: FastAPI) -> None:
+    def test_a_second_install_has_no_effect(self, app: FastAPI) -> None:
         from segsam_app import guard
 
         guard.install(app)
@@ -279,14 +279,14 @@ class TestPuttingItIn:
 
 
 @pytest.mark.parametrize("output", ["image", "dicom_seg"])
-def test_a_mask_in_json_is_no_file(server: Any, output: str) -> None:
+def test_a_mask_in_json_cannot_be_sent_as_a_file(server: Any, output: str) -> None:
     query = {"image": "straight", "output": output}
     status, code, sentence = refused(server.infer(query, params=json.dumps(GOOD)))
     assert (status, code) == (400, "request")
     assert output in sentence
 
 
-def test_dicom_is_not_offered_and_its_file_is_removed(server: Any) -> None:
+def test_dicom_output_is_refused_and_its_file_removed(server: Any) -> None:
     query = {"image": "straight", "output": "dicom_seg"}
     params = json.dumps({"prompts": {"boxes": [BOX]}})
     assert refused(server.infer(query, params=params))[:2] == (400, "request")

@@ -1,30 +1,29 @@
-"""A result in the form that was asked for: a label file for MONAI Label to send, or JSON with the
-mask inside.
-"""
+"""Replies to an inference request: the JSON description, and the label file for MONAI Label."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from segsam.categories import Categories
 from segsam.errors import CategoryError
-from segsam.imaging.volume import Segment
+from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.result import Result
-from segsam_app.inference.requests import Click
+from segsam_app.inference.dialects import Click
 
 
 def describe(result: Result, click: Click) -> dict[str, Any]:
-    """Everything but the voxels.
+    """Return the JSON reply without the mask.
 
-    `category`, `confidence` and `agreement` are None, and `present` is empty, where the checkpoint
-    has no trained semantic decoder; `notes` says so in words, and whatever else the annotator
-    should know. `certainty` goes with `slices`: the agreement of the two decoders there, or else
-    the model's own estimate of its mask. `label_names` is what stock clients name the mask's
-    values by: the segment that they asked for, else what the model calls the object.
+    `category`, `confidence` and `agreement` are None, and `present` is empty, if the checkpoint has
+    no trained semantic decoder; `notes` says so, among everything else the annotator should know.
+    `certainty` has one value per entry of `slices`: the agreement of the two decoders or, without
+    it, the model's own estimate of its mask. `label_names` gives the mask's value a name for stock
+    clients: the segment that they asked for, else the category.
     """
     return {
         "request_id": click.request_id,
@@ -44,29 +43,36 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
     }
 
 
-def write_labels(result: Result, click: Click) -> Path:
-    """A new private label file, compressed, in the temporary folder: the caller sends it and
-    deletes it.
+def write_result(result: Result, click: Click) -> Path:
+    """Write the label file of a result, see `write_labels`."""
+    labels = result.volume.like(result.labels)
+    return write_labels(labels, {1: _segment(result, click)}, click.extension)
+
+
+def write_labels(labels: Volume, segments: Mapping[int, Segment], extension: str) -> Path:
+    """Write a new private label file, compressed, into the temporary folder; the caller sends and
+    deletes it. `segments` (label value -> segment) are for `.seg.nrrd` only.
     """
-    handle, name = tempfile.mkstemp(suffix=click.extension, prefix="segsam-")
+    handle, name = tempfile.mkstemp(suffix=extension, prefix="segsam-")
     os.close(handle)
     with ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)
-        segments = {1: _segment(result, click)} if click.extension == ".seg.nrrd" else None
-        result.volume.like(result.labels).save(name, segments=segments)
+        labels.save(name, segments=segments if extension == ".seg.nrrd" else None)
         undo.pop_all()
     return Path(name)
 
 
 def disagreement(result: Result, click: Click, categories: Categories) -> tuple[str, ...]:
-    """A sentence when the annotator's segment has the name of another category than was found."""
+    """Return a note if the annotator's segment has the name of another category than the model
+    found.
+    """
     if click.label is None or result.category is None or result.confidence is None:
         return ()
     try:
-        wanted = categories.names[categories.index(click.label)]
+        requested = categories.names[categories.index(click.label)]
     except CategoryError:
-        return ()  # the annotator's own word
-    if wanted == result.category:
+        return ()  # a name of the annotator's own
+    if requested == result.category:
         return ()
     return (
         f"The model takes this for {result.category} ({result.confidence:.0%}); your segment is "
@@ -79,6 +85,6 @@ def _name(result: Result, click: Click) -> str:
 
 
 def _segment(result: Result, click: Click) -> Segment:
-    """With the category's colour and code, where the mask is called by the category's name."""
+    """Return the segment, with the category's colour and code if it has the category's name."""
     name = _name(result, click)
     return result.segment if result.segment and name == result.category else Segment(name)

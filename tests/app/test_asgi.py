@@ -1,4 +1,4 @@
-"""The other way to start it is the same server."""
+"""A server started with `--uvicorn_app` has the same guard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def test_the_guard_is_there_from_the_first_request(tight: Any) -> None:
     assert tight.ask("POST", "/reload").status_code == 404
 
 
-def test_it_is_put_in_once(tight: Any) -> None:
+def test_it_is_installed_once(tight: Any) -> None:
     reply = tight.get("/info/")
     headers = [name.lower() for name in reply.raw.headers if name.lower() == "x-request-id"]
     assert len(headers) == 1

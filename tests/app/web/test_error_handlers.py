@@ -1,4 +1,4 @@
-"""From an error to a status, a sentence and a word."""
+"""Status, sentence and code of each error."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from starlette.requests import Request
 
 from segsam import errors
 from segsam_app.errors import ConfigError, NotFoundError, RequestError
-from segsam_app.web.replies import HANDLED, answer, plain
+from segsam_app.strict_json import json_safe
+from segsam_app.web.error_handlers import HANDLED, error_response
 
 REQUEST = Request({"type": "http", "method": "POST", "path": "/infer/segsam", "headers": []})
 
 
 def reply(error: Exception) -> tuple[int, dict[str, Any]]:
-    response = asyncio.run(answer(REQUEST, error))
+    response = asyncio.run(error_response(REQUEST, error))
     return response.status_code, json.loads(bytes(response.body))
 
 
@@ -70,13 +71,13 @@ def test_monai_labels_errors_get_a_status() -> None:
 
 def test_http_errors_keep_their_status_and_headers() -> None:
     error = HTTPException(401, "who are you?", headers={"WWW-Authenticate": "Bearer"})
-    response = asyncio.run(answer(REQUEST, error))
+    response = asyncio.run(error_response(REQUEST, error))
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert json.loads(bytes(response.body)) == {"detail": "who are you?", "code": "unauthorised"}
 
 
-def test_a_detail_that_is_no_text_becomes_one() -> None:
+def test_a_detail_that_is_no_text_becomes_text() -> None:
     _, body = reply(HTTPException(422, {"msg": "x"}))  # type: ignore[arg-type]
     assert body["detail"] == '{"msg": "x"}'
 
@@ -95,7 +96,7 @@ def test_json_and_memory() -> None:
     assert reply(torch.OutOfMemoryError())[0] == 503
 
 
-def test_the_rest_is_called_a_bug_without_its_insides() -> None:
+def test_any_other_error_is_a_bug_without_its_details() -> None:
     status, body = reply(KeyError("/srv/secret"))
     assert status == 500
     assert body["code"] == "bug"
@@ -104,7 +105,7 @@ def test_the_rest_is_called_a_bug_without_its_insides() -> None:
     assert Exception in HANDLED
 
 
-def test_plain_holds_nothing_that_json_cannot() -> None:
+def test_json_safe_leaves_only_types_of_json() -> None:
     value = {
         1: np.float32(0.5),
         "nan": math.nan,
@@ -113,7 +114,7 @@ def test_plain_holds_nothing_that_json_cannot() -> None:
         "none": None,
         "yes": np.bool_(True),
     }
-    text = json.dumps(plain(value), allow_nan=False)
+    text = json.dumps(json_safe(value), allow_nan=False)
     assert json.loads(text) == {
         "1": 0.5,
         "nan": None,

@@ -1,4 +1,4 @@
-"""Images and labels that come in: checked ids, plain names, nothing left after a refusal."""
+"""Uploads of images and labels: checked ids, plain names, nothing left after an error."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def put_label(server: Any, content: bytes, image: str, **more: Any) -> Any:
     return server.ask("PUT", "/datastore/label", params={"image": image}, files=files, **more)
 
 
-def test_an_image_without_an_id_is_called_as_its_file(server: Any, image: bytes) -> None:
+def test_an_image_without_an_id_has_its_file_name(server: Any, image: bytes) -> None:
     assert put_image(server, image, "C:\\ct\\named.nii.gz").json() == {"image": "named"}
     assert server.get("/datastore/image", params={"image": "named"}).content == image
 
 
 @pytest.mark.parametrize("name", [".nii.gz", "a b;c.nii.gz", "x" * 200 + ".nii.gz"])
-def test_a_files_name_that_is_no_id(server: Any, image: bytes, name: str) -> None:
+def test_a_file_name_that_is_no_id(server: Any, image: bytes, name: str) -> None:
     assert put_image(server, image, name).status_code == 400
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x1f\x8b\x08 not gzip", bytes(400)])
-def test_what_is_no_image_is_not_kept(server: Any, content: bytes) -> None:
+def test_a_file_that_is_no_image_is_not_stored(server: Any, content: bytes) -> None:
     reply = put_image(server, content, image="nothing")
     assert (reply.status_code, reply.json()["code"]) == (422, "volume")
     assert server.get("/datastore/image", params={"image": "nothing"}).status_code == 404
@@ -61,7 +61,7 @@ def test_an_image_is_written_once(server: Any, image: bytes) -> None:
     assert server.get("/datastore/image", params={"image": "once"}).content == image
 
 
-def test_the_second_annotator_is_told(server: Any, image: bytes, label: bytes) -> None:
+def test_a_save_on_an_outdated_version_is_refused(server: Any, image: bytes, label: bytes) -> None:
     assert put_image(server, image, image="shared").status_code == 200
     first = put_label(server, label, "shared")
     assert (first.status_code, first.headers["etag"]) == (200, '"1"')
@@ -88,7 +88,7 @@ def test_a_checksum_can_be_asked_for(server: Any, image: bytes) -> None:
 
 
 @pytest.mark.parametrize("params", ["{", "[1]", '{"a": NaN}', "[" * 100_000])
-def test_what_comes_with_a_label_must_be_json(server: Any, label: bytes, params: str) -> None:
+def test_the_params_of_a_label_must_be_json(server: Any, label: bytes, params: str) -> None:
     reply = put_label(server, label, "straight", data={"params": params})
     assert reply.status_code == 400
 
@@ -98,7 +98,7 @@ def test_a_label_of_an_unknown_image(server: Any, label: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(1000)])
-def test_a_label_that_is_none(server: Any, content: bytes) -> None:
+def test_an_invalid_label(server: Any, content: bytes) -> None:
     before = {path: path.read_bytes() for path in Path(server.studies).rglob("*.nii.gz")}
     assert put_label(server, content, "straight").status_code == 422
     assert {path: path.read_bytes() for path in Path(server.studies).rglob("*.nii.gz")} == before

@@ -1,4 +1,4 @@
-"""What images may hold: matrix B6. The right mask or a sentence, never a mask of something else."""
+"""Contents of images: matrix B6. The right mask or an error, never a mask of something else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from segsam.remote.masks import decode_mask
+from segsam_app.inference.masks import decode_mask
 
 from ..conftest import LPS_MM, SHAPE, ball, picture
 
@@ -20,7 +19,7 @@ BOX = {"prompts": {"boxes": [{"min_ijk": [15, 14, 4], "max_ijk": [45, 38, 4]}]},
 
 
 def ask(server: Any, voxels: NDArray[Any]) -> Any:
-    """The reply to a box in an image with these voxels, which is uploaded with the request."""
+    """Return the reply to a box in an image with these voxels, uploaded with the request."""
     image = nibabel.Nifti1Image(voxels, LPS_MM, dtype=voxels.dtype)
     image.header.set_data_dtype(voxels.dtype)
     files = {"file": ("x.nii", image.to_bytes())}
@@ -29,12 +28,12 @@ def ask(server: Any, voxels: NDArray[Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def usual(server: Any) -> Any:
-    """The mask of the ball in the usual image."""
+    """Mask of the ball in the usual image."""
     return mask_of(ask(server, picture()))
 
 
-def mask_of(answer: Any) -> NDArray[np.bool_]:
-    """The mask of a reply, (i, j, k)."""
+def mask_of(answer: Any) -> NDArray[np.uint8]:
+    """Return the mask of a reply, (i, j, k)."""
     assert answer.status_code == 200, answer.text
     return decode_mask(answer.json()["mask"], SHAPE)
 
@@ -50,13 +49,13 @@ def test_the_usual_image(usual: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "uint16", "int32", "uint64", "float64"])
-def test_numbers_of_every_type(server: Any, usual: NDArray[np.uint8], kind: str) -> None:
+def test_voxels_of_every_type(server: Any, usual: NDArray[np.uint8], kind: str) -> None:
     scaled = picture() // 3 if kind == "int8" else picture()
     assert dice(mask_of(ask(server, scaled.astype(kind))), usual) > 0.95
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_one_voxel_that_is_no_number(server: Any, value: float) -> None:
+def test_a_voxel_that_is_not_finite(server: Any, value: float) -> None:
     voxels = picture().astype(np.float32)
     voxels[3, 4, 5] = value
     answer = ask(server, voxels)
@@ -64,7 +63,7 @@ def test_one_voxel_that_is_no_number(server: Any, value: float) -> None:
     assert "1 of" in answer.json()["detail"] or "NaN" in answer.json()["detail"]
 
 
-def test_numbers_at_the_end_of_what_there_is(server: Any, usual: NDArray[np.uint8]) -> None:
+def test_voxels_near_the_largest_number(server: Any, usual: NDArray[np.uint8]) -> None:
     huge = picture().astype(np.float64) / 300 * 1e308
     answer = ask(server, huge)
     if answer.status_code == 200:
@@ -82,7 +81,7 @@ def test_an_image_without_contrast(server: Any, values: tuple[float, float]) -> 
     assert answer.json()["label_names"] == {"object": 1}
 
 
-def test_what_has_no_one_number_per_voxel(server: Any) -> None:
+def test_complex_and_colour_voxels(server: Any) -> None:
     answer = ask(server, picture().astype(np.complex64))
     assert (answer.status_code, answer.json()["code"]) == (422, "volume")
     colours = np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))

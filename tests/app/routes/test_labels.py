@@ -29,7 +29,7 @@ NAMES = {"label_info": [{"name": "ball", "idx": 1}], "client_id": "anna"}
 
 @pytest.fixture
 def image(server: Any, request: pytest.FixtureRequest) -> str:
-    """An image of this test's own, put into the study folder beside the server."""
+    """Id of an image of this test's own, written into the study folder without the server."""
     name = request.node.name.replace("[", "-").rstrip("]").replace(".", "_")
     image = nibabel.Nifti1Image(picture(), LPS_MM)
     image.set_sform(LPS_MM, code=1)
@@ -46,7 +46,7 @@ def put(
     params: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> requests.Response:
-    """`PUT /datastore/label`."""
+    """Send `PUT /datastore/label`."""
     path = write(folder / "sent.nii.gz", voxels, LPS_MM)
     with path.open("rb") as stream:
         return requests.put(
@@ -81,11 +81,11 @@ def test_the_stock_client_saves_and_reads_back(server: Any, image: str, tmp_path
         assert client.save_label(image, str(path), params=NAMES)["label"] == image
         name = client.download_label(image, "final")
         assert Path(name).read_bytes() == path.read_bytes()
-    told = versions(server, image)
-    assert told["current"] == 3
-    assert [version["parent"] for version in told["versions"]] == [0, 1, 2]
-    assert {version["user"] for version in told["versions"]} == {"test"}
-    assert told["versions"][0]["names"] == {"1": "ball"}
+    found = versions(server, image)
+    assert found["current"] == 3
+    assert [version["parent"] for version in found["versions"]] == [0, 1, 2]
+    assert {version["user"] for version in found["versions"]} == {"test"}
+    assert found["versions"][0]["names"] == {"1": "ball"}
     info = requests.get(
         f"{server.url}/datastore/label/info", params={"label": image, "tag": "final"}, timeout=60
     ).json()
@@ -114,9 +114,9 @@ def test_l4_two_annotators_one_label(server: Any, image: str, tmp_path: Path) ->
     assert "began from version 1, it is at version 2" in sentence
     assert replies[1].headers["ETag"] == '"2"'
     assert replies[1].headers["X-Kept-Version"] == "3"
-    told = versions(server, image)
-    assert told["current"] == 2
-    assert [version["kind"] for version in told["versions"]] == ["saved", "saved", "conflict"]
+    found = versions(server, image)
+    assert found["current"] == 2
+    assert [version["kind"] for version in found["versions"]] == ["saved", "saved", "conflict"]
 
 
 def test_expected_version_among_the_params(server: Any, image: str, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_labels_that_do_not_fit(server: Any, image: str, tmp_path: Path) -> None
     ],
     ids=str,
 )
-def test_what_comes_with_a_label(server: Any, params: str, headers: dict[str, str]) -> None:
+def test_the_params_of_a_label(server: Any, params: str, headers: dict[str, str]) -> None:
     path = write(Path(server.studies).parent / "fits.nii.gz", ball(), LPS_MM)
     with path.open("rb") as stream:
         reply = requests.put(

@@ -1,4 +1,4 @@
-"""The stock dialect, with the weaknesses of its sender."""
+"""Stock dialect, with the weaknesses of the stock module corrected."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
 from segsam_app.errors import RequestError
-from segsam_app.inference.dialects import read_request
-from segsam_app.inference.requests import Click
+from segsam_app.inference.dialects import Click, read_request
 
 SHAPE = (64, 48, 8)
 
@@ -49,20 +48,20 @@ def test_a_slice_inside_the_box_cuts_it() -> None:
     assert asked.notes == ()
 
 
-def test_a_flat_box_is_believed_over_a_slice_in_millimetres() -> None:
+def test_a_flat_box_wins_over_a_slice_in_millimetres() -> None:
     asked = click(roi=[10, 40, 10, 30, 2, 2], foreground=[[20, 20, 2], [9, 9, 5]], slice=152)
     assert asked.prompts.boxes == (Box((10, 10, 2), (40, 30, 2)),)
     assert [point.ijk for point in asked.prompts.points] == [(20, 20, 2)]
     assert asked.notes == ("slice 152 is not the box's slice 2; the box was used",)
 
 
-def test_a_slice_outside_a_deep_box_is_left_aside() -> None:
+def test_a_slice_outside_a_deep_box_is_ignored() -> None:
     asked = click(roi=[10, 40, 10, 30, 2, 4], slice=152)
     assert asked.prompts.boxes == (Box((10, 10, 2), (40, 30, 4)),)
     assert asked.notes == ("slice 152 is not in the box's slices 2 to 4; all were used",)
 
 
-def test_the_models_options_are_taken() -> None:
+def test_the_models_options_are_read() -> None:
     asked = click(foreground=[[1, 2, 3]], axis="j", propagate=True, result_extension=".nii.gz")
     assert (asked.axis, asked.propagate, asked.extension) == ("j", True, ".nii.gz")
 
@@ -70,11 +69,11 @@ def test_the_models_options_are_taken() -> None:
 @pytest.mark.parametrize(
     ("option", "meant"), [("in boxes", None), ("always", True), ("never", False), (None, None)]
 )
-def test_what_is_followed_is_chosen_by_words(option: str | None, meant: bool | None) -> None:
+def test_propagation_is_chosen_by_words(option: str | None, meant: bool | None) -> None:
     assert click(foreground=[[1, 2, 3]], propagate=option).propagate is meant
 
 
-def test_what_clients_send_besides_has_no_effect() -> None:
+def test_other_keys_of_clients_have_no_effect() -> None:
     plain = click(foreground=[[1, 2, 3]])
     crowded = click(
         foreground=[[1, 2, 3]],
@@ -114,16 +113,16 @@ def test_impossible_prompts_are_refused(params: dict[str, Any], sentence: str) -
     ("params", "sentence"),
     [
         ({"foregrund": []}, r"unknown key 'foregrund'; known keys: axis, background"),
-        ({"foreground": "all"}, r"foreground: .*list, got 'all'"),
-        ({"result_extension": ".exe"}, r"result_extension: .*got '\.exe'"),
-        ({"axis": "x"}, r"axis: .*got 'x'"),
+        ({"foreground": "all"}, r"foreground must be a valid list, got 'all'"),
+        ({"result_extension": ".exe"}, r"result_extension must be .*got '\.exe'"),
+        ({"axis": "x"}, r"axis must be .*got 'x'"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(params: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         click(**params)
 
 
-def test_nothing_at_all_is_left_to_the_check_of_the_prompts() -> None:
+def test_a_request_without_prompts_is_refused_by_the_library() -> None:
     with pytest.raises(PromptError, match="At least one point or box"):
         click().prompts.checked(SHAPE)

@@ -1,24 +1,25 @@
-"""The one place where an error becomes an HTTP status: `{"detail": "<sentence>", "code":
-"<word>"}`.
+"""Replies to errors: the one place where an error becomes an HTTP status and
+`{"detail": "<sentence>", "code": "<word>"}`.
 
 | situation                                                              | status |
 | ---------------------------------------------------------------------- | ------ |
 | not JSON, unknown key, wrong type, impossible prompt, unknown category | 400    |
-| no token, or another one                                               | 401    |
+| no token, or a wrong one                                               | 401    |
 | unknown image, session, model, strategy; a route that is switched off  | 404    |
-| the body took too long to come in                                      | 408    |
-| the label was saved by somebody else since it was loaded               | 409    |
+| the body took too long to arrive                                       | 408    |
+| somebody else saved the label since the client loaded it               | 409    |
 | the session has ended by itself                                        | 410    |
 | the body, the image, or what its header declares, is too large         | 413    |
 | the image can be read but not be segmented (4D, NaN, sheared, ...)     | 422    |
-| such a task is running already                                         | 429    |
+| a task of this kind is running already                                 | 429    |
 | cancelled by the client                                                | 499    |
 | a bug                                                                  | 500    |
-| all places taken, weights that cannot be used, memory ran out          | 503    |
-| the answer would have come too late                                    | 504    |
+| the DICOMweb server refused                                            | 502    |
+| queue full, weights that cannot be used, out of memory, PACS away      | 503    |
+| the deadline has passed; the DICOMweb server did not answer in time    | 504    |
 | something cannot be written (disk full, read-only)                     | 507    |
 
-Every 503 says with `Retry-After` when to ask again.
+Every 503 has a `Retry-After` header.
 """
 
 from __future__ import annotations
@@ -26,12 +27,9 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import torch
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from monailabel.interfaces.exception import (
@@ -45,22 +43,21 @@ from starlette.requests import Request
 
 from segsam import errors
 from segsam_app.errors import (
-    RETRY,
     AlreadyRunningError,
     BusyError,
     ConflictError,
+    DeadlineExceededError,
     GoneError,
     NotFoundError,
     NothingToLearnError,
-    OverTimeError,
     PacsAwayError,
     PacsError,
     PacsSlowError,
     RequestError,
-    TooLargeError,
+    is_out_of_memory,
 )
-from segsam_app.web.access import Refusal
-from segsam_app.web.memory import is_out_of_memory
+from segsam_app.strict_json import json_safe
+from segsam_app.web.access import Rejection
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +68,10 @@ STATUS: Mapping[type[Exception], int] = {
     NotFoundError: 404,
     ConflictError: 409,
     GoneError: 410,
-    TooLargeError: 413,
     NothingToLearnError: 422,
     AlreadyRunningError: 429,
     BusyError: 503,
-    OverTimeError: 504,
+    DeadlineExceededError: 504,
     PacsError: 502,
     PacsAwayError: 503,
     PacsSlowError: 504,
@@ -87,6 +83,22 @@ STATUS: Mapping[type[Exception], int] = {
     errors.RuntimeChoiceError: 503,
     errors.OutputError: 507,
 }
+"""HTTP status of each error; a subclass without an entry has the status of its base."""
+
+HANDLED: tuple[type[Exception], ...] = (
+    errors.SegSamError,
+    MONAILabelException,
+    RequestValidationError,
+    HTTPException,
+    json.JSONDecodeError,
+    MemoryError,
+    RuntimeError,
+    OSError,
+    Exception,
+)
+"""Exceptions for which `error_response` is registered."""
+
+_RETRY_AFTER: Mapping[str, str] = {"Retry-After": "5"}
 _CODES = {
     401: "unauthorised",
     403: "forbidden",
@@ -98,70 +110,39 @@ _CODES = {
 _UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 )
-_BODY = "There was an error parsing the body"
-"""FastAPI's words for whatever happened while it received one."""
+_BODY_ERROR = "There was an error parsing the body"
+"""FastAPI's sentence for any exception while it receives a body."""
 
 
-async def answer(request: Request, error: Exception) -> JSONResponse:
-    """The reply to a request that ended in `error`; Starlette calls it as an exception handler.
+async def error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return the reply to a request that ended in `error`. Starlette calls it as an exception
+    handler.
 
-    Nothing of the request goes into the log; of a bug, its traceback does.
+    A bug is logged with its traceback, and nothing of the request is.
     """
     status, code, sentence = _explained(error)
     if status == 500:
         route = getattr(request.scope.get("route"), "path", "none")
-        logger.error("%s %s: %s", request.method, route, code, exc_info=_not_delivered(error))
-    headers = getattr(error, "headers", None) or (RETRY if status == 503 else None)
+        # MONAI Label raises HTTPException(500) as a reply: its traceback would show nothing.
+        traceback = None if isinstance(error, HTTPException) else error
+        logger.error("%s %s: %s", request.method, route, code, exc_info=traceback)
+    headers = getattr(error, "headers", None) or (_RETRY_AFTER if status == 503 else None)
     return JSONResponse({"detail": sentence, "code": code}, status, headers=headers)
 
 
-def refused(refusal: Refusal) -> JSONResponse:
-    """The reply to a request that was refused at the door."""
-    body = {"detail": refusal.sentence, "code": refusal.code}
-    return JSONResponse(body, refusal.status, headers=refusal.headers)
-
-
-HANDLED: tuple[type[Exception], ...] = (
-    errors.SegSamError,
-    MONAILabelException,
-    RequestValidationError,
-    HTTPException,
-    json.JSONDecodeError,
-    torch.OutOfMemoryError,
-    MemoryError,
-    RuntimeError,
-    OSError,
-    Exception,
-)
-"""What `answer` is registered for."""
-
-
-def plain(value: Any) -> Any:
-    """`value` as strict JSON can hold it: numbers that are not finite become None, keys text,
-    arrays lists.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def rejection_response(rejection: Rejection) -> JSONResponse:
+    """Return the reply to a request that the middleware rejected."""
+    body = {"detail": rejection.sentence, "code": rejection.code}
+    return JSONResponse(body, rejection.status, headers=rejection.headers)
 
 
 def _explained(error: Exception) -> tuple[int, str, str]:
-    """(status, code, sentence)."""
+    """Return (status, code, sentence)."""
     if isinstance(error, errors.SegSamError):
-        found = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-        return found, error.code, str(error)
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+        return status, error.code, str(error)
     if isinstance(error, HTTPException):
-        if error.detail == _BODY and isinstance(error.__cause__, OSError):
-            return _explained(error.__cause__)
-        return error.status_code, _CODES.get(error.status_code, "request"), _text(error.detail)
+        return _explained_http(error)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -169,7 +150,7 @@ def _explained(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, json.JSONDecodeError):
         return 400, "request", f"not JSON: {error.msg} at character {error.pos}"
     if isinstance(error, MONAILabelException):
-        return _of_monai_label(error)
+        return _explained_monai_label(error)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return 507, "storage", f"The server cannot write: {error.strerror}; nothing was changed."
     if is_out_of_memory(error):
@@ -182,18 +163,17 @@ def _explained(error: Exception) -> tuple[int, str, str]:
     )
 
 
-def _of_monai_label(error: MONAILabelException) -> tuple[int, str, str]:
+def _explained_http(error: HTTPException) -> tuple[int, str, str]:
+    if error.detail == _BODY_ERROR and isinstance(error.__cause__, OSError):
+        return _explained(error.__cause__)  # such as a full disk, which is no client's fault
+    detail: Any = error.detail
+    sentence = detail if isinstance(detail, str) else json.dumps(json_safe(detail))
+    return error.status_code, _CODES.get(error.status_code, "request"), sentence
+
+
+def _explained_monai_label(error: MONAILabelException) -> tuple[int, str, str]:
     if isinstance(error, ImageNotFoundException | LabelNotFoundException):
         return 404, "not_found", str(error.msg)
     if error.error == MONAILabelError.INVALID_INPUT:
         return 400, "request", str(error.msg)
     return 500, "bug", str(error.msg)
-
-
-def _not_delivered(error: Exception) -> Exception | None:
-    """The traceback to log: none for what MONAI Label itself raised as a reply."""
-    return None if isinstance(error, HTTPException) else error
-
-
-def _text(detail: Any) -> str:
-    return detail if isinstance(detail, str) else json.dumps(plain(detail))

@@ -1,4 +1,4 @@
-"""A body is counted while it comes in."""
+"""The limits of a body are checked while it is received."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from segsam_app.web.body import Body, too_large
+from segsam_app.web.request_body import LimitedBody, too_large
 
 
 class Client:
-    """Sends `pieces`, then nothing; counts what was taken from it."""
+    """Client that sends `pieces`, then nothing, and counts the bytes that were received."""
 
     def __init__(self, pieces: Sequence[bytes], *, is_complete: bool = True) -> None:
         self.pieces = list(pieces)
@@ -31,7 +31,7 @@ class Client:
         return {"type": "http.request", "body": piece, "more_body": more}
 
 
-async def read(body: Body) -> bytes:
+async def read(body: LimitedBody) -> bytes:
     content = b""
     while True:
         message = await body.receive()
@@ -40,39 +40,39 @@ async def read(body: Body) -> bytes:
             return content
 
 
-def test_what_fits_passes() -> None:
+def test_a_small_body_passes() -> None:
     client = Client([b"12", b"34"])
-    body = Body(client.receive, 4, 5)
+    body = LimitedBody(client.receive, 4, 5)
     assert asyncio.run(read(body)) == b"1234"
     assert body.bytes == 4
     assert asyncio.run(body.receive()) == {"type": "http.disconnect"}
 
 
-def test_what_does_not_fit_stops_at_once() -> None:
+def test_a_large_body_is_refused_at_once() -> None:
     client = Client([b"12", b"345", b"6" * 100])
-    body = Body(client.receive, 4, 5)
+    body = LimitedBody(client.receive, 4, 5)
     with pytest.raises(HTTPException) as refused:
         asyncio.run(read(body))
     assert refused.value.status_code == 413
     assert client.taken == 5
 
 
-def test_a_refused_client_may_finish_within_bounds() -> None:
+def test_the_rest_of_a_refused_body_is_received_within_bounds() -> None:
     client = Client([b"x" * 10] * 3)
-    asyncio.run(Body(client.receive, 20, 5).drain())
+    asyncio.run(LimitedBody(client.receive, 20, 5).drain())
     assert client.taken == 30
     endless = Client([b"x" * 10] * 1000)
-    asyncio.run(Body(endless.receive, 20, 5).drain())
+    asyncio.run(LimitedBody(endless.receive, 20, 5).drain())
     assert endless.taken <= 60
 
 
-def test_silence_ends() -> None:
+def test_a_silent_client_is_refused() -> None:
     client = Client([b"1"], is_complete=False)
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(read(Body(client.receive, 100, 0.05)))
+        asyncio.run(read(LimitedBody(client.receive, 100, 0.05)))
     assert refused.value.status_code == 408
 
 
-def test_the_sentence_has_a_size() -> None:
+def test_the_sentence_names_the_limit() -> None:
     assert "64 kB" in too_large(65536)
     assert "2 MB" in too_large(2 << 20)

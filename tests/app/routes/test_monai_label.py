@@ -10,7 +10,7 @@ import pytest
 from fastapi import Request
 
 from segsam_app.errors import RequestError
-from segsam_app.routes.stock import in_thread, shadows
+from segsam_app.routes.monai_label import in_thread, threaded_routes
 
 OFF = [
     ("PUT", "/model/segsam"),
@@ -30,7 +30,7 @@ OFF = [
 
 
 @pytest.mark.parametrize(("method", "path"), OFF, ids=str)
-def test_what_is_off_says_so(server: Any, method: str, path: str) -> None:
+def test_a_route_that_is_off_is_refused(server: Any, method: str, path: str) -> None:
     query = {"id": "straight", "tag": "final", "image": "/etc/passwd"}
     reply = server.ask(method, path, params=query)
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
@@ -39,7 +39,7 @@ def test_what_is_off_says_so(server: Any, method: str, path: str) -> None:
     assert (server.studies / "straight.nii.gz").exists()
 
 
-def test_what_is_on_works(tight: Any) -> None:
+def test_a_route_that_is_on_works(tight: Any) -> None:
     assert tight.ask("DELETE", "/datastore/image", params={"id": "text"}).status_code == 200
     assert tight.get("/datastore/image", params={"image": "text"}).status_code == 404
     assert tight.ask("DELETE", "/datastore/image", params={"id": "../x"}).status_code == 400
@@ -49,7 +49,7 @@ def test_what_is_on_works(tight: Any) -> None:
 
 def test_every_switch_changes_routes() -> None:
     def refusing(*on: str) -> int:
-        return sum(route.endpoint.__name__ == "refuse" for route in shadows(on).routes)  # type: ignore[attr-defined]
+        return sum(route.endpoint.__name__ == "refuse" for route in threaded_routes(on).routes)  # type: ignore[attr-defined]
 
     everything = refusing()
     for switch in ("model", "reload", "proxy", "logs", "delete"):
@@ -113,7 +113,7 @@ def test_an_endpoint_runs_in_a_worker_thread() -> None:
         asyncio.run(run(image="../x"))
 
 
-def test_a_body_is_there_before_the_thread_starts() -> None:
+def test_the_body_is_received_before_the_thread_starts() -> None:
     async def stock(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
 
@@ -125,7 +125,7 @@ def test_a_body_is_there_before_the_thread_starts() -> None:
     assert asyncio.run(in_thread(stock)(request=request)).body == b'{"bytes":5}'
 
 
-def test_an_endpoint_that_waits_is_noticed() -> None:
+def test_an_endpoint_that_suspends_is_an_error() -> None:
     async def stock() -> None:
         await asyncio.sleep(0)
 

@@ -11,15 +11,15 @@ from ..conftest import soon
 
 def test_health(server: Any) -> None:
     reply = server.get("/segsam/health")
-    told = reply.json()
+    status = reply.json()
     assert reply.status_code == 200
-    assert (told["live"], told["ready"], told["model"]) == (True, True, "litemedsam")
-    assert {"running", "waiting"} <= set(told)
-    assert told["disk_free_bytes"] > 0
+    assert (status["live"], status["ready"], status["model"]) == (True, True, "litemedsam")
+    assert {"running", "waiting"} <= set(status)
+    assert status["disk_free_bytes"] > 0
 
 
 def counted(server: Any) -> set[tuple[str, str]]:
-    """Routes and statuses that were counted; requests are, once they are answered."""
+    """Return the counted routes and statuses; a request is counted after its reply."""
     families = text_string_to_metric_families(server.get("/metrics").text)
     requests = next(family for family in families if family.name == "segsam_requests")
     return {(one.labels["route"], one.labels["status"]) for one in requests.samples}

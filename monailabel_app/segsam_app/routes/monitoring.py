@@ -1,7 +1,7 @@
-"""`GET /segsam/health` and `GET /metrics`: for what watches the server.
+"""Monitoring routes: `GET /segsam/health` and `GET /metrics`.
 
-Both only read counters, so they are answered on the event loop itself: even when every worker
-thread is busy.
+Both only read counters, so they run on the event loop itself and answer even if every worker thread
+is busy.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.config import DEFAULT_MODEL
-from segsam_app.routes.dicomweb import told_of_saving
-from segsam_app.web.metrics import CONTENT_TYPE, Meters
+from segsam_app.routes.dicomweb import upload_status
+from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
-_LEAST_FREE = 256 << 20
+_MIN_FREE_BYTES = 256 << 20
 
 
-def watching(meters: Meters) -> APIRouter:
-    """The two routes, for the counters of one server."""
+def monitoring_routes(metrics: Metrics) -> APIRouter:
+    """Return a router with the two routes, for the metrics of one server."""
     router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
-    meters.watch(gauges)
+    metrics.add_gauges(gauges)
 
     @router.get("/segsam/health", include_in_schema=False)
     async def health() -> JSONResponse:
-        """200 when requests are worth sending, 503 when the disk is full."""
-        told = _health()
-        return JSONResponse(told, 200 if told["ready"] else 503)
+        """Return 200 if the server can work, 503 if the disk is full."""
+        status = _health()
+        return JSONResponse(status, 200 if status["ready"] else 503)
 
     @router.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(meters.text(), media_type=CONTENT_TYPE)
+    async def prometheus() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router
 
 
 def gauges() -> Mapping[str, tuple[str, float]]:
-    """What is looked up at each reading: name -> (meaning, value)."""
+    """Return the current values: name -> (description, value)."""
     app = app_instance()
     cached, sessions = app.engine.cached, app.sessions()
     return {
-        "segsam_queue_running": ("Requests that have the model", app.gate.running),
-        "segsam_queue_waiting": ("Requests that wait for the model", app.gate.waiting),
+        "segsam_queue_running": ("Requests that have the model", app.queue.running),
+        "segsam_queue_waiting": ("Requests that wait for the model", app.queue.waiting),
         "segsam_embeddings_entries": ("Slices whose embeddings are kept", cached.entries),
         "segsam_embeddings_bytes": ("Bytes of the kept embeddings", cached.bytes),
         "segsam_embeddings_limit_bytes": ("Bytes that may be kept", cached.limit_bytes),
@@ -58,7 +58,10 @@ def gauges() -> Mapping[str, tuple[str, float]]:
         "segsam_embeddings_disk_bytes": ("Bytes of embeddings on disk", cached.disk_bytes),
         "segsam_embeddings_disk_limit_bytes": ("Bytes that may be there", cached.disk_limit_bytes),
         "segsam_embeddings_disk_hits": ("Slices that were found there", cached.disk_hits),
-        "segsam_prefetch_images": ("Images whose slices are being encoded", app.warmer.waiting),
+        "segsam_prefetch_images": (
+            "Images whose slices are being encoded",
+            app.prefetcher.pending,
+        ),
         "segsam_sessions": ("Open sessions", sessions.count if sessions else 0),
         "segsam_sessions_bytes": ("Bytes of the open sessions", sessions.bytes if sessions else 0),
         "segsam_disk_free_bytes": ("Free bytes where labels and uploads go", _free_bytes(app)),
@@ -70,17 +73,17 @@ def _health() -> dict[str, Any]:
     free = _free_bytes(app)
     return {
         "live": True,
-        "ready": free >= _LEAST_FREE,
-        "model": app.task(DEFAULT_MODEL).facts["name"],
+        "ready": free >= _MIN_FREE_BYTES,
+        "model": app.task(DEFAULT_MODEL).checkpoint_info["name"],
         "loaded": app.engine.is_loaded,
-        "running": app.gate.running,
-        "waiting": app.gate.waiting,
+        "running": app.queue.running,
+        "waiting": app.queue.waiting,
         "disk_free_bytes": free,
-        **told_of_saving(app.datastore()),
+        **upload_status(app.datastore()),
     }
 
 
 def _free_bytes(app: Any) -> int:
-    """On the fuller of the disks that labels and uploads are written to."""
+    """Return the free bytes of the fuller one of the disks of labels and uploads."""
     folders = [Path(tempfile.gettempdir()), Path(app.datastore()._datastore_path)]
     return min(shutil.disk_usage(folder).free for folder in folders if folder.is_dir())

@@ -1,4 +1,4 @@
-"""No room for temporary files, and no log that can be written: matrix F16."""
+"""No space for temporary files, and a log that cannot be written: matrix F16."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starlette.requests import Request
 from segsam.errors import OutputError
 from segsam.imaging.volume import Volume
 from segsam_app.inference.images import uploaded
-from segsam_app.web.replies import answer
+from segsam_app.web.error_handlers import error_response
 
 from ..conftest import ROOT
 
@@ -30,7 +30,7 @@ REQUEST = Request({"type": "http", "method": "PUT", "path": "/datastore/image", 
 
 @pytest.fixture
 def files_of_10_kb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Temporary files cannot grow beyond that, in a folder of this test."""
+    """Folder for temporary files, which cannot grow beyond 10 kB."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
@@ -38,29 +38,29 @@ def files_of_10_kb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_upload_that_finds_no_room(files_of_10_kb: Path) -> None:
+def test_an_upload_on_a_full_disk(files_of_10_kb: Path) -> None:
     with (
         pytest.raises(OSError, match="File too large") as refused,
         uploaded(io.BytesIO(bytes(50_000)), "x.nii"),
     ):
         pytest.fail("it cannot have been written")
-    reply = asyncio.run(answer(REQUEST, refused.value))
-    told = json.loads(bytes(reply.body))
-    assert (reply.status_code, told["code"]) == (507, "storage")
-    assert told["detail"].startswith("The server cannot write: ")
+    reply = asyncio.run(error_response(REQUEST, refused.value))
+    body = json.loads(bytes(reply.body))
+    assert (reply.status_code, body["code"]) == (507, "storage")
+    assert body["detail"].startswith("The server cannot write: ")
     assert list(files_of_10_kb.iterdir()) == []
 
 
-def test_an_answer_that_finds_no_room(files_of_10_kb: Path) -> None:
+def test_a_result_on_a_full_disk(files_of_10_kb: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 40)).astype(np.uint8)
     with pytest.raises(OutputError) as refused:
         Volume.from_array(noise).save(files_of_10_kb / "answer.nii.gz")
-    reply = asyncio.run(answer(REQUEST, refused.value))
+    reply = asyncio.run(error_response(REQUEST, refused.value))
     assert (reply.status_code, json.loads(bytes(reply.body))["code"]) == (507, "output")
     assert list(files_of_10_kb.iterdir()) == []
 
 
-def test_a_log_that_cannot_be_written_is_named_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_log_is_reported_at_the_start(tmp_path: Path) -> None:
     app = tmp_path / "app"
     (app / "logs" / "app.log").mkdir(parents=True)
     shutil.copy(ROOT / "monailabel_app" / "main.py", app)

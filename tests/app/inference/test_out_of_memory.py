@@ -1,4 +1,4 @@
-"""Memory that runs out: once more with room, then a refusal, and the next request works (F9)."""
+"""Memory that runs out: a second attempt without caches, then an error (F9)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ import pytest
 import torch
 
 from segsam_app.config import AppConfig
+from segsam_app.errors import is_out_of_memory
 from segsam_app.inference.engine import Engine
-from segsam_app.web.memory import is_out_of_memory, with_room
 
 
 class Model:
-    """Fails so many times, with `error`."""
+    """Computation that raises `error` for its first `failures` calls."""
 
     def __init__(self, failures: int, error: Exception) -> None:
         self.failures = failures
         self.error = error
-        self.room = 0
 
-    def answer(self) -> str:
+    def compute(self) -> str:
         if self.failures:
             self.failures -= 1
             raise self.error
         return "mask"
 
-    def make_room(self) -> None:
-        self.room += 1
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(AppConfig(device="cpu"))
+
+
+@pytest.fixture
+def drops(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry each time that the engine dropped its caches."""
+    calls: list[int] = []
+    monkeypatch.setattr(engine, "drop_caches", lambda: calls.append(1))
+    return calls
 
 
 @pytest.mark.parametrize(
@@ -41,36 +50,36 @@ class Model:
     ],
     ids=["card", "python", "processor"],
 )
-def test_once_more_with_room(error: Exception) -> None:
+def test_it_is_computed_again_without_caches(
+    engine: Engine, drops: list[int], error: Exception
+) -> None:
     assert is_out_of_memory(error)
-    model = Model(1, error)
-    assert with_room(model.answer, model.make_room) == "mask"
-    assert model.room == 1
+    assert engine.retry_without_caches(Model(1, error).compute) == "mask"
+    assert len(drops) == 1
     model = Model(2, error)
     with pytest.raises(type(error)):
-        with_room(model.answer, model.make_room)
-    assert with_room(model.answer, model.make_room) == "mask"
+        engine.retry_without_caches(model.compute)
+    assert engine.retry_without_caches(model.compute) == "mask"
 
 
-def test_the_processors_own_sentence_is_known() -> None:
+def test_the_error_of_main_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as refused:
         torch.empty(1 << 60)
     assert is_out_of_memory(refused.value)
 
 
-def test_another_error_is_not_tried_again() -> None:
+def test_another_error_is_not_tried_again(engine: Engine, drops: list[int]) -> None:
     model = Model(1, RuntimeError("sizes of tensors must match"))
     with pytest.raises(RuntimeError, match="sizes"):
-        with_room(model.answer, model.make_room)
-    assert model.room == 0
+        engine.retry_without_caches(model.compute)
+    assert drops == []
 
 
-def test_room_is_what_can_be_made_again(tmp_path: Path) -> None:
+def test_images_and_embeddings_are_dropped(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "one.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.int16), np.eye(4)), path)
-    engine = Engine(AppConfig(device="cpu"))
     first = engine.volume(path)
     assert engine.volume(path) is first
-    engine.make_room()
+    engine.drop_caches()
     assert engine.volume(path) is not first
     assert engine.cached.entries == 0
