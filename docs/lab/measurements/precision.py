@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.datasets.folder import Dataset
-from segsam.evaluation.cases import known_classes, open_case, select
+from segsam.evaluation.cases import OpenCase, open_case, select
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.scores import dice
-from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
+from segsam.evaluation.slice_scoring import SliceScorer
 from segsam.model import load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.system.atomic import write_bytes
@@ -34,11 +34,11 @@ Rows = list[tuple[float, float, float]]
 
 
 def compared(
-    pairs: tuple[FeatureSource, FeatureSource], scorer: SliceScorer, work: CaseInWork, index: int
+    pairs: tuple[FeatureSource, FeatureSource], scorer: SliceScorer, opened: OpenCase, index: int
 ) -> Iterator[tuple[float, float, float]]:
     """Every object of a slice, twice."""
-    picture = work.opened.picture(index)
-    exact, fast = (scorer.score(work, index, source.of(picture)) for source in pairs)
+    picture = opened.picture(index)
+    exact, fast = (scorer.score(opened, index, source.features(picture)) for source in pairs)
     for one, other in zip(exact, fast, strict=True):
         masks: list[NDArray[np.bool_]] = [x.mask for x in (one, other) if x.mask is not None]
         yield float(one.score.dsc or 0), float(other.score.dsc or 0), float(dice(*masks))
@@ -55,14 +55,19 @@ def of_dataset(
     """At most so many slices, evenly from the cases."""
     model = pairs[0].model
     scorer = SliceScorer(model, "box", seed, binary=True, semantic=False)
-    classes, rows = known_classes(dataset, model.categories), []
+    rows: Rows = []
     chosen = cases[:: max(1, -(-len(cases) // slices))]
     for case in chosen:
         limit = max(1, slices // len(chosen))
-        opened = open_case(dataset, case, input_size=model.host.facts.input_size, limit=limit)
-        work = CaseInWork(dataset, case, opened, classes)
+        opened = open_case(
+            dataset,
+            case,
+            input_size=model.host.facts.input_size,
+            categories=model.categories,
+            limit=limit,
+        )
         for index, _ in opened.objects:
-            rows += list(compared(pairs, scorer, work, index))
+            rows += list(compared(pairs, scorer, opened, index))
     return rows
 
 

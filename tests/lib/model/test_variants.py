@@ -118,7 +118,7 @@ def teach(model: SegSam, weights: LossWeights) -> set[str]:
 def only(*terms: str) -> LossWeights:
     """A loss of these terms and no other."""
     zero = LossWeights.of(replace(VARIANTS["baseline"], losses=()))
-    return replace(zero, **dict.fromkeys(terms, 1.0))
+    return zero.model_copy(update=dict.fromkeys(terms, 1.0))
 
 
 def beyond_rounding(names: set[str]) -> set[str]:
