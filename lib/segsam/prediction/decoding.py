@@ -50,7 +50,7 @@ class MaskChoice:
         if decoder not in ("binary", "semantic"):
             raise PromptError(f"A decoder is binary or semantic; got {decoder!r}.")
         index = None if category is None else model.categories.index(category)
-        if not model.semantic_is_trained and (decoder == "semantic" or category is not None):
+        if not model.card.semantic_is_trained and (decoder == "semantic" or category is not None):
             requested = "the semantic decoder" if decoder == "semantic" else f"category {category}"
             raise PromptError(
                 f"{requested} was asked for, but this checkpoint has no trained semantic decoder; "
@@ -114,7 +114,7 @@ class SliceDecoder:
     @property
     def takes_mask_prompts(self) -> bool:
         """True if the weights were trained with low-resolution masks as prompts."""
-        return "mask" in self._model.prompts_trained
+        return "mask" in self._model.card.prompts_trained
 
     def features(self, index: int, *, background: bool = False) -> ImageFeatures:
         """Return the image features of slice `index`; see `SliceEncoder.features`."""
@@ -144,7 +144,7 @@ class SliceDecoder:
         with self.encoder.job.timed("decode"):
             tensors = prompt_tensors(self.view, prompts, self.encoder.device, mask_prompt)
             decoded = self._model.decode(
-                features, tensors, semantic=self._model.semantic_is_trained
+                features, tensors, semantic=self._model.card.semantic_is_trained
             )
             parts = self._object_logits(decoded)
             planes = [self.view.logits_to_plane(part[0]) for part in parts]
@@ -154,7 +154,7 @@ class SliceDecoder:
             low_res_logits = parts.amax(dim=0, keepdim=True)
             report = self._report(index, decoded, propagated=propagated)
         brightness, spread = self._displayed_values(index, logits > 0)
-        scores = class_scores(decoded, self._model.temperature)
+        scores = class_scores(decoded, self._model.card.temperature)
         return SliceMask(logits, low_res_logits, report, brightness, spread, scores)
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
@@ -168,7 +168,7 @@ class SliceDecoder:
             return decoded.binary_logits
         if self._choice.category is None:
             return stripped
-        return category_logits(decoded, self._choice.category, self._model.temperature)
+        return category_logits(decoded, self._choice.category, self._model.card.temperature)
 
     def _report(self, index: int, decoded: Decoded, *, propagated: bool) -> SliceReport:
         modality = self.encoder.loaded.volume.modality

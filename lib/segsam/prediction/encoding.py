@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
-from segsam.model import ImageFeatures, SegSam
+from segsam.model import ImageFeatures
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import EmbeddingCache, slice_key
 from segsam.prediction.job import Job
 from segsam.prediction.prefetch import Prefetcher
@@ -44,16 +45,16 @@ class SliceEncoder:
 
     def __init__(
         self,
-        model: SegSam,
+        runner: EncoderRunner,
         embeddings: EmbeddingCache,
         loaded: LoadedVolume,
         axis: int,
         job: Job,
     ) -> None:
         self.loaded = loaded
-        self.view = SliceView.of(loaded.volume, axis, model.host.facts.input_size)
+        self.view = SliceView.of(loaded.volume, axis, runner.model.host.facts.input_size)
         self.job = job
-        self._model = model
+        self._runner = runner
         self._embeddings = embeddings
         self._prefetcher: Prefetcher[tuple[ImageFeatures, bool]] | None = None
 
@@ -63,8 +64,8 @@ class SliceEncoder:
         Does nothing if the runtime encodes one slice at a time. A single slice is not prefetched:
         it is ready sooner if the encoder has all threads.
         """
-        if self._prefetcher is None and self._model.encoders > 1:
-            self._prefetcher = Prefetcher(self._encode_beside_decoder, self._model.encoders)
+        if self._prefetcher is None and self._runner.threads > 1:
+            self._prefetcher = Prefetcher(self._encode_beside_decoder, self._runner.threads)
         if self._prefetcher is not None:
             self._prefetcher.schedule(indices if len(indices) > 1 else ())
 
@@ -91,7 +92,7 @@ class SliceEncoder:
     @property
     def device(self) -> torch.device:
         """The device of the model."""
-        return next(self._model.parameters()).device
+        return next(self._runner.model.parameters()).device
 
     def _encode_beside_decoder(self, index: int) -> tuple[ImageFeatures, bool]:
         return self._features(index, background=True)
@@ -100,7 +101,7 @@ class SliceEncoder:
     def _features(self, index: int, *, background: bool) -> tuple[ImageFeatures, bool]:
         """Return the features, and True if the slice was encoded now."""
         picture = self.view.image(self.loaded.volume, self.loaded.intensity, index)
-        key = slice_key(picture, self._model.encoder_id)
+        key = slice_key(picture, self._runner.encoder_id)
         encoded, encoded_now = self._embeddings.get_or_encode(
             key,
             lambda: self._encode(picture, alongside=background),
@@ -109,13 +110,13 @@ class SliceEncoder:
         )
         features = self._embeddings.get_or_derive(
             key,
-            self._model.weights_id,
+            self._runner.weights_id,
             encoded.to(self.device),
-            lambda found: self._model.features(found.embedding, found.detail),
+            lambda found: self._runner.model.features(found.embedding, found.detail),
         )
         return features, encoded_now
 
     def _encode(self, picture: NDArray[np.uint8], *, alongside: bool) -> ImageFeatures:
-        image = self._model.host.prepare(picture)[None].to(self.device)
-        embedding, detail = self._model.encode_images(image, alongside=alongside)
+        image = self._runner.model.host.prepare(picture)[None].to(self.device)
+        embedding, detail = self._runner.encode(image, alongside=alongside)
         return ImageFeatures(embedding, detail=detail)

@@ -76,7 +76,7 @@ def name_object(
         modality: of the volume, if known.
     """
     scored = [(one.class_scores, one.area) for one in evidence if one.class_scores is not None]
-    if not model.semantic_is_trained or not sum(area for _, area in scored):
+    if not model.card.semantic_is_trained or not sum(area for _, area in scored):
         return Naming()
     mean = np.average(
         [scores for scores, _ in scored], axis=0, weights=[area for _, area in scored]
@@ -98,7 +98,7 @@ def _reason_against(
     model: SegSam, name: str, confidence: float, modality: str | None
 ) -> str | None:
     """Return the note for the user if the name must not be given."""
-    if modality is not None and modality in model.unnamed_in:
+    if modality is not None and modality in model.card.unnamed_in:
         return UNRELIABLE_NOTE.format(modality=modality)
     if _is_withheld(model, name, modality):
         return UNRELIABLE_NAME_NOTE.format(name=name, modality=modality)
@@ -115,7 +115,7 @@ def may_be_named(model: SegSam, category: Category, modality: str | None) -> boo
     if modality is None:
         return True
     occurs = not category.modalities or modality in category.modalities
-    withheld = modality in model.unnamed_in or _is_withheld(model, category.name, modality)
+    withheld = modality in model.card.unnamed_in or _is_withheld(model, category.name, modality)
     return occurs and not withheld
 
 
@@ -128,10 +128,10 @@ def present_categories(
     output of an untrained token is noise), those that do not occur in the modality, and names that
     the card withholds there. Empty if the presence branch never saw absent categories in training.
     """
-    if decoded.presence_logits is None or not model.presence_is_trained:
+    if decoded.presence_logits is None or not model.card.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
-    seen = frozenset(model.categories_seen)
+    seen = frozenset(model.card.categories_seen)
     likely = {
         item.name: score
         for item, score in zip(model.categories.items, scores, strict=True)
@@ -142,4 +142,4 @@ def present_categories(
 
 def _is_withheld(model: SegSam, name: str, modality: str | None) -> bool:
     """Return True if the card withholds this one name in volumes of a modality."""
-    return f"{modality}: {name}" in model.unnamed_in
+    return f"{modality}: {name}" in model.card.unnamed_in

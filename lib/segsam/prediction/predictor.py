@@ -16,7 +16,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
-from segsam.model.runtimes import choose_runtime
+from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.prediction.decoding import MaskChoice, SliceDecoder
 from segsam.prediction.embeddings import DEFAULT_BYTES, EmbeddingCache
 from segsam.prediction.encoding import LoadedVolume, SliceEncoder
@@ -30,8 +30,15 @@ from segsam.types import AxisChoice, Cancel, DecoderName, PrecisionName, Progres
 class Predictor:
     """Segments objects of one volume at a time; see `predict`."""
 
-    def __init__(self, model: SegSam, *, embeddings: EmbeddingCache | None = None) -> None:
+    def __init__(
+        self,
+        model: SegSam,
+        *,
+        encoder: EncoderRunner | None = None,
+        embeddings: EmbeddingCache | None = None,
+    ) -> None:
         self.model = model.eval()
+        self.encoder = encoder or EncoderRunner(model)
         self.embeddings = embeddings if embeddings is not None else EmbeddingCache()
         self._loaded: LoadedVolume | None = None
 
@@ -60,8 +67,8 @@ class Predictor:
             RuntimeChoiceError: a runtime or precision that is not available on this machine.
         """
         model = load_pretrained(name_or_path, device=device)
-        choose_runtime(model, runtime, precision)
-        return cls(model, embeddings=EmbeddingCache(cache_bytes))
+        encoder = choose_runtime(model, runtime, precision)
+        return cls(model, encoder=encoder, embeddings=EmbeddingCache(cache_bytes))
 
     @property
     def volume(self) -> Volume | None:
@@ -111,7 +118,9 @@ class Predictor:
         Raises:
             VolumeError: no volume was set.
         """
-        return SliceDecoder(self.model, self._encoder(self._require_volume(), axis, job or Job()))
+        return SliceDecoder(
+            self.model, self._slice_encoder(self._require_volume(), axis, job or Job())
+        )
 
     def predict(
         self,
@@ -151,12 +160,12 @@ class Predictor:
         loaded = self._require_volume()
         checked, notes = prompts.checked(loaded.volume.shape_ijk)
         choice = MaskChoice.checked(self.model, decoder, category)
-        slice_encoder = partial(self._encoder, loaded)
+        slice_encoder = partial(self._slice_encoder, loaded)
         segmentation = Segmentation(self.model, loaded.volume, slice_encoder, job, choice)
         return segmentation.segment(checked, axis=axis, propagate=propagate, notes=notes)
 
-    def _encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
-        return SliceEncoder(self.model, self.embeddings, loaded, axis, job)
+    def _slice_encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
+        return SliceEncoder(self.encoder, self.embeddings, loaded, axis, job)
 
     def _require_volume(self) -> LoadedVolume:
         if self._loaded is None:

@@ -123,7 +123,7 @@ class Segmentation:
         return fuse_axes(regions)
 
     def _plan(self, prompts: Prompts, axis: int, propagate: bool | None) -> AxisPlan:
-        margin = SIXTH if self._model.semantic_is_trained else THIRD
+        margin = SIXTH if self._model.card.semantic_is_trained else THIRD
         return plan_axis(prompts, axis, propagate=propagate, margin=margin)
 
     def _across(self, plan: AxisPlan) -> Region:
@@ -180,8 +180,8 @@ class Segmentation:
             prompts.on_slice(axis, index).is_lone_point for index in prompts.slices_along(axis)
         )
         conditions = (
-            (LONE_POINT_NOTE, lone_point and "point" not in self._model.prompts_trained),
+            (LONE_POINT_NOTE, lone_point and "point" not in self._model.card.prompts_trained),
             (EMPTY_NOTE, empty),
-            (UNTRAINED_NOTE, not self._model.semantic_is_trained),
+            (UNTRAINED_NOTE, not self._model.card.semantic_is_trained),
         )
         return tuple(note for note, holds in conditions if holds)

@@ -125,7 +125,7 @@ class _AutomaticSegmentation:
         self._slices = predictor.slices(self._axis, job)
         decoder = self._model.semantic_decoder
         has_branch = decoder is not None and decoder.presence is not None
-        self._uses_presence = has_branch and self._model.presence_is_trained
+        self._uses_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
         """Slice -> category -> probability."""
 
@@ -251,7 +251,7 @@ def allowed_categories(
         CategoryError: an unknown requested name.
     """
     require_semantics(model)
-    if volume.modality is not None and volume.modality in model.unnamed_in:
+    if volume.modality is not None and volume.modality in model.card.unnamed_in:
         raise PromptError(
             f"Nothing can be segmented without prompts in {volume.modality} volumes: the names of "
             "this checkpoint are not reliable there, as its model card says; mark the object."
@@ -259,7 +259,7 @@ def allowed_categories(
     categories = model.categories
     if requested:
         return tuple(sorted({categories.index(name) for name in requested}))
-    seen = frozenset(model.categories_seen or categories.names)
+    seen = frozenset(model.card.categories_seen)
     return tuple(
         index
         for index, item in enumerate(categories.items)

@@ -57,7 +57,7 @@ def overview(
     for features_of_slice in slices:
         features = features_of_slice()
         embeddings.append(mean_embedding(features, size_px, model.host.facts.input_size))
-        if model.semantic_is_trained:
+        if model.card.semantic_is_trained:
             probes = probe(model, features, grid_points(size_px, grid))
             disagreements.append(mean_disagreement(probes))
     if not embeddings:

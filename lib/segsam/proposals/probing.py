@@ -56,7 +56,7 @@ def clamped(predicted_iou: float) -> float:
 
 def require_semantics(model: SegSam) -> None:
     """Raise PromptError for a checkpoint without a trained semantic decoder."""
-    if not model.semantic_is_trained:
+    if not model.card.semantic_is_trained:
         raise PromptError(
             "Nothing can be segmented without prompts: this checkpoint has no trained semantic "
             "decoder, which tells objects from background; mark the object, or use another "
@@ -108,7 +108,7 @@ def probe(model: SegSam, features: ImageFeatures, points_px: NDArray[np.float32]
         points = torch.from_numpy(part).to(device)[:, None]
         labels = torch.ones(points.shape[:2], dtype=torch.int64, device=device)
         decoded = model.decode(features, PromptTensors(points, labels), semantic=True)
-        found += _probes(decoded, part, model.temperature)
+        found += _probes(decoded, part, model.card.temperature)
     return found
 
 

@@ -18,7 +18,7 @@ import torch
 from segsam.errors import OutputError, VolumeNotFoundError
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
-from segsam.model.runtimes import choose_runtime
+from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.model.segsam import SegSam
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import CacheState, EmbeddingCache
@@ -93,7 +93,7 @@ class Engine:
         self._used = config.checkpoint
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_files(config))
         self._passing = tuple(passing)
-        self._models: dict[str | None, SegSam] = {}
+        self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
         self._images_lock = threading.Lock()
@@ -171,15 +171,20 @@ class Engine:
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
-        """The model of a checkpoint, loaded once. Raises `CheckpointError`, and
-        `RuntimeChoiceError` for a runtime or precision that this machine does not have.
+        """The model of a checkpoint; raises as `encoder_of`."""
+        return self.encoder_of(checkpoint).model
+
+    def encoder_of(self, checkpoint: str | None) -> EncoderRunner:
+        """The model of a checkpoint with its image encoder, loaded once. Raises `CheckpointError`,
+        and `RuntimeChoiceError` for a runtime or precision that this machine does not have.
         """
         with self._model_lock:
             if checkpoint not in self._models:
                 model = load_pretrained(checkpoint, device=_device(self._config.device))
-                facts = choose_runtime(model, self._config.runtime, self._config.precision)
+                encoder = choose_runtime(model, self._config.runtime, self._config.precision)
+                facts = encoder.facts
                 logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
-                self._models[checkpoint] = model
+                self._models[checkpoint] = encoder
             return self._models[checkpoint]
 
     def _forget(self, checkpoint: str | None) -> None:
@@ -251,7 +256,8 @@ class Engine:
 
     def _new_predictor(self, volume: Volume, seen: Seen, *, private: bool) -> Predictor:
         checkpoint, window = seen
-        predictor = Predictor(self.model_of(checkpoint), embeddings=self._embeddings)
+        encoder = self.encoder_of(checkpoint)
+        predictor = Predictor(encoder.model, encoder=encoder, embeddings=self._embeddings)
         predictor.set_volume(volume, window=window, private=private)
         return predictor
 

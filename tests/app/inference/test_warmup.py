@@ -14,6 +14,7 @@ import pytest
 
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import CacheState
 from segsam_app.config import AppConfig
 from segsam_app.inference import warmup
@@ -48,9 +49,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """With a model that takes milliseconds, in threads that do not wait for a busy machine."""
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-    model = SegSam(TinyHost(), made_up).eval()
+    encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine = Engine(CONFIG)
-    monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
+    monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
     monkeypatch.setattr(warmup, "lower_thread_priority", lambda: True)
     return engine
 
@@ -62,7 +63,7 @@ def encoded(engine: Engine, path: Path) -> list[int]:
     for index in range(7):
         before = engine.cached.hits
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor.model, "encode_images", _not_kept)
+            patch.setattr(predictor.encoder, "encode", _not_kept)
             try:
                 predictor.warm(index=index)
             except _NotKeptError:
@@ -174,7 +175,7 @@ def test_a_slice_that_fails_ends_its_image_alone(
     warmer = Warmer(engine)
     warmer.follow(3)
     with monkeypatch.context() as patch:
-        patch.setattr(engine.model_of(None), "encode_images", no_memory)
+        patch.setattr(engine.encoder_of(None), "encode", no_memory)
         warmer.look(View(image, "k", 2))
         wait_for(lambda: "warming an image up failed" in caplog.text)
     assert warmer.waiting == 0

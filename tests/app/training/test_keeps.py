@@ -19,7 +19,7 @@ from segsam.model import load_pretrained
 from segsam.model.packaged import shipped_path
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.preparing import Sample
+from segsam.training.samples import Sample
 from segsam.training.validation import validate
 from segsam_app.config import AppConfig
 from segsam_app.storage.store import Store

@@ -22,7 +22,7 @@ from segsam.datasets.splits import Split, patient_of
 from segsam.errors import OutputError, PromptError, TrainingError
 from segsam.imaging.intensity import Intensity
 from segsam.training.config import TrainConfig
-from segsam.training.preparing import cut_case
+from segsam.training.samples import cut_case
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

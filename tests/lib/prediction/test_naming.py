@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from segsam.categories import Categories
-from segsam.model import Decoded, Host, SegSam
+from segsam.model import Card, Decoded, Host, SegSam
 from segsam.prediction.naming import SliceEvidence, name_object, present_categories
 
 BINARY, IOU = torch.zeros(1, 1, 3, 3), torch.ones(1, 1)
@@ -15,9 +18,12 @@ BINARY, IOU = torch.zeros(1, 1, 3, 3), torch.ones(1, 1)
 
 @pytest.fixture
 def model(tiny_host: Host, five_categories: Categories) -> SegSam:
-    made = SegSam(tiny_host, five_categories)
-    made.semantic_is_trained = True
-    return made
+    return SegSam(tiny_host, five_categories, card=Card(semantic_is_trained=True))
+
+
+def with_facts(model: SegSam, **facts: Any) -> SegSam:
+    """Return the model with other facts on its card."""
+    return model.with_card(replace(model.card, **facts))
 
 
 def evidence(area: int, *scores: float) -> SliceEvidence:
@@ -59,7 +65,7 @@ class TestPresentCategories:
         ]
 
     def test_categories_without_examples_are_not_reported(self, model: SegSam) -> None:
-        model.categories_seen = ("liver", "spleen", "polyp")
+        model = with_facts(model, categories_seen=("liver", "spleen", "polyp"))
         assert list(present_categories(self.decoded(), model)) == ["polyp", "liver"]
 
     def test_categories_of_other_modalities_and_withheld_names_are_left_out(
@@ -73,7 +79,7 @@ class TestPresentCategories:
             for name in present_categories(self.decoded(), model)
             if not there[name] or "CT" in there[name]
         ]
-        model.unnamed_in = (f"CT: {found[0]}",)
+        model = with_facts(model, unnamed_in=(f"CT: {found[0]}",))
         assert list(present_categories(self.decoded(), model, "CT")) == found[1:]
         assert list(present_categories(self.decoded(), model)) == [
             "heart",
@@ -81,11 +87,11 @@ class TestPresentCategories:
             "liver",
             "nerve",
         ]
-        model.unnamed_in = ("CT",)
+        model = with_facts(model, unnamed_in=("CT",))
         assert present_categories(self.decoded(), model, "CT") == {}
 
     def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
-        model.presence_is_trained = False
+        model = with_facts(model, presence_is_trained=False)
         assert present_categories(self.decoded(), model) == {}
 
     def test_without_a_presence_branch_nothing_is_reported(self, model: SegSam) -> None:

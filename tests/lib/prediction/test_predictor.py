@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from torch import Tensor
 from segsam.categories import Categories
 from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
 from segsam.imaging.volume import Volume
-from segsam.model import Host, SegSam
+from segsam.model import Card, Host, SegSam
+from segsam.model.digests import encoder_id, weights_id
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts
 from segsam.prediction import naming
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import EmbeddingCache
@@ -43,9 +46,8 @@ def predictor(tiny_host: Host, five_categories: Categories) -> Predictor:
 @pytest.fixture
 def trained(tiny_host: Host, five_categories: Categories) -> Predictor:
     """A predictor whose card calls the semantic parts trained; their weights are random."""
-    model = SegSam.with_semantics(tiny_host, five_categories)
-    model.semantic_is_trained = True
-    made = Predictor(model)
+    card = Card(semantic_is_trained=True)
+    made = Predictor(SegSam(tiny_host, five_categories, semantics=True, text=True, card=card))
     made.set_volume(speckle())
     return made
 
@@ -236,6 +238,15 @@ class TestProgressAndCancel:
             predictor.predict(Prompts(boxes=[SOLID]), cancel=lambda: True)
 
 
+def with_facts(predictor: Predictor, **facts: Any) -> Predictor:
+    """Return a predictor for the same volume, whose model's card has other facts."""
+    model = predictor.model
+    made = Predictor(model.with_card(replace(model.card, **facts)))
+    if predictor.volume is not None:
+        made.set_volume(predictor.volume)
+    return made
+
+
 class TwoAtATime:
     """Runtime that encodes two images at a time and records which were encoded alongside."""
 
@@ -250,6 +261,16 @@ class TwoAtATime:
         return self.host.encode(images)
 
 
+def encoded_by(runtime: TwoAtATime, predictor: Predictor) -> Predictor:
+    """Return a predictor for the same volume, whose image encoder is computed by a runtime."""
+    facts = RuntimeFacts("torch", "exact", "a test")
+    encoder = EncoderRunner(predictor.model).with_runtime(runtime, facts)
+    made = Predictor(predictor.model, encoder=encoder)
+    assert predictor.volume is not None
+    made.set_volume(predictor.volume)
+    return made
+
+
 class TestPrefetching:
     @pytest.mark.parametrize("propagate", [None, False])
     def test_the_result_is_the_same(self, predictor: Predictor, propagate: bool | None) -> None:
@@ -257,8 +278,7 @@ class TestPrefetching:
         expected = predictor.predict(prompts, propagate=propagate)
         predictor.embeddings.clear()
         runtime = TwoAtATime(predictor.model.host)
-        predictor.model.use_encoder(runtime)
-        found = predictor.predict(prompts, propagate=propagate)
+        found = encoded_by(runtime, predictor).predict(prompts, propagate=propagate)
         np.testing.assert_array_equal(found.labels, expected.labels)
         assert found.encoded == expected.encoded == 5
         assert len(runtime.alongside) == 5
@@ -266,13 +286,13 @@ class TestPrefetching:
 
     def test_a_click_has_all_threads(self, predictor: Predictor) -> None:
         runtime = TwoAtATime(predictor.model.host)
-        predictor.model.use_encoder(runtime)
+        predictor = encoded_by(runtime, predictor)
         predictor.warm(index=1)
         predictor.predict(Prompts(boxes=[FLAT]))
         assert runtime.alongside == [False, False]
 
     def test_a_cancelled_volume_leaves_nothing_behind(self, predictor: Predictor) -> None:
-        predictor.model.use_encoder(TwoAtATime(predictor.model.host))
+        predictor = encoded_by(TwoAtATime(predictor.model.host), predictor)
         with pytest.raises(CancelledError):
             predictor.predict(Prompts(boxes=[SOLID]), cancel=lambda: True)
         assert predictor.predict(Prompts(boxes=[FLAT])).slices
@@ -315,7 +335,7 @@ class TestSemantics:
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
-        monkeypatch.setattr(trained.model, "unnamed_in", ("CT",))
+        trained = with_facts(trained, unnamed_in=("CT",))
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
         result = trained.predict(Prompts(boxes=[SOLID]))
@@ -329,9 +349,9 @@ class TestSemantics:
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
         name = trained.predict(Prompts(boxes=[SOLID])).category
-        monkeypatch.setattr(trained.model, "unnamed_in", ("CT: another", f"MR: {name}"))
+        trained = with_facts(trained, unnamed_in=("CT: another", f"MR: {name}"))
         assert trained.predict(Prompts(boxes=[SOLID])).category == name
-        monkeypatch.setattr(trained.model, "unnamed_in", (f"CT: {name}",))
+        trained = with_facts(trained, unnamed_in=(f"CT: {name}",))
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert any(f"most like {name}, a name that" in note for note in result.notes)
@@ -432,9 +452,8 @@ class TestManyCheckpoints:
 
     def checkpoint(self, host: Host, categories: Categories, seed: int) -> SegSam:
         torch.manual_seed(seed)
-        model = SegSam.with_semantics(host, categories)
-        model.semantic_is_trained = True
-        return model.eval()
+        card = Card(semantic_is_trained=True)
+        return SegSam(host, categories, semantics=True, text=True, card=card).eval()
 
     def test_embeddings_are_shared_and_answers_are_not(
         self, tiny_host: Host, five_categories: Categories
@@ -447,8 +466,8 @@ class TestManyCheckpoints:
                 predictor.set_volume(speckle())
                 answers.append(predictor.predict(Prompts(boxes=[FLAT])))
         assert [result.encoded for result in together] == [1, 0]
-        assert models[0].encoder_id == models[1].encoder_id
-        assert models[0].weights_id != models[1].weights_id
+        assert encoder_id(models[0].host) == encoder_id(models[1].host)
+        assert weights_id(models[0]) != weights_id(models[1])
         for own, shared in zip(alone, together, strict=True):
             assert own.slices == shared.slices
             assert np.array_equal(own.labels, shared.labels)
@@ -510,11 +529,9 @@ class TestOnLiteMedSAM:
         result = litemedsam.predict(Prompts([Point(CENTRE_IJK)]))
         assert LONE_POINT_NOTE in result.notes
 
-    def test_weights_trained_with_points_need_no_note(
-        self, litemedsam: Predictor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(litemedsam.model, "prompts_trained", ("box", "point"))
-        assert LONE_POINT_NOTE not in litemedsam.predict(Prompts([Point(CENTRE_IJK)])).notes
+    def test_weights_trained_with_points_need_no_note(self, litemedsam: Predictor) -> None:
+        trained = with_facts(litemedsam, prompts_trained=("box", "point"))
+        assert LONE_POINT_NOTE not in trained.predict(Prompts([Point(CENTRE_IJK)])).notes
 
     def test_an_empty_mask_has_a_note(self, litemedsam: Predictor) -> None:
         empty = Volume.from_array(np.full((32, 32, 3), -100, np.int16), modality="CT")

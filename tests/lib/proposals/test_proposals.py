@@ -55,8 +55,7 @@ def model(five_categories: Categories) -> SegSam:
         last.weight.zero_()
         last.bias.fill_(0.9)
     made = build_variant("segsam", host, five_categories, head="maskcls").eval()
-    made.semantic_is_trained = True
-    return made
+    return made.with_card(replace(made.card, semantic_is_trained=True))
 
 
 @pytest.fixture
@@ -70,6 +69,15 @@ def volume() -> Volume:
 def predictor(model: SegSam, volume: Volume) -> Predictor:
     made = Predictor(model)
     made.set_volume(volume)
+    return made
+
+
+def with_facts(predictor: Predictor, **facts: Any) -> Predictor:
+    """Return a predictor for the same volume, whose model's card has other facts."""
+    model = predictor.model
+    made = Predictor(model.with_card(replace(model.card, **facts)))
+    if predictor.volume is not None:
+        made.set_volume(predictor.volume)
     return made
 
 
@@ -107,8 +115,8 @@ class TestProbes:
         block = branch.blocks[0]  # type: ignore[union-attr]
         cross = block.cross_attention
         features = predictor.slices(2).features(3)
-        tokens, keys, values = branch._begin(  # type: ignore[union-attr]
-            features.embedding.float(), predictor.model._image_pe()
+        tokens, keys, values = branch._inputs(  # type: ignore[union-attr]
+            features.embedding.float(), predictor.model._inputs.positions()
         )
         tokens = block.norm_self(tokens + block.self_attention(q=tokens, k=tokens, v=tokens))
         with torch.no_grad():
@@ -140,7 +148,7 @@ class TestProbes:
             assert 0 <= one.certainty <= one.confidence <= 1
 
     def test_without_trained_semantics_it_is_refused(self, predictor: Predictor) -> None:
-        predictor.model.semantic_is_trained = False
+        predictor = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="no trained semantic decoder"):
             probe(predictor.model, predictor.slices(2).features(0), grid_points((32, 32), 1))
 
@@ -184,7 +192,7 @@ class TestOverview:
         assert found.disagreement is not None
         assert 0 <= found.disagreement <= 1
         assert np.linalg.norm(found.embedding) == pytest.approx(1, abs=1e-5)
-        predictor.model.semantic_is_trained = False
+        predictor = with_facts(predictor, semantic_is_trained=False)
         assert overview(predictor.model, functions, slices.view.size_px).disagreement is None
         with pytest.raises(ValueError, match="at least one slice"):
             overview(predictor.model, [], (32, 32))
@@ -240,7 +248,7 @@ class TestSegmentingAutomatically:
     def test_where_presence_is_not_trained_agreement_alone_decides(
         self, predictor: Predictor, model: SegSam
     ) -> None:
-        model.presence_is_trained = False
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
         found = segment_automatically(predictor, Search(min_certainty=0.0, slices=2))
         assert found.searched_slices == (1, 4)
@@ -249,12 +257,12 @@ class TestSegmentingAutomatically:
         assert found.objects[0].presence == {}
 
     def test_an_uncertain_object_is_left_out(self, predictor: Predictor, model: SegSam) -> None:
-        model.presence_is_trained = False
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
         assert segment_automatically(predictor, Search(min_certainty=1.0)).objects == ()
 
     def test_only_requested_categories(self, predictor: Predictor, model: SegSam) -> None:
-        model.presence_is_trained = False
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
         search = Search(min_certainty=0.0, categories=("Liver",))
         assert segment_automatically(predictor, search).objects == ()
@@ -292,21 +300,20 @@ class TestSegmentingAutomatically:
             Search(min_certainty=2)
         with pytest.raises(VolumeError, match="No volume is set"):
             segment_automatically(Predictor(model))
-        model.semantic_is_trained = False
+        untrained = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="without prompts: this checkpoint has no trained"):
-            segment_automatically(predictor)
+            segment_automatically(untrained)
 
 
 def test_a_modality_in_which_names_are_not_reliable_is_refused(
     model: SegSam, ct_like: Volume
 ) -> None:
-    model.unnamed_in = ("CT",)
+    unnamed = model.with_card(replace(model.card, unnamed_in=("CT",)))
     with pytest.raises(PromptError, match="without prompts in CT volumes"):
-        allowed_categories(model, ct_like, ())
-    model.unnamed_in = ()
-    model.categories_seen = ("liver", "nerve")
+        allowed_categories(unnamed, ct_like, ())
+    model = model.with_card(replace(model.card, categories_seen=("liver", "nerve")))
     assert allowed_categories(model, ct_like, ()) == (0, 3)
-    model.unnamed_in = (f"CT: {model.categories.names[0]}",)
+    model = model.with_card(replace(model.card, unnamed_in=(f"CT: {model.categories.names[0]}",)))
     assert allowed_categories(model, ct_like, ()) == (3,)
 
 
