@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.folder import Dataset
 from segsam.datasets.labelled_slices import cut_volume
 from segsam.demo.checking import read_labels
 from segsam.imaging.volume import Volume
@@ -19,7 +19,7 @@ from segsam.model import load_pretrained
 from segsam.model.packaged import shipped_path
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.samples import Sample
+from segsam.training.samples import Sample, dataset_classes
 from segsam.training.validation import validate
 from segsam_app.config import AppConfig
 from segsam_app.storage.store import Store
@@ -47,7 +47,7 @@ def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, kept: Path)
     model = load_pretrained(checkpoint)
     store = EmbeddingStore(kept, model)
     dataset = Dataset(kept, "old", "CT", "", OLD, ())
-    classes = class_numbers(dataset, model.categories)
+    classes = dataset_classes([dataset], model.categories)[dataset.name]
     cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=4, axes="k")
     samples = [Sample.of(one, dataset, classes, key=store.add(one.picture)) for one in cut]
     config = TrainConfig(out="unused", datasets=("unused",))
