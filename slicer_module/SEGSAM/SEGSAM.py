@@ -6,11 +6,13 @@ installed, contacted or computed when this file is loaded.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, PROTECTIONS, STRATEGIES
+from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, STRATEGIES, WINDOWS
 from SEGSAMLib.Scene.SampleCT import register_sample_data
+from SEGSAMLib.Values.Results import PROTECTIONS
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
@@ -22,19 +24,6 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 import slicer
-
-WINDOWS = (
-    "",
-    "soft-tissue",
-    "lung",
-    "bone",
-    "brain",
-    "liver",
-    "mediastinum",
-    "angio",
-    "stroke",
-    "spine",
-)
 
 
 class SEGSAM(ScriptedLoadableModule):
@@ -120,6 +109,12 @@ class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         self.panel.use(None)
         self.panel.close()
+
+    def onReload(self) -> None:
+        """Reload this file and all of `SEGSAMLib`: Slicer's own reload imports this file only."""
+        for name in [each for each in sys.modules if each.split(".")[0] == "SEGSAMLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def _use_scene(self) -> None:
         if self.panel.session.node is None:

@@ -430,6 +430,24 @@ class TestWithoutAServer:
         assert panel.server.process is None
         assert not (tmp_path / "environment").exists()
 
+    def test_reload_imports_every_file_of_the_library_again(self, module: Any) -> None:
+        """Developers edit `SEGSAMLib`; Slicer's own reload reads `SEGSAM.py` only."""
+
+        def loaded() -> dict[str, Any]:
+            packages = ("SEGSAM", "SEGSAMLib")
+            return {n: each for n, each in sys.modules.items() if n.split(".")[0] in packages}
+
+        before = loaded()
+        try:
+            module.widget.onReload()
+            after = loaded()
+        finally:
+            for name in loaded():
+                del sys.modules[name]
+            sys.modules.update(before)  # the other tests hold the classes of these
+        assert {"SEGSAM", "SEGSAMLib.Parameters", "SEGSAMLib.Values.Results"} <= set(after)
+        assert not [name for name, each in after.items() if before.get(name) is each]
+
     def test_what_the_self_test_does(self, qt_application: Any, scene: Any) -> None:
         from SEGSAM import SEGSAMTest
 

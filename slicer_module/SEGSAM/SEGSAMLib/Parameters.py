@@ -17,9 +17,12 @@ from SEGSAMLib.Values.Address import Address
 
 AXES = ("auto", "i", "j", "k", "all")
 FOLLOWING = ("in boxes", "always", "never")
-PROTECTIONS = ("overwrite", "keep others", "allow overlap")
 DECODERS = ("binary", "semantic")
 STRATEGIES = ("agreement", "diversity", "mix", "random", "first")
+WINDOWS = (
+    *("", "soft-tissue", "lung", "bone", "brain", "liver", "mediastinum", "angio", "stroke"),
+    "spine",
+)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from pathlib import Path
 from typing import Any, Callable
 
@@ -124,7 +123,7 @@ class ServerPanel:
             studies.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InstallError(f"The folder {studies} cannot be made: {error}.") from error
-        port = _free_port()
+        port = Install.free_port()
         self.address = f"http://127.0.0.1:{port}"
         token = secrets.token_urlsafe(32)
         self.session.settings.set_token(self.address, token, remember=False)
@@ -143,15 +142,3 @@ class ServerPanel:
 
     def _tell(self, sentence: str) -> None:
         self.ui.serverStateLabel.text = sentence
-
-
-def _free_port() -> int:
-    """8000, which everybody expects, or any other."""
-    for wanted in (8000, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", wanted))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise InstallError("No port of 127.0.0.1 is free.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,18 @@ def start_command(wanted: Environment, studies: Path, port: int) -> list[str]:
         *("--app", str(wanted.app), "--studies", str(studies)),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
+
+
+def free_port() -> int:
+    """Return port 8000 of this computer, or any other when it is taken. Raises `InstallError`."""
+    for wanted in (8000, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise InstallError("No port of 127.0.0.1 is free.")
 
 
 def server_variables(outside: Mapping[str, str], token: str) -> dict[str, str]:

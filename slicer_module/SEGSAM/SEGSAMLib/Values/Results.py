@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Parameters import PROTECTIONS
 from SEGSAMLib.Values.History import Step
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import Change, Packed, Region, covering, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Replies import InferReply
 
-OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = PROTECTIONS
+PROTECTIONS = OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = ("overwrite", "keep others", "allow overlap")
 
 
 @dataclass(frozen=True)
