@@ -12,9 +12,9 @@ import pytest
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Parameters import Parameters
 from SEGSAMLib.Scene.Logic import Logic
-from SEGSAMLib.Values.Findings import NO_FINDINGS
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS
 from volumes import put
 
 import slicer
@@ -45,7 +45,7 @@ def segmented(logic: Logic, category: str, low: tuple[int, int, int]) -> None:
     logic.add_point(logic.grid.ras(low)[0])
     asked = logic.request(Parameters())["request_id"]
     region = Region(low, np.ones((6, 5, 2), dtype=bool))
-    logic.apply(InferReply(asked, region, category, 0.9, (2,), findings=NO_FINDINGS))
+    logic.apply(InferReply(asked, region, category, 0.9, (2,), findings=NO_PREDICTIONS))
 
 
 def exported(logic: Logic, folder: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Images import is_left_handed, nrrd_file
+from SEGSAMLib.Values.ImageFiles import is_left_handed, nrrd_file
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import Sample
 from volumes import ORDERS, put, segment_voxels, stored, volume

@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from SEGSAMLib.Errors import PlaceError
+from SEGSAMLib.Errors import PositionError
 from SEGSAMLib.Values.Geometry import (
     Box,
     VolumeGrid,
@@ -122,29 +122,31 @@ class TestAnObliqueView:
 class TestRefusals:
     @pytest.mark.parametrize("voxel", [(-1, 0, 0), (9, 0, 0), (0, 11, 0), (0, 0, -0.6)])
     def test_a_point_outside(self, voxel: tuple[float, ...]) -> None:
-        with pytest.raises(PlaceError, match=r"outside the volume: voxel [ijk] = -?\d+.*0 to \d+"):
+        with pytest.raises(
+            PositionError, match=r"outside the volume: voxel [ijk] = -?\d+.*0 to \d+"
+        ):
             STRAIGHT.voxel(STRAIGHT.ras(voxel))
 
     def test_a_point_that_is_none(self) -> None:
-        with pytest.raises(PlaceError, match="three finite coordinates"):
+        with pytest.raises(PositionError, match="three finite coordinates"):
             STRAIGHT.voxel((1.0, np.nan, 2.0))
 
     def test_a_rectangle_without_area(self) -> None:
-        with pytest.raises(PlaceError, match="no area"):
+        with pytest.raises(PositionError, match="no area"):
             box_on_slice(STRAIGHT, np.zeros((4, 3)))
 
     def test_a_rectangle_of_one_row(self) -> None:
         corners = STRAIGHT.ras([(2, 3, 1), (6, 3, 1), (6, 3.2, 1), (2, 3.2, 1)])
-        with pytest.raises(PlaceError, match="one voxel wide along j"):
+        with pytest.raises(PositionError, match="one voxel wide along j"):
             box_on_slice(STRAIGHT, corners)
 
     def test_a_box_outside(self) -> None:
-        with pytest.raises(PlaceError, match="outside the volume: voxels 20 to 24 along i"):
+        with pytest.raises(PositionError, match="outside the volume: voxels 20 to 24 along i"):
             box_in_volume(STRAIGHT, STRAIGHT.ras([(20, 1, 1), (24, 4, 4)]))
 
     def test_a_view_beside_the_volume(self) -> None:
         corners = STRAIGHT.ras([(2, 3, 9), (6, 3, 9), (6, 8, 9), (2, 8, 9)])
-        with pytest.raises(PlaceError, match="along k, and the volume has 0 to 6"):
+        with pytest.raises(PositionError, match="along k, and the volume has 0 to 6"):
             box_on_slice(STRAIGHT, corners)
 
     def test_a_box_that_reaches_out_is_clipped_and_says_so(self) -> None:
@@ -154,11 +156,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize("matrix", [np.zeros((4, 4)), np.full((4, 4), np.nan)])
     def test_a_volume_without_geometry(self, matrix: np.ndarray) -> None:
-        with pytest.raises(PlaceError, match="no usable geometry"):
+        with pytest.raises(PositionError, match="no usable geometry"):
             VolumeGrid.of(SHAPE, matrix)
 
     def test_a_scribble_outside(self) -> None:
-        with pytest.raises(PlaceError, match="scribble lies outside"):
+        with pytest.raises(PositionError, match="scribble lies outside"):
             reduced_scribble(STRAIGHT, STRAIGHT.ras([(20, 20, 20), (22, 22, 22)]))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from SEGSAMLib.Values.History import History, Step
-from SEGSAMLib.Values.Masks import Change
+from SEGSAMLib.Values.Masks import VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, PromptSet
+from SEGSAMLib.Values.UndoStack import History, Step
 
 ONE = PromptSet((Point((1, 1, 1)),))
 TWO = ONE.plus(Point((2, 2, 2)))
 
 
-def change(seed: int = 1, side: int = 8) -> Change:
+def change(seed: int = 1, side: int = 8) -> VoxelChange:
     after = np.random.default_rng(seed).random((side, side, side)) > 0.5
-    found = Change.between((0, 0, 0), np.zeros_like(after), after)
+    found = VoxelChange.between((0, 0, 0), np.zeros_like(after), after)
     assert found is not None
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from SEGSAMLib.Server import Install, Source
+from SEGSAMLib.Server import Install, SourceDownload
 from SEGSAMLib.Server.Install import Environment, InstallError
 from SEGSAMLib.Server.Process import Process, ProcessError
 
@@ -97,7 +97,7 @@ class TestSteps:
     def test_without_the_source_it_is_fetched_first(self, tmp_path: Path) -> None:
         wanted = Environment(tmp_path / "environment", tmp_path / "source")
         first = Install.install_steps(wanted, Path("/usr/bin/python3"))[0]
-        assert first[1:] == [Source.__file__, Install.SOURCE_URL, str(wanted.source)]
+        assert first[1:] == [SourceDownload.__file__, Install.SOURCE_URL, str(wanted.source)]
 
     def test_without_the_room_nothing_begins(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,16 +150,21 @@ class TestSource:
     def test_it_is_fetched_and_unpacked(self, website: str, tmp_path: Path) -> None:
         source_zip(tmp_path / "site" / "main.zip")
         target = tmp_path / "base" / "source"
-        command = [sys.executable, Source.__file__, f"{website}/main.zip", str(target)]
+        command = [sys.executable, SourceDownload.__file__, f"{website}/main.zip", str(target)]
         process = Process([command], os.environ)
         process.start()
         said = lines_until_ended(process)
         assert process.exit_status == 0, said
-        assert Source.is_source(target)
+        assert SourceDownload.is_source(target)
         assert sorted(path.name for path in target.parent.iterdir()) == ["source"]
 
     def test_what_is_not_there_is_said(self, website: str, tmp_path: Path) -> None:
-        command = [sys.executable, Source.__file__, f"{website}/none.zip", str(tmp_path / "source")]
+        command = [
+            sys.executable,
+            SourceDownload.__file__,
+            f"{website}/none.zip",
+            str(tmp_path / "source"),
+        ]
         process = Process([command], os.environ)
         process.start()
         said = lines_until_ended(process)
@@ -169,19 +174,19 @@ class TestSource:
     @pytest.mark.parametrize("name", ["../../evil/", "/evil/"])
     def test_nothing_is_written_outside(self, tmp_path: Path, name: str) -> None:
         archive = source_zip(tmp_path / "bad.zip", name)
-        with pytest.raises(Source.SourceError, match="leads out"):
-            Source.unpack(archive, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="leads out"):
+            SourceDownload.unpack(archive, tmp_path / "source")
         assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
 
     def test_other_archives_and_no_archives_are_refused(self, tmp_path: Path) -> None:
         other = tmp_path / "other.zip"
         with zipfile.ZipFile(other, "w") as packed:
             packed.writestr("readme.txt", "something else")
-        with pytest.raises(Source.SourceError, match="not the source"):
-            Source.unpack(other, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="not the source"):
+            SourceDownload.unpack(other, tmp_path / "source")
         other.write_text("<html>")
-        with pytest.raises(Source.SourceError, match="no zip"):
-            Source.unpack(other, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="no zip"):
+            SourceDownload.unpack(other, tmp_path / "source")
 
 
 class TestProcess:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Values.Layers import Layer, Layers, Place
-from SEGSAMLib.Values.Masks import Change, Region
+from SEGSAMLib.Values.Masks import Region, VoxelChange
 
 FRAME = tuple(float(value) for value in np.eye(4).ravel())
 
@@ -71,7 +71,7 @@ def test_a_value_beyond_its_type() -> None:
 
 
 def test_undo_and_redo_in_the_right_order(shared: Layers) -> None:
-    changes: dict[str, Change] = {}
+    changes: dict[str, VoxelChange] = {}
     taken = shared.take("two", block((14, 20, 30), (1, 5, 4)))
     put = shared.put("one", block((14, 20, 30), (1, 5, 4)), None)
     assert taken is not None

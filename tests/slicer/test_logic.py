@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SEGSAMLib.Errors import NodeError, PlaceError, PromptError
+from SEGSAMLib.Errors import NodeError, PositionError, PromptError
 from SEGSAMLib.Parameters import Parameters
 from SEGSAMLib.Scene.Logic import Logic
-from SEGSAMLib.Values.Findings import Findings
 from SEGSAMLib.Values.Geometry import Box
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Prompts import Point
 from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 from SEGSAMLib.Values.Terminology import TISSUE
 from volumes import (
     ORDERS,
@@ -61,7 +61,9 @@ def answered(
     request = logic.request(parameters)
     k = range(SHAPE[2]) if region is None else range(region.min_ijk[2], region.max_ijk[2] + 1)
     slices = tuple((2, index) for index in k)
-    findings = Findings({at: 0.5 + at[1] / 100 for at in slices}, {(2, 4): (("spleen", 0.7),)})
+    findings = SlicePredictions(
+        {at: 0.5 + at[1] / 100 for at in slices}, {(2, 4): (("spleen", 0.7),)}
+    )
     confidence = 0.9 if category else None
     return logic.apply(
         InferReply(request["request_id"], region, category, confidence, (2,), slices, findings)
@@ -143,7 +145,7 @@ def test_a_scribble_becomes_a_few_points(scene: Any) -> None:
 
 def test_prompts_outside_are_refused(scene: Any) -> None:
     logic = made(scene)
-    with pytest.raises(PlaceError, match="outside the volume"):
+    with pytest.raises(PositionError, match="outside the volume"):
         logic.add_point(world(logic, (40, 3, 3)))
     assert logic.prompts.is_empty
 

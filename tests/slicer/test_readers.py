@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Readers import (
+from SEGSAMLib.Server.ReplyReaders import (
     read_infer,
     read_info,
     read_label_versions,

@@ -11,7 +11,7 @@ from SEGSAMLib.Errors import NodeError, StaleError
 from SEGSAMLib.Scene import Frames
 from SEGSAMLib.Scene.Segments import LABELMAP, SURFACE, Segments
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Change, Region
+from SEGSAMLib.Values.Masks import Region, VoxelChange
 from volumes import ORDERS, segment_voxels, stored, under_transform, volume
 
 SHAPE = (24, 20, 12)
@@ -32,7 +32,7 @@ class Work:
     def add(self) -> str:
         return str(self.node.GetSegmentation().AddEmptySegment())
 
-    def put(self, segment_id: str, add: Region, remove: Region | None = None) -> Change | None:
+    def put(self, segment_id: str, add: Region, remove: Region | None = None) -> VoxelChange | None:
         return self.change(lambda layers: layers.put(segment_id, add, remove))
 
     def change(self, change: Callable[[Layers], Any]) -> Any:

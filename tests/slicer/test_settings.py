@@ -6,7 +6,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
-from SEGSAMLib.Parameters import MemoryStore, Parameters, Settings
+from SEGSAMLib.Parameters import InMemoryStore, Parameters, Settings
 
 FAR = "https://segsam.example.org"
 NEAR = "http://127.0.0.1:8000"
@@ -32,7 +32,7 @@ class TestParameters:
 
 class TestToken:
     def test_it_is_not_kept_unless_wished(self) -> None:
-        store = MemoryStore()
+        store = InMemoryStore()
         settings = Settings(store)
         settings.set_token(FAR, TOKEN, remember=False)
         assert settings.token(FAR) == TOKEN
@@ -40,7 +40,7 @@ class TestToken:
         assert Settings(store).token(FAR) == ""
 
     def test_it_is_kept_when_wished_and_forgotten_again(self) -> None:
-        store = MemoryStore()
+        store = InMemoryStore()
         Settings(store).set_token(FAR, TOKEN, remember=True)
         again = Settings(store)
         assert again.token(f"{FAR}/info/") == TOKEN
@@ -60,7 +60,7 @@ class TestConsent:
         assert Settings().has_consent(NEAR)
 
     def test_each_other_server_does(self) -> None:
-        store = MemoryStore()
+        store = InMemoryStore()
         Settings(store).consent(FAR)
         assert Settings(store).has_consent(f"{FAR}/")
         assert not Settings(store).has_consent("https://other.example.org")
@@ -72,7 +72,7 @@ class TestConsent:
         assert not settings.has_consent(FAR)
 
     def test_damaged_settings_are_no_consent(self) -> None:
-        store = MemoryStore()
+        store = InMemoryStore()
         store.set("SEGSAM/consents", '{"https": true')
         assert not Settings(store).has_consent(FAR)
 

@@ -9,7 +9,7 @@ import pytest
 from SEGSAMLib.Errors import CancelledError
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Scene.Segments import SURFACE
-from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Server.Worker import CancelToken
 from SEGSAMLib.Values.Masks import Region
 from volumes import ORDERS, put, stored, volume
 from vtk.util.numpy_support import vtk_to_numpy
@@ -90,7 +90,7 @@ def test_what_is_not_shown_is_not_made(scene: Any) -> None:
 def test_it_can_be_stopped(logic: Logic) -> None:
     drawing = logic.drawing()
     assert drawing is not None
-    cancel = Cancel()
+    cancel = CancelToken()
     cancel.set()
     with pytest.raises(CancelledError):
         drawing.compute(cancel.check)

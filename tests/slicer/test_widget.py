@@ -118,11 +118,11 @@ def saved_version(module: Any) -> int:
 
 def somebody_else_saves(module: Any) -> None:
     """A label of the same image, from the version that the user has too."""
-    from SEGSAMLib.Server.Worker import Cancel
+    from SEGSAMLib.Server.Worker import CancelToken
 
     session = module.panel.session
     label = session.logic.label_source()
-    session.workflow.client.submit(label, "somebody else", Cancel(), lambda progress: None)
+    session.workflow.client.submit(label, "somebody else", CancelToken(), lambda progress: None)
 
 
 def segmentations() -> list[Any]:
@@ -175,11 +175,13 @@ class Answering:
         self.region = region
 
     def infer(self, model: str, image: Any, request: dict[str, Any], *_: Any) -> Any:
-        from SEGSAMLib.Values.Findings import Findings
         from SEGSAMLib.Values.Replies import InferReply
+        from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 
         slices = tuple((2, k) for k in range(self.region.min_ijk[2], self.region.max_ijk[2] + 1))
-        found = Findings(dict.fromkeys(slices, 0.9), dict.fromkeys(slices, (("spleen", 0.5),)))
+        found = SlicePredictions(
+            dict.fromkeys(slices, 0.9), dict.fromkeys(slices, (("spleen", 0.5),))
+        )
         name = request["request_id"]
         return InferReply(name, self.region, "liver", 0.9, (2,), slices, findings=found)
 
@@ -351,13 +353,13 @@ class TestWithoutAServer:
     def test_the_strip_shows_certainty_and_jumps_to_the_worst_slice(self, module: Any) -> None:
         """An answer as the server sends it, put through the real logic."""
         from SEGSAMLib.Scene.Views import shown_slice
-        from SEGSAMLib.Values.Findings import Findings
         from SEGSAMLib.Values.Replies import InferReply
+        from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 
         drag_box(module)
         session = module.panel.session
         body = session.logic.request(session.parameters())
-        found = Findings(
+        found = SlicePredictions(
             certainty={(2, k): 0.95 - 0.3 * (k == 6) for k in range(1, 8)},
             present={(2, 6): (("spleen", 0.8), ("liver", 0.3))},
         )

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from SEGSAMLib.Errors import CancelledError, ClientError
-from SEGSAMLib.Server.Worker import Cancel, Event, Progress, Tell, Worker
+from SEGSAMLib.Server.Worker import CancelToken, Event, Progress, ReportProgress, Worker
 
 
 def heard(worker: Worker) -> list[Event]:
@@ -28,7 +28,7 @@ def test_an_answer_arrives() -> None:
 
 
 def test_progress_comes_in_order() -> None:
-    def job(cancel: Cancel, tell: Tell) -> str:
+    def job(cancel: CancelToken, tell: ReportProgress) -> str:
         for done in range(3):
             tell(Progress(done, 3, "working"))
         return "end"
@@ -39,7 +39,7 @@ def test_progress_comes_in_order() -> None:
 
 
 def test_an_error_is_an_event() -> None:
-    def job(cancel: Cancel, tell: Tell) -> None:
+    def job(cancel: CancelToken, tell: ReportProgress) -> None:
         raise ClientError("The server is busy.", code="busy")
 
     worker = Worker()
@@ -51,7 +51,7 @@ def test_an_error_is_an_event() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_bug_is_told_and_reported() -> None:
-    def job(cancel: Cancel, tell: Tell) -> None:
+    def job(cancel: CancelToken, tell: ReportProgress) -> None:
         raise KeyError("oops")
 
     worker = Worker()
@@ -67,7 +67,7 @@ def test_a_bug_is_told_and_reported() -> None:
 def test_a_new_job_of_a_lane_ends_the_one_before() -> None:
     release, worker = threading.Event(), Worker()
 
-    def old(cancel: Cancel, tell: Tell) -> str:
+    def old(cancel: CancelToken, tell: ReportProgress) -> str:
         release.wait(10)
         tell(Progress(1, 1, "too late"))
         return "old"
@@ -83,7 +83,7 @@ def test_a_new_job_of_a_lane_ends_the_one_before() -> None:
 def test_what_was_cancelled_is_heard_of_no_more() -> None:
     began, release, worker = threading.Event(), threading.Event(), Worker()
 
-    def job(cancel: Cancel, tell: Tell) -> str:
+    def job(cancel: CancelToken, tell: ReportProgress) -> str:
         began.set()
         release.wait(120)
         return "late"
@@ -109,7 +109,7 @@ def test_lanes_do_not_disturb_each_other() -> None:
 class TestCancel:
     def test_it_calls_once_and_at_once(self) -> None:
         calls: list[int] = []
-        cancel = Cancel()
+        cancel = CancelToken()
         cancel.watch(lambda: calls.append(1))
         cancel.set()
         cancel.set()
@@ -119,14 +119,14 @@ class TestCancel:
 
     def test_who_comes_late_is_called_too(self) -> None:
         calls: list[int] = []
-        cancel = Cancel()
+        cancel = CancelToken()
         cancel.set()
         cancel.watch(lambda: calls.append(1))
         assert calls == [1]
 
     def test_who_has_left_is_not_called(self) -> None:
         calls: list[int] = []
-        cancel = Cancel()
+        cancel = CancelToken()
         cancel.watch(lambda: calls.append(1))
         cancel.watch(None)
         cancel.set()

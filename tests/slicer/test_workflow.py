@@ -14,7 +14,7 @@ from SEGSAMLib.Errors import ClientError, ConsentNeededError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
-from SEGSAMLib.Server.Worker import Cancel, Event
+from SEGSAMLib.Server.Worker import CancelToken, Event
 from SEGSAMLib.Values.Address import Address
 from SEGSAMLib.Values.Replies import Conflict, Saved
 from SEGSAMLib.Workflow import Workflow
@@ -129,7 +129,7 @@ def test_an_image_is_sent_once(workflow: Workflow) -> None:
 def told(workflow: Workflow, name: str) -> float:
     """One of the server's figures."""
     assert workflow.client is not None
-    reply = workflow.client._channel.ask("GET", "/metrics", Cancel())
+    reply = workflow.client._channel.ask("GET", "/metrics", CancelToken())
     (value,) = re.findall(rf"^segsam_{name} (.+)$", reply.body.decode(), re.MULTILINE)
     return float(value)
 
@@ -167,7 +167,7 @@ def test_a_session_that_the_server_has_forgotten(workflow: Workflow) -> None:
     assert workflow.client is not None
     uploads = workflow.client._uploads
     (session,) = uploads._sessions.values()
-    Client(workflow.client.address)._channel.ask("DELETE", f"/session/{session}", Cancel())
+    Client(workflow.client.address)._channel.ask("DELETE", f"/session/{session}", CancelToken())
     drag_around(workflow, truth, 2, 4)
     workflow.segment(Parameters())
     assert done(workflow).added > 100
@@ -220,7 +220,7 @@ def test_the_loop_of_annotation(workflow: Workflow, scene: Any, server: Any) -> 
     colleague = Client(Address.read(server.url))
     theirs = logic.label_source()
     theirs.array_kji[:, :10] = 1
-    saved = colleague.submit(theirs, "B", Cancel(), lambda progress: None)
+    saved = colleague.submit(theirs, "B", CancelToken(), lambda progress: None)
     assert isinstance(saved, Saved)
 
     workflow.submit()

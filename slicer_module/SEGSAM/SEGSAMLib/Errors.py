@@ -14,7 +14,7 @@ class SegSamError(Exception):
             self.code = code
 
 
-class PlaceError(SegSamError):
+class PositionError(SegSamError):
     """A point or box that is not in the volume, or cannot be meant."""
 
     code = "place"

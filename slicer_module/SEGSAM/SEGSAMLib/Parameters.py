@@ -71,7 +71,7 @@ class Parameters:
         return {"always": True, "never": False}.get(self.propagate)
 
 
-class Store(Protocol):
+class SettingsStore(Protocol):
     """Where settings lie; texts only, None for what was never set."""
 
     def get(self, key: str) -> str | None: ...
@@ -81,7 +81,7 @@ class Store(Protocol):
     def remove(self, key: str) -> None: ...
 
 
-class MemoryStore:
+class InMemoryStore:
     """Settings that nobody keeps: for tests, and until the widget hands in the real ones."""
 
     def __init__(self) -> None:
@@ -107,8 +107,8 @@ class Settings:
     A token is in memory only, unless the user asked to keep it (`remember_token`).
     """
 
-    def __init__(self, store: Store | None = None) -> None:
-        self._store = store if store is not None else MemoryStore()
+    def __init__(self, store: SettingsStore | None = None) -> None:
+        self._store = store if store is not None else InMemoryStore()
         self._tokens: dict[str, str] = {}
 
     @property

@@ -6,7 +6,7 @@ what came of it, and has applied it to the scene. The one object that the widget
     connect     connect                                Diagnosis
     upload      prepare                                None
     look        look                                   None; nobody waits for it
-    segment     segment, segment_category              Applied (of Results)
+    segment     segment, segment_category              AppliedResult (of Results)
     undo        undo, redo                             True; only where it takes long
     surface     refresh_surfaces                       None
     sample      next_sample                            Loaded (of Files), None when all are done
@@ -27,9 +27,8 @@ from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
 from SEGSAMLib.Server.Lanes import LATER, Lanes
-from SEGSAMLib.Server.Worker import Cancel, Tell, Worker
+from SEGSAMLib.Server.Worker import CancelToken, ReportProgress, Worker
 from SEGSAMLib.Values.Address import Address
-from SEGSAMLib.Values.Edits import Edit
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
@@ -38,6 +37,7 @@ from SEGSAMLib.Values.Replies import (
     TrainingStatus,
     Versions,
 )
+from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 _FAREWELL_SECONDS = 2.0
 
@@ -66,7 +66,7 @@ class Workflow(Lanes):
         self.logic.forget_request()
         client, self.client = self.client, None
         if client is not None:
-            cancel = Cancel()
+            cancel = CancelToken()
             farewell = threading.Thread(target=client.close, args=(cancel,), daemon=True)
             farewell.start()
             late = threading.Timer(_FAREWELL_SECONDS, cancel.set)
@@ -155,7 +155,7 @@ class Workflow(Lanes):
                 self.logic.remember_saved(volume, value.image_id, value.version)
             return value
 
-        def send(cancel: Cancel, tell: Tell) -> Saved | Conflict:
+        def send(cancel: CancelToken, tell: ReportProgress) -> Saved | Conflict:
             label = make_label()
             there = image_id or client.add_image(image, cancel, tell)
             return client.submit(replace(label, image_id=there), user, cancel, tell)
@@ -169,7 +169,7 @@ class Workflow(Lanes):
         client, image_id = self._connected(), self._image_id()
         volume = self.logic.volume
 
-        def fetch(cancel: Cancel, tell: Tell) -> Any:
+        def fetch(cancel: CancelToken, tell: ReportProgress) -> Any:
             current, versions = client.label_versions(image_id, cancel)
             number = version or current
             wanted = next((each for each in versions if each.number == number), None)
@@ -227,7 +227,7 @@ class Workflow(Lanes):
         """Use a version from the next request on: accept a new one, or roll back."""
         client, model = self._connected(), parameters.model
 
-        def use(cancel: Cancel, tell: Tell) -> Versions:
+        def use(cancel: CancelToken, tell: ReportProgress) -> Versions:
             return client.use_version(model, version, cancel)
 
         self._start("version", use)
@@ -247,7 +247,7 @@ class Workflow(Lanes):
     def _apply(self, reply: InferReply) -> Any:
         return self._edit("segment", self.logic.applying(reply))
 
-    def _edit(self, lane: str, edit: Edit) -> Any:
+    def _edit(self, lane: str, edit: VoxelEdit) -> Any:
         """At once where it is quick, else in a thread, and `poll` has what came of it later."""
         if edit.is_quick:
             return self.logic.at_once(edit)
@@ -255,7 +255,7 @@ class Workflow(Lanes):
         self._start(lane, lambda cancel, tell: edit.compute(edit.layers), carry_out)
         return LATER
 
-    def _step(self, edit: Edit | None) -> None:
+    def _step(self, edit: VoxelEdit | None) -> None:
         """Undo or redo."""
         if edit is not None and not self.is_running("undo"):
             if self.is_running("segment"):

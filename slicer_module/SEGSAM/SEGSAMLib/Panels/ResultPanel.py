@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-from SEGSAMLib.Panels import Pictures
+from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Scene import Views
 
@@ -25,7 +25,7 @@ class ResultPanel:
         ui = self.ui = session.ui
         self.axis = 2
         self._answers: dict[str, Any] = {}
-        """Segment id -> the newest `Applied`."""
+        """Segment id -> the newest `AppliedResult`."""
         self._rows: list[tuple[Any, ...]] = []
         self._present: tuple = ()
         self._is_showing = False
@@ -90,7 +90,7 @@ class ResultPanel:
         if identity is None:
             ui.categoryLabel.text = "No segment chosen"
         else:
-            ui.swatchLabel.pixmap = Pictures.swatch(identity.colour)
+            ui.swatchLabel.pixmap = Pixmaps.swatch(identity.colour)
             by = {"model": " (the model's name)", "user": " (your choice)"}
             ui.categoryLabel.text = f"{identity.name}{by.get(identity.chosen_by, '')}"
         self._offer_categories()
@@ -122,7 +122,7 @@ class ResultPanel:
         if findings.certainty:
             self.axis = next(iter(findings.certainty))[0]
         self._percent(self.ui.agreementBar, sum(known) / len(known) if known else None)
-        self.ui.certaintyStrip.pixmap = Pictures.strip([float(each) for each in self._strip()])
+        self.ui.certaintyStrip.pixmap = Pixmaps.strip([float(each) for each in self._strip()])
         self.ui.worstSliceButton.enabled = findings.worst(self.axis) is not None
 
     def _strip(self) -> Any:

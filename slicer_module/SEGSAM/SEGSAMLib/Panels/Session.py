@@ -15,7 +15,7 @@ from SEGSAMLib.Workflow import Workflow
 POLL_MS = 20
 
 
-class QtStore:
+class QSettingsStore:
     """`Settings` in Slicer's own settings, which are the operating system's."""
 
     def get(self, key: str) -> str | None:
@@ -39,7 +39,7 @@ class Session:
 
     def __init__(self, ui: Any, settings: Settings | None = None) -> None:
         self.ui = ui
-        self.settings = settings if settings is not None else Settings(QtStore())
+        self.settings = settings if settings is not None else Settings(QSettingsStore())
         self.logic = Logic()
         self.workflow = Workflow(self.logic, self.settings)
         self.node: Any = None

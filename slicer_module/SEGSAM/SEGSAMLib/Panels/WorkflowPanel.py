@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 import qt
 
-from SEGSAMLib.Panels import Pictures
+from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Values.Replies import Conflict, Saved, TrainingStatus, Versions
 
@@ -158,7 +158,7 @@ class WorkflowPanel:
         label = self.ui.curveLabel
         label.visible = bool(self.training.curve)
         if self.training.curve:
-            label.pixmap = Pictures.curve(self.training.curve, _CURVE_PX, label.palette)
+            label.pixmap = Pixmaps.curve(self.training.curve, _CURVE_PX, label.palette)
 
     # -- versions ----------------------------------------------------------------------------
     def _show_versions(self, found: Versions) -> None:

@@ -15,15 +15,15 @@ import numpy as np
 
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Parameters import Parameters
-from SEGSAMLib.Scene import Naming
-from SEGSAMLib.Scene.Files import Files
+from SEGSAMLib.Scene import SegmentTags
+from SEGSAMLib.Scene.FileExchange import Files
 from SEGSAMLib.Scene.Surfaces import Drawing, Surfaces
-from SEGSAMLib.Values.Edits import Edit
-from SEGSAMLib.Values.Findings import NO_FINDINGS, Findings
-from SEGSAMLib.Values.History import Identity, Step
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Replies import InferReply
-from SEGSAMLib.Values.Results import Applied, Asked, Written, voxels_of, written
+from SEGSAMLib.Values.Results import AppliedResult, PendingRequest, Written, voxels_of, written
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
+from SEGSAMLib.Values.UndoStack import Identity, Step
+from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 _LATE = "An answer came that nobody waits for any more; nothing was changed."
 
@@ -45,7 +45,7 @@ class Logic(Files):
         prompts = self.prompts
         body = self._body(prompts.to_request(), parameters)
         limits = (parameters.first_slice, parameters.last_slice)
-        self._asked = Asked(
+        self._asked = PendingRequest(
             body["request_id"],
             self.segment_id,
             prompts,
@@ -68,19 +68,21 @@ class Logic(Files):
         box = {"min_ijk": low, "max_ijk": high}
         body = self._body({"points": [], "boxes": [box]}, parameters)
         body.update(axis="ijk"[axis], propagate=False, decoder="semantic", category=category)
-        self._asked = Asked(body["request_id"], self.segment_id, protection=parameters.protection)
+        self._asked = PendingRequest(
+            body["request_id"], self.segment_id, protection=parameters.protection
+        )
         return body
 
-    def apply(self, reply: InferReply) -> Applied:
+    def apply(self, reply: InferReply) -> AppliedResult:
         """Write the answer to the newest request into its segment: only changed voxels, as the
         protection mode says; the segment takes the model's category unless the user chose one.
 
         Raises `NodeError` when the answer is out of date, or its segment is gone.
         """
-        applied: Applied = self.at_once(self.applying(reply))
+        applied: AppliedResult = self.at_once(self.applying(reply))
         return applied
 
-    def applying(self, reply: InferReply) -> Edit:
+    def applying(self, reply: InferReply) -> VoxelEdit:
         """What `apply` would do. Raises `NodeError` when the answer is out of date."""
         asked = self._asked
         if asked is None or reply.request_id != asked.request_id:
@@ -93,7 +95,7 @@ class Logic(Files):
         def compute(layers: Layers) -> Written:
             return written(layers, asked, reply)
 
-        return Edit(
+        return VoxelEdit(
             self._segments().look(),
             voxels_of(asked, reply),
             compute,
@@ -101,22 +103,22 @@ class Logic(Files):
             lambda found: self._applied(asked, reply, found),
         )
 
-    def _applied(self, asked: Asked, reply: InferReply, found: Written) -> Applied:
+    def _applied(self, asked: PendingRequest, reply: InferReply, found: Written) -> AppliedResult:
         """What is to be done once the voxels are written."""
         self._asked = None
-        before = Naming.identity_of(self._segment(asked.segment_id))
+        before = SegmentTags.identity_of(self._segment(asked.segment_id))
         after = self._named(before, reply.category)
         if after != before:
-            Naming.set_identity(self._segment(asked.segment_id), after)
+            SegmentTags.set_identity(self._segment(asked.segment_id), after)
         step = replace(found.step, identity_before=before, identity_after=after)
         if found.added:
-            Naming.say_who_drew(self._segment(asked.segment_id))
+            SegmentTags.say_who_drew(self._segment(asked.segment_id))
         if step.changes or after != before:
             self._history().push_result(step)
         self._results[asked.segment_id] = step.result_after
         self._keep_findings(asked.segment_id, reply.findings)
         category = after.name if after.chosen_by == "model" else ""
-        return Applied(
+        return AppliedResult(
             asked.segment_id,
             found.added,
             found.removed,
@@ -132,9 +134,9 @@ class Logic(Files):
     def choose_category(self, category: str) -> None:
         """The user's own choice for the current segment: it wins from now on."""
         segment = self._segment()
-        before = Naming.identity_of(segment)
-        after = Naming.named(category, chosen_by="user")
-        Naming.set_identity(segment, after)
+        before = SegmentTags.identity_of(segment)
+        after = SegmentTags.named(category, chosen_by="user")
+        SegmentTags.set_identity(segment, after)
         prompts = self.prompts
         self._history().push(
             Step(
@@ -152,15 +154,15 @@ class Logic(Files):
     @property
     def identity(self) -> Identity | None:
         """Name, colour and code of the current segment and who chose them, None without one."""
-        return Naming.identity_of(self._segment()) if self.segment_id else None
+        return SegmentTags.identity_of(self._segment()) if self.segment_id else None
 
     @property
-    def findings(self) -> Findings:
+    def findings(self) -> SlicePredictions:
         """What the model said about the slices of the current segment."""
         if self.segment_id not in self._findings and self.segment_id:
-            text = Naming.tag(self._segment(), Naming.CERTAINTY_TAG)
-            self._findings[self.segment_id] = Findings.from_text(text)
-        return self._findings.get(self.segment_id, NO_FINDINGS)
+            text = SegmentTags.tag(self._segment(), SegmentTags.CERTAINTY_TAG)
+            self._findings[self.segment_id] = SlicePredictions.from_text(text)
+        return self._findings.get(self.segment_id, NO_PREDICTIONS)
 
     def certainty_strip(self, axis: int) -> np.ndarray:
         """(n,) float32, 0 to 1, of all slices of an axis; NaN where nothing is known."""
@@ -190,8 +192,8 @@ class Logic(Files):
 
     def _is_reopened(self) -> bool:
         """The segment came with voxels of a model's from an earlier time: nobody knows which."""
-        identity = Naming.identity_of(self._segment())
-        return bool(Naming.tag(self._segment(), Naming.CERTAINTY_TAG)) or (
+        identity = SegmentTags.identity_of(self._segment())
+        return bool(SegmentTags.tag(self._segment(), SegmentTags.CERTAINTY_TAG)) or (
             identity.chosen_by == "model"
         )
 
@@ -211,8 +213,10 @@ class Logic(Files):
         """The user's choice stands; else the model's, if it has one."""
         if not category or now.chosen_by == "user":
             return now
-        return Naming.named(category, chosen_by="model")
+        return SegmentTags.named(category, chosen_by="model")
 
-    def _keep_findings(self, segment_id: str, findings: Findings) -> None:
+    def _keep_findings(self, segment_id: str, findings: SlicePredictions) -> None:
         self._findings[segment_id] = findings
-        Naming.set_tag(self._segment(segment_id), Naming.CERTAINTY_TAG, findings.to_text())
+        SegmentTags.set_tag(
+            self._segment(segment_id), SegmentTags.CERTAINTY_TAG, findings.to_text()
+        )

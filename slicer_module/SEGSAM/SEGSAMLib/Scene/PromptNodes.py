@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import vtk
 
-from SEGSAMLib.Errors import PlaceError
+from SEGSAMLib.Errors import PositionError
 from SEGSAMLib.Values.Geometry import Box, VolumeGrid, Voxel, box_in_volume
 from SEGSAMLib.Values.Prompts import Point, PromptSet, Scribble
 
@@ -82,7 +82,7 @@ class PromptNodes:
                     continue  # still being placed
                 try:
                     found.append(Point(grid.voxel(_position(node, number)), positive))
-                except PlaceError as error:
+                except PositionError as error:
                     notes.append(str(error))
             points = _replaced(points, found, positive)
         boxes = []
@@ -183,7 +183,7 @@ def _place_points(node: Any, wanted: list[Voxel], grid: VolumeGrid) -> None:
 def _voxel_at(grid: VolumeGrid, point_ras: np.ndarray) -> Voxel | None:
     try:
         return grid.voxel(point_ras)
-    except PlaceError:
+    except PositionError:
         return None
 
 
@@ -226,5 +226,5 @@ def _box_of(node: Any, grid: VolumeGrid) -> Box | None:
     """None for one that was dragged out of the volume, or flat."""
     try:
         return box_in_volume(grid, roi_corners(node))[0]
-    except PlaceError:
+    except PositionError:
         return None

@@ -1,6 +1,6 @@
 """The server's routes as methods: HTTP only, blocking, to be called in a `Worker`'s threads.
 
-Every method takes `cancel` (a `Worker.Cancel`) and raises `ClientError` with a sentence for
+Every method takes `cancel` (a `Worker.CancelToken`) and raises `ClientError` with a sentence for
 whatever went wrong: nothing that a server says, however broken, raises anything else.
 """
 
@@ -13,10 +13,10 @@ from typing import Any, Mapping
 from urllib.parse import quote
 
 from SEGSAMLib.Errors import CancelledError, ClientError
-from SEGSAMLib.Server.Channel import Channel, FileForm
-from SEGSAMLib.Server.Forms import multipart
-from SEGSAMLib.Server.Http import Call, Http
-from SEGSAMLib.Server.Readers import (
+from SEGSAMLib.Server.Http import Http, HttpRequest
+from SEGSAMLib.Server.HttpReply import check_status, json_of
+from SEGSAMLib.Server.MultipartForm import multipart
+from SEGSAMLib.Server.ReplyReaders import (
     read_infer,
     read_info,
     read_label_versions,
@@ -24,11 +24,11 @@ from SEGSAMLib.Server.Readers import (
     read_training,
     read_versions,
 )
-from SEGSAMLib.Server.Statuses import check_status, json_of
+from SEGSAMLib.Server.Transport import FileForm, Transport
 from SEGSAMLib.Server.Uploads import ID, Uploads
-from SEGSAMLib.Server.Worker import Cancel, Progress, Tell
+from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
 from SEGSAMLib.Values.Address import Address
-from SEGSAMLib.Values.Images import ImageSource, LabelSource, nrrd_file
+from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, nrrd_file
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
@@ -52,12 +52,12 @@ class Client:
     def __init__(self, address: Address, *, token: str = "", ca_file: str = "") -> None:
         """Connects nowhere. Raises `ClientError` when `ca_file` cannot be read."""
         self.address = address
-        self._channel = Channel(Http(address, token=token, ca_file=ca_file))
+        self._channel = Transport(Http(address, token=token, ca_file=ca_file))
         self._uploads = Uploads(self._channel, small=not address.is_loopback)
 
     # -- connection
 
-    def diagnose(self, cancel: Cancel) -> Diagnosis:
+    def diagnose(self, cancel: CancelToken) -> Diagnosis:
         """Whether the server can be used, and if not, why: one line. Raises nothing but
         `CancelledError`.
         """
@@ -80,14 +80,19 @@ class Client:
             line += " The way there is not encrypted: use https for patients' images."
         return Diagnosis(True, "ok", line, info)
 
-    def info(self, cancel: Cancel) -> ServerInfo:
+    def info(self, cancel: CancelToken) -> ServerInfo:
         """Name, version, models, categories, strategies."""
         return read_info(self._channel.get("/info/", cancel))
 
     # -- segmentation
 
     def infer(
-        self, model: str, image: ImageSource, request: Mapping[str, Any], cancel: Cancel, tell: Tell
+        self,
+        model: str,
+        image: ImagePayload,
+        request: Mapping[str, Any],
+        cancel: CancelToken,
+        tell: ReportProgress,
     ) -> InferReply:
         """Segment. The image is sent first when the server does not have it, or not any more."""
         where = self._uploads.where(image, cancel, tell)
@@ -101,11 +106,13 @@ class Client:
             value = self._infer(model, where, request, cancel, tell)
         return read_infer(value, image.grid, str(request["request_id"]))
 
-    def upload(self, image: ImageSource, cancel: Cancel, tell: Tell) -> None:
+    def upload(self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress) -> None:
         """Send an image ahead of the first prompt."""
         self._uploads.where(image, cancel, tell)
 
-    def look(self, model: str, image: ImageSource, view: Mapping[str, str], cancel: Cancel) -> None:
+    def look(
+        self, model: str, image: ImagePayload, view: Mapping[str, str], cancel: CancelToken
+    ) -> None:
         """Tell which slice is looked at (`axis`, `slice`, `window`), of an image that the server
         has; nothing is sent of another one.
         """
@@ -114,13 +121,15 @@ class Client:
             query = {"session_id": session, "model": model, **view}
             check_status(self._channel.ask("POST", "/prefetch", cancel, query=query))
 
-    def close(self, cancel: Cancel) -> None:
+    def close(self, cancel: CancelToken) -> None:
         """End the sessions that were opened; what cannot be reached ends by itself."""
         self._uploads.close(cancel)
 
     # -- images and labels
 
-    def next_sample(self, strategy: str, cancel: Cancel, tell: Tell) -> Sample | None:
+    def next_sample(
+        self, strategy: str, cancel: CancelToken, tell: ReportProgress
+    ) -> Sample | None:
         """The next image to annotate, already fetched to a temporary file, which the caller
         deletes; None when all are done.
         """
@@ -151,11 +160,13 @@ class Client:
             current,
         )
 
-    def add_image(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
+    def add_image(self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress) -> str:
         """Put an image into the server's study folder, so that its label can be saved; its id."""
         return self._uploads.add(image, cancel, tell)
 
-    def submit(self, label: LabelSource, user: str, cancel: Cancel, tell: Tell) -> Saved | Conflict:
+    def submit(
+        self, label: LabelPayload, user: str, cancel: CancelToken, tell: ReportProgress
+    ) -> Saved | Conflict:
         """Save a label with the tag `final`. A label that somebody else saved since is a value,
         not an error: the server keeps both, and theirs stays current.
         """
@@ -181,17 +192,17 @@ class Client:
             began = label.version or 0
             return Conflict(label.image_id, str(error), began, kept[-1], theirs)
 
-    def label_versions(self, image_id: str, cancel: Cancel) -> tuple[int, tuple[Any, ...]]:
+    def label_versions(self, image_id: str, cancel: CancelToken) -> tuple[int, tuple[Any, ...]]:
         """The number of the current label (0: none), and every `LabelVersion`, oldest first."""
         query = {"label": image_id, "tag": TAG}
         return read_label_versions(self._channel.get("/datastore/label/versions", cancel, query))
 
-    def label_file(self, image_id: str, version: int, cancel: Cancel) -> str:
+    def label_file(self, image_id: str, version: int, cancel: CancelToken) -> str:
         """One version of a label as a temporary file, which the caller deletes."""
         query = {"label": image_id, "tag": TAG, "version": str(version)}
         return self._channel.fetch("/datastore/label/version", query, cancel)
 
-    def restore(self, image_id: str, version: int, cancel: Cancel) -> Saved:
+    def restore(self, image_id: str, version: int, cancel: CancelToken) -> Saved:
         """Make a version of a label current again, as a new one."""
         query = {"label": image_id, "tag": TAG, "version": str(version)}
         reply = self._channel.ask("POST", "/datastore/label/restore", cancel, query=query)
@@ -199,14 +210,14 @@ class Client:
 
     # -- training and versions
 
-    def train(self, model: str, settings: Mapping[str, Any], cancel: Cancel) -> TrainingStatus:
+    def train(self, model: str, settings: Mapping[str, Any], cancel: CancelToken) -> TrainingStatus:
         """Start a training."""
         path = f"/train/{quote(model)}"
         return read_training(
             json_of(self._channel.ask("POST", path, cancel, json_body=dict(settings)))
         )
 
-    def training(self, cancel: Cancel) -> TrainingStatus:
+    def training(self, cancel: CancelToken) -> TrainingStatus:
         """How the training that runs is, or the last one was; `idle` when there was none."""
         try:
             return read_training(self._channel.get("/train/", cancel))
@@ -215,16 +226,16 @@ class Client:
                 raise
             return TrainingStatus("idle")
 
-    def stop_training(self, cancel: Cancel) -> TrainingStatus:
+    def stop_training(self, cancel: CancelToken) -> TrainingStatus:
         """Stop what runs; what it learnt so far is kept by the server."""
         check_status(self._channel.ask("DELETE", "/train/", cancel))
         return self.training(cancel)
 
-    def versions(self, model: str, cancel: Cancel) -> Versions:
+    def versions(self, model: str, cancel: CancelToken) -> Versions:
         """All versions of a model, and which is in use."""
         return read_versions(self._channel.get(f"/versions/{quote(model)}", cancel))
 
-    def use_version(self, model: str, version: str, cancel: Cancel) -> Versions:
+    def use_version(self, model: str, version: str, cancel: CancelToken) -> Versions:
         """Use another version from the next inference on: the choice, and the way back."""
         path = f"/versions/{quote(model)}/use"
         reply = self._channel.ask("POST", path, cancel, json_body={"version": version})
@@ -237,11 +248,11 @@ class Client:
         model: str,
         where: Mapping[str, str],
         request: Mapping[str, Any],
-        cancel: Cancel,
-        tell: Tell,
+        cancel: CancelToken,
+        tell: ReportProgress,
     ) -> Mapping[str, Any]:
         headers, head, tail = multipart({"params": json.dumps(request)})
-        call = Call(
+        call = HttpRequest(
             "POST",
             f"/infer/{quote(model)}",
             {**where, "output": "json"},
@@ -263,9 +274,11 @@ class Client:
         finally:
             ended.set()
 
-    def _watch_progress(self, request_id: str, ended: threading.Event, tell: Tell) -> None:
-        """Tell how many slices are done, as long as the server knows."""
-        nobody = Cancel()
+    def _watch_progress(
+        self, request_id: str, ended: threading.Event, tell: ReportProgress
+    ) -> None:
+        """ReportProgress how many slices are done, as long as the server knows."""
+        nobody = CancelToken()
         while not ended.wait(_ASKS_PROGRESS_SECONDS):
             try:
                 value = self._channel.get(f"/segsam/progress/{quote(request_id)}", nobody)

@@ -17,8 +17,8 @@ from typing import IO, Callable, Mapping, NoReturn, Protocol
 from urllib.parse import quote, urlencode
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Statuses import Reply, not_ours
-from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Server.HttpReply import HttpReply, not_ours
+from SEGSAMLib.Server.Worker import CancelToken
 from SEGSAMLib.Values.Address import Address
 
 CONNECT_SECONDS = 8.0
@@ -36,7 +36,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Call:
+class HttpRequest:
     """What to ask. `body` is bytes, or something with `read` that has `length` bytes."""
 
     method: str
@@ -64,12 +64,12 @@ class Http:
 
     def ask(
         self,
-        call: Call,
-        cancel: Cancel,
+        call: HttpRequest,
+        cancel: CancelToken,
         *,
         sent: Sent | None = None,
         into: IO[bytes] | None = None,
-    ) -> Reply:
+    ) -> HttpReply:
         """The reply, of any status. With `into`, the body of a 2xx reply is written there. Raises
         `ClientError`, `CancelledError`.
         """
@@ -100,8 +100,8 @@ class Http:
     def _send(
         self,
         connection: http.client.HTTPConnection,
-        call: Call,
-        cancel: Cancel,
+        call: HttpRequest,
+        cancel: CancelToken,
         sent: Sent | None,
     ) -> None:
         query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
@@ -171,8 +171,11 @@ class Http:
 
 
 def _read(
-    response: http.client.HTTPResponse, call: Call, cancel: Cancel, into: IO[bytes] | None
-) -> Reply:
+    response: http.client.HTTPResponse,
+    call: HttpRequest,
+    cancel: CancelToken,
+    into: IO[bytes] | None,
+) -> HttpReply:
     headers = {name.lower(): value for name, value in response.getheaders()}
     most = call.most_bytes
     if response.length is not None and response.length > most:
@@ -203,7 +206,7 @@ def _read(
     declared = headers.get("content-length", "")
     if declared.isdigit() and size != int(declared):
         raise ClientError("The server's answer was cut off; try again.", code="reply")
-    return Reply(response.status, headers, b"".join(body))
+    return HttpReply(response.status, headers, b"".join(body))
 
 
 def _hang_up(wire: socket.socket) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 from SEGSAMLib.Errors import SegSamError
-from SEGSAMLib.Server import Source
+from SEGSAMLib.Server import SourceDownload
 
 SUPPORTED = ("3.11", "3.12", "3.10")
 """Python versions that the server runs on, best first."""
@@ -62,7 +62,7 @@ class Environment:
 def default_environment(base: Path) -> Environment:
     """Below `base`; where this module runs from a checkout of the project, its source is that."""
     checkout = Path(__file__).resolve().parents[4]
-    source = checkout if Source.is_source(checkout) else base / "source"
+    source = checkout if SourceDownload.is_source(checkout) else base / "source"
     return Environment(base / "environment", source)
 
 
@@ -91,9 +91,9 @@ def install_steps(wanted: Environment, python: Path) -> list[list[str]]:
     _check_room(wanted.folder)
     pip = [str(wanted.python), "-m", "pip", "install", "--disable-pip-version-check"]
     requirements = str(wanted.source / "requirements.txt")
-    fetch = [str(python), str(Path(Source.__file__)), SOURCE_URL, str(wanted.source)]
+    fetch = [str(python), str(Path(SourceDownload.__file__)), SOURCE_URL, str(wanted.source)]
     return [
-        *([] if Source.is_source(wanted.source) else [fetch]),
+        *([] if SourceDownload.is_source(wanted.source) else [fetch]),
         [str(python), "-m", "venv", str(wanted.folder)],
         [*pip, "--upgrade", "pip"],
         [*pip, "-r", requirements, str(wanted.source)],

@@ -8,11 +8,11 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Channel import Channel, FileForm
-from SEGSAMLib.Server.Http import Call
-from SEGSAMLib.Server.Statuses import check_status, json_of
-from SEGSAMLib.Server.Worker import Cancel, Progress, Tell
-from SEGSAMLib.Values.Images import ImageSource, digest, nrrd_file
+from SEGSAMLib.Server.Http import HttpRequest
+from SEGSAMLib.Server.HttpReply import check_status, json_of
+from SEGSAMLib.Server.Transport import FileForm, Transport
+from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
+from SEGSAMLib.Values.ImageFiles import ImagePayload, digest, nrrd_file
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-.+=@,() ]{0,127}")
 """What the server calls an image or a session."""
@@ -22,7 +22,7 @@ _CLOSE_SECONDS = 5.0
 class Uploads:
     """The sessions of one server. Safe from several threads."""
 
-    def __init__(self, channel: Channel, *, small: bool) -> None:
+    def __init__(self, channel: Transport, *, small: bool) -> None:
         """`small` files for a server far away, quick ones for this computer."""
         self._channel = channel
         self._small = small
@@ -31,7 +31,9 @@ class Uploads:
         self._digests: dict[str, str] = {}
         self._sessions: dict[str, str] = {}
 
-    def where(self, image: ImageSource, cancel: Cancel, tell: Tell) -> dict[str, str]:
+    def where(
+        self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress
+    ) -> dict[str, str]:
         """The part of a query that names the image: a session, opened once for the same voxels
         and geometry. Images of the server's own go there too, because Slicer turns the voxels of
         left-handed files around when it reads them, and voxels are what prompts and masks count.
@@ -50,12 +52,12 @@ class Uploads:
             self._sending.release()
         return {"session_id": session}
 
-    def session(self, image: ImageSource) -> str | None:
+    def session(self, image: ImagePayload) -> str | None:
         """The session that is open for an image, as far as that is known without looking at it."""
         with self._lock:
             return self._sessions.get(self._digests.get(image.key, ""))
 
-    def content(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
+    def content(self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress) -> str:
         """SHA-256 of an image, computed once."""
         with self._lock:
             known = self._digests.get(image.key)
@@ -67,7 +69,7 @@ class Uploads:
             self._digests[image.key] = content
         return content
 
-    def _open_session(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
+    def _open_session(self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress) -> str:
         tell(Progress(0, 0, "preparing the image"))
         with nrrd_file(image.array_kji, image.grid, cancel.check, small=self._small) as file:
             reply = self._channel.put(
@@ -83,7 +85,7 @@ class Uploads:
         with self._lock:
             self._sessions = {key: each for key, each in self._sessions.items() if each != session}
 
-    def add(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
+    def add(self, image: ImagePayload, cancel: CancelToken, tell: ReportProgress) -> str:
         """Put an image into the server's study folder, so that its label can be saved; its id,
         which is made from its content and tells nothing of a patient.
         """
@@ -94,12 +96,12 @@ class Uploads:
             check_status(self._channel.put("/datastore/image", form, cancel, tell, query=query))
         return image_id
 
-    def close(self, cancel: Cancel) -> None:
+    def close(self, cancel: CancelToken) -> None:
         """End all sessions."""
         with self._lock:
             sessions = list(self._sessions.values())
             self._sessions.clear()
         for session in sessions:
-            call = Call("DELETE", f"/session/{quote(session)}", reply_seconds=_CLOSE_SECONDS)
+            call = HttpRequest("DELETE", f"/session/{quote(session)}", reply_seconds=_CLOSE_SECONDS)
             with suppress(ClientError):
                 self._channel.http.ask(call, cancel)

@@ -21,7 +21,7 @@ from SEGSAMLib.Errors import CancelledError, ClientError, SegSamError
 _BUG = "This is a bug of the SEG-SAM module; the Python console has the details."
 
 
-class Cancel:
+class CancelToken:
     """Told by the GUI, asked by the job. `on_cancel` is called once, at once, in the GUI's thread:
     it has to be quick (closing a socket is).
     """
@@ -66,8 +66,8 @@ class Progress:
     what: str
 
 
-Tell = Callable[[Progress], None]
-Job = Callable[[Cancel, Tell], Any]
+ReportProgress = Callable[[Progress], None]
+Job = Callable[[CancelToken, ReportProgress], Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Event:
 @dataclass(frozen=True)
 class _Running:
     number: int
-    cancel: Cancel
+    cancel: CancelToken
 
 
 class Worker:
@@ -112,7 +112,7 @@ class Worker:
     def start(self, lane: str, job: Job) -> int:
         """Run `job(cancel, tell)` in a thread; its number is in each of its events."""
         self.cancel(lane)
-        number, cancel = next(self._numbers), Cancel()
+        number, cancel = next(self._numbers), CancelToken()
         self._running[lane] = _Running(number, cancel)
         thread = threading.Thread(
             target=self._run,
@@ -161,7 +161,7 @@ class Worker:
             del self._running[event.lane]
         return True
 
-    def _run(self, lane: str, number: int, job: Job, cancel: Cancel) -> None:
+    def _run(self, lane: str, number: int, job: Job, cancel: CancelToken) -> None:
         def say(kind: str, value: Any = None, error: SegSamError | None = None) -> None:
             if not cancel.is_set:
                 self._events.put(Event(lane, number, kind, value, error))

@@ -13,7 +13,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from SEGSAMLib.Errors import PlaceError
+from SEGSAMLib.Errors import PositionError
 
 AXES = "ijk"
 _BORDER = 1e-3
@@ -51,10 +51,10 @@ class VolumeGrid:
 
     @classmethod
     def of(cls, shape_ijk: Sequence[int], ijk_to_ras: Any) -> VolumeGrid:
-        """Raises `PlaceError` for a matrix that cannot be inverted."""
+        """Raises `PositionError` for a matrix that cannot be inverted."""
         matrix = np.asarray(ijk_to_ras, dtype=float).reshape(4, 4)
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
-            raise PlaceError("The volume has no usable geometry: its voxels have no size.")
+            raise PositionError("The volume has no usable geometry: its voxels have no size.")
         i, j, k = (int(side) for side in shape_ijk)
         return cls((i, j, k), tuple(float(value) for value in matrix.ravel()))
 
@@ -80,11 +80,11 @@ class VolumeGrid:
         return _points(points_ijk) @ matrix[:3, :3].T + matrix[:3, 3]
 
     def voxel(self, point_ras: Any) -> Voxel:
-        """The voxel that a point lies in. Raises `PlaceError` outside the volume."""
+        """The voxel that a point lies in. Raises `PositionError` outside the volume."""
         found = _nearest(self.ijk(point_ras)[0])
         for axis, (index, side) in enumerate(zip(found, self.shape_ijk)):
             if not 0 <= index < side:
-                raise PlaceError(
+                raise PositionError(
                     f"The point lies outside the volume: voxel {AXES[axis]} = {index}, "
                     f"and the volume has 0 to {side - 1}."
                 )
@@ -118,13 +118,13 @@ def box_on_slice(grid: VolumeGrid, corners_ras: Any) -> tuple[Box, str]:
 
     `corners_ras` (4, 3) are its corners in their order around it. Of an oblique view, the box lies
     on the volume's slice that is nearest to the view's plane at the rectangle's centre, and bounds
-    the rectangle there. Raises `PlaceError` for a rectangle without area, less than two voxels
+    the rectangle there. Raises `PositionError` for a rectangle without area, less than two voxels
     wide, or outside the volume.
     """
     corners = _points(corners_ras)
     normal = np.cross(corners[1] - corners[0], corners[3] - corners[0])
     if np.linalg.norm(normal) < _LEAST_AREA_MM2:
-        raise PlaceError("The box has no area: drag from one corner to the opposite one.")
+        raise PositionError("The box has no area: drag from one corner to the opposite one.")
     axis = grid.axis_along(normal)
     corners_ijk = grid.ijk(corners)
     corners_ijk[:, axis] = _nearest(corners_ijk.mean(axis=0))[axis]
@@ -133,7 +133,7 @@ def box_on_slice(grid: VolumeGrid, corners_ras: Any) -> tuple[Box, str]:
 
 def box_in_volume(grid: VolumeGrid, corners_ras: Any) -> tuple[Box, str]:
     """The box of voxels that bounds points (n, 3), such as the eight corners of a region of
-    interest, and a sentence when it had to be clipped. Raises `PlaceError` outside the volume.
+    interest, and a sentence when it had to be clipped. Raises `PositionError` outside the volume.
     """
     low, high = _spanned(grid.ijk(corners_ras))
     thin = [axis for axis in range(3) if low[axis] == high[axis]]
@@ -151,11 +151,11 @@ def box_corners_ras(grid: VolumeGrid, box: Box) -> np.ndarray:
 def reduced_scribble(grid: VolumeGrid, path_ras: Any, most: int = 12) -> tuple[Voxel, ...]:
     """At most `most` voxels of a path (n, 3), evenly spaced along it, parts outside left out.
 
-    Raises `PlaceError` when all of it lies outside.
+    Raises `PositionError` when all of it lies outside.
     """
     path = _points(path_ras)
     if most < 1 or not len(path):
-        raise PlaceError("The scribble has no points.")
+        raise PositionError("The scribble has no points.")
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     finest = min(grid.spacing_mm)
@@ -166,7 +166,7 @@ def reduced_scribble(grid: VolumeGrid, path_ras: Any, most: int = 12) -> tuple[V
     inside = ((voxels >= 0) & (voxels < np.array(grid.shape_ijk))).all(axis=1)
     kept = list(dict.fromkeys(tuple(int(v) for v in voxel) for voxel in voxels[inside]))
     if not kept:
-        raise PlaceError("The scribble lies outside the volume.")
+        raise PositionError("The scribble lies outside the volume.")
     chosen = np.linspace(0, len(kept) - 1, min(most, len(kept))).round().astype(int)
     return tuple(kept[number] for number in chosen)
 
@@ -182,7 +182,7 @@ def _clipped(grid: VolumeGrid, low: Voxel, high: Voxel, thin: int | None) -> tup
     """The part inside the volume. `thin` is the axis along which one voxel is meant."""
     for axis, side in enumerate(grid.shape_ijk):
         if high[axis] < 0 or low[axis] >= side:
-            raise PlaceError(
+            raise PositionError(
                 f"The box lies outside the volume: voxels {low[axis]} to {high[axis]} along "
                 f"{AXES[axis]}, and the volume has 0 to {side - 1}."
             )
@@ -190,7 +190,7 @@ def _clipped(grid: VolumeGrid, low: Voxel, high: Voxel, thin: int | None) -> tup
     last = _voxel(np.minimum(high, np.array(grid.shape_ijk) - 1))
     flat = [a for a in range(3) if a != thin and first[a] == last[a] and grid.shape_ijk[a] > 1]
     if flat:
-        raise PlaceError(
+        raise PositionError(
             f"The box is only one voxel wide along {AXES[flat[0]]} inside the volume: "
             "draw a larger one."
         )
@@ -203,7 +203,7 @@ def _clipped(grid: VolumeGrid, low: Voxel, high: Voxel, thin: int | None) -> tup
 def _points(points: Any) -> np.ndarray:
     found = np.atleast_2d(np.asarray(points, dtype=float))
     if found.ndim != 2 or found.shape[1] != 3 or not np.isfinite(found).all():
-        raise PlaceError(f"Points have three finite coordinates; got {points!r:.80}.")
+        raise PositionError(f"Points have three finite coordinates; got {points!r:.80}.")
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Values.Geometry import Voxel
-from SEGSAMLib.Values.Masks import Change, Region, Slices, bounds, covering, part_of, resampled
+from SEGSAMLib.Values.Masks import Region, Slices, VoxelChange, bounds, covering, part_of, resampled
 
 _WIDER = {np.uint8: np.int16, np.int16: np.int32}
 
@@ -157,7 +157,7 @@ class Layers:
         i, j, k = (low + side.start for low, side in zip(at.layer.min_ijk, box))
         return resampled(Region((i, j, k), inside[box]), np.linalg.inv(at.layer.to_layer))
 
-    def put(self, segment_id: str, add: Region, remove: Region | None) -> Change | None:
+    def put(self, segment_id: str, add: Region, remove: Region | None) -> VoxelChange | None:
         """Add voxels to a segment and take others away; nothing else is written. Voxels that are in
         another segment are in both afterwards. Returns what changed, None for nothing.
         """
@@ -168,7 +168,7 @@ class Layers:
         before = at.layer.cut(box, at.value)
         after = before if less is None else before & ~part_of(less, box)
         after = after | part_of(more, box)
-        change = Change.between(box.min_ijk, before, after, at.layer.frame)
+        change = VoxelChange.between(box.min_ijk, before, after, at.layer.frame)
         if change is not None:
             i, j, k = (
                 slice(low - first, low - first + side)
@@ -177,13 +177,13 @@ class Layers:
             self._set(segment_id, Region(change.min_ijk, before[i, j, k]), after[i, j, k])
         return change
 
-    def take(self, segment_id: str, remove: Region) -> Change | None:
+    def take(self, segment_id: str, remove: Region) -> VoxelChange | None:
         """Take voxels away from a segment."""
         if not self.place(segment_id).layer.labels.size:
             return None
         return self.put(segment_id, Region(remove.min_ijk, np.zeros((1, 1, 1), bool)), remove)
 
-    def fit(self, changes: Mapping[str, Change]) -> bool:
+    def fit(self, changes: Mapping[str, VoxelChange]) -> bool:
         """Whether changes are of these voxels: they can be undone and redone."""
         return all(
             np.allclose(change.frame, self.place(segment_id).layer.frame, atol=1e-6)
@@ -191,15 +191,15 @@ class Layers:
             if segment_id in self._places
         )
 
-    def undo(self, changes: Mapping[str, Change]) -> None:
+    def undo(self, changes: Mapping[str, VoxelChange]) -> None:
         """Set changed voxels that fit as they were, the last ones first."""
         self._again(dict(reversed(list(changes.items()))), after=False)
 
-    def redo(self, changes: Mapping[str, Change]) -> None:
+    def redo(self, changes: Mapping[str, VoxelChange]) -> None:
         """Set changed voxels that fit as they became."""
         self._again(changes, after=True)
 
-    def _again(self, changes: Mapping[str, Change], *, after: bool) -> None:
+    def _again(self, changes: Mapping[str, VoxelChange], *, after: bool) -> None:
         for segment_id, change in changes.items():
             if segment_id not in self._places:
                 continue  # removed since

@@ -50,7 +50,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedRegion:
     """A region that is kept for later: packed and compressed."""
 
     min_ijk: Voxel
@@ -58,7 +58,7 @@ class Packed:
     bits: bytes
 
     @classmethod
-    def of(cls, region: Region) -> Packed:
+    def of(cls, region: Region) -> PackedRegion:
         i, j, k = region.values.shape
         return cls(region.min_ijk, (i, j, k), _packed(region.values))
 
@@ -69,7 +69,7 @@ class Packed:
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class VoxelChange:
     """The voxels of one segment that were changed, and what they were; enough for both ways.
 
     Only the bounding box of the changed voxels is kept, as packed and compressed bits. Setting
@@ -93,7 +93,7 @@ class Change:
         before: np.ndarray,
         after: np.ndarray,
         frame: tuple[float, ...] = (),
-    ) -> Change | None:
+    ) -> VoxelChange | None:
         """Of bool arrays (i, j, k) that begin at `min_ijk`; None when they are equal."""
         different = before != after
         if not different.any():

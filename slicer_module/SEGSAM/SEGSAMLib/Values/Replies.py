@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from SEGSAMLib.Values.Findings import NO_FINDINGS, Findings
 from SEGSAMLib.Values.Masks import Region
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class InferReply:
     confidence: float | None
     axes: tuple[int, ...]
     slices: tuple[tuple[int, int], ...] = ()
-    findings: Findings = NO_FINDINGS
+    findings: SlicePredictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Values.History import Step
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Change, Packed, Region, covering, part_of
+from SEGSAMLib.Values.Masks import PackedRegion, Region, VoxelChange, covering, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.UndoStack import Step
 
 PROTECTIONS = OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = ("overwrite", "keep others", "allow overlap")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingRequest:
     """What a request was about: the answer belongs there, whatever is selected by then."""
 
     request_id: str
@@ -26,7 +26,7 @@ class Asked:
     protection: str = KEEP_OTHERS
     limits: tuple[int, int] | None = None
     """First and last slice to keep, of the axis that the answer names."""
-    previous: Packed | None = None
+    previous: PackedRegion | None = None
     """What the model had found before for this segment, which the answer replaces."""
     replaces_slices: bool = False
     """What it had found before is not known (the scene was opened): the answer replaces all that
@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedResult:
     """What an answer did, for the panel: voxels added to and removed from the segment, and the
     category that it has from the model (nothing when the user's own choice stands).
     """
@@ -57,13 +57,13 @@ class Written:
     removed: int
 
 
-def voxels_of(asked: Asked, reply: InferReply) -> int:
+def voxels_of(asked: PendingRequest, reply: InferReply) -> int:
     """How many have to be looked at to write an answer."""
     before = 0 if asked.previous is None else int(np.prod(asked.previous.size_ijk))
     return before + (0 if reply.region is None else reply.region.values.size)
 
 
-def written(layers: Layers, asked: Asked, reply: InferReply) -> Written:
+def written(layers: Layers, asked: PendingRequest, reply: InferReply) -> Written:
     """`write`, and what that was."""
     step = write(layers, asked, reply)
     change = step.changes.get(asked.segment_id)
@@ -71,7 +71,7 @@ def written(layers: Layers, asked: Asked, reply: InferReply) -> Written:
     return Written(step, 0 if change is None else change.count - lost, lost)
 
 
-def write(layers: Layers, asked: Asked, reply: InferReply) -> Step:
+def write(layers: Layers, asked: PendingRequest, reply: InferReply) -> Step:
     """Write an answer into its segment, and only there, but for voxels that others lose in the
     mode `overwrite`. In any thread. Raises `NodeError` when the segment is gone.
     """
@@ -79,7 +79,7 @@ def write(layers: Layers, asked: Asked, reply: InferReply) -> Step:
         raise NodeError("The segment was removed before the answer came; nothing was changed.")
     found = _wanted(asked, reply)
     others = [each for each in layers.ids if each != asked.segment_id]
-    changes: dict[str, Change | None] = {}
+    changes: dict[str, VoxelChange | None] = {}
     if found is not None and asked.protection == KEEP_OTHERS:
         for other in others:
             found = Region(found.min_ijk, found.values & ~layers.read(other, found))
@@ -98,11 +98,11 @@ def write(layers: Layers, asked: Asked, reply: InferReply) -> Step:
         asked.prompts,
         {each: change for each, change in changes.items() if change is not None},
         asked.previous,
-        None if found is None else Packed.of(found),
+        None if found is None else PackedRegion.of(found),
     )
 
 
-def _wanted(asked: Asked, reply: InferReply) -> Region | None:
+def _wanted(asked: PendingRequest, reply: InferReply) -> Region | None:
     region = reply.region
     if region is not None and asked.limits is not None and len(reply.axes) == 1:
         region = region.within(reply.axes[0], *asked.limits)
@@ -110,7 +110,7 @@ def _wanted(asked: Asked, reply: InferReply) -> Region | None:
 
 
 def _given_up(
-    layers: Layers, asked: Asked, reply: InferReply, found: Region | None
+    layers: Layers, asked: PendingRequest, reply: InferReply, found: Region | None
 ) -> Region | None:
     """What the model had found before and finds no more."""
     before = None if asked.previous is None else asked.previous.region

@@ -16,15 +16,15 @@ from slicer.util import arrayFromVolume
 
 import slicer
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Scene import Frames, Naming
-from SEGSAMLib.Scene.Undoing import Undoing
+from SEGSAMLib.Scene import Frames, SegmentTags
+from SEGSAMLib.Scene.UndoHistory import Undoing
 from SEGSAMLib.Values.Geometry import VolumeGrid, Voxel
-from SEGSAMLib.Values.History import Identity
-from SEGSAMLib.Values.Images import ImageSource, LabelSource, is_left_handed
+from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, is_left_handed
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import Region, bounds, resampled
 from SEGSAMLib.Values.Replies import Sample
 from SEGSAMLib.Values.Terminology import TISSUE, category
+from SEGSAMLib.Values.UndoStack import Identity
 
 IMAGE_ID = "SEGSAM.ImageId"
 LABEL_VERSION = "SEGSAM.LabelVersion"
@@ -50,18 +50,18 @@ class Files(Undoing):
         """What the current volume is called on the server, nothing when it is not there."""
         return "" if self.volume is None else self.volume.GetAttribute(IMAGE_ID) or ""
 
-    def image_source(self) -> ImageSource:
+    def image_source(self) -> ImagePayload:
         """The current volume. Raises `NodeError` without one."""
         grid, key = self._need_grid(), self._key()
         is_as_fetched = self.volume.GetAttribute(_KEY) == key
         array = arrayFromVolume(self.volume)
-        return ImageSource(array, grid, key, self.image_id if is_as_fetched else "")
+        return ImagePayload(array, grid, key, self.image_id if is_as_fetched else "")
 
-    def label_source(self) -> LabelSource:
+    def label_source(self) -> LabelPayload:
         """All segments as one label map, in their order. Raises `NodeError` when all are empty."""
         return self.labelling()()
 
-    def labelling(self) -> Callable[[], LabelSource]:
+    def labelling(self) -> Callable[[], LabelPayload]:
         """What makes `label_source` of the segments as they are now, in whatever thread."""
         grid, layers = self._need_grid(), self._segments().look()
         called = {each: self._segment(each).GetName() or "segment" for each in layers.ids}
@@ -70,13 +70,13 @@ class Files(Undoing):
         is_turned = bool(self.volume.GetAttribute(_TURNED))
         image_id = self.image_id
 
-        def make() -> LabelSource:
+        def make() -> LabelPayload:
             label, names, overlaps = label_map(layers, called, grid.shape_ijk)
             if not names:
                 raise NodeError("There is nothing to save yet: all segments are empty.")
             if is_turned:
-                return LabelSource(label[::-1], _turned(grid), image_id, version, names, overlaps)
-            return LabelSource(label, grid, image_id, version, names, overlaps)
+                return LabelPayload(label[::-1], _turned(grid), image_id, version, names, overlaps)
+            return LabelPayload(label, grid, image_id, version, names, overlaps)
 
         return make
 
@@ -127,7 +127,7 @@ class Files(Undoing):
             found = category(name)
             segment_id = str(node.GetSegmentation().AddEmptySegment())
             identity = Identity(name, found.colour, found.terminology or TISSUE, "user")
-            Naming.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
+            SegmentTags.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
             box = bounds(labels == value)
             start = (box[0].start, box[1].start, box[2].start)
             wanted[segment_id] = resampled(Region(start, labels[box] == value), to_volume)

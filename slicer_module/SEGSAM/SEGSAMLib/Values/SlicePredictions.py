@@ -14,7 +14,7 @@ _MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Findings:
+class SlicePredictions:
     """Of one segment. `certainty` is 0 to 1 by slice: how far the two decoders agree or, where the
     model names nothing, its own estimate of its mask. `present` is by slice as well: other
     categories with their probabilities, likeliest first.
@@ -42,7 +42,7 @@ class Findings:
         return json.dumps(kept, separators=(",", ":")) if kept else ""
 
     @classmethod
-    def from_text(cls, text: str) -> Findings:
+    def from_text(cls, text: str) -> SlicePredictions:
         """What `to_text` wrote; anything else is nothing, for it can be computed again."""
         try:
             rows = json.loads(text or "[]")
@@ -51,4 +51,4 @@ class Findings:
             return cls()
 
 
-NO_FINDINGS = Findings()
+NO_PREDICTIONS = SlicePredictions()

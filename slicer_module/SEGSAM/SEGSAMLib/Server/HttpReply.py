@@ -11,7 +11,7 @@ from SEGSAMLib.Errors import ClientError
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """`body` is empty when it went into a file."""
 
     status: int
@@ -19,7 +19,7 @@ class Reply:
     body: bytes = b""
 
 
-def json_of(reply: Reply) -> dict[str, Any]:
+def json_of(reply: HttpReply) -> dict[str, Any]:
     """The JSON object in a 2xx reply. Raises `ClientError`: the server's own sentence for another
     status, or what is wrong with the reply.
     """
@@ -30,7 +30,7 @@ def json_of(reply: Reply) -> dict[str, Any]:
     return value
 
 
-def check_status(reply: Reply) -> None:
+def check_status(reply: HttpReply) -> None:
     """Raises `ClientError` for anything but 2xx, with the server's own sentence where it sent
     one.
     """

@@ -8,8 +8,8 @@ from typing import Any
 import vtk
 
 import slicer
-from SEGSAMLib.Values.History import Identity
 from SEGSAMLib.Values.Terminology import TISSUE, category
+from SEGSAMLib.Values.UndoStack import Identity
 
 PROMPTS_TAG = "SEGSAM.Prompts"
 CERTAINTY_TAG = "SEGSAM.Certainty"

@@ -7,13 +7,13 @@ from typing import Any, Callable
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError, StaleError
-from SEGSAMLib.Scene import Naming
-from SEGSAMLib.Scene.Work import Work
-from SEGSAMLib.Values.Edits import Edit
-from SEGSAMLib.Values.History import Identity, Step
+from SEGSAMLib.Scene import SegmentTags
+from SEGSAMLib.Scene.SceneNodes import Work
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Packed
+from SEGSAMLib.Values.Masks import PackedRegion
 from SEGSAMLib.Values.Prompts import PromptSet
+from SEGSAMLib.Values.UndoStack import Identity, Step
+from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 
 class Undoing(Work):
@@ -38,7 +38,7 @@ class Undoing(Work):
         edit = self.redoing()
         return edit is not None and bool(self.at_once(edit))
 
-    def undoing(self) -> Edit | None:
+    def undoing(self) -> VoxelEdit | None:
         """What `undo` would do, None when there is nothing. Raises `NodeError`."""
         history = self._history()
         step = history.newest
@@ -53,7 +53,7 @@ class Undoing(Work):
             before,
         )
 
-    def redoing(self) -> Edit | None:
+    def redoing(self) -> VoxelEdit | None:
         """What `redo` would do, None when there is nothing. Raises `NodeError`."""
         history = self._history()
         step = history.undone
@@ -68,11 +68,11 @@ class Undoing(Work):
             after,
         )
 
-    def at_once(self, edit: Edit) -> Any:
+    def at_once(self, edit: VoxelEdit) -> Any:
         """Compute and write a change of voxels in this thread. Raises `NodeError`."""
         return self.carry_out(edit, edit.compute(edit.layers))
 
-    def carry_out(self, edit: Edit, computed: Any) -> Any:
+    def carry_out(self, edit: VoxelEdit, computed: Any) -> Any:
         """Write what was computed; when the segmentation was changed meanwhile, such as with the
         Segment Editor, it is computed again from what is there now. Raises `NodeError`.
         """
@@ -92,8 +92,8 @@ class Undoing(Work):
         move: Callable[[], Any],
         next_step: Callable[[], Step | None],
         change: Callable[[Layers], None],
-        state: tuple[PromptSet, Identity | None, Packed | None],
-    ) -> Edit:
+        state: tuple[PromptSet, Identity | None, PackedRegion | None],
+    ) -> VoxelEdit:
         """One step back or forth: `move` does it in the history."""
         layers = self._segments().look()
         if not layers.fit(step.changes):
@@ -112,10 +112,10 @@ class Undoing(Work):
             return True
 
         voxels = sum(int(np.prod(each.size_ijk)) for each in step.changes.values())
-        return Edit(layers, voxels, change, check, finish)
+        return VoxelEdit(layers, voxels, change, check, finish)
 
     def _restore(
-        self, step: Step, prompts: PromptSet, identity: Identity | None, result: Packed | None
+        self, step: Step, prompts: PromptSet, identity: Identity | None, result: PackedRegion | None
     ) -> None:
         """Undo or redo what a step says besides voxels."""
         if step.segment_id not in self.segment_ids:
@@ -124,5 +124,5 @@ class Undoing(Work):
         self._keep(step.segment_id, prompts)
         self._results[step.segment_id] = result
         if identity is not None:
-            Naming.set_identity(self._segment(step.segment_id), identity)
+            SegmentTags.set_identity(self._segment(step.segment_id), identity)
         self.select_segment(step.segment_id)

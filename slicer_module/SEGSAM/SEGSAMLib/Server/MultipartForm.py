@@ -28,7 +28,7 @@ def multipart(
     return headers, "".join(parts).encode(), f"{end}--{boundary}--\r\n".encode()
 
 
-class Chain:
+class ConcatenatedReader:
     """Bytes, a file and bytes, read one after the other: a form around a file, uncopied."""
 
     def __init__(self, head: bytes, file: IO[bytes], tail: bytes) -> None:

@@ -35,7 +35,7 @@ Check = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSource:
+class ImagePayload:
     """A volume on its way to the server: `array_kji` (with a fourth axis for colour) is a view of
     the scene's own memory, `key` changes whenever its voxels or geometry do, `image_id` names it
     when it came from the server and is as it came.
@@ -48,7 +48,7 @@ class ImageSource:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSource:
+class LabelPayload:
     """A label map to save for the image `image_id`: `names` are voxel value -> name; `overlaps`
     counts voxels that are in several segments, of which the last one has them here. `version` is
     the one that the user began from: 0 for none, None for unknown.
@@ -62,7 +62,7 @@ class LabelSource:
     overlaps: int = 0
 
 
-def digest(image: ImageSource, check: Check) -> str:
+def digest(image: ImagePayload, check: Check) -> str:
     """SHA-256 of voxels and geometry; `check` is called now and then, to stop by raising."""
     found = hashlib.sha256(_header(image.array_kji, image.grid, "raw"))
     for chunk in _raw(image.array_kji):

@@ -14,7 +14,6 @@ from typing import Any, Mapping
 import numpy as np
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Values.Findings import Findings
 from SEGSAMLib.Values.Geometry import AXES, VolumeGrid, Voxel
 from SEGSAMLib.Values.Masks import Region, unpacked_bits
 from SEGSAMLib.Values.Replies import (
@@ -27,6 +26,7 @@ from SEGSAMLib.Values.Replies import (
     TrainingStatus,
     Versions,
 )
+from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 
 _ENCODING = "packbits-zlib"
 _MOST = 2000
@@ -75,7 +75,7 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         confidence=_share(value.get("confidence")),
         axes=tuple(AXES.index(axis) for axis in _list(value.get("axes")) if _is_axis(axis)),
         slices=slices,
-        findings=Findings(
+        findings=SlicePredictions(
             {at: share for at, share in zip(slices, map(_share, known)) if share is not None},
             _present(value, grid),
         ),

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import IO, Any, Mapping
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Forms import Chain, multipart
-from SEGSAMLib.Server.Http import Call, Http, Sent
-from SEGSAMLib.Server.Statuses import Reply, check_status, json_of
-from SEGSAMLib.Server.Worker import Cancel, Progress, Tell
+from SEGSAMLib.Server.Http import Http, HttpRequest, Sent
+from SEGSAMLib.Server.HttpReply import HttpReply, check_status, json_of
+from SEGSAMLib.Server.MultipartForm import ConcatenatedReader, multipart
+from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
 
 UPLOAD_SECONDS = 120.0
 """From the last byte sent to the first of the answer."""
@@ -31,14 +31,14 @@ class FileForm:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-class Channel:
+class Transport:
     """To one server."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
 
     def get(
-        self, path: str, cancel: Cancel, query: Mapping[str, str] | None = None
+        self, path: str, cancel: CancelToken, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """The JSON object at a path. Raises `ClientError`."""
         return json_of(self.ask("GET", path, cancel, query=query))
@@ -47,44 +47,46 @@ class Channel:
         self,
         method: str,
         path: str,
-        cancel: Cancel,
+        cancel: CancelToken,
         *,
         query: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
-    ) -> Reply:
+    ) -> HttpReply:
         """The reply to a request without files, of any status."""
         body = b"" if json_body is None else json.dumps(json_body).encode()
         headers = {} if json_body is None else {"Content-Type": "application/json"}
-        return self.http.ask(Call(method, path, query or {}, headers, body), cancel)
+        return self.http.ask(HttpRequest(method, path, query or {}, headers, body), cancel)
 
     def put(
         self,
         path: str,
         form: FileForm,
-        cancel: Cancel,
-        tell: Tell,
+        cancel: CancelToken,
+        tell: ReportProgress,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Reply:
+    ) -> HttpReply:
         """The reply to an upload, of any status; its progress is told in megabytes."""
         kind, head, tail = multipart(form.fields, form.name, form.filename)
         length = len(head) + form.file.seek(0, 2) + len(tail)
         form.file.seek(0)
-        call = Call(
+        call = HttpRequest(
             "PUT",
             path,
             query or {},
             {**kind, **(headers or {})},
-            Chain(head, form.file, tail),
+            ConcatenatedReader(head, form.file, tail),
             length,
             reply_seconds=UPLOAD_SECONDS,
         )
         return self.http.ask(call, cancel, sent=_told(tell))
 
-    def fetch(self, path: str, query: Mapping[str, str], cancel: Cancel) -> str:
+    def fetch(self, path: str, query: Mapping[str, str], cancel: CancelToken) -> str:
         """A file of the server's in our temporary folder, under a name of ours."""
-        call = Call("GET", path, query, most_bytes=MOST_FILE_BYTES, reply_seconds=FETCH_SECONDS)
+        call = HttpRequest(
+            "GET", path, query, most_bytes=MOST_FILE_BYTES, reply_seconds=FETCH_SECONDS
+        )
         with tempfile.NamedTemporaryFile(prefix="segsam-", delete=False) as file:
             kept = Path(file.name)
             try:
@@ -98,7 +100,7 @@ class Channel:
         return str(kept.rename(kept.with_name(kept.name + ending)))
 
 
-def _told(tell: Tell) -> Sent:
+def _told(tell: ReportProgress) -> Sent:
     """Progress of an upload in megabytes."""
 
     def sent(done: int, total: int) -> None:
@@ -107,7 +109,7 @@ def _told(tell: Tell) -> Sent:
     return sent
 
 
-def _ending(reply: Reply) -> str:
+def _ending(reply: HttpReply) -> str:
     """The kind of a file by the name that the server gives it; nothing else of that name counts."""
     disposition = reply.headers.get("content-disposition", "").lower().strip().rstrip("\";' ")
     for ending in _ENDINGS:

@@ -16,7 +16,7 @@ _COPIED = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
+class VoxelEdit:
     """`compute` changes the layers, and nothing else, and returns what `finish` is given. `check`
     raises `NodeError` when the change is not wanted any more. `voxels` is how many `compute` looks
     at.

@@ -10,15 +10,15 @@ import numpy as np
 
 import slicer
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Scene import Frames, Naming
+from SEGSAMLib.Scene import Frames, SegmentTags
 from SEGSAMLib.Scene.PromptNodes import PromptNodes, roi_corners
 from SEGSAMLib.Scene.Segments import Segments
-from SEGSAMLib.Values.Findings import Findings
 from SEGSAMLib.Values.Geometry import Box, VolumeGrid, box_in_volume, box_on_slice, reduced_scribble
-from SEGSAMLib.Values.History import History, Step
-from SEGSAMLib.Values.Masks import Packed
+from SEGSAMLib.Values.Masks import PackedRegion
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, PromptSet, Scribble
-from SEGSAMLib.Values.Results import Asked
+from SEGSAMLib.Values.Results import PendingRequest
+from SEGSAMLib.Values.SlicePredictions import SlicePredictions
+from SEGSAMLib.Values.UndoStack import History, Step
 
 
 class Work:
@@ -32,9 +32,9 @@ class Work:
         self.note = ""
         self.markups = PromptNodes(self.scene)
         self._histories: dict[str, History] = {}
-        self._results: dict[str, Packed | None] = {}
-        self._findings: dict[str, Findings] = {}
-        self._asked: Asked | None = None
+        self._results: dict[str, PackedRegion | None] = {}
+        self._findings: dict[str, SlicePredictions] = {}
+        self._asked: PendingRequest | None = None
 
     # -- what is worked on
 
@@ -96,9 +96,9 @@ class Work:
         segmentation = self.segmentation.GetSegmentation()
         segment_id = str(segmentation.AddEmptySegment())
         segment = segmentation.GetSegment(segment_id)
-        Naming.code_as_tissue(segment)
+        SegmentTags.code_as_tissue(segment)
         if category:
-            Naming.set_identity(segment, Naming.named(category, chosen_by="user"))
+            SegmentTags.set_identity(segment, SegmentTags.named(category, chosen_by="user"))
         if name:
             segment.SetName(name)
         self.select_segment(segment_id)
@@ -125,28 +125,28 @@ class Work:
         """Of the current segment. Raises `PromptError` for what another version has written."""
         if not self.segment_id:
             return NO_PROMPTS
-        text = Naming.tag(self._segment(), Naming.PROMPTS_TAG)
+        text = SegmentTags.tag(self._segment(), SegmentTags.PROMPTS_TAG)
         return PromptSet.from_text(text) if text else NO_PROMPTS
 
     def add_point(self, world_ras: Any, *, positive: bool = True) -> None:
-        """A click. Raises `PlaceError` outside the volume."""
+        """A click. Raises `PositionError` outside the volume."""
         voxel = self._need_grid().voxel(self.to_volume_ras(world_ras))
         self._add(Point(voxel, positive), "point")
 
     def add_box_on_slice(self, slice_node: Any, first_xy: Any, last_xy: Any) -> str:
         """A rectangle dragged in a slice view, between two of its pixels; returns a note, or
-        nothing. Raises `PlaceError`.
+        nothing. Raises `PositionError`.
         """
         corners = Frames.rectangle_on_view(slice_node, first_xy, last_xy)
         return self._add_box(*box_on_slice(self._need_grid(), self.to_volume_ras(corners)))
 
     def add_box_from_roi(self, roi: Any) -> str:
-        """The 3D box of a region of interest; returns a note, or nothing. Raises `PlaceError`."""
+        """The 3D box of a region of interest; returns a note, or nothing. Raises `PositionError`."""
         corners = Frames.to_world(roi_corners(roi), roi)
         return self._add_box(*box_in_volume(self._need_grid(), self.to_volume_ras(corners)))
 
     def add_scribble(self, path_world_ras: Any, *, positive: bool = True) -> None:
-        """A stroke (n, 3), reduced to some points. Raises `PlaceError`."""
+        """A stroke (n, 3), reduced to some points. Raises `PositionError`."""
         path = reduced_scribble(self._need_grid(), self.to_volume_ras(path_world_ras))
         self._add(Scribble(path, positive), "scribble")
 
@@ -211,7 +211,7 @@ class Work:
 
     def _keep(self, segment_id: str, prompts: PromptSet) -> None:
         text = "" if prompts.is_empty else prompts.to_text()
-        Naming.set_tag(self._segment(segment_id), Naming.PROMPTS_TAG, text)
+        SegmentTags.set_tag(self._segment(segment_id), SegmentTags.PROMPTS_TAG, text)
 
     def _show(self) -> None:
         if self.volume is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Mapping
 
-from SEGSAMLib.Values.Masks import Change, Packed
+from SEGSAMLib.Values.Masks import PackedRegion, VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 
 MOST_STEPS = 200
@@ -34,12 +34,12 @@ class Step:
     what: str
     prompts_before: PromptSet = NO_PROMPTS
     prompts_after: PromptSet = NO_PROMPTS
-    changes: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, VoxelChange] = field(default_factory=dict)
     """Segment id -> its changed voxels, in the order in which they were written; other segments
     lose voxels in the mode `overwrite`.
     """
-    result_before: Packed | None = None
-    result_after: Packed | None = None
+    result_before: PackedRegion | None = None
+    result_after: PackedRegion | None = None
     """What the model had found for these prompts."""
     identity_before: Identity | None = None
     identity_after: Identity | None = None
