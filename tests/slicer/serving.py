@@ -112,6 +112,6 @@ def _wait(process: subprocess.Popen[bytes], running: Server) -> None:
 
 
 def _get(running: Server, path: str) -> str:
-    reply = Http(Address.read(running.url)).ask(HttpRequest("GET", path), CancelToken())
+    reply = Http(Address.parse(running.url)).send(HttpRequest("GET", path), CancelToken())
     check_status(reply)
     return reply.body.decode()

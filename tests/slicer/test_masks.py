@@ -8,7 +8,7 @@ from SEGSAMLib.Values.Masks import (
     PackedRegion,
     Region,
     VoxelChange,
-    covering,
+    bounding_region,
     part_of,
     resampled,
     unpacked_bits,
@@ -70,7 +70,7 @@ class TestRegion:
     def test_parts_and_cover(self) -> None:
         one = Region((0, 0, 0), np.ones((2, 2, 2), dtype=bool))
         other = Region((5, 1, 0), np.ones((1, 1, 1), dtype=bool))
-        whole = covering([one, other])
+        whole = bounding_region([one, other])
         assert whole.min_ijk == (0, 0, 0)
         assert whole.max_ijk == (5, 1, 1)
         assert part_of(one, whole).sum() == 8
@@ -78,7 +78,7 @@ class TestRegion:
 
     def test_packed_and_back(self) -> None:
         region = Region((4, 5, 6), random_mask((9, 3, 5)))
-        again = PackedRegion.of(region).region
+        again = PackedRegion.pack(region).unpack()
         assert again.min_ijk == region.min_ijk
         assert np.array_equal(again.values, region.values)
 
@@ -117,5 +117,5 @@ class TestOtherVoxels:
 
 
 def test_bits_of_another_number_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 bytes of bits for 27 voxels"):
+    with pytest.raises(ValueError, match="Expected bits for 27 voxels, got 2 bytes"):
         unpacked_bits(b"ab", (3, 3, 3))

@@ -33,10 +33,10 @@ class Work:
         return str(self.node.GetSegmentation().AddEmptySegment())
 
     def put(self, segment_id: str, add: Region, remove: Region | None = None) -> VoxelChange | None:
-        return self.change(lambda layers: layers.put(segment_id, add, remove))
+        return self.change(lambda layers: layers.write(segment_id, add, remove))
 
     def change(self, change: Callable[[Layers], Any]) -> Any:
-        layers = self.segments.look()
+        layers = self.segments.layers()
         done = change(layers)
         self.segments.commit(layers)
         return done
@@ -66,9 +66,9 @@ def test_voxels_land_where_slicer_reads_them(scene: Any, order: Any) -> None:
     wanted = np.zeros(SHAPE, dtype=bool)
     wanted[3:8, 8:14, 2:6] = mask
     assert np.array_equal(work.voxels(segment), wanted)
-    found = work.segments.look().all_of(segment)
+    found = work.segments.layers().whole(segment)
     assert found is not None
-    assert np.array_equal(work.segments.look().read(segment, block((0, 0, 0), SHAPE)), wanted)
+    assert np.array_equal(work.segments.layers().read(segment, block((0, 0, 0), SHAPE)), wanted)
     assert found.values.sum() == mask.sum()
 
 
@@ -152,7 +152,7 @@ def test_a_segmentation_with_other_voxels(scene: Any) -> None:
     work.put(segment, block((8, 8, 8), (4, 4, 4)))
     work.segments = own
     work.put(segment, block((10, 4, 4), (2, 2, 2)))
-    assert work.segments.look().read(segment, block((4, 4, 4), (2, 2, 2))).all()
+    assert work.segments.layers().read(segment, block((4, 4, 4), (2, 2, 2))).all()
     assert segment_voxels(work.node, segment, other).sum() == 2 * 64
 
 
@@ -180,15 +180,15 @@ def test_a_label_value_beyond_a_byte(work: Work) -> None:
 
 
 def test_a_segment_that_is_gone(work: Work) -> None:
-    with pytest.raises(NodeError, match="not there any more"):
+    with pytest.raises(NodeError, match="was removed"):
         work.put("no such", block((0, 0, 0), (2, 2, 2)))
 
 
 def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
     segment = work.add()
     work.put(segment, block((2, 2, 2), (4, 4, 4)))
-    layers = work.segments.look()
-    layers.put(segment, block((3, 2, 2), (6, 4, 4)), None)
+    layers = work.segments.layers()
+    layers.write(segment, block((3, 2, 2), (6, 4, 4)), None)
     work.put(segment, block((0, 0, 0), (2, 2, 2)))  # with the Segment Editor, say
     before = work.voxels(segment)
     with pytest.raises(StaleError):
@@ -198,8 +198,8 @@ def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
 
 def test_a_segment_that_came_meanwhile(work: Work) -> None:
     segment = work.add()
-    layers = work.segments.look()
-    layers.put(segment, block((2, 2, 2), (4, 4, 4)), None)
+    layers = work.segments.layers()
+    layers.write(segment, block((2, 2, 2), (4, 4, 4)), None)
     work.add()
     with pytest.raises(StaleError):
         work.segments.commit(layers)
@@ -209,8 +209,8 @@ def test_nothing_is_written_before_it_is_committed(work: Work) -> None:
     segment = work.add()
     work.put(segment, block((2, 2, 2), (4, 4, 4)))
     before = work.voxels(segment)
-    layers = work.segments.look()
-    layers.put(segment, block((3, 3, 3), (1, 1, 1)), block((2, 2, 2), (4, 4, 2)))
+    layers = work.segments.layers()
+    layers.write(segment, block((3, 3, 3), (1, 1, 1)), block((2, 2, 2), (4, 4, 2)))
     assert np.array_equal(work.voxels(segment), before)
     work.segments.commit(layers)
     assert work.voxels(segment).sum() == 33
@@ -219,5 +219,5 @@ def test_nothing_is_written_before_it_is_committed(work: Work) -> None:
 def test_nothing_is_added_to_nothing(work: Work) -> None:
     segment = work.add()
     assert work.put(segment, NOTHING, None) is None
-    assert work.segments.look().take(segment, block((0, 0, 0), (3, 3, 3))) is None
-    assert work.segments.look().all_of(segment) is None
+    assert work.segments.layers().erase(segment, block((0, 0, 0), (3, 3, 3))) is None
+    assert work.segments.layers().whole(segment) is None

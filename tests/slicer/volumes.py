@@ -107,9 +107,9 @@ def vtk_matrix(matrix: np.ndarray) -> Any:
 
 def put(logic: Any, segment_id: str, region: Any) -> None:
     """Add voxels to a segment, as if another tool had."""
-    layers = logic._segments().look()
-    layers.put(segment_id, region, None)
-    logic._segments().commit(layers)
+    layers = logic.nodes.segments().layers()
+    layers.write(segment_id, region, None)
+    logic.nodes.segments().commit(layers)
 
 
 def segment_voxels(segmentation: Any, segment_id: str, reference: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the panels share: the scene's logic, the verbs, the settings, and how to tell the user."""
+"""Session of one widget: what the panels share. Logic, workflow, settings and the status line."""
 
 from __future__ import annotations
 
@@ -16,26 +16,34 @@ POLL_MS = 20
 
 
 class QSettingsStore:
-    """`Settings` in Slicer's own settings, which are the operating system's."""
+    """Store of `Settings` in Slicer's own settings."""
 
     def get(self, key: str) -> str | None:
+        """Return a text, None if the key was never set."""
         value = qt.QSettings().value(key)
         return None if value is None else str(value)
 
     def set(self, key: str, value: str) -> None:
+        """Store a text."""
         qt.QSettings().setValue(key, value)
 
     def remove(self, key: str) -> None:
+        """Remove a key."""
         qt.QSettings().remove(key)
 
 
 def ask(question: str) -> bool:
-    """A question with Yes and No, in Slicer's own box."""
+    """Ask a question with Yes and No in Slicer's own message box."""
     return bool(slicer.util.confirmYesNoDisplay(question, windowTitle="SEG-SAM"))
 
 
 class Session:
-    """One per widget. `node` is the wrapped parameter node, None while a scene is closing."""
+    """Shared state of the panels of one widget.
+
+    `node` is the wrapped parameter node, None while a scene is closing. Functions in `on_changed`
+    are called after a change of the scene or of the connection, those in `on_started` after each
+    action that succeeded.
+    """
 
     def __init__(self, ui: Any, settings: Settings | None = None) -> None:
         self.ui = ui
@@ -50,34 +58,34 @@ class Session:
         self.on_started: list[Callable[[], None]] = []
 
     def parameters(self) -> Parameters:
-        """A copy of what the panel says now."""
+        """Return a copy of the parameters that the panel shows."""
         return Parameters.read(self.node) if self.node is not None else Parameters()
 
-    def attempt(self, verb: Callable[..., Any], *given: Any, **more: Any) -> bool:
-        """Call something that may refuse; a refusal is shown as its sentence, and is False.
+    def attempt(self, action: Callable[..., Any], *arguments: Any, **options: Any) -> bool:
+        """Call an action. If it raises a `SegSamError`, show its sentence and return False.
 
-        Where the user's consent is needed it is asked for, and remembered when it is given.
+        If the action needs the user's consent, ask for it, store it and call the action again.
         """
         try:
-            verb(*given, **more)
+            action(*arguments, **options)
         except ConsentNeededError as needed:
             if not self.ask(str(needed)):
-                self.say("Nothing was sent.")
+                self.show_status("Nothing was sent.")
                 return False
             self.settings.consent(needed.server)
-            return self.attempt(verb, *given, **more)
+            return self.attempt(action, *arguments, **options)
         except SegSamError as error:
-            self.say(str(error), wrong=True)
+            self.show_status(str(error), is_error=True)
             return False
-        for started in self.on_started:
-            started()
+        for callback in self.on_started:
+            callback()
         return True
 
-    def say(self, sentence: str, *, wrong: bool = False) -> None:
-        """One sentence in the line at the top of the panel."""
-        self.ui.statusLabel.text = f"⚠ {sentence}" if wrong else sentence
+    def show_status(self, sentence: str, *, is_error: bool = False) -> None:
+        """Show one sentence in the status line at the top of the panel."""
+        self.ui.statusLabel.text = f"⚠ {sentence}" if is_error else sentence
 
-    def changed(self) -> None:
-        """Something was done to the scene or the server: every panel shows what is now."""
-        for show in self.on_changed:
-            show()
+    def notify_changed(self) -> None:
+        """Tell all panels that the scene or the connection changed."""
+        for callback in self.on_changed:
+            callback()

@@ -1,4 +1,4 @@
-"""What every call of the client is made of: JSON in and out, files to and from the server."""
+"""Transport of JSON and files to and from the server."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import IO, Any, Mapping
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Http import Http, HttpRequest, Sent
-from SEGSAMLib.Server.HttpReply import HttpReply, check_status, json_of
+from SEGSAMLib.Server.Http import Http, HttpRequest
+from SEGSAMLib.Server.HttpReply import HttpReply, check_status, json_object
 from SEGSAMLib.Server.MultipartForm import ConcatenatedReader, multipart
 from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
 
 UPLOAD_SECONDS = 120.0
-"""From the last byte sent to the first of the answer."""
-FETCH_SECONDS = 60.0
-MOST_FILE_BYTES = 8 << 30
-_ENDINGS = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".nhdr", ".mha", ".dcm")
+"""Time limit from the last byte sent to the first byte of the reply."""
+DOWNLOAD_SECONDS = 60.0
+MAX_FILE_BYTES = 8 << 30
+_EXTENSIONS = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".nhdr", ".mha", ".dcm")
 
 
 @dataclass(frozen=True)
 class FileForm:
-    """A file to send: the form's field `name`, a `filename` of ours, and other fields."""
+    """File to upload in the form field `name`, with a file name chosen here, and other fields."""
 
     name: str
     filename: str
@@ -32,18 +32,18 @@ class FileForm:
 
 
 class Transport:
-    """To one server."""
+    """Requests to one server with JSON or files."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
 
-    def get(
+    def get_json(
         self, path: str, cancel: CancelToken, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """The JSON object at a path. Raises `ClientError`."""
-        return json_of(self.ask("GET", path, cancel, query=query))
+        """Return the JSON object at a path. Raises `ClientError`."""
+        return json_object(self.request("GET", path, cancel, query=query))
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -52,67 +52,64 @@ class Transport:
         query: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
     ) -> HttpReply:
-        """The reply to a request without files, of any status."""
+        """Return the reply to a request without files, of any status."""
         body = b"" if json_body is None else json.dumps(json_body).encode()
         headers = {} if json_body is None else {"Content-Type": "application/json"}
-        return self.http.ask(HttpRequest(method, path, query or {}, headers, body), cancel)
+        return self.http.send(HttpRequest(method, path, query or {}, headers, body), cancel)
 
-    def put(
+    def upload(
         self,
         path: str,
         form: FileForm,
         cancel: CancelToken,
-        tell: ReportProgress,
+        report: ReportProgress,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HttpReply:
-        """The reply to an upload, of any status; its progress is told in megabytes."""
-        kind, head, tail = multipart(form.fields, form.name, form.filename)
+        """Send a file, report the progress in megabytes, and return the reply, of any status."""
+        form_headers, head, tail = multipart(form.fields, form.name, form.filename)
         length = len(head) + form.file.seek(0, 2) + len(tail)
         form.file.seek(0)
-        call = HttpRequest(
+        request = HttpRequest(
             "PUT",
             path,
             query or {},
-            {**kind, **(headers or {})},
+            {**form_headers, **(headers or {})},
             ConcatenatedReader(head, form.file, tail),
             length,
             reply_seconds=UPLOAD_SECONDS,
         )
-        return self.http.ask(call, cancel, sent=_told(tell))
 
-    def fetch(self, path: str, query: Mapping[str, str], cancel: CancelToken) -> str:
-        """A file of the server's in our temporary folder, under a name of ours."""
-        call = HttpRequest(
-            "GET", path, query, most_bytes=MOST_FILE_BYTES, reply_seconds=FETCH_SECONDS
+        def on_sent(done: int, total: int) -> None:
+            report(Progress(done, total, f"sending {done >> 20} of {max(total >> 20, 1)} MB"))
+
+        return self.http.send(request, cancel, on_sent=on_sent)
+
+    def download(self, path: str, query: Mapping[str, str], cancel: CancelToken) -> str:
+        """Download a file to the temporary folder, under a name of ours, and return its path."""
+        request = HttpRequest(
+            "GET", path, query, max_bytes=MAX_FILE_BYTES, reply_seconds=DOWNLOAD_SECONDS
         )
         with tempfile.NamedTemporaryFile(prefix="segsam-", delete=False) as file:
-            kept = Path(file.name)
+            target = Path(file.name)
             try:
-                reply = self.http.ask(call, cancel, into=file)
+                reply = self.http.send(request, cancel, into=file)
                 check_status(reply)
-                ending = _ending(reply)
+                extension = _extension(reply)
             except ClientError:
-                file.close()  # Windows deletes no open file
-                kept.unlink()
+                file.close()  # Windows cannot delete an open file
+                target.unlink()
                 raise
-        return str(kept.rename(kept.with_name(kept.name + ending)))
+        return str(target.rename(target.with_name(target.name + extension)))
 
 
-def _told(tell: ReportProgress) -> Sent:
-    """Progress of an upload in megabytes."""
-
-    def sent(done: int, total: int) -> None:
-        tell(Progress(done, total, f"sending {done >> 20} of {max(total >> 20, 1)} MB"))
-
-    return sent
-
-
-def _ending(reply: HttpReply) -> str:
-    """The kind of a file by the name that the server gives it; nothing else of that name counts."""
+def _extension(reply: HttpReply) -> str:
+    """Return the file extension of the name that the server gives. The rest of that name is not
+    used: a server must not choose paths on this computer.
+    """
     disposition = reply.headers.get("content-disposition", "").lower().strip().rstrip("\";' ")
-    for ending in _ENDINGS:
-        if disposition.endswith(ending):
-            return ending
-    raise ClientError("The server sent a file of no kind that can be opened.", code="reply")
+    for extension in _EXTENSIONS:
+        if disposition.endswith(extension):
+            return extension
+    raise ClientError("The server sent a file of a type that cannot be opened.", code="reply")

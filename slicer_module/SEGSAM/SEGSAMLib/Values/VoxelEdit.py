@@ -1,6 +1,4 @@
-"""A change of voxels in three parts: what is looked at and what is written by the GUI's thread, at
-once, and what is computed between them, in a worker's where it takes long.
-"""
+"""A change of voxels in three parts: read and write in the GUI thread, compute in any thread."""
 
 from __future__ import annotations
 
@@ -10,16 +8,17 @@ from typing import Any, Callable
 from SEGSAMLib.Values.Layers import Layers
 
 QUICK_VOXELS = 1 << 19
-"""That many are computed within about 10 ms, less than handing them to a thread takes."""
-_COPIED = 8
-"""A voxel that is only copied costs about so much less."""
+"""This many voxels are computed within about 10 ms, less than a hand-over to a thread takes."""
+_COPY_SPEEDUP = 8
+"""How much cheaper it is to copy a voxel than to compute it."""
 
 
 @dataclass(frozen=True, eq=False)
 class VoxelEdit:
-    """`compute` changes the layers, and nothing else, and returns what `finish` is given. `check`
-    raises `NodeError` when the change is not wanted any more. `voxels` is how many `compute` looks
-    at.
+    """Change of the label maps of a segmentation.
+
+    `compute(layers)` changes only the layers, and returns the argument of `finish`. `check` raises
+    `NodeError` if the change is out of date. `voxels` is how many voxels `compute` reads.
     """
 
     layers: Layers
@@ -30,5 +29,5 @@ class VoxelEdit:
 
     @property
     def is_quick(self) -> bool:
-        """Whether it may be computed in the GUI's thread."""
-        return self.voxels + self.layers.voxels // _COPIED <= QUICK_VOXELS
+        """True if the GUI thread may compute it."""
+        return self.voxels + self.layers.voxels // _COPY_SPEEDUP <= QUICK_VOXELS
