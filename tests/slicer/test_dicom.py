@@ -15,7 +15,7 @@ from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import InferReply
 from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS
-from volumes import put
+from volumes import apply, put
 
 import slicer
 
@@ -45,7 +45,7 @@ def segmented(logic: Logic, category: str, low: tuple[int, int, int]) -> None:
     logic.prompts.add_point(logic.nodes.grid.ras(low)[0])
     asked = logic.request(Parameters())["request_id"]
     region = Region(low, np.ones((6, 5, 2), dtype=bool))
-    logic.apply(InferReply(asked, region, category, 0.9, (2,), predictions=NO_PREDICTIONS))
+    apply(logic, InferReply(asked, region, category, 0.9, (2,), predictions=NO_PREDICTIONS))
 
 
 def exported(logic: Logic, folder: Path) -> tuple[str, ...]:

@@ -223,13 +223,13 @@ class TestFiles:
             serving(answer(b'{"session_id": "../../x"}')) as where,
             pytest.raises(ClientError, match="id of a session"),
         ):
-            client(where)._uploads.open(IMAGE, CancelToken(), ignore)
+            client(where).uploads.open(IMAGE, CancelToken(), ignore)
 
     def test_what_goes_out_names_no_patient(self) -> None:
         with serving(answer(b'{"session_id": "s1"}')) as where:
             remote = client(where)
-            remote._uploads.open(IMAGE, CancelToken(), ignore)
-            remote._uploads.open(IMAGE, CancelToken(), ignore)
+            remote.uploads.open(IMAGE, CancelToken(), ignore)
+            remote.uploads.open(IMAGE, CancelToken(), ignore)
             assert len(where.requests) == 1  # once for the same voxels
             assert b'filename="image.nrrd"' in where.requests[0]
 

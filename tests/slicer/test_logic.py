@@ -19,14 +19,17 @@ from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 from SEGSAMLib.Values.Terminology import TISSUE
 from volumes import (
     ORDERS,
+    apply,
     bent,
     oblique,
     pixel,
     put,
+    redo,
     segment_voxels,
     slice_view,
     stored,
     under_transform,
+    undo,
     volume,
 )
 
@@ -66,8 +69,9 @@ def answered(
         {at: 0.5 + at[1] / 100 for at in slices}, {(2, 4): (("spleen", 0.7),)}
     )
     confidence = 0.9 if category else None
-    return logic.apply(
-        InferReply(request["request_id"], region, category, confidence, (2,), slices, predictions)
+    return apply(
+        logic,
+        InferReply(request["request_id"], region, category, confidence, (2,), slices, predictions),
     )
 
 
@@ -191,7 +195,7 @@ class TestMarkups:
         node.RemoveNthControlPoint(0)
         assert logic.prompts.read_markups()
         assert logic.prompts.current.is_empty
-        assert logic.history.undo()
+        assert undo(logic)
         assert logic.prompts.current.points == (Point((7, 7, 3)),)
         assert logic.prompts.markups.inside.GetNumberOfControlPoints() == 1
 
@@ -244,17 +248,17 @@ class TestUndo:
         logic.prompts.add_point(world(logic, (9, 6, 3)))
         answered(logic, block((4, 5, 2), (8, 4, 3)), category="spleen")
         assert logic.nodes.identity.name == "spleen"
-        assert logic.history.undo()
+        assert undo(logic)
         assert voxels(logic).sum() == 48
         assert logic.nodes.identity.name == "liver"
         assert len(logic.prompts.current.points) == 1
-        assert logic.history.undo()
+        assert undo(logic)
         assert voxels(logic).sum() == 0
         assert logic.prompts.current.is_empty
-        assert not logic.history.undo()
-        assert logic.history.redo()
-        assert logic.history.redo()
-        assert not logic.history.redo()
+        assert not undo(logic)
+        assert redo(logic)
+        assert redo(logic)
+        assert not redo(logic)
         assert voxels(logic).sum() == 96
         assert logic.nodes.identity.name == "spleen"
         assert len(logic.prompts.current.points) == 2
@@ -264,7 +268,7 @@ class TestUndo:
         logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)))
         put(logic, logic.nodes.segment_id, block((20, 20, 8), (2, 2, 2)))
-        logic.history.undo()
+        undo(logic)
         assert voxels(logic).sum() == 8
 
     def test_a_voxel_that_another_segment_lost_comes_back(self, scene: Any) -> None:
@@ -277,9 +281,9 @@ class TestUndo:
         logic.prompts.add_point(world(logic, (6, 6, 3)))
         answered(logic, block((6, 5, 2), (6, 4, 3)), OVERWRITE)
         assert voxels(logic, first).sum() == 24
-        logic.history.undo()
+        undo(logic)
         assert np.array_equal(voxels(logic, first), before)
-        logic.history.redo()
+        redo(logic)
         assert voxels(logic, first).sum() == 24
         assert voxels(logic).sum() == 72
 
@@ -367,7 +371,7 @@ class TestAnswers:
         logic.prompts.add_point(world(logic, (5, 6, 3)))
         request = logic.request(KEEP)
         logic.nodes.add_segment()
-        logic.apply(InferReply(request["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
+        apply(logic, InferReply(request["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
         assert voxels(logic, first).sum() == 8
         assert voxels(logic).sum() == 0
 
@@ -377,7 +381,7 @@ class TestAnswers:
         old = logic.request(KEEP)
         logic.request(KEEP)
         with pytest.raises(NodeError, match="earlier request"):
-            logic.apply(InferReply(old["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
+            apply(logic, InferReply(old["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
         assert voxels(logic).sum() == 0
 
     def test_its_segment_was_removed(self, scene: Any) -> None:
@@ -387,7 +391,7 @@ class TestAnswers:
         request = logic.request(KEEP)
         logic.remove_segment(first)
         with pytest.raises(NodeError, match="segment was removed"):
-            logic.apply(InferReply(request["request_id"], None, "", None, (2,)))
+            apply(logic, InferReply(request["request_id"], None, "", None, (2,)))
 
     def test_a_request_without_prompts(self, scene: Any) -> None:
         logic = made(scene)
@@ -421,8 +425,8 @@ class TestNames:
         applied = answered(logic, block((4, 5, 2), (3, 2, 2)), category="liver")
         assert logic.nodes.identity.name == "spleen"
         assert applied.category == ""
-        logic.history.undo()
-        logic.history.undo()
+        undo(logic)
+        undo(logic)
         assert logic.nodes.identity.name == "liver"
 
     def test_a_segment_that_was_renamed_in_the_table_is_the_users(self, scene: Any) -> None:
@@ -465,8 +469,9 @@ class TestFindings:
         assert request["category"] == "spleen"
         assert request["decoder"] == "semantic"
         assert request["prompts"]["boxes"] == [{"min_ijk": [0, 0, 4], "max_ijk": [29, 25, 4]}]
-        logic.apply(
-            InferReply(request["request_id"], block((9, 9, 4), (3, 3, 1)), "spleen", 0.8, (2,))
+        apply(
+            logic,
+            InferReply(request["request_id"], block((9, 9, 4), (3, 3, 1)), "spleen", 0.8, (2,)),
         )
         assert logic.nodes.identity.name == "spleen"
         assert logic.nodes.identity.chosen_by == "user"

@@ -174,6 +174,7 @@ class Answering:
 
         self.address = Address.parse("http://127.0.0.1:9")
         self.region = region
+        self.uploads = self
 
     def infer(self, model: str, image: Any, request: dict[str, Any], *_: Any) -> Any:
         from SEGSAMLib.Values.Replies import InferReply
@@ -356,6 +357,7 @@ class TestWithoutAServer:
         from SEGSAMLib.Scene.Views import shown_slice
         from SEGSAMLib.Values.Replies import InferReply
         from SEGSAMLib.Values.SlicePredictions import SlicePredictions
+        from volumes import apply
 
         drag_box(module)
         session = module.panel.session
@@ -364,7 +366,9 @@ class TestWithoutAServer:
             certainty={(2, k): 0.95 - 0.3 * (k == 6) for k in range(1, 8)},
             present={(2, 6): (("spleen", 0.8), ("liver", 0.3))},
         )
-        session.logic.apply(InferReply(body["request_id"], None, "", None, (2,), predictions=found))
+        apply(
+            session.logic, InferReply(body["request_id"], None, "", None, (2,), predictions=found)
+        )
         module.panel.refresh()
         assert not module.ui.certaintyStrip.pixmap().isNull()
         module.ui.worstSliceButton.click()

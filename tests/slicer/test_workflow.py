@@ -44,7 +44,7 @@ def done(workflow: Workflow) -> Any:
 @pytest.fixture
 def workflow(scene: Any, server: Any) -> Iterator[Workflow]:
     """Connected."""
-    found = Workflow(Logic(scene), Settings())
+    found = Workflow(Logic(scene), Settings({}))
     found.connect(server.url)
     assert done(found).is_ok
     yield found
@@ -55,7 +55,7 @@ def upload(workflow: Workflow) -> None:
     """Upload the current volume, as the first request does."""
     assert workflow.client is not None
     image = workflow.logic.files.image_payload()
-    workflow.client._uploads.open(image, CancelToken(), lambda progress: None)
+    workflow.client.uploads.open(image, CancelToken(), lambda progress: None)
 
 
 def opened(workflow: Workflow, matrix: np.ndarray = AFFINE_RAS, seed: int = 7) -> np.ndarray:
@@ -168,14 +168,14 @@ def test_looking_sends_no_image(workflow: Workflow) -> None:
     workflow.prefetch(Parameters(), 2, 4)
     assert done(workflow) is None
     assert workflow.client is not None
-    assert not workflow.client._uploads._sessions
+    assert not workflow.client.uploads._sessions
 
 
 def test_a_session_that_the_server_has_forgotten(workflow: Workflow) -> None:
     truth = opened(workflow)
     upload(workflow)
     assert workflow.client is not None
-    uploads = workflow.client._uploads
+    uploads = workflow.client.uploads
     (session,) = uploads._sessions.values()
     Client(workflow.client.address)._transport.request(
         "DELETE", f"/session/{session}", CancelToken()
@@ -297,7 +297,7 @@ class TestConsent:
     ) -> None:
         asked: list[Any] = []
         monkeypatch.setattr(socket.socket, "connect", lambda self, where: asked.append(where))
-        workflow = Workflow(Logic(scene), Settings())
+        workflow = Workflow(Logic(scene), Settings({}))
         workflow.client = Client(Address.parse("https://segsam.example.org"))
         opened(workflow)
         workflow.logic.prompts.add_point(AFFINE_RAS[:3, 3])
@@ -312,6 +312,6 @@ class TestConsent:
         assert not workflow.worker.is_busy
 
     def test_without_a_server(self, scene: Any) -> None:
-        workflow = Workflow(Logic(scene), Settings())
+        workflow = Workflow(Logic(scene), Settings({}))
         with pytest.raises(ClientError, match="Connect to a server first"):
             workflow.versions(Parameters())

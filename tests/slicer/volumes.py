@@ -112,6 +112,27 @@ def put(logic: Any, segment_id: str, region: Any) -> None:
     logic.nodes.segments().commit(layers)
 
 
+def apply(logic: Any, reply: Any) -> Any:
+    """Write a server's reply into the scene, in this thread; the `AppliedResult`."""
+    return logic.nodes.run_edit(logic.result_edit(reply))
+
+
+def undo(logic: Any) -> bool:
+    """Revert the newest step; False if there is none."""
+    edit = logic.history.undo_edit()
+    if edit is not None:
+        logic.nodes.run_edit(edit)
+    return edit is not None
+
+
+def redo(logic: Any) -> bool:
+    """Apply the step again that was undone last; False if there is none."""
+    edit = logic.history.redo_edit()
+    if edit is not None:
+        logic.nodes.run_edit(edit)
+    return edit is not None
+
+
 def segment_voxels(segmentation: Any, segment_id: str, reference: Any) -> np.ndarray:
     """Bool (i, j, k) of a segment in the voxels of a volume, read by Slicer's own function."""
     found = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, reference)

@@ -2,7 +2,7 @@
 
 Both are plain data. The `@parameterNodeWrapper` class in `SEGSAM.py` has attributes of the names,
 types and defaults of `Parameters`, plus the nodes. `Parameters.read(parameter_node)` makes a copy
-for `Workflow`. `Settings` works on any store of texts, such as `qt.QSettings`.
+for `Workflow`. `Settings` works on any mapping of texts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, MutableMapping
 
 from SEGSAMLib.Values.Address import Address
 
@@ -65,32 +65,6 @@ class Parameters:
         return {"always": True, "never": False}.get(self.propagate)
 
 
-class SettingsStore(Protocol):
-    """Store of texts by key; None for a key that was never set."""
-
-    def get(self, key: str) -> str | None: ...
-
-    def set(self, key: str, value: str) -> None: ...
-
-    def remove(self, key: str) -> None: ...
-
-
-class InMemoryStore:
-    """Store that is lost with the process, for tests."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-
-    def get(self, key: str) -> str | None:
-        return self.values.get(key)
-
-    def set(self, key: str, value: str) -> None:
-        self.values[key] = value
-
-    def remove(self, key: str) -> None:
-        self.values.pop(key, None)
-
-
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _MAX_SERVERS = 10
 
@@ -101,8 +75,8 @@ class Settings:
     A token stays in memory only, unless the user asks to store it.
     """
 
-    def __init__(self, store: SettingsStore | None = None) -> None:
-        self._store = store if store is not None else InMemoryStore()
+    def __init__(self, store: MutableMapping[str, str]) -> None:
+        self._store = store
         self._tokens: dict[str, str] = {}
 
     @property
@@ -113,8 +87,8 @@ class Settings:
     @server.setter
     def server(self, address: str) -> None:
         known = [address, *(known for known in self.servers if known != address)]
-        self._store.set("SEGSAM/server", address)
-        self._store.set("SEGSAM/servers", json.dumps(known[:_MAX_SERVERS]))
+        self._store["SEGSAM/server"] = address
+        self._store["SEGSAM/servers"] = json.dumps(known[:_MAX_SERVERS])
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -128,7 +102,7 @@ class Settings:
 
     @ca_file.setter
     def ca_file(self, path: str) -> None:
-        self._store.set("SEGSAM/ca_file", path)
+        self._store["SEGSAM/ca_file"] = path
 
     @property
     def user(self) -> str:
@@ -137,7 +111,7 @@ class Settings:
 
     @user.setter
     def user(self, name: str) -> None:
-        self._store.set("SEGSAM/user", name)
+        self._store["SEGSAM/user"] = name
 
     def token(self, address: str) -> str:
         """Return the token for a server, empty if there is none."""
@@ -149,9 +123,9 @@ class Settings:
         key = _server_key(address)
         self._tokens[key] = token.strip()
         if remember and token.strip():
-            self._store.set(f"SEGSAM/tokens/{key}", token.strip())
+            self._store[f"SEGSAM/tokens/{key}"] = token.strip()
         else:
-            self._store.remove(f"SEGSAM/tokens/{key}")
+            self._store.pop(f"SEGSAM/tokens/{key}", None)
 
     def remembers_token(self, address: str) -> bool:
         """Return True if the token for a server is stored."""
@@ -164,15 +138,15 @@ class Settings:
     def consent(self, address: str) -> None:
         """Store the user's consent to send images to a server."""
         agreed = dict.fromkeys([*self._list("consents"), _server_key(address)])
-        self._store.set("SEGSAM/consents", json.dumps(list(agreed)))
+        self._store["SEGSAM/consents"] = json.dumps(list(agreed))
 
     def withdraw_consent(self, address: str) -> None:
         """Remove the consent, so that the user is asked before the next image is sent."""
         left = [each for each in self._list("consents") if each != _server_key(address)]
-        self._store.set("SEGSAM/consents", json.dumps(left))
+        self._store["SEGSAM/consents"] = json.dumps(left)
 
     def _text(self, name: str) -> str:
-        return self._store.get(f"SEGSAM/{name}") or ""
+        return self._store.get(f"SEGSAM/{name}", "")
 
     def _list(self, name: str) -> tuple[str, ...]:
         try:

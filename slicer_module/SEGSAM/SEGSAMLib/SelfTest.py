@@ -44,9 +44,9 @@ def run(test: Any, resources: Path) -> None:
         test.delayDisplay("SEG-SAM: prompts, undo and redo")
         logic.prompts.add_point((45.0, 39.0, 16.0))
         _check(len(logic.prompts.current.points) == 1, "the point was not added")
-        logic.history.undo()
+        panel.session.workflow.undo()
         _check(logic.prompts.current.is_empty, "undo did not remove the point")
-        logic.history.redo()
+        panel.session.workflow.redo()
         server = os.environ.get("SEGSAM_TEST_SERVER")
         if server:
             test.delayDisplay(f"SEG-SAM: segmenting with {server}")

@@ -15,7 +15,7 @@ from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
 from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
-from SEGSAMLib.Panels.Session import POLL_MS, Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.WorkflowPanel import WorkflowPanel
 from SEGSAMLib.Scene import Views
 from SEGSAMLib.Values.Results import AppliedResult
@@ -43,6 +43,7 @@ ICONS = {
     "exportNiftiButton": "Export",
     "exportDicomButton": "Export",
 }
+POLL_MS = 20
 UNDO_STATES = 10
 SURFACES_MS = 1500
 """Wait after the last result before surfaces are updated, because that takes longer than a click
@@ -70,15 +71,9 @@ class Widget:
         self.panels = (self.connection, self.prompts, self.result, self.workflow)
         self._gui_tag: Any = None
         self._slice_observers: list[tuple[Any, int]] = []
-        self._timer = qt.QTimer()
-        self._timer.interval = POLL_MS
-        self._timer.timeout.connect(self.poll)
-        self._surfaces_timer = qt.QTimer()
-        self._surfaces_timer.interval = SURFACES_MS
-        self._surfaces_timer.timeout.connect(self._refresh_surfaces)
-        self._prefetch_timer = qt.QTimer()
-        self._prefetch_timer.interval = PREFETCH_MS
-        self._prefetch_timer.timeout.connect(self._prefetch)
+        self._timer = make_timer(POLL_MS, self.poll)
+        self._surfaces_timer = make_timer(SURFACES_MS, self._refresh_surfaces)
+        self._prefetch_timer = make_timer(PREFETCH_MS, self._prefetch)
         self._moved_slice_node: Any = None
         self.session.on_changed.append(self.refresh)
         self.session.on_started.append(self._on_started)

@@ -5,7 +5,7 @@ the results and has applied them to the scene. Joins `Scene` and `Server`.
     connect     connect                                Diagnosis
     prefetch    prefetch                               None
     segment     segment, segment_category              AppliedResult
-    undo        undo, redo                             True; only for changes that take long
+    undo        undo, redo                             None; only for changes that take long
     surface     refresh_surfaces                       None
     sample      next_sample                            LoadedSample, None if all images have labels
     label       submit, fetch_version, restore         Saved, Conflict or a segmentation node
@@ -78,7 +78,7 @@ class Workflow:
         client, self.client = self.client, None
         if client is not None:
             cancel = CancelToken()
-            threading.Thread(target=client.close, args=(cancel,), daemon=True).start()
+            threading.Thread(target=client.uploads.close, args=(cancel,), daemon=True).start()
             timer = threading.Timer(_CLOSE_SECONDS, cancel.set)
             timer.daemon = True
             timer.start()
@@ -158,29 +158,24 @@ class Workflow:
         not have it. Raises `ConsentNeededError`, `NodeError`.
         """
         client, files = self._connected(), self.logic.files
-        image, image_id, volume = files.image_payload(), files.image_id, self.logic.nodes.volume
+        image, image_id = files.image_payload(), files.image_id
         build_label = files.label_builder()
         self._check_consent("")
         user = self.settings.user
 
-        def remember(value: Saved | Conflict) -> Saved | Conflict:
-            if isinstance(value, Saved):
-                files.remember_saved(volume, value.image_id, value.version)
-            return value
-
         def send(cancel: CancelToken, report: ReportProgress) -> Saved | Conflict:
             label = build_label()
-            target_id = image_id or client.add_image(image, cancel, report)
+            target_id = image_id or client.uploads.add_image(image, cancel, report)
             return client.submit(replace(label, image_id=target_id), user, cancel, report)
 
-        self.worker.start("label", send, remember)
+        self.worker.start("label", send, self._remembering())
 
     def fetch_version(self, version: int = 0) -> None:
         """Load a version of the volume's label, the current one by default, as a segmentation
         beside the user's own.
         """
         client, image_id = self._connected(), self._image_id()
-        files, volume = self.logic.files, self.logic.nodes.volume
+        remember = self._remembering()
 
         def fetch(cancel: CancelToken, report: ReportProgress) -> Any:
             current, versions = client.label_versions(image_id, cancel)
@@ -194,9 +189,9 @@ class Workflow:
             current, found, path = fetched
             author = f" of {found.user}" if found.user else ""
             title = f"{image_id} version {found.number}{author}"
-            node = files.import_label(path, found.names, title)
+            node = self.logic.files.import_label(path, found.names, title)
             if found.number == current:
-                files.remember_saved(volume, image_id, current)
+                remember(Saved(image_id, current))
             return node
 
         self.worker.start("label", fetch, show)
@@ -204,14 +199,10 @@ class Workflow:
     def restore(self, version: int) -> None:
         """Make a version the current label again, for "Make mine current" after a conflict."""
         client, image_id = self._connected(), self._image_id()
-        files, volume = self.logic.files, self.logic.nodes.volume
-
-        def remember(value: Saved) -> Saved:
-            files.remember_saved(volume, image_id, value.version)
-            return value
-
         self.worker.start(
-            "label", lambda cancel, report: client.restore(image_id, version, cancel), remember
+            "label",
+            lambda cancel, report: client.restore(image_id, version, cancel),
+            self._remembering(),
         )
 
     # -- training and versions
@@ -273,6 +264,19 @@ class Workflow:
             if self.worker.is_running("segment"):
                 self.cancel("segment")
             self._edit("undo", edit)
+
+    def _remembering(self) -> Callable[[Saved | Conflict], Saved | Conflict]:
+        """Return a function that stores the saved version with the volume, which is the current one
+        now, and may be another one when the reply arrives.
+        """
+        volume = self.logic.nodes.volume
+
+        def remember(value: Saved | Conflict) -> Saved | Conflict:
+            if isinstance(value, Saved):
+                self.logic.files.remember_saved(volume, value)
+            return value
+
+        return remember
 
     def _start_training_task(self, call: Callable[[CancelToken], TrainingStatus]) -> None:
         self.worker.start("train", lambda cancel, report: call(cancel), self._with_curve)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-import qt
-
 import slicer
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.Shortcuts import Shortcuts
 from SEGSAMLib.Scene import Views
 from SEGSAMLib.Scene.Pointer import PathXY, Pointer
@@ -73,9 +71,7 @@ class PromptsPanel:
         self.pointer = Pointer(Views.slice_views, self.add_prompt)
         window = slicer.util.mainWindow()
         self.shortcuts = Shortcuts(window, {key: getattr(ui, name) for key, name in KEYS.items()})
-        self._read_timer = qt.QTimer()
-        self._read_timer.interval = READ_MS
-        self._read_timer.timeout.connect(self._read_markups)
+        self._read_timer = make_timer(READ_MS, self._read_markups)
         for tool, name in TOOLS.items():
             getattr(ui, name).toggled.connect(self._toggle_slot(tool))
         ui.volumeSelector.currentNodeChanged.connect(lambda *_: self._choose_nodes())

@@ -6,11 +6,9 @@ import secrets
 from pathlib import Path
 from typing import Any, Callable
 
-import qt
-
 import slicer
 from SEGSAMLib.Errors import SegSamError
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Server import Install
 from SEGSAMLib.Server.Install import Environment, InstallError
 from SEGSAMLib.Server.Process import Process
@@ -44,9 +42,7 @@ class ServerPanel:
         self.ui.environmentPath.currentPath = str(self._environment.folder)
         self.ui.studiesPath.currentPath = str(base / "images")
         self.ui.serverLog.maximumBlockCount = _LOG_LINES
-        self._timer = qt.QTimer()
-        self._timer.interval = POLL_MS
-        self._timer.timeout.connect(self.poll)
+        self._timer = make_timer(POLL_MS, self.poll)
         self.ui.startServerButton.clicked.connect(lambda *_: self.start())
         self.ui.stopServerButton.clicked.connect(lambda *_: self.stop())
         self.refresh()
@@ -119,9 +115,8 @@ class ServerPanel:
         outside = slicer.util.startupEnvironment()
         self._is_server = False
         python = Install.find_python(outside, Path(slicer.app.slicerHome))
-        return Install.install_steps(self.environment, python), Install.server_variables(
-            outside, ""
-        )
+        variables = Install.server_variables(outside, "")
+        return Install.install_steps(self.environment, python), variables
 
     def _start_steps(self) -> Any:
         studies = Path(self.ui.studiesPath.currentPath)

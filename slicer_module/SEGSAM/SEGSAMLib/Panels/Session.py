@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Iterator, MutableMapping
 
 import qt
 
@@ -12,24 +12,35 @@ from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Workflow import Workflow
 
-POLL_MS = 20
 
+class QSettingsStore(MutableMapping):
+    """Slicer's own settings as a mapping of texts."""
 
-class QSettingsStore:
-    """Store of `Settings` in Slicer's own settings."""
-
-    def get(self, key: str) -> str | None:
-        """Return a text, None if the key was never set."""
+    def __getitem__(self, key: str) -> str:
         value = qt.QSettings().value(key)
-        return None if value is None else str(value)
+        if value is None:
+            raise KeyError(key)
+        return str(value)
 
-    def set(self, key: str, value: str) -> None:
-        """Store a text."""
+    def __setitem__(self, key: str, value: str) -> None:
         qt.QSettings().setValue(key, value)
 
-    def remove(self, key: str) -> None:
-        """Remove a key."""
+    def __delitem__(self, key: str) -> None:
         qt.QSettings().remove(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(qt.QSettings().allKeys())
+
+    def __len__(self) -> int:
+        return len(qt.QSettings().allKeys())
+
+
+def make_timer(interval_ms: int, slot: Callable[[], None]) -> Any:
+    """Return a stopped timer that calls a slot. Keep a reference to it, or it is deleted."""
+    timer = qt.QTimer()
+    timer.interval = interval_ms
+    timer.timeout.connect(slot)
+    return timer
 
 
 def ask(question: str) -> bool:
@@ -45,9 +56,9 @@ class Session:
     action that succeeded.
     """
 
-    def __init__(self, ui: Any, settings: Settings | None = None) -> None:
+    def __init__(self, ui: Any) -> None:
         self.ui = ui
-        self.settings = settings if settings is not None else Settings(QSettingsStore())
+        self.settings = Settings(QSettingsStore())
         self.logic = Logic()
         self.workflow = Workflow(self.logic, self.settings)
         self.node: Any = None

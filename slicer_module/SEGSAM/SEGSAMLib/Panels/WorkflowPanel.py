@@ -7,7 +7,7 @@ from typing import Any, Mapping
 import qt
 
 from SEGSAMLib.Panels import Pixmaps
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Values.Replies import Conflict, Saved, TrainingStatus, Versions
 
 WATCH_MS = 2000
@@ -26,9 +26,7 @@ class WorkflowPanel:
         self.conflict: Conflict | None = None
         self.versions: Versions | None = None
         self.training = TrainingStatus("idle")
-        self._watch = qt.QTimer()
-        self._watch.interval = WATCH_MS
-        self._watch.timeout.connect(self._watch_training)
+        self._watch_timer = make_timer(WATCH_MS, self._watch_training)
         flow = session.workflow
         ui.nextButton.clicked.connect(lambda *_: self._next())
         ui.submitButton.clicked.connect(lambda *_: self._submit())
@@ -74,7 +72,7 @@ class WorkflowPanel:
 
     def close(self) -> None:
         """Stop to watch the training."""
-        self._watch.stop()
+        self._watch_timer.stop()
 
     # -- images and labels -------------------------------------------------------------------
     def _next(self) -> None:
@@ -152,9 +150,9 @@ class WorkflowPanel:
         self.ui.trainLabel.text = f"{now.state}{epochs}. {now.sentence}".strip()
         self._draw_curve()
         if now.state in _ENDED_STATES:
-            self._watch.stop()
+            self._watch_timer.stop()
         else:
-            self._watch.start()
+            self._watch_timer.start()
         self.refresh()
 
     def _draw_curve(self) -> None:

@@ -20,7 +20,7 @@ from SEGSAMLib.Values.Geometry import VolumeGrid, Voxel
 from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, is_left_handed
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import Region, bounds, resampled
-from SEGSAMLib.Values.Replies import Sample
+from SEGSAMLib.Values.Replies import Sample, Saved
 
 IMAGE_ID = "SEGSAM.ImageId"
 LABEL_VERSION = "SEGSAM.LabelVersion"
@@ -81,11 +81,11 @@ class FileExchange:
 
         return build
 
-    def remember_saved(self, volume: Any, image_id: str, version: int) -> None:
+    def remember_saved(self, volume: Any, saved: Saved) -> None:
         """Store id and label version of a volume after its label was saved on the server."""
         if not volume.GetAttribute(IMAGE_ID):
-            volume.SetAttribute(IMAGE_ID, image_id)
-        volume.SetAttribute(LABEL_VERSION, str(version))
+            volume.SetAttribute(IMAGE_ID, saved.image_id)
+        volume.SetAttribute(LABEL_VERSION, str(saved.version))
 
     def load_sample(self, sample: Sample) -> LoadedSample:
         """Load the next image as a new volume, select it, and delete the file. Raises

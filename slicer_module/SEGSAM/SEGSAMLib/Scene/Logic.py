@@ -105,17 +105,11 @@ class Logic:
         """Forget the newest request: its reply will be refused."""
         self.nodes.pending_request = None
 
-    def apply(self, reply: InferReply) -> AppliedResult:
-        """Write the reply to the newest request into its segment: only changed voxels, in the
-        request's protection mode. The segment takes the model's category unless the user chose one.
-        Raises `NodeError` if the reply is out of date, or its segment was removed.
-        """
-        applied: AppliedResult = self.nodes.run_edit(self.result_edit(reply))
-        return applied
-
     def result_edit(self, reply: InferReply) -> VoxelEdit:
-        """Return the change of voxels that `apply` makes. Raises `NodeError` if the reply is out of
-        date.
+        """Return the change that writes the reply to the newest request into its segment: only
+        changed voxels, in the request's protection mode. The segment takes the model's category
+        unless the user chose one. The value is an `AppliedResult`. Raises `NodeError` if the reply
+        is out of date; the change raises it if the segment was removed.
         """
         pending = self.nodes.pending_request
         if pending is None or reply.request_id != pending.request_id:

@@ -27,13 +27,13 @@ class UndoHistory:
 
     @property
     def undo_text(self) -> str:
-        """Description of the step that `undo` would revert, empty if there is none."""
+        """Description of the step that undo would revert, empty if there is none."""
         step = self.stack.next_undo
         return "" if step is None else step.description
 
     @property
     def redo_text(self) -> str:
-        """Description of the step that `redo` would apply again, empty if there is none."""
+        """Description of the step that redo would apply again, empty if there is none."""
         step = self.stack.next_redo
         return "" if step is None else step.description
 
@@ -41,26 +41,16 @@ class UndoHistory:
         """Forget all steps."""
         self._stacks.clear()
 
-    def undo(self) -> bool:
-        """Revert the newest step. Return False if there is none. Raises `NodeError`."""
-        edit = self.undo_edit()
-        return edit is not None and bool(self._nodes.run_edit(edit))
-
-    def redo(self) -> bool:
-        """Apply the step again that was undone last. Return False if there is none."""
-        edit = self.redo_edit()
-        return edit is not None and bool(self._nodes.run_edit(edit))
-
     def undo_edit(self) -> VoxelEdit | None:
-        """Return the change of voxels that `undo` makes, None without a step. Raises
+        """Return the change that reverts the newest step, None if there is none. Raises
         `NodeError`.
         """
         step = self.stack.next_undo
         return None if step is None else self._edit(step, is_undo=True)
 
     def redo_edit(self) -> VoxelEdit | None:
-        """Return the change of voxels that `redo` makes, None without a step. Raises
-        `NodeError`.
+        """Return the change that applies the step again that was undone last, None if there is
+        none. Raises `NodeError`.
         """
         step = self.stack.next_redo
         return None if step is None else self._edit(step, is_undo=False)
@@ -79,10 +69,9 @@ class UndoHistory:
             if (stack.next_undo if is_undo else stack.next_redo) is not step:
                 raise NodeError("Another step was made meanwhile; nothing was changed.")
 
-        def finish(_: object) -> bool:
+        def finish(_: object) -> None:
             move()
             self._restore(step.segment_id, step.before if is_undo else step.after)
-            return True
 
         voxels = sum(int(np.prod(each.size_ijk)) for each in step.changes.values())
         return VoxelEdit(

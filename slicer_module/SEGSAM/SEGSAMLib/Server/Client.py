@@ -58,7 +58,7 @@ class Client:
         """
         self.address = address
         self._transport = Transport(Http(address, token=token, ca_file=ca_file))
-        self._uploads = Uploads(self._transport, compress=not address.is_loopback)
+        self.uploads = Uploads(self._transport, compress=not address.is_loopback)
 
     # -- connection
 
@@ -100,15 +100,15 @@ class Client:
         report: ReportProgress,
     ) -> InferReply:
         """Segment an image. The image is uploaded first if the server does not have it."""
-        session = self._uploads.open(image, cancel, report)
+        session = self.uploads.open(image, cancel, report)
         try:
             value = self._infer(model, session, request, cancel, report)
         except ClientError as error:
             if error.status not in (404, 410):
                 raise
             # The session has expired, or the server was restarted.
-            self._uploads.forget(session)
-            session = self._uploads.open(image, cancel, report)
+            self.uploads.forget(session)
+            session = self.uploads.open(image, cancel, report)
             value = self._infer(model, session, request, cancel, report)
         return read_infer(value, image.grid, str(request["request_id"]))
 
@@ -118,14 +118,10 @@ class Client:
         """Ask the server to encode the slices around the one in view (`axis`, `slice`, `window`).
         Does nothing for an image that was not uploaded yet.
         """
-        session = self._uploads.known_session(image)
+        session = self.uploads.known_session(image)
         if session is not None:
             query = {"session_id": session, "model": model, **view}
             check_status(self._transport.request("POST", "/prefetch", cancel, query=query))
-
-    def close(self, cancel: CancelToken) -> None:
-        """End the upload sessions."""
-        self._uploads.close(cancel)
 
     # -- images and labels
 
@@ -153,12 +149,6 @@ class Client:
             current = 0
         why = value.get("why")
         return Sample(image_id, file, why if isinstance(why, str) else "", current)
-
-    def add_image(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
-        """Store an image in the server's study folder, so that its label can be saved, and return
-        its id.
-        """
-        return self._uploads.add_image(image, cancel, report)
 
     def submit(
         self, label: LabelPayload, user: str, cancel: CancelToken, report: ReportProgress

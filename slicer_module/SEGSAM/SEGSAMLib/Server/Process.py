@@ -48,8 +48,32 @@ class Process:
         """Exit status of the last command, None while one runs."""
 
     def start(self) -> None:
-        """Start the first command. Raises `ProcessError` if it does not exist."""
-        self._start_next()
+        """Start the first or next command. Raises `ProcessError` if it does not exist."""
+        command = self._remaining.pop(0)
+        self._lines.put("$ " + " ".join(command))
+        groups = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                **groups,
+            )
+        except OSError as error:
+            self.exit_status = 127
+            raise ProcessError(f"{Path(command[0]).name} could not be started: {error}.") from error
+        self._read_until = 0.0
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
 
     @property
     def is_running(self) -> bool:
@@ -95,36 +119,9 @@ class Process:
             if time.monotonic() < self._read_until:
                 return  # the last lines, which often hold the reason, are still being read
         if status == 0 and self._remaining and not self.is_stopped:
-            self._start_next()
+            self.start()
         else:
             self.exit_status = status
-
-    def _start_next(self) -> None:
-        command = self._remaining.pop(0)
-        self._lines.put("$ " + " ".join(command))
-        groups = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
-        try:
-            self._process = subprocess.Popen(
-                command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                **groups,
-            )
-        except OSError as error:
-            self.exit_status = 127
-            raise ProcessError(f"{Path(command[0]).name} could not be started: {error}.") from error
-        self._read_until = 0.0
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is not None:
