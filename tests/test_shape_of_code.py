@@ -1,33 +1,41 @@
-"""The house rules that a formatter cannot see: lengths, loose ends, words that do not belong."""
+"""Structural rules that ruff does not know: lengths, docstrings, names of files.
+
+Ruff refuses broad excepts, `print`, `eval`, pickle, loose ends and long argument lists
+(`pyproject.toml`). Each test here loops over the whole tree and lists every place at once.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (ROOT / "lib" / "segsam", ROOT / "monailabel_app" / "segsam_app")
-ENTRY_FILES = (
-    ROOT / "monailabel_app" / "main.py",
-    ROOT / "slicer_module" / "SEGSAM" / "SEGSAM.py",
-)
-SLICER_LIB = ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib"
 MODULES = sorted(
-    [path for package in (*PACKAGES, SLICER_LIB) for path in package.rglob("*.py")]
-    + [path for path in ENTRY_FILES if path.exists()]
+    [
+        *(path for package in PACKAGES for path in package.rglob("*.py")),
+        *(ROOT / "slicer_module" / "SEGSAM" / "SEGSAMLib").rglob("*.py"),
+        ROOT / "monailabel_app" / "main.py",
+        ROOT / "slicer_module" / "SEGSAM" / "SEGSAM.py",
+    ]
 )
-
-MAX_MODULE_LINES = 300
+MAX_MODULE_LINES = 450
 MAX_FUNCTION_LINES = 60
 P90_FUNCTION_LINES = 35
-MAX_POSITIONAL = 5
-TALKING = ("cli.py", "cli", "demo")
-"""Where the program speaks to a person."""
+OPENINGS = (
+    "Of", "As", "With", "What", "Whether", "How", "Which", "Where", "Who", "Whose", "From", "By",
+    "For", "When", "If", "And", "But", "To",
+)  # fmt: skip
+"""A docstring that begins so does not say what the thing is or does."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Described = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 def tree(path: Path) -> ast.Module:
@@ -57,83 +65,52 @@ def length(node: Function) -> int:
     return lines
 
 
-def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def public_docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """(place, docstring) of a module and of its public classes, functions and methods."""
+    module = tree(path)
+    described: list[Described] = [module]
+    described += [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_")
+    ]
+    for node in described:
+        text = ast.get_docstring(node)
+        if text:
+            yield f"{name_of(path)}:{getattr(node, 'lineno', 1)}", text
 
 
-each_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_short() -> None:
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > MAX_MODULE_LINES} == {}
 
 
-@each_module
-def test_modules_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
+def test_functions_are_short() -> None:
+    lengths = {
+        f"{name_of(path)}:{node.name}": length(node) for path in MODULES for node in functions(path)
+    }
+    assert {name: count for name, count in lengths.items() if count > MAX_FUNCTION_LINES} == {}
+    assert sorted(lengths.values())[int(0.9 * (len(lengths) - 1))] <= P90_FUNCTION_LINES
 
 
-@each_module
-def test_functions_are_short(path: Path) -> None:
-    too_long = {node.name: length(node) for node in functions(path)}
-    assert {name: n for name, n in too_long.items() if n > MAX_FUNCTION_LINES} == {}
+def test_every_module_says_what_it_is_for() -> None:
+    assert [name_of(path) for path in MODULES if not ast.get_docstring(tree(path))] == []
 
 
-def test_nine_functions_in_ten_fit_a_screen() -> None:
-    lengths = sorted(length(node) for path in MODULES for node in functions(path))
-    assert lengths, "no function found"
-    assert lengths[int(0.9 * (len(lengths) - 1))] <= P90_FUNCTION_LINES
+def test_public_docstrings_begin_with_what_the_thing_is_or_does() -> None:
+    found = [
+        f"{place}: {text.splitlines()[0]}"
+        for path in MODULES
+        for place, text in public_docstrings(path)
+        if re.match(r"\w+", text) and re.match(r"\w+", text)[0] in OPENINGS  # type: ignore[index]
+    ]
+    assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
 
 
-@each_module
-def test_no_more_than_five_arguments_by_position(path: Path) -> None:
-    for node in functions(path):
-        if is_command(node):
-            continue
-        positional = [arg.arg for arg in [*node.args.posonlyargs, *node.args.args]]
-        positional = [name for name in positional if name not in ("self", "cls")]
-        assert len(positional) <= MAX_POSITIONAL, f"{node.name} takes {positional} by position"
+def test_no_drawers_for_anything() -> None:
+    drawer = re.compile("util|helper|misc|common")
+    assert [name_of(path) for path in MODULES if drawer.search(path.stem)] == []
 
 
-@each_module
-def test_no_broad_except(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ExceptHandler):
-            assert node.type is not None, f"{name_of(path)}:{node.lineno} catches everything"
-            caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
-            assert not caught & {"Exception", "BaseException"}, f"{name_of(path)}:{node.lineno}"
-
-
-@each_module
-def test_only_the_command_line_and_the_demo_speak(path: Path) -> None:
-    if any(part in TALKING for part in path.parts):
-        return
-    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-    spoken = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
-    assert spoken == [], f"{name_of(path)} prints"
-
-
-@each_module
-def test_no_code_from_data(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("eval", "exec"), f"{name_of(path)}:{node.lineno}"
-        if isinstance(node, ast.Import):
-            assert not {alias.name for alias in node.names} & {"pickle", "dill", "marshal"}
-
-
-@each_module
-def test_every_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(tree(path)), f"{name_of(path)} has no docstring"
-
-
-@each_module
-def test_no_loose_ends(path: Path) -> None:
-    found = re.findall(r"\b(?:TODO|FIXME|XXX|HACK)\b", path.read_text(encoding="utf-8"))
-    assert found == []
-
-
-def test_no_grab_bags() -> None:
-    grab_bag = re.compile("util|helper|misc|common")
-    assert [name_of(path) for path in MODULES if grab_bag.search(path.stem)] == []
-
-
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_types_are_published(package: Path) -> None:
-    assert (package / "py.typed").exists()
+def test_types_are_published() -> None:
+    assert [package.name for package in PACKAGES if not (package / "py.typed").exists()] == []

@@ -1,6 +1,6 @@
 """A server that is killed while 3D Slicer waits, and started again: matrix F12 and F13, with the
 module's own client. Two starts of a server, so only with SEGSAM_TEST_FULL=1 (`make reliability`);
-what a client does when the line breaks is in tests/slicer/test_http.py.
+the behaviour of a client whose connection breaks is in tests/slicer/test_http.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ONE_SLICE = {"boxes": [{"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}]}
 
 @contextmanager
 def running(base: Path, port: int) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
-    """A server on `port`, which the test may kill."""
+    """Run a server on `port`, which the test may kill."""
     folders = [base / name for name in ("studies", "tmp", "sessions")]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
     from SEGSAMLib.Values.ImageFiles import ImagePayload
 
     def nobody(*_: object) -> None:
-        """Nobody listens to progress."""
+        """Ignore progress."""
 
     voxels = picture()
     image = ImagePayload(

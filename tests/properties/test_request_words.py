@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from segsam.errors import SegSamError
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.inference.dialects import read_request
+from segsam_app.inference.dialects import StockRequest, read_request
 from segsam_app.inference.requests import read_object
-from segsam_app.inference.stock import StockRequest
-from segsam_app.routes.task_requests import BatchOrder, ScoringOrder, TrainOrder, read_order
+from segsam_app.routes.task_requests import (
+    BatchInferRequest,
+    ScoringRequest,
+    TrainRequest,
+    read_task_request,
+)
 
 TIMES = 20 if os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0") else 1
 """How many times the usual number of examples."""
@@ -27,7 +31,13 @@ KEYS = st.sampled_from(
         *("prompts", "points", "boxes", "ijk", "min_ijk", "max_ijk", "positive", "decoder"),
         *("category", "window", "result", "__proto__"),
         *sorted(StockRequest.model_fields),
-        *sorted({*TrainOrder.model_fields, *BatchOrder.model_fields, *ScoringOrder.model_fields}),
+        *sorted(
+            {
+                *TrainRequest.model_fields,
+                *BatchInferRequest.model_fields,
+                *ScoringRequest.model_fields,
+            }
+        ),
     ]
 )
 LEAVES = (
@@ -77,9 +87,9 @@ def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
 @settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS)
 def test_an_order_is_understood_or_refused(params: dict[str, Any]) -> None:
-    for order in (TrainOrder, BatchOrder, ScoringOrder):
+    for order in (TrainRequest, BatchInferRequest, ScoringRequest):
         try:
-            handed_on = read_order(order, params, {"replay_share": 0.5})
+            handed_on = read_task_request(order, params, {"replay_share": 0.5})
         except RequestError:
             continue
         assert "/" not in json.dumps(handed_on)

@@ -1,4 +1,4 @@
-"""What may be asked of long-running tasks: matrix B2 and B10 as far as words and numbers go."""
+"""Request bodies of long-running tasks: matrix B2 and B10, for words and numbers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import pytest
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.limits import Limits
 from segsam_app.routes.task_requests import (
-    BatchOrder,
-    NextSampleOrder,
-    ScoringOrder,
-    TrainOrder,
-    check_counts,
-    named,
-    read_order,
+    BatchInferRequest,
+    NextSampleRequest,
+    ScoringRequest,
+    TrainRequest,
+    check_limits,
+    find_task,
+    read_task_request,
 )
 
 TRAINER = {"max_epochs": 50, "replay_share": 0.5, "dataset": ["Dataset"], "tracking_uri": ""}
 
 
-def test_what_is_meant_is_handed_on() -> None:
+def test_a_valid_request_is_passed_on() -> None:
     params = {"max_epochs": 3, "val_split": 0.2, "name": "second", "replay_share": 0.25}
-    assert read_order(TrainOrder, params, TRAINER) == params
+    assert read_task_request(TrainRequest, params, TRAINER) == params
 
 
-def test_what_a_server_decides_has_no_effect() -> None:
+def test_keys_that_the_server_decides_have_no_effect() -> None:
     params = {
         "device": "cuda:7",
         "gpus": "0,1",
@@ -35,19 +35,19 @@ def test_what_a_server_decides_has_no_effect() -> None:
         "dataset": "/etc",
         "model": "x",
     }
-    assert read_order(TrainOrder, params, TRAINER) == {}
+    assert read_task_request(TrainRequest, params, TRAINER) == {}
 
 
 @pytest.mark.parametrize("params", [None, {}])
-def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
-    for order in (TrainOrder, BatchOrder, ScoringOrder, NextSampleOrder):
-        assert read_order(order, params, {}) == {}
+def test_an_empty_request_is_valid(params: dict[str, Any] | None) -> None:
+    for order in (TrainRequest, BatchInferRequest, ScoringRequest, NextSampleRequest):
+        assert read_task_request(order, params, {}) == {}
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"max_epochs": 0}, "max_epochs: input should be greater than or equal to 1"),
+        ({"max_epochs": 0}, "max_epochs must be greater than or equal to 1, got 0"),
         ({"max_epochs": -1}, "max_epochs"),
         ({"max_epochs": 1.5}, "max_epochs"),
         ({"max_epochs": "ten"}, "max_epochs"),
@@ -58,7 +58,7 @@ def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
         ({"train_batch_size": 0}, "train_batch_size"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": math.inf}, "learning_rate"),
-        ({"name": "../../../run"}, "name: value error, must be an id"),
+        ({"name": "../../../run"}, "name must be an id"),
         ({"name": "/abs"}, "must be an id"),
         ({"name": ".."}, "must be an id"),
         ({"train_ds": "/any/path"}, "unknown key 'train_ds'"),
@@ -71,39 +71,39 @@ def test_nothing_is_enough(params: dict[str, Any] | None) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_meant(params: dict[str, Any], words: str) -> None:
+def test_an_invalid_request_is_refused(params: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError) as refused:
-        read_order(TrainOrder, params, TRAINER)
+        read_task_request(TrainRequest, params, TRAINER)
     assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["max_epochs", "train_batch_size", "val_batch_size"])
 def test_the_operators_limits(name: str) -> None:
     limits = Limits(max_epochs=10, max_batch=10)
-    check_counts({name: 10}, limits)
+    check_limits({name: 10}, limits)
     with pytest.raises(RequestError, match=f"{name} may be at most 10 on this server, got 11"):
-        check_counts({name: 11}, limits)
+        check_limits({name: 11}, limits)
 
 
 @pytest.mark.parametrize(
     ("order", "params"),
     [
-        (BatchOrder, {"label_tag": "../x"}),
-        (BatchOrder, {"max_batch_size": -1}),
-        (BatchOrder, {"max_workers": 64}),
-        (BatchOrder, {"result_extension": ".exe"}),
-        (ScoringOrder, {"y": "a/b"}),
-        (ScoringOrder, {"output": "/x"}),
-        (NextSampleOrder, {"image": "x"}),
+        (BatchInferRequest, {"label_tag": "../x"}),
+        (BatchInferRequest, {"max_batch_size": -1}),
+        (BatchInferRequest, {"max_workers": 64}),
+        (BatchInferRequest, {"result_extension": ".exe"}),
+        (ScoringRequest, {"y": "a/b"}),
+        (ScoringRequest, {"output": "/x"}),
+        (NextSampleRequest, {"image": "x"}),
     ],
     ids=str,
 )
-def test_the_other_orders(order: Any, params: dict[str, Any]) -> None:
+def test_the_other_requests(order: Any, params: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
-        read_order(order, params, {})
+        read_task_request(order, params, {})
 
 
-def test_a_task_that_is_not_there() -> None:
+def test_an_unknown_task() -> None:
     with pytest.raises(NotFoundError, match="there is no trainer 'x'; this server has: none"):
-        named("trainer", "x", {})
-    assert named("trainer", "a", {"a": 1}) == 1
+        find_task("trainer", "x", {})
+    assert find_task("trainer", "a", {"a": 1}) == 1

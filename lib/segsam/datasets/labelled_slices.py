@@ -1,0 +1,184 @@
+"""Labelled slices: cases cut into pictures and label planes in model pixels.
+
+A volume is cut along its largest spacing (the default of prediction), or along all three axes as in
+the paper and SAM-Med2D. Pictures are 0 to 255. Every label of a slice is one object. Objects under
+0.153 % of the slice are not prompted (paper, section 4.1), but they remain in the targets of
+presence and of the full image.
+
+Files are read by `Volume` and not by MONAI's LoadImage, because the latter accepts shears, NaN and
+4D. Values are mapped to 0 to 255 by the same `Intensity` as in prediction. For augmentation see
+`transforms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segsam.datasets.folder import Dataset, load_case
+from segsam.errors import PromptError
+from segsam.imaging.intensity import Intensity
+from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.volume import Volume
+
+Axes = Literal["auto", "all", "i", "j", "k"]
+
+Item = TypeVar("Item")
+MIN_SHARE = 0.00153
+"""Smaller objects are not prompted: 100 pixels of 256 x 256."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One object of a slice: its label value and its mask, which may overlap others."""
+
+    value: int
+    mask: NDArray[np.bool_]
+    """(h_px, w_px)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSlice:
+    """One slice in model pixels with at least one object to prompt.
+
+    If a data set has one mask per object (several of one label, or overlapping), `instances` holds
+    those that are large enough, and `labels` shows smaller objects on top of larger ones.
+    """
+
+    name: str
+    """data set/case/index, or data set/case/k12 with a named axis; the same in every run."""
+    picture: NDArray[np.uint8]
+    """(h_px, w_px, 3)."""
+    labels: NDArray[np.uint8]
+    """(h_px, w_px), label values."""
+    prompted: tuple[int, ...]
+    """Label values of the objects that are large enough."""
+    instances: tuple[Instance, ...] = ()
+    """Empty if every label is one object; `objects` covers both."""
+
+    @property
+    def objects(self) -> tuple[Instance, ...]:
+        """Objects to prompt, each with its mask, for training and evaluation."""
+        if self.instances:
+            return self.instances
+        return tuple(Instance(value, self.labels == value) for value in self.prompted)
+
+
+def slices_of(
+    dataset: Dataset, case: str, *, input_size: int, limit: int = 0, axes: Axes = "auto"
+) -> Iterator[LabelledSlice]:
+    """Yield the slices of a case that hold an object to prompt.
+
+    Args:
+        dataset: data set of the case.
+        case: name of the case.
+        input_size: longest side of a slice in pixels; 0 for the native size, see `native_view`.
+        limit: largest number of slices along each axis, evenly spread; 0 for all.
+        axes: see `axes_of`. Named axes are part of the slice's name: data set/case/k12.
+
+    Raises:
+        TrainingError: labels of another shape than their image, or values without a name.
+        VolumeError: an image that cannot be read.
+        PromptError: an unknown axis.
+    """
+    volume, labels = load_case(dataset, case)
+    name = f"{dataset.name}/{case}"
+    yield from cut_volume(volume, labels, name, input_size=input_size, limit=limit, axes=axes)
+
+
+def cut_volume(
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    name: str,
+    *,
+    input_size: int,
+    limit: int = 0,
+    axes: Axes = "auto",
+) -> Iterator[LabelledSlice]:
+    """Yield the slices of a volume and its labels (i, j, k), named `name`/index; see `slices_of`.
+
+    Raises:
+        PromptError: an unknown axis.
+    """
+    intensity = Intensity.for_volume(volume)
+    for axis in axes_of(volume, axes):
+        view = SliceView.of(volume, axis, input_size) if input_size else native_view(volume, axis)
+        letter = "" if axes == "auto" else "ijk"[axis]
+        planes = dict(label_planes(view, labels))
+        prompted = {index: large_objects(plane) for index, plane in planes.items()}
+        for index in spread([index for index, values in prompted.items() if values], limit):
+            yield LabelledSlice(
+                f"{name}/{letter}{index}",
+                view.image(volume, intensity, index),
+                planes[index],
+                prompted[index],
+            )
+
+
+def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
+    """Return the voxel axes to cut across: "auto" is that of the largest spacing, "all" all three.
+
+    For a picture, or a volume of one slice, this is always its one axis.
+
+    Raises:
+        PromptError: an unknown axis.
+    """
+    if axes not in get_args(Axes):
+        raise PromptError(f"Axes are {', '.join(get_args(Axes))}; got {axes!r}.")
+    if 1 in volume.shape_ijk:
+        return (choose_axis(volume, "auto"),)
+    return (0, 1, 2) if axes == "all" else (choose_axis(volume, axes),)
+
+
+def native_view(volume: Volume, axis: int) -> SliceView:
+    """Return the view in square pixels of the finer of the two spacings.
+
+    With equal spacings a voxel is one pixel and nothing is lost; a coarser axis is stretched.
+    """
+    view = SliceView.of(volume, axis)
+    height_mm = view.height * volume.spacing_mm[view.y_axis]
+    width_mm = view.width * volume.spacing_mm[view.x_axis]
+    finer = min(volume.spacing_mm[view.y_axis], volume.spacing_mm[view.x_axis])
+    return SliceView.of(volume, axis, max(1, round(max(height_mm, width_mm) / finer)))
+
+
+def label_planes(
+    view: SliceView, labels: NDArray[np.uint8]
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield index and labels (h_px, w_px) of every slice that holds any."""
+    in_plane = tuple(axis for axis in range(3) if axis != view.axis)
+    for index in np.flatnonzero(labels.any(axis=in_plane)).tolist():
+        yield index, resize_labels(view.cut(labels, index), view.size_px)
+
+
+def large_objects(labels: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Return the label values that cover at least `MIN_SHARE` of a plane."""
+    counts = np.bincount(labels.ravel(), minlength=1)
+    large = np.flatnonzero(counts >= MIN_SHARE * labels.size)
+    return tuple(int(value) for value in large if value > 0)
+
+
+def is_large(mask: NDArray[np.bool_]) -> bool:
+    """Return True if a mask covers at least `MIN_SHARE` of its slice."""
+    return int(np.count_nonzero(mask)) >= MIN_SHARE * mask.size
+
+
+def resize_labels(plane: NDArray[np.generic], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return labels or a mask resized to (height, width), each pixel from its nearest neighbour."""
+    height, width = size_px
+    pixels = np.ascontiguousarray(plane, dtype=np.uint8)
+    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def spread(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
+    """Return at most `limit` items, evenly spread, with the first and the last; 0 for all."""
+    if not limit or len(items) <= limit:
+        return tuple(items)
+    indices = np.linspace(0, len(items) - 1, limit).round().astype(int)
+    return tuple(items[index] for index in indices)

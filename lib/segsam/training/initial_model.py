@@ -1,0 +1,48 @@
+"""Model at the start of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from segsam.categories import Categories
+from segsam.datasets.folder import Dataset
+from segsam.model import SegSam, build_variant, load_pretrained
+from segsam.training.config import TrainConfig
+
+
+def load_initial_model(config: TrainConfig) -> SegSam:
+    """Load the weights that the run names as its host; raises CheckpointError."""
+    return load_pretrained(config.host, adapt=config.adapt)
+
+
+def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> SegSam:
+    """Return the run's variant on the host of `start`, which becomes part of it.
+
+    All weights of `start` are taken if it is of the same variant and configuration. Tokens for
+    kinds of boxes may be new all the same: they start at zero and change nothing until trained.
+
+    Raises:
+        CheckpointError: host and variant, or configuration, that do not fit.
+        CategoryError: a label that the vocabulary does not know; names the nearest.
+    """
+    model = build_variant(
+        config.variant,
+        start.host,
+        _categories(config, start, datasets),
+        **config.model_choices(),
+    )
+    without_kinds = replace(model.config, box_kinds=False)
+    if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
+        model.load_state_dict(model.state_dict() | start.state_dict())
+    return model.train()
+
+
+def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:
+    """Return the categories of the model; a SEG-SAM checkpoint keeps its own, because its learnt
+    parts belong to them.
+    """
+    is_trained = bool(start.card.variant) or start.semantic_decoder is not None
+    if is_trained or config.categories == "all":
+        return start.categories
+    return start.categories.only(name for one in datasets for name in one.labels.values())
