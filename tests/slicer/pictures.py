@@ -28,7 +28,7 @@ from serving import PYTHON, started  # noqa: E402
 
 PANEL_PX = 420
 VIEW_PX = (480, 452)
-PATIENCE_SECONDS = 900
+TIMEOUT_SECONDS = 900
 CHECKPOINT = "segsam"
 BOXES = {
     "right kidney": ((70, 30, 96), (85, 44, 96)),
@@ -49,8 +49,8 @@ LOOK_AT = (76, 42, 96)
 
 def sample_ct() -> Path:
     code = "from segsam.datasets.sample import fetch_sample; print(fetch_sample().image)"
-    said = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
-    return Path(said.stdout.strip().splitlines()[-1])
+    result = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    return Path(result.stdout.strip().splitlines()[-1])
 
 
 class Stage:
@@ -117,11 +117,11 @@ class Stage:
         box = next(node for node in logic.prompts.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
         box.SetCenter(*ras.mean(axis=0))
         box.SetSize(*abs(ras[1] - ras[0]))
-        wanted = (tuple(int(side) for side in low), tuple(int(side) for side in high))
+        expected = (tuple(int(side) for side in low), tuple(int(side) for side in high))
         self.wait(
             lambda: (
                 (logic.prompts.current.boxes[0].min_ijk, logic.prompts.current.boxes[0].max_ijk)
-                == wanted
+                == expected
             )
         )
 
@@ -135,11 +135,11 @@ class Stage:
         combo.setCurrentIndex(combo.findText(category))
         combo.activated.emit(combo.currentIndex())
 
-    def wait(self, is_so: Callable[[], Any]) -> None:
+    def wait(self, condition: Callable[[], Any]) -> None:
         from PySide6.QtWidgets import QApplication
 
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not is_so():
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
             if time.monotonic() > end:
                 raise TimeoutError(self.ui.statusLabel.text())
             QApplication.processEvents()
@@ -301,8 +301,8 @@ def in_space(stage: Stage) -> None:
 def main(arguments: list[str]) -> None:
     target = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
     target.mkdir(parents=True, exist_ok=True)
-    Client.INFER_SECONDS = PATIENCE_SECONDS
-    settings = {"checkpoint": CHECKPOINT, "warm": "off", "infer_seconds": str(PATIENCE_SECONDS)}
+    Client.INFER_SECONDS = TIMEOUT_SECONDS
+    settings = {"checkpoint": CHECKPOINT, "warm": "off", "infer_seconds": str(TIMEOUT_SECONDS)}
     options = [word for pair in settings.items() for word in ("--conf", *pair)]
     with tempfile.TemporaryDirectory() as base, started(Path(base), *options) as server:
         stage = Stage(target)

@@ -31,7 +31,7 @@ IMAGES = ("one", "two", "three")
 
 @dataclass(frozen=True)
 class Server:
-    """Where it answers, and its study folder."""
+    """URL, study folder and log of a running server."""
 
     url: str
     studies: Path

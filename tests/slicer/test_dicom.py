@@ -49,7 +49,7 @@ def segmented(logic: Logic, category: str, low: tuple[int, int, int]) -> None:
 
 
 def exported(logic: Logic, folder: Path) -> tuple[str, ...]:
-    """With the item in the subject hierarchy that Slicer's application makes for each node."""
+    """Export, with the subject hierarchy item that Slicer's application makes for each node."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(logic.nodes.scene)
     if not hierarchy.GetItemByDataNode(logic.nodes.segmentation):
         hierarchy.CreateItem(hierarchy.GetSceneItemID(), logic.nodes.segmentation)

@@ -1,4 +1,4 @@
-"""What the Extensions Index checks before it lists an extension, and what its reviewers look for.
+"""Checks of the Extensions Index and its reviewers.
 
 Nothing here needs Slicer; what needs its libraries or Qt is in the other files of this folder.
 """

@@ -33,7 +33,7 @@ def logic(scene: Any) -> Logic:
 
 
 def nothing() -> None:
-    """No reason to stop."""
+    """Never stop."""
 
 
 def label_file(logic: Logic, folder: Path) -> str:
@@ -136,7 +136,7 @@ def test_dicom_seg_needs_slicers_plug_in(logic: Logic, tmp_path: Path) -> None:
 def test_a_label_goes_back_onto_the_voxels_of_the_servers_file(
     scene: Any, tmp_path: Path, order: Any
 ) -> None:
-    """Also where Slicer has turned the image around."""
+    """Also if Slicer reversed the last axis of the image."""
     matrix = stored(order)
     grid = VolumeGrid.of(SHAPE, matrix)
     array = np.random.default_rng(1).integers(0, 1000, SHAPE[::-1]).astype(np.int16)

@@ -66,9 +66,9 @@ def test_a_rectangle_on_each_plane_becomes_the_box_of_its_voxels(grid: VolumeGri
         corners[3, across] = low[across]
         corners[:, axis] = 4.3  # the view shows a plane between two slices
         found, note = box_on_slice(grid, grid.ras(corners))
-        wanted_low, wanted_high = low.copy(), high.copy()
-        wanted_low[axis] = wanted_high[axis] = 4
-        assert (found.min_ijk, found.max_ijk) == (tuple(wanted_low), tuple(wanted_high))
+        expected_low, expected_high = low.copy(), high.copy()
+        expected_low[axis] = expected_high[axis] = 4
+        assert (found.min_ijk, found.max_ijk) == (tuple(expected_low), tuple(expected_high))
         assert not note
         assert along != axis
         turned, _ = box_on_slice(grid, grid.ras(corners[[2, 3, 0, 1]]))  # dragged the other way

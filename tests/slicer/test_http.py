@@ -89,7 +89,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 class TestDiagnosis:
-    """One line that says what to do."""
+    """Diagnosis of a connection: one line with what to do."""
 
     def test_a_server_of_ours(self) -> None:
         with serving(answer(INFO)) as where:
@@ -275,7 +275,7 @@ def test_a_conflict_is_a_value() -> None:
         assert b'If-Match: "1"' in where.requests[0]
         assert b'"label_names": {"liver": 1}' in where.requests[0]
     assert isinstance(found, Conflict)
-    assert found.kept == 3
+    assert found.own_version == 3
     assert found.current is not None
     assert (found.current.number, found.current.user, found.current.names) == (2, "B", {1: "liver"})
 

@@ -16,7 +16,7 @@ GRID = VolumeGrid.of((6, 5, 4), AFFINE)
 
 
 def nothing() -> None:
-    """No reason to stop."""
+    """Never stop."""
 
 
 def voxels(dtype: str = "int16") -> np.ndarray:

@@ -101,11 +101,11 @@ def test_clicks_and_boxes_in_all_48_orders(scene: Any, order: Any) -> None:
             view, pixel(view, world(logic, low)), pixel(view, world(logic, high))
         )
         box = logic.prompts.current.boxes[-1]
-        wanted_low, wanted_high = list(low), list(high)
-        wanted_low[axis] = wanted_high[axis] = (11, 12, 4)[axis]
-        assert box == Box(tuple(wanted_low), tuple(wanted_high))  # type: ignore[arg-type]
+        expected_low, expected_high = list(low), list(high)
+        expected_low[axis] = expected_high[axis] = (11, 12, 4)[axis]
+        assert box == Box(tuple(expected_low), tuple(expected_high))  # type: ignore[arg-type]
     assert logic.prompts.current.points == (Point((11, 12, 4)),)
-    assert logic.prompts.read_markups() is False  # what is shown says the same
+    assert logic.prompts.read_markups() is False  # the markups show the same prompts
 
 
 @pytest.mark.parametrize("kind", ["turned", "scaled", "bent"])
@@ -181,7 +181,7 @@ def test_prompts_are_kept_per_segment(scene: Any) -> None:
 
 
 class TestMarkups:
-    """What the user does to the markers in the views."""
+    """Changes that the user makes to the markups in the views."""
 
     def test_placing_moving_and_deleting(self, scene: Any) -> None:
         logic = made(scene)
@@ -443,7 +443,7 @@ class TestNames:
         logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)), category="left widget of Henle")
         assert logic.nodes.identity.name == "left widget of Henle"
-        assert logic.nodes.identity.terminology == TISSUE, "as Slicer codes what nobody has coded"
+        assert logic.nodes.identity.terminology == TISSUE, "the code of a new segment in Slicer"
 
 
 class TestFindings:

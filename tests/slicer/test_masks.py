@@ -40,7 +40,7 @@ class TestChange:
         change = VoxelChange.between((0, 0, 0), before, after)
         assert change is not None
         edited = after[1:3, 1:4].copy()
-        edited[0, 2] = True  # somebody painted here since
+        edited[0, 2] = True  # painted here since
         undone = change.undone(edited)
         assert undone[0, 2]
         assert undone.sum() == 1

@@ -1,4 +1,4 @@
-"""Prompts as plain data: what they say to the server, and how they are kept."""
+"""Prompts as plain data: in a request, and stored in a scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was computed is written into the scene: only what changes, and no other segment."""
+"""Label maps in the scene: only changed voxels are written, and no other segment."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_voxels_land_where_slicer_reads_them(scene: Any, order: Any) -> None:
     segment = work.add()
     mask = np.random.default_rng(2).random((5, 6, 4)) > 0.4
     work.put(segment, Region((3, 8, 2), mask))
-    wanted = np.zeros(SHAPE, dtype=bool)
-    wanted[3:8, 8:14, 2:6] = mask
-    assert np.array_equal(work.voxels(segment), wanted)
+    expected = np.zeros(SHAPE, dtype=bool)
+    expected[3:8, 8:14, 2:6] = mask
+    assert np.array_equal(work.voxels(segment), expected)
     found = work.segments.layers().whole(segment)
     assert found is not None
-    assert np.array_equal(work.segments.layers().read(segment, block((0, 0, 0), SHAPE)), wanted)
+    assert np.array_equal(work.segments.layers().read(segment, block((0, 0, 0), SHAPE)), expected)
     assert found.values.sum() == mask.sum()
 
 
@@ -189,7 +189,7 @@ def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
     work.put(segment, block((2, 2, 2), (4, 4, 4)))
     layers = work.segments.layers()
     layers.write(segment, block((3, 2, 2), (6, 4, 4)), None)
-    work.put(segment, block((0, 0, 0), (2, 2, 2)))  # with the Segment Editor, say
+    work.put(segment, block((0, 0, 0), (2, 2, 2)))  # such as with the Segment Editor
     before = work.voxels(segment)
     with pytest.raises(StaleError):
         work.segments.commit(layers)

@@ -1,4 +1,4 @@
-"""What is remembered with the scene, and on the computer."""
+"""Parameters of the scene, and settings of the computer."""
 
 from __future__ import annotations
 

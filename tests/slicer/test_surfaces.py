@@ -53,8 +53,8 @@ def test_they_are_slicers_own_point_for_point(logic: Logic) -> None:
     assert update is not None
     assert update.settings.is_supported
     update.show(update.compute(nothing))
-    for segment_id, wanted in slicers.items():
-        for part, other in zip(arrays(surface(logic, segment_id)), wanted, strict=True):
+    for segment_id, expected in slicers.items():
+        for part, other in zip(arrays(surface(logic, segment_id)), expected, strict=True):
             assert np.allclose(part, other, atol=1e-4)
 
 

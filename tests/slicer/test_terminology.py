@@ -41,5 +41,5 @@ def test_the_table_is_made_from_the_librarys_vocabulary() -> None:
     from segsam.categories.files import DEFAULT_PATH, read_categories
     from segsam.categories.slicer_table import slicer_table
 
-    wanted = slicer_table(read_categories(DEFAULT_PATH))
-    assert TABLE.read_text(encoding="utf-8") == wanted, "python -m segsam.categories.slicer_table"
+    expected = slicer_table(read_categories(DEFAULT_PATH))
+    assert TABLE.read_text(encoding="utf-8") == expected, "python -m segsam.categories.slicer_table"

@@ -14,7 +14,7 @@ import gui
 import numpy as np
 import pytest
 
-PATIENCE_SECONDS = 240
+TIMEOUT_SECONDS = 240
 TICK_MS = 2
 
 
@@ -64,12 +64,12 @@ def module(qt_application: Any, scene: Any) -> Iterator[Any]:
     widget.cleanup()
 
 
-def until(is_so: Callable[[], Any], what: str) -> None:
-    """Let Qt's event loop run until something is so."""
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Run Qt's event loop until a condition is true."""
     from PySide6.QtWidgets import QApplication
 
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
         assert time.monotonic() < end, f"{what} did not come"
         QApplication.processEvents()
         time.sleep(0.001)
@@ -117,13 +117,13 @@ def saved_version(module: Any) -> int:
     return int(label(module, "submitLabel").split("version ")[1].split()[0])
 
 
-def somebody_else_saves(module: Any) -> None:
+def another_user_saves(module: Any) -> None:
     """A label of the same image, from the version that the user has too."""
     from SEGSAMLib.Server.Worker import CancelToken
 
     session = module.panel.session
     label = session.logic.files.label_builder()()
-    session.workflow.client.submit(label, "somebody else", CancelToken(), lambda progress: None)
+    session.workflow.client.submit(label, "another user", CancelToken(), lambda progress: None)
 
 
 def segmentations() -> list[Any]:
@@ -159,7 +159,7 @@ class Clock:
         self.ticks += 1
 
     def stop(self) -> None:
-        """With what has passed since the last tick."""
+        """Stop, and count the time since the last tick."""
         self._tick()
         self._timer.stop()
 
@@ -483,7 +483,7 @@ class TestWithAServer:
     def test_slices_are_prefetched_where_scrolling_ends(
         self, module: Any, server: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where it ends, not what it passes; and the panel shows nothing of it."""
+        """Slices that the user scrolls past are not, and the panel shows nothing of it."""
         import slicer
 
         connect(module, server)
@@ -594,7 +594,7 @@ class TestWithAServer:
         module.ui.submitButton.click()
         until(lambda: "Saved as version" in label(module, "submitLabel"), "the saved label")
         first = saved_version(module)
-        somebody_else_saves(module)
+        another_user_saves(module)
         module.ui.submitButton.click()
         until(lambda: not module.ui.conflictFrame.isHidden(), "the conflict")
         before = len(segmentations())
@@ -637,7 +637,7 @@ class TestWithAServer:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 class TestTraining:
-    """From the first label to a version that is used, and back."""
+    """Loop from the first label to a new version, and back."""
 
     def test_label_train_accept_roll_back_and_cancel(self, module: Any, learning: Any) -> None:
         connect(module, learning)
@@ -651,15 +651,16 @@ class TestTraining:
         panel, ui = module.panel.workflow, module.ui
         until(lambda: panel.versions is not None, "the versions")
         assert panel.versions.current == "0000"
+        known = ui.versionsTree.topLevelItemCount()  # also versions of earlier runs of this test
         ui.epochsSpinBox.setValue(1)
         ui.trainButton.click()
         assert not ui.trainButton.isEnabled()
         until(lambda: panel.training.state in ("done", "failed"), "the training")
         assert panel.training.state == "done", label(module, "trainLabel")
-        until(lambda: ui.versionsTree.topLevelItemCount() == 2, "the new version")
-        new = next(each.id for each in panel.versions.versions if each.id != "0000")
-        for wanted in ("0000", new, "0000"):
-            self.use(module, wanted)
+        until(lambda: ui.versionsTree.topLevelItemCount() == known + 1, "the new version")
+        new = panel.versions.versions[-1].id
+        for expected in ("0000", new, "0000"):
+            self.use(module, expected)
         ui.epochsSpinBox.setValue(50)
         ui.trainButton.click()
         until(lambda: panel.training.curve, "the curve")
@@ -687,12 +688,12 @@ class TestTraining:
         ui.submitButton.click()
         until(lambda: "Saved as version" in label(module, "submitLabel"), "the saved label")
 
-    def use(self, module: Any, wanted: str) -> None:
+    def use(self, module: Any, expected: str) -> None:
         """Choose a version in the list and take it into use, unless it is."""
         panel, tree = module.panel.workflow, module.ui.versionsTree
         rows = [tree.topLevelItem(row) for row in range(tree.topLevelItemCount())]
-        tree.setCurrentItem(next(row for row in rows if row.text(0) == wanted))
+        tree.setCurrentItem(next(row for row in rows if row.text(0) == expected))
         if module.ui.useVersionButton.isEnabled():
             module.ui.useVersionButton.click()
-            until(lambda: panel.versions.current == wanted, f"version {wanted}")
-        assert panel.versions.current == wanted
+            until(lambda: panel.versions.current == expected, f"version {expected}")
+        assert panel.versions.current == expected

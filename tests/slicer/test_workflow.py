@@ -87,13 +87,13 @@ def drag_around(workflow: Workflow, truth: np.ndarray, axis: int, index: int) ->
 
 
 def dice(workflow: Workflow, truth: np.ndarray, axis: int, index: int) -> float:
-    """Of the current segment with the truth on a slice."""
+    """Dice of the current segment and the truth on a slice."""
     logic = workflow.logic
     found = segment_voxels(
         logic.nodes.segmentation, logic.nodes.segment_id, logic.nodes.volume
     ).take(index, axis)
-    wanted = truth.take(index, axis)
-    return float(2 * (found & wanted).sum() / (found.sum() + wanted.sum()))
+    expected = truth.take(index, axis)
+    return float(2 * (found & expected).sum() / (found.sum() + expected.sum()))
 
 
 @pytest.mark.parametrize("order", [ORDERS[number] for number in (0, 13, 22, 39, 47)], ids=str)
@@ -139,7 +139,7 @@ def test_an_image_is_sent_once(workflow: Workflow) -> None:
 
 
 def metric(workflow: Workflow, name: str) -> float:
-    """One of the server's metrics."""
+    """Value of one of the server's metrics."""
     assert workflow.client is not None
     reply = workflow.client._transport.request("GET", "/metrics", CancelToken())
     (value,) = re.findall(rf"^segsam_{name} (.+)$", reply.body.decode(), re.MULTILINE)
@@ -241,7 +241,7 @@ def test_the_loop_of_annotation(workflow: Workflow, scene: Any, server: Any) -> 
     conflict = done(workflow)
     assert isinstance(conflict, Conflict)
     assert conflict.current is not None
-    assert (conflict.current.number, conflict.current.user, conflict.kept) == (2, "B", 3)
+    assert (conflict.current.number, conflict.current.user, conflict.own_version) == (2, "B", 3)
 
     own = logic.nodes.segmentation
     workflow.fetch_version(conflict.current.number)
@@ -252,7 +252,7 @@ def test_the_loop_of_annotation(workflow: Workflow, scene: Any, server: Any) -> 
     fetched = segment_voxels(other, other.GetSegmentation().GetNthSegmentID(0), logic.nodes.volume)
     assert fetched.sum() > mine.sum()
 
-    workflow.restore(conflict.kept)
+    workflow.restore(conflict.own_version)
     assert done(workflow).version == 4
     workflow.submit()  # from the restored one on
     assert done(workflow).version == 5
@@ -290,7 +290,7 @@ def test_versions_and_training(workflow: Workflow) -> None:
 
 
 class TestConsent:
-    """Nothing goes to another computer without a yes."""
+    """No image goes to another computer without the user's consent."""
 
     def test_it_is_asked_for_before_the_first_image(
         self, scene: Any, monkeypatch: pytest.MonkeyPatch

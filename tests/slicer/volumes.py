@@ -91,7 +91,7 @@ def slice_view(scene: Any, centre_world: Any, x_world: Any, y_world: Any) -> Any
 
 
 def pixel(slice_node: Any, point_world: Any) -> tuple[float, float]:
-    """Where a slice view shows a point."""
+    """Pixel of a slice view that shows a point."""
     inverse = vtk.vtkMatrix4x4()
     inverse.DeepCopy(slice_node.GetXYToRAS())
     inverse.Invert()

@@ -75,7 +75,7 @@ class Application:
 
 
 class ScriptedLoadableModule:
-    """What a module says of itself."""
+    """Title and texts of a module."""
 
     def __init__(self, parent: Any) -> None:
         self.parent = parent

@@ -117,7 +117,7 @@ class WorkflowPanel:
 
     def _keep_mine(self) -> None:
         if self.conflict is not None:
-            self.session.attempt(self.session.workflow.restore, self.conflict.kept)
+            self.session.attempt(self.session.workflow.restore, self.conflict.own_version)
 
     def _end_conflict(self) -> None:
         self.conflict = None

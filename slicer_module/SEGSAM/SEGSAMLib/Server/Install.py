@@ -118,10 +118,10 @@ def start_command(environment: Environment, studies: Path, port: int) -> list[st
 
 def free_port() -> int:
     """Return port 8000 of this computer, or any other when it is taken. Raises `InstallError`."""
-    for wanted in (8000, 0):
+    for port in (8000, 0):
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

@@ -94,7 +94,7 @@ class Layer:
         shape = tuple(b - a + 1 for a, b in zip(low, high))
         fits = shape == old.shape and dtype == old.dtype
         if fits and self.is_changed:
-            return
+            return  # `labels` is a copy already, no longer the memory of the scene
         labels = np.zeros(shape[::-1], dtype).transpose(2, 1, 0)
         grown = Layer(labels, (low[0], low[1], low[2]), self.to_layer, self.frame)
         if old.size:

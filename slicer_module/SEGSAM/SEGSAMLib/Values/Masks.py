@@ -197,9 +197,9 @@ def resampled(region: Region, from_to: np.ndarray) -> Region:
     first = np.floor(placed.min(axis=1) + 0.5).astype(int)
     last = np.ceil(placed.max(axis=1) - 0.5).astype(int)
     box = Region(tuple(int(v) for v in first), np.zeros(np.maximum(last - first + 1, 1), bool))
-    wanted = np.indices(box.values.shape).reshape(3, -1) + first[:, None]
+    target = np.indices(box.values.shape).reshape(3, -1) + first[:, None]
     back = np.linalg.inv(from_to)
-    source = np.floor(back[:3, :3] @ wanted + back[:3, 3:] + 0.5).astype(int)
+    source = np.floor(back[:3, :3] @ target + back[:3, 3:] + 0.5).astype(int)
     source -= np.array(region.min_ijk)[:, None]
     inside = ((source >= 0) & (source < np.array(region.values.shape)[:, None])).all(axis=0)
     flat = box.values.reshape(-1)

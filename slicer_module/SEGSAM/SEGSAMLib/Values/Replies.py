@@ -93,12 +93,12 @@ class Saved:
 @dataclass(frozen=True)
 class Conflict:
     """Conflict of two labels: another user saved one since, which is `current`. The user's own
-    label is stored as version `kept`.
+    label is stored as version `own_version`.
     """
 
     image_id: str
     sentence: str
-    kept: int
+    own_version: int
     current: LabelVersion | None
 
 

@@ -41,7 +41,7 @@ class Identity:
     colour: tuple[float, float, float]
     terminology: str
     chosen_by: str
-    """`model`, `user`, or empty if nobody chose yet."""
+    """`model`, `user`, or empty if there was no choice yet."""
 
 
 def category(name: str) -> Category:
