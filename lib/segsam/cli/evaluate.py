@@ -172,6 +172,7 @@ def _record(
 ) -> dict[str, Any]:
     from segsam.evaluation.summary import report
     from segsam.model.checkpoint import default_name
+    from segsam.model.digests import weights_id
 
     return report(evaluation) | {
         "prompt": evaluation.prompt,
@@ -179,7 +180,7 @@ def _record(
         "checkpoint": checkpoint or default_name(),
         "host": model.host.facts.name,
         "variant": model.card.variant,
-        "weights_id": model.weights_id,
+        "weights_id": weights_id(model),
         "seed": evaluation.seed,
         "split": split,
         "encoded": evaluation.encoded,

@@ -108,9 +108,9 @@ def _reason_against(
 
 
 def may_be_named(model: SegSam, category: Category, modality: str | None) -> bool:
-    """True if a category occurs in a modality and the card does not withhold its name there.
+    """Return True if a category occurs in a modality and the card does not withhold its name there.
 
-    Always true if the modality is not known.
+    Without a known modality, every category may be named.
     """
     if modality is None:
         return True
@@ -141,5 +141,5 @@ def present_categories(
 
 
 def _is_withheld(model: SegSam, name: str, modality: str | None) -> bool:
-    """True if the checkpoint's card withholds this one name in volumes of a modality."""
+    """Return True if the card withholds this one name in volumes of a modality."""
     return f"{modality}: {name}" in model.card.unnamed_in

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsam.errors import PromptError
+from segsam.imaging.voxels import shape_text
 from segsam.prompting.parsing import (
     check_count,
     checked_items,
@@ -177,7 +178,7 @@ class Prompts:
             _check_inside(point, shape_ijk)
         pairs = [(box, _clipped(box, shape_ijk)) for box in self.boxes]
         notes = tuple(
-            f"The {_described(box)} reaches outside the volume of {_sides(shape_ijk)} voxels "
+            f"The {_described(box)} reaches outside the volume of {shape_text(shape_ijk)} voxels "
             f"and was clipped to {clipped.min_ijk} ... {clipped.max_ijk}."
             for box, clipped in pairs
             if box != clipped
@@ -219,7 +220,7 @@ def _check_inside(point: Point, shape_ijk: Sequence[int]) -> None:
     for axis, (value, side) in enumerate(zip(point.ijk, shape_ijk, strict=True)):
         if not 0 <= value < side:
             raise PromptError(
-                f"The point {point.ijk} is outside the volume of {_sides(shape_ijk)} voxels: "
+                f"The point {point.ijk} is outside the volume of {shape_text(shape_ijk)} voxels: "
                 f"{_AXIS_NAMES[axis]} must be 0 to {side - 1}."
             )
 
@@ -236,7 +237,8 @@ def _clipped(box: Box, shape_ijk: Sequence[int]) -> Box:
     clipped = box.intersection(Box((0, 0, 0), (side_i - 1, side_j - 1, side_k - 1)))
     if clipped is None:
         raise PromptError(
-            f"The {_described(box)} lies wholly outside the volume of {_sides(shape_ijk)} voxels."
+            f"The {_described(box)} lies wholly outside the volume of "
+            f"{shape_text(shape_ijk)} voxels."
         )
     _check_not_degenerate(box, clipped, shape_ijk)
     return clipped
@@ -256,10 +258,6 @@ def _check_not_degenerate(box: Box, clipped: Box, shape_ijk: Sequence[int]) -> N
 
 def _described(box: Box) -> str:
     return f"box {box.min_ijk} ... {box.max_ijk}"
-
-
-def _sides(shape_ijk: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape_ijk)
 
 
 def _point_from(value: object, what: str) -> Point:

@@ -130,7 +130,7 @@ class TestCache:
         for image, path in local_images(store):
             again.update(image, path, wait=must_not_be_called)
         for name, one in overviews.in_memory().items():
-            np.testing.assert_allclose(again.in_memory()[name].place, one.place, atol=1e-4)
+            np.testing.assert_allclose(again.in_memory()[name].embedding, one.embedding, atol=1e-4)
             assert again.in_memory()[name].disagreement == one.disagreement
 
     def test_another_image_or_other_weights_are_computed_again(

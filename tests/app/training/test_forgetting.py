@@ -19,7 +19,7 @@ from segsam.model import load_pretrained
 from segsam.model.packaged import shipped_path
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.samples import Sample
+from segsam.training.samples import DatasetClasses, Sample
 from segsam.training.validation import validate
 from segsam_app.config import AppConfig
 from segsam_app.storage.store import Store
@@ -47,7 +47,7 @@ def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, folder: Pat
     model = load_pretrained(checkpoint)
     store = EmbeddingStore(folder, model)
     dataset = Dataset(folder, "old", "CT", "", OLD, ())
-    classes = class_numbers(dataset, model.categories)
+    classes = DatasetClasses(class_numbers(dataset, model.categories), ())
     cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=4, axes="k")
     samples = [Sample.of(one, dataset, classes, key=store.add(one.picture)) for one in cut]
     config = TrainConfig(out="unused", datasets=("unused",))

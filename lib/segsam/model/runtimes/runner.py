@@ -30,7 +30,7 @@ class EncoderRuntime(Protocol):
 
     @property
     def mode(self) -> str:
-        """ "exact" if the result equals float32, else a name of its own."""
+        """Name of the mode: "exact" if the result equals float32."""
 
     @property
     def threads(self) -> int:
