@@ -1,4 +1,6 @@
-"""What a segment is called: the model's category unless the user chose, kept in its tags."""
+"""Tags of a segment: prompts, name, colour, code, and who chose them. They are saved with the
+scene.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +10,51 @@ from typing import Any
 import vtk
 
 import slicer
-from SEGSAMLib.Values.History import Identity
-from SEGSAMLib.Values.Terminology import TISSUE, category
+from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
+from SEGSAMLib.Values.Terminology import TISSUE, Identity, category
 
-PROMPTS_TAG = "SEGSAM.Prompts"
 CERTAINTY_TAG = "SEGSAM.Certainty"
+_PROMPTS_TAG = "SEGSAM.Prompts"
 _CHOSEN_TAG = "SEGSAM.ChosenBy"
 _GIVEN_TAG = "SEGSAM.GivenName"
-"""The name that the model gave: another one is the user's."""
-_UNNAMED = re.compile(r"(Segment|Object)([_ ]\d+)?")
+"""Name that the model gave. If the segment has another name, the user renamed it."""
+_DEFAULT_NAME = re.compile(r"(Segment|Object)([_ ]\d+)?")
 
 
 def tag(segment: Any, name: str) -> str:
-    """The text of a segment's tag, nothing when there is none."""
+    """Return the text of a tag, empty if there is none."""
     value = vtk.mutable("")
     return str(value) if segment.GetTag(name, value) else ""
 
 
 def set_tag(segment: Any, name: str, text: str) -> None:
-    """An empty text takes the tag away."""
+    """Set a tag; an empty text removes it."""
     if text:
         segment.SetTag(name, text)
     elif tag(segment, name):
         segment.RemoveTag(name)
 
 
+def prompts_of(segment: Any) -> PromptSet:
+    """Return the prompts of a segment. Raises `PromptError` if a newer version of the module wrote
+    them.
+    """
+    text = tag(segment, _PROMPTS_TAG)
+    return PromptSet.from_text(text) if text else NO_PROMPTS
+
+
+def set_prompts(segment: Any, prompts: PromptSet) -> None:
+    """Store the prompts of a segment."""
+    set_tag(segment, _PROMPTS_TAG, "" if prompts.is_empty else prompts.to_text())
+
+
 def identity_of(segment: Any) -> Identity:
-    """Name, colour and code as they are, and who chose them. A name that neither Slicer nor the
-    model gave is the user's.
+    """Return name, colour and code of a segment, and who chose them. A name that neither Slicer nor
+    the model gave counts as the user's choice.
     """
     name = segment.GetName() or ""
     chosen_by = tag(segment, _CHOSEN_TAG)
-    if name != tag(segment, _GIVEN_TAG) and not _UNNAMED.fullmatch(name):
+    if name != tag(segment, _GIVEN_TAG) and not _DEFAULT_NAME.fullmatch(name):
         chosen_by = "user"
     red, green, blue = segment.GetColor()
     entry = tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
@@ -47,7 +62,7 @@ def identity_of(segment: Any) -> Identity:
 
 
 def set_identity(segment: Any, identity: Identity) -> None:
-    """Give a segment its name, colour and code."""
+    """Set name, colour and code of a segment, and who chose them."""
     set_tag(segment, _CHOSEN_TAG, identity.chosen_by)
     set_tag(segment, _GIVEN_TAG, identity.name if identity.chosen_by == "model" else "")
     set_tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName(), identity.terminology)
@@ -58,19 +73,21 @@ def set_identity(segment: Any, identity: Identity) -> None:
 
 
 def named(name: str, *, chosen_by: str) -> Identity:
-    """The identity of a category."""
+    """Return the identity of a category."""
     found = category(name)
     return Identity(found.name, found.colour, found.terminology or TISSUE, chosen_by)
 
 
 def code_as_tissue(segment: Any) -> None:
-    """As Slicer's Segment Editor does with a new segment: without a code none can be exported."""
+    """Set the code that Slicer's Segment Editor gives to a new segment. Without a code a segment
+    cannot be exported.
+    """
     name = slicer.vtkSegment.GetTerminologyEntryTagName()
     if not tag(segment, name):
         set_tag(segment, name, TISSUE)
 
 
-def say_who_drew(segment: Any) -> None:
-    """For DICOM: prompts by a person, voxels by a program."""
+def set_algorithm(segment: Any) -> None:
+    """Set the algorithm for DICOM: prompts by a person, voxels by a program."""
     set_tag(segment, "DICOM.SegmentAlgorithmType", "SEMIAUTOMATIC")
     set_tag(segment, "DICOM.SegmentAlgorithmName", "SEG-SAM")

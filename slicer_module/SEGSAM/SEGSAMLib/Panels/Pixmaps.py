@@ -1,4 +1,4 @@
-"""Small pictures of numbers for the panel: colour swatch, certainty strip, training curve."""
+"""Pixmaps for the panel: colour swatch, certainty strip, training curve."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LINES = ((61, 139, 217), (47, 168, 79), (232, 169, 28), (143, 107, 214))
 
 
 def swatch(colour: Sequence[float], side_px: int = 16) -> Any:
-    """A square of one colour, given as red, green, blue from 0 to 1."""
+    """Return a square of one colour, given as red, green, blue from 0 to 1."""
     picture = qt.QPixmap(side_px, side_px)
     picture.fill(qt.QColor.fromRgbF(*colour))
     return picture
 
 
 def certainty_colour(value: float) -> tuple[int, int, int, int]:
-    """Red at 0.4 and below, yellow between, green at 1; grey where nothing is known."""
+    """Return red at 0.4 and below, yellow between, green at 1, grey for NaN."""
     if not math.isfinite(value):
         return _UNKNOWN
     share = min(max((value - 0.4) / 0.6, 0.0), 1.0)
@@ -31,7 +31,7 @@ def certainty_colour(value: float) -> tuple[int, int, int, int]:
 
 
 def strip(values: Sequence[float]) -> Any:
-    """One column per slice; the label that shows it stretches it."""
+    """Return a pixmap with one column per slice; the label that shows it stretches it."""
     picture = qt.QImage(max(len(values), 1), 1, qt.QImage.Format_ARGB32)
     picture.fill(qt.QColor(*_UNKNOWN))
     for column, value in enumerate(values):
@@ -40,9 +40,9 @@ def strip(values: Sequence[float]) -> Any:
 
 
 def curve(points: Sequence[tuple[int, str, float]], size_px: tuple[int, int], palette: Any) -> Any:
-    """Lines over epochs, one per name, each scaled to its own range, with the newest values.
+    """Return a plot with one line per name, each scaled to its own range, and the newest values.
 
-    `points` are (epoch, name, value), as `TrainingStatus.curve` has them.
+    `points` are (epoch, name, value), as in `TrainingStatus.curve`.
     """
     width, height = size_px
     picture = qt.QPixmap(width, height)
@@ -68,18 +68,18 @@ def curve(points: Sequence[tuple[int, str, float]], size_px: tuple[int, int], pa
 def _draw_line(
     painter: Any, found: Sequence[tuple[int, float]], last: int, size_px: tuple[int, int]
 ) -> None:
-    """A line from the first epoch at the left to `last` at the right, its own range in height."""
+    """Draw a line from the first epoch at the left to `last` at the right, over the full height."""
     width, height = size_px
     values = [value for _, value in found]
     low, span = min(values), (max(values) - min(values)) or 1.0
     first = min(epoch for epoch, _ in found)
-    room = height - 2 * _MARGIN_PX
-    before = None
+    plot_height = height - 2 * _MARGIN_PX
+    previous = None
     for epoch, value in found:
         x = 8 + (epoch - first) / max(last - first, 1) * (width - 16)
-        y = height - _MARGIN_PX - (value - low) / span * room
-        if before is None:
+        y = height - _MARGIN_PX - (value - low) / span * plot_height
+        if previous is None:
             painter.drawEllipse(qt.QPointF(x, y), 1.5, 1.5)
         else:
-            painter.drawLine(before, qt.QPointF(x, y))
-        before = qt.QPointF(x, y)
+            painter.drawLine(previous, qt.QPointF(x, y))
+        previous = qt.QPointF(x, y)

@@ -1,16 +1,17 @@
-"""A form with one file in it, sent without copying the file."""
+"""Multipart form with one file, sent without copying the file."""
 
 from __future__ import annotations
 
+import io
 import secrets
-from typing import IO, Any, Mapping
+from typing import IO, Mapping
 
 
 def multipart(
     fields: Mapping[str, str], name: str = "", filename: str = ""
 ) -> tuple[dict[str, str], bytes, bytes]:
-    """(headers, what comes before the file, what comes after it); without a `name` there is no
-    file. The boundary is random, so that nothing in the file can be one.
+    """Return (headers, bytes before the file, bytes after the file); without a `name` there is no
+    file. The boundary is random, so that the file cannot contain it.
     """
     boundary = f"----SEGSAM{secrets.token_hex(16)}"
     parts = [
@@ -28,25 +29,17 @@ def multipart(
     return headers, "".join(parts).encode(), f"{end}--{boundary}--\r\n".encode()
 
 
-class Chain:
-    """Bytes, a file and bytes, read one after the other: a form around a file, uncopied."""
+class ConcatenatedReader:
+    """Reader of bytes, a file and bytes, one after the other."""
 
     def __init__(self, head: bytes, file: IO[bytes], tail: bytes) -> None:
-        self._parts: list[Any] = [_Bytes(head), file, _Bytes(tail)]
+        self._parts: list[IO[bytes]] = [io.BytesIO(head), file, io.BytesIO(tail)]
 
     def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, empty at the end."""
         while self._parts:
-            found: bytes = self._parts[0].read(size)
+            found = self._parts[0].read(size)
             if found:
                 return found
             self._parts.pop(0)
         return b""
-
-
-class _Bytes:
-    def __init__(self, left: bytes) -> None:
-        self._left = left
-
-    def read(self, size: int) -> bytes:
-        found, self._left = self._left[:size], self._left[size:]
-        return found

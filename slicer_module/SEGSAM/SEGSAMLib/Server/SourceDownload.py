@@ -1,5 +1,5 @@
-"""Fetches the project's source: `python Source.py URL FOLDER`, run by the Python that the server's
-environment is made from, outside Slicer. Standard library only.
+"""Download of the project's source: `python SourceDownload.py URL FOLDER`. Run outside Slicer, by
+the Python that the server's environment is made from. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 _SECONDS = 60
 
 
 class SourceError(Exception):
-    """What was fetched is not the source; the sentence says what it is."""
+    """Download that is not the project's source."""
 
 
 def is_source(folder: Path) -> bool:
-    """Whether a folder holds the server and what it needs."""
+    """Return True if a folder contains the server and its list of requirements."""
     app = folder / "monailabel_app" / "main.py"
     return app.is_file() and (folder / "requirements.txt").is_file()
 
 
-def fetch(url: str, folder: Path) -> None:
-    """The zip archive at `url`, unpacked as `folder`, whole or not at all.
+def download(url: str, folder: Path) -> None:
+    """Download the zip archive at `url` and unpack it as `folder`, completely or not at all.
 
-    Raises `SourceError` for what is no such archive, `OSError` when it cannot be had or written.
+    Raises `SourceError` for a file that is not the archive, `OSError` if it cannot be downloaded or
+    written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
@@ -40,16 +41,20 @@ def fetch(url: str, folder: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Raises `SourceError` for what is no archive of the source, or would be written elsewhere."""
+    """Unpack the archive as `folder`. Raises `SourceError` if it is not the source, or contains a
+    path outside the folder.
+    """
     if not zipfile.is_zipfile(archive):
-        raise SourceError("what was downloaded is no zip archive")
+        raise SourceError("the downloaded file is no zip archive")
     root = archive.parent.resolve() / "unpacked"
     with zipfile.ZipFile(archive) as packed:
-        if sum(entry.file_size for entry in packed.infolist()) > MOST_BYTES:
-            raise SourceError("the archive is larger than this project can be")
+        if sum(entry.file_size for entry in packed.infolist()) > MAX_BYTES:
+            raise SourceError(
+                f"expected at most {MAX_BYTES >> 20} MB unpacked, and the archive has more"
+            )
         for name in packed.namelist():
             if root not in (root / name).resolve().parents:
-                raise SourceError(f"the archive holds {name:.80}, which leads out of it")
+                raise SourceError(f"the archive contains {name:.80}, which lies outside its folder")
         packed.extractall(root)
     found = [each for each in (root, *root.iterdir()) if is_source(each)]
     if not found:
@@ -60,13 +65,13 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when the source is there, 1 with a line about what is wrong."""
+    """Download the source. Return exit status 0, or 1 after a line about the problem."""
     url, folder = arguments
     sys.stdout.write(f"Downloading {url}\n")
     try:
-        fetch(url, Path(folder))
+        download(url, Path(folder))
     except (SourceError, OSError) as error:
-        sys.stdout.write(f"This did not work: {error}.\n")
+        sys.stdout.write(f"The download failed: {error}.\n")
         return 1
     sys.stdout.write(f"The source is in {folder}\n")
     return 0

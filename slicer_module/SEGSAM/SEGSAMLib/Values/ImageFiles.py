@@ -1,4 +1,4 @@
-"""Volumes and labels as the files that travel: NRRD, made from numpy in a worker's thread."""
+"""Volumes and labels as NRRD files for the server, written from numpy in a worker thread."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ Check = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSource:
-    """A volume on its way to the server: `array_kji` (with a fourth axis for colour) is a view of
-    the scene's own memory, `key` changes whenever its voxels or geometry do, `image_id` names it
-    when it came from the server and is as it came.
+class ImagePayload:
+    """Volume to send to the server.
+
+    `array_kji` is a view of the scene's own memory, with a fourth axis for colour. `key` changes
+    whenever voxels or geometry do. `image_id` is set if the volume came from the server and was not
+    changed since.
     """
 
     array_kji: np.ndarray
@@ -48,10 +50,12 @@ class ImageSource:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSource:
-    """A label map to save for the image `image_id`: `names` are voxel value -> name; `overlaps`
-    counts voxels that are in several segments, of which the last one has them here. `version` is
-    the one that the user began from: 0 for none, None for unknown.
+class LabelPayload:
+    """Label map to save for the image `image_id`.
+
+    `version` is the version that the user started from: 0 for none, None if unknown. `names` maps
+    voxel values to names. `overlaps` counts voxels that several segments have; here they belong to
+    the last one.
     """
 
     array_kji: np.ndarray
@@ -62,8 +66,10 @@ class LabelSource:
     overlaps: int = 0
 
 
-def digest(image: ImageSource, check: Check) -> str:
-    """SHA-256 of voxels and geometry; `check` is called now and then, to stop by raising."""
+def digest(image: ImagePayload, check: Check) -> str:
+    """Return the SHA-256 of voxels and geometry. `check` is called between blocks and may raise to
+    stop.
+    """
     found = hashlib.sha256(_header(image.array_kji, image.grid, "raw"))
     for chunk in _raw(image.array_kji):
         check()
@@ -72,8 +78,8 @@ def digest(image: ImageSource, check: Check) -> str:
 
 
 def nrrd_file(array_kji: np.ndarray, grid: VolumeGrid, check: Check, *, small: bool) -> IO[bytes]:
-    """A temporary NRRD file at its beginning, compressed when it is to be `small` rather than
-    quick. Its file name tells nothing of a patient: it has none.
+    """Return a temporary NRRD file, open at its start, compressed if `small`. The file has no name
+    on disk, so that no name of a patient can leave with it.
     """
     header = _header(array_kji, grid, "gzip" if small else "raw")
     packer = zlib.compressobj(1, zlib.DEFLATED, 31) if small else None
@@ -90,8 +96,8 @@ def nrrd_file(array_kji: np.ndarray, grid: VolumeGrid, check: Check, *, small: b
 
 
 def is_left_handed(path: str) -> bool:
-    """Whether the voxel axes of a NRRD or NIfTI file make a left-handed frame. Slicer turns the
-    last axis of such a file around when it reads it. False for files of another kind.
+    """Return True if the voxel axes of a NRRD or NIfTI file are left-handed: Slicer reverses the
+    last axis of such a file when it reads it. False for other files.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - the name may be of a gzip file
         head = file.read(_HEAD)
@@ -112,7 +118,9 @@ def is_left_handed(path: str) -> bool:
 
 
 def _nrrd_determinant(header: str) -> float:
-    """Of the voxel axes in RAS, up to a positive factor; 1 without directions."""
+    """Return the determinant of the voxel axes in RAS, up to a positive factor; 1 without
+    directions.
+    """
     found = dict(re.findall(r"^([a-z ]+):\s*(.*?)\s*$", header, re.MULTILINE))
     vectors = re.findall(r"\(([^)]*)\)", found.get("space directions", ""))
     try:
@@ -132,12 +140,12 @@ def _raw(array_kji: np.ndarray) -> Iterator[memoryview]:
 
 
 def _header(array_kji: np.ndarray, grid: VolumeGrid, encoding: str) -> bytes:
-    """Raises `ClientError` for voxels that no NRRD holds."""
+    """Return a NRRD header. Raises `ClientError` if the format does not have the voxels' type."""
     dtype = array_kji.dtype
     name = _TYPES.get(f"{dtype.kind}{dtype.itemsize}")
     if name is None or array_kji.ndim not in (3, 4):
         raise ClientError(
-            f"Volumes with voxels of the type {dtype} cannot be sent; convert it to numbers first.",
+            f"Expected a volume of numbers, got voxels of the type {dtype}, which cannot be sent.",
             code="image",
         )
     colours = [str(array_kji.shape[3])] if array_kji.ndim == 4 else []

@@ -1,5 +1,5 @@
-"""From a server's JSON to the values of `Replies`. Whatever is missing, of another type, too long
-or impossible is refused with a sentence, or left out where nothing hangs on it.
+"""Readers of the server's JSON, which return the values of `Replies`. What is missing, of the wrong
+type, too long or impossible is refused with a sentence, or left out if it is optional.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Mapping
 import numpy as np
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Values.Findings import Findings
 from SEGSAMLib.Values.Geometry import AXES, VolumeGrid, Voxel
 from SEGSAMLib.Values.Masks import Region, unpacked_bits
 from SEGSAMLib.Values.Replies import (
@@ -27,10 +26,11 @@ from SEGSAMLib.Values.Replies import (
     TrainingStatus,
     Versions,
 )
+from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 
 _ENCODING = "packbits-zlib"
-_MOST = 2000
-_LONGEST = 2000
+_MAX_ITEMS = 2000
+_MAX_CHARACTERS = 2000
 _STATES = {
     "SUBMITTED": "waiting",
     "RUNNING": "running",
@@ -44,9 +44,8 @@ Json = Mapping[str, Any]
 
 
 def read_info(value: Json) -> ServerInfo:
-    """Of `GET /info/`."""
+    """Read the reply to `GET /info/`."""
     models = tuple(_model(name, each) for name, each in _items(value, "models"))
-    store = _mapping(value.get("datastore"))
     return ServerInfo(
         name=_text(value.get("name")),
         version=_text(value.get("version")),
@@ -54,17 +53,14 @@ def read_info(value: Json) -> ServerInfo:
             isinstance(each.get("checkpoint"), Mapping) for _, each in _items(value, "models")
         ),
         models=models,
-        strategies=tuple(name for name, _ in _items(value, "strategies")),
         trainers=tuple(name for name, _ in _items(value, "trainers")),
-        labelled=_count(store.get("completed")),
-        images=_count(store.get("total")),
     )
 
 
 def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
-    """Of `POST /infer/...` with `result: region`, for a volume of `grid`."""
+    """Read the reply to `POST /infer/...` with `result: region`, for a volume of `grid`."""
     if value.get("request_id") != request_id:
-        raise _wrong("belongs to another request")
+        raise _invalid("belongs to another request")
     slices = _slices(value.get("slices"), grid)
     certainty = value.get("certainty")
     known = certainty if isinstance(certainty, list) and len(certainty) == len(slices) else []
@@ -75,25 +71,26 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         confidence=_share(value.get("confidence")),
         axes=tuple(AXES.index(axis) for axis in _list(value.get("axes")) if _is_axis(axis)),
         slices=slices,
-        findings=Findings(
+        predictions=SlicePredictions(
             {at: share for at, share in zip(slices, map(_share, known)) if share is not None},
             _present(value, grid),
         ),
         notes=tuple(_text(note) for note in _list(value.get("notes")) if _text(note)),
-        seconds=_number(_mapping(value.get("latencies")).get("total")) or 0.0,
     )
 
 
 def read_saved(value: Json, image_id: str, sent: str) -> Saved:
-    """Of `PUT /datastore/label` and of a restored version; `sent` names what it answers."""
+    """Read the reply to a saved or restored label; `sent` names which of them."""
     version = value.get("version")
     if not _is_count(version) or version < 1:
-        raise _wrong(f"does not say as which version the {sent} was saved")
+        raise _invalid(f"does not contain the version under which the {sent} was saved")
     return Saved(image_id, version)
 
 
 def read_label_versions(value: Json) -> tuple[int, tuple[LabelVersion, ...]]:
-    """Of `GET /datastore/label/versions`: the current number (0: none), and all, oldest first."""
+    """Read the reply to `GET /datastore/label/versions`: the current number (0: none), and all
+    versions, oldest first.
+    """
     found = [
         LabelVersion(
             each["version"],
@@ -109,31 +106,28 @@ def read_label_versions(value: Json) -> tuple[int, tuple[LabelVersion, ...]]:
 
 
 def read_training(value: Json) -> TrainingStatus:
-    """Of `GET /train/`."""
+    """Read the reply to `GET /train/`."""
     progress = _mapping(value.get("progress"))
     state = _STATES.get(_text(value.get("status")), "")
     if not state:
-        raise _wrong("does not say how the training is")
-    done, what = _count(progress.get("done")), _text(progress.get("what"))
+        raise _invalid("does not contain the state of the training")
+    done, message = _count(progress.get("done")), _text(progress.get("what"))
     if state == "done" and _text(progress.get("status")) == "stopped":
         state = "stopped"
     lines = [_text(line) for line in _list(value.get("details"))]
-    last = lines[-1][:_LONGEST] if lines and state == "failed" else what
-    point = [(done, name.strip(), float(number)) for name, number in _CURVE.findall(what)]
+    last = lines[-1] if lines and state == "failed" else message
+    points = [(done, name.strip(), float(number)) for name, number in _CURVE.findall(message)]
     return TrainingStatus(
         state=state,
         epoch=_count(progress.get("epoch")),
         epochs=_count(progress.get("total_epochs")),
         sentence=_text(value.get("why")) or _text(progress.get("why")) or last,
-        curve=tuple(point),
-        done=done,
-        total=_count(progress.get("total")),
-        version=_text(value.get("version")),
+        curve=tuple(points),
     )
 
 
 def read_versions(value: Json) -> Versions:
-    """Of `GET /versions/...`."""
+    """Read the reply to `GET /versions/...`."""
     found = []
     for each in _list(value.get("versions")):
         if not isinstance(each, Mapping) or not _text(each.get("id")):
@@ -143,7 +137,6 @@ def read_versions(value: Json) -> Versions:
             ModelVersion(
                 _text(each.get("id")),
                 _text(each.get("created")),
-                each.get("promoted") is True,
                 _text(each.get("why")),
                 _count(each.get("cases")),
                 _numbers(metrics.get("before")),
@@ -151,53 +144,46 @@ def read_versions(value: Json) -> Versions:
             )
         )
     if not found:
-        raise _wrong("names no version of the model")
+        raise _invalid("contains no version of the model")
     return Versions(_text(value.get("model")), _text(value.get("current")), tuple(found))
 
 
 def _model(name: str, value: Json) -> Model:
-    checkpoint = _mapping(value.get("checkpoint"))
-    return Model(
-        name=name,
-        kind=_text(value.get("type")),
-        description=_text(value.get("description")),
-        checkpoint=_text(checkpoint.get("name")),
-        is_trained=checkpoint.get("trained") is True,
-        categories=tuple(_text(each) for each in _list(checkpoint.get("categories"))),
-    )
+    categories = _list(_mapping(value.get("checkpoint")).get("categories"))
+    return Model(name, tuple(_text(each) for each in categories))
 
 
 def _region(mask: Any, grid: VolumeGrid) -> Region | None:
-    """The voxels of a mask. Raises `ClientError` for one that does not fit the volume; never takes
-    more memory than the box it names, which lies in the volume.
+    """Decode a mask. Raises `ClientError` if it does not fit the volume. Never uses more memory
+    than the box of the mask needs, which must lie in the volume.
     """
     if mask is None:
         return None
     if not isinstance(mask, Mapping) or mask.get("encoding") != _ENCODING:
-        raise _wrong(f"holds a mask that is not of the kind {_ENCODING}")
+        raise _invalid(f"contains a mask whose encoding is not {_ENCODING}")
     if mask.get("shape_ijk") != list(grid.shape_ijk):
-        raise _wrong(
+        raise _invalid(
             f"is for a volume of {mask.get('shape_ijk')!r:.60} voxels, and this one has "
             f"{list(grid.shape_ijk)}"
         )
     low, high = _voxel(mask.get("min_ijk")), _voxel(mask.get("max_ijk"))
     inside = all(0 <= a <= b < side for a, b, side in zip(low, high, grid.shape_ijk))
     if not inside:
-        raise _wrong(f"holds a mask from {low} to {high}, which is not in the volume")
+        raise _invalid(f"contains a mask from {low} to {high}, which is not in the volume")
     i, j, k = (b - a + 1 for a, b in zip(low, high))
     size = (i * j * k + 7) // 8
     try:
         packed = base64.b64decode(mask.get("data", ""), validate=True)
-        opener = zlib.decompressobj()
-        bits = opener.decompress(packed, size + 1)
+        # Limited in size: a small reply must not unpack to gigabytes.
+        bits = zlib.decompressobj().decompress(packed, size + 1)
         return Region(low, np.array(unpacked_bits(bits, (i, j, k))))
     except (TypeError, ValueError, binascii.Error, zlib.error) as error:
-        raise _wrong("holds a mask that cannot be unpacked") from error
+        raise _invalid("contains a mask that cannot be unpacked") from error
 
 
 def _slices(value: Any, grid: VolumeGrid) -> tuple[tuple[int, int], ...]:
     found = []
-    for each in _list(value, most=sum(grid.shape_ijk) * 3):
+    for each in _list(value, max_items=sum(grid.shape_ijk) * 3):
         entry = _mapping(each)
         if _is_axis(entry.get("axis")) and _is_count(entry.get("index")):
             found.append((AXES.index(entry["axis"]), entry["index"]))
@@ -205,7 +191,7 @@ def _slices(value: Any, grid: VolumeGrid) -> tuple[tuple[int, int], ...]:
 
 
 def _present(value: Json, grid: VolumeGrid) -> dict[tuple[int, int], tuple[tuple[str, float], ...]]:
-    """Slice (of the first axis) -> other categories, likeliest first."""
+    """Read the other categories by slice of the first axis, the most probable first."""
     axes = [axis for axis in _list(value.get("axes")) if _is_axis(axis)]
     if not axes:
         return {}
@@ -221,29 +207,29 @@ def _present(value: Json, grid: VolumeGrid) -> dict[tuple[int, int], tuple[tuple
 
 
 def _names(value: Any) -> dict[int, str]:
-    """Voxel value -> name."""
+    """Read the names by voxel value."""
     pairs = _mapping(value).items()
     return {int(key): _text(name) for key, name in pairs if str(key).isdigit() and _text(name)}
 
 
 def _items(value: Json, key: str) -> list[tuple[str, Json]]:
     inner = _mapping(value.get(key))
-    return [(str(name)[:200], _mapping(each)) for name, each in list(inner.items())[:_MOST]]
+    return [(str(name)[:200], _mapping(each)) for name, each in list(inner.items())[:_MAX_ITEMS]]
 
 
 def _mapping(value: Any) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
-def _list(value: Any, most: int = _MOST) -> list[Any]:
-    return value[:most] if isinstance(value, list) else []
+def _list(value: Any, max_items: int = _MAX_ITEMS) -> list[Any]:
+    return value[:max_items] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
-    """One line without control characters: it goes into labels of the panel."""
+    """Return one line without control characters, for labels of the panel."""
     if not isinstance(value, str):
         return ""
-    return "".join(c if c.isprintable() else " " for c in value[:_LONGEST]).strip()
+    return "".join(c if c.isprintable() else " " for c in value[:_MAX_CHARACTERS]).strip()
 
 
 def _number(value: Any) -> float | None:
@@ -276,9 +262,9 @@ def _is_axis(value: Any) -> bool:
 
 def _voxel(value: Any) -> Voxel:
     if not isinstance(value, list) or len(value) != 3 or not all(_is_count(v) for v in value):
-        raise _wrong(f"holds {value!r:.60} where a voxel was wanted")
+        raise _invalid(f"contains {value!r:.60} where a voxel was expected")
     return value[0], value[1], value[2]
 
 
-def _wrong(what: str) -> ClientError:
-    return ClientError(f"The server's answer {what}; nothing was changed.", code="reply")
+def _invalid(problem: str) -> ClientError:
+    return ClientError(f"The server's reply {problem}; nothing was changed.", code="reply")
