@@ -43,9 +43,9 @@ from segsam_app.inference.sessions import AppSessions, sessions_folder
 from segsam_app.limits import Limits
 from segsam_app.routes.dicomweb import outbox_status
 from segsam_app.routes.monai_label import NO_WHOLE_SLIDES
-from segsam_app.routes.task_requests import find_task
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
+from segsam_app.task_requests import find_task
 from segsam_app.training.parent import ends_with_its_server, tell_children
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.line import open_line

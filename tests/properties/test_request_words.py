@@ -16,7 +16,7 @@ from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.dialects import StockRequest, read_request
 from segsam_app.inference.requests import read_object
-from segsam_app.routes.task_requests import (
+from segsam_app.task_requests import (
     BatchInferRequest,
     ScoringRequest,
     TrainRequest,

@@ -24,7 +24,8 @@ from monailabel.utils.async_tasks.utils import tasks
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
-from segsam_app.routes.task_requests import (
+from segsam_app.strict_json import json_response
+from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
     ScoringRequest,
@@ -33,7 +34,6 @@ from segsam_app.routes.task_requests import (
     find_task,
     read_task_request,
 )
-from segsam_app.strict_json import json_response
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 

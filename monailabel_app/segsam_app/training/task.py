@@ -16,8 +16,8 @@ from monailabel.utils.async_tasks.utils import processes
 from segsam.errors import OutputError, SegSamError
 from segsam_app.config import AppConfig
 from segsam_app.errors import NothingToLearnError
-from segsam_app.routes.task_requests import TrainRequest, read_task_request
 from segsam_app.storage.store import FINAL
+from segsam_app.task_requests import TrainRequest, read_task_request
 from segsam_app.training.cases import labelled_cases
 from segsam_app.training.progress import DONE, ERROR, STOPPED, Journal, read_journal
 from segsam_app.training.run import Run

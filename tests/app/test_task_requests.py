@@ -9,7 +9,7 @@ import pytest
 
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.limits import Limits
-from segsam_app.routes.task_requests import (
+from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
     ScoringRequest,
