@@ -24,7 +24,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.scoring import OVERVIEW, BackgroundScorer, OverviewScoring
 from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy

@@ -1,5 +1,6 @@
-"""Tiny volumes of every geometry, the two places where real data may be found, and which tests go
-together when several processes share them (`make test`).
+"""Fixtures for all tests: small volumes of every geometry, and real data if present.
+
+If several processes run the tests (`make test`), those that share a server go to one of them.
 """
 
 from __future__ import annotations
@@ -19,47 +20,48 @@ from numpy.typing import ArrayLike, NDArray
 
 from segsam.imaging.volume import Volume
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch
-os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # ready at once; test_runtimes.py has OpenVINO
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # starts at once; test_runtimes.py tests OpenVINO
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
-ON_ONE_SERVER = "server"
-OF_THE_SESSION = {"server", "tight", "house"}
-"""Fixtures of a server that the tests of several files share."""
+SERVER_GROUP = "server"
+SERVER_FIXTURES = {"server", "tight", "house"}
+"""Session fixtures of a server that tests of several files share."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For several processes: the servers that tests share are started in one of them, and what
-    takes long begins first, so that all end at about the same time.
+    """Run tests that share a server in one process, and slow files first.
+
+    All processes then finish at about the same time. Nothing changes with a single process.
     """
     if not hasattr(config, "workerinput"):
         return
 
-    def of_server(item: pytest.Item) -> bool:
-        return not OF_THE_SESSION.isdisjoint(getattr(item, "fixturenames", ()))
+    def uses_server(item: pytest.Item) -> bool:
+        return not SERVER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
-    for item in filter(of_server, items):
-        item.add_marker(pytest.mark.xdist_group(ON_ONE_SERVER))
+    for item in filter(uses_server, items):
+        item.add_marker(pytest.mark.xdist_group(SERVER_GROUP))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not of_server(item), item.path not in slow))
+    items.sort(key=lambda item: (not uses_server(item), item.path not in slow))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests of a shared server go to one process; of the others, those of a file do."""
+    """Return a scheduler that sends tests of the server group, or of one file, to one process."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByServerOrFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            shared = nodeid.endswith(f"@{ON_ONE_SERVER}")
-            return ON_ONE_SERVER if shared else nodeid.partition("::")[0]
+            shared = nodeid.endswith(f"@{SERVER_GROUP}")
+            return SERVER_GROUP if shared else nodeid.partition("::")[0]
 
     return ByServerOrFile(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests have measured (`record_property`)."""
+    """Print the values that tests measured (`record_property`)."""
     passed = terminalreporter.stats.get("passed", [])
     for name, value in [one for report in passed for one in report.user_properties]:
         terminalreporter.write_line(f"{name} = {value:.1f}")
@@ -67,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @dataclass(frozen=True)
 class StorageOrder:
-    """One of the 48 ways to store an anatomy: `axes[new] = old`, then some new axes flipped."""
+    """One of the 48 storage orders: `axes[new] = old`, then some new axes flipped."""
 
     axes: tuple[int, int, int]
     flipped: tuple[bool, bool, bool]
@@ -77,21 +79,21 @@ class StorageOrder:
         return "".join("ijk"[axis] for axis in self.axes) + signs
 
     def stored(self, volume: Volume) -> Volume:
-        """The same anatomy in this order: voxels permuted and flipped, the affine adjusted."""
+        """Return the same anatomy in this order: voxels permuted and flipped, affine adjusted."""
         sides = [volume.shape_ijk[axis] for axis in self.axes]
         new_to_old = np.zeros((4, 4))
         new_to_old[3, 3] = 1
         for new, (old, flip) in enumerate(zip(self.axes, self.flipped, strict=True)):
             new_to_old[old, new] = -1 if flip else 1
             new_to_old[old, 3] = sides[new] - 1 if flip else 0
-        turned = volume.voxels.transpose((*self.axes, *range(3, volume.voxels.ndim)))
-        turned = np.flip(turned, [axis for axis in range(3) if self.flipped[axis]])
+        permuted = volume.voxels.transpose((*self.axes, *range(3, volume.voxels.ndim)))
+        permuted = np.flip(permuted, [axis for axis in range(3) if self.flipped[axis]])
         return Volume.from_array(
-            np.ascontiguousarray(turned), volume.affine_ras @ new_to_old, name=str(self)
+            np.ascontiguousarray(permuted), volume.affine_ras @ new_to_old, name=str(self)
         )
 
     def indices(self, points_ijk: ArrayLike, shape_ijk: tuple[int, int, int]) -> NDArray[Any]:
-        """Where old voxel indices (n, 3) of a volume of the old shape are in the new order."""
+        """Return voxel indices (n, 3) of a volume of the old shape in the new order."""
         points = np.asarray(points_ijk)[:, list(self.axes)]
         sides = np.array(shape_ijk)[list(self.axes)]
         return np.where(self.flipped, sides - 1 - points, points)
@@ -137,7 +139,7 @@ def anatomy() -> Volume:
 
 @pytest.fixture
 def oblique(rotation: Callable[..., NDArray[Any]]) -> Volume:
-    """8 x 10 x 6 voxels of 0.7 x 1.1 x 3.3 mm, turned by 24 degrees about a skew axis."""
+    """8 x 10 x 6 voxels of 0.7 x 1.1 x 3.3 mm, rotated by 24 degrees about an oblique axis."""
     affine = np.eye(4)
     affine[:3, :3] = rotation([1, 2, 3], 24) * [0.7, 1.1, 3.3]
     affine[:3, 3] = [-63.25, 18.5, 41.75]
@@ -154,7 +156,7 @@ def single_slice(request: pytest.FixtureRequest) -> tuple[Volume, int]:
 
 @pytest.fixture
 def anisotropic() -> Callable[[tuple[float, float, float]], Volume]:
-    """10 x 10 x 10 voxels of the spacing asked for."""
+    """10 x 10 x 10 voxels of the given spacing."""
 
     def of(spacing_mm: tuple[float, float, float]) -> Volume:
         return Volume.from_array(noise((10, 10, 10)), np.diag([*spacing_mm, 1.0]), name="aniso")
@@ -171,7 +173,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def sample() -> Any:
-    """The sample CT and its pseudo-labels, fetched once; skipped when they cannot be had."""
+    """The sample CT and its pseudo-labels, downloaded once; skipped if that fails."""
     module = pytest.importorskip(
         "segsam.datasets.sample", reason="segsam.datasets.sample is not there"
     )
@@ -179,7 +181,7 @@ def sample() -> Any:
     try:
         return module.fetch_sample()
     except errors.SampleError as error:
-        pytest.skip(f"the sample CT cannot be had: {error}")
+        pytest.skip(f"the sample CT is not available: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +203,7 @@ def no_limit_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full_after() -> Callable[[int], AbstractContextManager[None]]:
-    """A block in which no file of this process can grow beyond so many bytes, as on a full disk."""
+    """Limit the size of files that this process writes in a block, as a full disk would."""
 
     @contextmanager
     def limited(size: int) -> Iterator[None]:
@@ -219,9 +221,10 @@ def full_after() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint for the mechanics: LiteMedSAM with semantic parts that nobody has trained, which
-    says that they are. It knows liver, spleen and gallbladder, has "seen" the first two, and calls
-    everything a liver.
+    """Checkpoint for tests of the mechanics: LiteMedSAM with untrained semantic parts.
+
+    Its card claims that they are trained. It has the categories liver, spleen and gallbladder, of
+    which the first two count as seen in training, and names everything a liver.
     """
     import torch
 

@@ -1,11 +1,16 @@
-"""SEG-SAM: promptable segmentation of medical images that names what it finds.
+"""SEG-SAM: promptable segmentation of medical images that also names the segmented structures.
 
-    volume    = segsam.Volume.load("ct.nii.gz") predictor = segsam.Predictor.from_pretrained()
-    predictor.set_volume(volume) result    = predictor.predict(segsam.Prompts(boxes=[segsam.Box((90,
-    60, 25), (150, 120, 40))])) result.save("liver.nii.gz")
+Example:
 
-The names are resolved when first used, so that `import segsam` costs nothing and the command line
-can set up the process before PyTorch is loaded.
+    volume = segsam.Volume.load("ct.nii.gz")
+    predictor = segsam.Predictor.from_pretrained()
+    predictor.set_volume(volume)
+    box = segsam.Box((90, 60, 25), (150, 120, 40))
+    result = predictor.predict(segsam.Prompts(boxes=[box]))
+    result.save("liver.nii.gz")
+
+Names are imported at first use. `import segsam` is therefore fast, and the command line can set up
+the process before PyTorch is loaded.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ __all__ = [
     "load_pretrained",
 ]
 
-_HOME = {
+_MODULE_OF = {
     "Box": "prompting.prompts",
     "Categories": "categories",
     "EmbeddingCache": "prediction.embeddings",
@@ -53,10 +58,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module 'segsam' has no attribute {name!r}")
-    return getattr(import_module(f"segsam.{home}"), name)
+    return getattr(import_module(f"segsam.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
-"""Every refusal that SEG-SAM makes, as a small tree: one sentence each, naming what was wanted and
-what came.
+"""Errors of SEG-SAM: one class per kind, each with one sentence for the user.
 
-The command line turns any of these into exit code 2; the server maps each class to one HTTP status
-in one place (`segsam_app.web.error_handlers`). Nothing in the library raises a bare `Exception`.
+The sentence states what was expected and what came. The command line turns each of these errors
+into exit code 2. The server maps each class to one HTTP status (`segsam_app.web.error_handlers`) and sends
+its `code`. The library raises no bare `Exception`.
 """
 
 from __future__ import annotations
@@ -11,104 +11,96 @@ from typing import ClassVar
 
 
 class SegSamError(Exception):
-    """A sentence for the user; `code` is the one word that a program can switch on."""
+    """Base class of all errors; the message is a sentence for the user, `code` is for programs."""
 
     code: ClassVar[str] = "error"
 
 
 class VolumeError(SegSamError):
-    """The image could be read but cannot be segmented (4D, NaN, sheared, singular affine, not an
-    image).
-    """
+    """Image that cannot be read or segmented (4D, NaN, sheared, singular affine, not an image)."""
 
     code = "volume"
 
 
 class VolumeNotFoundError(VolumeError):
-    """There is no such image."""
+    """Missing image file."""
 
     code = "not_found"
 
 
 class VolumeTooLargeError(VolumeError):
-    """The image, or what its header declares, exceeds the limit."""
+    """Image whose size, or the size in its header, exceeds the limit."""
 
     code = "too_large"
 
 
 class PromptError(SegSamError):
-    """A prompt that cannot be meant: outside the volume, reversed, flat, empty or malformed."""
+    """Invalid prompt: outside the volume, reversed, flat, empty or malformed."""
 
     code = "prompt"
 
 
 class CategoryError(SegSamError):
-    """A category that the checkpoint does not know."""
+    """Category that is unknown or incomplete, or text embeddings that do not fit."""
 
     code = "category"
 
 
 class CheckpointError(SegSamError):
-    """Weights that are missing, of another hash, or do not fit the model."""
+    """Weights that are missing, have another hash, or do not fit the model."""
 
     code = "checkpoint"
 
 
 class RuntimeChoiceError(SegSamError):
-    """A runtime or a precision that is not known, or that cannot be had on this machine."""
+    """Runtime or precision that is unknown, or not available on this machine."""
 
     code = "runtime"
 
 
 class OutputError(SegSamError):
-    """A result that cannot be written where or how it was asked for."""
+    """Result that cannot be written to the given place or in the given format."""
 
     code = "output"
 
 
 class SampleError(SegSamError):
-    """The sample data cannot be fetched or is not what was published."""
+    """Sample data that cannot be downloaded, or differ from the published ones."""
 
     code = "sample"
 
 
 class TrainingError(SegSamError):
-    """A training run that cannot be meant: an unknown key, data that do not fit, another run's
-    checkpoint.
-    """
+    """Invalid training run: an unknown key, data that do not fit, another run's checkpoint."""
 
     code = "training"
 
 
 class EvaluationError(SegSamError):
-    """A measurement that cannot be meant: no cases, an unknown part of a split, other numbers than
-    a measurement gives.
-    """
+    """Invalid evaluation: no cases, an unknown part of a split, a malformed result file."""
 
     code = "evaluation"
 
 
 class StudyError(SegSamError):
-    """A study that cannot be meant: an unknown key, two runs of one name, a run that changed after
-    it was done.
-    """
+    """Invalid study: an unknown key, two runs of one name, a run that changed after it was done."""
 
     code = "study"
 
 
 class BatchError(SegSamError):
-    """A batch that cannot be meant or done here: no archive, a folder of another batch, no Ray."""
+    """Batch that is invalid or cannot run here: no archive, a folder of another batch, no Ray."""
 
     code = "batch"
 
 
 class BenchError(SegSamError):
-    """A measurement of speed that cannot be made here, or was not asked for by its name."""
+    """Speed measurement that is unknown or cannot run on this machine."""
 
     code = "bench"
 
 
 class CancelledError(SegSamError):
-    """The caller asked to stop; nothing was written."""
+    """Cancellation by the caller; nothing was written."""
 
     code = "cancelled"

@@ -1,6 +1,4 @@
-"""Array and tensor names used in signatures: the axis order and unit of each is part of its
-meaning.
-"""
+"""Type names of arrays and options; each array type has a fixed axis order and unit."""
 
 from __future__ import annotations
 
@@ -25,14 +23,15 @@ Voxels: TypeAlias = NDArray[np.generic]
 LabelArray: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """(i, j, k), uint8 or uint16, 0 = background."""
 
-Plane: TypeAlias = NDArray[np.generic]
-"""(y, x) or (y, x, 3): one slice as a person sees it, y down, x right."""
-
 VoxelIndex: TypeAlias = tuple[int, int, int]
-"""(i, j, k), zero-based, the voxel's centre."""
+"""(i, j, k), zero-based, at the voxel's centre."""
 
 Progress: TypeAlias = Callable[[int, int, str], None]
-"""Called as (done, total, what) after each slice."""
+"""Called as (done, total, message) after each slice."""
 
 Cancel: TypeAlias = Callable[[], bool]
-"""Asked before each slice; True stops with `CancelledError`."""
+"""Called before each slice; True stops with `CancelledError`."""
+
+
+def no_progress(done: int, total: int, message: str) -> None:
+    """Ignore the progress: the default of functions with an optional `Progress`."""

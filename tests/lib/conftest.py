@@ -1,4 +1,4 @@
-"""A host small enough to train in a test, with SAM's own parts inside, and an embeddings server."""
+"""Fixtures: a host small enough to train in a test, of SAM's parts, and an embeddings server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def five_categories() -> Categories:
 
 
 class EmbeddingsServer(ThreadingHTTPServer):
-    """Speaks the embeddings protocol on 127.0.0.1: 12 numbers that follow from each text."""
+    """Server of the embeddings protocol on 127.0.0.1: 12 numbers per text, the same every time."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _EmbeddingsHandler)
@@ -104,7 +104,7 @@ class _EmbeddingsHandler(BaseHTTPRequestHandler):
         self.wfile.write(content.encode())
 
     def _answer(self, mode: str, texts: list[str]) -> dict[str, Any]:
-        """As the protocol has it, last text first; or what `mode` makes of it."""
+        """Answer of the protocol with the last text first, or spoiled according to `mode`."""
         rows = [text_vector(text).tolist() for text in texts]
         if mode in ("words", "not_finite", "empty"):
             rows[0] = {"words": ["a"], "not_finite": [float("nan")], "empty": []}[mode]
@@ -115,7 +115,7 @@ class _EmbeddingsHandler(BaseHTTPRequestHandler):
         return {} if mode == "nothing" else {"object": "list", "data": data[::-1]}
 
     def log_message(self, *_: object) -> None:
-        """Tests are silent."""
+        """Print nothing."""
 
 
 def text_vector(text: str) -> NDArray[np.float32]:
@@ -126,7 +126,7 @@ def text_vector(text: str) -> NDArray[np.float32]:
 
 @pytest.fixture
 def embeddings_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingsServer]:
-    """A server on this machine, asked without a proxy."""
+    """A server on this machine, reached without a proxy."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = EmbeddingsServer()
     yield server

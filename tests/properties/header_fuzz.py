@@ -1,9 +1,9 @@
-"""The child of `test_header_fuzz.py`: reads damaged NIfTI and NRRD files in little memory.
+"""Child process of `test_header_fuzz.py`: reads damaged NIfTI and NRRD files in little memory.
 
-`python header_fuzz.py COUNT SEED` changes bytes of the headers of good files (1 to 8 flipped, or a
-piece of one over a piece of another), reads each, and prints one line of JSON: how many were read,
-how many refused, and what else happened. It may use 2 GB of addresses, and 10 s for each file: then
-the system ends it.
+`python header_fuzz.py COUNT SEED` changes bytes in the headers of valid files (1 to 8 random bytes,
+or a part copied over another), reads each, and prints one line of JSON: the number of files read,
+the number refused, and any other error. The limits are 2 GB of address space, and 10 s per file:
+beyond that, the system ends the process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ENDINGS = {".nii": 352, ".nii.gz": 352, ".nrrd": 420}
 
 
 def good_files(folder: Path) -> dict[str, bytes]:
-    """A small valid file of each format; of .nii.gz what it holds, for its header to be changed."""
+    """A small valid file of each format; .nii.gz is uncompressed, so that its header can change."""
     values = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
     volume = Volume.from_array(values, np.diag([-1.0, 2, 3, 1]))
     files = {}
@@ -39,7 +39,7 @@ def good_files(folder: Path) -> dict[str, bytes]:
 
 
 def damaged(content: bytes, header: int, rng: np.random.Generator) -> bytes:
-    """With up to 8 changed bytes in its header, or a piece of it somewhere else in it."""
+    """The content with up to 8 changed bytes in its header, or a part copied to another place."""
     data = bytearray(content)
     if rng.random() < 0.7:
         for place in rng.integers(0, header, rng.integers(1, 9)):
@@ -52,7 +52,7 @@ def damaged(content: bytes, header: int, rng: np.random.Generator) -> bytes:
 
 def main(count: int, seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    rng, told = np.random.default_rng(seed), {"read": 0, "refused": 0, "other": []}
+    rng, counts = np.random.default_rng(seed), {"read": 0, "refused": 0, "other": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = good_files(folder)
@@ -64,13 +64,13 @@ def main(count: int, seed: int) -> None:
             signal.alarm(SECONDS)
             try:
                 Volume.load(path)
-                told["read"] += 1
+                counts["read"] += 1
             except VolumeError:
-                told["refused"] += 1
-            except Exception as error:  # noqa: BLE001 - whatever comes is what is looked for
-                told["other"].append(f"{number}: {type(error).__name__}: {error}"[:200])
+                counts["refused"] += 1
+            except Exception as error:  # noqa: BLE001 - any other exception is a finding
+                counts["other"].append(f"{number}: {type(error).__name__}: {error}"[:200])
             signal.alarm(0)
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(counts))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def rotations(draw: st.DrawFn) -> NDArray[np.float64]:
 
 @st.composite
 def affines(draw: st.DrawFn) -> NDArray[np.float64]:
-    """Any rotation or reflection, spacings 0.3 to 6 mm, origins as scanners have them."""
+    """Any rotation or reflection, spacings 0.3 to 6 mm, origins as on scanners."""
     affine = np.eye(4)
     spacing = draw(st.lists(st.floats(0.3, 6), min_size=3, max_size=3))
     mirror = draw(st.sampled_from([1, -1]))
@@ -91,7 +91,7 @@ def corners() -> NDArray[Any]:
 
 
 def read_by_others(path: Path) -> list[NDArray[Any]]:
-    """The corners (8, 3) in RAS as SimpleITK, nibabel and pynrrd see them."""
+    """Corners (8, 3) in RAS according to SimpleITK, nibabel and pynrrd."""
     image = sitk.ReadImage(str(path))
     points = [image.TransformIndexToPhysicalPoint(corner.tolist()) for corner in corners()]
     worlds = [np.array(points) * LPS]
@@ -132,8 +132,8 @@ def test_oblique_pictures_do_not_depend_on_the_storage_order(
     for new, (old, flip) in enumerate(zip(axes, flips, strict=True)):
         new_to_old[old, new] = -1 if flip else 1
         new_to_old[old, 3] = SHAPE[old] - 1 if flip else 0
-    turned = np.flip(volume.voxels.transpose(axes), [n for n in range(3) if flips[n]])
-    stored = Volume.from_array(turned, affine @ new_to_old)
+    permuted = np.flip(volume.voxels.transpose(axes), [n for n in range(3) if flips[n]])
+    stored = Volume.from_array(permuted, affine @ new_to_old)
     for new, old in enumerate(axes):
         view, same = SliceView.of(volume, old, 32), SliceView.of(stored, new, 32)
         index = SHAPE[old] - 2 if flips[new] else 1
@@ -147,10 +147,10 @@ def test_oblique_pictures_do_not_depend_on_the_storage_order(
 @given(affines(), st.sampled_from(["RAS", "LPS", "SAR", "PIL", "IRP"]))
 def test_reorientation_is_undone_by_reorientation(affine: NDArray[Any], codes: str) -> None:
     volume = volume_of(affine)
-    turned = volume.reoriented(codes)
-    index = np.rint(turned.to_ijk(volume.to_ras([[1, 2, 3]]))[0]).astype(int)
-    assert turned.voxels[tuple(index)] == volume.voxels[1, 2, 3]
-    again = turned.reoriented("RAS")
+    reoriented = volume.reoriented(codes)
+    index = np.rint(reoriented.to_ijk(volume.to_ras([[1, 2, 3]]))[0]).astype(int)
+    assert reoriented.voxels[tuple(index)] == volume.voxels[1, 2, 3]
+    again = reoriented.reoriented("RAS")
     expected = volume.reoriented("RAS")
     assert np.array_equal(again.voxels, expected.voxels)
     np.testing.assert_allclose(again.affine_ras, expected.affine_ras, atol=1e-9)

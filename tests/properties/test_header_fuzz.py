@@ -1,5 +1,6 @@
-"""Damaged headers in a child with little memory and time: matrix Z1. Read or refused; no crash, no
-hang, nothing else. SEGSAM_TEST_FULL=1 reads a hundred thousand.
+"""Damaged headers in a child process with little memory and time (matrix Z1): read or refused.
+
+No crash, no hang, no other error. With SEGSAM_TEST_FULL=1, 100,000 files are read.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def test_z1_damaged_headers(seed: int) -> None:
     command = [sys.executable, str(CHILD), str(count), str(seed)]
     child = subprocess.run(command, check=False, capture_output=True, text=True)
     assert child.returncode == 0, f"ended with {child.returncode}: {child.stderr[-2000:]}"
-    told = json.loads(child.stdout)
-    assert told["other"] == []
-    assert told["read"] + told["refused"] == count
-    assert min(told["read"], told["refused"]) > 0
+    counts = json.loads(child.stdout)
+    assert counts["other"] == []
+    assert counts["read"] + counts["refused"] == count
+    assert min(counts["read"], counts["refused"]) > 0

@@ -1,4 +1,4 @@
-"""Damaged files: read, or refused with a VolumeError; nothing else ever comes out."""
+"""Damaged files: read, or refused with a VolumeError; no other exception."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def read(ending: str, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{ending}"
         path.write_bytes(data)
-        said = ""
+        message = ""
         try:
             volume = Volume.load(path)
         except VolumeError as error:
-            said = str(error)
+            message = str(error)
         else:
             assert volume.voxels.ndim in (3, 4)
             assert np.isfinite(volume.affine_ras).all()
-        assert not said or path.name in said
-        assert folder not in said
+        assert not message or path.name in message
+        assert folder not in message
 
 
 @pytest.mark.parametrize("ending", HEADER)
@@ -66,7 +66,7 @@ def test_changed_bytes_in_the_header(ending: str, changes: list[tuple[float, int
 @pytest.mark.parametrize("ending", HEADER)
 @settings(max_examples=60, deadline=None)
 @given(cut=st.floats(0, 1), tail=st.binary(max_size=40))
-def test_cut_and_continued_otherwise(ending: str, cut: float, tail: bytes) -> None:
+def test_truncated_with_another_end(ending: str, cut: float, tail: bytes) -> None:
     data = GOOD[ending]
     read(ending, data[: int(cut * len(data))] + tail)
 

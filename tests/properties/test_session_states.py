@@ -1,5 +1,6 @@
-"""Row Z5, the part of the sessions: in whatever order they are opened, used, kept alive, closed and
-forgotten, what is open, what lies on disk and what is refused are what two clocks say.
+"""Sessions in any order of operations (matrix Z5): opened, used, kept alive, closed, expired.
+
+Open sessions, files on disk and refusals must agree with the two time limits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LIMITS = Limits(sessions=3, session_idle_seconds=600, session_alive_seconds=60)
 
 @dataclass
 class Expected:
-    """What the model knows of one session."""
+    """Expected state of one session."""
 
     idle: float
     used: float
@@ -41,7 +42,7 @@ class Expected:
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """One server's sessions, its clock, and what should be."""
+    """Sessions of one server, its clock, and the expected states."""
 
     ids = Bundle("ids")
 
@@ -58,7 +59,7 @@ class SessionMachine(RuleBasedStateMachine):
         shutil.rmtree(self.base)
 
     def sweep(self) -> None:
-        """What any call does first."""
+        """Expire sessions as any call does first."""
         for one in self.known.values():
             one.gone = one.gone or (not one.closed and one.is_over(self.now))
 
@@ -68,15 +69,15 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(target=ids, idle=st.sampled_from([0, 30, 900]))
     def open(self, idle: int) -> str:
         self.sweep()
-        room = len(self.living()) < LIMITS.sessions
+        has_room = len(self.living()) < LIMITS.sessions
         try:
             session = self.sessions.add(
                 [Upload(io.BytesIO(b"xyz"), 3, "image.nii.gz")], lambda _: None, idle
             )
         except BusyError:
-            assert not room
+            assert not has_room
             return "never-was"
-        assert room
+        assert has_room
         most = float(LIMITS.session_idle_seconds)
         self.known[session.id] = Expected(min(idle, most) if idle else most, self.now)
         return session.id
@@ -118,7 +119,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert not (self.sessions.folder / "stray").exists()
 
     def answered(self, name: str, call: object) -> bool:
-        """Whether the call was answered, which is when the session lives."""
+        """Return True if the call succeeds, i.e. if the session is open."""
         self.sweep()
         assert callable(call)
         one = self.known.get(name)
@@ -137,9 +138,9 @@ class SessionMachine(RuleBasedStateMachine):
     @invariant()
     def the_disk_holds_what_is_open(self) -> None:
         folder = self.sessions.folder
-        lying = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        assert self.living() <= lying
-        assert lying <= set(self.known)
+        on_disk = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        assert self.living() <= on_disk
+        assert on_disk <= set(self.known)
         assert self.sessions.count <= LIMITS.sessions
         assert self.sessions.bytes == 3 * self.sessions.count
 

@@ -1,5 +1,5 @@
-"""Row Z5, the part of the store: in whatever order things are done to it, index, files and versions
-say what was acknowledged.
+"""Label store in any order of operations (matrix Z5): index, files and versions agree with what was
+acknowledged.
 """
 
 from __future__ import annotations
@@ -52,13 +52,15 @@ class StoreMachine(RuleBasedStateMachine):
     def value(self, path: Path | str) -> int:
         return int(np.asarray(nibabel.load(path).dataobj).max())
 
-    @rule(image=images, value=st.integers(1, 200), who=st.integers(0, 1), began=st.integers(-1, 3))
-    def save(self, image: str, value: int, who: int, began: int) -> None:
+    @rule(
+        image=images, value=st.integers(1, 200), process=st.integers(0, 1), began=st.integers(-1, 3)
+    )
+    def save(self, image: str, value: int, process: int, began: int) -> None:
         file = self.write(self.base / "drawn.nii.gz", value)
         info = {} if began < 0 else {"expected_version": began}
         agrees = began in (-1, self.current[image])
         try:
-            version = self.stores[who].save(image, file, "final", info)
+            version = self.stores[process].save(image, file, "final", info)
         except ConflictError:
             assert not agrees
         else:
@@ -67,30 +69,30 @@ class StoreMachine(RuleBasedStateMachine):
             self.current[image] = version.number
         self.voxels[image].append(value)
 
-    @rule(image=images, number=st.integers(1, 6), who=st.integers(0, 1))
-    def restore(self, image: str, number: int, who: int) -> None:
+    @rule(image=images, number=st.integers(1, 6), process=st.integers(0, 1))
+    def restore(self, image: str, number: int, process: int) -> None:
         held = self.voxels[image][number - 1 : number]
         try:
-            version = self.stores[who].restore(image, "final", number)
+            version = self.stores[process].restore(image, "final", number)
         except NotFoundError:
             assert not held or held == [0]
             return
         self.voxels[image].append(held[0])
         self.current[image] = version.number
 
-    @rule(image=images, who=st.integers(0, 1))
-    def remove(self, image: str, who: int) -> None:
+    @rule(image=images, process=st.integers(0, 1))
+    def remove(self, image: str, process: int) -> None:
         try:
-            self.stores[who].remove_label(image, "final")
+            self.stores[process].remove_label(image, "final")
         except NotFoundError:
             assert not self.current[image]
             return
         self.voxels[image].append(0)
         self.current[image] = 0
 
-    @rule(who=st.integers(0, 1))
-    def reopen(self, who: int) -> None:
-        self.stores[who] = self.open()
+    @rule(process=st.integers(0, 1))
+    def reopen(self, process: int) -> None:
+        self.stores[process] = self.open()
 
     @rule()
     def damage(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from segsam import Box, Predictor, Prompts, Volume
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 SIDE, DEPTHS, CLICKS = 512, (50, 1000), 15
 

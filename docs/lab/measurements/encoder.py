@@ -24,7 +24,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.model.runtimes import choose_runtime
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ROUNDS = 7
 PACKAGE = ("package", "package, allocator tuned")
@@ -61,10 +61,10 @@ def measured(way: str, rounds: int, checkpoint: str) -> None:
     box = torch.tensor([[60.0, 80.0, 120.0, 150.0]])
     with torch.inference_mode():
         if way in OURS:
-            choose_runtime(model, *OURS[way])
-            features = model.encode(image)
-            prompts, both = PromptTensors(boxes_px=box), model.semantic_is_trained
-            encode = median_ms(lambda: model.encode(image), rounds)
+            encoder = choose_runtime(model, *OURS[way])
+            features = model.features(*encoder.encode(image))
+            prompts, both = PromptTensors(boxes_px=box), model.card.semantic_is_trained
+            encode = median_ms(lambda: model.features(*encoder.encode(image)), rounds)
             decode = median_ms(lambda: model.decode(features, prompts, semantic=both), rounds)
         else:
             network = build_litemedsam()

@@ -27,11 +27,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from segsam.datasets.folder import Dataset, open_dataset
-from segsam.evaluation.cases import known_classes, open_case
+from segsam.evaluation.cases import open_case
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.objects_file import ObjectTable, load_objects
 from segsam.evaluation.prompting import prompt_kind
-from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
+from segsam.evaluation.slice_scoring import SliceScorer
 from segsam.model import SegSam, load_pretrained
 from segsam.system.atomic import replacing
 
@@ -69,11 +69,11 @@ def worst(
 
 def again(model: SegSam, dataset: Dataset, case: str, row: dict[str, Any], seed: int) -> Failure:
     """Prompt one object as in the evaluation of this seed."""
-    opened = open_case(dataset, case, input_size=model.host.facts.input_size)
-    work = CaseInWork(dataset, case, opened, known_classes(dataset, model.categories))
+    side = model.host.facts.input_size
+    opened = open_case(dataset, case, input_size=side, categories=model.categories)
     index, label = int(row["slice"]), int(row["label"])
     scorer = SliceScorer(model, prompt_kind(str(row["prompt"])), seed, binary=True, semantic=False)
-    scored = scorer.score(work, index, FeatureSource(model).of(opened.picture(index)))
+    scored = scorer.score(opened, index, FeatureSource(model).features(opened.picture(index)))
     one = next(each for each in scored if each.score.label == label)
     if one.mask is None or one.score.dsc is None:
         raise AssertionError("the binary decoder was asked")

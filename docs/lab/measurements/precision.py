@@ -20,25 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.datasets.folder import Dataset
-from segsam.evaluation.cases import known_classes, open_case, select
+from segsam.evaluation.cases import OpenCase, open_case, select
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.scores import dice
-from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
-from segsam.model import SegSam, load_pretrained
+from segsam.evaluation.slice_scoring import SliceScorer
+from segsam.model import load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.system.atomic import write_bytes
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 Rows = list[tuple[float, float, float]]
 """Of each object the Dice with exact and with fast embeddings, and that of the two masks."""
 
 
 def compared(
-    pairs: tuple[FeatureSource, FeatureSource], scorer: SliceScorer, work: CaseInWork, index: int
+    pairs: tuple[FeatureSource, FeatureSource], scorer: SliceScorer, opened: OpenCase, index: int
 ) -> Iterator[tuple[float, float, float]]:
     """Every object of a slice, twice."""
-    picture = work.opened.picture(index)
-    exact, fast = (scorer.score(work, index, source.of(picture)) for source in pairs)
+    picture = opened.picture(index)
+    exact, fast = (scorer.score(opened, index, source.features(picture)) for source in pairs)
     for one, other in zip(exact, fast, strict=True):
         masks: list[NDArray[np.bool_]] = [x.mask for x in (one, other) if x.mask is not None]
         yield float(one.score.dsc or 0), float(other.score.dsc or 0), float(dice(*masks))
@@ -55,14 +55,19 @@ def of_dataset(
     """At most so many slices, evenly from the cases."""
     model = pairs[0].model
     scorer = SliceScorer(model, "box", seed, binary=True, semantic=False)
-    classes, rows = known_classes(dataset, model.categories), []
+    rows: Rows = []
     chosen = cases[:: max(1, -(-len(cases) // slices))]
     for case in chosen:
         limit = max(1, slices // len(chosen))
-        opened = open_case(dataset, case, input_size=model.host.facts.input_size, limit=limit)
-        work = CaseInWork(dataset, case, opened, classes)
+        opened = open_case(
+            dataset,
+            case,
+            input_size=model.host.facts.input_size,
+            categories=model.categories,
+            limit=limit,
+        )
         for index, _ in opened.objects:
-            rows += list(compared(pairs, scorer, work, index))
+            rows += list(compared(pairs, scorer, opened, index))
     return rows
 
 
@@ -71,11 +76,11 @@ def row(part: str, found: Rows) -> dict[str, Any]:
     return {"part": part, "objects": len(found), "exact": exact, "fast": fast, "agreement": same}
 
 
-def loaded(checkpoint: str | None, precision: str) -> SegSam:
+def source(checkpoint: str | None, precision: str, folder: Path | None = None) -> FeatureSource:
     model = load_pretrained(checkpoint)
-    runtime = "torch" if precision == "exact" else "openvino"
-    sys.stderr.write(f"{precision}: {choose_runtime(model, runtime, precision).why}\n")
-    return model
+    encoder = choose_runtime(model, "torch" if precision == "exact" else "openvino", precision)
+    sys.stderr.write(f"{precision}: {encoder.facts.why}\n")
+    return FeatureSource(model, folder, encoder)
 
 
 def main() -> None:
@@ -89,8 +94,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     tune_allocator()
-    exact = FeatureSource(loaded(asked.checkpoint, "exact"), asked.embeddings)
-    fast = FeatureSource(loaded(asked.checkpoint, "fast"))
+    exact = source(asked.checkpoint, "exact", asked.embeddings)
+    fast = source(asked.checkpoint, "fast")
     rows, everything = [], []
     for selection in select(asked.data, split=asked.split):
         found = of_dataset(

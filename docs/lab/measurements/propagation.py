@@ -19,7 +19,7 @@ from segsam import Box, Predictor, Prompts, Volume
 from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in, widest_slice
 from segsam.prediction.decoding import SliceDecoder
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),
@@ -50,7 +50,7 @@ def main() -> None:
         return predictor.predict(prompts, axis="k", propagate=propagate).labels > 0
 
     def with_masks(box: Box, propagate: bool | None) -> NDArray[np.bool_]:
-        with mock.patch.object(SliceDecoder, "takes_masks", True):
+        with mock.patch.object(SliceDecoder, "takes_mask_prompts", True):
             return found(box, propagate)
 
     ways: dict[str, Callable[[Box, Box], NDArray[np.bool_]]] = {

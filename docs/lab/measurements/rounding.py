@@ -21,8 +21,9 @@ from segsam import Box, EmbeddingCache, Predictor, Prompts, Volume
 from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in
 from segsam.model import load_pretrained
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.result import Result
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 ORGANS = (
     *("liver", "spleen", "kidney_right", "kidney_left", "gallbladder", "stomach", "aorta"),
@@ -48,7 +49,8 @@ def main() -> None:
     volume = Volume.load(sample.image)
     labels = np.asanyarray(nibabel.load(sample.labels).dataobj)
     model = load_pretrained(sys.argv[1] if len(sys.argv) > 1 else None)
-    encode, encoded = model.encode_images, {}
+    encoder, encoded = EncoderRunner(model), {}
+    encode = encoder.encode
 
     def once(images: Tensor, **how: bool) -> tuple[Tensor, Tensor | None]:
         key = images.numpy().tobytes()
@@ -57,9 +59,9 @@ def main() -> None:
         return encoded[key]
 
     rows = []
-    with mock.patch.object(model, "encode_images", once):
+    with mock.patch.object(encoder, "encode", once):
         predictors = [
-            Predictor(model, embeddings=EmbeddingCache(precision=precision))
+            Predictor(model, encoder=encoder, embeddings=EmbeddingCache(precision=precision))
             for precision in (torch.float32, torch.float16)
         ]
         for predictor in predictors:

@@ -1,4 +1,4 @@
-"""Categories that a user adds: kept in a file of their own, beside a checkpoint or anywhere."""
+"""Categories that a user adds, in a file of their own: beside a checkpoint or anywhere."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _COLOUR_STEP = 15
 
 
 def additions_path(checkpoint: Path) -> Path:
-    """Where the categories added to a checkpoint are kept: `<its name>.categories.yaml` beside it.
+    """Return the file of categories added to a checkpoint: `<its name>.categories.yaml` beside it.
 
-    The embeddings stand there too, as `<its name>.categories.safetensors`.
+    Their embeddings are in `<its name>.categories.safetensors`.
     """
     return checkpoint.with_suffix(".categories.yaml")
 
 
 def check_addition(category: Category, known: Sequence[Category]) -> None:
-    """Refuse a category that falls short of the validator's rules or clashes with a known one.
+    """Refuse a category that is incomplete or clashes with a known one.
 
     Raises:
-        CategoryError: the problems, as the validator words them.
+        CategoryError: lists the problems that `validate` finds.
     """
-    old = set(validate(known))
-    problems = [problem for problem in validate([*known, category]) if problem not in old]
+    known_problems = set(validate(known))
+    problems = [line for line in validate([*known, category]) if line not in known_problems]
     if problems:
         raise CategoryError("The category cannot be added. " + " ".join(problems))
 
@@ -44,10 +44,11 @@ def append_to_file(
 ) -> Path:
     """Append a category and its embedding (D,), made by the encoder `model`, to a user's file.
 
-    The file is made when it is missing; it holds additions only, and `Categories.load` reads it.
+    A missing file is created. It holds additions only, and `Categories.load` reads it.
 
     Raises:
-        CategoryError: a file with embeddings of another encoder, or one that cannot be written.
+        CategoryError: a file with embeddings of another encoder.
+        OutputError: a file that cannot be written.
     """
     items: tuple[Category, ...] = ()
     rows = embedding[None]
@@ -61,7 +62,7 @@ def append_to_file(
 
 
 def with_additions(base: Sequence[Category], path: Path | None) -> tuple[Category, ...]:
-    """The base categories and those of a user's file that are not among them."""
+    """Return the base categories, then those of a user's file that have other names."""
     if path is None:
         return tuple(base)
     names = {item.name for item in base}
@@ -69,7 +70,7 @@ def with_additions(base: Sequence[Category], path: Path | None) -> tuple[Categor
 
 
 def free_colour(known: Sequence[Category]) -> tuple[int, int, int]:
-    """The colour farthest from all known ones (sum of absolute differences) on a coarse grid."""
+    """Return the colour farthest from all known ones (sum of differences) on a coarse grid."""
     levels = range(30, 256, _COLOUR_STEP)
     grid = np.array(list(product(levels, levels, levels)), dtype=np.int32)
     nearest = np.full(len(grid), np.iinfo(np.int32).max, dtype=np.int32)

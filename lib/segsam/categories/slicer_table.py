@@ -1,7 +1,7 @@
-"""The categories as the 3D Slicer module reads them, which imports nothing of this package:
+"""Command that writes the category table of the 3D Slicer module, which does not import segsam:
 python -m segsam.categories.slicer_table slicer_module/SEGSAM/Resources/Categories.json
 
-Needed after a name, colour or code changed; a test compares the two.
+It is needed after a name, colour or code changed; a test compares the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from segsam.system.atomic import write_bytes
 
 
 def slicer_table(items: Sequence[Category]) -> str:
-    """JSON, one category a line: [name, colour (0 to 255), terminology entry, synonyms]."""
+    """Return JSON with one category per line: [name, colour, terminology entry, synonyms]."""
     rows = [
         [
             item.name,

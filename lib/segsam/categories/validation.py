@@ -1,4 +1,4 @@
-"""What a complete category file has, and everything about one that falls short of it."""
+"""Validation of a category file: lists everything that is missing or wrong."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ TEXT_LENGTHS = (10, 200)
 """Fewest and most characters of a texture, shape or position."""
 _NAME_LENGTH = 60
 _CODE_DIGITS = (6, 18)
-"""A SNOMED CT identifier's length; its last digit is a check digit (Verhoeff)."""
+"""Fewest and most digits of a SNOMED CT identifier; the last is a check digit (Verhoeff)."""
 _SIDES = {"24028007": "right", "7771000": "left"}
 
 
 def validate(categories: Sequence[Category]) -> tuple[str, ...]:
-    """Problems as sentences that begin with the category's name; none when all is well.
+    """Return the problems as sentences that begin with the category's name.
 
-    Checked: texts and their lengths, modalities, the form of codes and their check digits, sides
-    that agree with the name, colours, and that no name, synonym or colour stands for two.
+    Checked are: texts and their lengths, modalities, the form of codes and their check digits,
+    sides that agree with the name, colours, and names, synonyms or colours used twice.
     """
-    each = [f"{item.name}: {problem}" for item in categories for problem in _problems(item)]
-    return (*each, *_shared_names(categories), *_shared_colours(categories))
+    problems = [f"{item.name}: {problem}" for item in categories for problem in _problems(item)]
+    return (*problems, *_shared_names(categories), *_shared_colours(categories))
 
 
 def _problems(item: Category) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _code_problems(key: str, code: Code) -> Iterator[str]:
 
 
 def is_snomed_identifier(value: str) -> bool:
-    """Whether the last digit is the check digit of the others (Verhoeff's dihedral scheme).
+    """Return True if the last digit is the check digit of the others (Verhoeff's scheme).
 
     Source: SNOMED CT Release File Specification, section "Check-digit computation".
     """
@@ -95,13 +95,13 @@ def is_snomed_identifier(value: str) -> bool:
 
 
 def _dihedral_product(a: int, b: int) -> int:
-    """The product of two elements of the dihedral group D5, 0 to 9: 5 and above are flips."""
-    turned = (a + b) % 5 if a < 5 else (a - b) % 5
-    return turned + 5 * ((a >= 5) != (b >= 5))
+    """Product of two elements of the dihedral group D5: 0 to 4 rotations, 5 to 9 reflections."""
+    rotation = (a + b) % 5 if a < 5 else (a - b) % 5
+    return rotation + 5 * ((a >= 5) != (b >= 5))
 
 
 def _permuted(digit: int, times: int) -> int:
-    """Verhoeff's permutation, applied so many times."""
+    """Verhoeff's permutation, applied `times` times."""
     for _ in range(times):
         digit = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit]
     return digit

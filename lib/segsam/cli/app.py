@@ -28,7 +28,7 @@ from segsam.cli.study import app as study_app
 from segsam.cli.terminal import ImageArgument, JsonOption, LabelsOption, shown_progress
 from segsam.cli.train import train
 from segsam.errors import OutputError, SegSamError
-from segsam.system.runtime import share_the_processor, tune_allocator
+from segsam.system.process import set_passive_openmp_wait, tune_allocator
 
 if TYPE_CHECKING:
     from segsam.prediction.result import Result
@@ -59,7 +59,7 @@ err = Console(stderr=True, soft_wrap=True)
 
 def main() -> None:
     """The `segsam` command."""
-    share_the_processor()
+    set_passive_openmp_wait()
     tune_allocator()
     try:
         app()

@@ -90,7 +90,7 @@ def _tell(found: FirstLabels, notes: tuple[str, ...], output: Path) -> None:
         )
     out.print(
         f"{found.seconds['total']:.1f} s; searched slices across {found.axis}: "
-        f"{', '.join(map(str, found.looked_at)) or 'none'}"
+        f"{', '.join(map(str, found.searched_slices)) or 'none'}"
     )
     for note in notes + found.notes:
         out.print(f"Note: {note}", markup=False, highlight=False)

@@ -129,7 +129,7 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
     """Describe a new category: it gets an embedding, and in a checkpoint a token and class rows."""
     from segsam.categories import Category
     from segsam.categories.additions import append_to_file, check_addition, free_colour
-    from segsam.categories.providers import encoder_named
+    from segsam.categories.providers import create_encoder
 
     _check_folder(json_file)
     target = _target(file, checkpoint, out_path)
@@ -144,7 +144,7 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
         modalities=_modalities(modality),
     )
     check_addition(category, known)
-    encoder = encoder_named(provider)
+    encoder = create_encoder(provider)
     _check_file(target, encoder)
     embedding, near = _embedded(category, encoder, checkpoint, out_path)
     append_to_file(target, category, embedding, encoder.name)

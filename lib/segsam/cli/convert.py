@@ -17,7 +17,7 @@ from segsam.system.atomic import write_bytes
 
 if TYPE_CHECKING:
     from segsam.datasets.convert import Conversion
-    from segsam.datasets.cutting import Axes
+    from segsam.datasets.labelled_slices import Axes
     from segsam.types import Progress as Told
 
 out = Console(soft_wrap=True)

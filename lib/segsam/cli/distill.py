@@ -34,12 +34,12 @@ def distill(
     What comes out has the decoders of the run's host, and `segsam train` takes it as a host in its
     turn, so that they learn to live with what the student says otherwise.
     """
-    from segsam.training.config import load_config
-    from segsam.training.distilling import distil
+    from segsam.training.config import TrainConfig
+    from segsam.training.distillation import distil
 
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")
-    run = load_config(config, changes or ())
+    run = TrainConfig.load(config, changes or ())
     try:
         with learning_progress() as progress:
             report = distil(run, student=student, resume=resume, progress=progress)

@@ -149,9 +149,9 @@ def check_weights() -> Check:
         return Check("weights", False, str(error), _weights_remedy(str(error)))
     count = sum(parameter.numel() for parameter in model.parameters())
     found = f"{default_name()}, {count / 1e6:.1f} million parameters, SHA-256 as it should be"
-    if card is None or not model.semantic_is_trained:
+    if card is None or not model.card.semantic_is_trained:
         return Check("weights", None, f"{found}; a host alone, so objects get no name", _NO_NAMES)
-    names = len(model.categories_seen)
+    names = len(model.card.categories_seen)
     return Check("weights", True, f"{found}; {card.name}, trained to name {names} categories")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segsam.evaluation.records import Evaluation
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
+    from segsam.model.runtimes import EncoderRunner
 
 DatasetsArgument = Annotated[
     list[Path],
@@ -94,8 +95,10 @@ def evaluate(  # noqa: PLR0913 - typer makes them options
             from segsam.model.runtimes import choose_runtime
 
             model = load_pretrained(checkpoint)
-            choose_runtime(model, "torch" if precision == "exact" else "openvino", precision)
-        evaluation = _evaluate(model, selections, options, embeddings)
+            encoder = choose_runtime(
+                model, "torch" if precision == "exact" else "openvino", precision
+            )
+        evaluation = _evaluate(model, selections, options, embeddings, encoder)
     except KeyboardInterrupt:
         err.print("Stopped; no result was written.")
         raise typer.Exit(130) from None
@@ -166,11 +169,19 @@ def _show_calibration(part: str, found: Calibration) -> None:
         out.print(f"  {prompt}: agreement with Dice, {rho} ({one.objects})", highlight=False)
 
 
-def _evaluate(model: SegSam, selections: Any, options: Options, folder: Path | None) -> Evaluation:
+def _evaluate(
+    model: SegSam,
+    selections: Any,
+    options: Options,
+    folder: Path | None,
+    encoder: EncoderRunner,
+) -> Evaluation:
     from segsam.evaluation import run
 
     with shown_progress(err, "cases", left=True) as progress:
-        return run.evaluate(model, selections, options, embeddings=folder, progress=progress)
+        return run.evaluate(
+            model, selections, options, embeddings=folder, encoder=encoder, progress=progress
+        )
 
 
 def _record(
@@ -178,14 +189,15 @@ def _record(
 ) -> dict[str, Any]:
     from segsam.evaluation.summary import report
     from segsam.model.checkpoint import default_name
+    from segsam.model.digests import weights_id
 
     return report(evaluation) | {
         "prompt": evaluation.prompt,
         "decoder": evaluation.decoder,
         "checkpoint": checkpoint or default_name(),
         "host": model.host.facts.name,
-        "variant": model.variant,
-        "weights_id": model.weights_id,
+        "variant": model.card.variant,
+        "weights_id": weights_id(model),
         "seed": evaluation.seed,
         "split": split,
         "encoded": evaluation.encoded,

@@ -107,11 +107,11 @@ def unet(
     """Train a network without prompts (DynUNet, UNETR) for a given time and measure it; what was
     begun is gone on with.
     """
-    from segsam.research.study.unet.config import load_unet_config
+    from segsam.research.study.unet.config import UNetConfig
     from segsam.research.study.unet.run import run_unet
 
     with shown_progress(err, "loading") as progress:
-        record = run_unet(load_unet_config(config), progress)
+        record = run_unet(UNetConfig.load(config), progress)
     mdsc = record["evaluation"]["average"]["mdsc"]
     out.print(f"{record['training']['steps']} steps; mDSC {mdsc:.2f} %.", highlight=False)
     _write(json_file, record)
@@ -153,10 +153,10 @@ def active(
     """
     from segsam.research.study.active.annotators import simulate
     from segsam.research.study.active.curves import NAME, PICTURE, SCORES, active_table, lines_of
-    from segsam.research.study.active.plan import load_active_plan
+    from segsam.research.study.active.plan import ActivePlan
     from segsam.research.study.plots import draw_lines
 
-    plan = load_active_plan(plan_file)
+    plan = ActivePlan.load(plan_file)
     folders = {"data": str(data), "out": str(out_folder)}
     curves = simulate(plan, folders, out_folder, embeddings, tell=_say)
     written = active_table(plan, curves).save(results, NAME)
@@ -183,6 +183,7 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
     """Segment held-out cases without any prompt and measure it; writes the table of the page."""
     from segsam.evaluation.cases import select
     from segsam.model import load_pretrained
+    from segsam.model.digests import weights_id
     from segsam.proposals.automatic import Search
     from segsam.research.study.automatic import NAME, automatic_table, measure_automatic
 
@@ -194,9 +195,9 @@ def automatic(  # noqa: PLR0917 - typer makes them options; nobody calls it by p
         )
     table = automatic_table(
         found,
-        checkpoint=f"{Path(checkpoint).stem}, weights {model.weights_id[:12]}",
+        checkpoint=f"{Path(checkpoint).stem}, weights {weights_id(model)[:12]}",
         search=search,
-        alone=not model.presence_is_trained,
+        alone=not model.card.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; now: segsam study report", highlight=False)
 

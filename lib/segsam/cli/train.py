@@ -46,19 +46,19 @@ def train(
     """Train a variant of the paper on data sets of labelled images; stopped anywhere, it can be
     resumed to the same result.
     """
-    from segsam.training.config import load_config
-    from segsam.training.ranks import speaks
+    from segsam.training.config import TrainConfig
+    from segsam.training.distributed import is_main_process
 
     if json_file is not None and not json_file.parent.is_dir():
         raise OutputError(f"The folder of {json_file.name} does not exist.")
-    run = load_config(config, changes or ())
+    run = TrainConfig.load(config, changes or ())
     if shards_to is not None:
         _shard(run, shards_to)
         return
     try:
         report = _train(run, resume=resume)
     except KeyboardInterrupt:
-        if not speaks():
+        if not is_main_process():
             raise typer.Exit(130) from None
         err.print(
             f"Stopped. The last checkpoint is in {run.out}; the same command with --resume goes on "
@@ -66,7 +66,7 @@ def train(
             markup=False,
         )
         raise typer.Exit(130) from None
-    if not speaks():
+    if not is_main_process():
         return
     _show(report)
     if json_file is not None:
@@ -81,10 +81,10 @@ def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
 
 
 def _shard(run: TrainConfig, folder: Path) -> None:
-    from segsam.training.sharded import write_run_shards
-    from segsam.training.starting import load_start
+    from segsam.training.initial_model import load_initial_model
+    from segsam.training.sharded_samples import write_run_shards
 
-    size = load_start(run).host.facts.input_size
+    size = load_initial_model(run).host.facts.input_size
     with learning_progress() as progress:
         count = write_run_shards(run, folder, input_size=size, progress=progress)
     out.print(f"{count} slices in {folder}.", markup=False)
@@ -92,9 +92,9 @@ def _shard(run: TrainConfig, folder: Path) -> None:
 
 def learning_progress() -> AbstractContextManager[ReportsProgress]:
     """A bar on the terminal, of the first process."""
-    from segsam.training.ranks import speaks
+    from segsam.training.distributed import is_main_process
 
-    return shown_progress(err, "loading", disable=not speaks())
+    return shown_progress(err, "loading", disable=not is_main_process())
 
 
 def _show(report: TrainReport) -> None:

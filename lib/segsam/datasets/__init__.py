@@ -1,1 +1,1 @@
-"""Labelled images: what lies on disk, how it is cut into slices, and who is held out."""
+"""Labelled images on disk, their slices, and the split into training and held-out cases."""

@@ -1,4 +1,4 @@
-"""A folder of labelled images, as it lies on disk.
+"""Data set of labelled images in a folder.
 
 dataset.json   {name, modality, licence, labels {"1": "liver"}}
 images/<id>.*  labels/<id>.*    integer maps, 0 = background
@@ -7,9 +7,10 @@ images/<id>.*  labels/<id>.*    integer maps, 0 = background
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images of one origin; what its labels are called is the data set's own word."""
+    """Labelled images of one origin; label names are those of the data set."""
 
     folder: Path
     name: str
@@ -33,17 +34,26 @@ class Dataset:
     """Label value -> name."""
     cases: tuple[str, ...]
 
+    def to_record(self) -> dict[str, Any]:
+        """Return the content of `dataset.json`."""
+        return {
+            "name": self.name,
+            "modality": self.modality,
+            "licence": self.licence,
+            "labels": {str(value): name for value, name in self.labels.items()},
+        }
+
 
 def open_dataset(folder: str | Path) -> Dataset:
     """Read `dataset.json` and list the cases.
 
     Raises:
-        TrainingError: no such file, not as described, or no cases.
+        TrainingError: a missing or malformed file, or no cases.
     """
     folder = Path(folder)
     try:
         record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        labels = {int(value): str(name) for value, name in record["labels"].items()}
+        labels = parse_labels(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TrainingError(
             f"Expected dataset.json with labels by number in {folder.name}: {error}."
@@ -63,12 +73,28 @@ def open_dataset(folder: str | Path) -> Dataset:
     )
 
 
+def parse_labels(record: Mapping[str, Any]) -> dict[int, str]:
+    """Return label value -> name of a data set's JSON record.
+
+    Raises KeyError, ValueError, TypeError or AttributeError for another content.
+    """
+    return {int(value): str(name) for value, name in record["labels"].items()}
+
+
+def check_distinct_names(names: Sequence[str]) -> None:
+    """Refuse two data sets of the same name. Raises TrainingError."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TrainingError(f"Expected data sets of different names, got {repeated[0]!r} twice.")
+
+
 def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
-    """Label value -> index of its category + 1, as the semantic decoder counts; 0 for a label
-    without a name (""), which teaches masks alone.
+    """Return label value -> class of the semantic decoder (index of its category + 1).
+
+    The class is 0 for a label without a name (""), which trains masks only.
 
     Raises:
-        CategoryError: a label that the categories do not know; names the nearest.
+        CategoryError: a label that is not a category; the message lists the nearest names.
     """
     return {
         value: _class_of(name, categories, dataset.name) for value, name in dataset.labels.items()
@@ -76,20 +102,21 @@ def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
 
 
 def case_files(dataset: Dataset, case: str) -> tuple[Path, Path]:
-    """The files of a case's image and labels. Raises TrainingError when one is not there."""
-    return _file(dataset.folder / "images", case), _file(dataset.folder / "labels", case)
+    """Return the files of a case's image and labels. Raises TrainingError if one is missing."""
+    return _find_file(dataset.folder / "images", case), _find_file(dataset.folder / "labels", case)
 
 
 def load_case(dataset: Dataset, case: str) -> tuple[Volume, NDArray[np.uint8]]:
-    """An image and its labels (i, j, k).
+    """Read an image and its labels (i, j, k).
 
     Raises:
-        TrainingError: no such file, labels of another shape than their image, or values without a
+        TrainingError: a missing file, labels of another shape than their image, or values without a
             name.
         VolumeError: a file that cannot be read.
     """
-    volume = Volume.load(_file(dataset.folder / "images", case))
-    labels = Volume.load(_file(dataset.folder / "labels", case)).voxels
+    image_path, labels_path = case_files(dataset, case)
+    volume = Volume.load(image_path)
+    labels = Volume.load(labels_path).voxels
     if labels.shape != volume.shape_ijk:
         raise TrainingError(
             f"{dataset.name}: the labels of {case} have the shape {labels.shape}, "
@@ -104,7 +131,7 @@ def load_case(dataset: Dataset, case: str) -> tuple[Volume, NDArray[np.uint8]]:
     return volume, labels.astype(np.uint8)
 
 
-def _file(folder: Path, case: str) -> Path:
+def _find_file(folder: Path, case: str) -> Path:
     for suffix in _SUFFIXES:
         path = folder / f"{case}{suffix}"
         if path.is_file():

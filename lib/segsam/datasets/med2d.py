@@ -1,12 +1,12 @@
-"""The layout of SA-Med2D-20M: pictures and masks of many data sets in two folders.
+"""Layout of SA-Med2D-20M: pictures and masks of many data sets in two folders.
 
     SAMed2D_v1.json                    {image: [mask]}, paths relative to the folder
     SAMed2D_v1_class_mapping_id.json   {data set: {class name: id}}, ids from 0 in each data set
     images/ct_00--AMOS--amos_0004--z_0075.png
     masks/ct_00--AMOS--amos_0004--z_0075--0005_000.png     class 5, its first instance
 
-Masks are 0/1 or 0/255, and may overlap. Names that begin with `union_` are merged labels and left
-out, as are data sets known to be wrong (`EXCLUDED`) and masks of another size than their picture.
+Masks are 0/1 or 0/255, and may overlap. Merged labels (names that begin with `union_`), data sets
+with known errors (`EXCLUDED`) and masks of another size than their picture are left out.
 Source: https://huggingface.co/datasets/OpenGVLab/SA-Med2D-20M and its reported defects.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,13 +24,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.datasets.cutting import Instance, LabelledSlice, large_share
 from segsam.datasets.folder import Dataset
+from segsam.datasets.labelled_slices import (
+    Instance,
+    LabelledSlice,
+    is_large,
+    resize_labels,
+    spread,
+)
+from segsam.datasets.png import decode_grey, decode_rgb
 from segsam.errors import TrainingError
 
 LIST, CLASSES = "SAMed2D_v1.json", "SAMed2D_v1_class_mapping_id.json"
 JOB = "conversion.json"
-"""Beside the maps where `convert` wrote them: of what, with the licence of each data set."""
+"""File that `convert` writes beside the maps: its input and the licence of each data set."""
 IMAGES, MASKS = "images", "masks"
 EXCLUDED: Mapping[str, str] = MappingProxyType(
     {
@@ -39,7 +46,7 @@ EXCLUDED: Mapping[str, str] = MappingProxyType(
         "brain-growth": "its images are masks",
     }
 )
-"""Data sets of the release that are wrong as a whole -> why."""
+"""Data set of the release that is not usable -> reason."""
 MODALITY_CODES: Mapping[str, str] = MappingProxyType(
     {
         "CT": "ct_00",
@@ -52,35 +59,35 @@ MODALITY_CODES: Mapping[str, str] = MappingProxyType(
         "fundus": "fundus_photography",
     }
 )
-"""Modality -> its code in file names; a code's first word tells the modality (mr_t1, ct_cbf)."""
+"""Modality -> its code in file names; a code's first word is the modality (mr_t1, ct_cbf)."""
 _MODALITY_OF = {code.split("_")[0]: name for name, code in MODALITY_CODES.items()}
 _MASK_TAIL = re.compile(r"--(\d{4,})_(\d{3,})\.png$")
 
 
 @dataclass(frozen=True)
 class PictureName:
-    """The fields of a picture's name."""
+    """Fields of a picture's file name."""
 
     code: str
-    """Modality and what kind of it: ct_00."""
+    """Modality and its variant: ct_00."""
     dataset: str
     case: str
     place: str
-    """Axis and slice, z_0075, or whatever a 2D data set has there."""
+    """Axis and slice, e.g. z_0075, or the text that a 2D data set has there."""
 
     @property
     def stem(self) -> str:
-        """The file's name without its ending."""
+        """File name without its ending."""
         return "--".join((self.code, self.dataset, self.case, self.place))
 
     @property
     def modality(self) -> str:
-        """One of the eight, or the code where it is none of them."""
+        """One of the eight modalities, or the code if it is none of them."""
         return _MODALITY_OF.get(self.code.split("_")[0], self.code)
 
     @classmethod
     def parse(cls, path: str) -> PictureName:
-        """The fields of `images/<code>--<data set>--<case>--<place>.png`.
+        """Parse `images/<code>--<data set>--<case>--<place>.png`.
 
         Raises:
             TrainingError: fewer than four fields, or another ending.
@@ -96,7 +103,7 @@ class PictureName:
 
 @dataclass(frozen=True)
 class Med2dMask:
-    """One object's file, and the value its class has here: its id + 1."""
+    """File of one object, and its label value: the class id + 1."""
 
     path: str
     value: int
@@ -104,7 +111,7 @@ class Med2dMask:
 
 @dataclass(frozen=True)
 class Med2dPicture:
-    """A picture's file with those of its objects."""
+    """File of a picture with those of its objects."""
 
     path: str
     name: PictureName
@@ -112,120 +119,121 @@ class Med2dPicture:
 
 
 @dataclass(frozen=True)
-class Med2dSet(Dataset):
-    """The pictures of one data set and modality; label values are class ids + 1."""
+class Med2dDataset(Dataset):
+    """Data set of pictures of one modality; label values are class ids + 1."""
 
     pictures: Mapping[str, tuple[Med2dPicture, ...]]
-    """By case."""
+    """Case -> its pictures."""
     left_out: Mapping[str, int]
-    """Masks that are listed but not taken, by reason."""
+    """Reason -> number of listed masks that are not used."""
+
+    @property
+    def all_pictures(self) -> tuple[Med2dPicture, ...]:
+        """Pictures of all cases, case by case."""
+        return tuple(picture for case in self.cases for picture in self.pictures[case])
 
     def slices(self, case: str, *, input_size: int, limit: int = 0) -> Iterator[LabelledSlice]:
-        """The pictures of a case that hold an object to prompt, as `cutting.slices_of`.
+        """Yield the pictures of a case that hold an object to prompt, as `slices_of` does.
 
-        Masks of another size than their picture are passed over. `input_size` is the longest side
-        in pixels, 0 for the picture's own.
+        Masks of another size than their picture are left out. `input_size` is the longest side in
+        pixels, 0 for that of the picture. `limit` is the largest number of pictures, 0 for all.
 
         Raises:
-            TrainingError: a file that is missing or no picture.
+            TrainingError: a file that is missing or not a picture.
         """
-        pictures = self.pictures.get(case, ())
-        if limit and len(pictures) > limit:
-            places = np.linspace(0, len(pictures) - 1, limit).round().astype(int)
-            pictures = tuple(pictures[place] for place in places)
-        for one in pictures:
-            pixels, found, _ = read_picture(self.folder, one)
-            found = tuple(instance for instance in found if large_share(instance.mask))
-            if found:
-                place = f"{one.name.code}/{one.name.place}"
-                yield _sized(f"{self.name}/{case}/{place}", pixels, found, input_size)
+        for picture in spread(self.pictures.get(case, ()), limit):
+            pixels, instances, _ = read_picture(self.folder, picture)
+            large = tuple(instance for instance in instances if is_large(instance.mask))
+            if large:
+                name = f"{self.name}/{case}/{picture.name.code}/{picture.name.place}"
+                yield _resized(name, pixels, large, input_size)
 
 
 def is_med2d(folder: str | Path) -> bool:
-    """Whether a folder is of this layout."""
+    """Return True if a folder has this layout."""
     return (Path(folder) / LIST).is_file()
 
 
-def open_med2d(folder: str | Path) -> tuple[Med2dSet, ...]:
-    """The data sets of a folder, one for each data set and modality in it.
+def open_med2d(folder: str | Path) -> tuple[Med2dDataset, ...]:
+    """Open the data sets of a folder, one for each data set and modality in it.
 
     Raises:
-        TrainingError: no such maps, names of another form, a class that the map does not know, or
-            nothing left.
+        TrainingError: missing maps, malformed file names, a class that is not in the map, or no
+            usable data set.
     """
     folder = Path(folder)
-    pictures = _json(folder / LIST)
-    classes = _json(folder / CLASSES)
-    licences = _json(folder / JOB).get("licences", {}) if (folder / JOB).is_file() else {}
+    pictures = _read_map(folder / LIST)
+    classes = _read_map(folder / CLASSES)
+    licences = _read_map(folder / JOB).get("licences", {}) if (folder / JOB).is_file() else {}
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for path, masks in pictures.items():
         name = PictureName.parse(path)
         if name.dataset not in EXCLUDED:
             groups.setdefault((name.dataset, name.modality), {})[path] = masks
-    sets = []
-    for (dataset, modality), listed in sorted(groups.items()):
-        alone = sum(dataset == other for other, _ in groups) == 1
-        labels = _labels(classes, dataset, folder)
-        title = dataset if alone else f"{dataset}_{modality}"
-        facts = (title, modality, licences.get(dataset, "CC BY-NC-SA 4.0 (SA-Med2D-20M)"))
-        sets.append(_set(folder, facts, labels, listed))
-    if not sets:
+    datasets = []
+    for (origin, modality), listed in sorted(groups.items()):
+        has_one_modality = sum(origin == other for other, _ in groups) == 1
+        title = origin if has_one_modality else f"{origin}_{modality}"
+        licence = licences.get(origin, "CC BY-NC-SA 4.0 (SA-Med2D-20M)")
+        labels = _labels(classes, origin, folder)
+        datasets.append(_make_dataset(folder, (title, modality, licence), labels, listed))
+    if not datasets:
         raise TrainingError(f"{LIST} in {folder.name} lists no data set that can be used.")
-    return tuple(sets)
+    return tuple(datasets)
 
 
 def read_picture(
     folder: Path, picture: Med2dPicture
 ) -> tuple[NDArray[np.uint8], tuple[Instance, ...], int]:
-    """A picture (h, w, 3), its objects, and how many masks were of another size.
+    """Read a picture (h, w, 3) and its objects, and count the masks of another size.
 
     Raises:
-        TrainingError: a file that is missing or no picture.
+        TrainingError: a file that is missing or not a picture.
     """
-    pixels = np.ascontiguousarray(_read(folder / picture.path, cv2.IMREAD_COLOR)[..., ::-1])
-    found, other_size = [], 0
-    for one in picture.masks:
-        mask = _read(folder / one.path, cv2.IMREAD_GRAYSCALE) > 0
+    pixels = _read_file(folder / picture.path, decode_rgb)
+    instances, other_size = [], 0
+    for file in picture.masks:
+        mask = _read_file(folder / file.path, decode_grey) > 0
         if mask.shape != pixels.shape[:2]:
             other_size += 1
         elif mask.any():
-            found.append(Instance(one.value, mask))
-    return pixels, tuple(found), other_size
+            instances.append(Instance(file.value, mask))
+    return pixels, tuple(instances), other_size
 
 
-def flattened(instances: tuple[Instance, ...], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """One map (h, w) of all objects, smaller ones on top."""
+def label_map(instances: Sequence[Instance], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return one map (h, w) of all objects, smaller ones on top of larger ones."""
     labels = np.zeros(shape[:2], np.uint8)
-    for one in sorted(instances, key=lambda one: -int(np.count_nonzero(one.mask))):
-        labels[one.mask] = one.value
+    for instance in sorted(instances, key=lambda each: -int(np.count_nonzero(each.mask))):
+        labels[instance.mask] = instance.value
     return labels
 
 
-def _sized(
+def _resized(
     name: str, pixels: NDArray[np.uint8], instances: tuple[Instance, ...], input_size: int
 ) -> LabelledSlice:
     height, width = pixels.shape[:2]
     scale = input_size / max(height, width) if input_size else 1.0
-    size = max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
-    picture = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    resized = (
-        Instance(
-            one.value,
-            cv2.resize(one.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0,
-        )
-        for one in instances
+    height_px, width_px = max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+    resized = cv2.resize(pixels, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    picture = np.asarray(resized, dtype=np.uint8)
+    masks = (resize_labels(instance.mask, (height_px, width_px)) > 0 for instance in instances)
+    visible = tuple(
+        Instance(instance.value, mask)
+        for instance, mask in zip(instances, masks, strict=True)
+        if mask.any()
     )
-    kept = tuple(one for one in resized if one.mask.any())
-    values = tuple(sorted({one.value for one in kept}))
-    return LabelledSlice(name, picture, flattened(kept, picture.shape), values, kept)
+    values = tuple(sorted({instance.value for instance in visible}))
+    return LabelledSlice(name, picture, label_map(visible, picture.shape), values, visible)
 
 
-def _set(
+def _make_dataset(
     folder: Path,
     facts: tuple[str, str, str],
     labels: Mapping[int, str],
     listed: Mapping[str, list[str]],
-) -> Med2dSet:
+) -> Med2dDataset:
+    """Build a data set from its name, modality and licence, its classes and its files."""
     cases: dict[str, list[Med2dPicture]] = {}
     left_out: dict[str, int] = {}
     for path, mask_paths in sorted(listed.items()):
@@ -240,9 +248,9 @@ def _set(
                 masks.append(Med2dMask(mask_path, value))
         name = PictureName.parse(path)
         cases.setdefault(name.case, []).append(Med2dPicture(path, name, tuple(masks)))
-    kept = {value: label for value, label in labels.items() if not label.startswith("union_")}
+    used = {value: label for value, label in labels.items() if not label.startswith("union_")}
     pictures = {case: tuple(found) for case, found in sorted(cases.items())}
-    return Med2dSet(folder, *facts, kept, tuple(pictures), pictures, left_out)
+    return Med2dDataset(folder, *facts, used, tuple(pictures), pictures, left_out)
 
 
 def _labels(classes: Mapping[str, Any], dataset: str, folder: Path) -> dict[int, str]:
@@ -264,7 +272,7 @@ def _class_id(path: str) -> int:
     return int(found.group(1))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_map(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -274,12 +282,8 @@ def _json(path: Path) -> dict[str, Any]:
     return record
 
 
-def _read(path: Path, mode: int) -> NDArray[np.uint8]:
+def _read_file(path: Path, decode: Callable[[bytes], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        pixels = cv2.imdecode(content, mode)
-    except (OSError, cv2.error) as error:
+        return decode(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise TrainingError(f"Cannot read {path.name}: {error}.") from error
-    if pixels is None:
-        raise TrainingError(f"{path.name} is no picture.")
-    return np.asarray(pixels, dtype=np.uint8)

@@ -1,9 +1,9 @@
-"""The sample: a real CT with organ labels, fetched once from the package index, kept in a cache.
+"""Sample: a real CT with organ labels, downloaded once from the package index into the cache.
 
-The source archive of TotalSegmentator 2.18.0 (Apache-2.0) carries it among its test files. Nobody
-drew the labels: they are that program's own output, so everything here calls them pseudo-labels.
-They serve as a check that geometry, prompts and model work together, never as ground truth and
-never for training.
+It is among the test files in the source archive of TotalSegmentator 2.18.0 (Apache-2.0). The labels
+are the output of that program and not drawn by a person; they are called pseudo-labels here. They
+test that geometry, prompts and model work together, and are not used as ground truth or for
+training.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import numpy as np
 
 from segsam.errors import SampleError
 from segsam.system.folders import default_cache_dir
-from segsam.types import Progress
+from segsam.types import Progress, no_progress
 
 PACKAGE = "totalsegmentator"
 VERSION = "2.18.0"
 ARCHIVE_SHA256 = "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03"
 NEEDED_BYTES = 200 * 2**20
-"""Archive, what pip unpacks of it to read its name, and the files that are kept (6 MB)."""
+"""Disk space for the archive, the files that pip unpacks from it, and the sample (6 MB)."""
 
 _REFERENCE = "tests/reference_files/"
 _FILES = {
@@ -52,10 +52,10 @@ _STEPS = 3
 
 @dataclass(frozen=True)
 class Sample:
-    """The sample's files in the cache folder, and which organs its pseudo-labels name.
+    """Files of the sample in the cache folder, and the organs in its pseudo-labels.
 
-    `image` is a CT of abdomen and pelvis, 122x101x112 voxels of 3 mm; `labels` has its shape and
-    affine, and `organs` says which value in it is which organ (only those really present).
+    `image` is a CT of abdomen and pelvis, 122x101x112 voxels of 3 mm. `labels` has the same shape
+    and affine; `organs` maps organ name to label value (only organs that are present).
     `dicom_dir` is another CT, a series of 20 slices of 512x512, with `dicom_labels` for it.
     """
 
@@ -68,31 +68,31 @@ class Sample:
 
 
 def sample_dir(cache_dir: Path | None = None) -> Path:
-    """Where the sample is, or would be."""
+    """Return the folder of the sample, which may not exist yet."""
     return (cache_dir or default_cache_dir()) / f"sample-{PACKAGE}-{VERSION}"
 
 
 def is_cached(cache_dir: Path | None = None) -> bool:
-    """Whether the sample is complete in the cache, so that no network is needed."""
+    """Return True if the sample is complete in the cache, so that no network is needed."""
     folder = sample_dir(cache_dir)
     slices = list((folder / "dicom").glob("CT.*")) if folder.is_dir() else []
     return len(slices) == _DICOM_SLICES and all((folder / name).is_file() for name in _SHA256)
 
 
 def fetch_sample(cache_dir: Path | None = None, progress: Progress | None = None) -> Sample:
-    """The sample, from the cache or, the first time, from the package index (38 MB; kept: 6 MB).
+    """Return the sample from the cache; download it first if needed (38 MB, of which 6 MB stay).
 
-    Raises SampleError when the index cannot be reached, the archive or a file of it is not the
-    published one, or the cache folder cannot be written; nothing half-made stays in the cache.
+    Raises SampleError if the index cannot be reached, the archive or a file in it is not the
+    published one, or the cache folder cannot be written. No incomplete sample stays in the cache.
     """
     folder = sample_dir(cache_dir)
     if not is_cached(cache_dir):
         try:
-            _fill(folder, progress or _silent)
+            _download_sample(folder, progress or no_progress)
         except OSError as error:
             raise SampleError(_cannot_write(folder.parent, error)) from error
-    for name, wanted in _SHA256.items():
-        _check_hash(folder / name, wanted)
+    for name, expected in _SHA256.items():
+        _check_hash(folder / name, expected)
     return Sample(
         image=folder / "ct.nii.gz",
         labels=folder / "labels.nii.gz",
@@ -103,43 +103,42 @@ def fetch_sample(cache_dir: Path | None = None, progress: Progress | None = None
     )
 
 
-def _silent(done: int, total: int, what: str) -> None:
-    """A caller who did not ask for progress."""
-
-
-def _fill(folder: Path, progress: Progress) -> None:
-    """Make the sample folder beside its final name, then rename: it is there whole or not."""
+def _download_sample(folder: Path, progress: Progress) -> None:
+    """Prepare the sample in a temporary folder, then rename it, so that it is never incomplete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder.parent).free
     if free < NEEDED_BYTES:
         raise SampleError(
             f"The sample needs {NEEDED_BYTES >> 20} MB in {folder.parent}, which has "
-            f"{free >> 20} MB left; free some, or name another folder in SEGSAM_CACHE."
+            f"{free >> 20} MB left; free some space, or set another folder in SEGSAM_CACHE."
         )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sample-") as work:
         progress(0, _STEPS, f"downloading {PACKAGE} {VERSION} from the package index (38 MB)")
         archive = _download(Path(work))
-        progress(1, _STEPS, "taking the CT and its labels out of the archive")
-        made = Path(work) / "made"
-        _extract(archive, made)
-        progress(2, _STEPS, f"keeping them in {folder}")
-        _put(made, folder)
+        progress(1, _STEPS, "extracting the CT and its labels from the archive")
+        extracted = Path(work) / "extracted"
+        _extract(archive, extracted)
+        progress(2, _STEPS, f"saving them to {folder}")
+        _move(extracted, folder)
     progress(_STEPS, _STEPS, "sample ready")
 
 
-def _put(made: Path, folder: Path) -> None:
-    """Rename into place; another process that was faster has put the same files there."""
+def _move(extracted: Path, folder: Path) -> None:
+    """Rename to the final folder, unless another process has put the same files there."""
     try:
-        made.rename(folder)
+        extracted.rename(folder)
     except OSError:
         if is_cached(folder.parent):
             return
         shutil.rmtree(folder)
-        made.rename(folder)
+        extracted.rename(folder)
 
 
 def _download(work: Path) -> Path:
-    """pip checks the hash before it runs anything of the archive (the wheel has no test files)."""
+    """Download the source archive with pip, as the wheel has no test files.
+
+    With --require-hashes, pip checks the archive before it runs its setup code.
+    """
     requirement = work / "requirement.txt"
     requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{ARCHIVE_SHA256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -148,49 +147,50 @@ def _download(work: Path) -> Path:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     archives = list(work.glob("*.tar.gz"))
     if run.returncode != 0 or len(archives) != 1:
-        raise SampleError(_why_pip_failed(run.stderr))
+        raise SampleError(_pip_error(run.stderr))
     _check_hash(archives[0], ARCHIVE_SHA256)
     return archives[0]
 
 
-def _why_pip_failed(stderr: str) -> str:
-    """pip's many lines as one sentence that says what to do."""
-    wanted = f"The sample ({PACKAGE} {VERSION}, source archive)"
+def _pip_error(stderr: str) -> str:
+    """Summarize pip's output in one sentence with a remedy."""
+    sample = f"The sample ({PACKAGE} {VERSION}, source archive)"
     if "No module named pip" in stderr:
-        return f"{wanted} is fetched with pip, which this Python lacks: run `python -m ensurepip`."
+        return f"{sample} needs pip, which this Python lacks: run `python -m ensurepip`."
     if "DO NOT MATCH THE HASHES" in stderr:
-        return f"{wanted} came with another SHA-256 than {ARCHIVE_SHA256}; nothing was kept."
+        return f"{sample} came with another SHA-256 than {ARCHIVE_SHA256}; it was not saved."
     if "No space left" in stderr:
-        return f"{wanted} could not be fetched: no space left on the device."
+        return f"{sample} could not be fetched: no space left on the device."
     errors = [line for line in stderr.splitlines() if line.startswith("ERROR:")]
-    said = errors[-1].removeprefix("ERROR:").strip() if errors else "pip gave no reason"
+    reason = errors[-1].removeprefix("ERROR:").strip() if errors else "no reason given"
     return (
-        f"{wanted} could not be fetched from the package index; it is needed once, "
-        f"later runs work offline. pip said: {said}"
+        f"{sample} could not be fetched from the package index; it is needed once, "
+        f"later runs work offline. pip reports: {reason}"
     )
 
 
-def _extract(archive: Path, made: Path) -> None:
-    """Write the needed members under our own names: no path of the archive is used as one."""
-    (made / "dicom").mkdir(parents=True)
+def _extract(archive: Path, target: Path) -> None:
+    """Write the needed members under fixed names, so that no path in the archive is trusted."""
+    (target / "dicom").mkdir(parents=True)
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
-            target = _target(member.name) if member.isfile() else None
-            source = tar.extractfile(member) if target else None
-            if source is not None and target is not None:
-                with (made / target).open("wb") as file:
+            name = _sample_name(member.name) if member.isfile() else None
+            source = tar.extractfile(member) if name else None
+            if source is not None and name is not None:
+                with (target / name).open("wb") as file:
                     shutil.copyfileobj(source, file)
-    missing = [name for name in [*_SHA256, "LICENSE"] if not (made / name).is_file()]
-    slices = len(list((made / "dicom").iterdir()))
+    missing = [name for name in [*_SHA256, "LICENSE"] if not (target / name).is_file()]
+    slices = len(list((target / "dicom").iterdir()))
     if missing or slices != _DICOM_SLICES:
         raise SampleError(
-            f"The archive of {PACKAGE} {VERSION} should hold {_DICOM_SLICES} DICOM slices and the "
-            f"sample's files; it holds {slices} slices and lacks {', '.join(missing) or 'no file'}."
+            f"Expected {_DICOM_SLICES} DICOM slices and the sample's files in the archive of "
+            f"{PACKAGE} {VERSION}; it holds {slices} slices and lacks "
+            f"{', '.join(missing) or 'no file'}."
         )
 
 
-def _target(member: str) -> str | None:
-    """Our name for a member of the archive, None for the thousands that are not needed."""
+def _sample_name(member: str) -> str | None:
+    """File name for a member of the archive; None for the thousands that are not needed."""
     inside = member.partition("/")[2]
     if inside == "LICENSE":
         return inside
@@ -203,17 +203,17 @@ def _target(member: str) -> str | None:
     return _FILES.get(name)
 
 
-def _check_hash(path: Path, wanted: str) -> None:
+def _check_hash(path: Path, expected: str) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != wanted:
+    if found != expected:
         raise SampleError(
-            f"{path} has SHA-256 {found}, and the published sample has {wanted}; "
-            f"delete {path.parent} and it will be fetched anew."
+            f"{path} has SHA-256 {found}, but the published sample has {expected}; "
+            f"delete {path.parent} to download it again."
         )
 
 
 def _organs(labels: Path) -> Mapping[str, int]:
-    """Name -> value of the organs present, from the label table in the file's header."""
+    """Return organ -> value of the organs present, from the label table in the file's header."""
     image = nib.load(labels)
     text = "".join(str(extension.get_content()) for extension in image.header.extensions)
     table = re.findall(r'<Label Key="(\d+)"[^>]*><!\[CDATA\[(\w+)\]\]>', text)
@@ -223,8 +223,8 @@ def _organs(labels: Path) -> Mapping[str, int]:
 
 def _cannot_write(folder: Path, error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        return f"No space left in {folder} for the sample; free some, or set SEGSAM_CACHE."
+        return f"No space left in {folder} for the sample; free some space, or set SEGSAM_CACHE."
     return (
         f"The cache folder {folder} cannot be written ({error.strerror}); "
-        "set SEGSAM_CACHE to one that can."
+        "set SEGSAM_CACHE to a writable folder."
     )

@@ -1,11 +1,11 @@
-"""Prepared slices in shards: tar files in WebDataset's layout, of which any tool can read the
-slices one after the other, and an index by which ours reads them in any order, straight from disk.
+"""Prepared slices in shards: tar files in WebDataset's layout with an index.
+
+Any WebDataset reader can read the slices in order. With the index, `Shards` reads them in any
+order directly from disk. It needs about thirty bytes of memory per slice.
 
     000000.tar      <key>.json <key>.picture.png <key>.labels.png [<key>.instances.png], and so on
-    index.npz       of each slice: its shard, its first and last byte, its data set and its part
-    datasets.json   what each data set is: name, modality, licence, labels
-
-What is kept in memory is some thirty bytes a slice.
+    index.npz       per slice: its shard, its first and last byte, its data set and its part
+    datasets.json   per data set: name, modality, licence, labels
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from segsam.datasets.cutting import Instance, LabelledSlice
-from segsam.datasets.folder import Dataset
+from segsam.datasets.folder import Dataset, parse_labels
+from segsam.datasets.labelled_slices import Instance, LabelledSlice
+from segsam.datasets.png import decode_grey, decode_rgb, encode_png
 from segsam.datasets.splits import TEST, TRAIN, VALIDATION
-from segsam.errors import OutputError, TrainingError
-from segsam.system.atomic import replacing, write_bytes
+from segsam.errors import TrainingError
+from segsam.system.atomic import replacing, write_bytes, write_json
+from segsam.system.folders import make_folder
 
 PARTS = (TRAIN, VALIDATION, TEST)
 _INDEX, _DATASETS = "index.npz", "datasets.json"
@@ -36,7 +37,7 @@ _COLUMNS = ("shard", "start", "stop", "dataset", "part")
 
 @dataclass(frozen=True, eq=False)
 class PreparedSlice:
-    """A slice, whose it is, and what it is for."""
+    """Slice with the name of its data set and its part of the split."""
 
     slice: LabelledSlice
     dataset: str
@@ -51,44 +52,41 @@ def write_shards(
     *,
     per_shard: int = 1000,
 ) -> int:
-    """Write slices of these data sets, `per_shard` a file; how many there were.
+    """Write slices of these data sets, `per_shard` to a file; return their number.
 
     Raises:
         OutputError: a folder that cannot be written to.
         TrainingError: a slice of another data set or part.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
+    make_folder(folder)
     numbers = {dataset.name: number for number, dataset in enumerate(datasets)}
     rows: list[tuple[int, ...]] = []
-    left = iter(slices)
-    for shard, first in enumerate(left):
+    remaining = iter(slices)
+    for shard, first in enumerate(remaining):
         with replacing(_shard_path(folder, shard)) as path, path.open("wb") as file:
-            for one in _some(first, left, per_shard):
-                if one.dataset not in numbers or one.part not in PARTS:
+            for prepared in chain([first], islice(remaining, per_shard - 1)):
+                if prepared.dataset not in numbers or prepared.part not in PARTS:
                     raise TrainingError(
                         f"Expected a slice of {', '.join(numbers)} for {', '.join(PARTS)}, got one "
-                        f"of {one.dataset} for {one.part}."
+                        f"of {prepared.dataset} for {prepared.part}."
                     )
                 start = file.tell()
-                _write_slice(file, f"{len(rows):09d}", one)
-                place = (numbers[one.dataset], PARTS.index(one.part))
-                rows.append((shard, start, file.tell(), *place))
+                _write_slice(file, f"{len(rows):09d}", prepared)
+                origin = (numbers[prepared.dataset], PARTS.index(prepared.part))
+                rows.append((shard, start, file.tell(), *origin))
     _write_index(folder, datasets, rows)
     return len(rows)
 
 
 class Shards(Sequence[PreparedSlice]):
-    """The slices of a folder that `write_shards` wrote, read when asked for."""
+    """Sequence of the slices that `write_shards` wrote, each read from disk on access."""
 
     def __init__(self, folder: str | Path) -> None:
         """Open a folder.
 
         Raises:
-            TrainingError: no index in it, or a damaged one.
+            TrainingError: a missing or damaged index.
         """
         self.folder = Path(folder)
         try:
@@ -102,77 +100,66 @@ class Shards(Sequence[PreparedSlice]):
             ) from error
 
     def __len__(self) -> int:
-        """How many slices there are."""
+        """Return the number of slices."""
         return len(self._columns["shard"])
 
     @overload
-    def __getitem__(self, place: int) -> PreparedSlice: ...
+    def __getitem__(self, index: int) -> PreparedSlice: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[PreparedSlice]: ...
+    def __getitem__(self, index: slice) -> list[PreparedSlice]: ...
 
-    def __getitem__(self, place: int | slice) -> PreparedSlice | list[PreparedSlice]:
-        """The slice at a place.
+    def __getitem__(self, index: int | slice) -> PreparedSlice | list[PreparedSlice]:
+        """Read one slice, or a list of slices.
 
         Raises:
             TrainingError: a shard that is missing or damaged.
         """
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        shard, start, stop = (int(self._columns[name][place]) for name in _COLUMNS[:3])
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        shard, start, stop = (int(self._columns[name][index]) for name in _COLUMNS[:3])
         path = _shard_path(self.folder, shard)
         try:
             with path.open("rb") as file:
                 file.seek(start)
                 members = _members(file.read(stop - start))
             found = _read_slice(members)
-        except (OSError, tarfile.TarError, KeyError, ValueError, cv2.error) as error:
-            raise TrainingError(f"Cannot read slice {place} of {path.name}: {error}.") from error
-        return PreparedSlice(
-            found, self.dataset_of(place), PARTS[int(self._columns["part"][place])]
-        )
+        except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+            raise TrainingError(f"Cannot read slice {index} of {path.name}: {error}.") from error
+        part = PARTS[int(self._columns["part"][index])]
+        return PreparedSlice(found, self.dataset_of(index), part)
 
-    def places(self, part: str) -> list[int]:
-        """Where the slices of a part are."""
+    def indices(self, part: str) -> list[int]:
+        """Return the indices of the slices of a part."""
         found: list[int] = np.flatnonzero(self._columns["part"] == PARTS.index(part)).tolist()
         return found
 
-    def dataset_of(self, place: int) -> str:
-        """Name of the data set of a slice, without reading it."""
-        return self.datasets[int(self._columns["dataset"][place])].name
+    def dataset_of(self, index: int) -> str:
+        """Return the name of a slice's data set, without reading the slice."""
+        return self.datasets[int(self._columns["dataset"][index])].name
 
 
 def _shard_path(folder: Path, shard: int) -> Path:
     return folder / f"{shard:06d}.tar"
 
 
-def _some(
-    first: PreparedSlice, left: Iterator[PreparedSlice], count: int
-) -> Iterator[PreparedSlice]:
-    yield first
-    for _ in range(count - 1):
-        one = next(left, None)
-        if one is None:
-            return
-        yield one
-
-
-def _write_slice(file: BinaryIO, key: str, one: PreparedSlice) -> None:
+def _write_slice(file: BinaryIO, key: str, prepared: PreparedSlice) -> None:
+    labelled = prepared.slice
     record = {
-        "name": one.slice.name,
-        "dataset": one.dataset,
-        "part": one.part,
-        "prompted": list(one.slice.prompted),
-        "instances": [instance.value for instance in one.slice.instances],
+        "name": labelled.name,
+        "dataset": prepared.dataset,
+        "part": prepared.part,
+        "prompted": list(labelled.prompted),
+        "instances": [instance.value for instance in labelled.instances],
     }
     contents = {
         "json": json.dumps(record).encode(),
-        "picture.png": _png(one.slice.picture[..., ::-1]),
-        "labels.png": _png(one.slice.labels),
+        "picture.png": encode_png(labelled.picture[..., ::-1]),
+        "labels.png": encode_png(labelled.labels),
     }
-    if one.slice.instances:
-        masks = np.concatenate([instance.mask for instance in one.slice.instances])
-        contents["instances.png"] = _png(masks.astype(np.uint8) * 255)
+    if labelled.instances:
+        masks = np.concatenate([instance.mask for instance in labelled.instances])
+        contents["instances.png"] = encode_png(masks.astype(np.uint8) * 255)
     for ending, content in contents.items():
         member = tarfile.TarInfo(f"{key}.{ending}")
         member.size = len(content)
@@ -182,22 +169,20 @@ def _write_slice(file: BinaryIO, key: str, one: PreparedSlice) -> None:
 
 def _read_slice(members: dict[str, bytes]) -> LabelledSlice:
     record = json.loads(members["json"])
-    picture = _pixels(members["picture.png"], cv2.IMREAD_COLOR)[..., ::-1]
-    labels = _pixels(members["labels.png"], cv2.IMREAD_GRAYSCALE)
+    picture = decode_rgb(members["picture.png"])
+    labels = decode_grey(members["labels.png"])
     instances: tuple[Instance, ...] = ()
     if record["instances"]:
-        masks = _pixels(members["instances.png"], cv2.IMREAD_GRAYSCALE) > 0
+        masks = decode_grey(members["instances.png"]) > 0
         each = np.split(masks, len(record["instances"]))
         pairs = zip(record["instances"], each, strict=True)
         instances = tuple(Instance(int(value), mask) for value, mask in pairs)
     prompted = tuple(int(value) for value in record["prompted"])
-    return LabelledSlice(
-        str(record["name"]), np.ascontiguousarray(picture), labels, prompted, instances
-    )
+    return LabelledSlice(str(record["name"]), picture, labels, prompted, instances)
 
 
 def _members(content: bytes) -> dict[str, bytes]:
-    """A piece of a tar file, by what each name ends with after the key."""
+    """Members of a part of a tar file; the keys are the names without `<key>.`."""
     found = {}
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
         for member in tar:
@@ -207,40 +192,17 @@ def _members(content: bytes) -> dict[str, bytes]:
     return found
 
 
-def _png(pixels: NDArray[Any]) -> bytes:
-    _, content = cv2.imencode(".png", np.ascontiguousarray(pixels))
-    return bytes(content.tobytes())
-
-
-def _pixels(content: bytes, mode: int) -> NDArray[np.uint8]:
-    pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), mode)
-    if pixels is None:
-        raise ValueError("a picture that is no PNG")
-    return np.asarray(pixels, dtype=np.uint8)
-
-
 def _write_index(
     folder: Path, datasets: Sequence[Dataset], rows: Sequence[tuple[int, ...]]
 ) -> None:
-    """Last of all: a folder without it is no finished one."""
+    """Write the index after all shards: without it, a folder is incomplete."""
     table = np.array(rows, dtype=np.int64).reshape(-1, len(_COLUMNS))
     content = io.BytesIO()
     np.savez(content, **{name: table[:, k] for k, name in enumerate(_COLUMNS)})
-    records = [
-        {
-            "name": one.name,
-            "modality": one.modality,
-            "licence": one.licence,
-            "labels": {str(value): name for value, name in one.labels.items()},
-        }
-        for one in datasets
-    ]
-    write_bytes(folder / _DATASETS, (json.dumps(records, indent=1) + "\n").encode())
+    write_json(folder / _DATASETS, [dataset.to_record() for dataset in datasets])
     write_bytes(folder / _INDEX, content.getvalue())
 
 
 def _dataset(folder: Path, record: dict[str, Any]) -> Dataset:
-    labels = {int(value): str(name) for value, name in record["labels"].items()}
-    facts = (str(record[name]) for name in ("name", "modality", "licence"))
-    name, modality, licence = facts
-    return Dataset(folder, name, modality, licence, labels, ())
+    name, modality, licence = (str(record[key]) for key in ("name", "modality", "licence"))
+    return Dataset(folder, name, modality, licence, parse_labels(record), ())

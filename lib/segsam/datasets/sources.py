@@ -1,20 +1,20 @@
-"""Where slices come from, whichever of the two layouts a folder has."""
+"""Data sets and their slices from either layout of a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from segsam.datasets.cutting import LabelledSlice, slices_of
 from segsam.datasets.folder import Dataset, open_dataset
-from segsam.datasets.med2d import Med2dSet, is_med2d, open_med2d
+from segsam.datasets.labelled_slices import LabelledSlice, slices_of
+from segsam.datasets.med2d import Med2dDataset, is_med2d, open_med2d
 
 
 def open_sources(folder: str | Path) -> tuple[Dataset, ...]:
-    """The data sets of a folder: one where it holds dataset.json, many where SAMed2D_v1.json.
+    """Open the data sets of a folder: one with dataset.json, many with SAMed2D_v1.json.
 
     Raises:
-        TrainingError: neither, or not as described.
+        TrainingError: neither file, or a malformed one.
     """
     return open_med2d(folder) if is_med2d(folder) else (open_dataset(folder),)
 
@@ -22,12 +22,12 @@ def open_sources(folder: str | Path) -> tuple[Dataset, ...]:
 def source_slices(
     source: Dataset, case: str, *, input_size: int, limit: int = 0
 ) -> Iterator[LabelledSlice]:
-    """The slices of a case that hold an object to prompt; see `cutting.slices_of`.
+    """Yield the slices of a case that hold an object to prompt; see `slices_of`.
 
     Raises:
         TrainingError: data that do not fit.
         VolumeError: an image that cannot be read.
     """
-    if isinstance(source, Med2dSet):
+    if isinstance(source, Med2dDataset):
         return source.slices(case, input_size=input_size, limit=limit)
     return slices_of(source, case, input_size=input_size, limit=limit)

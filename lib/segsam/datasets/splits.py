@@ -1,9 +1,9 @@
-"""Who is learnt from and who is held out: by patient, never by slice; kept as a file of cases.
+"""Splits of cases into training, validation and test: by patient, never by slice.
 
     split.json   {"seed", "pattern", "by_frame": [data set], "parts": {part: {data set: [case]}}}
 
-A data set of a single patient cannot be split by patient. The end of its sequence is held out then,
-and `by_frame` says so, because scores on those frames flatter the model.
+A data set of a single patient cannot be split by patient. The end of its sequence is then held out
+and the data set is listed in `by_frame`, because scores on these frames are too high.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.datasets.folder import Dataset
+from segsam.datasets.folder import Dataset, check_distinct_names
 from segsam.errors import TrainingError
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_json
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
-"""The part of a case's name that names its patient: BTCV's and the sarcomas' (whose CT, MR and PET
-are of the same patients), ACDC's, and the one sequence of the polyps."""
+"""Patient in a case's name: of BTCV and the sarcomas (whose CT, MR and PET are of the same
+patients), of ACDC, and of the single sequence of the polyps."""
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-_KEPT_TO_LEARN = 2
-"""So many patients are left to learn from before a part may take one."""
+_MIN_TRAINING_PATIENTS = 2
+"""Number of patients that other parts leave for training."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Cases by part and data set; see the module."""
+    """Cases by part and data set, and how they were chosen; see the module."""
 
     parts: Mapping[str, Mapping[str, tuple[str, ...]]]
     by_frame: tuple[str, ...] = ()
@@ -37,11 +37,11 @@ class Split:
     pattern: str = DEFAULT_PATIENT
 
     def cases(self, part: str, dataset: str) -> tuple[str, ...]:
-        """The cases of a data set in a part; none when either is not in the split."""
+        """Return the cases of a data set in a part; none if either is not in the split."""
         return self.parts.get(part, {}).get(dataset, ())
 
     def save(self, path: str | Path) -> None:
-        """Write it, whole or not at all; raises OutputError."""
+        """Write the split as JSON, atomically. Raises OutputError."""
         record = {
             "seed": self.seed,
             "pattern": self.pattern,
@@ -51,14 +51,14 @@ class Split:
                 for part, datasets in self.parts.items()
             },
         }
-        write_bytes(Path(path), (json.dumps(record, indent=1) + "\n").encode())
+        write_json(Path(path), record)
 
     @classmethod
     def load(cls, path: str | Path) -> Split:
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            TrainingError: no such file, or another content.
+            TrainingError: a missing or malformed file.
         """
         path = Path(path)
         try:
@@ -78,13 +78,13 @@ class Split:
 
 
 def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:
-    """The patient of a case: what `pattern` finds in its name, else the whole name.
+    """Return the patient of a case: the match of `pattern` in its name, or the whole name.
 
-    The name of a slice that was cut from a case, `<case>--<where>`, is that case's here. Cases of
-    the same name in two data sets count as one patient, which errs on the safe side.
+    A slice `<case>--<where>` belongs to its case. Cases of the same name in two data sets count as
+    one patient, so that no patient is in two parts.
 
     Raises:
-        TrainingError: no regular expression.
+        TrainingError: a pattern that is not a regular expression.
     """
     try:
         case = case.partition("--")[0] or case
@@ -101,26 +101,23 @@ def split_cases(
     seed: int = 0,
     pattern: str = DEFAULT_PATIENT,
 ) -> Split:
-    """Hold out patients: each is in one part only, over all data sets.
+    """Split cases by patient: each patient is in one part only, over all data sets.
 
-    Of each data set every part in `shares` gets its share of patients, at least one if two are left
-    to learn from; who it is follows from the seed and the patient's name alone. Small data sets
-    choose first, so that patients they share with larger ones are theirs to place.
+    Every part in `shares` gets its share of each data set's patients, at least one if two remain
+    for training. The choice depends only on the seed and the patients' names. Small data sets are
+    split first, because they have the fewest patients to choose from.
 
     Raises:
-        TrainingError: two data sets of one name, or a pattern that is no regular expression.
+        TrainingError: two data sets of one name, or a pattern that is not a regular expression.
     """
-    names = [dataset.name for dataset in datasets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
+    check_distinct_names([dataset.name for dataset in datasets])
     part_of: dict[str, str] = {}
     patients = {
         dataset.name: sorted({patient_of(case, pattern) for case in dataset.cases})
         for dataset in datasets
     }
-    for dataset in sorted(datasets, key=lambda one: (len(patients[one.name]), one.name)):
-        _place(part_of, patients[dataset.name], shares, seed)
+    for dataset in sorted(datasets, key=lambda each: (len(patients[each.name]), each.name)):
+        _assign(part_of, patients[dataset.name], shares, seed)
     parts: dict[str, dict[str, tuple[str, ...]]] = {part: {} for part in (TRAIN, *shares)}
     by_frame = []
     for dataset in datasets:
@@ -139,24 +136,27 @@ def split_cases(
     return Split(parts, tuple(by_frame), seed, pattern)
 
 
-def _place(
+def _assign(
     part_of: dict[str, str], patients: Sequence[str], shares: Mapping[str, float], seed: int
 ) -> None:
-    """Give every patient of one data set its part."""
-    free = sorted((one for one in patients if one not in part_of), key=lambda one: _rank(one, seed))
-    learnt = sum(part_of.get(one) == TRAIN for one in patients) + len(free)
+    """Assign a part to every patient of one data set that has none yet."""
+    free = sorted(
+        (patient for patient in patients if patient not in part_of),
+        key=lambda patient: _rank(patient, seed),
+    )
+    training = sum(part_of.get(patient) == TRAIN for patient in patients) + len(free)
     for part, share in shares.items():
-        wanted = max(1, round(share * len(patients))) if share else 0
-        wanted -= sum(part_of.get(one) == part for one in patients)
-        taken = max(0, min(wanted, learnt - _KEPT_TO_LEARN, len(free)))
+        missing = max(1, round(share * len(patients))) if share else 0
+        missing -= sum(part_of.get(patient) == part for patient in patients)
+        taken = max(0, min(missing, training - _MIN_TRAINING_PATIENTS, len(free)))
         part_of.update(dict.fromkeys(free[:taken], part))
-        free, learnt = free[taken:], learnt - taken
+        free, training = free[taken:], training - taken
     part_of.update(dict.fromkeys(free, TRAIN))
 
 
 def _by_frame(cases: Sequence[str], shares: Mapping[str, float]) -> dict[str, tuple[str, ...]]:
-    """One sequence: its beginning is learnt from, the parts follow from its end backwards."""
-    ordered = sorted(cases, key=_natural)
+    """Split one sequence: training gets its beginning, the other parts follow from the end."""
+    ordered = sorted(cases, key=_natural_key)
     found: dict[str, tuple[str, ...]] = {}
     for part, share in shares.items():
         taken = min(max(1, round(share * len(cases))) if share else 0, len(ordered) - 1)
@@ -165,8 +165,8 @@ def _by_frame(cases: Sequence[str], shares: Mapping[str, float]) -> dict[str, tu
     return {TRAIN: tuple(ordered)} | found
 
 
-def _natural(case: str) -> tuple[tuple[int, str], ...]:
-    """Sorts frame 9 before frame 10."""
+def _natural_key(case: str) -> tuple[tuple[int, str], ...]:
+    """Sort key that puts frame 9 before frame 10."""
     pieces = re.findall(r"\d+|\D+", case)
     return tuple((int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces)
 

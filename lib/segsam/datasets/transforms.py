@@ -1,9 +1,9 @@
 """Augmented copies of labelled slices, by MONAI's transforms.
 
-A copy is moved a little (turned, scaled, shifted) with its labels, and its greys are changed as
-another device or exposure would change them. It is never mirrored: the left kidney of a mirrored
-abdomen is a right one. Ranges are those of nnU-Net and SAM-Med2D, made milder, because a kept
-embedding of an image no model will ever see is wasted.
+A copy is rotated, scaled and shifted a little with its labels, and its grey values change as with
+another device or exposure. It is never mirrored, because the left kidney of a mirrored abdomen
+looks like a right one. Ranges are those of nnU-Net and SAM-Med2D, but milder: the embeddings of
+copies are cached, and unrealistic images would waste that space.
 """
 
 from __future__ import annotations
@@ -26,78 +26,83 @@ from monai.transforms.spatial.dictionary import RandAffined, RandSimulateLowReso
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segsam.datasets.cutting import Instance, LabelledSlice, large_objects, large_share
+from segsam.datasets.labelled_slices import Instance, LabelledSlice, is_large, large_objects
 from segsam.imaging.intensity import CT_WINDOWS, DEFAULT_CT_WINDOW
 
-MAX_TURN_DEG = 15.0
+MAX_ROTATION_DEG = 15.0
 MAX_SCALE = 0.12
 MAX_SHIFT = 0.06
-"""Of the height and of the width."""
-_TRIES = 4
-_FAT_BETWEEN = (5, 45)
-"""Percentiles of what is brighter than air, between which the fat of an abdomen's slice is."""
+"""Share of the height and of the width."""
+_ATTEMPTS = 4
+_FAT_PERCENTILES = (5, 45)
+"""Range that contains the fat of an abdominal slice, among pixels brighter than air."""
 _FAT_HU, _HU_PER_GREY = -100.0, 5.5
-"""Of BTCV's pictures: its livers, in the portal venous phase, are some 40 greys above fat."""
-_COARSE = (0.35, 1.0)
-"""Sides of a coarse copy before it is enlarged again, as shares of the slice's."""
+"""Scale of BTCV's pictures: livers (portal venous phase) are about 40 grey values above fat."""
+_COARSE_ZOOM = (0.35, 1.0)
+"""Size of a coarse copy before it is enlarged again, as a share of the slice's sides."""
 _PICTURE, _LABELS = "picture", "labels"
 
 
-def augmented(one: LabelledSlice, *, seed: int, copy: int, coarse: bool = False) -> LabelledSlice:
-    """Another view of a slice, named `<name>#<copy>`; the same for the same three, in any order.
+def augmented(
+    original: LabelledSlice, *, seed: int, copy: int, coarse: bool = False
+) -> LabelledSlice:
+    """Return an augmented copy, named `<name>#<copy>`; it depends on name, `seed` and `copy` only.
 
-    With `coarse` half of the copies look as if the scanner had seen larger voxels.
+    With `coarse`, half of the copies look like images of larger voxels.
 
-    Picture (h_px, w_px, 3) uint8 and labels (h_px, w_px) keep their size; what moves out of the
-    frame is lost, what comes in is black and background. Objects are prompted while they keep
-    0.153 % of the slice. A movement that leaves none is drawn again, at last not made at all.
+    Picture (h_px, w_px, 3) uint8 and labels (h_px, w_px) keep their size. New pixels at the border
+    are black background. Objects are prompted if they still cover 0.153 % of the slice. If a
+    movement leaves none, another is drawn, and after some attempts the copy is not moved.
     """
-    changes = _pipeline(*one.labels.shape, coarse=coarse)
-    for attempt in range(_TRIES):
-        moved = _copied(one, copy, _random_seed(seed, one.name, copy, attempt), changes)
+    transforms = _transforms(*original.labels.shape, coarse=coarse)
+    for attempt in range(_ATTEMPTS):
+        random_seed = _random_seed(seed, original.name, copy, attempt)
+        moved = _transformed(original, copy, random_seed, transforms)
         if moved.prompted:
             return moved
-    still = Compose(changes.transforms[1:])
-    return _copied(one, copy, _random_seed(seed, one.name, copy, _TRIES), still)
+    random_seed = _random_seed(seed, original.name, copy, _ATTEMPTS)
+    return _transformed(original, copy, random_seed, Compose(transforms.transforms[1:]))
 
 
-def upright(one: LabelledSlice) -> LabelledSlice:
-    """A CT picture that lies spine up in flat contrast, as a CT volume shows it; `<name>^`.
+def upright(original: LabelledSlice) -> LabelledSlice:
+    """Return a CT picture stored spine up and in flat contrast as a CT volume is shown; `<name>^`.
 
-    Mirrored top to bottom, which leaves right and left where they were, and shown in the window
-    that CT volumes are shown in. Hounsfield units are told from the greys by where fat is.
+    It is flipped top to bottom, which keeps right and left, and mapped to the default CT window.
+    Its Hounsfield units are estimated from the grey value of fat.
     """
-    fat = _grey_of_fat(one.picture[..., 0])
+    fat = _grey_of_fat(original.picture[..., 0])
     centre, width = CT_WINDOWS[DEFAULT_CT_WINDOW]
-    hounsfield = _FAT_HU + (one.picture.astype(np.float32) - fat) * _HU_PER_GREY
-    shown = ((hounsfield - centre) / width + 0.5).clip(0, 1)
-    picture = (shown * 255).round().astype(np.uint8)
+    hounsfield = _FAT_HU + (original.picture.astype(np.float32) - fat) * _HU_PER_GREY
+    windowed = ((hounsfield - centre) / width + 0.5).clip(0, 1)
+    picture = (windowed * 255).round().astype(np.uint8)
     instances = tuple(
-        Instance(each.value, np.ascontiguousarray(each.mask[::-1])) for each in one.instances
+        Instance(each.value, np.ascontiguousarray(each.mask[::-1])) for each in original.instances
     )
     return LabelledSlice(
-        f"{one.name}^",
+        f"{original.name}^",
         np.ascontiguousarray(picture[::-1]),
-        np.ascontiguousarray(one.labels[::-1]),
-        one.prompted,
+        np.ascontiguousarray(original.labels[::-1]),
+        original.prompted,
         instances,
     )
 
 
 def _grey_of_fat(grey: NDArray[np.uint8]) -> float:
-    """The most frequent grey among the darker tissues of a slice (h, w)."""
+    """Most frequent grey value among the darker tissues of a slice (h, w)."""
     air, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     tissue = grey[grey > air]
-    low, high = np.percentile(tissue, _FAT_BETWEEN).astype(int)
+    low, high = np.percentile(tissue, _FAT_PERCENTILES).astype(int)
     counts = ndimage.gaussian_filter1d(np.bincount(tissue, minlength=256).astype(float), 1.5)
     return float(low + counts[low : high + 1].argmax())
 
 
-def _copied(one: LabelledSlice, copy: int, random_seed: int, changes: Compose) -> LabelledSlice:
-    grey = bool((one.picture == one.picture[..., :1]).all())
-    channels = one.picture[..., :1] if grey else one.picture
-    labels = np.stack([one.labels, *(instance.mask for instance in one.instances)])
-    found = changes.set_random_state(random_seed)(
+def _transformed(
+    original: LabelledSlice, copy: int, random_seed: int, transforms: Compose
+) -> LabelledSlice:
+    grey = bool((original.picture == original.picture[..., :1]).all())
+    channels = original.picture[..., :1] if grey else original.picture
+    labels = np.stack([original.labels, *(each.mask for each in original.instances)])
+    result = transforms.set_random_state(random_seed)(
         {
             _PICTURE: torch.from_numpy(
                 np.ascontiguousarray(channels.transpose(2, 0, 1), dtype=np.float32) / 255
@@ -105,34 +110,35 @@ def _copied(one: LabelledSlice, copy: int, random_seed: int, changes: Compose) -
             _LABELS: torch.from_numpy(labels.astype(np.float32)),
         }
     )
-    picture = np.asarray(found[_PICTURE].numpy()).clip(0, 1)
+    picture = np.asarray(result[_PICTURE].numpy()).clip(0, 1)
     picture = (picture * 255).round().astype(np.uint8).transpose(1, 2, 0)
-    layers = np.asarray(found[_LABELS].numpy()).round().astype(np.uint8)
-    return _relabelled(one, f"{one.name}#{copy}", np.repeat(picture, 3 if grey else 1, 2), layers)
+    layers = np.asarray(result[_LABELS].numpy()).round().astype(np.uint8)
+    picture = np.repeat(picture, 3 if grey else 1, 2)
+    return _with_layers(original, f"{original.name}#{copy}", picture, layers)
 
 
-def _relabelled(
-    one: LabelledSlice, name: str, picture: NDArray[np.uint8], layers: NDArray[np.uint8]
+def _with_layers(
+    original: LabelledSlice, name: str, picture: NDArray[np.uint8], layers: NDArray[np.uint8]
 ) -> LabelledSlice:
-    """The slice with its moved labels: the map first, then the masks of the instances."""
-    if not one.instances:
-        values = tuple(value for value in large_objects(layers[0]) if value in one.prompted)
+    """Slice with moved labels; `layers` holds the label map, then the masks of the instances."""
+    if not original.instances:
+        values = tuple(value for value in large_objects(layers[0]) if value in original.prompted)
         return LabelledSlice(name, picture, layers[0], values)
     moved = (
         Instance(instance.value, layer > 0)
-        for instance, layer in zip(one.instances, layers[1:], strict=True)
+        for instance, layer in zip(original.instances, layers[1:], strict=True)
     )
-    kept = tuple(instance for instance in moved if large_share(instance.mask))
-    values = tuple(sorted({instance.value for instance in kept}))
-    return LabelledSlice(name, picture, layers[0], values, kept)
+    large = tuple(instance for instance in moved if is_large(instance.mask))
+    values = tuple(sorted({instance.value for instance in large}))
+    return LabelledSlice(name, picture, layers[0], values, large)
 
 
-def _pipeline(height: int, width: int, *, coarse: bool) -> Compose:
-    """The movement first, then the greys."""
+def _transforms(height: int, width: int, *, coarse: bool) -> Compose:
+    """Transforms of an augmented copy: the movement first, then the grey values."""
     affine = RandAffined(
         keys=(_PICTURE, _LABELS),
         prob=1.0,
-        rotate_range=math.radians(MAX_TURN_DEG),
+        rotate_range=math.radians(MAX_ROTATION_DEG),
         scale_range=(MAX_SCALE, MAX_SCALE),
         translate_range=(MAX_SHIFT * height, MAX_SHIFT * width),
         mode=("bilinear", "nearest"),
@@ -151,13 +157,13 @@ def _pipeline(height: int, width: int, *, coarse: bool) -> Compose:
             prob=0.5,
             downsample_mode="area",
             upsample_mode="bilinear",
-            zoom_range=_COARSE,
+            zoom_range=_COARSE_ZOOM,
         )
         greys.insert(0, larger_voxels)
     return Compose([affine, *greys])
 
 
 def _random_seed(seed: int, name: str, copy: int, attempt: int) -> int:
-    """32 bits from all four, so that neighbours have nothing in common."""
+    """32 bits of a hash of all four, so that similar arguments give unrelated seeds."""
     digest = hashlib.sha256(f"{seed} {name} {copy} {attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "little")

@@ -38,7 +38,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.prediction.labels import merge_objects
 from segsam.remote.client import HOST_ALONE, Client
 from segsam.remote.server import Server, find_app
-from segsam.system.runtime import tune_allocator
+from segsam.system.process import tune_allocator
 
 
 def run_demo(

@@ -1,3 +1,5 @@
-"""Measuring: simulated prompts in, scores by data set, modality and category out."""
+"""Evaluation: a model is prompted as an annotator would, and scored by data set, modality and
+category.
+"""
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whether the model's own doubts can be trusted: its confidence, and the agreement of its decoders.
+"""Calibration of the model's confidence, and rank correlation of its other estimates with Dice.
 
-Confidence is a probability of being named right. Class logits are divided by one temperature T
-before the softmax, chosen on validation objects as the least negative log-likelihood of the true
-category (Guo et al., ICML 2017, https://proceedings.mlr.press/v70/guo17a.html); the order of the
-categories stays. The expected calibration error is the mean distance of confidence and accuracy
-over bins of equal width, weighted by their objects. Agreement is compared with the true Dice by
-rank.
+Confidence is the probability that the category is right. Class logits are divided by one
+temperature before the softmax. It minimises the negative log-likelihood of the true category on
+validation objects (Guo et al., ICML 2017, https://proceedings.mlr.press/v70/guo17a.html), and does
+not change the order of the categories. The expected calibration error is the mean distance of
+confidence and accuracy over bins of equal width, weighted by their objects. Agreement of the
+decoders and predicted IoU are compared with the true Dice by rank.
 """
 
 from __future__ import annotations
@@ -24,25 +24,16 @@ from scipy.stats import spearmanr
 
 from segsam.errors import EvaluationError
 from segsam.evaluation.objects_file import ObjectTable
+from segsam.evaluation.records import ReliabilityBin
 
 BINS = 15
 _LOWEST, _HIGHEST = 0.05, 20.0
-"""Temperatures beyond mean that something else is wrong."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The objects whose confidence lies in one bin."""
-
-    confidence: float
-    """Their mean."""
-    accuracy: float
-    objects: int
+"""Limits of the temperature; a value beyond them would mean that the logits are broken."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How confidence and accuracy go together at one temperature; fractions."""
+    """Confidence compared with accuracy at one temperature; fractions."""
 
     temperature: float
     ece: float
@@ -51,49 +42,49 @@ class Reliability:
     confidence: float
     accuracy: float
     objects: int
-    bins: tuple[Bin, ...]
+    bins: tuple[ReliabilityBin, ...]
     """Those of the `BINS` that have objects."""
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's, between what the model says of a mask and its true Dice."""
+    """Spearman's rank correlation of the model's estimate of a mask with its true Dice."""
 
     rho: float | None
-    """None of fewer than three objects, or where one side does not vary."""
+    """None for fewer than three objects, or if one side does not vary."""
     objects: int
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature, how good it is, and what agreement and predicted IoU are worth."""
+    """A temperature, its effect, and the rank correlations of agreement and predicted IoU."""
 
     temperature: float
     before: Reliability
-    """At temperature 1."""
+    """Reliability at temperature 1."""
     after: Reliability
     agreement: Mapping[str, RankCorrelation]
-    """By kind of prompt: agreement of both decoders with the binary decoder's Dice."""
+    """Agreement of both decoders against the binary decoder's Dice, by kind of prompt."""
     predicted_iou: Mapping[str, RankCorrelation]
-    """By kind of prompt: the mask decoder's own estimate with that Dice."""
+    """Estimate of the mask decoder against that Dice, by kind of prompt."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
 def calibrate(objects: ObjectTable, *, temperature: float | None = None) -> Calibration:
-    """Calibrate on objects, or see what a temperature chosen on others does to these.
+    """Fit a temperature to objects, or measure the effect of a temperature fitted to others.
 
     Args:
-        objects: of `load_objects`; those whose category the checkpoint does not know are left out
-            of what concerns confidence.
-        temperature: None to choose it here.
+        objects: of `load_objects`; those whose category the checkpoint does not know do not count
+            for confidence.
+        temperature: None to fit it here.
 
     Raises:
         EvaluationError: no object with a known category and class logits.
     """
-    known = named(objects)
+    known = objects_with_names(objects)
     if temperature is None:
         temperature = fit_temperature(known.class_logits, known.columns["category"])
     return Calibration(
@@ -105,47 +96,49 @@ def calibrate(objects: ObjectTable, *, temperature: float | None = None) -> Cali
     )
 
 
-def named(objects: ObjectTable) -> ObjectTable:
-    """The objects whose category is known and was named by the model; raises EvaluationError when
-    there is none.
+def objects_with_names(objects: ObjectTable) -> ObjectTable:
+    """Return the objects of known category for which the model gave one; raises EvaluationError if
+    there are none.
     """
     if objects.class_logits.shape[1]:
         rows = (objects.columns["category"] > 0) & np.isfinite(objects.class_logits).all(axis=1)
         if rows.any():
-            return objects.only(rows)
+            return objects.select(rows)
     raise EvaluationError(
         "Expected objects of known categories that a trained semantic decoder has named, got none."
     )
 
 
 def fit_temperature(class_logits: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
-    """The temperature of the least negative log-likelihood, between 0.05 and 20.
+    """Return the temperature with the least negative log-likelihood, between 0.05 and 20.
 
     Args:
         class_logits: (N, K + 1).
         classes: (N,) true index of each.
     """
-    found = minimize_scalar(
-        lambda power: _nll(class_logits, classes, float(np.exp(power))),
+    fit = minimize_scalar(
+        lambda log_temperature: _nll(class_logits, classes, float(np.exp(log_temperature))),
         bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
         method="bounded",
         options={"xatol": 1e-5},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(fit.x))
 
 
 def reliability(objects: ObjectTable, temperature: float) -> Reliability:
-    """Confidence against accuracy of the names given, over `BINS` bins; see `named`."""
+    """Compare confidence with accuracy over `BINS` bins; `objects` are those of
+    `objects_with_names`.
+    """
     logits, classes = objects.class_logits, objects.columns["category"]
     found = logits[:, 1:].argmax(axis=1) + 1
-    shares = np.exp(log_softmax(logits.astype(np.float64) / temperature, axis=1))
-    confidence, right = shares[np.arange(len(found)), found], found == classes
+    probability = np.exp(log_softmax(logits.astype(np.float64) / temperature, axis=1))
+    confidence, right = probability[np.arange(len(found)), found], found == classes
     columns = [torch.from_numpy(column)[None, None].float() for column in (confidence, right)]
     mean_confidence, accuracy, counts = (
         part[0, 0].double().numpy() for part in calibration_binning(*columns, num_bins=BINS)
     )
     bins = tuple(
-        Bin(float(mean_confidence[place]), float(accuracy[place]), int(counts[place]))
+        ReliabilityBin(float(mean_confidence[place]), float(accuracy[place]), int(counts[place]))
         for place in np.flatnonzero(counts)
     )
     return Reliability(
@@ -160,11 +153,11 @@ def reliability(objects: ObjectTable, temperature: float) -> Reliability:
 
 
 def rank_correlations(objects: ObjectTable, column: str) -> dict[str, RankCorrelation]:
-    """Spearman's rank correlation of a column with `dsc`, for each kind of prompt."""
-    said, dsc = objects.columns[column], objects.columns["dsc"]
-    prompts, known = objects.columns["prompt"], np.isfinite(said) & np.isfinite(dsc)
+    """Return Spearman's rank correlation of a column with `dsc`, for each kind of prompt."""
+    estimate, dsc = objects.columns[column], objects.columns["dsc"]
+    prompts, known = objects.columns["prompt"], np.isfinite(estimate) & np.isfinite(dsc)
     return {
-        str(kind): _spearman(said[known & (prompts == kind)], dsc[known & (prompts == kind)])
+        str(kind): _spearman(estimate[known & (prompts == kind)], dsc[known & (prompts == kind)])
         for kind in np.unique(prompts[known])
     }
 
@@ -178,5 +171,5 @@ def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankCo
 def _nll(
     class_logits: NDArray[np.float32], classes: NDArray[np.int64], temperature: float
 ) -> float:
-    shares = log_softmax(class_logits.astype(np.float64) / temperature, axis=1)
-    return float(-shares[np.arange(len(classes)), classes].mean())
+    log_probability = log_softmax(class_logits.astype(np.float64) / temperature, axis=1)
+    return float(-log_probability[np.arange(len(classes)), classes].mean())

@@ -1,4 +1,4 @@
-"""What the image encoder says of a slice: read from a folder of kept embeddings, or encoded."""
+"""Image features of slices: read from a folder of stored embeddings, or encoded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.model import ImageFeatures, SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import EmbeddingCache, slice_key
 from segsam.training.embedding_store import EmbeddingStore
 
@@ -18,56 +19,63 @@ _CACHE_BYTES = 1 << 28
 
 
 class FeatureSource:
-    """Features of slices by their pictures, kept in a folder if there is one."""
+    """Features of slices, stored in a folder if one is given."""
 
-    def __init__(self, model: SegSam, folder: Path | None = None) -> None:
+    def __init__(
+        self, model: SegSam, folder: Path | None = None, encoder: EncoderRunner | None = None
+    ) -> None:
         self.model = model
+        self.encoder = encoder or EncoderRunner(model)
         self._encoded = 0
-        self._store = None if folder is None else EmbeddingStore(folder, model)
+        self._store = None if folder is None else EmbeddingStore(folder, model, self.encoder)
 
     @property
     def encoded(self) -> int:
-        """Slices that were not in the folder and had to be encoded."""
+        """Number of slices that were not in the folder and had to be encoded."""
         return self._encoded if self._store is None else self._store.encoded
 
     @torch.inference_mode()
-    def of(self, picture: NDArray[np.uint8]) -> ImageFeatures:
-        """Features of a resized slice (h_px, w_px, 3); raises OutputError when they cannot be
-        kept.
+    def features(self, picture: NDArray[np.uint8]) -> ImageFeatures:
+        """Return the features of a resized slice (h_px, w_px, 3); raises OutputError when they
+        cannot be stored.
         """
         if self._store is not None:
             return self._store.features(self._store.add(picture))
         self._encoded += 1
         device = next(self.model.parameters()).device
-        return self.model.encode(self.model.host.prepare(picture)[None].to(device))
+        image = self.model.host.prepare(picture)[None].to(device)
+        return self.model.features(*self.encoder.encode(image))
 
 
-class KeptEmbeddings(EmbeddingCache):
-    """The predictor's cache on top of a `FeatureSource`: a slice that was announced is taken from
-    there, ready for the decoders, so that following an object through a volume encodes nothing
-    anew. It serves the source's model alone.
+class StoredEmbeddings(EmbeddingCache):
+    """Cache of the predictor in front of a `FeatureSource`, so that propagation through a volume
+    uses the stored embeddings of its slices. It serves the source's model alone.
     """
 
-    def __init__(self, source: FeatureSource, limit_bytes: int = _CACHE_BYTES) -> None:
-        super().__init__(limit_bytes, precision=torch.float32)
+    def __init__(self, source: FeatureSource) -> None:
+        super().__init__(_CACHE_BYTES, precision=torch.float32)
         self._source = source
         self._pictures: dict[str, NDArray[np.uint8]] = {}
 
-    def announce(self, pictures: list[NDArray[np.uint8]]) -> None:
-        """Forget the last volume and expect these slices (h_px, w_px, 3)."""
+    def set_slices(self, pictures: list[NDArray[np.uint8]]) -> None:
+        """Clear the cache, and take the features of these slices (h_px, w_px, 3) from the
+        source.
+        """
         self.clear()
-        weights = self._source.model.encoder_id
+        weights = self._source.encoder.encoder_id
         self._pictures = {slice_key(picture, weights): picture for picture in pictures}
 
     def get_or_encode(
         self, key: str, encode: Callable[[], ImageFeatures], **how: Any
     ) -> tuple[ImageFeatures, bool]:
-        """As of every cache; whether it was encoded now is said of the source."""
+        """Return features from the cache, the source or `encode`, and True if they were encoded
+        now.
+        """
         picture = self._pictures.get(key)
         if picture is None:
             return super().get_or_encode(key, encode, **how)
         before = self._source.encoded
-        features, _ = super().get_or_encode(key, lambda: self._source.of(picture))
+        features, _ = super().get_or_encode(key, lambda: self._source.features(picture))
         return features, self._source.encoded > before
 
     def get_or_derive(
@@ -77,7 +85,7 @@ class KeptEmbeddings(EmbeddingCache):
         encoded: ImageFeatures,
         derive: Callable[[ImageFeatures], ImageFeatures],
     ) -> ImageFeatures:
-        """Of an announced slice what the source gave, which needs nothing more."""
+        """Return derived features; those of the source are complete already."""
         if key in self._pictures:
             return encoded
         return super().get_or_derive(key, weights_id, encoded, derive)

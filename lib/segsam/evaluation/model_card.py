@@ -1,7 +1,7 @@
-"""The model card: what a checkpoint is, what it was made of and how good it is, as Markdown.
+"""Model card of a checkpoint as Markdown: identity, data, training, scores and limits.
 
-All of it comes from the JSON card beside the weights; `model_card.md` in this folder is the frame
-around it. What a card does not say is said to be unknown, never left out.
+Everything comes from the JSON card beside the weights; `model_card.md` in this folder is the
+template. A fact that the card lacks appears as "not stated", and is never left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from segsam.model.card import Card
 
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 _UNKNOWN = "not stated"
-_KEPT = ("modality", "cases", "objects")
+_STORED = ("modality", "cases", "objects")
 _SCORES: Mapping[str, str] = {
     "dsc": "DSC",
     "mdsc": "mDSC",
@@ -32,7 +32,7 @@ _VOLUME_SCORES: Mapping[str, str] = {
 
 
 def model_card(card: Card) -> str:
-    """The model card of a checkpoint."""
+    """Return the model card of a checkpoint."""
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=card.name,
         facts=_table(("", ""), _facts(card)),
@@ -49,12 +49,14 @@ def model_card(card: Card) -> str:
 
 
 def results_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the card keeps of the JSON of `segsam evaluate`: the scores and their intervals."""
+    """Return the part of the JSON of `segsam evaluate` that the card stores: the scores and their
+    intervals.
+    """
     scores = {*_SCORES, *_VOLUME_SCORES}
-    kept = {*_KEPT, *scores, *(f"{name}_95" for name in scores)}
+    stored = {*_STORED, *scores, *(f"{name}_95" for name in scores)}
 
     def trimmed(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in values.items() if key in kept and value is not None}
+        return {key: value for key, value in values.items() if key in stored and value is not None}
 
     return {
         "average": trimmed(record["average"]),
@@ -65,7 +67,7 @@ def results_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_of(datasets: Iterable[Dataset], split: Split) -> dict[str, Any]:
-    """What the card says of the data: by data set, with the cases of each part."""
+    """Return the card's facts of each data set, with the number of cases in each part."""
     return {
         dataset.name: {
             "modality": dataset.modality,
@@ -105,8 +107,8 @@ def _facts(card: Card) -> list[tuple[str, str]]:
 def _categories(card: Card) -> str:
     names = card.categories_seen or tuple(category.name for category in card.categories)
     unseen = [one.name for one in card.categories if one.name not in names]
-    told = f"{len(names)}: {', '.join(names)}."
-    return told + (f" Known by their texts alone: {', '.join(unseen)}." if unseen else "")
+    text = f"{len(names)}: {', '.join(names)}."
+    return text + (f" Known by their texts alone: {', '.join(unseen)}." if unseen else "")
 
 
 def _data(card: Card) -> str:
@@ -144,7 +146,7 @@ def _modalities(record: Mapping[str, Any]) -> str:
 
 
 def _scores_table(rows: Mapping[str, Any], scores: Mapping[str, str], head: str) -> str:
-    """One row for each name that has one of the scores; empty without any."""
+    """Return a row for each name that has one of the scores; empty without any."""
     used = [key for key in scores if any(one.get(key) is not None for one in rows.values())]
     with_scores = {name: one for name, one in rows.items() if any(key in one for key in used)}
     if not with_scores:
@@ -200,7 +202,7 @@ def _list(sentences: Sequence[str]) -> str:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Nested facts as rows, the keys with spaces between."""
+    """Return nested facts as rows, their keys joined by spaces."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{above} {key}".strip().replace("_", " ")

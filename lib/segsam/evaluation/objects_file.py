@@ -1,6 +1,6 @@
-"""A row for each measured object, as .npz or .csv; what calibration and plots are made from.
+"""Files of measured objects, .npz or .csv, one row per object; calibration and plots read them.
 
-Columns are the fields of `ObjectScore`, empty (or not a number) where a value is None. An .npz
+Columns are the fields of `ObjectScore`, empty (or NaN) where a value is None. An .npz
 holds each column as an array of N rows, `class_logits` as (N, K + 1) and the K `categories` by
 name; a .csv holds one column more per class, `logit 0` for "no object" and `logit <category>`.
 """
@@ -38,21 +38,21 @@ _LOGIT, _NO_OBJECT = "logit ", "0"
 
 @dataclass(frozen=True, eq=False)
 class ObjectTable:
-    """N objects as columns."""
+    """Columns of N objects."""
 
     columns: Mapping[str, NDArray[Any]]
-    """Texts, whole numbers and float64 fractions (N,), NaN for None; see the module."""
+    """Texts, whole numbers and float64 fractions (N,), NaN for None."""
     class_logits: NDArray[np.float32]
     """(N, K + 1), "no object" first, NaN without semantics; (N, 0) if no object has any."""
     categories: tuple[str, ...]
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of objects."""
         return len(self.columns["dataset"])
 
     @classmethod
     def of(cls, objects: Sequence[ObjectScore], categories: Sequence[str]) -> ObjectTable:
-        """The rows of an evaluation as columns; `categories` are the checkpoint's."""
+        """Return the objects of an evaluation as columns; `categories` are the checkpoint's."""
         columns: dict[str, NDArray[Any]] = {
             name: np.array([getattr(one, name) for one in objects], dtype=kind)
             for names, kind in ((TEXTS, np.str_), (WHOLE, np.int64), (FRACTIONS, np.float64))
@@ -65,17 +65,17 @@ class ObjectTable:
                 logits[row] = one.class_logits
         return cls(columns, logits, tuple(categories) if width else ())
 
-    def only(self, rows: NDArray[np.bool_]) -> ObjectTable:
-        """The rows where a mask (N,) holds."""
+    def select(self, rows: NDArray[np.bool_]) -> ObjectTable:
+        """Return the rows where a mask (N,) is True."""
         columns = {name: column[rows] for name, column in self.columns.items()}
         return ObjectTable(columns, self.class_logits[rows], self.categories)
 
     @classmethod
     def joined(cls, tables: Sequence[ObjectTable]) -> ObjectTable:
-        """The rows of several tables of one checkpoint; raises EvaluationError for several."""
+        """Join tables of one checkpoint; raises EvaluationError if they are of several."""
         if len({table.categories for table in tables}) != 1:
             raise EvaluationError(
-                "Expected files of objects that one checkpoint has named, got different categories."
+                "Expected files of objects of one checkpoint, got different categories."
             )
         columns = {
             name: np.concatenate([table.columns[name] for table in tables])
@@ -103,8 +103,8 @@ def save_objects(path: Path, objects: Sequence[ObjectScore], categories: Sequenc
     names = [_NO_OBJECT, *table.categories] if table.categories else []
     writer.writerow([*table.columns, *(_LOGIT + name for name in names)])
     for row in range(len(table)):
-        values = [_shown(column[row]) for column in table.columns.values()]
-        writer.writerow([*values, *map(_shown, table.class_logits[row])])
+        values = [_cell(column[row]) for column in table.columns.values()]
+        writer.writerow([*values, *map(_cell, table.class_logits[row])])
     write_bytes(path, text.getvalue().encode())
 
 
@@ -118,26 +118,28 @@ def load_objects(path: str | Path) -> ObjectTable:
     try:
         table = _from_npz(path) if path.suffix == ".npz" else _from_csv(path)
     except FileNotFoundError as error:
-        raise EvaluationError(f"There is no file of objects {path.name}.") from error
+        raise EvaluationError(f"Expected a file of objects, got no file {path.name}.") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
         raise EvaluationError(
             f"Expected the objects that segsam evaluate --objects writes in {path.name}: {error}."
         ) from error
     if len({len(column) for column in (*table.columns.values(), table.class_logits)}) != 1:
-        raise EvaluationError(f"The columns of {path.name} differ in length.")
+        raise EvaluationError(
+            f"Expected columns of one length in {path.name}, got different lengths."
+        )
     return table
 
 
 def _from_npz(path: Path) -> ObjectTable:
-    with np.load(path, allow_pickle=False) as kept:
-        columns = {name: kept[name] for name in (*TEXTS, *WHOLE, *FRACTIONS)}
-        return ObjectTable(columns, kept["class_logits"], tuple(kept["categories"].tolist()))
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in (*TEXTS, *WHOLE, *FRACTIONS)}
+        return ObjectTable(columns, file["class_logits"], tuple(file["categories"].tolist()))
 
 
 def _from_csv(path: Path) -> ObjectTable:
     with path.open(encoding="utf-8", newline="") as file:
         heading, *rows = csv.reader(file)
-    cells = {name: [row[place] for row in rows] for place, name in enumerate(heading)}
+    cells = {name: [row[column] for row in rows] for column, name in enumerate(heading)}
     columns: dict[str, NDArray[Any]] = {name: np.array(cells[name], np.str_) for name in TEXTS}
     columns |= {name: np.array(cells[name], dtype=np.int64) for name in WHOLE}
     columns |= {name: _numbers(cells[name]) for name in FRACTIONS}
@@ -151,5 +153,5 @@ def _numbers(cells: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     return "" if isinstance(value, np.floating) and np.isnan(value) else str(value)

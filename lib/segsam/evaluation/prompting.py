@@ -1,8 +1,8 @@
-"""The prompts that an evaluation gives: what an annotator might draw, the same for every model.
+"""Simulated prompts of an evaluation, the same for every model.
 
-An object's prompt follows from the seed and from what the object is (data set, case, slice, label)
-alone. So it depends neither on the order nor on the choice of cases, and is drawn on a slice of 256
-pixels whatever the model's input size; a larger input sees it scaled.
+An object's prompt follows from the seed and from the object (data set, case, slice, label) alone,
+so it does not depend on the order or the choice of cases. It is drawn on a slice of 256 pixels
+whatever the model's input size, and scaled for a larger input.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from segsam.errors import EvaluationError
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.prompting.prompts import Box, Point
-from segsam.training.simulation import inner_points
+from segsam.training.prompt_simulation import clip_box, inner_points, jitter, tight_box
 
 PromptKind: TypeAlias = Literal["box", "point"]
-PROMPT_KINDS: tuple[str, ...] = get_args(PromptKind)
 SIDE_PX = 256
 """The longer side of the slice on which prompts are drawn, in pixels."""
 JITTER_PX = 5.0
-"""How far each side of a box may move on such a slice."""
+"""Largest move of each side of a box on such a slice."""
 
 
 def prompt_kind(word: str) -> PromptKind:
-    """A kind of prompt by its name; raises EvaluationError for another word."""
+    """Return a kind of prompt by its name; raises EvaluationError for another word."""
     for kind in get_args(PromptKind):
         if word == kind:
             return kind  # type: ignore[no-any-return]
@@ -39,7 +38,7 @@ def prompt_kind(word: str) -> PromptKind:
 
 
 def object_rng(seed: int, slice_name: str, label: int) -> np.random.Generator:
-    """Random numbers of one object; `slice_name` is data set/case/index."""
+    """Return the random numbers of one object; `slice_name` is data set/case/index."""
     digest = hashlib.sha256(f"{seed}/{slice_name}/{label}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -47,34 +46,27 @@ def object_rng(seed: int, slice_name: str, label: int) -> np.random.Generator:
 def simulated_box(
     mask: NDArray[np.bool_], size_px: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The tight box of a mask with each side moved, (4,) x0, y0, x1, y1 in pixels.
+    """Return the tight box of a mask, jittered, (4,) x0, y0, x1, y1 in pixels.
 
-    Each side moves by up to `JITTER_PX`, but by at most half of the box, so that it never turns
-    inside out, and stays within the picture.
+    Each side moves by up to `JITTER_PX`, but by at most half of the box, and stays within the
+    picture.
 
     Args:
         mask: not empty, (height, width) as the labels are stored, y down, x right.
-        size_px: (height, width) of the slice on which it is drawn.
+        size_px: (height, width) of the slice on which the box is drawn.
         rng: of the object.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    scale_y, scale_x = size_px[0] / mask.shape[0], size_px[1] / mask.shape[1]
-    low = np.array([columns[0] * scale_x, rows[0] * scale_y])
-    outer = np.array([(columns[-1] + 1) * scale_x - 1, (rows[-1] + 1) * scale_y - 1])
-    box = np.concatenate([low, np.maximum(low, outer)])
-    reach = np.minimum(JITTER_PX, np.tile(box[2:] - box[:2], 2) / 2)
-    moved = box + rng.uniform(-1, 1, 4) * reach
-    limits = np.array([size_px[1] - 1, size_px[0] - 1], dtype=np.float64)
-    return np.asarray(np.clip(moved, 0, np.tile(limits, 2)))
+    box = _scaled_box(tight_box(mask), (mask.shape[0], mask.shape[1]), size_px)
+    return clip_box(jitter(box, rng, JITTER_PX), size_px)
 
 
 def simulated_point(
     mask: NDArray[np.bool_], size_px: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """A point (2,) x, y in pixels of a mask's interior; arguments as of `simulated_box`.
+    """Return a point (2,) x, y in pixels inside a mask; arguments as of `simulated_box`.
 
-    It is drawn evenly from what a pixel-wide erosion leaves at that size, from all of the object
-    where that is nothing, and at the stored size where the object vanishes in resizing.
+    It is drawn evenly from the mask at that size, eroded by one pixel; from the whole mask if
+    nothing is left; and at the stored size if the object vanishes in resizing.
     """
     height, width = size_px
     stored = mask.astype(np.uint8)
@@ -91,7 +83,7 @@ def prompt_tensors(
     rngs: Sequence[np.random.Generator],
     view: SliceView,
 ) -> PromptTensors:
-    """One prompt for each of P masks (height, width) of a slice, in the model's pixels."""
+    """Return one prompt for each of P masks (height, width) of a slice, in the model's pixels."""
     drawn_px, size_px = drawing_size(view), view.size_px
     if kind == "box":
         boxes = [
@@ -118,13 +110,13 @@ def volume_prompt(
     view: SliceView,
     index: int,
 ) -> Box | Point:
-    """The same prompt in whole voxels, as a person would draw it on slice `index` of a volume."""
+    """Return the same prompt in whole voxels, as a person would draw it on slice `index`."""
     drawn_px = drawing_size(view)
     scale = np.array([view.width / drawn_px[1], view.height / drawn_px[0]])
     last = np.array([view.width - 1, view.height - 1])
     if kind == "point":
-        place = np.floor((simulated_point(mask, drawn_px, rng) + 0.5) * scale)
-        x, y = np.clip(place, 0, last).astype(int).tolist()
+        voxel = np.floor((simulated_point(mask, drawn_px, rng) + 0.5) * scale)
+        x, y = np.clip(voxel, 0, last).astype(int).tolist()
         return Point(view.corners_ijk((x, y, x, y), index)[0])
     box = simulated_box(mask, drawn_px, rng)
     low = np.clip(np.round(box[:2] * scale), 0, last)
@@ -134,7 +126,7 @@ def volume_prompt(
 
 
 def drawing_size(view: SliceView) -> tuple[int, int]:
-    """(height, width) of a slice of this view on which prompts are drawn, in pixels."""
+    """Return the (height, width) of a slice of this view on which prompts are drawn, in pixels."""
     if view.input_size == SIDE_PX:
         return view.size_px
     height, width = view.size_px
@@ -145,7 +137,7 @@ def drawing_size(view: SliceView) -> tuple[int, int]:
 def _scaled_box(
     box: NDArray[np.float64], drawn_px: tuple[int, int], size_px: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Pixels are areas: the outer edges are what is scaled."""
+    """Scale a box of whole pixels by their outer edges, because pixels are areas."""
     scale = np.array([size_px[1] / drawn_px[1], size_px[0] / drawn_px[0]])
     low = box[:2] * scale
     return np.concatenate([low, np.maximum(low, (box[2:] + 1) * scale - 1)])

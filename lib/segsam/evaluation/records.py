@@ -1,4 +1,4 @@
-"""What was measured: a row for each prompted object of a slice, and for each object of a volume."""
+"""Results of an evaluation: a record of each prompted object of a slice and of a volume."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class ObjectScore:
-    """One object of one slice, prompted once. Scores are fractions; None is what was not asked for
-    or what the checkpoint cannot say.
+    """One object of one slice, prompted once.
+
+    Scores are fractions. None stands for a score that was not requested, or that the checkpoint
+    does not give.
     """
 
     dataset: str
@@ -22,16 +24,16 @@ class ObjectScore:
     patient: str
     slice: int
     label: int
-    """Its value in the labels."""
+    """Value in the labels."""
     name: str
-    """What its data set calls it."""
+    """Name in its data set."""
     category: int
     """k + 1 for the checkpoint's category k, 0 if the checkpoint does not know it."""
     share: float
-    """Of the slice that it covers."""
+    """Share of the slice that the object covers."""
     predicted_iou: float
     dsc: float | None = None
-    """Dice of the binary decoder."""
+    """Dice of the binary decoder's mask."""
     mdsc: float | None = None
     """Dice of the pixels that the model itself labels with the category."""
     semantic_dsc: float | None = None
@@ -39,7 +41,7 @@ class ObjectScore:
     found: int = 0
     """k + 1 for the category that the model gives."""
     confidence: float | None = None
-    """The probability of `found`, at the checkpoint's temperature."""
+    """Probability of `found`, at the checkpoint's temperature."""
     agreement: float | None = None
     """Soft IoU of both decoders' masks."""
     class_logits: NDArray[np.float32] | None = None
@@ -48,7 +50,7 @@ class ObjectScore:
 
 @dataclass(frozen=True)
 class VolumeScore:
-    """One category of one 3D case, rebuilt from its slices; scores are fractions."""
+    """One category of one 3D case; scores are fractions."""
 
     dataset: str
     case: str
@@ -57,13 +59,14 @@ class VolumeScore:
     name: str
     dice: float
     nsd: float
+    """Normalised surface Dice at 2 mm."""
     propagated: bool = False
-    """Followed from one prompted slice instead of prompted in each."""
+    """True if propagated from one prompted slice, False if every slice was prompted."""
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What a report says of a data set beside its scores."""
+    """Facts of a data set in the report, beside its scores."""
 
     name: str
     modality: str
@@ -76,18 +79,28 @@ class DatasetFacts:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A measurement as it was taken; `summary.report` says what it comes to."""
+    """All scores of an evaluation; `summary.report` computes the means."""
 
     prompt: str
     decoder: str
     seed: int
     semantics: bool
-    """Whether the checkpoint's semantic decoder is trained and was asked."""
+    """True if the checkpoint's semantic decoder is trained and was requested."""
     datasets: tuple[DatasetFacts, ...]
     objects: tuple[ObjectScore, ...]
     volumes: tuple[VolumeScore, ...]
     categories: tuple[str, ...]
     """Names of the checkpoint's categories, in order."""
     encoded: int
-    """Slices whose embeddings were not kept before."""
+    """Slices whose embeddings had to be computed."""
     seconds: float
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Objects whose confidence lies in one bin."""
+
+    confidence: float
+    """Mean over the objects."""
+    accuracy: float
+    objects: int

@@ -1,4 +1,4 @@
-"""One evaluation: every object of every case is prompted once, by itself, on its own slice."""
+"""An evaluation: every object of every case is prompted once, by itself, on its own slice."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from segsam.evaluation.cases import Selection, known_classes, open_case
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.prompting import PromptKind
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, VolumeScore
-from segsam.evaluation.slice_scoring import CaseInWork, SliceScorer
-from segsam.evaluation.volumes import Follower, Rebuilt
+from segsam.evaluation.slice_scoring import SliceScorer
+from segsam.evaluation.volumes import PropagationScorer, RebuiltVolumes
 from segsam.model import SegSam
-from segsam.types import Progress
+from segsam.model.runtimes import EncoderRunner
+from segsam.types import Progress, no_progress
 
 DecoderChoice: TypeAlias = Literal["binary", "semantic", "both"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure."""
+    """Options of an evaluation; raises EvaluationError for values that do not fit together."""
 
     prompt: PromptKind
     decoder: DecoderChoice = "both"
     seed: int = 0
     slices: int = 0
-    """At most so many slices of a volume, evenly spread over those with an object; 0 for all."""
+    """Most slices of a volume, evenly spread over those with an object; 0 for all."""
     propagated: bool = False
-    """Also follow each object of a 3D case from its largest section through the volume."""
+    """Also propagate each object of a 3D case from its largest section through the volume."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured; raises EvaluationError."""
+        """Check the values; raises EvaluationError."""
         if self.decoder not in get_args(DecoderChoice):
             raise EvaluationError(
                 f"Expected binary, semantic or both as the decoder, got {self.decoder!r}."
             )
         if self.slices < 0:
-            raise EvaluationError(
-                f"Expected a number of slices that is not negative, got {self.slices}."
-            )
+            raise EvaluationError(f"Expected a number of slices of 0 or more, got {self.slices}.")
         if self.propagated and (self.slices or self.decoder == "semantic"):
             raise EvaluationError(
-                "Objects are followed through whole volumes and by the binary decoder: expected no "
-                "limit of slices, and not the semantic decoder alone."
+                "Expected no limit of slices and the binary decoder, because objects are "
+                "propagated by it through whole volumes; got "
+                f"{self.slices} slices and the decoder {self.decoder}."
             )
 
 
@@ -57,6 +57,7 @@ def evaluate(
     options: Options,
     *,
     embeddings: Path | None = None,
+    encoder: EncoderRunner | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -64,32 +65,33 @@ def evaluate(
     Args:
         model: in evaluation mode.
         selections: of `cases.select`.
-        options: how.
-        embeddings: a folder of kept embeddings, read and added to.
+        options: of the evaluation.
+        embeddings: a folder of stored embeddings, read and added to.
+        encoder: runner of the image encoder; PyTorch without it.
         progress: called before the first and after each case.
 
     Raises:
         EvaluationError: the semantic decoder alone of a checkpoint where it is not trained.
         TrainingError, VolumeError: a case that cannot be read; the sentence names it.
-        OutputError: embeddings that cannot be kept.
+        OutputError: embeddings that cannot be stored.
     """
-    began, progress = time.monotonic(), progress or _silent
-    scorer = CaseScorer(model, options, embeddings)
+    began, progress = time.monotonic(), progress or no_progress
+    scorer = CaseScorer(model, options, embeddings, encoder)
     total, done = sum(len(selection.cases) for selection in selections), 0
-    found: list[CaseScores] = []
+    scores: list[CaseScores] = []
     for selection in selections:
         for case in selection.cases:
             progress(done, total, selection.dataset.name)
-            found.append(scorer.score(selection.dataset, case))
+            scores.append(scorer.score(selection.dataset, case))
             done += 1
     progress(total, total, "done")
-    scores = joined(model, selections, options, found)
-    return replace(scores, encoded=scorer.source.encoded, seconds=time.monotonic() - began)
+    evaluation = joined(model, selections, options, scores)
+    return replace(evaluation, encoded=scorer.source.encoded, seconds=time.monotonic() - began)
 
 
 @dataclass(frozen=True, eq=False)
 class CaseScores:
-    """What one case gave; `slices` of it have an object to prompt."""
+    """Scores of one case; `slices` is the number of slices with an object to prompt."""
 
     slices: int
     objects: tuple[ObjectScore, ...]
@@ -99,56 +101,68 @@ class CaseScores:
 class CaseScorer:
     """Measures case after case with one model."""
 
-    def __init__(self, model: SegSam, options: Options, embeddings: Path | None = None) -> None:
-        """As `evaluate`, which raises the same."""
-        if options.decoder == "semantic" and not model.semantic_is_trained:
+    def __init__(
+        self,
+        model: SegSam,
+        options: Options,
+        embeddings: Path | None = None,
+        encoder: EncoderRunner | None = None,
+    ) -> None:
+        """Prepare as `evaluate` does; raises EvaluationError for a semantic decoder that is not
+        trained.
+        """
+        if options.decoder == "semantic" and not model.card.semantic_is_trained:
             raise EvaluationError(
-                "The semantic decoder was asked for, but that of this checkpoint is not trained; "
-                "measure the binary decoder, or both."
+                "Expected a checkpoint with a trained semantic decoder, got one that is not "
+                "trained; measure the binary decoder, or both."
             )
         self.model = model.eval()
         self.options = options
-        self.source = FeatureSource(model, embeddings)
+        self.source = FeatureSource(model, embeddings, encoder)
         self.scorer = SliceScorer(
             model,
             options.prompt,
             options.seed,
             binary=options.decoder != "semantic",
-            semantic=model.semantic_is_trained and options.decoder != "binary",
+            semantic=model.card.semantic_is_trained and options.decoder != "binary",
         )
-        self.follower = None
+        self.propagation = None
         if options.propagated:
-            self.follower = Follower(model, self.source, options.prompt, options.seed)
+            self.propagation = PropagationScorer(model, self.source, options.prompt, options.seed)
 
     def score(self, dataset: Dataset, case: str) -> CaseScores:
-        """Measure a case. Raises TrainingError, VolumeError; the sentence names it."""
-        side, limit = self.model.host.facts.input_size, self.options.slices
-        opened = open_case(dataset, case, input_size=side, limit=limit)
-        work = CaseInWork(dataset, case, opened, known_classes(dataset, self.model.categories))
-        whole = not opened.volume.is_flat and not limit and self.scorer.binary
-        rebuilt = Rebuilt(work) if whole else None
+        """Measure a case; raises TrainingError or VolumeError with a sentence that names it."""
+        opened = open_case(
+            dataset,
+            case,
+            input_size=self.model.host.facts.input_size,
+            categories=self.model.categories,
+            limit=self.options.slices,
+        )
+        is_whole = self.scorer.binary and not self.options.slices and not opened.volume.is_flat
+        rebuilt = RebuiltVolumes(opened) if is_whole else None
         objects: list[ObjectScore] = []
         for index, _ in opened.objects:
-            features = self.source.of(opened.picture(index))
-            for scored in self.scorer.score(work, index, features):
+            features = self.source.features(opened.picture(index))
+            for scored in self.scorer.score(opened, index, features):
                 objects.append(scored.score)
                 if rebuilt is not None:
                     rebuilt.add(scored)
         volumes: list[VolumeScore] = []
         if rebuilt is not None:
             volumes += rebuilt.scores()
-            if self.follower is not None:
-                volumes += self.follower.scores(work)
+            if self.propagation is not None:
+                volumes += self.propagation.scores(opened)
         return CaseScores(len(opened.objects), tuple(objects), tuple(volumes))
 
 
 def joined(
-    model: SegSam, selections: Sequence[Selection], options: Options, found: Sequence[CaseScores]
+    model: SegSam, selections: Sequence[Selection], options: Options, scores: Sequence[CaseScores]
 ) -> Evaluation:
-    """The evaluation that the scores of all cases of `selections`, in their order, come to; what
-    was encoded and how long it took is 0 in it.
+    """Join the scores of all cases of `selections`, in their order, into an evaluation; its
+    `encoded` and `seconds` are 0.
     """
-    facts, rest = [], iter(found)
+    facts, rest = [], iter(scores)
     for selection in selections:
         dataset = selection.dataset
         slices = sum(next(rest).slices for _ in selection.cases)
@@ -159,15 +173,11 @@ def joined(
         prompt=options.prompt,
         decoder=options.decoder,
         seed=options.seed,
-        semantics=model.semantic_is_trained and options.decoder != "binary",
+        semantics=model.card.semantic_is_trained and options.decoder != "binary",
         datasets=tuple(facts),
-        objects=tuple(score for one in found for score in one.objects),
-        volumes=tuple(score for one in found for score in one.volumes),
+        objects=tuple(score for one in scores for score in one.objects),
+        volumes=tuple(score for one in scores for score in one.volumes),
         categories=model.categories.names,
         encoded=0,
         seconds=0.0,
     )
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    """Nobody wants to know."""

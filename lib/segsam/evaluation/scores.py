@@ -1,6 +1,6 @@
-"""The scores: how well masks fit, on a slice and in a volume, and what counts as named right.
+"""Scores of masks on a slice and in a volume, and confidence of the model's category.
 
-Dice and surface Dice are MONAI's, asked for one pair of masks at a time and never for two empty
+Dice and surface Dice are MONAI's, called for one pair of masks at a time and never for two empty
 ones, about which conventions differ.
 """
 
@@ -16,36 +16,36 @@ from torch import Tensor
 
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded
-from segsam.model.readout import enlarged, named_by_model
+from segsam.model.readout import predicted_category, resize_logits
 
 NSD_TOLERANCE_MM = 2.0
-"""Surfaces that are no further apart agree."""
+"""Largest distance at which two surfaces agree."""
 
 
-def dice(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
-    """2 |A and B| / (|A| + |B|) of two masks of one shape, in [0, 1]; 1 when both are empty."""
-    pair = [torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (found, wanted)]
+def dice(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    """Return 2 |A and B| / (|A| + |B|) of two masks of one shape, in [0, 1]; 1 if both are
+    empty.
+    """
+    pair = [_batch(mask) for mask in (predicted, true)]
     return float(compute_dice(pair[0], pair[1], ignore_empty=False))
 
 
 def surface_dice(
-    found: NDArray[np.bool_],
-    wanted: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    true: NDArray[np.bool_],
     spacing_mm: tuple[float, float, float],
     tolerance_mm: float = NSD_TOLERANCE_MM,
 ) -> float:
-    """Normalised surface Dice of two masks (i, j, k), in [0, 1]; 1 when both are empty, 0 when one
-    is.
+    """Return the normalised surface Dice of two masks (i, j, k), in [0, 1]; 1 if both are empty, 0
+    if one is.
 
     The surface is the voxels of a mask with one of their 6 neighbours outside it, and each counts
     1 (Nikolov et al., https://arxiv.org/abs/1809.04430, without its areas).
     """
-    if not found.any() or not wanted.any():
-        return float(found.any() == wanted.any())
-    box = _common_box(found, wanted)
-    pair = [
-        torch.from_numpy(np.ascontiguousarray(mask[box]))[None, None] for mask in (found, wanted)
-    ]
+    if not predicted.any() or not true.any():
+        return float(predicted.any() == true.any())
+    box = _common_box(predicted, true)
+    pair = [_batch(mask[box]) for mask in (predicted, true)]
     with warnings.catch_warnings():
         # MONAI 1.6 calls a function of its own with an argument that it has deprecated.
         warnings.filterwarnings(
@@ -58,46 +58,53 @@ def surface_dice(
 
 
 def confidence(decoded: Decoded, temperature: float = 1.0) -> Tensor | None:
-    """(P,) probability of the category that the model gives; None without semantics."""
+    """Return the probability (P,) of the category that the model gives; None without semantics."""
     if decoded.class_logits is None:
         return None
-    found = named_by_model(decoded)
-    shares = (decoded.class_logits.float() / temperature).softmax(dim=1)
-    return shares.gather(1, found[:, None])[:, 0]
+    found = predicted_category(decoded)
+    probability = (decoded.class_logits.float() / temperature).softmax(dim=1)
+    return probability.gather(1, found[:, None])[:, 0]
 
 
 def labelled_plane(
     decoded: Decoded, prompt: int, category: int, view: SliceView
 ) -> NDArray[np.bool_]:
-    """The pixels (height, width) that the model itself labels with a category, for one prompt.
+    """Return the pixels (height, width) that the model itself labels with a category, for one
+    prompt.
 
-    For the head `maskcls` these are its mask if its most probable category is this one, else none;
+    For the head `maskcls` this is its mask if its most probable category is this one, else none;
     for `dense` the pixels whose most probable class at the model's input size it is.
 
     Args:
         decoded: with semantics.
-        prompt: the prompt's index in it.
+        prompt: index of the prompt.
         category: k + 1 for category k.
         view: of the slice.
     """
     if decoded.object_logits is not None:
-        if int(named_by_model(decoded)[prompt]) != category:
+        if int(predicted_category(decoded)[prompt]) != category:
             return np.zeros((view.height, view.width), dtype=np.bool_)
         return mask_plane(decoded.object_logits[prompt, 0], view)
     if decoded.semantic_logits is None:
         raise ValueError("Expected a semantic mask, got none.")
-    logits = enlarged(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
+    logits = resize_logits(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
     others = torch.cat([logits[:category], logits[category + 1 :]]).amax(dim=0)
     return mask_plane(logits[category] - others, view)
 
 
 def mask_plane(logits: Tensor, view: SliceView) -> NDArray[np.bool_]:
-    """One mask (height, width) at the slice's own resolution from low-resolution logits (m, m)."""
+    """Return a mask (height, width) at the slice's own resolution from low-res logits (m, m)."""
     return np.asarray((view.logits_to_plane(logits) > 0).cpu().numpy(), dtype=np.bool_)
 
 
+def _batch(mask: NDArray[np.bool_]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(mask))[None, None]
+
+
 def _common_box(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The part of the volume that holds both masks and a voxel around them: all a surface needs."""
+    """Return the part of a volume with both masks and a margin of one voxel: all that their
+    surfaces depend on, and much faster than the whole volume.
+    """
     either = first | second
     box = []
     for axis in range(either.ndim):

@@ -1,12 +1,12 @@
-"""What an evaluation comes to: means by data set, modality and over all, with their spread.
+"""Means of an evaluation by data set, by modality and over all, with their intervals.
 
     data set   dsc, category accuracy: mean over objects; mdsc: over categories, each the mean of
                its objects
     modality   mean over its data sets
     average    mean over modalities
 
-The spread is a bootstrap interval of 95 %: patients of each data set are drawn with replacement and
-every mean is taken anew. A data set of one patient has none.
+The interval is a bootstrap interval of 95 %: patients of each data set are drawn with replacement
+and every mean is computed anew. A data set of one patient has none.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _QUANTILES = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Term:
-    """One number that enters a mean."""
+    """One value of a mean."""
 
     group: str
-    """What is averaged by itself first."""
+    """Group whose values are averaged first; the mean is that of the groups."""
     patient: str
     value: float
 
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """A mean and what it was in resampled data, as fractions."""
+    """A mean and its values in resampled data, as fractions."""
 
     value: float
     draws: NDArray[np.float64] | None
-    """None where there is nothing to resample."""
+    """(DRAWS,); None if there is one patient, so nothing to resample."""
 
     def interval(self) -> list[float] | None:
-        """The 95 % interval in percent."""
+        """Return the 95 % interval in percent."""
         if self.draws is None:
             return None
         return [_percent(float(end)) for end in np.nanquantile(self.draws, _QUANTILES)]
@@ -54,8 +54,8 @@ Means = dict[str, Mean]
 
 
 def report(evaluation: Evaluation) -> dict[str, Any]:
-    """Scores in percent, as the JSON of `segsam evaluate` has them: data sets, modalities and the
-    average; null for what does not apply.
+    """Return the scores in percent, as in the JSON of `segsam evaluate`: data sets, modalities and
+    the average; None for a score that does not apply.
     """
     means = {facts.name: dataset_means(evaluation, facts) for facts in evaluation.datasets}
     by_modality: dict[str, list[Means]] = {}
@@ -73,7 +73,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
-    """Every mean that a data set has, by the name of its key."""
+    """Return every mean of a data set, by its key in the report."""
     objects = [one for one in evaluation.objects if one.dataset == facts.name]
     volumes = [one for one in evaluation.volumes if one.dataset == facts.name]
     inside = classes_of_modality(evaluation, facts.modality)
@@ -96,7 +96,7 @@ def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
 
 
 def classes_of_modality(evaluation: Evaluation, modality: str) -> tuple[int, ...]:
-    """k + 1 of the categories that the given data sets of a modality use."""
+    """Return k + 1 of the categories that the data sets of a modality use."""
     used = {
         number
         for facts in evaluation.datasets
@@ -107,8 +107,10 @@ def classes_of_modality(evaluation: Evaluation, modality: str) -> tuple[int, ...
 
 
 def mean(terms: Iterable[Term], dataset: str = "") -> Mean | None:
-    """The mean over groups of each group's mean; None without terms. Patients of every `dataset`
-    are drawn by themselves, but alike for all of its scores.
+    """Return the mean over groups of each group's mean; None without terms.
+
+    The name of the data set seeds the bootstrap, so that all scores of one data set are computed
+    from the same draws of patients.
     """
     terms = list(terms)
     if not terms:
@@ -131,7 +133,7 @@ def mean(terms: Iterable[Term], dataset: str = "") -> Mean | None:
 
 
 def pooled(parts: Sequence[Means]) -> Means:
-    """The means over data sets (or over modalities), each key over the parts that have it."""
+    """Return means over data sets (or over modalities), each key over the parts that have it."""
     names = list(dict.fromkeys(name for part in parts for name in part))
     found: Means = {}
     for name in names:
@@ -187,7 +189,7 @@ def _class_record(objects: list[ObjectScore], volumes: list[VolumeScore]) -> dic
 
 
 def _record(means: Mapping[str, Mean]) -> dict[str, Any]:
-    """Means in percent with their intervals; the fixed keys are there, null if need be."""
+    """Return means in percent with their intervals; four keys are always there, if need be None."""
     record: dict[str, Any] = dict.fromkeys(
         ("dsc", "mdsc", "category_accuracy", "category_accuracy_in_modality")
     )
@@ -201,7 +203,7 @@ def _terms(
     *,
     by_name: bool = False,
 ) -> list[Term]:
-    """The objects that have a value, in groups by what they are called or in one."""
+    """Return the objects that have a value, grouped by name, or in one group."""
     found = ((one, value(one)) for one in objects)
     return [
         Term(one.name if by_name else "", one.patient, float(number))

@@ -1,14 +1,14 @@
-"""Affines: what each part of one means, which voxel axis runs which way, and when one is refused.
+"""Affines: spacing, direction and shear, the anatomical axis of each voxel axis, and their checks.
 
-An affine takes a voxel index to the world, in millimetres, in the frame RAS (x to the patient's
+An affine maps a voxel index to the world in millimetres. The frame is RAS (x to the patient's
 right, y to anterior, z to superior). Its columns are the steps of one voxel along i, j and k:
 
         |  step_i   step_j   step_k   origin |      length of a step  = spacing
     A = |  (3 mm)   (3 mm)   (3 mm)   (3 mm) |      step / its length = direction (R)
         |    0        0        0        1    |
 
-Files of the DICOM, ITK and NRRD family count in LPS, the same frame with x and y negated. Only the
-readers and writers ever hold an LPS affine.
+DICOM, ITK and NRRD files use LPS, the same frame with x and y negated. Only readers and writers
+hold LPS affines.
 """
 
 from __future__ import annotations
@@ -24,19 +24,23 @@ from segsam.types import Affine
 SHEAR_TOLERANCE = 1e-3
 """Largest accepted element of |RᵀR - I|; R holds the unit directions of the three voxel axes."""
 
-SMALLEST_SPACING_MM = 1e-6
-_LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SMALLEST_SPACING_MM = 1e-6
+_SMALLEST_DETERMINANT = 1e-6
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AXIS_NAMES = "ijk"
 _POSITIVE_CODES, _NEGATIVE_CODES = "RAS", "LPI"
 
 
 def swap_lps_ras(affine: ArrayLike) -> Affine:
-    """The same (4, 4) affine in the other frame: LPS becomes RAS and RAS becomes LPS."""
-    return np.asarray(_LPS_RAS @ np.asarray(affine, dtype=np.float64))
+    """Return the same (4, 4) affine in the other frame: LPS becomes RAS and RAS becomes LPS."""
+    return np.asarray(_LPS_TO_RAS @ np.asarray(affine, dtype=np.float64))
 
 
-def affine_of(directions: ArrayLike, spacing_mm: ArrayLike, origin: ArrayLike) -> Affine:
-    """(4, 4) from unit directions (3, 3, one per column), spacing (3,) and origin (3,)."""
+def compose_affine(directions: ArrayLike, spacing_mm: ArrayLike, origin: ArrayLike) -> Affine:
+    """Build a (4, 4) affine from unit directions (3, 3, one per column), spacing (3,), origin (3,).
+
+    The result is in the frame of the directions and the origin.
+    """
     affine = np.eye(4)
     affine[:3, :3] = np.asarray(directions, dtype=np.float64) * np.asarray(spacing_mm)
     affine[:3, 3] = origin
@@ -44,26 +48,26 @@ def affine_of(directions: ArrayLike, spacing_mm: ArrayLike, origin: ArrayLike) -
 
 
 def spacing_of(affine: Affine) -> tuple[float, float, float]:
-    """Millimetres from one voxel to the next along i, j and k."""
+    """Return the distance in mm from one voxel to the next along i, j and k."""
     i_mm, j_mm, k_mm = (float(np.sqrt(np.sum(affine[:3, axis] ** 2))) for axis in range(3))
     return i_mm, j_mm, k_mm
 
 
 def shear_of(affine: Affine) -> float:
-    """How far the axes are from perpendicular: the largest element of |RᵀR - I|."""
+    """Return the largest element of |RᵀR - I|: 0 if the axes are perpendicular."""
     directions = affine[:3, :3] / np.asarray(spacing_of(affine))
     return float(np.abs(directions.T @ directions - np.eye(3)).max())
 
 
-def checked_affine(affine: ArrayLike, name: str) -> Affine:
-    """A read-only float64 copy of a (4, 4) RAS affine.
+def validated_affine(affine: ArrayLike, name: str) -> Affine:
+    """Return a read-only float64 copy of a (4, 4) RAS affine.
 
-    Raises VolumeError, with both numbers, when it is not (4, 4), not finite, has a zero or
-    unmeasurable spacing, is singular, or is sheared by more than `SHEAR_TOLERANCE`.
+    Raises VolumeError if it is not (4, 4), not finite, singular, has a spacing of zero or
+    infinity, or is sheared by more than `SHEAR_TOLERANCE`.
     """
     copied = np.array(affine, dtype=np.float64)
     if copied.shape != (4, 4):
-        raise VolumeError(f"{name}: an affine is 4 x 4; this one has the shape {copied.shape}.")
+        raise VolumeError(f"{name}: expected a 4 x 4 affine, got the shape {copied.shape}.")
     if not np.isfinite(copied).all():
         raise VolumeError(f"{name}: the affine must be finite; it holds NaN or infinity.")
     if not np.array_equal(copied[3], [0, 0, 0, 1]):
@@ -79,19 +83,19 @@ def _check_spacing(affine: Affine, name: str) -> None:
     with np.errstate(over="ignore"):
         spacing_mm = spacing_of(affine)
     for axis, value in zip(_AXIS_NAMES, spacing_mm, strict=True):
-        if not SMALLEST_SPACING_MM <= value < np.inf:
+        if not _SMALLEST_SPACING_MM <= value < np.inf:
             raise VolumeError(
                 f"{name}: the spacing along {axis} is {value:g} mm, so the affine is singular; "
-                f"at least {SMALLEST_SPACING_MM:g} mm and finite is needed."
+                f"expected a finite spacing of at least {_SMALLEST_SPACING_MM:g} mm."
             )
 
 
 def _check_directions(affine: Affine, name: str) -> None:
     determinant = float(np.linalg.det(affine[:3, :3] / np.asarray(spacing_of(affine))))
-    if abs(determinant) < 1e-6:
+    if abs(determinant) < _SMALLEST_DETERMINANT:
         raise VolumeError(
             f"{name}: the affine is singular: its three axes lie in one plane "
-            f"(determinant of the directions {determinant:.2g}, wanted 1 or -1)."
+            f"(determinant of the directions {determinant:.2g}, expected 1 or -1)."
         )
     shear = shear_of(affine)
     if shear > SHEAR_TOLERANCE:
@@ -103,16 +107,16 @@ def _check_directions(affine: Affine, name: str) -> None:
 
 
 def nearest_axes(affine: Affine) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The voxel axis nearest to each of R, A and S, and its sign (+1: runs towards R, A, S).
+    """Return the voxel axis nearest to each of R, A and S, and its sign (+1: runs to R, A, S).
 
-    Always a permutation, also for a volume turned by 45 degrees. Ties are broken by the axes'
-    directions in the world and never by their order in the file, so that one anatomy stored in any
-    of the 48 orders gets the same assignment.
+    The axes are always a permutation, also for a volume rotated by 45 degrees. Ties are resolved
+    by the directions in the world, not by the order of the axes in the file. The same anatomy
+    therefore gets the same axes in each of the 48 storage orders.
     """
     directions = affine[:3, :3] / np.asarray(spacing_of(affine))
     axes = max(
         permutations(range(3)),
-        key=lambda order: (_alignment(directions, order), _unsigned_columns(directions, order)),
+        key=lambda order: (_alignment(directions, order), _undirected_columns(directions, order)),
     )
     signs = [1 if directions[world, axis] > 0 else -1 for world, axis in enumerate(axes)]
     return (axes[0], axes[1], axes[2]), (signs[0], signs[1], signs[2])
@@ -122,8 +126,8 @@ def _alignment(directions: NDArray[np.float64], order: tuple[int, ...]) -> float
     return round(sum(abs(float(directions[world, axis])) for world, axis in enumerate(order)), 6)
 
 
-def _unsigned_columns(directions: NDArray[np.float64], order: tuple[int, ...]) -> list[float]:
-    """The columns as undirected lines (first clear component positive), as something sortable."""
+def _undirected_columns(directions: NDArray[np.float64], order: tuple[int, ...]) -> list[float]:
+    """The columns as lines without direction (first nonzero component positive), for sorting."""
     values: list[float] = []
     for axis in order:
         column = np.round(directions[:, axis], 6)
@@ -132,17 +136,11 @@ def _unsigned_columns(directions: NDArray[np.float64], order: tuple[int, ...]) -
     return values
 
 
-def axis_codes(affine: Affine) -> str:
-    """Where i, j and k run, e.g. "LPS" when i runs towards the patient's left."""
-    axes, signs = nearest_axes(affine)
-    letters = ["?"] * 3
-    for world, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
-        letters[axis] = (_POSITIVE_CODES if sign > 0 else _NEGATIVE_CODES)[world]
-    return "".join(letters)
+def parse_axis_codes(codes: str) -> list[tuple[int, int]]:
+    """Return world axis and sign of each voxel axis: "LPS" becomes [(0, -1), (1, -1), (2, 1)].
 
-
-def parsed_codes(codes: str) -> list[tuple[int, int]]:
-    """ "LPS" -> [(0, -1), (1, -1), (2, 1)]: world axis and sign of each voxel axis."""
+    Raises VolumeError for anything but one letter of each pair R/L, A/P, S/I.
+    """
     parsed = []
     for letter in codes.upper():
         for sign, known in ((1, _POSITIVE_CODES), (-1, _NEGATIVE_CODES)):
@@ -155,19 +153,17 @@ def parsed_codes(codes: str) -> list[tuple[int, int]]:
     return parsed
 
 
-def canonical_view(voxels: NDArray[np.generic], affine: Affine) -> NDArray[np.generic]:
-    """The voxels with their first three axes turned to run R, A, S; a view, nothing is copied."""
-    axes, signs = nearest_axes(affine)
-    turned = voxels.transpose((*axes, *range(3, voxels.ndim)))
-    return turned[tuple(slice(None, None, sign) for sign in signs)]
+def regular_subsample(
+    voxels: NDArray[np.generic], affine: Affine, limit: int
+) -> NDArray[np.generic]:
+    """Return every n-th voxel along each axis so that at most `limit` remain, as a view.
 
-
-def even_sample(voxels: NDArray[np.generic], affine: Affine, limit: int) -> NDArray[np.generic]:
-    """Every n-th voxel along each axis so that about `limit` remain; all of them when fewer.
-
-    Taken from the canonical view, so that it does not depend on the order of storage.
+    The axes of the result run R, A, S, so that it does not depend on the storage order.
     """
     step = 1
     while np.prod([-(-side // step) for side in voxels.shape[:3]]) > limit:
         step += 1
-    return canonical_view(voxels, affine)[::step, ::step, ::step]
+    axes, signs = nearest_axes(affine)
+    ras = voxels.transpose((*axes, *range(3, voxels.ndim)))
+    ras = ras[tuple(slice(None, None, sign) for sign in signs)]
+    return ras[::step, ::step, ::step]

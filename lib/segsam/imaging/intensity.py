@@ -1,8 +1,8 @@
-"""How voxel values become the 0 to 255 that a model looks at; the one place where that happens.
+"""Intensity mapping from voxel values to the model's input range 0 to 255.
 
-CT is shown through a Hounsfield window, because its numbers mean the same in every scanner.
-Everything else has no such scale and is stretched between two percentiles of its own values, as
-LiteMedSAM's preprocessing does (0.5 and 99.5 % of the voxels that are not 0). Colour stays.
+CT uses a Hounsfield window, because Hounsfield units mean the same on every scanner. Other
+modalities have no such scale. They are stretched between two percentiles of their own values, as
+in LiteMedSAM's preprocessing (0.5 and 99.5 % of the voxels that are not 0). Colour is unchanged.
 
     255 |          ________        low  = centre - width / 2
         |         /                high = centre + width / 2
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
-from segsam.imaging.geometry import even_sample
+from segsam.imaging.geometry import regular_subsample
 from segsam.imaging.volume import Volume
 
 CT_WINDOWS: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -38,7 +38,7 @@ CT_WINDOWS: Mapping[str, tuple[float, float]] = MappingProxyType(
         "spine": (50.0, 250.0),
     }
 )
-"""Name -> (centre, width) in Hounsfield units; the usual presets of radiology workstations."""
+"""Window name -> (centre, width) in Hounsfield units: usual presets of radiology workstations."""
 
 DEFAULT_CT_WINDOW = "soft-tissue"
 PERCENTILES = (0.5, 99.5)
@@ -47,7 +47,7 @@ _SAMPLE_LIMIT = 4_000_000
 
 @dataclass(frozen=True)
 class Intensity:
-    """The rule for one volume: values up to `low` are 0, values from `high` are 255."""
+    """Intensity mapping of one volume: values up to `low` become 0, from `high` on 255."""
 
     kind: Literal["window", "percentile", "colour"]
     low: float
@@ -57,11 +57,11 @@ class Intensity:
     def for_volume(
         cls, volume: Volume, window: str | tuple[float, float] | None = None
     ) -> Intensity:
-        """The rule that suits a volume, or the window asked for.
+        """Return the default mapping of a volume, or the mapping of the requested window.
 
-        `window` is the name of a CT preset or (low, high) in the volume's own values. Percentiles
-        are taken from an even sample above four million voxels. The rule does not depend on the
-        order in which the voxels are stored. Raises VolumeError for a window that cannot be meant.
+        `window` is the name of a CT preset or (low, high) in the volume's own values. Above four
+        million voxels, percentiles are computed from a regular subsample. The mapping does not
+        depend on the storage order of the voxels. Raises VolumeError for an invalid window.
         """
         if window is not None:
             return cls._from_window(volume, window)
@@ -96,13 +96,13 @@ class Intensity:
         return cls("window", centre - width / 2, centre + width / 2)
 
     def apply(self, values: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Values of any real type and shape as uint8 of the same shape: clipped, scaled, cut off.
+        """Map values of any real type and shape to uint8 of the same shape.
 
-        The fraction is cut off, not rounded, because LiteMedSAM's training images were made so.
+        Fractions are truncated, not rounded, because LiteMedSAM was trained on such images.
         """
         if self.kind == "colour":
             return np.asarray(values, dtype=np.uint8)
-        # Halved, so that the width of a range as wide as float64 itself does not overflow.
+        # Halved, because high - low overflows if the range is as wide as float64 itself.
         low, high = self.low / 2, self.high / 2
         if not low < high:
             return np.zeros(values.shape, dtype=np.uint8)
@@ -111,13 +111,13 @@ class Intensity:
 
     @property
     def key(self) -> str:
-        """Short stable text for cache keys: equal for equal rules, different otherwise."""
+        """Text for cache keys: equal for equal mappings, different otherwise."""
         return f"{self.kind}:{self.low!r}:{self.high!r}"
 
 
 def _percentiles(volume: Volume) -> tuple[float, float]:
-    """(low, high) of the voxels that are not 0; of all voxels when those are of one value."""
-    sample = even_sample(volume.voxels, volume.affine_ras, _SAMPLE_LIMIT)
+    """Return (low, high) of the voxels that are not 0, or of all if those have a single value."""
+    sample = regular_subsample(volume.voxels, volume.affine_ras, _SAMPLE_LIMIT)
     low, high = _span(sample[sample != 0])
     if low < high:
         return low, high
@@ -127,7 +127,7 @@ def _percentiles(volume: Volume) -> tuple[float, float]:
 def _span(values: NDArray[np.generic]) -> tuple[float, float]:
     if values.size == 0:
         return 0.0, 0.0
-    # A power of two scales exactly; it keeps the interpolation between huge values finite.
+    # Interpolation between huge values would overflow; dividing by a power of two is exact.
     scale = 4.0 if float(np.abs(values.astype(np.float64)).max()) > 1e300 else 1.0
     low, high = np.percentile(values.astype(np.float64) / scale, PERCENTILES) * scale
     return float(low), float(high)

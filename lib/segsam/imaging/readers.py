@@ -1,4 +1,4 @@
-"""Which reader for which file: by the name's ending, by DICOM's mark, or a folder of slices."""
+"""Reader of images: chooses the format by the file name, by the DICOM prefix, or by a folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segsam.errors import VolumeError, VolumeNotFoundError
-from segsam.imaging.formats.dicom import looks_like_dicom, read_dicom
+from segsam.imaging.formats.dicom import has_dicom_prefix, read_dicom
 from segsam.imaging.formats.metaimage import read_metaimage
 from segsam.imaging.formats.nifti import read_nifti, read_nifti_grid
 from segsam.imaging.formats.nrrd_file import read_nrrd, read_nrrd_grid
 from segsam.imaging.formats.picture_file import read_picture
-from segsam.imaging.formats.raw import RawGrid, RawImage
+from segsam.imaging.formats.raw import RawGrid, RawImage, matching_ending
 
 _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".nii.gz": read_nifti,
@@ -28,8 +28,6 @@ _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".tiff": read_picture,
     ".bmp": read_picture,
 }
-
-
 _GRID_READERS: dict[str, Callable[[Path], RawGrid]] = {
     ".nii.gz": read_nifti_grid,
     ".nii": read_nifti_grid,
@@ -38,39 +36,38 @@ _GRID_READERS: dict[str, Callable[[Path], RawGrid]] = {
 
 
 def read_grid(path: Path) -> RawGrid:
-    """Shape (i, j, k) and RAS affine of an image; of NIfTI and NRRD only the header is read.
+    """Read shape (i, j, k) and RAS affine of an image; of NIfTI and NRRD only the header.
 
-    Raises what `read_image` raises.
+    Raises the errors of `read_image`.
     """
-    for ending, reader in _GRID_READERS.items():
-        if path.name.lower().endswith(ending) and path.is_file():
-            return reader(path)
+    ending = matching_ending(path, _GRID_READERS)
+    if ending is not None and path.is_file():
+        return _GRID_READERS[ending](path)
     raw = read_image(path)
     i, j, k = (*raw.voxels.shape[:3], 1)[:3]
     return RawGrid((i, j, k), raw.affine_ras)
 
 
 def read_image(path: Path) -> RawImage:
-    """Voxels, affine, modality and notes of a file or a DICOM folder.
+    """Read voxels, affine, modality and notes of a file or a DICOM folder.
 
-    Raises VolumeNotFoundError, VolumeTooLargeError or VolumeError; no other exception means that a
-    file is wrong.
+    Raises VolumeNotFoundError, VolumeTooLargeError or VolumeError, and no other exception for a
+    file that cannot be read.
     """
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # a name that the file system does not allow
         is_folder = is_file = False
     if is_folder:
         return read_dicom(path)
     if not is_file:
-        raise VolumeNotFoundError(f"There is no image {path.name!r} at the place given.")
-    lowered = path.name.lower()
-    for ending, reader in _READERS.items():
-        if lowered.endswith(ending):
-            return reader(path)
-    if looks_like_dicom(path):
+        raise VolumeNotFoundError(f"There is no image {path.name!r} at the given path.")
+    ending = matching_ending(path, _READERS)
+    if ending is not None:
+        return _READERS[ending](path)
+    if has_dicom_prefix(path):
         return read_dicom(path)
     raise VolumeError(
-        f"{path.name} is of no format that is read here; wanted is a DICOM series or a name ending "
-        f"in {', '.join(_READERS)}."
+        f"{path.name} has no supported format; expected a DICOM series or a name ending in "
+        f"{', '.join(_READERS)}."
     )

@@ -1,6 +1,6 @@
-"""SliceView: one axis of a volume seen as a radiologist sees it, in pixels of the model; and back.
+"""Slices of a volume in radiological orientation and in model pixels, and the way back.
 
-Three frames, each a step from the one before:
+Three frames, in this order:
 
     voxel plane        plane (y, x)              model picture (px)
     two voxel axes     x right, y down           x right, y down, longest side = input_size
@@ -11,10 +11,10 @@ Three frames, each a step from the one before:
                        sagittal: x -> posterior, |             |
                        y -> inferior             +-------------+
 
-Which voxel axis becomes x or y, and whether it is flipped, follows from the affine alone. So all 48
-orders in which one anatomy can be stored give the model the same picture, bit for bit.
+The affine alone determines which voxel axis becomes x or y, and if it is flipped. All 48 storage
+orders of the same anatomy therefore give the same model picture, bit for bit.
 
-Pixels are made square: a slice of 1 x 1 x 5 mm voxels seen from the side is stretched fivefold.
+Pixels are made square: a sagittal slice of 1 x 1 x 5 mm voxels is stretched fivefold.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate
 
 from segsam.errors import PromptError
 from segsam.imaging.geometry import nearest_axes
@@ -44,7 +44,7 @@ _SPACING_TIE = 0.01
 
 @dataclass(frozen=True)
 class SliceView:
-    """Slices across one voxel axis: which axes are x and y, which way they run, and the scale."""
+    """Slices across one voxel axis: the voxel axes of x and y, their flips, and the scale."""
 
     axis: int
     x_axis: int
@@ -57,12 +57,15 @@ class SliceView:
 
     @classmethod
     def of(cls, volume: Volume, axis: int, input_size: int = 256) -> SliceView:
-        """The view across voxel axis 0, 1 or 2, in the nearest anatomical plane's orientation."""
+        """Return the view across voxel axis 0, 1 or 2, oriented as the nearest anatomical plane.
+
+        Raises PromptError for another axis.
+        """
         if axis not in (0, 1, 2):
             raise PromptError(f"A slice axis is 0, 1 or 2 (i, j, k); got {axis!r}.")
         axes, signs = nearest_axes(volume.affine_ras)
-        # x and y both run against the first remaining world axes: R -> left, A -> posterior,
-        # S -> inferior; x is the first of them, y the second.
+        # Radiological display: x and y run against the two other world axes, i.e. to the patient's
+        # left (against R), posterior (against A) or inferior (against S).
         x_world, y_world = (world for world in range(3) if axes[world] != axis)
         return cls(
             axis=axis,
@@ -82,40 +85,40 @@ class SliceView:
 
     @property
     def height(self) -> int:
-        """Voxels from top to bottom of a slice."""
+        """Number of voxels from top to bottom of a slice."""
         return self.shape_ijk[self.y_axis]
 
     @property
     def width(self) -> int:
-        """Voxels from left to right of a slice."""
+        """Number of voxels from left to right of a slice."""
         return self.shape_ijk[self.x_axis]
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """(height, width) of the model picture, of square pixels, the longer one `input_size`.
+        """Model picture (height, width) in square pixels; the longer side is `input_size`.
 
-        For square voxels this is `get_preprocess_shape` of LiteMedSAM: int(side * scale + 0.5).
+        For square voxels this equals `get_preprocess_shape` of LiteMedSAM: int(side * scale + 0.5).
         """
         scale_y, scale_x = self._scale
         return max(1, int(self.height * scale_y + 0.5)), max(1, int(self.width * scale_x + 0.5))
 
     @property
     def _scale(self) -> tuple[float, float]:
-        """Model pixels per voxel along y and x, before whole pixels are made of the sides."""
+        """Model pixels per voxel along y and x, before the sides are rounded to whole pixels."""
         aspect = self.spacing_mm[self.y_axis] / self.spacing_mm[self.x_axis]
         stretch = 1.0 if abs(aspect - 1) < _ISOTROPIC else aspect
         scale = self.input_size * 1.0 / max(self.height * stretch, self.width)
         return scale * stretch, scale
 
     def cut(self, voxels: NDArray[Scalar], index: int) -> NDArray[Scalar]:
-        """Slice `index` of (i, j, k[, 3]) voxels as a plane (y, x[, 3]); a view, no copy."""
+        """Return slice `index` of (i, j, k[, 3]) voxels as a plane (y, x[, 3]); a view."""
         plane = voxels[(slice(None),) * self.axis + (index,)]
         if self.y_axis > self.x_axis:
             plane = plane.swapaxes(0, 1)
         return plane[self._flips]
 
     def place(self, plane: NDArray[Scalar]) -> NDArray[Scalar]:
-        """A plane (y, x) as the voxel plane, its two axes in ascending order: undoes `cut`."""
+        """Return a plane (y, x) with its voxel axes in ascending order: the inverse of `cut`."""
         unflipped = plane[self._flips]
         return unflipped.swapaxes(0, 1) if self.y_axis > self.x_axis else unflipped
 
@@ -128,9 +131,9 @@ class SliceView:
         )
 
     def image(self, volume: Volume, intensity: Intensity, index: int) -> NDArray[np.uint8]:
-        """Slice `index` as the model picture (h_px, w_px, 3), 0 to 255, not yet padded.
+        """Return slice `index` as model picture (h_px, w_px, 3), 0 to 255, not yet padded.
 
-        Resized by area as LiteMedSAM does; grey is repeated in the three channels.
+        It is resized by area as in LiteMedSAM; grey is repeated in the three channels.
         """
         plane = np.ascontiguousarray(intensity.apply(self.cut(volume.voxels, index)))
         height_px, width_px = self.size_px
@@ -139,7 +142,10 @@ class SliceView:
         return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
     def points_px(self, points_ijk: ArrayLike) -> NDArray[np.float32]:
-        """Model pixels (n, 2) x, y of voxel indices (n, 3): index * new side / old side, as SAM."""
+        """Return model pixels x, y (n, 2) of voxel indices (n, 3), scaled as in SAM.
+
+        A pixel is index * new side / old side.
+        """
         points = np.asarray(points_ijk, dtype=np.float64).reshape(-1, 3)
         x = self._along(points[:, self.x_axis], self.width, flipped=self.x_flipped)
         y = self._along(points[:, self.y_axis], self.height, flipped=self.y_flipped)
@@ -152,7 +158,7 @@ class SliceView:
         return side - 1 - indices if flipped else indices
 
     def rectangle(self, min_ijk: ArrayLike, max_ijk: ArrayLike) -> tuple[int, int, int, int]:
-        """The shown rectangle (left, top, right, bottom), inclusive, of inclusive voxel corners."""
+        """Return (left, top, right, bottom) in the plane, inclusive, of inclusive voxel corners."""
         corners = np.array([min_ijk, max_ijk], dtype=np.float64).reshape(2, 3)
         x = self._along(corners[:, self.x_axis], self.width, flipped=self.x_flipped)
         y = self._along(corners[:, self.y_axis], self.height, flipped=self.y_flipped)
@@ -161,7 +167,7 @@ class SliceView:
     def corners_ijk(
         self, rectangle: tuple[int, int, int, int], index: int
     ) -> tuple[VoxelIndex, VoxelIndex]:
-        """Voxel corners (min, max) of a shown rectangle on slice `index`: undoes `rectangle`."""
+        """Return voxel corners (min, max) of a rectangle in slice `index`; undoes `rectangle`."""
         left, top, right, bottom = rectangle
         lows, highs = [index] * 3, [index] * 3
         x_ends = sorted(self.width - 1 - x if self.x_flipped else x for x in (left, right))
@@ -173,11 +179,11 @@ class SliceView:
     def box_px(
         self, min_ijk: ArrayLike, max_ijk: ArrayLike, *, edges: BoxEdges = "outer"
     ) -> NDArray[np.float32]:
-        """Model pixels (4,) x0, y0, x1, y1 of a box of inclusive voxel indices (3,) and (3,).
+        """Return model pixels x0, y0, x1, y1 (4,) of a box of inclusive voxel indices (3,), (3,).
 
-        `edges` says what the far side means: the outer edge of the last voxel, for a box drawn
-        around the object on this slice; or, exactly as in LiteMedSAM's own evaluation, that voxel's
-        index, for the section of a 3D box, which is loose on most slices.
+        With "outer", the far side is the outer edge of the last voxel: for a box drawn around the
+        object on this slice. With "centres", it is that voxel's index, as in LiteMedSAM's own
+        evaluation: for the section of a 3D box, which is loose on most slices.
         """
         left, top, right, bottom = self.rectangle(min_ijk, max_ijk)
         if edges == "centres":
@@ -190,10 +196,10 @@ class SliceView:
         return np.array([x0, y0, x1, y1], dtype=np.float32)
 
     def logits_to_plane(self, logits: Tensor) -> Tensor:
-        """Model logits (m, m) over the padded square as a plane (height, width), float32.
+        """Return model logits (m, m) of the padded square as a plane (height, width), float32.
 
-        Logits coarser or finer than `input_size` are brought to it first; then the padding is cut
-        off and the rest resized, bilinear without aligned corners, as SAM's postprocessing does.
+        As in SAM's postprocessing, logits are resized to `input_size`, the padding is removed and
+        the rest resized to the plane (bilinear, corners not aligned).
         """
         square = (self.input_size, self.input_size)
         height_px, width_px = self.size_px
@@ -203,24 +209,6 @@ class SliceView:
         values = values[..., :height_px, :width_px]
         plane_size = (self.height, self.width)
         return interpolate(values, plane_size, mode="bilinear", align_corners=False)[0, 0]
-
-    def mask_to_logits_size(
-        self, plane: NDArray[np.generic] | Tensor, *, side: int | None = None, outside: float = 0.0
-    ) -> Tensor:
-        """A plane (height, width) of mask or logits as (side, side) float32 over the padded square.
-
-        `outside` fills the padding. `side` is the size of the model's low-resolution logits,
-        `input_size` when not given. Inverse of `logits_to_plane` within a voxel.
-        """
-        tensor = plane if isinstance(plane, Tensor) else torch.from_numpy(np.array(plane))
-        values = tensor.detach().to(torch.float32)[None, None]
-        height_px, width_px = self.size_px
-        values = interpolate(values, self.size_px, mode="bilinear", align_corners=False)
-        right, below = self.input_size - width_px, self.input_size - height_px
-        values = pad(values, (0, right, 0, below), value=outside)
-        if side is not None and side != self.input_size:
-            values = interpolate(values, (side, side), mode="bilinear", align_corners=False)
-        return values[0, 0]
 
 
 def _outer_span_px(low: int, high: int, scale: float) -> tuple[float, float]:
@@ -232,11 +220,12 @@ def choose_axis(
     choice: Literal["auto", "i", "j", "k"],
     prompts_axis: int | None = None,
 ) -> int:
-    """The voxel axis (0, 1, 2) across which to slice.
+    """Return the voxel axis (0, 1, 2) across which to slice.
 
-    A named axis is taken. "auto" takes, in this order: the only axis with one slice; the axis a
-    flat box dictates; the axis of largest spacing. Spacings within 1 % count as equal, and among
-    equals the axis nearest to superior-inferior wins (axial slices), then anterior-posterior.
+    "auto" chooses, in this order: the only axis with one slice; `prompts_axis`, the axis of a flat
+    box; the axis of largest spacing. Spacings within 1 % count as equal. Among equals, the axis
+    nearest to superior-inferior is used (axial slices), then anterior-posterior. Raises PromptError
+    for an unknown choice.
     """
     if choice != "auto":
         if choice not in ("i", "j", "k"):

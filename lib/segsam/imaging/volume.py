@@ -1,12 +1,12 @@
-"""Volume: voxels in the order of the file, and the affine that puts them into the patient.
+"""Volume: voxels in the order of the file, and the affine that places them in the patient.
 
-Two frames meet here and nowhere else in the library:
+Two frames are used:
 
     voxel index  (i, j, k), zero-based, at the voxel's centre; the array order of nibabel and Slicer
     world        RAS, millimetres:  world = affine_ras @ (i, j, k, 1)
 
-A volume keeps the shape, affine and voxel order it came in with. What cannot be kept exactly (time
-series, shear, missing slices) is refused with a sentence.
+A volume keeps the shape, affine and voxel order of its file. Files that do not fit this model (time
+series, shear, missing slices) are refused with an error.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.seg_nrrd import Segment
 from segsam.imaging.geometry import (
     SHEAR_TOLERANCE,
-    checked_affine,
-    even_sample,
     nearest_axes,
-    parsed_codes,
+    parse_axis_codes,
+    regular_subsample,
     spacing_of,
+    validated_affine,
 )
 from segsam.imaging.readers import read_image
-from segsam.imaging.voxels import as_volume_voxels, check_finite
+from segsam.imaging.voxels import check_finite, shape_text, to_volume_voxels
 from segsam.imaging.writers import write_image
 from segsam.types import Affine, Voxels
 
@@ -41,19 +41,19 @@ _CT_SAMPLE = 500_000
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """One image: voxels (i, j, k), or (i, j, k, 3) colour, both read-only, and where they lie."""
+    """Image with its geometry: voxels (i, j, k) or (i, j, k, 3) colour, and affine; read-only."""
 
     voxels: Voxels
     affine_ras: Affine
     modality: str | None = None
     name: str = "image"
     notes: tuple[str, ...] = ()
-    """Sentences for the user about how the file was read, e.g. which of two orientations won."""
+    """Messages for the user about how the file was read, e.g. which orientation was used."""
 
     def __post_init__(self) -> None:
-        voxels = as_volume_voxels(self.voxels, self.name)
+        voxels = to_volume_voxels(self.voxels, self.name)
         object.__setattr__(self, "voxels", voxels)
-        object.__setattr__(self, "affine_ras", checked_affine(self.affine_ras, self.name))
+        object.__setattr__(self, "affine_ras", validated_affine(self.affine_ras, self.name))
 
     @classmethod
     def load(cls, path: str | Path) -> Volume:
@@ -78,10 +78,10 @@ class Volume:
         modality: str | None = None,
         name: str = "image",
     ) -> Volume:
-        """A volume from (i, j), (i, j, k) or (i, j, k, 3) uint8 voxels, with the checks of `load`.
+        """Build a volume from (i, j), (i, j, k) or (i, j, k, 3) uint8 voxels; checks as in `load`.
 
-        Without an affine the voxels are 1 mm cubes along R, A, S. The array is not copied where its
-        type allows; do not change it afterwards. Without a modality, voxels that look like
+        Without an affine, voxels are 1 mm cubes along R, A, S. If the data type allows it, the
+        array is not copied; do not change it afterwards. Without a modality, voxels that look like
         Hounsfield units make it "CT". Raises VolumeError.
         """
         affine = np.eye(4) if affine_ras is None else np.asarray(affine_ras, dtype=np.float64)
@@ -93,94 +93,99 @@ class Volume:
 
     @property
     def shape_ijk(self) -> tuple[int, int, int]:
-        """Voxels along i, j and k."""
+        """Number of voxels along i, j and k."""
         i, j, k = self.voxels.shape[:3]
         return i, j, k
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Millimetres between voxel centres along i, j and k."""
+        """Distance in mm between voxel centres along i, j and k."""
         return spacing_of(self.affine_ras)
 
     @property
     def is_colour(self) -> bool:
-        """Voxels are (i, j, k, 3) red, green, blue."""
+        """True if the voxels are (i, j, k, 3) red, green, blue."""
         return self.voxels.ndim == 4
 
     @property
     def is_flat(self) -> bool:
-        """One slice along some axis."""
+        """True if the volume has one slice only along some axis."""
         return 1 in self.shape_ijk
 
     def to_ras(self, points_ijk: ArrayLike) -> NDArray[np.float64]:
-        """World points (n, 3), RAS mm, of voxel indices (n, 3); fractions are allowed."""
+        """Return world points (n, 3) in RAS mm of voxel indices (n, 3); fractions are allowed."""
         points = np.atleast_2d(np.asarray(points_ijk, dtype=np.float64))
         return np.asarray(points @ self.affine_ras[:3, :3].T + self.affine_ras[:3, 3])
 
     def to_ijk(self, points_ras: ArrayLike) -> NDArray[np.float64]:
-        """Voxel indices (n, 3), with fractions, of world points (n, 3) in RAS mm."""
+        """Return voxel indices (n, 3), with fractions, of world points (n, 3) in RAS mm."""
         points = np.atleast_2d(np.asarray(points_ras, dtype=np.float64))
         offsets = (points - self.affine_ras[:3, 3]).T
         return np.asarray(np.linalg.solve(self.affine_ras[:3, :3], offsets).T)
 
     def reoriented(self, codes: str = "RAS") -> Volume:
-        """The same image with its axes permuted and flipped to run nearest to `codes`.
+        """Return the same image with its axes permuted and flipped to run nearest to `codes`.
 
-        Nothing is resampled and nothing copied; every voxel keeps its world point.
+        Voxels are not resampled and not copied, and every voxel keeps its world point.
         """
         axes, signs = nearest_axes(self.affine_ras)
         new_to_old = np.zeros((4, 4))
         new_to_old[3, 3] = 1
         order, steps = [], []
-        for new_axis, (world, sign) in enumerate(parsed_codes(codes)):
+        for new_axis, (world, sign) in enumerate(parse_axis_codes(codes)):
             old_axis, step = axes[world], sign * signs[world]
             new_to_old[old_axis, new_axis] = step
             new_to_old[old_axis, 3] = 0 if step > 0 else self.shape_ijk[old_axis] - 1
             order.append(old_axis)
             steps.append(slice(None, None, step))
-        turned = self.voxels.transpose((*order, *range(3, self.voxels.ndim)))
-        return replace(self, voxels=turned[tuple(steps)], affine_ras=self.affine_ras @ new_to_old)
+        permuted = self.voxels.transpose((*order, *range(3, self.voxels.ndim)))
+        return replace(self, voxels=permuted[tuple(steps)], affine_ras=self.affine_ras @ new_to_old)
 
     def like(self, voxels: ArrayLike) -> Volume:
-        """Other voxels (i, j, k) on this volume's grid, e.g. labels. Raises VolumeError."""
+        """Return a volume of other voxels (i, j, k), e.g. labels, on the same grid.
+
+        Raises VolumeError if their shape is not that of this volume.
+        """
         array = np.asarray(voxels)
         if array.shape[:3] != self.shape_ijk:
             raise VolumeError(
                 f"{self.name}: voxels of the shape {array.shape} do not fit this volume of "
-                f"{'x'.join(map(str, self.shape_ijk))} voxels."
+                f"{shape_text(self.shape_ijk)} voxels."
             )
         return Volume(array, self.affine_ras, None, self.name)
 
     def geometry_equals(self, other: Volume, *, tolerance_mm: float = 1e-3) -> bool:
-        """Same shape, and no corner of the two grids further apart than `tolerance_mm`."""
+        """Return True if shapes are equal and no grid corner differs by more than `tolerance_mm`.
+
+        One step along each voxel axis may not differ by more either.
+        """
         if self.shape_ijk != other.shape_ijk:
             return False
         corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(self.shape_ijk) - 1)
-        apart = self.to_ras(corners) - other.to_ras(corners)
+        distances = self.to_ras(corners) - other.to_ras(corners)
         steps = self.affine_ras[:3, :3] - other.affine_ras[:3, :3]
-        return bool(max(np.abs(apart).max(), np.abs(steps).max()) <= tolerance_mm)
+        return bool(max(np.abs(distances).max(), np.abs(steps).max()) <= tolerance_mm)
 
     def save(self, path: str | Path, *, segments: Mapping[int, Segment] | None = None) -> None:
         """Write .nii, .nii.gz, .nrrd, .seg.nrrd, .mha, or .png for one slice.
 
-        The file appears whole or not at all: it is written beside its place, flushed to disk and
-        renamed. `segments` names the label values of a .seg.nrrd (default: every value present).
-        Raises OutputError.
+        The file appears complete or not at all. `segments` names the label values of a .seg.nrrd
+        (default: every value present). Raises OutputError.
         """
         write_image(Path(path), self.voxels, self.affine_ras, segments=segments)
 
 
 def _is_hounsfield_like(volume: Volume) -> bool:
-    """Values spread as a CT's: air below -500 HU, soft tissue around 0, nothing far beyond both.
+    """True for the value range of a CT: air below -500 HU, soft tissue around 0.
 
-    The lower bound lets the usual padding values (-1024, -2048, -3024) pass and keeps phase images
-    (-4096 ... 4095) out.
+    The lower bound accepts the usual padding values (-1024, -2048, -3024) and excludes phase images
+    (-4096 ... 4095).
     """
     if volume.is_colour or volume.voxels.dtype.kind == "u":
         return False
     if not -4000 <= float(volume.voxels.min()) <= -500:
         return False
-    sample: NDArray[Any] = even_sample(volume.voxels, volume.affine_ras, _CT_SAMPLE)
+    sample: NDArray[Any] = regular_subsample(volume.voxels, volume.affine_ras, _CT_SAMPLE)
     air = float(np.mean((sample >= -1100) & (sample <= -600)))
     tissue = float(np.mean((sample >= -200) & (sample <= 300)))
     return min(air, tissue) >= 0.01 and float(volume.voxels.max()) <= 40_000

@@ -1,6 +1,6 @@
-"""Which arrays are voxels: real, three-dimensional, native types, finite, and not too many.
+"""Checks of voxel arrays: real numbers, three dimensions, native types, finite, not too many.
 
-The limit is checked on what a header declares, before anything is read or allocated.
+The size limit is checked on the header's declaration, before anything is read or allocated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from segsam.types import Voxels
 MAX_VOXELS = 2**31
 """Default limit of voxels; the environment variable SEGSAM_MAX_VOXELS overrides it."""
 
-_PIECE = 2**22
+_CHUNK = 2**22
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return the sides of a shape as text, e.g. 512x512x20."""
+    return "x".join(map(str, shape))
 
 
 def check_declared_shape(shape: Sequence[int], name: str) -> None:
@@ -27,7 +32,7 @@ def check_declared_shape(shape: Sequence[int], name: str) -> None:
     Raises VolumeError, or VolumeTooLargeError with both numbers.
     """
     sides = [int(side) for side in shape]
-    listed = "x".join(map(str, sides)) or "no sides at all"
+    listed = shape_text(sides) or "no sides at all"
     if not sides or min(sides) < 1:
         raise VolumeError(f"{name}: every side must be at least 1 voxel; the image is {listed}.")
     limit = voxel_limit()
@@ -39,7 +44,10 @@ def check_declared_shape(shape: Sequence[int], name: str) -> None:
 
 
 def voxel_limit() -> int:
-    """`MAX_VOXELS`, or SEGSAM_MAX_VOXELS when it is set. Raises VolumeError if it is no number."""
+    """Return `MAX_VOXELS`, or SEGSAM_MAX_VOXELS if it is set.
+
+    Raises VolumeError if the variable is not a positive whole number.
+    """
     text = os.environ.get("SEGSAM_MAX_VOXELS", "").strip()
     if not text:
         return MAX_VOXELS
@@ -48,41 +56,41 @@ def voxel_limit() -> int:
     return int(text)
 
 
-def squeezed_shape(shape: Sequence[int], name: str) -> tuple[int, int, int]:
-    """(i, j, k) of a declared shape of 1 to n dimensions; further dimensions must have length 1.
+def squeeze_shape(shape: Sequence[int], name: str) -> tuple[int, int, int]:
+    """Return (i, j, k) of a shape of 1 to n dimensions; dimensions beyond 3 must have length 1.
 
-    Raises VolumeError naming the first dimension that is longer.
+    Raises VolumeError that names the first longer dimension.
     """
     sides = [int(side) for side in shape]
     for number, side in enumerate(sides[3:], start=4):
         if side != 1:
             label = "t" if number == 4 else f"dimension {number}"
             raise VolumeError(
-                f"{name}: the image is {len(sides)}D ({'x'.join(map(str, sides))}) with "
-                f"{label} = {side}; one 3D volume is wanted ({label} = 1). Extract one first."
+                f"{name}: the image is {len(sides)}D ({shape_text(sides)}) with "
+                f"{label} = {side}; expected one 3D volume ({label} = 1). Extract one first."
             )
     i, j, k = (*sides[:3], 1, 1)[:3]
     return i, j, k
 
 
-def as_volume_voxels(array: NDArray[np.generic], name: str) -> Voxels:
-    """A read-only (i, j, k) or (i, j, k, 3) uint8 view, in a native type torch and OpenCV know.
+def to_volume_voxels(array: NDArray[np.generic], name: str) -> Voxels:
+    """Return a read-only (i, j, k) or (i, j, k, 3) uint8 view, in a type torch and OpenCV accept.
 
-    bool becomes uint8, half becomes single precision, extended becomes double; other byte orders
-    are swapped. Colour whose channels are equal everywhere becomes grey. Raises VolumeError.
+    bool becomes uint8, half becomes single precision, extended becomes double, and other byte
+    orders are swapped. Colour with equal channels becomes grey. Raises VolumeError.
     """
     check_declared_shape(array.shape, name)
-    native = _native_type(array, name)
+    native = _to_native_type(array, name)
     if native.ndim == 4 and native.shape[3] == 3 and native.dtype == np.uint8:
-        voxels = _grey_if_grey(native)
+        voxels = _grey_if_channels_equal(native)
     else:
-        voxels = native.reshape(squeezed_shape(native.shape, name))
+        voxels = native.reshape(squeeze_shape(native.shape, name))
     view = voxels.view()
     view.flags.writeable = False
     return view
 
 
-def _native_type(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+def _to_native_type(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "c":
         raise VolumeError(f"{name}: voxels must be real numbers; these are {array.dtype}.")
@@ -95,31 +103,28 @@ def _native_type(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _grey_if_grey(colour: NDArray[np.generic]) -> NDArray[np.generic]:
+def _grey_if_channels_equal(colour: NDArray[np.generic]) -> NDArray[np.generic]:
     red, green, blue = (colour[..., channel] for channel in range(3))
     is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
     return np.ascontiguousarray(red) if is_grey else colour
 
 
 def check_finite(voxels: Voxels, name: str) -> None:
-    """Refuse NaN and infinity, naming how many there are and where the first one is.
+    """Refuse NaN and infinity. Raises VolumeError with their number and the first voxel.
 
-    Looks at a few million voxels at a time, so that it needs no second volume of memory.
+    The check runs in chunks of a few million voxels, so that it needs little extra memory.
     """
     if voxels.dtype.kind != "f":
         return
-    flat = voxels.ravel(order="K") if _is_dense(voxels) else voxels.reshape(-1)
+    dense = voxels.flags.c_contiguous or voxels.flags.f_contiguous
+    flat = voxels.ravel(order="K") if dense else voxels.reshape(-1)
     bad = 0
-    for start in range(0, flat.size, _PIECE):
-        bad += int(np.count_nonzero(~np.isfinite(flat[start : start + _PIECE])))
+    for start in range(0, flat.size, _CHUNK):
+        bad += int(np.count_nonzero(~np.isfinite(flat[start : start + _CHUNK])))
     if bad:
         first = tuple(int(index) for index in np.argwhere(~np.isfinite(voxels))[0])
-        what = "NaN" if np.isnan(voxels[first]) else "infinite"
+        kind = "NaN" if np.isnan(voxels[first]) else "infinite"
         raise VolumeError(
             f"{name}: {bad} of {voxels.size} voxels are NaN or infinite; every voxel must be a "
-            f"number. The first is voxel {first}, which is {what}."
+            f"number. The first is voxel {first}, which is {kind}."
         )
-
-
-def _is_dense(voxels: Voxels) -> bool:
-    return voxels.flags.c_contiguous or voxels.flags.f_contiguous

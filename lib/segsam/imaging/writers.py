@@ -1,8 +1,4 @@
-"""Volumes to files, whole or not at all: written beside their place, flushed to disk, renamed.
-
-A reader of the target sees the old file or the new one, never half of one, and a failed write
-leaves the old one as it was.
-"""
+"""Writer of volumes: chooses the format by the file name and writes atomically."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from segsam.imaging.formats.metaimage import write_metaimage
 from segsam.imaging.formats.nifti import write_nifti
 from segsam.imaging.formats.nrrd_file import write_nrrd
 from segsam.imaging.formats.picture_file import write_png
+from segsam.imaging.formats.raw import matching_ending
 from segsam.imaging.formats.seg_nrrd import Segment, write_seg_nrrd
 from segsam.system.atomic import replacing
 from segsam.types import Affine, Voxels
@@ -28,22 +25,22 @@ def write_image(
     *,
     segments: Mapping[int, Segment] | None = None,
 ) -> None:
-    """Write (i, j, k[, 3]) voxels in the format that the file name's ending asks for.
+    """Write (i, j, k[, 3]) voxels in the format of the file name's ending.
 
-    Raises OutputError for an unknown ending, a missing folder, voxels the format cannot hold, or a
-    disk that refuses.
+    Raises OutputError for an unknown ending, a missing folder, voxels that the format cannot hold,
+    or a file that cannot be written.
     """
-    ending = next((end for end in WRITABLE if path.name.lower().endswith(end)), None)
+    ending = matching_ending(path, WRITABLE)
     if ending is None:
-        raise OutputError(f"{path.name}: a name ending in {', '.join(WRITABLE)} is wanted.")
-    with replacing(path, ending) as fresh:
+        raise OutputError(f"{path.name}: expected a name ending in {', '.join(WRITABLE)}.")
+    with replacing(path, ending) as temporary:
         if ending in (".nii", ".nii.gz"):
-            write_nifti(fresh, voxels, affine_ras)
+            write_nifti(temporary, voxels, affine_ras)
         elif ending == ".seg.nrrd":
-            write_seg_nrrd(fresh, voxels, affine_ras, segments)
+            write_seg_nrrd(temporary, voxels, affine_ras, segments)
         elif ending == ".nrrd":
-            write_nrrd(fresh, voxels, affine_ras)
+            write_nrrd(temporary, voxels, affine_ras)
         elif ending == ".mha":
-            write_metaimage(fresh, voxels, affine_ras)
+            write_metaimage(temporary, voxels, affine_ras)
         else:
-            write_png(fresh, voxels)
+            write_png(temporary, voxels)

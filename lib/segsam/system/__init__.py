@@ -1,1 +1,1 @@
-"""Process settings, folders of this user, files that are written whole or not at all."""
+"""Process settings, folders of this user, atomic file writes."""

@@ -1,11 +1,17 @@
-"""Files that appear whole or not at all: written beside their place, flushed to disk, renamed."""
+"""Atomic file writes: a file appears complete or not at all.
+
+The content is written to a temporary file in the same folder, flushed to disk and renamed. A
+reader sees the old file or the new one, never a part, and a failed write leaves the old one as it
+was.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsam.errors import OutputError
@@ -13,26 +19,29 @@ from segsam.errors import OutputError
 
 @contextlib.contextmanager
 def replacing(path: Path, ending: str = "") -> Iterator[Path]:
-    """A fresh path in the folder of `path`, with the same `ending`; it takes its place at the end.
+    """Yield a temporary path beside `path` with the same `ending`; rename it to `path` at the end.
 
-    Nothing is left behind when the block fails. Raises OutputError when the disk refuses.
+    If the block fails, nothing is left behind. Raises OutputError if the file cannot be written.
     """
-    fresh = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
+    temporary = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
     try:
-        yield fresh
-        _flush(fresh)
-        fresh.replace(path)
-        _flush(path.parent)
+        yield temporary
+        flush_path(temporary)
+        temporary.replace(path)
+        flush_path(path.parent)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise OutputError(f"{path.name} could not be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """fsync a file or a folder; Windows opens no folders and needs none flushed."""
+def flush_path(path: Path) -> None:
+    """Flush a file, or the names in a folder, to disk (fsync). Raises OSError.
+
+    Windows cannot open folders and does not need them flushed.
+    """
     if os.name == "nt" and path.is_dir():
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -43,6 +52,22 @@ def _flush(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """A whole file in one go. Raises OutputError when the disk refuses."""
-    with replacing(path) as fresh:
-        fresh.write_bytes(content)
+    """Write a whole file. Raises OutputError if it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(
+    path: Path,
+    value: object,
+    *,
+    indent: int | None = 1,
+    default: Callable[[object], object] | None = None,
+) -> None:
+    """Write `value` as JSON (UTF-8, final newline); `default` converts what JSON does not know.
+
+    Raises OutputError if the file cannot be written, or if `value` holds NaN or infinity.
+    """
+    with replacing(path) as temporary:
+        text = json.dumps(value, indent=indent, default=default, allow_nan=False)
+        temporary.write_bytes(f"{text}\n".encode())

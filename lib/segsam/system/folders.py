@@ -1,4 +1,4 @@
-"""Where files live that are fetched or made once and used again."""
+"""Folders of this user for files that are downloaded or computed once and used again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+from segsam.errors import OutputError
+
 
 def default_cache_dir() -> Path:
-    """The folder SEGSAM_CACHE names, or the platform's place for caches of this user."""
+    """Return the folder in SEGSAM_CACHE, or the platform's cache folder of this user."""
     named = os.environ.get("SEGSAM_CACHE")
     if named:
         return Path(named).expanduser()
@@ -20,6 +22,14 @@ def default_cache_dir() -> Path:
 
 
 def weights_dir() -> Path:
-    """The folder SEGSAM_WEIGHTS names, or `weights` in the cache folder."""
+    """Return the folder in SEGSAM_WEIGHTS, or `weights` in the cache folder."""
     named = os.environ.get("SEGSAM_WEIGHTS")
     return Path(named).expanduser() if named else default_cache_dir() / "weights"
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents if missing. Raises OutputError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error

@@ -1,3 +1,3 @@
-"""Learning: what a model is asked for, and how far it is from it."""
+"""Training: targets, losses, simulated prompts, and the loop that learns from them."""
 
 from __future__ import annotations

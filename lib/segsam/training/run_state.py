@@ -1,17 +1,18 @@
-"""A run on disk: its last checkpoint, from which it goes on as if never stopped, and its best.
+"""State of a run on disk: its last checkpoint, from which it resumes exactly, and its best weights.
 
-last.pt      step, configuration, weights, their average, optimiser, random state, what was best
+last.pt      configuration, weights, their average, optimiser, random state, progress
 best.pt      weights of the best validation so far
-split.json   who is held out
-config.json  the configuration
+split.json   held-out cases
+config.json  configuration
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,29 +21,30 @@ from typing import Any
 import torch
 from torch import optim
 
-from segsam.errors import OutputError, TrainingError
+from segsam.datasets.splits import Split
+from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
-from segsam.training.optimising import WeightAverage
+from segsam.training.optimiser import WeightAverage
 
 LAST = "last.pt"
 BEST = "best.pt"
-DAMAGE = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
-"""What reading a file of another kind, or half of one, may raise."""
-_FREE = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
-"""May differ when a run goes on: nothing that is learnt depends on them, but for the last digits
-where the device is another."""
+READ_ERRORS = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
+"""Errors that reading a damaged file, or one of another model, may raise."""
+_MAY_DIFFER = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
+"""Fields that may change when a run resumes: they do not affect its result, but for the last digits
+on another device."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a run has come."""
+class RunProgress:
+    """Steps, time and best validation of a run so far."""
 
     step: int = 0
     """Steps done."""
     seconds: float = 0.0
-    """Spent on them, over all processes that worked on the run."""
+    """Time of steps and validations, over all processes that worked on the run."""
     best_step: int = 0
     best_score: float = -math.inf
     best_metrics: Mapping[str, float] = field(default_factory=dict)
@@ -51,95 +53,105 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Learning:
-    """What changes while a run learns."""
+class TrainingState:
+    """The objects that change during training."""
 
     model: SegSam
     optimiser: optim.Optimizer
     average: WeightAverage
 
 
-def save_state(folder: Path, learning: Learning, standing: Standing, config: TrainConfig) -> None:
-    """Write `last.pt`, whole or not at all.
+def start_folder(folder: Path, config: TrainConfig, split: Split) -> None:
+    """Write the configuration and the split of a new run; raises OutputError."""
+    write_bytes(folder / "config.json", config.to_json().encode())
+    split.save(folder / "split.json")
 
-    Raises:
-        OutputError: when it cannot be written.
-    """
+
+def refuse_other_run(file: Path) -> None:
+    """Raise TrainingError if a file shows that there is a run in its folder."""
+    if file.exists():
+        raise TrainingError(
+            f"There is a run in {file.parent.name} already: resume it, or name another folder."
+        )
+
+
+def save_state(folder: Path, state: TrainingState, done: RunProgress, config: TrainConfig) -> None:
+    """Write `last.pt`, whole or not at all; raises OutputError."""
     record = {
         "config": config.to_json(),
-        "model": learning.model.state_dict(),
-        "optimiser": learning.optimiser.state_dict(),
-        "average": learning.average.state(),
+        "model": state.model.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "average": state.average.state(),
         "random": torch.get_rng_state(),
-        "standing": asdict(standing),
+        "standing": asdict(done),  # the name in files that exist
     }
     write_record(folder / LAST, record)
 
 
-def restore_state(folder: Path, learning: Learning, config: TrainConfig) -> Standing:
-    """Put the last checkpoint into everything that learns and into the random state.
+def restore_state(folder: Path, state: TrainingState, config: TrainConfig) -> RunProgress:
+    """Load the last checkpoint into the model, the optimiser, the average and the random state.
 
     Raises:
-        TrainingError: no checkpoint, one that cannot be read, or one of another configuration.
+        TrainingError: as `last_record`.
+    """
+    with last_record(folder, config) as record:
+        done = RunProgress(**record["standing"])
+        state.model.load_state_dict(record["model"])
+        state.optimiser.load_state_dict(record["optimiser"])
+        state.average.restore(record["average"])
+        torch.set_rng_state(record["random"])
+    return done
+
+
+@contextlib.contextmanager
+def last_record(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any]]:
+    """Read `last.pt` for a block that loads it.
+
+    Raises:
+        TrainingError: no such file, one of another configuration, or one that cannot be read or
+            loaded.
     """
     path = folder / LAST
     if not path.is_file():
         raise TrainingError(f"There is no {LAST} in {folder.name} to resume from.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        check_config(state["config"], config, folder)
-        standing = Standing(**state["standing"])
-        learning.model.load_state_dict(state["model"])
-        learning.optimiser.load_state_dict(state["optimiser"])
-        learning.average.restore(state["average"])
-        torch.set_rng_state(state["random"])
-    except DAMAGE as error:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+        _check_config(record["config"], config, folder)
+        yield record
+    except READ_ERRORS as error:
         raise TrainingError(
             f"Cannot resume from {LAST} in {folder.name}: it is damaged or not of this model "
             f"({type(error).__name__})."
         ) from error
-    return standing
 
 
 def save_best(folder: Path, model: SegSam) -> None:
-    """Write the weights as they are to `best.pt`; raises OutputError."""
+    """Write the current weights to `best.pt`; raises OutputError."""
     write_record(folder / BEST, model.state_dict())
 
 
 def load_best(folder: Path, model: SegSam) -> None:
-    """Put the weights of the best validation into the model.
-
-    Raises:
-        TrainingError: when they cannot be read.
-    """
+    """Load the weights of the best validation; raises TrainingError when they cannot be read."""
     try:
         model.load_state_dict(torch.load(folder / BEST, map_location="cpu", weights_only=True))
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise TrainingError(f"Cannot read {BEST} in {folder.name}: {error}.") from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a run; raises OutputError when that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
-
-
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record of tensors and plain values, whole or not at all; raises OutputError."""
+    """Write tensors and plain values, whole or not at all; raises OutputError."""
     content = io.BytesIO()
     torch.save(record, content)
     write_bytes(path, content.getvalue())
 
 
-def check_config(kept: str, config: TrainConfig, folder: Path) -> None:
-    """Refuse another configuration; a field that the kept one does not know had its default."""
-    wanted = json.loads(config.to_json())
+def _check_config(saved: str, config: TrainConfig, folder: Path) -> None:
+    """Refuse another configuration; a field that is younger than the saved one had its default."""
+    now = json.loads(config.to_json())
     defaults = json.loads(TrainConfig(out="x", datasets=("x",)).to_json())
-    before = {**defaults, **json.loads(kept)}
+    before = {**defaults, **json.loads(saved)}
     changed = sorted(
-        name for name in wanted if name not in _FREE and before.get(name) != wanted[name]
+        name for name in now if name not in _MAY_DIFFER and before.get(name) != now[name]
     )
     if changed:
         raise TrainingError(

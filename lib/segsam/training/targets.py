@@ -1,14 +1,14 @@
-"""What a model should have answered: targets for the prompted objects of annotated images.
+"""Training targets for the prompted objects of annotated images.
 
-Data sets annotate different categories, so an image says of each whether it was looked for at all;
-what was not gives no signal. An object whose category is not in the vocabulary is class 0: it
-teaches masks and no semantics.
+Data sets annotate different categories, so an image records for each category if it was annotated
+at all; a category that was not gives no gradient. An object whose category is not in the vocabulary
+has class 0: it trains masks and no semantics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from torch import Tensor
 from segsam.model.config import PresenceName, SemanticConfig
 
 NO_CLASS = 0
-"""In `classes`: an object of no known category."""
+"""Value in `classes` of an object without a known category."""
 IGNORED = -1
-"""In `full_image`: a pixel of which nothing is known."""
+"""Value in `full_image` of a pixel without a known class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,9 @@ class AnnotatedImage:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """For P = B * n prompts, the n of the first image first, as `SegSam.forward` takes them."""
+    """Targets of P = B * n prompts, the n of the first image first, as `SegSam.forward` takes
+    them.
+    """
 
     masks: Tensor
     """(P, 1, H, W) float32 in {0, 1}: the prompted object."""
@@ -46,17 +48,12 @@ class Targets:
     presence: Tensor
     """(P, K) float32 in {0, 1}: the categories of the image, by `SemanticConfig.presence_target`.
 
-    One row a prompt, though the branch answers once an image: it cannot see the prompt, so it
+    One row per prompt, though the branch answers once per image: it cannot see the prompt, so it
     learns the mean of its rows."""
     annotated: Tensor
     """(P, K) bool: where `presence` is known."""
     full_image: Tensor | None = None
-    """(B, H, W) int64 in {0 to K}, or -1 for nothing known; where the variant wants it."""
-
-    def to(self, device: str | torch.device) -> Targets:
-        """The same on another device."""
-        moved = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(self, **{name: value.to(device) for name, value in moved.items()})
+    """(B, H, W) int64 in {0 to K}, or -1 for unknown; if the variant needs it."""
 
 
 def annotate(
@@ -67,12 +64,12 @@ def annotate(
     categories: int,
     absent: Sequence[int] = (),
 ) -> tuple[AnnotatedImage, list[int]]:
-    """A plane of labels (h, w) as targets of the padded square, and the label value of each mask.
+    """Return a plane of labels as an annotated image, and the label value of each mask.
 
     Args:
-        labels: with at least one object.
-        classes: of the data set: these categories are annotated.
-        absent: categories + 1 that are known not to be in the image, as annotated as the others.
+        labels: (height, width), with at least one object.
+        classes: label value -> k + 1, of the data set: these categories are annotated.
+        absent: k + 1 of categories that are known not to be in the image; they count as annotated.
         side: of the padded square, in model pixels.
         categories: K.
     """
@@ -90,16 +87,16 @@ def annotate(
 def build_targets(
     images: Sequence[AnnotatedImage], prompted: Sequence[Sequence[int]], config: SemanticConfig
 ) -> Targets:
-    """Targets for a batch.
+    """Return the targets of a batch.
 
     Args:
         images: B annotated images of one size.
-        prompted: for each image the indices of the objects that were prompted, n everywhere; an
-            object may come twice, as the paper draws 5 of each image.
-        config: of the model: what presence means, and whether there is a map of the full image.
+        prompted: for each image the indices of the n prompted objects; an object may come twice, as
+            the paper draws 5 from each image.
+        config: of the model: the meaning of presence, and if there is a map of the full image.
 
     Raises:
-        ValueError: not one list of prompts for each image, or lists of different lengths.
+        ValueError: not one list of prompts per image, or lists of different lengths.
     """
     if len(images) != len(prompted) or len({len(chosen) for chosen in prompted}) != 1:
         lengths = [len(chosen) for chosen in prompted]
@@ -129,14 +126,15 @@ def build_targets(
 def presence_target(
     classes: Tensor, prompted: Tensor, *, categories: int, reading: PresenceName
 ) -> Tensor:
-    """Which categories the presence branch should see (paper, section 3.2.1).
+    """Return the categories that the presence branch should predict (paper, section 3.2.1).
 
     Args:
         classes: of all objects of one image, (M,).
         prompted: indices of n of them.
         categories: K.
-        reading: `unprompted`, the categories of all objects but the prompted one (as written), so
-            that a class stays present while another of its objects is there; `all_present`, of all.
+        reading: `unprompted`, the categories of all objects but the prompted one (as the paper
+            writes), so that a class stays present while another of its objects is there;
+            `all_present`, of all objects.
 
     Returns:
         (n, K) float32 in {0, 1}.
@@ -148,14 +146,15 @@ def presence_target(
 
 
 def full_image_target(image: AnnotatedImage) -> Tensor:
-    """One class per pixel, (H, W); where objects overlap the smaller one is seen, as a tumour in
-    its organ. Pixels of objects whose category is unknown, or not annotated throughout the image,
-    are ignored.
+    """Return one class per pixel, (H, W).
+
+    Where objects overlap the smaller one counts, as a tumour in its organ. Pixels of objects whose
+    category is unknown, or not annotated throughout the image, are ignored.
     """
     labels = torch.zeros(image.masks.shape[1:], dtype=torch.long, device=image.masks.device)
     areas = image.masks.flatten(1).sum(1)
-    for largest in areas.argsort(descending=True).tolist():
-        number = int(image.classes[largest])
+    for index in areas.argsort(descending=True).tolist():
+        number = int(image.classes[index])
         known = number != NO_CLASS and bool(image.annotated[number - 1])
-        labels[image.masks[largest]] = number if known else IGNORED
+        labels[image.masks[index]] = number if known else IGNORED
     return labels

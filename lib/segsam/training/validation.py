@@ -1,4 +1,4 @@
-"""How good a model is on held-out slices, with simulated prompts that are always the same.
+"""Scores of a model on held-out slices, with simulated prompts that are the same every time.
 
 Scores are means over the objects of a data set (mDSC: over its categories), then over the data sets
 of a modality, then over the modalities.
@@ -16,94 +16,96 @@ import torch
 from torch import Tensor
 
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.model.readout import dice, enlarged, labelled_by_model, named_by_model
+from segsam.model.readout import dice, predicted_category, predicted_labels, resize_logits
 from segsam.training.config import TrainConfig
+from segsam.training.devices import mixed_precision, to_device
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.placing import mixed_precision, moved
-from segsam.training.preparing import Sample
+from segsam.training.prompt_simulation import box_prompts, point_prompts
+from segsam.training.samples import Sample
 from segsam.training.sampling import NO_STEP
-from segsam.training.sharded import dataset_names
-from segsam.training.simulation import box_prompts, point_prompts
+from segsam.training.sharded_samples import dataset_names
 
-_AT_ONCE = 8
-"""Prompts decoded together, which bounds the memory."""
+_PROMPTS_AT_ONCE = 8
+"""Prompts that are decoded together; bounds the memory."""
 BOX, POINT = "box", "point"
 
 
 @dataclass(frozen=True)
-class ObjectScore:
-    """One prompted object of one data set; scores in [0, 1]."""
+class ValidationScore:
+    """Scores of one prompted object, in [0, 1]."""
 
     dataset: str
     category: int
     """k + 1, or 0 if the model does not know it."""
     dsc: float
-    """Of the binary decoder."""
+    """Dice of the binary decoder's mask."""
     mdsc: float | None = None
-    """Dice with what the model itself labels with the object's category; None without semantics, or
-    for an object that has no category."""
+    """Dice of the pixels that the model labels with the object's category; None without semantics,
+    or for an object without a category."""
     accuracy: float | None = None
-    """1 if the model names it rightly, else 0."""
+    """1 if the model gives the object's category, else 0; None likewise."""
 
 
 def spread_evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
-    """At most `limit` samples: of every data set as many, small ones in full first, each evenly
-    spread over its own.
+    """Return at most `limit` samples, as many from every data set (small ones in full first), each
+    data set's evenly spread.
     """
     groups: dict[str, list[int]] = {}
-    for place, name in enumerate(dataset_names(samples)):
-        groups.setdefault(name, []).append(place)
-    found: list[int] = []
-    for left, group in enumerate(sorted(groups.values(), key=len)):
-        share = (limit - len(found)) // (len(groups) - left)
+    for index, name in enumerate(dataset_names(samples)):
+        groups.setdefault(name, []).append(index)
+    chosen: list[int] = []
+    for done, group in enumerate(sorted(groups.values(), key=len)):
+        share = (limit - len(chosen)) // (len(groups) - done)
         places = np.linspace(0, len(group) - 1, min(len(group), share)).round().astype(int)
-        found += [group[place] for place in places]
-    return [samples[place] for place in found]
+        chosen += [group[place] for place in places]
+    return [samples[index] for index in chosen]
 
 
 @torch.no_grad()
 def validate(
     model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
 ) -> dict[str, float]:
-    """Scores in percent by name: `dsc_box`, and `dsc_box/MODALITY` and `dsc_box/DATA SET`; the same
-    for points, and `mdsc` and `accuracy` where the model has semantics. Nothing without samples.
+    """Return scores in percent by name: `dsc_box`, `dsc_box/MODALITY` and `dsc_box/DATA SET`; the
+    same for points, and `mdsc` and `accuracy` if the model has semantics. Empty without samples.
     """
     samples = list(samples)
     modalities = {sample.dataset: sample.modality for sample in samples}
-    found: dict[str, list[ObjectScore]] = {BOX: [], POINT: []}
+    by_prompt: dict[str, list[ValidationScore]] = {BOX: [], POINT: []}
     model.eval()
     device = next(model.parameters()).device
     with mixed_precision(config, device):
         for sample in samples:
             features = store.features(sample.key)
-            for prompt, scores in found.items():
+            for prompt, scores in by_prompt.items():
                 scores += _score(model, features, sample, config, prompt=prompt)
     model.train()
     return {
         name: round(100 * value, 3)
-        for prompt, scores in found.items()
-        for name, value in summary(scores, modalities, prompt).items()
+        for prompt, scores in by_prompt.items()
+        for name, value in mean_scores(scores, modalities, prompt).items()
     }
 
 
 def selection_score(metrics: Mapping[str, float]) -> float:
-    """What "better" means: the mean of Dice with boxes, with points, and of mDSC with boxes."""
+    """Return the score that selects the best checkpoint: the mean of Dice with boxes, Dice with
+    points, and mDSC with boxes.
+    """
     names = ("dsc_box", "dsc_point", "mdsc_box")
     return float(np.mean([metrics[name] for name in names if name in metrics]))
 
 
-def averages(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The scores over all modalities, as a card names them."""
+def card_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the means over all modalities, by their names in a checkpoint's card."""
     return {
         f"validation_{name}": round(value, 2) for name, value in metrics.items() if "/" not in name
     }
 
 
-def summary(
-    scores: Sequence[ObjectScore], modalities: Mapping[str, str], prompt: str
+def mean_scores(
+    scores: Sequence[ValidationScore], modalities: Mapping[str, str], prompt: str
 ) -> dict[str, float]:
-    """Means by data set, by modality and over all, in [0, 1], by name as in `validate`."""
-    found: dict[str, float] = {}
+    """Return means by data set, by modality and over all, in [0, 1], by name as in `validate`."""
+    means: dict[str, float] = {}
     for metric in ("dsc", "mdsc", "accuracy"):
         by_dataset = _by_dataset(scores, metric)
         if not by_dataset:
@@ -113,14 +115,14 @@ def summary(
             groups.setdefault(modalities[dataset], []).append(value)
         by_modality = {modality: float(np.mean(values)) for modality, values in groups.items()}
         name = f"{metric}_{prompt}"
-        found[name] = float(np.mean(list(by_modality.values())))
+        means[name] = float(np.mean(list(by_modality.values())))
         for part, value in chain(by_modality.items(), by_dataset.items()):
-            found[f"{name}/{part}"] = value
-    return found
+            means[f"{name}/{part}"] = value
+    return means
 
 
-def _by_dataset(scores: Sequence[ObjectScore], metric: str) -> dict[str, float]:
-    """Mean over objects; of mDSC over the categories' means."""
+def _by_dataset(scores: Sequence[ValidationScore], metric: str) -> dict[str, float]:
+    """Return each data set's mean over objects; of mDSC over the means of its categories."""
     values: dict[str, dict[int, list[float]]] = {}
     for score in scores:
         value = getattr(score, metric)
@@ -140,8 +142,8 @@ def _score(
     config: TrainConfig,
     *,
     prompt: str,
-) -> Iterator[ObjectScore]:
-    """All objects of a slice, each prompted once."""
+) -> Iterator[ValidationScore]:
+    """Prompt every object of a slice once, and score it."""
     image, chosen = sample.annotated(model)
     masks = [image.masks[index].numpy() for index in chosen]
     rng = np.random.default_rng([config.seed, NO_STEP, zlib.crc32(sample.name.encode())])
@@ -150,29 +152,29 @@ def _score(
         prompts = box_prompts(masks, rng, config.jitter_px, size_px)
     else:
         prompts = point_prompts(masks, rng, config.points)
-    for first in range(0, len(chosen), _AT_ONCE):
-        rows = chosen[first : first + _AT_ONCE]
-        part = moved(prompts.rows(first, first + len(rows)), features.embedding.device)
+    for first in range(0, len(chosen), _PROMPTS_AT_ONCE):
+        rows = chosen[first : first + _PROMPTS_AT_ONCE]
+        part = to_device(prompts.rows(first, first + len(rows)), features.embedding.device)
         decoded = model.decode_batch(features, part)
-        yield from _compared(decoded, image.masks[rows], image.classes[rows], sample)
+        yield from _compare(decoded, image.masks[rows], image.classes[rows], sample)
 
 
-def _compared(
-    decoded: Decoded, wanted: Tensor, classes: Tensor, sample: Sample
-) -> Iterator[ObjectScore]:
-    """Scores of P objects (P, S, S); what was padded beside the image is not looked at."""
-    side = (wanted.shape[1], wanted.shape[2])
+def _compare(
+    decoded: Decoded, true_masks: Tensor, classes: Tensor, sample: Sample
+) -> Iterator[ValidationScore]:
+    """Score P objects (P, S, S); the padding beside the image does not count."""
+    side = (true_masks.shape[1], true_masks.shape[2])
     height, width = sample.labels.shape
     device = decoded.binary_logits.device
-    wanted, classes = wanted[:, :height, :width].to(device), classes.to(device)
-    drawn = (enlarged(decoded.binary_logits, side) > 0)[:, 0, :height, :width]
-    dsc = dice(drawn, wanted).tolist()
+    true_masks, classes = true_masks[:, :height, :width].to(device), classes.to(device)
+    masks = (resize_logits(decoded.binary_logits, side) > 0)[:, 0, :height, :width]
+    dsc = dice(masks, true_masks).tolist()
     if decoded.class_logits is None:
         for category, value in zip(classes.tolist(), dsc, strict=True):
-            yield ObjectScore(sample.dataset, category, value)
+            yield ValidationScore(sample.dataset, category, value)
         return
-    labels = labelled_by_model(decoded, side)[:, :height, :width]
-    mdsc = dice(labels == classes[:, None, None], wanted).tolist()
-    right = (named_by_model(decoded) == classes).float().tolist()
+    labels = predicted_labels(decoded, side)[:, :height, :width]
+    mdsc = dice(labels == classes[:, None, None], true_masks).tolist()
+    right = (predicted_category(decoded) == classes).float().tolist()
     for category, *values in zip(classes.tolist(), dsc, mdsc, right, strict=True):
-        yield ObjectScore(sample.dataset, category, *(values if category else values[:1]))
+        yield ValidationScore(sample.dataset, category, *(values if category else values[:1]))

@@ -22,7 +22,7 @@ from segsam.errors import CancelledError, OutputError
 from segsam.imaging.slices import choose_axis
 from segsam.model import ImageFeatures
 from segsam.model.checkpoint import default_name, find_card
-from segsam.proposals.overview import Overview, looked_at, overview
+from segsam.proposals.overview import Overview, overview, sampled_slices
 from segsam.system.atomic import write_bytes
 from segsam_app.inference.engine import Engine, ImageKey
 from segsam_app.storage.durable import sha256_of
@@ -103,7 +103,7 @@ class Overviews:
                 raise CancelledError("The computation of overviews was stopped.")
             return slices.features(index, background=True)
 
-        calls = [partial(features, index) for index in looked_at(slices.view.depth)]
+        calls = [partial(features, index) for index in sampled_slices(slices.view.depth)]
         return overview(predictor.model, calls, slices.view.size_px)
 
     def _weights(self) -> str:
@@ -143,7 +143,10 @@ def _read(file: Path) -> Overview | None:
 
 def _write(file: Path, found: Overview) -> None:
     """Write an overview. An error is logged only: it costs the next start some time."""
-    record = {"doubt": found.doubt, "place": [round(x, _DECIMALS) for x in found.place.tolist()]}
+    record = {
+        "doubt": found.disagreement,
+        "place": [round(x, _DECIMALS) for x in found.embedding.tolist()],
+    }
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(file, json.dumps(record).encode())

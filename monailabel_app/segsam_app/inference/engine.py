@@ -17,7 +17,7 @@ import torch
 from segsam.errors import OutputError, VolumeNotFoundError
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
-from segsam.model.runtimes import choose_runtime
+from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.model.segsam import SegSam
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import CacheState, EmbeddingCache
@@ -92,7 +92,7 @@ class Engine:
         self._used = config.checkpoint
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
         self._temporary_folders = tuple(temporary_folders)
-        self._models: dict[str | None, SegSam] = {}
+        self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
         self._images_lock = threading.Lock()
@@ -179,15 +179,21 @@ class Engine:
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
-        """Return the model of a checkpoint, which is loaded once. Raises `CheckpointError`, and
-        `RuntimeChoiceError` for a runtime or precision that this machine does not have.
+        """Return the model of a checkpoint. Raises as `encoder_of` does."""
+        return self.encoder_of(checkpoint).model
+
+    def encoder_of(self, checkpoint: str | None) -> EncoderRunner:
+        """Return the model of a checkpoint with its image encoder, loaded once. Raises
+        `CheckpointError`, and `RuntimeChoiceError` for a runtime or precision that this machine
+        does not have.
         """
         with self._model_lock:
             if checkpoint not in self._models:
                 model = load_pretrained(checkpoint, device=_device(self._config.device))
-                facts = choose_runtime(model, self._config.runtime, self._config.precision)
+                encoder = choose_runtime(model, self._config.runtime, self._config.precision)
+                facts = encoder.facts
                 logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
-                self._models[checkpoint] = model
+                self._models[checkpoint] = encoder
             return self._models[checkpoint]
 
     @property
@@ -255,7 +261,8 @@ class Engine:
 
     def _new_predictor(self, volume: Volume, key: PredictorKey, *, private: bool) -> Predictor:
         checkpoint, window = key
-        predictor = Predictor(self.model_of(checkpoint), embeddings=self._embeddings)
+        encoder = self.encoder_of(checkpoint)
+        predictor = Predictor(encoder.model, encoder=encoder, embeddings=self._embeddings)
         predictor.set_volume(volume, window=window, private=private)
         return predictor
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from segsam.errors import SegSamError
 from segsam.imaging.slices import choose_axis
 from segsam.prediction.embeddings import CacheState
-from segsam.prediction.plan import outward
+from segsam.prediction.plan import nearest_slices
 from segsam.prediction.predictor import Predictor
-from segsam.system.runtime import give_way
+from segsam.system.process import lower_thread_priority
 from segsam.types import AxisChoice
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.requests import Window
@@ -65,7 +65,7 @@ class Prefetcher:
         self._slices = 0
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="segsam-open")
         self._encoder = ThreadPoolExecutor(
-            1, thread_name_prefix="segsam-prefetch", initializer=give_way
+            1, thread_name_prefix="segsam-prefetch", initializer=lower_thread_priority
         )
         self._lock = threading.Lock()
         self._views: deque[View] = deque(maxlen=_MAX_VIEWS)
@@ -122,7 +122,7 @@ class Prefetcher:
         axis = choose_axis(volume, "auto" if view.axis == "all" else view.axis)
         depth = volume.shape_ijk[axis]
         middle = depth // 2 if view.index is None else view.index
-        slices = outward(middle, depth, max(self._slices, 1))
+        slices = nearest_slices(middle, depth, max(self._slices, 1))
         with self._lock:
             for run in [run for run in self._runs if run.predictor is predictor]:
                 self._runs.remove(run)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segsam.datasets.cutting import large_objects, spread
 from segsam.datasets.folder import load_case, open_dataset
+from segsam.datasets.labelled_slices import large_objects, spread
 from segsam.datasets.sample import fetch_sample
 from segsam.demo.checking import read_labels
 from segsam.errors import TrainingError

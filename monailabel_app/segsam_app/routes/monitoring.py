@@ -54,7 +54,7 @@ def gauges() -> Mapping[str, tuple[str, float]]:
         "segsam_embeddings_limit_bytes": ("Bytes that may be kept", cached.limit_bytes),
         "segsam_embeddings_hits": ("Slices that were found there", cached.hits),
         "segsam_embeddings_misses": ("Slices that had to be encoded", cached.misses),
-        "segsam_embeddings_ahead": ("Slices that were encoded ahead of their use", cached.ahead),
+        "segsam_embeddings_ahead": ("Slices that were encoded before their use", cached.prefetched),
         "segsam_embeddings_disk_bytes": ("Bytes of embeddings on disk", cached.disk_bytes),
         "segsam_embeddings_disk_limit_bytes": ("Bytes that may be there", cached.disk_limit_bytes),
         "segsam_embeddings_disk_hits": ("Slices that were found there", cached.disk_hits),

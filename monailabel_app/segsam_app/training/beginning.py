@@ -68,7 +68,7 @@ def begin(checkpoint: str | None, names: Iterable[str]) -> Beginning:
         )
     if model.semantic_decoder is None:
         return _fresh(model, names)
-    if not model.variant:
+    if not model.card.variant:
         raise TrainingError(f"The checkpoint {source} does not say which variant it is.")
     added = new_categories(model.categories, names)
     for one in added:
@@ -99,4 +99,4 @@ def _choices(model: SegSam) -> dict[str, Any]:
     own = asdict(model.config)
     head, grid = own.pop("head"), own.pop("grid")
     choices = {key: value for key, value in own.items() if key not in SWITCHES}
-    return {"variant": model.variant, "head": head, "grid": grid, "model": choices}
+    return {"variant": model.card.variant, "head": head, "grid": grid, "model": choices}

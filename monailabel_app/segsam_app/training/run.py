@@ -25,12 +25,12 @@ from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.system.atomic import write_bytes
 from segsam.training import loop
 from segsam.training.config import TrainConfig
+from segsam.training.devices import choose_device
+from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.placing import chosen_device
-from segsam.training.preparing import Sample
-from segsam.training.ranks import Ranks
+from segsam.training.run_data import RunData
 from segsam.training.run_state import LAST
-from segsam.training.source import Source
+from segsam.training.samples import Sample
 from segsam.training.validation import spread_evenly, validate
 from segsam.types import Progress
 from segsam_app.storage.durable import disk
@@ -181,10 +181,10 @@ class Run:
 
     def _measured(self, model: SegSam, config: TrainConfig) -> dict[str, float]:
         """Scores of a model on the slices that are held out; on those learnt from where none is."""
-        model = model.to(chosen_device(config))
+        model = model.to(choose_device(config))
         heard = self.journal.phase(PREPARING, "encoding slices")
         store = EmbeddingStore(self._embeddings, model)
-        found = Source.of(config).samples(model, store, ranks=Ranks(), progress=heard)
+        found = RunData.of(config).samples(model, store, processes=Processes(), progress=heard)
         self.journal.phase(MEASURING, "measuring on what is held out")
         held_out = found[VALIDATION] or _as_they_are(found[TRAIN])
         samples = spread_evenly(held_out, config.validation_slices)

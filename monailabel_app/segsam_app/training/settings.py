@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from segsam_app.ids import IdText
-from segsam_app.validation import validated
+from segsam_app.records import RequestRecord
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,10 +17,8 @@ _NOT_ANNOUNCED = frozenset({"name", "val_batch_size", "seed"})
 """Known, but nothing that 3D Slicer's table of settings should show."""
 
 
-class TrainSettings(BaseModel):
+class TrainSettings(RequestRecord):
     """One training. The defaults take some minutes on two processor cores."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: IdText | None = None
     """What the version is called in its record."""
@@ -57,7 +55,7 @@ class TrainSettings(BaseModel):
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> TrainSettings:
         """Raises `RequestError` naming the first that cannot be meant."""
-        return validated(cls, {key: value for key, value in params.items() if value is not None})
+        return cls.model_validate({key: params[key] for key in params if params[key] is not None})
 
     @classmethod
     def announced(cls) -> dict[str, Any]:

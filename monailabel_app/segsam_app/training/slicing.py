@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories.vocabulary import folded
-from segsam.datasets.cutting import LabelledSlice, cut_volume
 from segsam.datasets.folder import Dataset
+from segsam.datasets.labelled_slices import LabelledSlice, cut_volume
 from segsam.datasets.shards import PreparedSlice, write_shards
 from segsam.datasets.splits import TRAIN, VALIDATION, Split
 from segsam.datasets.transforms import augmented

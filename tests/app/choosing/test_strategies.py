@@ -79,18 +79,19 @@ def test_overviews_decide(overviews: Overviews, store: Store) -> None:
     update_all(overviews, store)
     known = overviews.in_memory()
     assert set(known) == set(CASES)
-    doubts = {name: one.doubt for name, one in known.items()}
+    doubts = {name: one.disagreement for name, one in known.items()}
     assert len(set(doubts.values())) == len(CASES)
     found = ask("agreement", overviews, store)
     assert found["id"] == max(doubts, key=lambda name: doubts[name] or 0)
     assert found["score"] == pytest.approx(doubts[found["id"]])
     save_label(store, 0, {1: "liver"})
     far = {
-        name: float(np.linalg.norm(one.place - known["case0"].place)) for name, one in known.items()
+        name: float(np.linalg.norm(one.embedding - known["case0"].embedding))
+        for name, one in known.items()
     }
     found = ask("diversity", overviews, store)
     assert found["id"] == max(far, key=lambda name: far[name])
-    assert "most unlike" in found["why"]
+    assert "differs most" in found["why"]
     assert "both" in ask("mix", overviews, store)["why"]
 
 
@@ -130,8 +131,8 @@ class TestCache:
         for image, path in local_images(store):
             again.update(image, path, wait=must_not_be_called)
         for name, one in overviews.in_memory().items():
-            np.testing.assert_allclose(again.in_memory()[name].place, one.place, atol=1e-4)
-            assert again.in_memory()[name].doubt == one.doubt
+            np.testing.assert_allclose(again.in_memory()[name].embedding, one.embedding, atol=1e-4)
+            assert again.in_memory()[name].disagreement == one.disagreement
 
     def test_another_image_or_other_weights_are_computed_again(
         self, overviews: Overviews, store: Store, tmp_path: Path
@@ -159,7 +160,7 @@ class TestCache:
         overviews = Overviews(engine, None)
         path = Path(store.get_image_uri("case0"))
         overviews.update("case0", path)
-        assert overviews.in_memory()["case0"].doubt is None
+        assert overviews.in_memory()["case0"].disagreement is None
         assert "It is not known yet how far" in ask("agreement", overviews, store)["why"]
 
     def test_a_stopped_computation_stores_nothing(self, overviews: Overviews, store: Store) -> None:

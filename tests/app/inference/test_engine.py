@@ -16,6 +16,7 @@ import torch
 from segsam.categories import Categories, Category
 from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam_app.config import AppConfig
 from segsam_app.inference.engine import Engine
 
@@ -140,8 +141,8 @@ class TestDisk:
         torch.manual_seed(0)
         liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
         made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-        model = SegSam(TinyHost(), made_up).eval()
-        monkeypatch.setattr(Engine, "model_of", lambda engine, checkpoint: model)
+        encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
+        monkeypatch.setattr(Engine, "encoder_of", lambda engine, checkpoint: encoder)
 
     def encode(self, engine: Engine, folder: Path, image: Path) -> int:
         """Return the number of files on disk after one slice of the image was encoded."""

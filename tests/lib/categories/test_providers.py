@@ -13,7 +13,7 @@ from segsam.categories.providers import (
     LocalEncoder,
     TextEncoder,
     check_encoder,
-    encoder_named,
+    create_encoder,
 )
 from segsam.errors import CategoryError
 
@@ -22,7 +22,7 @@ TEXTS = [f"Text number {number}." for number in range(70)]
 
 @pytest.fixture
 def endpoint(embeddings_server: Any) -> EndpointEncoder:
-    return EndpointEncoder(embeddings_server.url, "a-model", "secret", answer_s=5)
+    return EndpointEncoder(embeddings_server.url, "a-model", "secret", read_timeout_s=5)
 
 
 def test_the_answer_is_unit_vectors_in_the_order_of_the_texts(
@@ -38,7 +38,7 @@ def test_the_answer_is_unit_vectors_in_the_order_of_the_texts(
     assert first["path"] == "/v1/embeddings"
     assert first["authorization"] == "Bearer secret"
     assert first["body"]["model"] == endpoint.name == "a-model"
-    assert [len(asked["body"]["input"]) for asked in embeddings_server.requests[:2]] == [64, 6]
+    assert [len(request["body"]["input"]) for request in embeddings_server.requests[:2]] == [64, 6]
 
 
 def test_the_full_address_may_be_given_and_the_key_left_out(
@@ -55,12 +55,12 @@ def test_the_full_address_may_be_given_and_the_key_left_out(
     [
         ("refuse", "at 127.0.0.1 refused with status 401"),
         ("redirect", "at 127.0.0.1 refused with status 302"),
-        ("html", "something else than 1 embeddings"),
-        ("nothing", "something else than 1 embeddings"),
-        ("too_many", "something else than 1 embeddings"),
-        ("words", "something else than 1 embeddings"),
-        ("not_finite", "something else than 1 embeddings"),
-        ("empty", "something else than 1 embeddings"),
+        ("html", "expected 1 embeddings, got another answer"),
+        ("nothing", "expected 1 embeddings, got another answer"),
+        ("too_many", "expected 1 embeddings, got another answer"),
+        ("words", "expected 1 embeddings, got another answer"),
+        ("not_finite", "expected 1 embeddings, got another answer"),
+        ("empty", "expected 1 embeddings, got another answer"),
     ],
 )
 def test_a_wrong_answer_is_refused(
@@ -82,7 +82,7 @@ def test_embeddings_of_different_lengths_are_refused(
 
 def test_a_silent_server_is_given_up(embeddings_server: Any) -> None:
     embeddings_server.mode = "silent"
-    encoder = EndpointEncoder(embeddings_server.url, "a-model", answer_s=0.2)
+    encoder = EndpointEncoder(embeddings_server.url, "a-model", read_timeout_s=0.2)
     with pytest.raises(CategoryError, match=r"at 127.0.0.1 did not answer in time"):
         encoder.embed(["x"])
 
@@ -104,7 +104,7 @@ def test_a_key_does_not_travel_in_the_open() -> None:
 
 @pytest.mark.parametrize("url", ["", "example.org", "ftp://example.org", "https://"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(CategoryError, match="Expected http:// or https://"):
+    with pytest.raises(CategoryError, match="Expected an http:// or https:// address"):
         EndpointEncoder(url, "m")
 
 
@@ -112,20 +112,20 @@ def test_the_environment_configures_the_endpoint(monkeypatch: pytest.MonkeyPatch
     for name in ("URL", "MODEL", "KEY"):
         monkeypatch.delenv(f"SEGSAM_EMBEDDINGS_{name}", raising=False)
     with pytest.raises(CategoryError, match="SEGSAM_EMBEDDINGS_URL and SEGSAM_EMBEDDINGS_MODEL"):
-        encoder_named("endpoint")
+        create_encoder("endpoint")
     monkeypatch.setenv("SEGSAM_EMBEDDINGS_URL", "https://example.org/v1")
     with pytest.raises(CategoryError, match="needs SEGSAM_EMBEDDINGS_MODEL in the environment"):
-        encoder_named("endpoint")
+        create_encoder("endpoint")
     monkeypatch.setenv("SEGSAM_EMBEDDINGS_MODEL", "text-embedding-3-small")
-    encoder: TextEncoder = encoder_named("endpoint")
+    encoder: TextEncoder = create_encoder("endpoint")
     assert encoder == EndpointEncoder("https://example.org/v1", "text-embedding-3-small")
     assert encoder.name == "text-embedding-3-small"
 
 
 def test_an_unknown_provider_is_refused() -> None:
-    assert isinstance(encoder_named("local"), LocalEncoder)
+    assert isinstance(create_encoder("local"), LocalEncoder)
     with pytest.raises(CategoryError, match=r"Expected 'local' or 'endpoint'.*got 'cloud'"):
-        encoder_named("cloud")
+        create_encoder("cloud")
 
 
 def test_another_encoder_or_dimension_is_refused(five_categories: Categories) -> None:

@@ -1,4 +1,4 @@
-"""The validator: nothing to say about the shipped categories, a sentence about every defect."""
+"""Validation: no problem in the package's categories, one sentence for every defect."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_shipped_modality_occurs() -> None:
         ({"name": "left thing"}, "the modifier says right, the name does not."),
     ],
 )
-def test_a_defect_gets_its_sentence(change: dict[str, Any], sentence: str) -> None:
+def test_every_defect_is_reported(change: dict[str, Any], sentence: str) -> None:
     assert validate([GOOD]) == ()
     (problem,) = validate([replace(GOOD, **change)])
     assert problem.startswith(change.get("name", "right thing") + ": ")
@@ -74,12 +74,12 @@ def test_a_defect_gets_its_sentence(change: dict[str, Any], sentence: str) -> No
         (Terminology(STRUCTURE, KIDNEY, region=("SCT", "1", "x")), "the region's code '1' is not"),
     ],
 )
-def test_a_wrong_code_gets_its_sentence(terms: Terminology, sentence: str) -> None:
+def test_every_wrong_code_is_reported(terms: Terminology, sentence: str) -> None:
     (problem,) = validate([replace(GOOD, terminology=terms)])
     assert sentence in problem
 
 
-def test_names_and_colours_belong_to_one() -> None:
+def test_names_and_colours_are_used_once() -> None:
     other = replace(GOOD, name="Right_Thing", synonyms=("thing right",))
     problems = validate([GOOD, other])
     assert [problem.split(": ", 1)[1] for problem in problems] == [

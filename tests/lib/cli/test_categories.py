@@ -41,7 +41,7 @@ def saved(
     tiny_host: Host, five_categories: Categories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": type(tiny_host)})
-    model = SegSam.with_semantics(tiny_host, five_categories)
+    model = SegSam(tiny_host, five_categories, semantics=True, text=True)
     return save_checkpoint(model, tmp_path / "model.safetensors", Card("a test"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def trained(
     """What is loaded whatever the name: a tiny host is in no file."""
     torch.manual_seed(1)
     model = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
-    model.semantic_is_trained = True
+    model = model.with_card(replace(model.card, semantic_is_trained=True))
 
     def loaded(name: str | None = None) -> SegSam:
         return model

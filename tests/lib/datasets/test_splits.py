@@ -1,4 +1,4 @@
-"""Splits: a patient is in one part only, whatever data sets he is in."""
+"""Splits: a patient is in one part only, over all data sets."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_the_order_of_the_data_sets_does_not_matter_and_the_seed_does() -> None:
     sets = [dataset("a", [f"a{n}" for n in range(30)]), dataset("b", [f"b{n}" for n in range(9)])]
     first = split_cases(sets, shares=SHARES, seed=0)
     assert first == split_cases(sets, shares=SHARES, seed=0)
-    turned = split_cases(sets[::-1], shares=SHARES, seed=0)
+    reversed_order = split_cases(sets[::-1], shares=SHARES, seed=0)
     assert all(
-        first.cases(part, one.name) == turned.cases(part, one.name)
+        first.cases(part, one.name) == reversed_order.cases(part, one.name)
         for part in (TRAIN, TEST, VALIDATION)
         for one in sets
     )

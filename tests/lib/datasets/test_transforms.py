@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segsam.datasets.cutting import Instance, LabelledSlice, slices_of
 from segsam.datasets.folder import open_dataset
+from segsam.datasets.labelled_slices import Instance, LabelledSlice, slices_of
 from segsam.datasets.transforms import augmented, upright
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -34,16 +34,16 @@ def overlap(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 def test_a_copy_follows_from_seed_name_and_number_whatever_came_before() -> None:
     one = drawn()
-    wanted = augmented(one, seed=3, copy=2)
+    expected = augmented(one, seed=3, copy=2)
     for number in range(5):
         augmented(one, seed=3, copy=number)
     np.random.seed(11)
     again = augmented(one, seed=3, copy=2)
     assert again.name == "made/case/0#2"
-    assert np.array_equal(again.picture, wanted.picture)
-    assert np.array_equal(again.labels, wanted.labels)
+    assert np.array_equal(again.picture, expected.picture)
+    assert np.array_equal(again.labels, expected.labels)
     others = [augmented(one, seed=4, copy=2), augmented(one, seed=3, copy=1)]
-    assert all(not np.array_equal(other.picture, wanted.picture) for other in others)
+    assert all(not np.array_equal(other.picture, expected.picture) for other in others)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -80,7 +80,7 @@ def test_nothing_is_mirrored() -> None:
 def test_objects_are_prompted_by_what_is_left_of_them() -> None:
     labels = np.zeros((100, 100), np.uint8)
     labels[40:60, 40:60] = 1
-    labels[:4, :4] = 2  # 16 of the 15.3 pixels wanted: most movements take some away
+    labels[:4, :4] = 2  # 16 of the 15.3 pixels needed: most movements take some away
     picture = np.full((100, 100, 3), 90, np.uint8)
     copies = [
         augmented(LabelledSlice("made/edge/0", picture, labels, (1, 2)), seed=0, copy=number)
@@ -107,10 +107,10 @@ def test_an_object_that_no_movement_keeps_stays_where_it_is() -> None:
 def test_overlapping_objects_move_together_with_the_map() -> None:
     one = drawn()
     left, both = one.labels == 1, one.labels > 0
-    kept = LabelledSlice(
+    labelled = LabelledSlice(
         one.name, one.picture, one.labels, (1, 2), (Instance(1, left), Instance(2, both))
     )
-    copy = augmented(kept, seed=0, copy=0)
+    copy = augmented(labelled, seed=0, copy=0)
     assert [one.value for one in copy.objects] == [1, 2]
     assert np.array_equal(copy.objects[0].mask, copy.labels == 1)
     assert np.array_equal(copy.objects[1].mask, copy.labels > 0)
@@ -132,13 +132,13 @@ def test_real_slices(name: str) -> None:
         assert 0.6 < after / before < 1.6
 
 
-def test_upright_turns_labels_with_the_picture_and_leaves_the_sides() -> None:
+def test_upright_flips_labels_with_the_picture_and_keeps_the_sides() -> None:
     one = drawn()
-    turned = upright(one)
-    assert turned.name == "made/case/0^"
-    assert np.array_equal(turned.labels, one.labels[::-1])
-    assert turned.prompted == one.prompted
-    columns = np.flatnonzero((turned.labels == 1).any(axis=0))
+    flipped = upright(one)
+    assert flipped.name == "made/case/0^"
+    assert np.array_equal(flipped.labels, one.labels[::-1])
+    assert flipped.prompted == one.prompted
+    columns = np.flatnonzero((flipped.labels == 1).any(axis=0))
     assert columns.tolist() == list(range(20, 60))
 
 

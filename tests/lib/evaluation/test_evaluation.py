@@ -22,13 +22,14 @@ from segsam.datasets.splits import Split
 from segsam.errors import EvaluationError, TrainingError
 from segsam.evaluation import calibration, prompting, summary
 from segsam.evaluation.cases import open_case, select
-from segsam.evaluation.features import FeatureSource, KeptEmbeddings
+from segsam.evaluation.features import FeatureSource, StoredEmbeddings
 from segsam.evaluation.objects_file import ObjectTable, load_objects, save_objects
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore
 from segsam.evaluation.run import Options, evaluate
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Host, SegSam, build_variant
+from segsam.model.digests import weights_id
 from segsam.prediction.embeddings import slice_key
 
 
@@ -80,8 +81,7 @@ def model(tiny_host: Host, five_categories: Categories) -> SegSam:
     """A full model with weights drawn at random, called trained."""
     torch.manual_seed(1)
     built = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
-    built.semantic_is_trained = True
-    return built
+    return built.with_card(replace(built.card, semantic_is_trained=True))
 
 
 def a_view(height: int = 48, width: int = 64, side: int = 256) -> SliceView:
@@ -192,7 +192,9 @@ class TestCases:
         Split({"test": {"pictures": ("ABD_1_2",)}, "train": {}}).save(file)
         (found,) = select([pictures], split=f"{file}:test")
         assert found.cases == ("ABD_1_2",)
-        with pytest.raises(EvaluationError, match="no case of pictures in the part 'train'"):
+        with pytest.raises(
+            EvaluationError, match="cases of pictures in the part 'train', got none"
+        ):
             select([pictures], split=f"{file}:train")
         with pytest.raises(EvaluationError, match="one of test, train as a part of split"):
             select([pictures], split=f"{file}:held_out")
@@ -201,7 +203,10 @@ class TestCases:
         with pytest.raises(TrainingError, match="Expected a split"):
             select([pictures], split=f"{tmp_path / 'none.json'}:test")
         Split({"test": {"pictures": ("ABD_9_9",)}}).save(file)
-        with pytest.raises(EvaluationError, match=r"1 case\(s\) of pictures .* first ABD_9_9"):
+        with pytest.raises(
+            EvaluationError,
+            match=r"Expected 1 cases of the split in pictures, got 0: ABD_9_9 is missing",
+        ):
             select([pictures], split=f"{file}:test")
 
     def test_limits_spread_evenly(self, pictures: Path) -> None:
@@ -221,21 +226,23 @@ class TestCases:
             select([])
         with pytest.raises(EvaluationError, match="'pictures' twice"):
             select([pictures, pictures])
-        with pytest.raises(EvaluationError, match="not negative, got -1"):
+        with pytest.raises(EvaluationError, match="of 0 or more, got -1"):
             select([pictures], limit=-1)
 
-    def test_slices_with_large_enough_objects(self, volumes: Path) -> None:
+    def test_slices_with_large_enough_objects(
+        self, volumes: Path, five_categories: Categories
+    ) -> None:
         (found,) = select([volumes])
-        opened = open_case(found.dataset, "one", input_size=32)
+        opened = open_case(found.dataset, "one", input_size=32, categories=five_categories)
         assert opened.objects == ((1, (1,)), (2, (1, 2)), (3, (1, 2)), (4, (1, 2)), (5, (2,)))
-        few = open_case(found.dataset, "one", input_size=32, limit=2)
+        few = open_case(found.dataset, "one", input_size=32, categories=five_categories, limit=2)
         assert [index for index, _ in few.objects] == [1, 5]
 
-    def test_an_unreadable_case_is_named(self, pictures: Path) -> None:
+    def test_an_unreadable_case_is_named(self, pictures: Path, five_categories: Categories) -> None:
         (pictures / "images" / "ABD_0_0.png").write_bytes(b"no picture")
         (found,) = select([pictures])
         with pytest.raises(Exception, match="The case pictures/ABD_0_0 cannot be measured"):
-            open_case(found.dataset, "ABD_0_0", input_size=32)
+            open_case(found.dataset, "ABD_0_0", input_size=32, categories=five_categories)
 
 
 def measured(model: SegSam, folder: Path, **changes: Any) -> tuple[Evaluation, dict[str, Any]]:
@@ -326,7 +333,7 @@ class TestRun:
         self, model: SegSam, volumes: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (selection,) = select([volumes])
-        opened = open_case(selection.dataset, "one", input_size=32)
+        opened = open_case(selection.dataset, "one", input_size=32, categories=model.categories)
         planes = iter([opened.plane(i) == v for i, values in opened.objects for v in values] * 2)
         monkeypatch.setattr("segsam.evaluation.scores.mask_plane", lambda *_: next(planes))
         found, _ = measured(model, volumes, decoder="binary")
@@ -359,7 +366,7 @@ class TestRun:
         assert len(kept) == 4
 
     def test_without_semantics_nothing_is_named(self, model: SegSam, pictures: Path) -> None:
-        model.semantic_is_trained = False
+        model = model.with_card(replace(model.card, semantic_is_trained=False))
         found, report = measured(model, pictures)
         assert all(one.mdsc is None and one.class_logits is None for one in found.objects)
         assert report["average"]["mdsc"] is None
@@ -380,9 +387,9 @@ class TestRun:
     def test_options_that_cannot_be_meant(self) -> None:
         with pytest.raises(EvaluationError, match="binary, semantic or both"):
             Options("box", decoder="all")  # type: ignore[arg-type]
-        with pytest.raises(EvaluationError, match="slices that is not negative"):
+        with pytest.raises(EvaluationError, match="slices of 0 or more"):
             Options("box", slices=-1)
-        with pytest.raises(EvaluationError, match="whole volumes"):
+        with pytest.raises(EvaluationError, match="through whole volumes"):
             Options("box", slices=2, propagated=True)
 
     def test_progress_counts_cases(self, model: SegSam, pictures: Path) -> None:
@@ -395,19 +402,19 @@ class TestRun:
 
 def test_the_cache_reads_what_was_announced_only(model: SegSam, tmp_path: Path) -> None:
     source = FeatureSource(model, tmp_path / "kept")
-    cache = KeptEmbeddings(source)
+    cache = StoredEmbeddings(source)
     picture = np.zeros((24, 32, 3), dtype=np.uint8)
-    key = slice_key(picture, model.encoder_id)
-    cache.announce([picture])
+    key = slice_key(picture, source.encoder.encoder_id)
+    cache.set_slices([picture])
 
     def never(*_: Any) -> Any:
         raise AssertionError("encoded anew")
 
     features, now = cache.get_or_encode(key, never)
     assert now
-    assert cache.get_or_derive(key, model.weights_id, features, never) is features
+    assert cache.get_or_derive(key, weights_id(model), features, never) is features
     assert not cache.get_or_encode(key, never)[1]
-    cache.announce([])
+    cache.set_slices([])
     with pytest.raises(AssertionError, match="encoded anew"):
         cache.get_or_encode(key, never)
 
@@ -504,7 +511,7 @@ class TestObjects:
             calibration.calibrate(table)
 
     def test_other_files_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(EvaluationError, match="no file of objects none"):
+        with pytest.raises(EvaluationError, match="Expected a file of objects, got no file none"):
             load_objects(tmp_path / "none.npz")
         for suffix in (".npz", ".csv"):
             path = tmp_path / f"other{suffix}"
@@ -550,7 +557,7 @@ class TestCalibration:
         json.dumps(found.to_json(), allow_nan=False)
 
     def test_the_error_by_hand(self) -> None:
-        table = calibration.named(overconfident(500, 2.0))
+        table = calibration.objects_with_names(overconfident(500, 2.0))
         found = calibration.reliability(table, 1.0)
         logits = table.class_logits.astype(np.float64)
         odds = np.exp(logits)

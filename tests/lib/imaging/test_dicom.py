@@ -1,4 +1,4 @@
-"""DICOM series: read when the slices form a grid, refused with figures when they do not."""
+"""DICOM series: read if the slices form a grid, otherwise refused with the measured values."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TestReading:
         lps = [[0.5, 0, 0, -10], [0, 0.75, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1]]
         np.testing.assert_allclose(volume.affine_ras, np.diag([-1, -1, 1, 1]) @ lps)
 
-    def test_one_file_stands_for_its_series(self, series: Callable[..., Path]) -> None:
+    def test_one_file_selects_its_series(self, series: Callable[..., Path]) -> None:
         folder = series()
         path = sorted(folder.iterdir())[2]
         write_slice(folder, 3, series="1.2.3.99")
@@ -99,16 +99,18 @@ class TestReading:
         assert Volume.load(folder).shape_ijk == (4, 6, 5)
         assert Volume.load(next(p for p in folder.iterdir() if not p.suffix)).shape_ijk == (4, 6, 5)
 
-    def test_oblique_as_simpleitk_sees_it(self, series: Callable[..., Path], rotation: Any) -> None:
+    def test_oblique_series_agree_with_simpleitk(
+        self, series: Callable[..., Path], rotation: Any
+    ) -> None:
         turn = rotation([1, 2, 3], 33)
 
-        def turned(number: int) -> dict[str, Any]:
+        def rotated(number: int) -> dict[str, Any]:
             return {
                 "ImagePositionPatient": (turn[:, 2] * 2.5 * number + [1, 2, 3]).tolist(),
                 "ImageOrientationPatient": [*turn[:, 0], *turn[:, 1]],
             }
 
-        folder = series(change=turned)
+        folder = series(change=rotated)
         volume = Volume.load(folder)
         names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
         image = sitk.ReadImage(names)
@@ -143,7 +145,7 @@ class TestReading:
         np.testing.assert_allclose(volume.spacing_mm, (0.5, 0.75, 2.5))
         assert volume.to_ras([[0, 0, 0]])[0].tolist() == [10, -20, 35]
 
-    def test_a_projection_without_position_is_read_and_said_so(
+    def test_a_projection_without_position_is_read_with_notes(
         self, series: Callable[..., Path]
     ) -> None:
         nothing = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "Modality": "CR"}
@@ -157,10 +159,10 @@ class TestReading:
         )
         volume = Volume.load(folder)
         assert volume.modality == "CR"
-        told = " ".join(volume.notes)
-        assert "where it lies in the patient" in told
-        assert "no pixel spacing; 1 mm" in told
-        assert "MONOCHROME1" in told
+        notes = " ".join(volume.notes)
+        assert "no position or no orientation in the patient" in notes
+        assert "no pixel spacing; 1 mm was assumed" in notes
+        assert "MONOCHROME1" in notes
 
 
 class TestRefusals:
@@ -174,7 +176,10 @@ class TestRefusals:
     def test_several_series_are_listed(self, series: Callable[..., Path]) -> None:
         folder = series()
         write_slice(folder, 0, series="1.2.3.5", SeriesDescription="scout", Modality="OT")
-        self.refused(folder, r"holds 2 DICOM series.*CT 'abdomen' \(5 files.*OT 'scout' \(1 files")
+        self.refused(
+            folder,
+            r"Expected one DICOM series .* got 2: CT 'abdomen' \(5 files.*OT 'scout' \(1 files",
+        )
 
     def test_missing_slices(self, series: Callable[..., Path]) -> None:
         self.refused(
@@ -227,10 +232,10 @@ class TestRefusals:
         )
 
     @pytest.mark.parametrize("key", ["ImagePositionPatient", "ImageOrientationPatient"])
-    def test_a_slice_of_unknown_place(self, series: Callable[..., Path], key: str) -> None:
+    def test_a_slice_without_position(self, series: Callable[..., Path], key: str) -> None:
         self.refused(
             series(change=lambda n: {key: None} if n == 3 else {}),
-            r"states no (position|orientation), so its place among the 5 slices is unknown",
+            r"has no (position|orientation), so its place among the 5 slices is unknown",
         )
 
     def test_an_orientation_that_is_skewed(self, series: Callable[..., Path]) -> None:
@@ -315,7 +320,7 @@ class TestEnhanced:
         del made.PerFrameFunctionalGroupsSequence
         made.save_as(path)
         with pytest.raises(
-            VolumeError, match=r"3 frames but states the position of 0; .*incomplete"
+            VolumeError, match=r"3 frames but gives the position of 0; .*incomplete"
         ):
             Volume.load(path)
 
@@ -324,7 +329,7 @@ class TestEnhanced:
         made = pydicom.dcmread(path)
         del made.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
         made.save_as(path)
-        with pytest.raises(VolumeError, match=r"frame 1 of enhanced\.dcm states no position"):
+        with pytest.raises(VolumeError, match=r"frame 1 of enhanced\.dcm has no position"):
             Volume.load(path)
 
     def test_beside_other_files_of_its_series(self, tmp_path: Path) -> None:

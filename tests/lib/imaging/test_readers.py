@@ -1,4 +1,4 @@
-"""Readers: every format in, every lie and every break refused with a sentence."""
+"""Readers: every format is read; wrong and damaged files are refused with a VolumeError."""
 
 from __future__ import annotations
 
@@ -111,17 +111,17 @@ class TestNifti:
 
 
 class TestNiftiOrientation:
-    def save(self, path: Path, *, sform: int, qform: int, turned: float = 0) -> Path:
+    def save(self, path: Path, *, sform: int, qform: int, shift_mm: float = 0) -> Path:
         image = nib.Nifti1Image(VALUES, AFFINE)
         image.set_sform(AFFINE, code=sform)
         other = AFFINE.copy()
-        other[0, 3] += turned
+        other[0, 3] += shift_mm
         image.set_qform(other, code=qform)
         nib.save(image, path)
         return path
 
-    def test_the_sform_wins_and_the_user_is_told(self, tmp_path: Path) -> None:
-        volume = Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1, turned=10))
+    def test_the_sform_is_used_and_noted(self, tmp_path: Path) -> None:
+        volume = Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1, shift_mm=10))
         assert np.array_equal(volume.affine_ras, AFFINE)
         assert volume.notes == (
             "x.nii holds two different orientations, qform and sform; the sform was used.",
@@ -131,11 +131,11 @@ class TestNiftiOrientation:
         assert Volume.load(self.save(tmp_path / "x.nii", sform=1, qform=1)).notes == ()
 
     def test_the_qform_serves_alone(self, tmp_path: Path) -> None:
-        volume = Volume.load(self.save(tmp_path / "x.nii", sform=0, qform=1, turned=10))
+        volume = Volume.load(self.save(tmp_path / "x.nii", sform=0, qform=1, shift_mm=10))
         assert volume.affine_ras[0, 3] == AFFINE[0, 3] + 10
         assert volume.notes == ()
 
-    def test_neither_is_nibabels_guess_and_said_so(self, tmp_path: Path) -> None:
+    def test_with_neither_the_orientation_is_nibabels_with_a_note(self, tmp_path: Path) -> None:
         path = self.save(tmp_path / "x.nii", sform=0, qform=0)
         volume = Volume.load(path)
         assert np.array_equal(volume.affine_ras, nib.load(path).affine)
@@ -172,8 +172,8 @@ class TestNiftiOrientation:
             Volume.load(path)
 
 
-class TestLiesAndBreaks:
-    """B4: none of these may raise anything but VolumeError, and each sentence names the file."""
+class TestWrongAndDamagedFiles:
+    """B4: all of these raise VolumeError, and each sentence names the file."""
 
     @pytest.fixture
     def good(self, tmp_path: Path) -> dict[str, bytes]:
@@ -204,19 +204,19 @@ class TestLiesAndBreaks:
         [b"", b"\0", b"hello\n" * 500, b"NRRD", b"NRRD0004\n", b"\x1f\x8b", b"NDims = 3\n"],
         ids=["empty", "one byte", "text", "magic", "magic line", "gzip magic", "one key"],
     )
-    def test_what_is_no_image(self, tmp_path: Path, ending: str, data: bytes) -> None:
+    def test_content_that_is_not_an_image(self, tmp_path: Path, ending: str, data: bytes) -> None:
         self.refused(tmp_path / f"bad{ending}", data)
 
     def test_every_format_under_every_other_name(
         self, tmp_path: Path, good: dict[str, bytes]
     ) -> None:
-        # Pillow looks at the content, so a picture is read under any picture's name; and a .mhd
-        # may hold its own data as a .mha does.
+        # Pillow reads any picture format under any picture name, and a .mhd may hold its own data
+        # as a .mha does.
         for own, data in good.items():
             for other in self.ENDINGS:
                 is_picture = {own, other} <= {".png", ".jpg", ".tif", ".bmp"}
                 if own != other and not is_picture and (own, other) != (".mha", ".mhd"):
-                    self.refused(tmp_path / f"lie{other}", data)
+                    self.refused(tmp_path / f"wrong{other}", data)
 
     @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".tif"])
     @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
@@ -249,7 +249,7 @@ class TestLiesAndBreaks:
 
     def test_unknown_endings_list_the_known(self, tmp_path: Path) -> None:
         sentence = self.refused(tmp_path / "x.pdf", b"%PDF")
-        assert "DICOM series or a name ending in .nii.gz, .nii, .nrrd" in sentence
+        assert "expected a DICOM series or a name ending in .nii.gz, .nii, .nrrd" in sentence
 
     @pytest.mark.parametrize("name", ["none.nii.gz", "none", "a" * 400 + ".nii"])
     def test_missing_files(self, tmp_path: Path, name: str) -> None:
@@ -276,7 +276,7 @@ class TestSizes:
         return path
 
     @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-    def test_a_header_that_promises_eight_gigabytes(self, tmp_path: Path, ending: str) -> None:
+    def test_a_header_that_declares_eight_gigabytes(self, tmp_path: Path, ending: str) -> None:
         path = self.declaring(tmp_path / f"x{ending}", (1024, 1024, 1024))
         with pytest.raises(VolumeError, match=r"declares 8589934592 bytes of voxels, but only"):
             Volume.load(path)
@@ -375,7 +375,7 @@ class TestNrrd:
         np.testing.assert_allclose(volume.affine_ras, AFFINE, atol=1e-12)
         assert volume.notes == ()
 
-    def test_without_a_frame_it_is_lps_as_in_itk_and_said_so(self, tmp_path: Path) -> None:
+    def test_without_a_frame_it_is_lps_as_in_itk_with_a_note(self, tmp_path: Path) -> None:
         path = self.body(tmp_path / "x.nrrd", "spacings: 2 3 4", "encoding: raw")
         volume = Volume.load(path)
         image = sitk.ReadImage(str(path))
@@ -404,7 +404,7 @@ class TestNrrd:
     def test_data_elsewhere_are_never_followed(self, tmp_path: Path, key: str, target: str) -> None:
         (tmp_path / "secret.raw").write_bytes(VALUES.tobytes())
         path = self.body(tmp_path / "x.nrrd", f"{key}: {target}", "encoding: raw")
-        with pytest.raises(VolumeError, match="voxels in another file, which is not followed"):
+        with pytest.raises(VolumeError, match="expected the voxels in the same file, got a header"):
             Volume.load(path)
 
     def test_colour(self, tmp_path: Path) -> None:
@@ -439,10 +439,10 @@ class TestNrrd:
     @pytest.mark.parametrize(
         ("lines", "sentence"),
         [
-            (["encoding: bzip2"], "encoding 'bzip2' is not read; use gzip or raw"),
-            (["encoding: hex"], "encoding 'hex' is not read"),
-            (["encoding: raw", "byte skip: 7"], "begin after a skip are not read"),
-            (["encoding: raw", "line skip: 1"], "begin after a skip are not read"),
+            (["encoding: bzip2"], "expected the encoding gzip, raw or ascii, got 'bzip2'"),
+            (["encoding: hex"], "raw or ascii, got 'hex'"),
+            (["encoding: raw", "byte skip: 7"], "got a byte or line skip"),
+            (["encoding: raw", "line skip: 1"], "got a byte or line skip"),
             ([], "could not be read as NRRD"),
             (["encoding: raw", "space directions: (1,0,0) (0,1,0)"], "with 2 axes in space"),
             (["encoding: raw", "space directions: (1,0,0) (0,x,0) (0,0,1)"], "NRRD"),
@@ -539,7 +539,9 @@ class TestMetaImage:
         ],
     )
     def test_data_elsewhere_are_never_followed(self, tmp_path: Path, target: str) -> None:
-        with pytest.raises(VolumeError, match="is not followed; only a plain file name"):
+        with pytest.raises(
+            VolumeError, match="expected the voxels in the same file or in a plain file name"
+        ):
             Volume.load(self.header(tmp_path, data=target))
 
     def test_a_link_out_of_the_folder_is_not_followed(self, tmp_path: Path) -> None:
@@ -547,11 +549,11 @@ class TestMetaImage:
         inner = tmp_path / "inner"
         inner.mkdir()
         (inner / "x.raw").symlink_to(tmp_path / "secret.raw")
-        with pytest.raises(VolumeError, match="is not followed"):
+        with pytest.raises(VolumeError, match="expected the voxels in the same file"):
             Volume.load(self.header(inner, data="x.raw"))
 
     def test_a_missing_neighbour(self, tmp_path: Path) -> None:
-        with pytest.raises(VolumeError, match=r"voxels in 'x\.raw', which is not beside it"):
+        with pytest.raises(VolumeError, match=r"voxel file 'x\.raw' is not in the same folder"):
             Volume.load(self.header(tmp_path, data="x.raw"))
 
     @pytest.mark.parametrize(
@@ -562,7 +564,7 @@ class TestMetaImage:
             (["TransformMatrix = 1 0 0 0.5 1 0 0 0 1"], "sheared"),
             (["TransformMatrix = 1 0 0"], "could not be read as MetaImage"),
             (["CompressedData = True"], "could not be read as MetaImage"),
-            (["DimSize = 4 5"], "NDims 3 with DimSize 4 5"),
+            (["DimSize = 4 5"], r"3 dimensions with the sizes \[4, 5\]"),
             (["DimSize = 4 5 7"], "declares 280 bytes of voxels, but only 240"),
             (["ElementType = MET_STRING"], "these are 1 x MET_STRING"),
         ],
@@ -645,7 +647,7 @@ class TestPictures:
     def test_several_pages_are_refused(self, tmp_path: Path) -> None:
         page = Image.fromarray(np.zeros((4, 4), np.uint8))
         page.save(tmp_path / "x.tif", save_all=True, append_images=[page, page])
-        with pytest.raises(VolumeError, match="one picture is wanted; the file holds 3"):
+        with pytest.raises(VolumeError, match="expected one picture, got a file with 3"):
             Volume.load(tmp_path / "x.tif")
 
     def test_a_turned_photograph_is_mentioned(self, tmp_path: Path) -> None:
@@ -693,8 +695,8 @@ class TestRealData:
 PEAK = """
 import resource, sys
 import numpy as np
-from segsam.readers import read_grid
-from segsam.volume import Volume
+from segsam.imaging.readers import read_grid
+from segsam.imaging.volume import Volume
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 volume = Volume.load(sys.argv[1])
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

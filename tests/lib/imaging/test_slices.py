@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate, pad
 
 from segsam.errors import PromptError
 from segsam.imaging.geometry import nearest_axes
@@ -192,7 +194,6 @@ class TestPicture:
             assert view.image(volume, Intensity.for_volume(volume), 0).shape[2] == 3
             plane = view.logits_to_plane(torch.ones(256, 256))
             assert tuple(plane.shape) == (view.height, view.width)
-            assert view.mask_to_logits_size(plane).shape == (256, 256)
 
 
 class TestPixels:
@@ -227,6 +228,14 @@ class TestPixels:
         assert y0 < y1
 
 
+def padded_square(view: SliceView, mask: NDArray[Any]) -> torch.Tensor:
+    """A mask (height, width) as the model would give it: resized, padded to `input_size`."""
+    values = torch.from_numpy(mask.astype(np.float32))[None, None]
+    values = interpolate(values, view.size_px, mode="bilinear", align_corners=False)
+    below, right = (view.input_size - side for side in view.size_px)
+    return pad(values, (0, right, 0, below))[0, 0]
+
+
 class TestLogits:
     @pytest.mark.parametrize("shape", [(64, 64), (40, 100), (100, 40), (300, 200), (7, 500)])
     @pytest.mark.parametrize("aspect", [1.0, 4.0])
@@ -237,7 +246,7 @@ class TestLogits:
         view = SliceView(2, 0, 1, True, False, (width, height, 1), (1.0, aspect, 1.0), 256)
         mask = np.zeros(shape, bool)
         mask[height // 4 : height - height // 4, width // 3 : width - width // 4] = True
-        logits = view.mask_to_logits_size(mask) - 0.5
+        logits = padded_square(view, mask) - 0.5
         back = view.logits_to_plane(logits).numpy() > 0
         grown = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         shrunk = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
@@ -261,13 +270,6 @@ class TestLogits:
         plane = view.logits_to_plane(coarse)
         assert tuple(plane.shape) == (50, 100)
         assert plane[:48].min() == 3
-
-    def test_the_prompt_can_be_of_another_size_with_another_padding(self) -> None:
-        view = SliceView(2, 0, 1, False, False, (100, 50, 1), (1.0, 1.0, 1.0), 1024)
-        prompt = view.mask_to_logits_size(np.full((50, 100), 4.0), side=256, outside=-9.0)
-        assert tuple(prompt.shape) == (256, 256)
-        assert prompt[:127].min() == 4
-        assert prompt[129:].max() == -9
 
 
 class TestChoosingTheAxis:

@@ -22,7 +22,7 @@ from segsam.research.study.plan import Study, expanded, load_study
 from segsam.research.study.report import check_report, make_page, write_report
 from segsam.research.study.results import Result, load_results, unfolded
 from segsam.research.study.targets import TARGETS
-from segsam.training.config import config_from
+from segsam.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = """
@@ -128,22 +128,46 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("old", "new", "match"),
         [
-            ("split:", "spilt:", "Unknown in study.yaml: spilt"),
-            ("name: sem", "name: baseline, seeds: [1]", "Two runs .* are called baseline-s1"),
+            ("split:", "spilt:", "got spilt. The nearest is split"),
+            (
+                "name: sem",
+                "name: baseline, seeds: [1]",
+                "a different name for each run, got baseline-s1",
+            ),
             (
                 "checkpoint: litemedsam",
                 "seeds: [0]",
                 "Expected one of train, unet, average, checkpoint",
             ),
-            ("tables: {grid: 16 x 16}", "tables: {gird: a}", "Expected labels by table"),
-            ("seeds: [0, 1]", "seeds: [a]", "whole numbers as seeds"),
-            ("prompts: [box, point]", "prompts: [line]", "prompts box or point"),
-            ("evaluate: {", "evaluate: {speed: 1, ", "Unknown in evaluate of as_it_comes: speed"),
-            ("name: as_it_comes", "nome: a", "every run to have a name"),
-            ("train: {variant: baseline}", "train: baseline", "what differs from the base"),
-            ("unet: {seconds: 5}", "unet: 5", "keys and values in unet"),
-            ("name: sem,", "name: sem, processes: 0,", "1 or more processes to train sem in"),
-            ("name: unetr,", "name: unetr, processes: 2,", "got 2 of the kind unet"),
+            (
+                "tables: {grid: 16 x 16}",
+                "tables: {gird: a}",
+                "Expected the keys of tables to be 'methods', .*, got 'gird'",
+            ),
+            ("seeds: [0, 1]", "seeds: [a]", "Expected seeds.0 to be a whole number, got 'a'"),
+            (
+                "prompts: [box, point]",
+                "prompts: [line]",
+                "In the run as_it_comes: Expected evaluate.prompts.0 to be 'box' or 'point'",
+            ),
+            (
+                "evaluate: {",
+                "evaluate: {speed: 1, ",
+                "the keys evaluate.part, .*, got evaluate.speed",
+            ),
+            ("name: as_it_comes", "nome: a", "keys name, .*, got nome. The nearest is name"),
+            (
+                "train: {variant: baseline}",
+                "train: baseline",
+                "Expected train to hold values by name, got 'baseline'",
+            ),
+            ("unet: {seconds: 5}", "unet: 5", "Expected unet to hold values by name, got 5"),
+            (
+                "name: sem,",
+                "name: sem, processes: 0,",
+                "In the run sem: Expected processes to be greater than or equal to 1, got 0",
+            ),
+            ("name: unetr,", "name: unetr, processes: 2,", "one process for the kind unet, got 2"),
         ],
     )
     def test_refusals(self, tmp_path: Path, old: str, new: str, match: str) -> None:
@@ -152,9 +176,9 @@ class TestPlan:
             written(tmp_path, RUNS.replace(old, new, 1))
 
     def test_no_file_and_no_list(self, tmp_path: Path) -> None:
-        with pytest.raises(StudyError, match="Cannot read the study"):
+        with pytest.raises(StudyError, match="Cannot read the file"):
             load_study(tmp_path / "none.yaml")
-        with pytest.raises(StudyError, match="a list of runs"):
+        with pytest.raises(StudyError, match="Expected runs to be a valid list, got 3"):
             written(tmp_path, "runs: 3")
 
 
@@ -383,7 +407,7 @@ class TestTheRepositorysOwn:
         trained = [entry for entry in study.entries if entry.kind == "train"]
         assert trained
         for entry in trained:
-            config_from({**entry.config, "out": "x", "seed": entry.seed})
+            TrainConfig.model_validate({**entry.config, "out": "x", "seed": entry.seed})
         variants = {str(entry.config.get("variant", "segsam")) for entry in trained}
         assert {"baseline", "baseline_sem", "segsam"} <= variants
 

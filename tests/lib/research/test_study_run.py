@@ -26,7 +26,7 @@ from segsam.research.study.plan import Entry, Study, load_study
 from segsam.research.study.report import make_page
 from segsam.research.study.results import load_results
 from segsam.research.study.runner import Children, run_study
-from segsam.training.config import config_from
+from segsam.training.config import TrainConfig
 
 STUDY = """
 split: split.json
@@ -107,7 +107,7 @@ def test_what_a_trained_run_consists_of(study: Study, places: Places) -> None:
         *("--embeddings", str(places.out / "embeddings"), "--json", str(folder / "box.json")),
     )
     write_config(entry, study, places)
-    config = config_from(json.loads((folder / "run.yaml").read_text()))
+    config = TrainConfig.model_validate(json.loads((folder / "run.yaml").read_text()))
     assert (config.variant, config.seed, config.split) == ("so", 1, "split.json")
     assert config.datasets == (str(places.data / "a"),)
     (folder / "last.pt").touch()
@@ -153,7 +153,9 @@ def test_an_average_is_made_of_runs_and_then_measured(places: Places, tmp_path: 
     with pytest.raises(StudyError, match=r"mean was begun with another configuration \(of\)"):
         write_config(entry_of(load_study(file), "mean"), study, places)
     file.write_text(f'{STUDY}- {{name: mean, average: ["{{out}}/so-s0"]}}\n')
-    with pytest.raises(StudyError, match="at least two runs' folders to average in mean, got"):
+    with pytest.raises(
+        StudyError, match="In the run mean: Expected average to have at least 2 items"
+    ):
         load_study(file)
 
 
@@ -215,7 +217,7 @@ def test_a_run_that_changed_is_refused(study: Study, places: Places) -> None:
     entry = entry_of(study, "so-s0")
     write_config(entry, study, places)
     folder = places.of(entry)
-    config = config_from(json.loads((folder / "run.yaml").read_text()))
+    config = TrainConfig.model_validate(json.loads((folder / "run.yaml").read_text()))
     begun = json.loads(config.to_json()) | {"threads": 7}
     (folder / "config.json").write_text(json.dumps(begun))
     write_config(entry, study, Places(Path("moved"), places.out, places.results))

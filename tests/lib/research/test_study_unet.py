@@ -17,7 +17,7 @@ from segsam.datasets.folder import open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import TrainingError
 from segsam.evaluation.cases import select
-from segsam.research.study.unet.config import load_unet_config, unet_config
+from segsam.research.study.unet.config import UNetConfig
 from segsam.research.study.unet.loss import partial_loss
 from segsam.research.study.unet.networks import build_network
 from segsam.research.study.unet.pictures import categories_of, training_slices
@@ -74,7 +74,7 @@ def config(folders: list[Path], split: Path, out: Path, **changes: Any) -> Any:
         "steps": 4,
         "images_per_step": 2,
     }
-    return unet_config(record | changes)
+    return UNetConfig.model_validate(record | changes)
 
 
 class TestSlices:
@@ -245,35 +245,37 @@ class TestConfig:
     def test_from_a_file(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
         path.write_text("network: dynunet\ndatasets: a\nsplit: b\nout: c\nseconds: 9\n")
-        found = load_unet_config(path)
+        found = UNetConfig.load(path)
         assert found.datasets == ("a",)
         assert found.seconds == 9.0
         path.write_text("- a")
         with pytest.raises(TrainingError, match="keys and values"):
-            load_unet_config(path)
+            UNetConfig.load(path)
         with pytest.raises(TrainingError, match="Cannot read"):
-            load_unet_config(tmp_path / "none.yaml")
+            UNetConfig.load(tmp_path / "none.yaml")
 
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"network": "vnet"}, "Expected the network dynunet or unetr, got 'vnet'"),
-            ({"datasets": []}, "at least one folder"),
-            ({"images_per_step": 0}, "images_per_step of 1 or more"),
-            ({"seconds": -1.0}, "seconds of 0 or more"),
-            ({"balance": 2.0}, "balance from 0 to 1"),
-            ({"speed": 1}, "Unknown or missing .*: speed"),
-            ({"steps": "many"}, "Expected int as steps"),
+            ({"network": "vnet"}, "Expected network to be 'dynunet' or 'unetr', got 'vnet'"),
+            ({"datasets": []}, "Expected datasets to have at least 1 item"),
+            ({"images_per_step": 0}, "images_per_step to be greater than or equal to 1, got 0"),
+            ({"seconds": -1.0}, "seconds to be greater than or equal to 0, got -1"),
+            ({"balance": 2.0}, "balance to be less than or equal to 1, got 2"),
+            ({"speed": 1}, "Expected one of the keys network, .*, got speed"),
+            ({"steps": "many"}, "Expected steps to be a whole number, got 'many'"),
         ],
     )
     def test_refusals(self, changes: dict[str, Any], match: str) -> None:
         record = {"network": "unetr", "datasets": ["a"], "split": "b", "out": "c"}
         with pytest.raises(TrainingError, match=match):
-            unet_config(record | changes)
+            UNetConfig.model_validate(record | changes)
 
     def test_what_is_missing(self) -> None:
-        with pytest.raises(TrainingError, match=r"missing .*: datasets, split, out"):
-            unet_config({"network": "unetr"})
+        with pytest.raises(
+            TrainingError, match="Expected values for datasets, split, out, got none"
+        ):
+            UNetConfig.model_validate({"network": "unetr"})
 
 
 def test_a_networks_size() -> None:

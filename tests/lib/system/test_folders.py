@@ -25,7 +25,7 @@ def test_each_platform_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert places["win32"] == Path("/l/segsam/Cache")
 
 
-def test_weights_are_in_the_cache_unless_a_variable_says_so(
+def test_weights_are_in_the_cache_unless_a_variable_names_their_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SEGSAM_CACHE", "/kept")

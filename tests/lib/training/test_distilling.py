@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,11 +17,11 @@ from segsam.errors import CheckpointError, TrainingError
 from segsam.model import Host, SegSam, load_pretrained
 from segsam.model.hosts import SegSamFast
 from segsam.training.config import TrainConfig
-from segsam.training.distilling import DistillReport, distil
-from segsam.training.pictures import Pictures
-from segsam.training.preparing import cut_case
-from segsam.training.source import Source
-from segsam.training.student import distance, student_of
+from segsam.training.distillation import DistillReport, distil
+from segsam.training.run_data import RunData
+from segsam.training.samples import cut_case
+from segsam.training.slice_images import SliceImages
+from segsam.training.student import build_student, embedding_distance
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_a_student_learns_and_is_a_checkpoint(unbroken: Path, teacher: SegSam) -
 
 def test_a_student_begins_with_what_its_teacher_says_of_half_the_size(teacher: SegSam) -> None:
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    begun = student_of(teacher, "segsam_fast").eval().host.image_encoder
+    begun = build_student(teacher, "segsam_fast").eval().host.image_encoder
     with torch.no_grad():
         half = teacher.host.image_encoder(F.avg_pool2d(image, 2))
         assert torch.allclose(begun(image), half, atol=1e-4)
@@ -111,7 +110,7 @@ def test_stopped_and_resumed_is_the_same(
         if what.startswith("unexplained") and done == 2:
             raise KeyboardInterrupt
 
-    config = replace(config, checkpoint_every=1)
+    config = config.model_copy(update={"checkpoint_every": 1})
     with pytest.raises(KeyboardInterrupt):
         distil(config, student="segsam_fast", start=teacher, progress=stop_after_two)
     before = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["seconds"]
@@ -120,7 +119,7 @@ def test_stopped_and_resumed_is_the_same(
     again = torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["encoder"]
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     with pytest.raises(TrainingError, match="another configuration"):
-        taught(replace(config, learning_rate=2e-3), teacher, resume=True)
+        taught(config.model_copy(update={"learning_rate": 2e-3}), teacher, resume=True)
     with pytest.raises(TrainingError, match="There is a run in broken already"):
         taught(config, teacher)
     (tmp_path / "broken" / "last.pt").write_bytes(b"half")
@@ -129,8 +128,8 @@ def test_stopped_and_resumed_is_the_same(
 
 
 def test_pictures_are_what_was_cut(unbroken: Path, data: Path) -> None:
-    source = Source.of(a_run(data, unbroken, 4))
-    kept = Pictures(unbroken)
+    source = RunData.of(a_run(data, unbroken, 4))
+    kept = SliceImages(unbroken)
     assert {part: len(places) for part, places in kept.parts.items()} == {
         "train": 2,
         "validation": 1,
@@ -151,18 +150,18 @@ def test_pictures_are_what_was_cut(unbroken: Path, data: Path) -> None:
 
 def test_the_distance_of_embeddings() -> None:
     wanted = torch.randn(2, 8, 4, 4, generator=torch.Generator().manual_seed(0))
-    same = distance(wanted, wanted)
+    same = embedding_distance(wanted, wanted)
     assert same["unexplained"].item() == 0
     assert same["unlike"].item() == pytest.approx(0, abs=1e-6)
     mean = wanted.mean(dim=(0, 2, 3), keepdim=True).expand_as(wanted)
-    assert distance(mean, wanted)["unexplained"].item() == pytest.approx(1, abs=1e-4)
+    assert embedding_distance(mean, wanted)["unexplained"].item() == pytest.approx(1, abs=1e-4)
 
 
 def test_students_that_cannot_be(teacher: SegSam, tiny_host: Host) -> None:
     with pytest.raises(CheckpointError, match=r"Expected one of .*segsam_fast.*, got 'nobody'"):
-        student_of(teacher, "nobody")
-    with pytest.raises(CheckpointError, match="does not see images as"):
-        student_of(SegSam(tiny_host, teacher.categories), "segsam_fast")
+        build_student(teacher, "nobody")
+    with pytest.raises(CheckpointError, match="Expected a student with the input size"):
+        build_student(SegSam(tiny_host, teacher.categories), "segsam_fast")
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, data: Path) -> None:
@@ -170,4 +169,4 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, data: Path) -> None:
     file.write_text(f"datasets: [{data}]\nout: {tmp_path / 'out'}\nsteps: 1\n")
     found = CliRunner().invoke(app, ["distill", str(file), "--resume", "--set", "steps=none"])
     assert isinstance(found.exception, TrainingError)
-    assert "Expected int as steps" in str(found.exception)
+    assert "Expected steps to be a whole number" in str(found.exception)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segsam.errors import TrainingError
 from segsam.model import VARIANTS, Decoded, SemanticConfig, find_variant
 from segsam.model.config import HeadName, PresenceName
+from segsam.training.devices import to_device
 from segsam.training.loss_weights import LossWeights
 from segsam.training.losses import (
     alignment_loss,
@@ -216,7 +218,7 @@ class TestNoSignal:
 
     def test_an_object_of_no_known_class_teaches_the_dense_head_nothing(self) -> None:
         output = decoded()
-        chosen = replace(EVEN, alignment=0)
+        chosen = EVEN.model_copy(update={"alignment": 0})
         wanted = targets(classes=torch.tensor([2, 0]))
         segsam_loss(output, wanted, chosen, config()).total.backward()
         assert output.semantic_logits is not None
@@ -440,11 +442,10 @@ class TestTargets:
 
     def test_they_move_together(self) -> None:
         made = build_targets(self.images(), [[0], [0]], SemanticConfig(unprompted="full_image"))
-        moved = made.to("meta")
+        moved = to_device(made, "meta")
         assert {value.device.type for value in vars(moved).values()} == {"meta"}
-        assert (
-            build_targets(self.images(), [[0], [0]], SemanticConfig()).to("cpu").full_image is None
-        )
+        plain = build_targets(self.images(), [[0], [0]], SemanticConfig())
+        assert to_device(plain, "cpu").full_image is None
 
     @pytest.mark.parametrize("prompted", [[[0]], [[0], [0, 0]]])
     def test_refuses_prompts_that_do_not_divide_among_the_images(
@@ -457,7 +458,7 @@ class TestTargets:
 class TestWeights:
     @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
     def test_refuses_what_is_no_weight(self, value: float) -> None:
-        with pytest.raises(ValueError, match="0 or more as the loss's alignment"):
+        with pytest.raises(TrainingError, match=r"Expected loss\.alignment to be"):
             LossWeights(alignment=value)
 
     def test_sams_ratio_by_default(self) -> None:
@@ -479,7 +480,7 @@ class TestWeights:
     )
     def test_of_a_variant(self, name: str, off: list[str]) -> None:
         found = LossWeights.of(find_variant(name))
-        zero = [entry.name for entry in fields(found) if getattr(found, entry.name) == 0]
+        zero = [name for name, weight in found if weight == 0]
         assert zero == off
 
     def test_changes_have_the_last_word(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from segsam.categories import Categories
@@ -17,32 +18,41 @@ from segsam.datasets.folder import Dataset
 from segsam.errors import CheckpointError, TrainingError
 from segsam.model import BoxKind, Host, SegSam
 from segsam.prediction.propagation import MARGIN_PX
-from segsam.training.config import TrainConfig, config_from, load_config
-from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
-from segsam.training.preparing import Sample, absent_classes
-from segsam.training.records import Table
-from segsam.training.sampling import Order, corrections_in, draw_prompts
-from segsam.training.simulation import (
+from segsam.training.config import TrainConfig
+from segsam.training.logs import CsvLog
+from segsam.training.optimiser import WeightAverage, build_optimiser
+from segsam.training.prompt_simulation import (
+    box_prompts,
     corrective_prompts,
     error_points,
     inner_points,
-    jittered_box,
     loosened,
     neighbours_box,
     point_prompts,
 )
+from segsam.training.samples import Sample, absent_classes
+from segsam.training.sampling import SliceOrder, correction_rounds_of, draw_prompts
+from segsam.training.schedule import set_learning_rates
 from segsam.training.targets import AnnotatedImage, annotate
 from segsam.training.validation import (
-    ObjectScore,
-    averages,
+    ValidationScore,
+    card_metrics,
+    mean_scores,
     selection_score,
     spread_evenly,
-    summary,
 )
 
 
 def config(**changes: Any) -> TrainConfig:
-    return config_from({"datasets": ["a"], "out": "b"} | changes)
+    return TrainConfig.model_validate({"datasets": ["a"], "out": "b"} | changes)
+
+
+def jittered_box(
+    mask: NDArray[np.bool_], rng: np.random.Generator, jitter_px: float
+) -> NDArray[np.float32]:
+    found = box_prompts([mask], rng, jitter_px, (mask.shape[0], mask.shape[1])).boxes_px
+    assert found is not None
+    return np.asarray(found[0].numpy())
 
 
 def one_square() -> AnnotatedImage:
@@ -56,51 +66,75 @@ class TestConfig:
     def test_unknown_keys(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
         path.write_text("datasets: [a]\nout: b\n")
-        assert load_config(path, ["variant=so_co", "loss.alignment=1e-1"]).variant == "so_co"
-        assert load_config(path, ["slices_per_volume_of.heart=3"]).slices_per_volume_of == {
+        assert TrainConfig.load(path, ["variant=so_co", "loss.alignment=1e-1"]).variant == "so_co"
+        assert TrainConfig.load(path, ["slices_per_volume_of.heart=3"]).slices_per_volume_of == {
             "heart": 3
         }
-        assert load_config(path, ["split="]).split == ""
-        sharded = load_config(path, ["datasets=[]", "shards=s"])
+        assert TrainConfig.load(path, ["split="]).split == ""
+        sharded = TrainConfig.load(path, ["datasets=[]", "shards=s"])
         assert (sharded.shards, sharded.datasets) == ("s", ())
         with pytest.raises(TrainingError, match="or shards in its place"):
-            load_config(path, ["shards=s"])
-        with pytest.raises(TrainingError, match=r"Unknown key rate; the known ones are .*learning"):
-            load_config(path, ["rate=1"])
-        with pytest.raises(TrainingError, match=r"Unknown key loss\.focus"):
-            load_config(path, ["loss.focus=1"])
-        with pytest.raises(TrainingError, match="Expected int as steps, got 'many'"):
-            load_config(path, ["steps=many"])
+            TrainConfig.load(path, ["shards=s"])
+        with pytest.raises(
+            TrainingError, match=r"Expected one of the keys out, .*learning_rate.*, got rate"
+        ):
+            TrainConfig.load(path, ["rate=1"])
+        with pytest.raises(
+            TrainingError,
+            match=r"keys loss\.focal, .*, got loss\.focus. The nearest is loss\.focal",
+        ):
+            TrainConfig.load(path, ["loss.focus=1"])
+        with pytest.raises(TrainingError, match="Expected steps to be a whole number, got 'many'"):
+            TrainConfig.load(path, ["steps=many"])
         with pytest.raises(TrainingError, match="Expected key=value"):
-            load_config(path, ["steps"])
+            TrainConfig.load(path, ["steps"])
         with pytest.raises(CheckpointError, match="Expected one of baseline"):
-            load_config(path, ["variant=none"])
-        with pytest.raises(TrainingError, match="point_share between 0 and 1"):
-            load_config(path, ["point_share=2"])
-        with pytest.raises(TrainingError, match=r"modalities in volumes_of, of .*CT.*, got 'ct'"):
-            load_config(path, ["volumes_of=ct"])
-        assert load_config(path, ["volumes_of=CT"]).volumes_of == ("CT",)
+            TrainConfig.load(path, ["variant=none"])
+        with pytest.raises(
+            TrainingError, match="Expected point_share to be less than or equal to 1, got 2"
+        ):
+            TrainConfig.load(path, ["point_share=2"])
+        with pytest.raises(TrainingError, match=r"modalities of .*CT.* in volumes_of, got 'ct'"):
+            TrainConfig.load(path, ["volumes_of=ct"])
+        assert TrainConfig.load(path, ["volumes_of=CT"]).volumes_of == ("CT",)
         with pytest.raises(TrainingError, match=r"1 together at most, got 0\.6 and 0\.5"):
-            load_config(path, ["loose_share=0.6", "neighbour_share=0.5"])
-        with pytest.raises(TrainingError, match="weight of 0 or more"):
-            load_config(path, ["loss.dice=-1"])
+            TrainConfig.load(path, ["loose_share=0.6", "neighbour_share=0.5"])
+        with pytest.raises(
+            TrainingError, match=r"Expected loss\.dice to be greater than or equal to 0, got -1"
+        ):
+            TrainConfig.load(path, ["loss.dice=-1"])
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"head": "round"}, "Expected head to be dense or maskcls"),
-            ({"categories": "some"}, "Expected categories to be data or all"),
-            ({"precision": "int8"}, "Expected precision to be fp32 or bf16"),
-            ({"halve_at": [2]}, "fractions of the run in halve_at"),
-            ({"points_per_round": [0]}, "counts of 1 or more in points_per_round"),
-            ({"slices_per_volume_of": {"a": -1}}, "numbers of 0 or more in slices_per_volume_of"),
-            ({"slices_per_volume_of": 3}, "Expected values by name in slices_per_volume_of"),
-            ({"augmented_copies_of": {"a": 0.5}}, r"Expected int as augmented_copies_of\.a"),
-            ({"model": {"depth": [2]}}, r"Expected a number or a word as model\.depth"),
+            ({"head": "round"}, "Expected head to be 'dense' or 'maskcls', got 'round'"),
+            ({"categories": "some"}, "Expected categories to be 'data' or 'all'"),
+            ({"precision": "int8"}, "Expected precision to be 'fp32' or 'bf16'"),
+            ({"halve_at": [2]}, r"Expected halve_at\.0 to be less than or equal to 1, got 2"),
+            (
+                {"points_per_round": [0]},
+                r"points_per_round\.0 to be greater than or equal to 1, got 0",
+            ),
+            (
+                {"slices_per_volume_of": {"a": -1}},
+                r"slices_per_volume_of\.a to be greater than or equal to 0",
+            ),
+            (
+                {"slices_per_volume_of": 3},
+                "Expected slices_per_volume_of to hold values by name, got 3",
+            ),
+            (
+                {"augmented_copies_of": {"a": 0.5}},
+                r"Expected augmented_copies_of\.a to be a whole number, got 0\.5",
+            ),
+            (
+                {"model": {"depth": [2]}},
+                r"Expected model\.depth to be text or a whole number or .*, got \[2\]",
+            ),
             ({"datasets": []}, "at least one folder in datasets"),
-            ({"weight_average": 1}, "weight_average between 0 and"),
-            ({"shares": {"a": -0.5}}, "numbers of 0 or more in shares"),
-            ({"minutes": -1}, "minutes between 0 and"),
+            ({"weight_average": 1}, "weight_average to be less than or equal to 0.999999, got 1"),
+            ({"shares": {"a": -0.5}}, r"shares\.a to be greater than or equal to 0, got -0\.5"),
+            ({"minutes": -1}, "minutes to be greater than or equal to 0, got -1"),
         ],
     )
     def test_refusals(self, changes: dict[str, Any], message: str) -> None:
@@ -125,41 +159,42 @@ class TestOrder:
     names = ("a",) * 12 + ("b",) * 3
 
     def test_as_they_come_each_once_an_epoch(self) -> None:
-        order = Order(self.names, seed=0, balance=1)
-        first, second = order.places(0, 15), order.places(15, 15)
+        order = SliceOrder(self.names, seed=0, balance=1)
+        first, second = order.indices(0, 15), order.indices(15, 15)
         assert sorted(first) == sorted(second) == list(range(15))
         assert first != second
-        assert order.places(7, 3) == first[7:10]
-        assert Order(self.names, seed=1, balance=1).places(0, 15) != first
+        assert order.indices(7, 3) == first[7:10]
+        assert SliceOrder(self.names, seed=1, balance=1).indices(0, 15) != first
 
     @pytest.mark.parametrize(("balance", "share"), [(0.0, 0.5), (0.5, 1 / 3)])
     def test_small_data_sets_come_more_often(self, balance: float, share: float) -> None:
-        places = Order(self.names, seed=0, balance=balance).places(0, 6000)
+        places = SliceOrder(self.names, seed=0, balance=balance).indices(0, 6000)
         counts = Counter(places)
         assert sum(counts[place] for place in (12, 13, 14)) / 6000 == pytest.approx(share, abs=0.03)
         small = [place for place in places if place >= 12]
         for turn in range(0, 300, 3):
             assert sorted(small[turn : turn + 3]) == [12, 13, 14], "each once before any again"
-        fresh = Order(self.names, seed=0, balance=balance)
-        assert fresh.places(5000, 4) == places[5000:5004], "wherever it goes on"
+        fresh = SliceOrder(self.names, seed=0, balance=balance)
+        assert fresh.indices(5000, 4) == places[5000:5004], "wherever it goes on"
 
     def test_shares_by_name(self) -> None:
-        order = Order(self.names, seed=0, balance=1, shares={"a": 0.2, "b": 0.8, "c": 9})
-        places = order.places(0, 2000)
+        order = SliceOrder(self.names, seed=0, balance=1, shares={"a": 0.2, "b": 0.8, "c": 9})
+        places = order.indices(0, 2000)
         assert sum(place >= 12 for place in places) / 2000 == pytest.approx(0.8, abs=0.03)
         assert all(
-            p < 12 for p in Order(self.names, seed=0, balance=1, shares={"a": 1}).places(0, 50)
+            p < 12
+            for p in SliceOrder(self.names, seed=0, balance=1, shares={"a": 1}).indices(0, 50)
         )
-        with pytest.raises(TrainingError, match="leave no data set to learn from"):
-            Order(self.names, seed=0, balance=1, shares={"c": 1})
+        with pytest.raises(TrainingError, match="leaves no data set to learn from"):
+            SliceOrder(self.names, seed=0, balance=1, shares={"c": 1})
 
     def test_a_share_of_the_steps_is_corrected(self) -> None:
         some = config(correction_rounds=2, correction_share=0.25)
-        found = [corrections_in(step, some) for step in range(400)]
+        found = [correction_rounds_of(step, some) for step in range(400)]
         assert set(found) == {0, 2}
         assert found.count(2) == pytest.approx(100, abs=30)
-        assert corrections_in(0, config()) == 0
-        assert corrections_in(0, config(correction_rounds=1)) == 1
+        assert correction_rounds_of(0, config()) == 0
+        assert correction_rounds_of(0, config(correction_rounds=1)) == 1
 
 
 class TestPrompts:
@@ -325,7 +360,7 @@ class TestOptimising:
         optimiser = build_optimiser(tiny_model, some)
         assert isinstance(optimiser, torch.optim.Adam)
         rates = [
-            set_rates(optimiser, some, step=step, total=100)["learning_rate"]
+            set_learning_rates(optimiser, some, step=step, total=100)["learning_rate"]
             for step in (0, 3, 49, 50, 75)
         ]
         assert rates == pytest.approx([2.5e-4, 1e-3, 1e-3, 5e-4, 2.5e-4])
@@ -357,25 +392,25 @@ class TestOptimising:
 
 class TestScores:
     scores = (
-        ObjectScore("a", 1, 0.5, 0.0, 0.0),
-        ObjectScore("a", 1, 0.5, 0.0, 0.0),
-        ObjectScore("a", 2, 0.8, 0.6, 1.0),
-        ObjectScore("b", 1, 1.0, 1.0, 1.0),
-        ObjectScore("c", 1, 0.2, 0.2, 0.0),
+        ValidationScore("a", 1, 0.5, 0.0, 0.0),
+        ValidationScore("a", 1, 0.5, 0.0, 0.0),
+        ValidationScore("a", 2, 0.8, 0.6, 1.0),
+        ValidationScore("b", 1, 1.0, 1.0, 1.0),
+        ValidationScore("c", 1, 0.2, 0.2, 0.0),
     )
     modalities: Mapping[str, str] = {"a": "CT", "b": "CT", "c": "MR"}
 
     def test_objects_data_sets_modalities_average(self) -> None:
-        found = summary(self.scores, self.modalities, "box")
+        found = mean_scores(self.scores, self.modalities, "box")
         assert found["dsc_box/a"] == pytest.approx(0.6)
         assert found["mdsc_box/a"] == pytest.approx(0.3), "over categories"
         assert found["dsc_box/CT"] == pytest.approx(0.8)
         assert found["dsc_box"] == pytest.approx(0.5)
         assert found["accuracy_box"] == pytest.approx(1 / 3)
-        assert averages({"dsc_box": 50.123, "dsc_box/CT": 1}) == {"validation_dsc_box": 50.12}
+        assert card_metrics({"dsc_box": 50.123, "dsc_box/CT": 1}) == {"validation_dsc_box": 50.12}
 
     def test_without_semantics(self) -> None:
-        found = summary([ObjectScore("c", 1, 0.2)], self.modalities, "point")
+        found = mean_scores([ValidationScore("c", 1, 0.2)], self.modalities, "point")
         assert found == {"dsc_point": 0.2, "dsc_point/MR": 0.2, "dsc_point/c": 0.2}
 
     def test_better_means_all_three(self) -> None:
@@ -399,11 +434,11 @@ class TestScores:
 
 
 def test_a_table_forgets_what_came_after(tmp_path: Path) -> None:
-    table = Table(tmp_path / "a.csv", 0)
+    table = CsvLog(tmp_path / "a.csv", 0)
     table.add(1, {"loss": 2.0})
     table.add(2, {"loss": 1.0, "corrected": 0.5})
     table.flush()
-    again = Table(tmp_path / "a.csv", 1)
+    again = CsvLog(tmp_path / "a.csv", 1)
     again.add(2, {"loss": 3.0})
     again.flush()
     assert (tmp_path / "a.csv").read_text() == "step,loss,corrected\n1,2,\n2,3,\n"

@@ -26,10 +26,10 @@ from segsam.datasets.folder import open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, read_card
-from segsam.training import loop, starting
-from segsam.training.config import config_from
-from segsam.training.sharded import write_run_shards
-from segsam.training.starting import build_model
+from segsam.training import initial_model, loop
+from segsam.training.config import TrainConfig
+from segsam.training.initial_model import build_model
+from segsam.training.sharded_samples import write_run_shards
 
 
 def write_dataset(folder: Path, cases: list[str], labels: dict[str, str] | None = None) -> Path:
@@ -85,7 +85,7 @@ def run(data: Path, out: Path, **changes: Any) -> Any:
         "tensorboard": False,
         "threads": 1,
     }
-    return config_from(record | changes)
+    return TrainConfig.model_validate(record | changes)
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
@@ -240,7 +240,9 @@ def test_a_split_file_is_honoured(six_cases: Path, tmp_path: Path, start: Starts
     write_dataset(tmp_path / "more" / "bars", ["a"])
     changes = {"datasets": [str(six_cases), str(tmp_path / "more" / "bars")]}
     config = run(six_cases, tmp_path / "x", split=str(tmp_path / "given.json"), **changes)
-    with pytest.raises(TrainingError, match="does not say where 1 of 1 cases of bars belong"):
+    with pytest.raises(
+        TrainingError, match=r"Expected 1 cases of bars in .*, got 0: .* is missing"
+    ):
         loop.train(config, start=start())
 
 
@@ -300,7 +302,7 @@ def test_copies_are_learnt_from_and_limits_hold(
     report = loop.train(run(six_cases, tmp_path / "run", **changes), start=start())
     assert report.slices == {"train": 12, "validation": 2}
     for key in ("augmented_copies_of", "slices_per_volume_of"):
-        with pytest.raises(TrainingError, match=f"no data set 'circles', as {key} says"):
+        with pytest.raises(TrainingError, match=f"in {key}, got 'circles'"):
             loop.train(run(six_cases, tmp_path / key, **{key: {"circles": 1}}), start=start())
 
 
@@ -317,7 +319,9 @@ def test_from_shards_it_learns_the_same(six_cases: Path, tmp_path: Path, start: 
     count = write_run_shards(from_folders, shards, input_size=32, progress=lambda *_: None)
     assert count == 10
     config = run(six_cases, tmp_path / "sharded", **changes)
-    found = loop.train(replace(config, datasets=(), shards=str(shards)), start=start())
+    found = loop.train(
+        config.model_copy(update={"datasets": (), "shards": str(shards)}), start=start()
+    )
     assert found.slices == wanted.slices == {"train": 8, "validation": 2}
     same_files(tmp_path / "folders", tmp_path / "sharded")
     card = read_card(found.checkpoint)
@@ -382,7 +386,7 @@ def test_the_command(
     data: Path, tmp_path: Path, start: Starts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The registry of hosts knows published sizes only, none of which a test can train.
-    monkeypatch.setattr(starting, "load_pretrained", lambda *_, **__: start())
+    monkeypatch.setattr(initial_model, "load_pretrained", lambda *_, **__: start())
     path = tmp_path / "run.yaml"
     path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\nsteps: 2\n")
     app = typer.Typer()
@@ -403,7 +407,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(starting, "load_pretrained", interrupted)
+    monkeypatch.setattr(initial_model, "load_pretrained", interrupted)
     path = tmp_path / "run.yaml"
     path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\n")
     app = typer.Typer()

@@ -15,7 +15,7 @@ import torch
 from segsam.categories import Categories, Category
 from segsam.model import SegSam
 from segsam.training import loop
-from segsam.training.config import config_from
+from segsam.training.config import TrainConfig
 
 
 def tiny_start() -> SegSam:
@@ -37,7 +37,7 @@ def tiny_start() -> SegSam:
 
 
 def main() -> None:
-    config = config_from(json.loads(Path(sys.argv[1]).read_text()))
+    config = TrainConfig.model_validate(json.loads(Path(sys.argv[1]).read_text()))
     kill_at = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
     def watch(done: int, total: int, what: str) -> None:

@@ -1,1 +1,1 @@
-"""One module per file format; `imaging.readers` and `imaging.writers` choose among them."""
+"""File formats, one module each; `imaging.readers` and `imaging.writers` choose among them."""

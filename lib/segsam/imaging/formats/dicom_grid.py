@@ -1,4 +1,4 @@
-"""Do these DICOM slices form a grid, and which one? The refusals carry the figures."""
+"""Grid of a DICOM series: checks that the slices form one, and derives order and affine."""
 
 from __future__ import annotations
 
@@ -16,123 +16,147 @@ from segsam.types import Affine
 
 _SPACING_TOLERANCE = 0.01
 _SPACING_TOLERANCE_MM = 0.01
-_ORIENTATION_TOLERANCE = 1e-4
+_SAME_GEOMETRY_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """What one slice or frame says of itself; all in LPS, mm, and as DICOM names it.
+    """Geometry and rescale of one slice or frame as its header gives them; None if missing.
 
-    `size` is (columns, rows), `orientation` the direction of a row then of a column (6,),
-    `spacing` the distance between rows then between columns (2,), `rescale` slope and intercept.
+    `position_lps` is the first pixel (3,). `orientation_lps` holds the direction of a row, then of
+    a column (6,). `spacing_mm` is the distance between rows, then between columns (2,). `rescale`
+    is slope and intercept.
     """
 
     path: Path
     frame: int
-    size: tuple[int, int]
-    position: NDArray[np.float64] | None
-    orientation: NDArray[np.float64] | None
-    spacing: NDArray[np.float64] | None
+    columns: int
+    rows: int
+    position_lps: NDArray[np.float64] | None
+    orientation_lps: NDArray[np.float64] | None
+    spacing_mm: NDArray[np.float64] | None
     thickness_mm: float | None
     rescale: tuple[float, float]
     is_inverted: bool
 
+    @property
+    def label(self) -> str:
+        """Name of the file, or of the frame and its file, for messages."""
+        return self.path.name if self.frame == 0 else f"frame {self.frame} of {self.path.name}"
 
-def grid_of(slices: Sequence[Slice], name: str) -> tuple[list[int], Affine, tuple[str, ...]]:
-    """The order of the slices along their normal, the affine (4, 4) in LPS, and notes.
+    @property
+    def axes_lps(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Unit vectors along a row and along a column; those of an axial slice if missing."""
+        if self.orientation_lps is None:
+            return np.array([1.0, 0, 0]), np.array([0.0, 1, 0])
+        return self.orientation_lps[:3], self.orientation_lps[3:]
 
-    Raises VolumeError when they do not form one grid.
-    """
-    _check_alike(slices, name)
+
+@dataclass(frozen=True, eq=False)
+class DicomGrid:
+    """Order of the slices along their normal, affine (4, 4) in LPS, and notes for the user."""
+
+    order: list[int]
+    affine_lps: Affine
+    notes: tuple[str, ...]
+
+
+def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
+    """Derive the grid of a series. Raises VolumeError if its slices do not form one grid."""
+    _check_same_geometry(slices, name)
     notes = _notes(slices[0], name)
-    if len(slices) == 1:
-        return [0], _single(slices[0]), notes
-    positions = np.array([piece.position for piece in slices])
-    row, column = _axes(slices[0])
+    row, column = slices[0].axes_lps
     normal = np.cross(row, column)
+    if len(slices) == 1:
+        position = slices[0].position_lps
+        step = normal * (slices[0].thickness_mm or 1.0)
+        origin = np.zeros(3) if position is None else position
+        return DicomGrid([0], _affine_lps(slices[0], step, origin), notes)
+    positions = np.array([piece.position_lps for piece in slices])
     order = np.argsort(positions @ normal, kind="stable")
     ordered = positions[order]
     _check_steps(ordered @ normal, name)
     _check_line(ordered, normal, name)
     step = (ordered[-1] - ordered[0]) / (len(slices) - 1)
-    return [int(index) for index in order], _affine(slices[0], step, ordered[0]), notes
+    return DicomGrid(order.tolist(), _affine_lps(slices[0], step, ordered[0]), notes)
 
 
-def _check_alike(slices: Sequence[Slice], name: str) -> None:
+def _check_same_geometry(slices: Sequence[Slice], name: str) -> None:
     first = slices[0]
     for piece in slices:
-        missing = [
-            what
-            for what, value in (
-                ("position", piece.position),
-                ("orientation", piece.orientation),
-                ("pixel spacing", piece.spacing),
-            )
-            if value is None
-        ]
+        attributes = {
+            "position": piece.position_lps,
+            "orientation": piece.orientation_lps,
+            "pixel spacing": piece.spacing_mm,
+        }
+        missing = [attribute for attribute, value in attributes.items() if value is None]
         if missing and len(slices) > 1:
             raise VolumeError(
-                f"{name}: {_where(piece)} states no {' and no '.join(missing)}, so its place among "
+                f"{name}: {piece.label} has no {' and no '.join(missing)}, so its place among "
                 f"the {len(slices)} slices is unknown."
             )
-        if piece.size != first.size:
+        if (piece.columns, piece.rows) != (first.columns, first.rows):
             raise VolumeError(
-                f"{name}: all slices must be of one size; {_where(first)} is "
-                f"{first.size[0]}x{first.size[1]} and {_where(piece)} "
-                f"{piece.size[0]}x{piece.size[1]}."
+                f"{name}: all slices must be of one size; {first.label} is "
+                f"{first.columns}x{first.rows} and {piece.label} {piece.columns}x{piece.rows}."
             )
-        _check_same(first.orientation, piece.orientation, f"{name}: the orientation", piece)
-        _check_same(first.spacing, piece.spacing, f"{name}: the pixel spacing", piece)
+        for attribute, other in (
+            ("orientation", first.orientation_lps),
+            ("pixel spacing", first.spacing_mm),
+        ):
+            _check_equal(other, attributes[attribute], f"{name}: the {attribute}", piece.label)
 
 
-def _check_same(
-    first: NDArray[np.float64] | None, other: NDArray[np.float64] | None, what: str, piece: Slice
+def _check_equal(
+    first: NDArray[np.float64] | None,
+    other: NDArray[np.float64] | None,
+    subject: str,
+    label: str,
 ) -> None:
     if first is None or other is None:
         return
-    apart = float(np.abs(first - other).max())
-    if apart > _ORIENTATION_TOLERANCE:
+    difference = float(np.abs(first - other).max())
+    if difference > _SAME_GEOMETRY_TOLERANCE:
         raise VolumeError(
-            f"{what} must be the same in every slice; {_where(piece)} differs from the first by "
-            f"{apart:.4g}."
+            f"{subject} must be the same in every slice; {label} differs from the first by "
+            f"{difference:.4g}."
         )
 
 
-def _where(piece: Slice) -> str:
-    return piece.path.name if piece.frame == 0 else f"frame {piece.frame} of {piece.path.name}"
-
-
 def _check_steps(along_mm: NDArray[np.float64], name: str) -> None:
+    """Refuse repeated positions, missing slices and uneven spacing along the normal."""
     steps = np.diff(along_mm)
-    usual = float(np.median(steps))
+    median = float(np.median(steps))
     if steps.min() <= _SPACING_TOLERANCE_MM:
         at = along_mm[int(steps.argmin())]
         raise VolumeError(
             f"{name}: two slices lie at the same position ({at:.2f} mm along the normal); the "
-            "series may hold several acquisitions or points in time, and one is wanted."
+            "series may hold several acquisitions or time points. Expected one."
         )
-    allowed = max(_SPACING_TOLERANCE_MM, _SPACING_TOLERANCE * usual)
-    off = np.abs(steps - usual)
-    if off.max() <= allowed:
+    allowed = max(_SPACING_TOLERANCE_MM, _SPACING_TOLERANCE * median)
+    deviations = np.abs(steps - median)
+    if deviations.max() <= allowed:
         return
+    # Steps that are all multiples of the smallest one mean missing slices, not uneven spacing.
     smallest = float(steps.min())
-    lost = np.rint(steps / smallest - 1)
-    if (np.abs(steps - (lost + 1) * smallest) <= allowed).all():
-        widest = int(lost.argmax())
+    missing = np.rint(steps / smallest - 1)
+    if (np.abs(steps - (missing + 1) * smallest) <= allowed).all():
+        widest = int(missing.argmax())
         raise VolumeError(
-            f"{name}: {int(lost.sum())} slice(s) are missing from the series: the gap between "
+            f"{name}: {int(missing.sum())} slice(s) are missing from the series: the gap between "
             f"{along_mm[widest]:.2f} and {along_mm[widest + 1]:.2f} mm is {steps[widest]:.2f} mm, "
             f"and the smallest is {smallest:.2f} mm."
         )
-    worst = int(off.argmax())
+    worst = int(deviations.argmax())
     raise VolumeError(
         f"{name}: the slices are unevenly spaced: between {along_mm[worst]:.2f} and "
         f"{along_mm[worst + 1]:.2f} mm the step is {steps[worst]:.3f} mm, usually it is "
-        f"{usual:.3f} mm; at most {allowed:.3f} mm difference is accepted."
+        f"{median:.3f} mm; at most {allowed:.3f} mm difference is accepted."
     )
 
 
 def _check_line(positions: NDArray[np.float64], normal: NDArray[np.float64], name: str) -> None:
+    """Refuse gantry tilt, and single slices beside the line from the first to the last."""
     total = positions[-1] - positions[0]
     along = float(total @ normal)
     sideways = float(np.linalg.norm(total - along * normal))
@@ -145,29 +169,18 @@ def _check_line(positions: NDArray[np.float64], normal: NDArray[np.float64], nam
             "volume is sheared. Resample it to a rectangular grid first."
         )
     expected = positions[0] + np.linspace(0, 1, len(positions))[:, None] * total
-    off = float(np.abs(positions - expected).max())
+    distance = float(np.abs(positions - expected).max())
     allowed = max(_SPACING_TOLERANCE_MM, _SPACING_TOLERANCE * along / (len(positions) - 1))
-    if off > allowed:
+    if distance > allowed:
         raise VolumeError(
-            f"{name}: the slices do not lie on one line: one is {off:.2f} mm beside it, and at "
-            f"most {allowed:.2f} mm is accepted."
+            f"{name}: the slices do not lie on one line: one is {distance:.2f} mm beside it, and "
+            f"at most {allowed:.2f} mm is accepted."
         )
 
 
-def _axes(piece: Slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    orientation = np.array([1.0, 0, 0, 0, 1, 0]) if piece.orientation is None else piece.orientation
-    return orientation[:3], orientation[3:]
-
-
-def _single(piece: Slice) -> Affine:
-    row, column = _axes(piece)
-    step = np.cross(row, column) * (piece.thickness_mm or 1.0)
-    return _affine(piece, step, np.zeros(3) if piece.position is None else piece.position)
-
-
-def _affine(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.float64]) -> Affine:
-    row, column = _axes(piece)
-    between_rows, between_columns = (1.0, 1.0) if piece.spacing is None else piece.spacing
+def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.float64]) -> Affine:
+    row, column = piece.axes_lps
+    between_rows, between_columns = (1.0, 1.0) if piece.spacing_mm is None else piece.spacing_mm
     affine = np.eye(4)
     affine[:3, 0] = row * between_columns
     affine[:3, 1] = column * between_rows
@@ -178,15 +191,16 @@ def _affine(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.float64]
 
 def _notes(first: Slice, name: str) -> tuple[str, ...]:
     notes = []
-    if first.position is None or first.orientation is None:
+    if first.position_lps is None or first.orientation_lps is None:
         notes.append(
-            f"{name} does not say where it lies in the patient; it was read as an axial slice at "
-            "the origin."
+            f"{name} has no position or no orientation in the patient; it was read as an axial "
+            "slice at the origin."
         )
-    if first.spacing is None:
-        notes.append(f"{name} states no pixel spacing; 1 mm was taken.")
+    if first.spacing_mm is None:
+        notes.append(f"{name} has no pixel spacing; 1 mm was assumed.")
     if first.is_inverted:
         notes.append(
-            f"{name} is stored with white as its lowest value (MONOCHROME1); its values were kept."
+            f"{name} is stored with white as its lowest value (MONOCHROME1); its values were not "
+            "changed."
         )
     return tuple(notes)

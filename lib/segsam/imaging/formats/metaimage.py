@@ -3,8 +3,8 @@
     TransformMatrix = row per voxel axis: its unit direction in LPS
     ElementSpacing  = mm per voxel axis          Offset = LPS of voxel (0, 0, 0)
 
-Header and data are read here rather than by ITK, so that a header can name no file but its
-neighbour, short data are noticed and no direction is rounded.
+Header and data are read here and not by ITK. A header can then name only a file in its own folder,
+truncated data are noticed, and directions are not rounded.
 See https://itk.org/Wiki/ITK/MetaIO/Documentation
 """
 
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
-from segsam.imaging.formats.raw import RawImage, check_data_size, inflate, reading
-from segsam.imaging.geometry import affine_of, checked_affine, spacing_of, swap_lps_ras
-from segsam.imaging.voxels import check_declared_shape, squeezed_shape
+from segsam.imaging.formats.raw import RawImage, declared_sizes, read_voxel_bytes, reading
+from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
+from segsam.imaging.voxels import squeeze_shape
 from segsam.types import Affine, Voxels
 
 _TYPES = {
@@ -38,22 +38,15 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _HEADER_LIMIT = 65_536
-_WRITE_PIECE = 2**24
 
 
 def read_metaimage(path: Path) -> RawImage:
-    """Voxels in their stored type. Raises VolumeError, also for data in another folder."""
+    """Read voxels in their stored type. Raises VolumeError, also for data in another folder."""
     with reading(path, "MetaImage"), path.open("rb") as stream:
         header = _read_header(stream, path.name)
-        sides = [int(text) for text in header["DimSize"].split()]
-        if len(sides) != int(header.get("NDims", "0")) or len(sides) < 2:
-            raise VolumeError(
-                f"{path.name}: an image of 2 or 3 dimensions is wanted; the header says NDims "
-                f"{header.get('NDims')} with DimSize {header['DimSize']}."
-            )
-        check_declared_shape(sides, path.name)
-        ijk = squeezed_shape(sides, path.name)
-        affine = checked_affine(_affine_ras(header, len(sides)), path.name)
+        sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
+        ijk = squeeze_shape(sizes, path.name)
+        affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
         data_path = _data_path(header, path)
         if data_path is None:
             array = _read_data(stream, header, ijk, path)
@@ -64,7 +57,7 @@ def read_metaimage(path: Path) -> RawImage:
 
 
 def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
-    """The `key = value` lines up to ElementDataFile, which is always the last."""
+    """Read the `key = value` lines up to ElementDataFile, which is always the last."""
     header: dict[str, str] = {}
     read = 0
     while "ElementDataFile" not in header:
@@ -73,8 +66,8 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
         key, equals, value = line.decode("latin-1").partition("=")
         if not equals:
             raise VolumeError(
-                f"{name} is not MetaImage: lines of the form key = value up to ElementDataFile are "
-                "wanted."
+                f"{name} is not MetaImage: expected lines of the form key = value up to "
+                "ElementDataFile."
             )
         header[key.strip()] = value.strip()
     if "DimSize" not in header or "ElementType" not in header:
@@ -83,20 +76,24 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
 
 
 def _data_path(header: Mapping[str, str], path: Path) -> Path | None:
-    """The neighbour that holds the voxels; None when they follow the header."""
-    named = header["ElementDataFile"]
-    if named == "LOCAL":
+    """Path of the file that holds the voxels; None if they follow the header.
+
+    A header must not make the program read other files, so only a plain name is accepted, and no
+    link out of the folder.
+    """
+    name = header["ElementDataFile"]
+    if name == "LOCAL":
         return None
-    is_plain = named and not set(named) & set("/\\:%\0") and named not in (".", "..", "LIST")
-    neighbour = path.parent / named if is_plain else None
-    if neighbour is None or neighbour.resolve().parent != path.parent.resolve():
+    is_plain = name and not set(name) & set("/\\:%\0") and name not in (".", "..", "LIST")
+    data_path = path.parent / name if is_plain else None
+    if data_path is None or data_path.resolve().parent != path.parent.resolve():
         raise VolumeError(
-            f"{path.name} keeps its voxels in {named!r}, which is not followed; only a plain file "
-            "name in the same folder is."
+            f"{path.name}: expected the voxels in the same file or in a plain file name in the "
+            f"same folder, got {name!r}."
         )
-    if not neighbour.is_file():
-        raise VolumeError(f"{path.name} keeps its voxels in {named!r}, which is not beside it.")
-    return neighbour
+    if not data_path.is_file():
+        raise VolumeError(f"{path.name}: its voxel file {name!r} is not in the same folder.")
+    return data_path
 
 
 def _is_true(header: Mapping[str, str], key: str) -> bool:
@@ -114,17 +111,13 @@ def _read_data(
         )
     is_msb = _is_true(header, "BinaryDataByteOrderMSB") or _is_true(header, "ElementByteOrderMSB")
     dtype = np.dtype((">" if is_msb else "<") + _TYPES[kind])
-    declared = math.prod(ijk) * channels * dtype.itemsize
-    compressed = _is_true(header, "CompressedData")
-    held = path.stat().st_size - stream.tell()
-    check_data_size(declared, held, path.name, compressed=compressed)
-    if compressed:
-        data = inflate(stream, declared, path.name)
-    else:
-        # -1: the voxels are the last bytes of the file.
-        skip = int(header.get("HeaderSize", "0"))
-        stream.seek(held - declared if skip == -1 else max(skip, 0), 1)
-        data = np.fromfile(stream, dtype=np.uint8, count=declared)
+    data = read_voxel_bytes(
+        stream,
+        math.prod(ijk) * channels * dtype.itemsize,
+        path,
+        compressed=_is_true(header, "CompressedData"),
+        skip=int(header.get("HeaderSize", "0")),
+    )
     values = data.view(dtype)
     if channels == 3:
         return np.moveaxis(values.reshape((3, *ijk), order="F"), 0, 3)
@@ -142,21 +135,24 @@ def _affine_ras(header: Mapping[str, str], dimension: int) -> Affine:
     spacing = numbers("ElementSpacing", "ElementSize", default=np.ones(dimension))
     offset = numbers("Offset", "Position", "Origin", default=np.zeros(dimension))
     used = min(dimension, 3)
-    directions, spacing_mm, origin = np.eye(3), np.ones(3), np.zeros(3)
+    directions, spacing_mm, origin_lps = np.eye(3), np.ones(3), np.zeros(3)
     directions[:used, :used] = matrix[:used, :used].T
     spacing_mm[:used] = spacing[:used]
-    origin[:used] = offset[:used]
-    return swap_lps_ras(affine_of(directions, spacing_mm, origin))
+    origin_lps[:used] = offset[:used]
+    return swap_lps_ras(compose_affine(directions, spacing_mm, origin_lps))
 
 
 def _modality(header: Mapping[str, str]) -> str | None:
-    """MET_MOD_CT -> CT; other words do not name one."""
+    """MET_MOD_CT becomes CT; None for words that do not name a modality."""
     word = header.get("Modality", "").removeprefix("MET_MOD_")
     return word if word in ("CT", "MR", "US") else None
 
 
 def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
-    """Compressed .mha in LPS, every number with 17 digits so that it comes back exactly."""
+    """Write a compressed .mha in LPS, with 17 digits per number so that it is read back exactly.
+
+    Raises OutputError for a data type that MetaImage does not have.
+    """
     kinds = {code: name for name, code in _TYPES.items()}
     kind = kinds.get(voxels.dtype.str[1:])
     if kind is None:
@@ -164,7 +160,7 @@ def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     if voxels.ndim == 4:
         voxels = np.moveaxis(voxels, 3, 0)
     data = zlib.compress(voxels.tobytes(order="F"), 4)
-    lines = _header_lines(affine_ras, voxels.shape[-3:], kind)
+    lines = _header_lines(affine_ras, voxels.shape[-3:])
     lines += [f"ElementNumberOfChannels = {3 if voxels.ndim == 4 else 1}"]
     lines += [f"CompressedDataSize = {len(data)}", f"ElementType = {kind}"]
     text = "\n".join([*lines, "ElementDataFile = LOCAL", ""])
@@ -173,7 +169,7 @@ def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
         stream.write(data)
 
 
-def _header_lines(affine_ras: Affine, ijk: tuple[int, ...], kind: str) -> list[str]:
+def _header_lines(affine_ras: Affine, ijk: tuple[int, ...]) -> list[str]:
     affine_lps = swap_lps_ras(affine_ras)
     spacing = np.asarray(spacing_of(affine_lps))
     directions = (affine_lps[:3, :3] / spacing).T

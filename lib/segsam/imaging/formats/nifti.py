@@ -1,8 +1,9 @@
 """NIfTI-1 and NIfTI-2 in one file, plain or gzip-compressed (nibabel).
 
-A NIfTI header can hold two orientations. As in nibabel the sform wins when its code is set, then
-the qform; with neither, voxels are laid out along R, A, S around the origin with x flipped. Where
-that is a choice, a note says so. See https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields
+A NIfTI header can hold two orientations. As in nibabel, the sform is used if its code is set,
+otherwise the qform. With neither, voxel axes run along R, A, S around the origin with x flipped. A
+note reports it if the two differ or both are missing.
+See https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
-from segsam.imaging.geometry import checked_affine, shear_of
-from segsam.imaging.voxels import check_declared_shape, squeezed_shape
+from segsam.imaging.geometry import shear_of, validated_affine
+from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
 _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -36,50 +37,52 @@ _LONGEST_SIDE = 32_767
 
 
 def read_nifti(path: Path) -> RawImage:
-    """Voxels in their stored type, or float32 when the header scales them. Raises VolumeError."""
+    """Read voxels in their stored type, or as float32 if the header scales them.
+
+    Raises VolumeError.
+    """
     with reading(path, "NIfTI"), _quiet_nibabel():
-        image, grid = _header(path)
-        ijk, affine = grid.shape_ijk, grid.affine_ras
+        image, grid = _read_header(path)
         dtype = image.header.get_data_dtype()
         if dtype.kind == "c":
             raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
         check_data_size(
-            math.prod(ijk) * dtype.itemsize,
+            math.prod(grid.shape_ijk) * dtype.itemsize,
             path.stat().st_size,
             path.name,
             compressed=_is_gzip_name(path),
         )
-        voxels = _loaded(image, ijk)
-        return RawImage(voxels, affine, None, _notes(image, path.name))
+        voxels = _load_voxels(image, grid.shape_ijk)
+        return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
-    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
     with reading(path, "NIfTI"), _quiet_nibabel():
-        return _header(path)[1]
+        return _read_header(path)[1]
 
 
-def _header(path: Path) -> tuple[Any, RawGrid]:
-    """nibabel's image, its voxels still in the file, and its grid."""
+def _read_header(path: Path) -> tuple[Any, RawGrid]:
+    """Return nibabel's image, its voxels still in the file, and its geometry."""
     image = _image_class(path).from_filename(path, mmap=False)
     shape = image.header.get_data_shape()
     check_declared_shape(shape, path.name)
-    ijk = squeezed_shape(shape, path.name)
-    return image, RawGrid(ijk, checked_affine(image.affine, path.name))
+    ijk = squeeze_shape(shape, path.name)
+    return image, RawGrid(ijk, validated_affine(image.affine, path.name))
 
 
 @contextmanager
 def _quiet_nibabel() -> Iterator[None]:
-    """nibabel prints what it thinks of a header; here it is either refused or of no matter."""
+    """Silence nibabel's log: unusual headers are either refused here or harmless."""
 
-    def silent(_: logging.LogRecord) -> bool:
+    def drop(_: logging.LogRecord) -> bool:
         return False
 
-    nibabel_logger.addFilter(silent)
+    nibabel_logger.addFilter(drop)
     try:
         yield
     finally:
-        nibabel_logger.removeFilter(silent)
+        nibabel_logger.removeFilter(drop)
 
 
 def _is_gzip_name(path: Path) -> bool:
@@ -87,13 +90,9 @@ def _is_gzip_name(path: Path) -> bool:
 
 
 def _image_class(path: Path) -> Any:
-    """By the size of the header, the first four bytes; refuses what does not begin like NIfTI."""
-    if _is_gzip_name(path):
-        with gzip.open(path) as stream:
-            start = stream.read(4)
-    else:
-        with path.open("rb") as stream:
-            start = stream.read(4)
+    """Class for the header size in the first four bytes; another number is refused."""
+    with gzip.open(path) if _is_gzip_name(path) else path.open("rb") as stream:
+        start = stream.read(4)
     orders: tuple[Literal["little", "big"], ...] = ("little", "big")
     for order in orders:
         if (size := int.from_bytes(start, order)) in _HEADER_SIZES:
@@ -103,7 +102,7 @@ def _image_class(path: Path) -> Any:
     )
 
 
-def _loaded(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
+def _load_voxels(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
     proxy = image.dataobj
     stored: NDArray[Any] = np.asarray(proxy.get_unscaled()).reshape(ijk)
     if stored.dtype.names:
@@ -125,7 +124,7 @@ def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:
     if sform == 0 and qform == 0:
         notes.append(
             f"{name} states no orientation (its qform and sform codes are 0); its voxel axes were "
-            "taken to run left, anterior and superior, so left and right may be swapped."
+            "assumed to run left, anterior and superior, so left and right may be swapped."
         )
     elif sform > 0 and qform > 0 and not _forms_agree(image):
         notes.append(
@@ -140,23 +139,23 @@ def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:
 def _forms_agree(image: nib.Nifti1Image) -> bool:
     try:
         quaternion: Affine = image.header.get_qform()
-    except (HeaderDataError, ValueError):  # a quaternion that is no rotation
+    except (HeaderDataError, ValueError):  # the quaternion is not a rotation
         return False
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
-    apart = apply_affine(quaternion - image.affine, corners)
-    return bool(np.abs(apart).max() <= _AGREEMENT_MM * max(1.0, float(np.abs(corners).max())))
+    distances = apply_affine(quaternion - image.affine, corners)
+    return bool(np.abs(distances).max() <= _AGREEMENT_MM * max(1.0, float(np.abs(corners).max())))
 
 
 def write_nifti(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
-    """Both forms say the same, with the code "scanner"; only the sform when there is some shear.
+    """Write NIfTI-1 with equal sform and qform (code "scanner"), or only the sform if sheared.
 
-    A quaternion holds rotations only, so for a slightly sheared affine it is left unset: a reader
-    then finds one orientation, the exact one. Raises OutputError for a side too long for NIfTI-1.
+    The qform is a rotation. For a slightly sheared affine it is left unset, so that a reader finds
+    only the exact orientation. Raises OutputError for a side too long for NIfTI-1.
     """
     if max(voxels.shape[:3]) > _LONGEST_SIDE:
         raise OutputError(
             f"NIfTI holds sides up to {_LONGEST_SIDE} voxels; this volume has "
-            f"{'x'.join(map(str, voxels.shape[:3]))}. Write .nrrd instead."
+            f"{shape_text(voxels.shape[:3])}. Write .nrrd instead."
         )
     if voxels.ndim == 4:
         voxels = np.ascontiguousarray(voxels).view(_RGB)[..., 0]

@@ -3,8 +3,8 @@
     space directions: (3 mm) (3 mm) (3 mm)     one vector per voxel axis: the affine's COLUMNS
     space: left-posterior-superior             or RAS, LAS
 
-The header is parsed by pynrrd. A header that points to a data file elsewhere is refused before
-anything is opened: a file must not make the program read another one.
+The header is parsed by pynrrd. A header that names a separate data file is refused before anything
+is opened: a file must not make the program read another one.
 See https://teem.sourceforge.net/nrrd/format.html
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,9 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, inflate, reading
-from segsam.imaging.geometry import checked_affine, swap_lps_ras
-from segsam.imaging.voxels import check_declared_shape, squeezed_shape
+from segsam.imaging.formats.raw import (
+    RawGrid,
+    RawImage,
+    check_data_size,
+    declared_sizes,
+    read_voxel_bytes,
+    reading,
+)
+from segsam.imaging.geometry import swap_lps_ras, validated_affine
+from segsam.imaging.voxels import shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
 _TYPES = {
@@ -45,56 +53,57 @@ _FRAMES = {
     "left-posterior-superior": (-1, -1, 1),
     "lps": (-1, -1, 1),
 }
-"""World frame named by the file -> signs that make it RAS."""
+"""World frame in the header -> signs that convert it to RAS."""
 _GZIP, _RAW, _TEXT = ("gzip", "gz"), ("raw",), ("ascii", "text", "txt")
 
 
+@dataclass(frozen=True, eq=False)
+class _Header:
+    """Parsed header, the length of every axis, the axes that lie in space, and the affine."""
+
+    fields: Mapping[str, Any]
+    sizes: list[int]
+    spatial_axes: list[int]
+    affine_ras: Affine
+
+
 def read_nrrd(path: Path) -> RawImage:
-    """Voxels in their stored type. Raises VolumeError, also for data in another file."""
+    """Read voxels in their stored type. Raises VolumeError, also for data in another file."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header, sizes, spatial, affine = _header(stream, path.name)
-        array = _read_data(stream, header, sizes, path)
-        others = [axis for axis in range(len(sizes)) if axis not in spatial]
-        array = array.transpose((*spatial, *others))
-        return RawImage(_shaped(array, len(spatial)), affine, None, _notes(header, path.name))
+        header = _read_header(stream, path.name)
+        array = _read_data(stream, header.fields, header.sizes, path)
+        spatial = header.spatial_axes
+        others = [axis for axis in range(len(header.sizes)) if axis not in spatial]
+        voxels = _to_volume_shape(array.transpose((*spatial, *others)), len(spatial))
+        return RawImage(voxels, header.affine_ras, None, _notes(header.fields, path.name))
 
 
 def read_nrrd_grid(path: Path) -> RawGrid:
-    """Shape and affine from the header; no voxel is read. Raises VolumeError."""
+    """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        _, sizes, spatial, affine = _header(stream, path.name)
-        return RawGrid(squeezed_shape([sizes[axis] for axis in spatial], path.name), affine)
+        header = _read_header(stream, path.name)
+        shape = [header.sizes[axis] for axis in header.spatial_axes]
+        return RawGrid(squeeze_shape(shape, path.name), header.affine_ras)
 
 
-def _header(stream: BinaryIO, name: str) -> tuple[Mapping[str, Any], list[int], list[int], Affine]:
-    """The parsed header, the length of every axis, which axes lie in space, and the affine."""
+def _read_header(stream: BinaryIO, name: str) -> _Header:
     if stream.read(4) != b"NRRD":
         raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
     stream.seek(0)
-    header = nrrd.read_header(stream)
-    _check_attached(header, name)
-    sizes = [int(side) for side in header["sizes"]]
-    if len(sizes) != int(header["dimension"]) or len(sizes) < 2:
+    fields = nrrd.read_header(stream)
+    if "data file" in fields or "datafile" in fields:
         raise VolumeError(
-            f"{name}: an image of 2 or 3 dimensions is wanted; the header says dimension "
-            f"{header['dimension']} with the sizes {sizes}."
+            f"{name}: expected the voxels in the same file, got a header for a separate data file; "
+            "save both as one .nrrd file."
         )
-    check_declared_shape(sizes, name)
-    spatial = _spatial_axes(header, len(sizes))
-    _check_layout(sizes, spatial, header, name)
-    return header, sizes, spatial, checked_affine(_affine_ras(header, spatial), name)
-
-
-def _check_attached(header: Mapping[str, Any], name: str) -> None:
-    if "data file" in header or "datafile" in header:
-        raise VolumeError(
-            f"{name} keeps its voxels in another file, which is not followed; "
-            "save it as one file (.nrrd with attached data)."
-        )
+    sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
+    spatial = _spatial_axes(fields, len(sizes))
+    _check_layout(sizes, spatial, fields, name)
+    return _Header(fields, sizes, spatial, validated_affine(_affine_ras(fields, spatial), name))
 
 
 def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
-    """The axes that have a direction; without directions, the first three."""
+    """Axes that have a direction; without directions, the first three."""
     directions = header.get("space directions")
     if directions is None:
         return list(range(min(dimension, 3)))
@@ -104,20 +113,20 @@ def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
 def _check_layout(
     sizes: list[int], spatial: list[int], header: Mapping[str, Any], name: str
 ) -> None:
-    """Two or three axes in space, and beyond them at most one: of length 1, or 3 for colour."""
+    """Accept two or three axes in space, and one more of length 1, or of length 3 for colour."""
     others = [sizes[axis] for axis in range(len(sizes)) if axis not in spatial]
     is_colour = others == [3] and _dtype(header, name) == np.uint8
     if len(spatial) not in (2, 3) or (any(side != 1 for side in others) and not is_colour):
         raise VolumeError(
-            f"{name}: the image is {len(sizes)}D ({'x'.join(map(str, sizes))}) with "
-            f"{len(spatial)} axes in space; one 3D volume (t = 1) is wanted. Extract one first."
+            f"{name}: the image is {len(sizes)}D ({shape_text(sizes)}) with "
+            f"{len(spatial)} axes in space; expected one 3D volume (t = 1). Extract one first."
         )
 
 
-def _shaped(array: NDArray[np.generic], spatial: int) -> Voxels:
+def _to_volume_shape(array: NDArray[np.generic], spatial: int) -> Voxels:
     if array.ndim > spatial and array.shape[spatial:] == (3,):
         return array if spatial == 3 else array[:, :, None, :]
-    return array.reshape(squeezed_shape(array.shape, "NRRD"))
+    return array.reshape(squeeze_shape(array.shape, "NRRD"))
 
 
 def _affine_ras(header: Mapping[str, Any], spatial: list[int]) -> Affine:
@@ -143,16 +152,16 @@ def _notes(header: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if _frame_name(header) in _FRAMES and "space directions" in header:
         return ()
     return (
-        f"{name} does not say how its axes lie in the patient; they were read as left, posterior, "
+        f"{name} contains no complete patient orientation; its axes were read as left, posterior, "
         "superior (LPS), as ITK does.",
     )
 
 
 def _dtype(header: Mapping[str, Any], name: str) -> np.dtype[Any]:
-    wanted = str(header["type"]).lower()
-    code = next((code for code, names in _TYPES.items() if wanted in names), None)
+    type_name = str(header["type"]).lower()
+    code = next((code for code, names in _TYPES.items() if type_name in names), None)
     if code is None:
-        raise VolumeError(f"{name}: voxels must be numbers; the header says {wanted!r}.")
+        raise VolumeError(f"{name}: voxels must be numbers; the header says {type_name!r}.")
     order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
     return np.dtype(order + code)
 
@@ -163,22 +172,22 @@ def _read_data(
     dtype = _dtype(header, path.name)
     encoding = str(header["encoding"]).lower()
     if encoding not in _GZIP + _RAW + _TEXT:
-        raise VolumeError(f"{path.name}: the encoding {encoding!r} is not read; use gzip or raw.")
+        raise VolumeError(
+            f"{path.name}: expected the encoding gzip, raw or ascii, got {encoding!r}."
+        )
     byte_skip = int(header.get("byte skip", header.get("byteskip", 0)))
     if int(header.get("line skip", header.get("lineskip", 0))) or byte_skip > 0:
-        raise VolumeError(f"{path.name}: NRRD data that begin after a skip are not read.")
-    declared = math.prod(sizes) * dtype.itemsize
-    held = path.stat().st_size - stream.tell()
+        raise VolumeError(
+            f"{path.name}: expected the voxels directly after the header, got a byte or line skip."
+        )
     if encoding in _TEXT:
-        check_data_size(2 * math.prod(sizes) - 1, held, path.name, compressed=False)
+        available = path.stat().st_size - stream.tell()
+        # At least one digit and one separator per number.
+        check_data_size(2 * math.prod(sizes) - 1, available, path.name, compressed=False)
         values = np.array(stream.read().split(), dtype=dtype.newbyteorder("="))
         return values.reshape(sizes, order="F")
-    check_data_size(declared, held, path.name, compressed=encoding in _GZIP)
-    if encoding in _GZIP:
-        data = inflate(stream, declared, path.name)
-    else:
-        stream.seek(held - declared if byte_skip == -1 else 0, 1)
-        data = np.fromfile(stream, dtype=np.uint8, count=declared)
+    declared = math.prod(sizes) * dtype.itemsize
+    data = read_voxel_bytes(stream, declared, path, compressed=encoding in _GZIP, skip=byte_skip)
     return data.view(dtype).reshape(sizes, order="F")
 
 
@@ -189,9 +198,9 @@ def write_nrrd(
     *,
     fields: Mapping[str, str] | None = None,
 ) -> None:
-    """Gzip-compressed, in LPS as 3D Slicer and ITK write it; `fields` are further key/value pairs.
+    """Write gzip-compressed NRRD in LPS as 3D Slicer and ITK do, with additional header `fields`.
 
-    The directions are written from the affine with 17 digits, so they come back exactly.
+    Directions are the affine's columns with 17 digits, so they are read back exactly.
     """
     affine_lps = swap_lps_ras(affine_ras)
     directions = affine_lps[:3, :3].T

@@ -1,7 +1,7 @@
 """Pictures (PNG, JPEG, TIFF, BMP) as one slice: i to the right, j down, k = 0.
 
-They say nothing about the patient, so they lie in the world as ITK and 3D Slicer put them: i
-towards left, j towards posterior, 1 mm per pixel.
+They contain no patient orientation. As in ITK and 3D Slicer, i runs to the left, j to posterior,
+with 1 mm per pixel.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from PIL import Image
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawImage, reading
-from segsam.imaging.voxels import check_declared_shape
+from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
 
 _ORIENTATION_TAG = 274
-_KEPT_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
+_NATIVE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
 
 
 def read_picture(path: Path) -> RawImage:
-    """Grey in its stored depth or 8-bit red, green, blue; transparency is dropped.
+    """Read grey values in their stored depth, or 8-bit colour; transparency is dropped.
 
-    Raises VolumeError for several pages, animation, or what is no picture.
+    Raises VolumeError for several pages, animations, and files that are not pictures.
     """
     with reading(path, "a picture"), Image.open(path) as picture:
         check_declared_shape((*picture.size, 1), path.name)
         frames = int(getattr(picture, "n_frames", 1))
         if frames != 1:
-            raise VolumeError(f"{path.name}: one picture is wanted; the file holds {frames}.")
+            raise VolumeError(f"{path.name}: expected one picture, got a file with {frames}.")
         notes = _notes(picture, path.name)
-        plane = np.array(_simple(picture))
+        plane = np.array(_to_grey_or_rgb(picture))
         voxels = plane.swapaxes(0, 1)[:, :, None]
         return RawImage(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]), None, notes)
 
 
-def _simple(picture: Image.Image) -> Image.Image:
-    """Grey or RGB: palettes resolved, transparency dropped, print colours converted."""
-    if picture.mode in _KEPT_MODES:
+def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
+    """Convert to grey or RGB: palettes resolved, transparency dropped, CMYK converted."""
+    if picture.mode in _NATIVE_MODES:
         return picture
     if picture.mode == "1":
         return picture.convert("L")
@@ -47,25 +47,25 @@ def _simple(picture: Image.Image) -> Image.Image:
 
 
 def _notes(picture: Image.Image, name: str) -> tuple[str, ...]:
-    turned = picture.getexif().get(_ORIENTATION_TAG, 1)
-    if turned in (None, 1):
+    orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
+    if orientation in (None, 1):
         return ()
     return (
-        f"{name} asks to be shown turned (EXIF orientation {turned}); its pixels were taken as "
+        f"{name} is marked as rotated (EXIF orientation {orientation}); its pixels were read as "
         "they are stored.",
     )
 
 
 def write_png(path: Path, voxels: Voxels) -> None:
-    """One slice as PNG: the first of its two axes to the right, the second down.
+    """Write one slice as PNG: the first of its two axes to the right, the second down.
 
-    The inverse of `read_picture` for what it read. Raises OutputError for more than one slice, or
-    for voxels that are not 8- or 16-bit.
+    This is the inverse of `read_picture`. Raises OutputError for more than one slice, or for voxels
+    that are not 8- or 16-bit.
     """
     flat = [axis for axis in (2, 1, 0) if voxels.shape[axis] == 1]
     if not flat:
         raise OutputError(
-            f"A PNG holds one slice; this volume has {'x'.join(map(str, voxels.shape[:3]))} "
+            f"A PNG holds one slice; this volume has {shape_text(voxels.shape[:3])} "
             "voxels. Write .nii.gz or .nrrd instead."
         )
     plane: NDArray[np.generic] = np.asarray(np.take(voxels, 0, axis=flat[0])).swapaxes(0, 1)

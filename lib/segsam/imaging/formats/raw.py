@@ -1,15 +1,16 @@
-"""What every reader hands over, and the three guards they share.
+"""Results of the format readers, and the checks that all readers share.
 
-Failures of the libraries underneath become one sentence, declared sizes are compared with what the
-file can hold, and compressed data are inflated no further than the header declares.
+Exceptions of the reading libraries become one sentence. Declared sizes are compared with what the
+file can hold. Compressed data are inflated no further than the header declares.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from segsam.errors import VolumeError, VolumeTooLargeError
+from segsam.imaging.voxels import check_declared_shape
 from segsam.types import Affine, Voxels
 
 _READ_FAILURES = (
@@ -50,12 +52,14 @@ _READ_FAILURES = (
 )
 _DEFLATE_LIMIT = 1040
 """Deflate cannot shrink data by more than 1032 : 1 (zlib's technical notes)."""
-_READ_PIECE, _INFLATE_PIECE = 2**20, 2**24
+_READ_CHUNK, _INFLATE_CHUNK = 2**20, 2**24
+SKIP_TO_LAST_BYTES = -1
+"""Value of NRRD's `byte skip` and MetaImage's `HeaderSize`: the voxels are the last bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class RawImage:
-    """Voxels in the file's order, (i, j, k) or (i, j, k, 3), and where the file puts them."""
+    """Image as its file holds it: voxels (i, j, k) or (i, j, k, 3), affine, modality and notes."""
 
     voxels: Voxels
     affine_ras: Affine
@@ -65,21 +69,26 @@ class RawImage:
 
 @dataclass(frozen=True, eq=False)
 class RawGrid:
-    """Where a file says that its voxels lie: what `RawImage` knows without reading them."""
+    """Geometry of an image as its header declares it."""
 
     shape_ijk: tuple[int, int, int]
     affine_ras: Affine
 
 
+def matching_ending(path: Path, endings: Iterable[str]) -> str | None:
+    """Return the first of these lower-case endings that the file name has, in any case."""
+    return next((ending for ending in endings if path.name.lower().endswith(ending)), None)
+
+
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a reading library raises into a VolumeError that names the file, not its path.
+    """Turn every exception of a reading library into a VolumeError with the file's name.
 
-    Raises VolumeTooLargeError when memory runs out or Pillow suspects a decompression bomb.
+    Raises VolumeTooLargeError if memory runs out or Pillow suspects a decompression bomb.
     """
     try:
         with warnings.catch_warnings():
-            # The libraries warn of every odd value; those that matter are checked one by one.
+            # The libraries warn about every unusual value. Relevant ones are checked explicitly.
             warnings.simplefilter("ignore")
             yield
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -95,41 +104,71 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def _short_reason(error: BaseException, path: Path) -> str:
-    """One line of a library's message, without the folder; of ITK's several the one that counts."""
-    said = str(error).replace(str(path), path.name).replace(str(path.parent), "").splitlines()
-    lines = [line.strip() for line in said if line.strip()]
-    telling = next((line for line in lines if "ERROR" in line), lines[0] if lines else "")
-    return telling.rpartition("): ")[2].rstrip(".:") or type(error).__name__
+    """One line of a library's message, without the folder; of ITK's several lines the error."""
+    message = str(error).replace(str(path), path.name).replace(str(path.parent), "").splitlines()
+    lines = [line.strip() for line in message if line.strip()]
+    line = next((line for line in lines if "ERROR" in line), lines[0] if lines else "")
+    return line.rpartition("): ")[2].rstrip(".:") or type(error).__name__
 
 
-def check_data_size(declared: int, held: int, name: str, *, compressed: bool) -> None:
-    """Refuse data of `declared` bytes when the `held` bytes of the file cannot contain them.
+def declared_sizes(sizes: Iterable[str | int], dimension: str | int, name: str) -> list[int]:
+    """Return the side lengths that a header declares, after checking their number and size.
+
+    Raises VolumeError or VolumeTooLargeError.
+    """
+    sides = [int(side) for side in sizes]
+    if len(sides) != int(dimension) or len(sides) < 2:
+        raise VolumeError(
+            f"{name}: expected an image of 2 or 3 dimensions; the header declares {dimension} "
+            f"dimensions with the sizes {sides}."
+        )
+    check_declared_shape(sides, name)
+    return sides
+
+
+def check_data_size(declared: int, available: int, name: str, *, compressed: bool) -> None:
+    """Refuse data of `declared` bytes if `available` bytes of the file cannot contain them.
 
     Raises VolumeError with both numbers.
     """
-    if declared > (held * _DEFLATE_LIMIT if compressed else held):
-        squeezed = " compressed" if compressed else ""
+    if declared > (available * _DEFLATE_LIMIT if compressed else available):
+        adjective = " compressed" if compressed else ""
         raise VolumeError(
-            f"{name}: the header declares {declared} bytes of voxels, but only {max(held, 0)}"
-            f"{squeezed} bytes follow it; the file is truncated or its header is wrong."
+            f"{name}: the header declares {declared} bytes of voxels, but only "
+            f"{max(available, 0)}{adjective} bytes follow it; the file is truncated or its header "
+            "is wrong."
         )
 
 
-def inflate(stream: BinaryIO, declared: int, name: str) -> NDArray[np.uint8]:
-    """The next `declared` bytes of gzip or zlib data, and never more. Raises VolumeError if fewer.
+def read_voxel_bytes(
+    stream: BinaryIO, declared: int, path: Path, *, compressed: bool, skip: int = 0
+) -> NDArray[np.uint8]:
+    """Read the `declared` bytes of voxels that follow in the open file `path`.
 
-    Also raises `zlib.error` for data that are neither.
+    `skip` is the number of bytes before uncompressed voxels, or `SKIP_TO_LAST_BYTES`. Raises
+    VolumeError if the file holds fewer bytes.
     """
+    available = path.stat().st_size - stream.tell()
+    check_data_size(declared, available, path.name, compressed=compressed)
+    if compressed:
+        return _inflate(stream, declared, path.name)
+    offset = available - declared if skip == SKIP_TO_LAST_BYTES else max(skip, 0)
+    stream.seek(offset, io.SEEK_CUR)
+    return np.fromfile(stream, dtype=np.uint8, count=declared)
+
+
+def _inflate(stream: BinaryIO, declared: int, name: str) -> NDArray[np.uint8]:
+    """Inflate `declared` bytes of gzip or zlib data, and never more (decompression bombs)."""
     data = np.empty(declared, dtype=np.uint8)
     decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
     filled = 0
     while filled < declared and not decoder.eof:
-        compressed = decoder.unconsumed_tail or stream.read(_READ_PIECE)
+        compressed = decoder.unconsumed_tail or stream.read(_READ_CHUNK)
         if not compressed:
             break
-        piece = decoder.decompress(compressed, min(declared - filled, _INFLATE_PIECE))
-        data[filled : filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
-        filled += len(piece)
+        chunk = decoder.decompress(compressed, min(declared - filled, _INFLATE_CHUNK))
+        data[filled : filled + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        filled += len(chunk)
     if filled < declared:
         raise VolumeError(
             f"{name}: the header declares {declared} bytes of voxels, but only {filled} could be "

@@ -1,7 +1,7 @@
-"""3D Slicer's segmentation file: NRRD with one label layer and a few fields per segment.
+"""Writer of 3D Slicer's segmentation file: NRRD with one label layer and fields per segment.
 
-A label volume becomes one layer ("binary labelmap") that all segments share; each segment says
-which value is its own. See Slicer's vtkMRMLSegmentationStorageNode for the fields.
+A label volume becomes one layer ("binary labelmap") that all segments share; each segment has its
+own label value. See Slicer's vtkMRMLSegmentationStorageNode for the fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 @dataclass(frozen=True)
 class Segment:
-    """What a label value means: a name, a colour 0 to 255, and its SNOMED CT code and meaning."""
+    """Meaning of a label value: a name, a colour (0 to 255), and SNOMED CT code and meaning."""
 
     name: str
     colour_rgb: tuple[int, int, int] | None = None
@@ -33,9 +33,9 @@ class Segment:
 def write_seg_nrrd(
     path: Path, voxels: Voxels, affine_ras: Affine, segments: Mapping[int, Segment] | None
 ) -> None:
-    """Labels (i, j, k) with their names; without `segments`, every value present gets a number.
+    """Write labels (i, j, k) with their names; without `segments`, every value gets a number.
 
-    Raises OutputError when the voxels are no labels, or hold a value that `segments` lacks.
+    Raises OutputError if the voxels are not labels, or hold a value that `segments` lacks.
     """
     if voxels.ndim != 3 or voxels.dtype.kind not in "iu" or voxels.min() < 0:
         raise OutputError(
@@ -47,7 +47,7 @@ def write_seg_nrrd(
         segments = {value: Segment(f"Segment {value}") for value in present}
     unnamed = [value for value in present if value not in segments]
     if unnamed:
-        raise OutputError(f"The labels hold the values {unnamed}, which no segment names.")
+        raise OutputError(f"The labels hold the values {unnamed}, for which no segment is given.")
     write_nrrd(path, labels, affine_ras, fields=_fields(labels, segments))
 
 
@@ -75,12 +75,12 @@ def _fields(labels: LabelArray | Voxels, segments: Mapping[int, Segment]) -> dic
 
 
 def _one_line(text: str) -> str:
-    """A header field ends with its line, so a name must not break one."""
+    """Replace line breaks, because a header field ends with its line."""
     return " ".join(text.split())
 
 
 def _extent(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
-    """First and last index along i, j and k; "0 -1" three times when the segment is empty."""
+    """First and last index along i, j and k; "0 -1" three times if the segment is empty."""
     ends: list[int] = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)

@@ -12,14 +12,14 @@ from segsam.imaging.volume import Volume
 from segsam.research.bench.case import BenchCase
 from segsam.research.bench.measuring import Found, Timing
 from segsam.research.bench.plan import BenchPlan
-from segsam.training.config import config_from
+from segsam.training.config import TrainConfig
 from segsam.training.loop import train
 
 
 def training(case: BenchCase, plan: BenchPlan, work: Path) -> Found:
     """Train for a few steps of one image with five prompts; its embeddings are made first."""
     data = _dataset(work / "data", case, plan.steps)
-    config = config_from(
+    config = TrainConfig.model_validate(
         {
             "datasets": [str(data)],
             "out": str(work / "run"),

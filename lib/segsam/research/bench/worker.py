@@ -11,7 +11,7 @@ from segsam.errors import BenchError, SegSamError
 from segsam.research.bench.case import BenchCase
 from segsam.research.bench.measuring import Found, peak_mb
 from segsam.research.bench.plan import FASTEST, FULL, BenchPlan, Contender, contender
-from segsam.system.runtime import share_the_processor, tune_allocator
+from segsam.system.process import set_passive_openmp_wait, tune_allocator
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = No
 
         return machine()
     if one.mode is not None or one.name in ("server", "training"):
-        share_the_processor()  # as our command line and our server do
+        set_passive_openmp_wait()  # as our command line and our server do
         tune_allocator()
         return _ours(one, case, folder, plan, app)
     from segsam.research.bench import others

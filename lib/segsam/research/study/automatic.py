@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from segsam.datasets.folder import Dataset
-from segsam.evaluation.cases import Selection, known_classes, open_case
-from segsam.evaluation.features import FeatureSource, KeptEmbeddings
+from segsam.evaluation.cases import Selection, open_case
+from segsam.evaluation.features import FeatureSource, StoredEmbeddings
 from segsam.evaluation.scores import dice
 from segsam.model import SegSam
 from segsam.prediction.predictor import Predictor
@@ -73,7 +73,7 @@ class _Measurement:
         progress: Progress | None,
     ) -> None:
         self._model, self._search, self._progress = model, search, progress
-        self._kept = KeptEmbeddings(FeatureSource(model, embeddings))
+        self._kept = StoredEmbeddings(FeatureSource(model, embeddings))
         self._predictor = Predictor(model, embeddings=self._kept)
         self._scores: list[AutomaticScore] = []
         self._false: dict[str, dict[str, int]] = {}
@@ -92,15 +92,15 @@ class _Measurement:
 
     def _case(self, dataset: Dataset, case: str) -> None:
         names = self._model.categories.names
-        known = known_classes(dataset, self._model.categories)
-        opened = open_case(dataset, case, input_size=self._model.host.facts.input_size)
-        self._kept.announce([opened.picture(index) for index in range(opened.view.depth)])
+        side, categories = self._model.host.facts.input_size, self._model.categories
+        opened = open_case(dataset, case, input_size=side, categories=categories)
+        self._kept.set_slices([opened.picture(index) for index in range(opened.view.depth)])
         self._predictor.set_volume(opened.volume)
         found = segment_automatically(self._predictor, self._search)
         self._seconds.setdefault(dataset.name, []).append(found.seconds["total"])
         labels, sure = found.labels, {one.name: one.certainty for one in found.objects}
         shown = set[str]()
-        for value, number in known.items():
+        for value, number in opened.classes.items():
             wanted = opened.labels == value
             if number and wanted.any():
                 name = names[number - 1]
@@ -148,7 +148,7 @@ def automatic_table(found: Automatic, *, checkpoint: str, search: Search, alone:
             "what is in it, all categories of the checkpoint competing. Dice is over the whole "
             f"volume (of a picture: over it), 0 where nothing was found. {how} "
             f"Searched: {search.slices} slices, {search.grid} x {search.grid} points, least "
-            f"certainty {search.least:g}.",
+            f"certainty {search.min_certainty:g}.",
         ),
         headings=("", "cases", "Dice", "found, %", "Dice where found", "certainty"),
         rows=tuple(rows),

@@ -13,7 +13,7 @@ from segsam.evaluation.objects_file import ObjectTable, load_objects
 from segsam.research.study.commands import CALIBRATION, COST, FACTS, UNET, Places
 from segsam.research.study.plan import Entry
 from segsam.research.study.results import Result, unfolded
-from segsam.training.outcome import REPORT
+from segsam.training.reports import REPORT
 
 _PAIRS = 1000
 """Objects that the scatter plot is made of: enough to see, few enough to store."""

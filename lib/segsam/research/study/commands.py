@@ -12,10 +12,10 @@ from typing import Any
 from segsam.datasets.splits import VALIDATION
 from segsam.errors import OutputError, StudyError
 from segsam.research.study.plan import NO_EFFECT, Entry, Study, expanded
-from segsam.research.study.unet.config import unet_config
+from segsam.research.study.unet.config import UNetConfig
 from segsam.system.atomic import write_bytes
-from segsam.training.config import config_from
-from segsam.training.outcome import MODEL, REPORT
+from segsam.training.config import TrainConfig
+from segsam.training.reports import MODEL, REPORT
 
 SEGSAM = (sys.executable, "-c", "from segsam.cli.app import main; main()")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
@@ -132,8 +132,8 @@ def _differing(config: Mapping[str, Any], folder: Path, kind: str) -> list[str]:
     begun = json.loads(path.read_text(encoding="utf-8"))
     if kind == "average":
         return sorted(name for name in config if begun.get(name) != config[name])
-    read = config_from if kind == "train" else unet_config
-    wanted = json.loads(read(config).to_json())
+    record = TrainConfig if kind == "train" else UNetConfig
+    wanted = json.loads(record.model_validate(config).to_json())
     compared = set(wanted) & set(begun) - {*_PATHS, *NO_EFFECT}  # a field may be younger than a run
     return sorted(name for name in compared if begun[name] != wanted[name])
 

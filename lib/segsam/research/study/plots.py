@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from segsam.evaluation.records import ReliabilityBin
 from segsam.system.atomic import write_bytes
 
 _DPI = 90
@@ -28,16 +29,6 @@ class GridPoint:
     ms_per_prompt: float
     box_dsc: float
     point_dsc: float
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Objects of about one confidence."""
-
-    confidence: float
-    """Mean over them, 0 to 1, as the share that is right."""
-    right: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -94,17 +85,19 @@ def draw_grid(path: Path, points: Sequence[GridPoint]) -> None:
     _save(canvas, path)
 
 
-def draw_reliability(path: Path, before: Sequence[Bin], after: Sequence[Bin]) -> None:
-    """How often a confidence is right, before and after the temperature; raises OutputError."""
+def draw_reliability(
+    path: Path, before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]
+) -> None:
+    """Draw accuracy against confidence, before and after the temperature; raises OutputError."""
     canvas = Canvas(figsize=(8, 3.6), layout="constrained")
     panels = canvas.subplots(1, 2, sharey=True)
     for panel, bins, words in zip(panels, (before, after), ("before", "after"), strict=True):
         panel.plot([0, 1], [0, 1], ":", color="grey")
-        largest = max((one.count for one in bins), default=1)
+        largest = max((one.objects for one in bins), default=1)
         panel.scatter(
             [one.confidence for one in bins],
-            [one.right for one in bins],
-            s=[20 + 180 * one.count / largest for one in bins],
+            [one.accuracy for one in bins],
+            s=[20 + 180 * one.objects / largest for one in bins],
             color=_INK,
             alpha=0.8,
         )
@@ -130,12 +123,9 @@ def draw_agreement(path: Path, pairs: Sequence[tuple[float, float]]) -> None:
     _save(canvas, path)
 
 
-def bins_of(records: Sequence[Mapping[str, Any]]) -> list[Bin]:
+def bins_of(records: Sequence[Mapping[str, Any]]) -> list[ReliabilityBin]:
     """Bins as `segsam calibrate` stores them."""
-    return [
-        Bin(float(one["confidence"]), float(one["accuracy"]), int(one["objects"]))
-        for one in records
-    ]
+    return [ReliabilityBin(**one) for one in records]
 
 
 def _save(canvas: Canvas, path: Path) -> None:

@@ -81,7 +81,8 @@ class Result:
     def minutes_an_epoch(self) -> float | None:
         """For all training slices once, embeddings kept, or None where there was no training."""
         slices = number(self.training.get("slices", {}).get("train"))
-        images = number(self.config.get("images_per_step", TrainConfig.images_per_step))
+        default = TrainConfig.model_fields["images_per_step"].default
+        images = number(self.config.get("images_per_step", default))
         if self.seconds_per_step is None or not slices or not images:
             return None
         return self.seconds_per_step * slices / images / 60

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,22 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segsam.datasets.cutting import spread
-from segsam.datasets.folder import Dataset, class_numbers, open_dataset
+from segsam.datasets.folder import Dataset, open_dataset
+from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.model import SegSam
-from segsam.proposals.overview import overview, pooled
+from segsam.proposals.overview import mean_embedding, overview
 from segsam.proposals.selection import Case, Strategy, choose
 from segsam.research.study.active.plan import ActivePlan
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.optimising import WeightAverage, build_optimiser, set_rates
-from segsam.training.preparing import Sample, absent_classes, chosen_split, cut_case
-from segsam.training.rounds import Judge
-from segsam.training.sampling import Order
-from segsam.training.starting import build_model, load_start
+from segsam.training.initial_model import build_model, load_initial_model
+from segsam.training.optimiser import WeightAverage, build_optimiser
+from segsam.training.sample_gradients import SampleGradients
+from segsam.training.samples import Sample, choose_split, cut_case, dataset_classes
+from segsam.training.sampling import SliceOrder
+from segsam.training.schedule import set_learning_rates
 from segsam.training.validation import spread_evenly, validate
 
 Tell = Callable[[str], None]
@@ -103,7 +104,7 @@ def simulate(
         missing = [name for name, curve in kept.items() if curve is None]
         if missing:
             config = plan.config(seed=seed, folders=folders)
-            begun = load_start(config) if start is None else copy.deepcopy(start)
+            begun = load_initial_model(config) if start is None else copy.deepcopy(start)
             bench = _Bench(plan, config, embeddings, begun)
             for name, curve in bench.curves(missing, tell):
                 kept[name] = curve
@@ -136,10 +137,10 @@ class _Bench:
         dataset = open_dataset(config.datasets[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(config, start, [dataset])
-        self.model.semantic_is_trained = True
+            model = build_model(config, start, [dataset])
+        self.model = model.with_card(replace(model.card, semantic_is_trained=True))
         self.store = EmbeddingStore(embeddings or Path(config.out) / "kept", self.model)
-        split = chosen_split(config, [dataset])
+        split = choose_split(config, [dataset])
         pool = spread(split.cases(TRAIN, dataset.name), plan.pool)
         if len(pool) < plan.sizes[-1]:
             raise StudyError(f"Expected {plan.sizes[-1]} cases to choose from, got {len(pool)}.")
@@ -174,11 +175,10 @@ class _Bench:
             yield strategy, Curve(strategy, self.seed, self.plan.fingerprint, tuple(points))
 
     def _samples(self, dataset: Dataset, case: str, part: str) -> list[Sample]:
-        classes = class_numbers(dataset, self.model.categories)
-        absent = absent_classes(dataset, [dataset], self.model.categories)
+        classes = dataset_classes([dataset], self.model.categories)[dataset.name]
         side = self.model.host.facts.input_size
         return [
-            Sample.of(one, dataset, classes, key=self.store.add(one.picture), absent=absent)
+            Sample.of(one, dataset, classes, key=self.store.add(one.picture))
             for one in cut_case(self.config, dataset, case, part=part, input_size=side)
         ]
 
@@ -189,7 +189,7 @@ class _Bench:
     def _place(self, samples: list[Sample]) -> NDArray[np.float32]:
         side = self.model.host.facts.input_size
         means = [
-            pooled(self.store.features(one.key), _size(one), side)
+            mean_embedding(self.store.features(one.key), _size(one), side)
             for one in self._looked_at(samples)
         ]
         mean = np.mean(means, axis=0)
@@ -218,22 +218,22 @@ class _Bench:
         asked = [lambda one=one: self.store.features(one.key) for one in samples]
         found = overview(self.model, asked, _size(samples[0]), grid=self.plan.grid)
         self.model.train()
-        return found.doubt
+        return found.disagreement
 
     def _learn(self, cases: tuple[str, ...], steps: int, *, begun: int) -> None:
         samples = [one for case in cases for one in self.pool[case]]
         optimiser = build_optimiser(self.model, self.config)
-        judge = Judge(self.model, self.store, self.config)
-        order = Order([one.dataset for one in samples], seed=self.seed, balance=1.0)
+        gradients = SampleGradients(self.model, self.store, self.config)
+        order = SliceOrder([one.dataset for one in samples], seed=self.seed, balance=1.0)
         count = self.config.images_per_step
         learning = [one for one in self.model.parameters() if one.requires_grad]
         average = WeightAverage(self.model, self.config.weight_average)
         self.model.train()
         for step in range(steps):
-            set_rates(optimiser, self.config, step=step, total=steps)
+            set_learning_rates(optimiser, self.config, step=step, total=steps)
             optimiser.zero_grad(set_to_none=True)
-            for place, found in enumerate(order.places(step * count, count)):
-                judge.learn(samples[found], step=begun + step, place=place, share=1 / count)
+            for place, found in enumerate(order.indices(step * count, count)):
+                gradients.add(samples[found], step=begun + step, place=place, share=1 / count)
             if self.config.clip_norm:
                 nn.utils.clip_grad_norm_(learning, self.config.clip_norm)
             optimiser.step()

@@ -1,97 +1,82 @@
-"""What is simulated, read from YAML."""
+"""Plan of a simulation of active learning."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import yaml
+from pydantic import Field, model_validator
 
-from segsam.errors import StudyError, TrainingError
+from segsam.errors import StudyError
 from segsam.proposals.selection import STRATEGIES
 from segsam.research.study.plan import expanded
-from segsam.training.config import TrainConfig, config_from
-from segsam.training.typed import typed
+from segsam.system.records import ByName, Record, Several
+from segsam.training.config import TrainConfig
 
 
-@dataclass(frozen=True)
-class ActivePlan:
-    """The same for every strategy: what there is to choose from, and how much is learnt when."""
+class ActivePlan(Record):
+    """Cases and steps of a simulation, the same for every strategy. Invalid values raise
+    StudyError.
+    """
 
-    dataset: str
-    """A folder with dataset.json, images/ and labels/."""
-    split: str
-    """Who is chosen from (`train`) and who is held out (`test`)."""
-    sizes: tuple[int, ...] = (2, 4, 8, 16)
-    """So many cases are labelled when the model is measured; the first are drawn at random."""
-    pool: int = 30
-    """So many cases there are to choose from, evenly spread over the part `train`; 0 for all."""
-    first_steps: int = 40
-    """Steps of training on the first cases."""
-    steps: int = 25
-    """Steps after each further choice, on all that is labelled by then."""
-    held_out: int = 40
-    """So many slices of the part `test` are measured, evenly spread; 0 for all."""
-    looked_at: int = 2
-    """Slices of a case that are looked at to judge it."""
-    grid: int = 3
-    """Points a side on each of them."""
-    strategies: tuple[str, ...] = ("random", "agreement", "diversity", "mix")
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the first cases, of what is drawn at random, and of the training."""
-    train: Mapping[str, Any] = field(default_factory=dict)
-    """What differs from the defaults of `segsam train`."""
+    refusal: ClassVar[type[StudyError]] = StudyError
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be simulated.
+    dataset: str = Field(description="Folder with dataset.json, images/ and labels/.")
+    split: str = Field(
+        description="Split file; cases are chosen from `train`, and `test` is held out."
+    )
+    sizes: Several[int] = Field(
+        default=(2, 4, 8, 16),
+        description="Numbers of labelled cases at which the model is measured; the first cases are "
+        "drawn at random.",
+    )
+    pool: int = Field(
+        default=30,
+        description="Number of cases to choose from, evenly spread over the part `train`; 0 for "
+        "all.",
+    )
+    first_steps: int = Field(default=40, description="Steps of training on the first cases.")
+    steps: int = Field(
+        default=25, description="Steps after each further choice, on all cases labelled by then."
+    )
+    held_out: int = Field(
+        default=40,
+        description="Most slices of the part `test` that are measured, evenly spread; 0 for all.",
+    )
+    looked_at: int = Field(default=2, description="Slices per case that a strategy examines.")
+    grid: int = Field(default=3, description="Points per side on each of these slices.")
+    strategies: Several[str] = Field(
+        default=("random", "agreement", "diversity", "mix"), min_length=1, description="By name."
+    )
+    seeds: Several[int] = Field(
+        default=(0, 1, 2),
+        description="Seeds of the first cases, of random choices and of the training.",
+    )
+    train: ByName[Any] = Field(
+        default_factory=dict, description="Changes to the defaults of `segsam train`."
+    )
 
-        Raises:
-            StudyError: sizes that do not grow, or an unknown strategy.
-        """
+    @model_validator(mode="after")
+    def _check_choices(self) -> ActivePlan:
         if not self.sizes or any(one >= other for one, other in pairwise((0, *self.sizes))):
             raise StudyError(f"Expected growing sizes from 1 on, got {list(self.sizes)}.")
-        wrong = [name for name in self.strategies if name not in STRATEGIES]
-        if wrong or not self.strategies:
-            raise StudyError(f"Expected strategies of {', '.join(STRATEGIES)}, got {wrong}.")
+        unknown = [name for name in self.strategies if name not in STRATEGIES]
+        if unknown:
+            raise StudyError(f"Expected strategies of {', '.join(STRATEGIES)}, got {unknown}.")
+        return self
 
     @property
     def fingerprint(self) -> str:
-        """Equal for plans that mean the same curves; which strategies and seeds does not matter."""
-        content = asdict(replace(self, strategies=("random",), seeds=()))
+        """Digest that is equal for plans of equal curves, whatever their strategies and seeds."""
+        content = self.model_dump() | {"strategies": ["random"], "seeds": []}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def config(self, *, seed: int, folders: Mapping[str, str]) -> TrainConfig:
-        """The training's, with `{data}` and `{out}` put in; raises TrainingError."""
-        given = {"datasets": [self.dataset], "split": self.split, "seed": seed, "out": "{out}"}
-        return config_from(expanded({**self.train, **given}, folders))
-
-
-def load_active_plan(path: str | Path) -> ActivePlan:
-    """Read a plan.
-
-    Raises:
-        StudyError: no such file, no YAML, or a key or value that cannot be meant.
-    """
-    path = Path(path)
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StudyError(f"Cannot read the plan {path.name}: {error}") from error
-    types = {entry.name: str(entry.type) for entry in fields(ActivePlan)}
-    if not isinstance(record, dict) or not {"dataset", "split"} <= set(record) <= set(types):
-        raise StudyError(
-            f"Expected dataset and split in {path.name}, and of {', '.join(types)} nothing else."
-        )
-    train = record.pop("train", {})
-    if not isinstance(train, dict):
-        raise StudyError(f"Expected what differs from the defaults in train of {path.name}.")
-    try:
-        values = {name: typed(name, value, types[name]) for name, value in record.items()}
-    except TrainingError as error:
-        raise StudyError(f"{path.name}: {error}") from error
-    return ActivePlan(**values, train=train)
+        """Return the training's configuration, with `{data}` and `{out}` replaced; raises
+        TrainingError.
+        """
+        fixed = {"datasets": [self.dataset], "split": self.split, "seed": seed, "out": "{out}"}
+        return TrainConfig.model_validate(expanded({**self.train, **fixed}, folders))

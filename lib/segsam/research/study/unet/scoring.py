@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from segsam.categories import Categories
-from segsam.datasets.splits import patient_of
 from segsam.evaluation.cases import OpenCase, Selection, known_classes, open_case
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore
 from segsam.evaluation.scores import dice
@@ -54,8 +53,10 @@ def evaluate_network(
         classes = known_classes(dataset, categories)
         for case in selection.cases:
             progress(done, total, f"measuring {dataset.name}")
-            opened = open_case(dataset, case, input_size=SIDE_PX, limit=slices)
-            objects += _scores(network, opened, selection, classes)
+            opened = open_case(
+                dataset, case, input_size=SIDE_PX, categories=categories, limit=slices
+            )
+            objects += _scores(network, opened)
             measured += len(opened.objects)
             done += 1
         counts = (len(selection.cases), measured)
@@ -74,29 +75,17 @@ def evaluate_network(
     )
 
 
-def _scores(
-    network: nn.Module, opened: OpenCase, selection: Selection, classes: dict[int, int]
-) -> Iterator[ObjectScore]:
-    dataset = selection.dataset
-    case = opened.name.removeprefix(f"{dataset.name}/")
+def _scores(network: nn.Module, opened: OpenCase) -> Iterator[ObjectScore]:
     for index, values in opened.objects:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = network(prepared(opened.picture(index))[None])
         plane = opened.plane(index)
         for value in values:
-            margin = winning_margin(logits[0].float(), classes[value])
+            margin = winning_margin(logits[0].float(), opened.classes[value])
             found = (opened.view.logits_to_plane(margin) > 0).numpy()
             yield ObjectScore(
-                dataset=dataset.name,
-                modality=dataset.modality,
                 prompt=NO_PROMPT,
-                case=case,
-                patient=patient_of(case),
-                slice=index,
-                label=value,
-                name=dataset.labels[value],
-                category=classes[value],
-                share=float((plane == value).mean()),
+                **opened.object_facts(index, value),
                 predicted_iou=0.0,
                 mdsc=dice(found, plane == value),
             )

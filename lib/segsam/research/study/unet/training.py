@@ -23,7 +23,7 @@ from segsam.research.study.unet.loss import partial_loss
 from segsam.research.study.unet.pictures import ClassSlice
 from segsam.research.study.unet.varying import Varying
 from segsam.system.atomic import write_bytes
-from segsam.training.sampling import Order
+from segsam.training.sampling import SliceOrder
 from segsam.types import Progress
 
 LAST = "last.pt"
@@ -75,7 +75,7 @@ class UNetRun:
             OutputError: a checkpoint that cannot be written.
         """
         self.network.train()
-        order = Order(
+        order = SliceOrder(
             [one.dataset for one in slices], seed=self.config.seed, balance=self.config.balance
         )
         kept = self.spent.seconds
@@ -91,9 +91,9 @@ class UNetRun:
             progress(done, total, f"step {self.spent.step}, loss {loss:.3f}")
         self._keep()
 
-    def _step(self, slices: Sequence[ClassSlice], order: Order) -> float:
+    def _step(self, slices: Sequence[ClassSlice], order: SliceOrder) -> float:
         count = self.config.images_per_step
-        drawn = [slices[place] for place in order.places(self.spent.step * count, count)]
+        drawn = [slices[place] for place in order.indices(self.spent.step * count, count)]
         rate = self._rate * (1 - self.spent.share(self.config)) ** 0.9  # nnU-Net's
         for group in self._optimiser.param_groups:
             group["lr"] = rate

@@ -1,5 +1,5 @@
-"""Runs on data beyond one machine's memory: slices are cut once into shards, and read from there
-whenever a step wants one.
+"""Samples from shards, for data sets beyond one machine's memory: slices are cut once into tar
+files, and each is read when a step needs it.
 """
 
 from __future__ import annotations
@@ -8,44 +8,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
-from segsam.datasets.folder import class_numbers
 from segsam.datasets.shards import PARTS, PreparedSlice, Shards, write_shards
 from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
+from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.preparing import Sample, absent_classes, cases_of, chosen_split, cut_case
-from segsam.training.ranks import Ranks
+from segsam.training.samples import (
+    NO_SLICE,
+    DatasetClasses,
+    Sample,
+    cases_of,
+    choose_split,
+    cut_case,
+    dataset_classes,
+)
 from segsam.types import Progress
 
 SPLIT = "split.json"
 
 
 class ShardedSamples(Sequence[Sample]):
-    """Samples of one part, each read from its shard when asked for; keys stay in memory."""
+    """Samples of one part, each read from its shard on access; only keys stay in memory."""
 
     def __init__(
-        self,
-        shards: Shards,
-        keys: Mapping[int, str],
-        classes: Mapping[str, Mapping[int, int]],
-        absent: Mapping[str, tuple[int, ...]],
+        self, shards: Shards, keys: Mapping[int, str], classes: Mapping[str, DatasetClasses]
     ) -> None:
-        """Of the places of the shards that have a key, in that order; `classes`, and what is known
-        to be `absent`, by data set.
+        """Select slices of shards.
+
+        Args:
+            shards: the slices.
+            keys: index in the shards -> key of the features, in the order of the samples.
+            classes: by name of the data set.
         """
         self._shards = shards
-        self._places = list(keys)
+        self._indices = list(keys)
         self._keys = keys
         self._classes = classes
-        self._absent = absent
         self._datasets = {dataset.name: dataset for dataset in shards.datasets}
 
     def __len__(self) -> int:
-        """How many samples there are."""
-        return len(self._places)
+        """Return the number of samples."""
+        return len(self._indices)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -54,81 +60,79 @@ class ShardedSamples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> list[Sample]: ...
 
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        """Raises TrainingError for a shard that cannot be read."""
+        """Read samples; raises TrainingError for a shard that cannot be read."""
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
-        place = self._places[index]
-        found, name = self._shards[place].slice, self._shards.dataset_of(place)
-        return Sample.of(
-            found,
-            self._datasets[name],
-            self._classes[name],
-            key=self._keys[place],
-            absent=self._absent[name],
-        )
+        place = self._indices[index]
+        name = self._shards.dataset_of(place)
+        one, dataset = self._shards[place].slice, self._datasets[name]
+        return Sample.of(one, dataset, self._classes[name], key=self._keys[place])
 
     def names(self) -> list[str]:
-        """The data set of each, without reading any."""
-        return [self._shards.dataset_of(place) for place in self._places]
+        """Return the data set of each sample, without reading any."""
+        return [self._shards.dataset_of(place) for place in self._indices]
 
 
 def dataset_names(samples: Sequence[Sample]) -> list[str]:
-    """The data set of each sample."""
+    """Return the data set of each sample."""
     if isinstance(samples, ShardedSamples):
         return samples.names()
     return [one.dataset for one in samples]
 
 
 def sharded_samples(
-    shards: Shards, model: SegSam, store: EmbeddingStore, *, ranks: Ranks, progress: Progress
+    shards: Shards,
+    model: SegSam,
+    store: EmbeddingStore,
+    *,
+    processes: Processes,
+    progress: Progress,
 ) -> dict[str, Sequence[Sample]]:
-    """Slices to train on and to validate with; what was not encoded before is encoded.
+    """Return the samples of the training and validation parts; what is not stored is encoded.
 
     Raises:
         TrainingError: nothing to train on, or shards that cannot be read.
         CategoryError: a label that the model's categories do not know.
     """
-    classes = {one.name: class_numbers(one, model.categories) for one in shards.datasets}
-    absent = {
-        one.name: absent_classes(one, shards.datasets, model.categories) for one in shards.datasets
-    }
-    wanted = [place for part in (TRAIN, VALIDATION) for place in shards.places(part)]
-    if ranks.world > 1:
-        for turn in ranks.share(len(wanted)):
-            store.add(shards[wanted[turn]].slice.picture)
-        ranks.wait()
+    classes = dataset_classes(shards.datasets, model.categories)
+    places = {part: shards.indices(part) for part in (TRAIN, VALIDATION)}
+    both = [*places[TRAIN], *places[VALIDATION]]
+    if processes.world > 1:
+        for index in processes.share(len(both)):
+            store.add(shards[both[index]].slice.picture)
+        processes.wait()
     keys = {}
-    for done, place in enumerate(wanted):
-        progress(done, len(wanted), f"preparing {shards.folder.name}")
+    for done, place in enumerate(both):
+        progress(done, len(both), f"preparing {shards.folder.name}")
         keys[place] = store.add(shards[place].slice.picture)
-    found: dict[str, Sequence[Sample]] = {
-        part: ShardedSamples(
-            shards, {place: keys[place] for place in shards.places(part)}, classes, absent
-        )
-        for part in (TRAIN, VALIDATION)
+    if not places[TRAIN]:
+        raise TrainingError(f"{shards.folder.name}: {NO_SLICE}")
+    return {
+        part: ShardedSamples(shards, {one: keys[one] for one in some}, classes)
+        for part, some in places.items()
     }
-    if not found[TRAIN]:
-        raise TrainingError(f"The shards in {shards.folder.name} have no slice to train on.")
-    return found
 
 
 def write_run_shards(
     config: TrainConfig, folder: str | Path, *, input_size: int, progress: Progress
 ) -> int:
-    """Cut all that a run would use into shards, with its split beside them; how many slices.
+    """Cut all slices that a run would use into shards, with its split beside them.
 
     Args:
         config: with `datasets`; its split, limits and copies are applied here, once.
-        folder: what `shards` of a run names afterwards.
+        folder: the value of `shards` in a run's configuration afterwards.
         input_size: of the host, in model pixels.
         progress: called before each case.
+
+    Returns:
+        The number of slices.
 
     Raises:
         TrainingError: data that do not fit.
         OutputError: a folder that cannot be written to.
     """
     datasets = [one for path in config.datasets for one in open_sources(path)]
-    split = chosen_split(config, datasets)
+    split = choose_split(config, datasets)
     cases = cases_of(split, datasets, PARTS)
 
     def cut() -> Iterator[PreparedSlice]:

@@ -1,13 +1,13 @@
-"""Labelled cases cut into slices as the model sees them.
+"""Labelled slices: cases cut into pictures and label planes in model pixels.
 
-A volume is cut along its largest spacing (as prediction does by itself), or along all three axes as
-the paper and SAM-Med2D do. Pictures are 0 to 255. Every label of a slice is one object. Objects
-under 0.153 % of the slice are never prompted (paper, section 4.1), but stay what they are in the
-targets of presence and of the full image.
+A volume is cut along its largest spacing (the default of prediction), or along all three axes as in
+the paper and SAM-Med2D. Pictures are 0 to 255. Every label of a slice is one object. Objects under
+0.153 % of the slice are not prompted (paper, section 4.1), but they remain in the targets of
+presence and of the full image.
 
-Files are read by the project's own `Volume`, which refuses what MONAI's LoadImage lets through
-(shears, NaN, 4D), and greys become 0 to 255 by the same `Intensity` as in prediction. Augmentation
-is MONAI's: see `transforms`.
+Files are read by `Volume` and not by MONAI's LoadImage, because the latter accepts shears, NaN and
+4D. Values are mapped to 0 to 255 by the same `Intensity` as in prediction. For augmentation see
+`transforms`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MIN_SHARE = 0.00153
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One object of a slice: its label value and its own mask, which others may overlap."""
+    """One object of a slice: its label value and its mask, which may overlap others."""
 
     value: int
     mask: NDArray[np.bool_]
@@ -44,14 +44,14 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class LabelledSlice:
-    """One slice with at least one object to prompt, as the model sees it.
+    """One slice in model pixels with at least one object to prompt.
 
-    Where a data set keeps objects as masks of their own (several of one label, or overlapping),
-    `instances` holds those that are large enough; `labels` then shows the smaller ones on top.
+    If a data set has one mask per object (several of one label, or overlapping), `instances` holds
+    those that are large enough, and `labels` shows smaller objects on top of larger ones.
     """
 
     name: str
-    """data set/case/index, or data set/case/k12 of a named axis; the same in every run."""
+    """data set/case/index, or data set/case/k12 with a named axis; the same in every run."""
     picture: NDArray[np.uint8]
     """(h_px, w_px, 3)."""
     labels: NDArray[np.uint8]
@@ -59,11 +59,11 @@ class LabelledSlice:
     prompted: tuple[int, ...]
     """Label values of the objects that are large enough."""
     instances: tuple[Instance, ...] = ()
-    """None where every label is one object: `objects` covers both."""
+    """Empty if every label is one object; `objects` covers both."""
 
     @property
     def objects(self) -> tuple[Instance, ...]:
-        """The objects to prompt, each with its mask: what training and evaluation draw from."""
+        """Objects to prompt, each with its mask, for training and evaluation."""
         if self.instances:
             return self.instances
         return tuple(Instance(value, self.labels == value) for value in self.prompted)
@@ -72,19 +72,19 @@ class LabelledSlice:
 def slices_of(
     dataset: Dataset, case: str, *, input_size: int, limit: int = 0, axes: Axes = "auto"
 ) -> Iterator[LabelledSlice]:
-    """The slices of a case that hold an object to prompt; `limit` as `slices_per_volume`.
+    """Yield the slices of a case that hold an object to prompt.
 
     Args:
-        dataset: it belongs to.
-        case: its name.
-        input_size: longest side of a slice in pixels; 0 for the slice's own, see `own_view`.
-        limit: at most so many slices along each axis, evenly spread; 0 for all.
-        axes: see `axes_of`. Named axes show in the slice's name: data set/case/k12.
+        dataset: data set of the case.
+        case: name of the case.
+        input_size: longest side of a slice in pixels; 0 for the native size, see `native_view`.
+        limit: largest number of slices along each axis, evenly spread; 0 for all.
+        axes: see `axes_of`. Named axes are part of the slice's name: data set/case/k12.
 
     Raises:
         TrainingError: labels of another shape than their image, or values without a name.
         VolumeError: an image that cannot be read.
-        PromptError: another word than the axes have.
+        PromptError: an unknown axis.
     """
     volume, labels = load_case(dataset, case)
     name = f"{dataset.name}/{case}"
@@ -100,14 +100,14 @@ def cut_volume(
     limit: int = 0,
     axes: Axes = "auto",
 ) -> Iterator[LabelledSlice]:
-    """The same for a volume and its labels (i, j, k) in memory; slices are called `name`/index.
+    """Yield the slices of a volume and its labels (i, j, k), named `name`/index; see `slices_of`.
 
     Raises:
-        PromptError: another word than the axes have.
+        PromptError: an unknown axis.
     """
     intensity = Intensity.for_volume(volume)
     for axis in axes_of(volume, axes):
-        view = SliceView.of(volume, axis, input_size) if input_size else own_view(volume, axis)
+        view = SliceView.of(volume, axis, input_size) if input_size else native_view(volume, axis)
         letter = "" if axes == "auto" else "ijk"[axis]
         planes = dict(label_planes(view, labels))
         prompted = {index: large_objects(plane) for index, plane in planes.items()}
@@ -121,12 +121,12 @@ def cut_volume(
 
 
 def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
-    """The voxel axes to cut across: `auto` is the one of the largest spacing, `all` every axis.
+    """Return the voxel axes to cut across: "auto" is that of the largest spacing, "all" all three.
 
-    A picture, or a volume of one slice, has one axis only, whatever is asked for.
+    For a picture, or a volume of one slice, this is always its one axis.
 
     Raises:
-        PromptError: another word.
+        PromptError: an unknown axis.
     """
     if axes not in get_args(Axes):
         raise PromptError(f"Axes are {', '.join(get_args(Axes))}; got {axes!r}.")
@@ -135,11 +135,10 @@ def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
     return (0, 1, 2) if axes == "all" else (choose_axis(volume, axes),)
 
 
-def own_view(volume: Volume, axis: int) -> SliceView:
-    """Slices whose pixels are square and as fine as the finer of their two spacings.
+def native_view(volume: Volume, axis: int) -> SliceView:
+    """Return the view in square pixels of the finer of the two spacings.
 
-    A voxel is one pixel where spacings are equal, so that nothing is lost; along a coarser axis
-    pixels are drawn out.
+    With equal spacings a voxel is one pixel and nothing is lost; a coarser axis is stretched.
     """
     view = SliceView.of(volume, axis)
     height_mm = view.height * volume.spacing_mm[view.y_axis]
@@ -151,34 +150,35 @@ def own_view(volume: Volume, axis: int) -> SliceView:
 def label_planes(
     view: SliceView, labels: NDArray[np.uint8]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Index and labels (h_px, w_px) of every slice that holds any; the others cost nothing."""
-    across = tuple(axis for axis in range(3) if axis != view.axis)
-    for index in np.flatnonzero(labels.any(axis=across)).tolist():
-        yield index, _label_plane(view, labels, index)
+    """Yield index and labels (h_px, w_px) of every slice that holds any."""
+    in_plane = tuple(axis for axis in range(3) if axis != view.axis)
+    for index in np.flatnonzero(labels.any(axis=in_plane)).tolist():
+        yield index, resize_labels(view.cut(labels, index), view.size_px)
 
 
 def large_objects(labels: NDArray[np.uint8]) -> tuple[int, ...]:
-    """Label values of a plane that cover at least `MIN_SHARE` of it."""
+    """Return the label values that cover at least `MIN_SHARE` of a plane."""
     counts = np.bincount(labels.ravel(), minlength=1)
     large = np.flatnonzero(counts >= MIN_SHARE * labels.size)
     return tuple(int(value) for value in large if value > 0)
 
 
-def large_share(mask: NDArray[np.bool_]) -> bool:
-    """Whether a mask covers at least `MIN_SHARE` of its slice."""
+def is_large(mask: NDArray[np.bool_]) -> bool:
+    """Return True if a mask covers at least `MIN_SHARE` of its slice."""
     return int(np.count_nonzero(mask)) >= MIN_SHARE * mask.size
 
 
-def _label_plane(view: SliceView, labels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-    plane = np.ascontiguousarray(view.cut(labels, index), dtype=np.uint8)
-    height, width = view.size_px
-    resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+def resize_labels(plane: NDArray[np.generic], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return labels or a mask resized to (height, width), each pixel from its nearest neighbour."""
+    height, width = size_px
+    pixels = np.ascontiguousarray(plane, dtype=np.uint8)
+    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized, dtype=np.uint8)
 
 
 def spread(items: Sequence[Item], limit: int) -> tuple[Item, ...]:
-    """At most `limit` of the items, evenly spread, the first and the last among them; 0 for all."""
+    """Return at most `limit` items, evenly spread, with the first and the last; 0 for all."""
     if not limit or len(items) <= limit:
         return tuple(items)
-    places = np.linspace(0, len(items) - 1, limit).round().astype(int)
-    return tuple(items[place] for place in places)
+    indices = np.linspace(0, len(items) - 1, limit).round().astype(int)
+    return tuple(items[index] for index in indices)

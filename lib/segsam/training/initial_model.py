@@ -1,4 +1,4 @@
-"""The model that a run begins with."""
+"""Model at the start of a run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from segsam.model import SegSam, build_variant, load_pretrained
 from segsam.training.config import TrainConfig
 
 
-def load_start(config: TrainConfig) -> SegSam:
-    """What the run names as its host; raises CheckpointError."""
+def load_initial_model(config: TrainConfig) -> SegSam:
+    """Load the weights that the run names as its host; raises CheckpointError."""
     return load_pretrained(config.host, adapt=config.adapt)
 
 
 def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> SegSam:
-    """The run's variant on the host of `start`, which becomes part of it.
+    """Return the run's variant on the host of `start`, which becomes part of it.
+
+    All weights of `start` are taken if it is of the same variant and configuration. Tokens for
+    kinds of boxes may be new all the same: they start at zero and change nothing until trained.
 
     Raises:
-        CheckpointError: host and variant, or configuration, that do not go together.
+        CheckpointError: host and variant, or configuration, that do not fit.
         CategoryError: a label that the vocabulary does not know; names the nearest.
     """
     model = build_variant(
@@ -30,14 +33,16 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         **config.model_choices(),
     )
     without_kinds = replace(model.config, box_kinds=False)
-    if start.variant == model.variant and start.config in (model.config, without_kinds):
+    if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
         model.load_state_dict(model.state_dict() | start.state_dict())
     return model.train()
 
 
 def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:
-    """A checkpoint of ours keeps its own: what it learnt of them would be lost otherwise."""
-    ours = bool(start.variant) or start.semantic_decoder is not None
-    if ours or config.categories == "all":
+    """Return the categories of the model; a SEG-SAM checkpoint keeps its own, because its learnt
+    parts belong to them.
+    """
+    is_trained = bool(start.card.variant) or start.semantic_decoder is not None
+    if is_trained or config.categories == "all":
         return start.categories
     return start.categories.only(name for one in datasets for name in one.labels.values())

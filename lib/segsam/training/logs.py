@@ -1,8 +1,8 @@
-"""What a run writes for people and plots: CSV tables, TensorBoard, and its report.
+"""Logs of a training run: CSV tables and TensorBoard.
 
-log.csv         step, rates, and every term of the loss, one line a step
-validation.csv  step, the score by which the best is chosen, and every measure
-tensorboard/    the same, where wanted
+log.csv         step, learning rates, and every term of the loss, one line per step
+validation.csv  step, the score that selects the best checkpoint, and every measure
+tensorboard/    the same, if configured
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from segsam.system.atomic import write_bytes
 
 LOG = "log.csv"
 VALIDATION_LOG = "validation.csv"
-BOARD = "tensorboard"
+_TENSORBOARD = "tensorboard"
 
 
-class Table:
-    """A CSV file with a column `step`; lines after a resumed step are dropped."""
+class CsvLog:
+    """CSV file with a column `step`; lines after the step that a run resumes from are dropped."""
 
     def __init__(self, path: Path, after_step: int) -> None:
         self._path = path
@@ -32,16 +32,12 @@ class Table:
                 self._rows = [row for row in rows if int(row["step"]) <= after_step]
 
     def add(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Keep a line; `flush` writes it."""
+        """Add a line, which `flush` writes."""
         row = {name: f"{value:.9g}" for name, value in numbers.items()}
         self._rows.append({"step": str(step)} | row)
 
     def flush(self) -> None:
-        """Write all lines.
-
-        Raises:
-            OutputError: when that cannot be done.
-        """
+        """Write all lines; raises OutputError."""
         names = list(dict.fromkeys(name for row in self._rows for name in row))
         text = io.StringIO()
         if self._rows:
@@ -51,37 +47,33 @@ class Table:
         write_bytes(self._path, text.getvalue().encode())
 
 
-class Records:
+class TrainingLog:
     """Both tables of a run and its TensorBoard log."""
 
-    def __init__(self, folder: Path, *, after_step: int, board: bool) -> None:
-        self._steps = Table(folder / LOG, after_step)
-        self._validations = Table(folder / VALIDATION_LOG, after_step)
-        self._board = _board(folder / BOARD, after_step) if board else None
+    def __init__(self, folder: Path, *, after_step: int, tensorboard: bool) -> None:
+        self._steps = CsvLog(folder / LOG, after_step)
+        self._validations = CsvLog(folder / VALIDATION_LOG, after_step)
+        self._board = _summary_writer(folder / _TENSORBOARD, after_step) if tensorboard else None
 
-    def step(self, step: int, rates: Mapping[str, float], terms: Mapping[str, float]) -> None:
-        """One step's rates and terms of the loss."""
+    def add_step(self, step: int, rates: Mapping[str, float], terms: Mapping[str, float]) -> None:
+        """Add the learning rates and loss terms of a step."""
         self._steps.add(step, {**rates, **terms})
         self._to_board(step, {"rate": rates, "loss": terms})
 
-    def validation(self, step: int, score: float, metrics: Mapping[str, float]) -> None:
-        """One validation."""
+    def add_validation(self, step: int, score: float, metrics: Mapping[str, float]) -> None:
+        """Add the scores of a validation."""
         self._validations.add(step, {"score": score, **metrics})
         self._to_board(step, {"validation": {"score": score, **metrics}})
 
     def flush(self) -> None:
-        """Write everything.
-
-        Raises:
-            OutputError: when that cannot be done.
-        """
+        """Write everything; raises OutputError."""
         self._steps.flush()
         self._validations.flush()
         if self._board is not None:
             self._board.flush()
 
     def close(self) -> None:
-        """Let go of the files, after a flush."""
+        """Close the files, after a flush."""
         if self._board is not None:
             self._board.close()
 
@@ -93,8 +85,8 @@ class Records:
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
 
-def _board(folder: Path, after_step: int) -> Any:
-    """A writer that hides what an earlier process wrote after the resumed step."""
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and not always wanted
+def _summary_writer(folder: Path, after_step: int) -> Any:
+    """Return a writer that hides what an earlier process wrote after the resumed step."""
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, and optional
 
     return SummaryWriter(str(folder), purge_step=after_step + 1)

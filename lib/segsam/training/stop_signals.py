@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill take effect between steps, so that nothing of the run is lost."""
+"""Ctrl-C and SIGTERM, handled between two steps so that nothing of the run is lost."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether someone asked to stop; a second Ctrl-C stops at once."""
+    """Signal handler that remembers a first signal; a second one raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.received = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler."""
-        if self.came:
+        """Handle a signal."""
+        if self.received:
             raise KeyboardInterrupt
-        self.came = True
+        self.received = True
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Requests to stop are gathered inside the block; where signals cannot be (in other threads
-    than the main one), none ever comes.
+    """Collect signals to stop inside the block.
+
+    Python delivers signals to the main thread only, so in another thread none is ever received.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

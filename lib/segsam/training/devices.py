@@ -1,4 +1,4 @@
-"""Where a run computes, and how precisely."""
+"""Device, precision and threads of a training run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
 from segsam.errors import TrainingError
 from segsam.model import PromptTensors
 from segsam.training.config import TrainConfig
+from segsam.training.targets import Targets
+
+AnyTensors = TypeVar("AnyTensors", PromptTensors, Targets)
 
 
-def chosen_device(config: TrainConfig) -> torch.device:
-    """The run's device; `auto` is a GPU where there is one, under `torchrun` each process's own.
+def choose_device(config: TrainConfig) -> torch.device:
+    """Return the run's device; `auto` is a GPU if there is one, under `torchrun` each process's
+    own.
 
     Raises:
-        TrainingError: no such device in this machine.
+        TrainingError: this machine has no such device.
     """
     if config.device == "auto":
         own = int(os.environ.get("LOCAL_RANK", "0"))
@@ -36,21 +41,21 @@ def chosen_device(config: TrainConfig) -> torch.device:
 def mixed_precision(
     config: TrainConfig, device: torch.device
 ) -> contextlib.AbstractContextManager[None]:
-    """Inside the block matrix products are of the run's precision; weights, the optimiser's state
-    and the losses stay float32.
+    """Compute matrix products in the run's precision inside the block; weights, optimiser state and
+    losses stay float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def moved(prompts: PromptTensors, device: torch.device) -> PromptTensors:
-    """The same prompts on a device."""
-    given = {name: value.to(device) for name, value in vars(prompts).items() if value is not None}
-    return replace(prompts, **given)
+def to_device(tensors: AnyTensors, device: str | torch.device) -> AnyTensors:
+    """Return the same prompts or targets on a device."""
+    moved = {name: value.to(device) for name, value in vars(tensors).items() if value is not None}
+    return replace(tensors, **moved)
 
 
 @contextlib.contextmanager
-def some_threads(count: int) -> Iterator[None]:
-    """PyTorch works with so many threads inside the block; 0 leaves them as they are."""
+def limited_threads(count: int) -> Iterator[None]:
+    """Let PyTorch use `count` threads inside the block; 0 leaves the number unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,5 +1,5 @@
-"""What an annotator might have drawn: a box that is a little off, points inside, and clicks into
-what came out wrong.
+"""Simulated prompts of an annotator: boxes that are a little off, points inside an object, and
+clicks into the error of an answer.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from segsam.model import BoxKind, PromptTensors
 from segsam.prediction.propagation import MARGIN_PX
 
 _MOST_INWARDS = 0.45
+"""Largest move of a side inwards, as a share of the box; below one half, so that a box never turns
+inside out."""
 _OUTWARDS = np.array([-1, -1, 1, 1])
 
 
-def jittered_box(
-    mask: NDArray[np.bool_],
-    rng: np.random.Generator,
-    jitter_px: float,
-    size_px: tuple[int, int] | None = None,
-) -> NDArray[np.float32]:
-    """The tight box (4,) x0, y0, x1, y1 of a mask (y, x) that is not empty, each side moved.
-
-    A side moves by up to `jitter_px`, and by at most half of the box, so that it never turns
-    inside out; it stays within the picture, `size_px` (h, w), by default the mask's.
-    """
+def tight_box(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the tight box (4,) x0, y0, x1, y1 of a mask (y, x) that is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.array([columns[0], rows[0], columns[-1], rows[-1]], dtype=np.float64)
-    sides = np.tile(box[2:] - box[:2], 2)
-    reach = np.minimum(jitter_px, sides / 2)
-    moved = box + rng.uniform(-1, 1, 4) * reach
-    return _inside(moved, size_px or (mask.shape[0], mask.shape[1]))
+    return np.array([columns[0], rows[0], columns[-1], rows[-1]], dtype=np.float64)
+
+
+def jitter(
+    box: NDArray[np.float64], rng: np.random.Generator, jitter_px: float
+) -> NDArray[np.float64]:
+    """Return a box (4,) with each side moved by up to `jitter_px`, at most half of the box."""
+    reach = np.minimum(jitter_px, np.tile(box[2:] - box[:2], 2) / 2)
+    return np.asarray(box + rng.uniform(-1, 1, 4) * reach)
+
+
+def clip_box(box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the part of a box (4,) inside a picture (height, width)."""
+    limits = np.array([size_px[1] - 1, size_px[0] - 1], dtype=np.float64)
+    return np.asarray(np.clip(box, 0, np.tile(limits, 2)))
 
 
 def loosened(
@@ -44,12 +47,12 @@ def loosened(
     most: float,
     size_px: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """A box (4,) with each side moved outwards by up to `most` of the box, inside a picture (h, w).
-
-    So is the section of a 3D box on nearly every slice that it spans.
+    """Return a box (4,) with each side moved outwards by up to `most` of the box, inside a picture
+    (height, width): on nearly every slice that it spans, the section of a 3D box is loose.
     """
     sides = np.tile(box[2:] - box[:2], 2)
-    return _inside(box + rng.uniform(0, most, 4) * sides * _OUTWARDS, size_px)
+    loose = box + rng.uniform(0, most, 4) * sides * _OUTWARDS
+    return clip_box(loose, size_px).astype(np.float32)
 
 
 def neighbours_box(
@@ -58,30 +61,23 @@ def neighbours_box(
     by: float,
     size_px: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """A tight box (4,) as propagation would make it of the neighbouring slice's mask, inside a
-    picture (h, w).
+    """Return a tight box (4,) as propagation would make it from the neighbouring slice's mask,
+    inside a picture (height, width).
 
     From one slice to the next, each side of an object's box moves by a Laplace-distributed share of
-    the box, about 0.1 in the mean, in hearts, hippocampi and tumours alike (`docs/training.md`);
-    then propagation widens it. A side moves inwards by less than half of the box.
+    the box, 0.1 on average, in hearts, hippocampi and tumours alike (`docs/training.md`);
+    propagation then widens it.
     """
     sides = np.tile(box[2:] - box[:2], 2)
     shares = np.clip(rng.laplace(0, by, 4), -_MOST_INWARDS, 1)
-    return _inside(box + (shares * sides + MARGIN_PX) * _OUTWARDS, size_px)
-
-
-def _inside(box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float32]:
-    """A box (4,) within a picture (h, w)."""
-    height, width = size_px
-    limits = np.array([width - 1, height - 1, width - 1, height - 1])
-    return np.asarray(np.clip(box, 0, limits), dtype=np.float32)
+    return clip_box(box + (shares * sides + MARGIN_PX) * _OUTWARDS, size_px).astype(np.float32)
 
 
 def inner_points(
     mask: NDArray[np.bool_], rng: np.random.Generator, count: int
 ) -> NDArray[np.float32]:
-    """`count` points (count, 2) x, y, drawn evenly from a mask that is not empty, off its edge
-    where the object is thick enough.
+    """Draw `count` points (count, 2) x, y evenly from a mask that is not empty, off its edge where
+    the object is thick enough.
     """
     padded = np.pad(mask.astype(np.uint8), 1)
     inner = cv2.erode(padded, np.ones((3, 3), dtype=np.uint8))[1:-1, 1:-1] > 0
@@ -91,42 +87,45 @@ def inner_points(
 
 
 def error_points(
-    found: NDArray[np.bool_],
-    wanted: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    true: NDArray[np.bool_],
     rng: np.random.Generator,
     count: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`count` corrective clicks (count, 2) x, y and their labels (count,), drawn evenly from where
-    masks (y, x) differ: 1 where something is missing, 0 where there is too much (as SAM-Med2D's
-    code). Of a perfect mask, clicks inside the object.
+    """Draw corrective clicks evenly from where two masks (y, x) differ, or inside the object if
+    they do not (as SAM-Med2D's code).
+
+    Returns:
+        Points (count, 2) x, y and labels (count,): 1 where something is missing, 0 where there is
+        too much.
     """
-    rows, columns = np.nonzero(found != wanted)
+    rows, columns = np.nonzero(predicted != true)
     if not len(rows):
-        return inner_points(wanted, rng, count), np.ones(count, dtype=np.int64)
+        return inner_points(true, rng, count), np.ones(count, dtype=np.int64)
     chosen = rng.integers(len(rows), size=count)
     rows, columns = rows[chosen], columns[chosen]
     points = np.stack([columns, rows], axis=1).astype(np.float32)
-    return points, wanted[rows, columns].astype(np.int64)
+    return points, true[rows, columns].astype(np.int64)
 
 
 def corrective_prompts(
     before: PromptTensors,
-    found: Sequence[NDArray[np.bool_]],
-    wanted: Sequence[NDArray[np.bool_]],
+    predicted: Sequence[NDArray[np.bool_]],
+    true: Sequence[NDArray[np.bool_]],
     rng: np.random.Generator,
     *,
     count: int,
     size_px: tuple[int, int],
 ) -> PromptTensors:
-    """The prompts of the round before and `count` clicks into the error of each object.
+    """Return the prompts of the previous round and `count` clicks into the error of each object.
 
     Earlier boxes and clicks stay, as they do when a person corrects. Clicks fall into the picture
-    proper, `size_px` (h, w), not into the padding.
+    itself, `size_px` (height, width), not into its padding.
     """
     height, width = size_px
     drawn = [
         error_points(one[:height, :width], other[:height, :width], rng, count)
-        for one, other in zip(found, wanted, strict=True)
+        for one, other in zip(predicted, true, strict=True)
     ]
     points = torch.from_numpy(np.stack([points for points, _ in drawn]))
     labels = torch.from_numpy(np.stack([labels for _, labels in drawn]))
@@ -140,20 +139,22 @@ def box_prompts(
     masks: list[NDArray[np.bool_]],
     rng: np.random.Generator,
     jitter_px: float,
-    size_px: tuple[int, int] | None = None,
+    size_px: tuple[int, int],
     *,
     kind: BoxKind = BoxKind.DRAWN,
     by: float = 0.0,
 ) -> PromptTensors:
-    """One box for each mask: jittered; those of a section are `loosened` by that much afterwards,
-    those of a neighbour are tight ones that `neighbours_box` has moved.
+    """Return one box per mask (y, x), jittered, inside a picture `size_px` (height, width).
+
+    Boxes of the kind SECTION are also `loosened` by `by`; those of the kind NEIGHBOUR are tight
+    ones moved by `neighbours_box`.
     """
-    size = size_px or (masks[0].shape[0], masks[0].shape[1])
     jitter_px = 0 if kind is BoxKind.NEIGHBOUR else jitter_px
-    boxes = [jittered_box(mask, rng, jitter_px, size) for mask in masks]
+    jittered = (jitter(tight_box(mask), rng, jitter_px) for mask in masks)
+    boxes = [clip_box(box, size_px).astype(np.float32) for box in jittered]
     if kind is not BoxKind.DRAWN:
         change = loosened if kind is BoxKind.SECTION else neighbours_box
-        boxes = [change(box, rng, by, size) for box in boxes]
+        boxes = [change(box, rng, by, size_px) for box in boxes]
     kinds = torch.full((len(boxes),), int(kind), dtype=torch.int64)
     return PromptTensors(boxes_px=torch.from_numpy(np.stack(boxes)), box_kinds=kinds)
 
@@ -161,7 +162,7 @@ def box_prompts(
 def point_prompts(
     masks: list[NDArray[np.bool_]], rng: np.random.Generator, count: int
 ) -> PromptTensors:
-    """`count` positive points for each mask."""
+    """Return `count` positive points per mask."""
     points = np.stack([inner_points(mask, rng, count) for mask in masks])
     labels = torch.ones(points.shape[:2], dtype=torch.int64)
     return PromptTensors(points_px=torch.from_numpy(points), point_labels=labels)

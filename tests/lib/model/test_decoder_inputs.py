@@ -1,4 +1,4 @@
-"""What is kept between clicks is what would be made anew: of other weights or images it is not."""
+"""Values cached between clicks equal new ones, and other weights or images make them invalid."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from torch import Tensor, nn
 
 from segsam.categories import Categories
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
+from segsam.model.cache import LastValueCache
 from segsam.model.hosts import Host
-from segsam.model.kept import Kept
 
 
-def test_it_is_made_once_for_the_same_weights_and_image() -> None:
-    weight, image, calls, kept = torch.ones(2), torch.zeros(3), [], Kept[int]()
+def test_a_value_is_computed_once_for_the_same_weights_and_image() -> None:
+    weight, image, calls, cache = torch.ones(2), torch.zeros(3), [], LastValueCache[int]()
 
-    def make() -> int:
+    def compute() -> int:
         calls.append(1)
         return len(calls)
 
     with torch.no_grad():
-        assert [kept.of([weight], make, image=image) for _ in range(3)] == [1, 1, 1]
+        assert [cache.get([weight], compute, image=image) for _ in range(3)] == [1, 1, 1]
         weight.add_(1)
-        assert kept.of([weight], make, image=image) == 2
-        assert kept.of([weight], make, image=image.clone()) == 3
-        assert kept.of([weight.clone()], make, image=image) == 4
-    assert [kept.of([weight], make) for _ in range(2)] == [5, 6], "gradients may be wanted"
+        assert cache.get([weight], compute, image=image) == 2
+        assert cache.get([weight], compute, image=image.clone()) == 3
+        assert cache.get([weight.clone()], compute, image=image) == 4
+    assert [cache.get([weight], compute) for _ in range(2)] == [5, 6], "gradients are enabled"
 
 
-def test_nothing_is_kept_of_weights_whose_changes_are_not_counted() -> None:
+def test_nothing_is_cached_for_weights_whose_changes_are_not_counted() -> None:
     with torch.inference_mode():
-        weight, kept = torch.ones(1), Kept[Tensor]()
-        first = kept.of([weight], lambda: weight + 1)
+        weight, cache = torch.ones(1), LastValueCache[Tensor]()
+        first = cache.get([weight], lambda: weight + 1)
         weight.add_(1)
-        assert kept.of([weight], lambda: weight + 1) != first
+        assert cache.get([weight], lambda: weight + 1) != first
 
 
 @pytest.fixture
 def model(tiny_host: Host, five_categories: Categories) -> SegSam:
     torch.manual_seed(0)
-    return SegSam.with_semantics(tiny_host, five_categories).eval()
+    return SegSam(tiny_host, five_categories, semantics=True, text=True).eval()
 
 
 @torch.inference_mode()
@@ -57,7 +57,7 @@ def equal(one: Decoded, other: Decoded) -> bool:
     )
 
 
-def test_clicks_on_images_in_turn_are_those_of_a_model_that_keeps_nothing(model: SegSam) -> None:
+def test_clicks_on_alternating_images_equal_those_without_a_cache(model: SegSam) -> None:
     size = model.host.facts.input_size
     with torch.inference_mode():
         images = [model.encode(torch.rand(1, 3, size, size)) for _ in range(2)]

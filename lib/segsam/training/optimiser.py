@@ -1,0 +1,92 @@
+"""The optimiser and the moving average of the weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn, optim
+
+from segsam.model import SegSam
+from segsam.training.config import TrainConfig
+
+_HOST = ("host.prompt_encoder.", "host.mask_decoder.")
+"""Prefixes of the host's pretrained weights that are trained."""
+
+
+def build_optimiser(model: SegSam, config: TrainConfig) -> optim.Optimizer:
+    """Return Adam over all trained weights, in two groups: new parts, and the host's pretrained
+    parts, which have a rate of their own.
+    """
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name.startswith(_HOST)].append(parameter)
+    rates = {False: config.learning_rate, True: config.host_learning_rate or config.learning_rate}
+    with_rates = [
+        {"params": parameters, "lr": rates[of_host], "begins_at": rates[of_host]}
+        for of_host, parameters in groups.items()
+        if parameters
+    ]
+    if config.weight_decay:
+        return optim.AdamW(with_rates, weight_decay=config.weight_decay, fused=True)
+    return optim.Adam(with_rates, fused=True)
+
+
+class WeightAverage:
+    """Exponential moving average of the trained weights; with decay 0 the weights themselves.
+
+    It smooths the noise of small batches. The decay of step n is at most (1 + n) / (10 + n), so
+    that the initial weights fade quickly.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._trained = {
+            name: value for name, value in model.named_parameters() if value.requires_grad
+        }
+        self._steps = 0
+        self._average: dict[str, Tensor] = {}
+        if decay:
+            self._average = {name: one.detach().clone() for name, one in self._trained.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Include the weights after a step."""
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._steps += 1
+        for name, average in self._average.items():
+            average.lerp_(self._trained[name].detach(), 1 - decay)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put the averaged weights into the model inside the block."""
+        own = {name: self._trained[name].detach().clone() for name in self._average}
+        self._put(self._average)
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    def state(self) -> dict[str, object]:
+        """Return the state dict that `restore` takes."""
+        return {"steps": self._steps, "average": self._average}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Continue from a state dict.
+
+        Raises:
+            LookupError, TypeError: the state of another model.
+        """
+        saved, steps = state["average"], state["steps"]
+        if not isinstance(saved, dict) or not isinstance(steps, int):
+            raise TypeError("no state of an average")
+        for name, average in self._average.items():
+            average.copy_(saved[name])
+        self._steps = steps
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._trained[name].copy_(value)
