@@ -198,7 +198,7 @@ class Record(BaseModel):
 
 def _described(facts: Mapping[str, Any]) -> str:
     """Return one property of a JSON schema in words."""
-    words = [str(facts.get("description", ""))]
+    words = [" ".join(str(facts.get("description", "")).split())]
     if "enum" in facts:
         words.append(f"One of {', '.join(map(str, facts['enum']))}.")
     words += [f"{limit} {facts[key]:g}." for key, limit in _LIMITS.items() if key in facts]
