@@ -41,14 +41,14 @@ from segsam_app.inference.prefetching import Prefetcher
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.sessions import AppSessions, sessions_folder
 from segsam_app.limits import Limits
-from segsam_app.routes.dicomweb import outbox_status
+from segsam_app.routes.dicomweb import upload_status
 from segsam_app.routes.monai_label import NO_WHOLE_SLIDES
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
 from segsam_app.task_requests import find_task
-from segsam_app.training.parent import ends_with_its_server, tell_children
+from segsam_app.training.server_watch import mark_children, stopping_with_server
 from segsam_app.training.task import SegSamTrain
-from segsam_app.versions.line import open_line
+from segsam_app.versions.folder import VersionFolder
 from segsam_app.web.access import token_header
 from segsam_app.web.request_queue import RequestQueue
 
@@ -65,7 +65,7 @@ class SegSamApp(MONAILabelApp):
         self.limits = Limits.read(conf)
         self.queue = RequestQueue(self.limits.queue)
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
-        self.versions = open_line(folder, self.config.checkpoint)
+        self.versions = VersionFolder.open(folder, self.config.checkpoint)
         sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)
         self.engine = Engine(
             self.config, lambda: self.versions.checkpoint, temporary_folders=[sessions.absolute()]
@@ -141,7 +141,7 @@ class SegSamApp(MONAILabelApp):
         tune_allocator()
         # MONAI Label reads PYTHONPATH to start a process, and fails silently if it is not set.
         os.environ.setdefault("PYTHONPATH", "")
-        tell_children()
+        mark_children()
         guard.install(app)
         if self.config.warm:
             self.prefetcher.load_model()
@@ -153,7 +153,7 @@ class SegSamApp(MONAILabelApp):
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Return what the reply to a saved label holds besides the version."""
-        return outbox_status(self.datastore())
+        return upload_status(self.datastore())
 
     def on_image(self, image: Path) -> None:
         """Prefetch an image that an annotator is about to open."""
@@ -197,7 +197,7 @@ class SegSamApp(MONAILabelApp):
         if hasattr(os, "nice"):
             os.nice(_TRAINING_NICE)
         try:
-            with ends_with_its_server():
+            with stopping_with_server():
                 return super().train(request)
         except SegSamError as error:
             raise SystemExit(str(error)) from error

@@ -1,6 +1,6 @@
-"""Base classes of the operator's settings and of request bodies.
+"""Base classes of the operator's settings, of request bodies and of stored JSON.
 
-Both are frozen pydantic models: `segsam.system.records` turns the first invalid value, or an
+They are frozen pydantic models: `segsam.system.records` turns the first invalid value, or an
 unknown key, into one sentence. The text under a field is its description;
 `AppConfig.described()` returns all of them with the defaults and ranges.
 """
@@ -22,20 +22,22 @@ MEGABYTE = 1 << 20
 Megabytes = Annotated[int, Field(ge=0, le=999_999_999)]
 OptionalText = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
-_LAX = ConfigDict(strict=False, use_attribute_docstrings=True)
-"""Configuration of records whose values may come as text."""
+
+class LaxRecord(Record):
+    """Record whose values may come as text or as JSON, which has fewer types than Python."""
+
+    model_config = ConfigDict(strict=False, use_attribute_docstrings=True)
 
 
-class RequestRecord(Record):
+class RequestRecord(LaxRecord):
     """Body of a request. Any way to build one raises `RequestError` for an invalid value, and for
     an unknown key, so that a typo never has a silent effect.
     """
 
-    model_config = _LAX
     refusal = RequestError
 
 
-class Settings(Record):
+class Settings(LaxRecord):
     """Settings of the server: text from `--conf NAME VALUE` or the environment variable
     `SEGSAM_<NAME>`. Any way to build one raises `ConfigError` for an invalid value.
 
@@ -43,7 +45,6 @@ class Settings(Record):
     that it starts.
     """
 
-    model_config = _LAX
     refusal = ConfigError
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Random JSON from a client is accepted or refused with an error message: matrix Z2 and Z4."""
+"""Whatever JSON a client sends is understood or refused with a sentence: matrix Z2 and Z4."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from segsam_app.task_requests import (
 )
 
 TIMES = 20 if os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0") else 1
-"""Factor on the usual number of examples."""
+"""How many times the usual number of examples."""
 
 KEYS = st.sampled_from(
     [
@@ -75,7 +75,7 @@ NEARLY = st.fixed_dictionaries(
 
 @settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS | NEARLY)
-def test_a_prompt_is_accepted_or_refused(params: dict[str, Any]) -> None:
+def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
     try:
         click = read_request(params).click((10, 9, 8))
         prompts, _ = click.prompts.checked((10, 9, 8))

@@ -29,7 +29,7 @@ GRID = VolumeGrid.of((9, 8, 7), np.eye(4))
 
 
 def mask(bits: np.ndarray, low: tuple[int, int, int], **changed: Any) -> dict[str, Any]:
-    """As `segsam_app.inference.masks` writes it."""
+    """As `segsam.remote.masks` writes it."""
     high = [a + side - 1 for a, side in zip(low, bits.shape, strict=True)]
     packed = zlib.compress(np.packbits(bits).tobytes())
     return {

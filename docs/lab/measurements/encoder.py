@@ -19,11 +19,11 @@ import numpy as np
 
 from segsam import Volume, load_pretrained
 from segsam.datasets.sample import fetch_sample
-from segsam.demo.baseline import build_litemedsam
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.model.runtimes import choose_runtime
+from segsam.research.bench.litemedsam import build_litemedsam
 from segsam.system.process import tune_allocator
 
 ROUNDS = 7

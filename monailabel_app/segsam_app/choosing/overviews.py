@@ -25,7 +25,7 @@ from segsam.model.checkpoint import default_name, find_card
 from segsam.proposals.overview import Overview, overview, sampled_slices
 from segsam.system.atomic import write_bytes
 from segsam_app.inference.engine import Engine, ImageKey
-from segsam_app.storage.durable import sha256_of
+from segsam_app.storage.disk import sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -120,6 +120,6 @@ class OverviewScoring(ScoringMethod):
 def local_images(store: Datastore) -> Iterator[tuple[str, Path]]:
     """Return id and file of the images on this computer; none is fetched from a DICOMweb server."""
     for image in sorted(store.list_images()):
-        if isinstance(store, DicomWebStore) and not store.is_here(image):
+        if isinstance(store, DicomWebStore) and not store.is_fetched(image):
             continue
         yield image, Path(store.get_image_uri(image))

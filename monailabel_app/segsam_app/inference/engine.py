@@ -179,13 +179,14 @@ class Engine:
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
-        """Return the model of a checkpoint. Raises as `encoder_of` does."""
+        """Return the model of a checkpoint; raises the errors of `encoder_of`."""
         return self.encoder_of(checkpoint).model
 
     def encoder_of(self, checkpoint: str | None) -> EncoderRunner:
-        """Return the model of a checkpoint with its image encoder, loaded once. Raises
-        `CheckpointError`, and `RuntimeChoiceError` for a runtime or precision that this machine
-        does not have.
+        """Return the model of a checkpoint with its image encoder, which is loaded once.
+
+        Raises `CheckpointError`, and `RuntimeChoiceError` for a runtime or precision that this
+        machine does not have.
         """
         with self._model_lock:
             if checkpoint not in self._models:

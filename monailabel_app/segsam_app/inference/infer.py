@@ -27,12 +27,12 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import default_name, find_card
 from segsam.prediction.result import Result
+from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
 from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
 from segsam_app.inference.dialects import FOLLOWING, Click, Request, read_request
 from segsam_app.inference.engine import Engine
-from segsam_app.inference.masks import encode_mask
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.replies import describe, disagreement, write_result

@@ -31,10 +31,9 @@ from segsam_app.ids import checked_id
 from segsam_app.inference.images import check_header, path_of_image, safe_extension, uploaded
 from segsam_app.inference.requests import read_object
 from segsam_app.routes.roles import Annotator, AnyUser
-from segsam_app.storage.durable import sha256_of
-from segsam_app.storage.labels import LabelFiles
+from segsam_app.storage.disk import sha256_of
+from segsam_app.storage.label_history import LabelVersion
 from segsam_app.storage.store import FINAL, Store
-from segsam_app.storage.versions import Version
 from segsam_app.strict_json import json_response
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
@@ -128,7 +127,7 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
     """Return the file of one version (from 1), as it was uploaded."""
     history = _store().history(label, tag)
-    found = LabelFiles(history).version(version)
+    found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
     headers = {"ETag": f'"{found.number}"'}
     return FileResponse(history.file(found), media_type=_MEDIA_TYPE, filename=name, headers=headers)
@@ -153,7 +152,7 @@ def _store() -> Store:
     return store
 
 
-def _to_json(version: Version) -> dict[str, Any]:
+def _to_json(version: LabelVersion) -> dict[str, Any]:
     fields = asdict(version)
     return {"version": fields.pop("number"), **fields}
 

@@ -25,7 +25,7 @@ router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 @router.get("/dicomweb/labels")
 def labels(label: str | None = None, *, user: AnyUser) -> JSONResponse:
     """Return the pending and the refused labels."""
-    return JSONResponse(_outbox(_store(), label))
+    return JSONResponse(_uploads(_store(), label))
 
 
 @router.post("/dicomweb/send")
@@ -35,16 +35,16 @@ def send(user: Annotator) -> JSONResponse:
     """
     store = _store()
     store.send_now()
-    return JSONResponse(_outbox(store, None))
+    return JSONResponse(_uploads(store, None))
 
 
-def outbox_status(store: object) -> dict[str, Any]:
-    """Return the state of the outbox, as the reply to a saved label holds it; empty for a store
-    without a DICOMweb server.
+def upload_status(store: object) -> dict[str, Any]:
+    """Return the state of the upload queue, as the reply to a saved label holds it; empty for a
+    store without a DICOMweb server.
     """
     if not isinstance(store, DicomWebStore):
         return {}
-    return {"dicomweb": {"waiting": len(store.outbox.waiting), "problem": store.outbox.problem}}
+    return {"dicomweb": {"waiting": len(store.uploads.pending), "problem": store.uploads.problem}}
 
 
 def _store() -> DicomWebStore:
@@ -54,16 +54,16 @@ def _store() -> DicomWebStore:
     return store
 
 
-def _outbox(store: DicomWebStore, label: str | None) -> dict[str, Any]:
-    outbox = store.outbox
+def _uploads(store: DicomWebStore, label: str | None) -> dict[str, Any]:
+    uploads = store.uploads
     content: dict[str, Any] = {
-        "problem": outbox.problem,
-        "waiting": [{"label": each.image, "version": each.version} for each in outbox.waiting],
+        "problem": uploads.problem,
+        "waiting": [{"label": each.image, "version": each.version} for each in uploads.pending],
         "refused": [
             {"label": each.image, "version": each.version, "why": why}
-            for each, why in outbox.refused.items()
+            for each, why in uploads.refused.items()
         ],
     }
     if label is not None:
-        content["stored"] = outbox.stored(checked_id("label", label))
+        content["stored"] = uploads.confirmed(checked_id("label", label))
     return content

@@ -18,7 +18,7 @@ from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.config import DEFAULT_MODEL
-from segsam_app.routes.dicomweb import outbox_status
+from segsam_app.routes.dicomweb import upload_status
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
 _MIN_FREE_BYTES = 256 << 20
@@ -79,7 +79,7 @@ def _health() -> dict[str, Any]:
         "running": app.queue.running,
         "waiting": app.queue.waiting,
         "disk_free_bytes": free,
-        **outbox_status(app.datastore()),
+        **upload_status(app.datastore()),
     }
 
 

@@ -20,8 +20,8 @@ from segsam_app.errors import NotFoundError
 from segsam_app.records import RequestRecord
 from segsam_app.routes.roles import Admin, AnyUser
 from segsam_app.strict_json import json_response
+from segsam_app.versions.folder import VersionFolder, VersionHistory
 from segsam_app.versions.record import VersionId
-from segsam_app.versions.shelf import Shelf, Versions
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
@@ -36,7 +36,7 @@ class UseRequest(RequestRecord):
 @router.get("/versions/{model}")
 def list_versions(model: str, user: AnyUser) -> JSONResponse:
     """Return every version of the model."""
-    return _response(model, _versions(model).look())
+    return _response(model, _versions(model).history())
 
 
 @router.post("/versions/{model}/use")
@@ -45,20 +45,20 @@ def use_version(model: str, params: Annotated[dict[str, Any], Body()], user: Adm
     return _response(model, _versions(model).use(UseRequest.model_validate(params).version))
 
 
-def _versions(model: str) -> Versions:
+def _versions(model: str) -> VersionFolder:
     if model != DEFAULT_MODEL:
         raise NotFoundError(f"there are versions of {DEFAULT_MODEL} only, not of {model!r:.80}")
-    versions: Versions = app_instance().versions
+    versions: VersionFolder = app_instance().versions
     return versions
 
 
-def _response(model: str, shelf: Shelf) -> JSONResponse:
+def _response(model: str, history: VersionHistory) -> JSONResponse:
     return json_response(
         {
             "model": model,
-            "current": shelf.current,
-            "versions": [record.told for record in shelf.versions],
-            "damaged": [{"id": name, "why": why} for name, why in shelf.damaged.items()],
-            "notes": list(shelf.notes),
+            "current": history.current,
+            "versions": [record.public_fields for record in history.versions],
+            "damaged": [{"id": name, "why": why} for name, why in history.damaged.items()],
+            "notes": list(history.notes),
         }
     )

@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from monailabel.client.client import MONAILabelClientException
 from numpy.typing import NDArray
 
-from segsam_app.inference.masks import decode_mask
+from segsam.remote.masks import decode_mask
 
 SHAPE = (64, 56, 8)
 BOX_3D = {"min_ijk": [17, 16, 1], "max_ijk": [43, 36, 7]}

@@ -170,7 +170,7 @@ def test_labels_that_do_not_fit(server: Any, image: str, tmp_path: Path) -> None
     put(server, query, ball(), tmp_path)
     for voxels, words in (
         (ball()[:, :, :7], "has 64x56x7 voxels and its image 64x56x8"),
-        (ball() * 9, "holds 9, which no name was sent for"),
+        (ball() * 9, "holds 9, but names were sent only for"),
         (ball().astype(np.float32), "whole numbers"),
     ):
         status, code, sentence = refused(put(server, query, voxels, tmp_path))
