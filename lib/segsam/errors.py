@@ -1,8 +1,8 @@
 """Errors of SEG-SAM: one class per kind, each with one sentence for the user.
 
 The sentence states what was expected and what came. The command line turns each of these errors
-into exit code 2. The server maps each class to one HTTP status (`segsam_app.web.replies`) and sends
-its `code`. The library raises no bare `Exception`.
+into exit code 2. The server maps each class to one HTTP status
+(`segsam_app.web.error_handlers`) and sends its `code`. The library raises no bare `Exception`.
 """
 
 from __future__ import annotations

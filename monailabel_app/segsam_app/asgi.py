@@ -1,7 +1,7 @@
-"""The server's ASGI application with the guard in place from the first moment, for
+"""ASGI application with the guard installed before the server starts, for
 `monailabel start_server --uvicorn_app segsam_app.asgi:app` and for `uvicorn segsam_app.asgi:app`.
 
-A plain `monailabel start_server` comes to the same guard while it starts (`guard.py`).
+A plain `monailabel start_server` installs the same guard during its start (`guard.py`).
 """
 
 from __future__ import annotations

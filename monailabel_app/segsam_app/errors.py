@@ -1,71 +1,67 @@
-"""What only a server can refuse; the rest of the tree is `segsam.errors`."""
+"""Errors that only a server raises. Those of the library are in `segsam.errors`; the HTTP status of
+both is in `web/error_handlers.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+import torch
 
 from segsam.errors import SegSamError
 
-RETRY: Mapping[str, str] = {"Retry-After": "5"}
-"""The header of every 503: seconds after which it is worth asking again."""
+_ALLOCATOR_MESSAGE = "can't allocate memory"
+"""Part of the RuntimeError that PyTorch raises for main memory; it has no class of its own."""
 
 
 class RequestError(SegSamError):
-    """A request that cannot be understood: not JSON, an unknown key, a wrong type."""
+    """A request that is not JSON, or has an unknown key or an invalid value."""
 
-    code: ClassVar[str] = "request"
+    code = "request"
 
 
 class NotFoundError(SegSamError):
-    """There is no such image, session, model or strategy."""
+    """An image, session, model or strategy that does not exist."""
 
-    code: ClassVar[str] = "not_found"
+    code = "not_found"
 
 
 class GoneError(SegSamError):
-    """The session has ended because nobody used it."""
+    """A session that has ended because nobody used it."""
 
-    code: ClassVar[str] = "gone"
-
-
-class TooLargeError(SegSamError):
-    """More bytes than this server takes."""
-
-    code: ClassVar[str] = "too_large"
+    code = "gone"
 
 
 class NothingToLearnError(SegSamError):
     """A training without a label to train on."""
 
-    code: ClassVar[str] = "no_labels"
+    code = "no_labels"
 
 
 class AlreadyRunningError(SegSamError):
-    """A task of this kind runs already, and the request did not ask to wait for it."""
+    """A task of a kind that is running already, without the request to wait for it."""
 
-    code: ClassVar[str] = "running"
+    code = "running"
 
 
 class BusyError(SegSamError):
-    """All places are taken; worth asking again."""
+    """A queue or a table that is full; the client may try again."""
 
-    code: ClassVar[str] = "busy"
+    code = "busy"
 
 
-class OverTimeError(SegSamError):
-    """The answer would have come after the time that the operator allows."""
+class DeadlineExceededError(SegSamError):
+    """An answer that would have come after the time that the operator allows."""
 
-    code: ClassVar[str] = "timeout"
+    code = "timeout"
 
 
 class ConflictError(SegSamError):
-    """What a client wants to change is not as the client believes; with the versions as headers.
+    """A change that is based on an outdated version; the versions are in the headers of the reply.
 
-    `current` is the version that a label is at, `kept` the one that the client's label is kept as.
+    `current` is the label's current version, `kept` the version under which the client's label was
+    stored.
     """
 
-    code: ClassVar[str] = "conflict"
+    code = "conflict"
 
     def __init__(
         self, sentence: str, *, current: int | None = None, kept: int | None = None
@@ -77,20 +73,27 @@ class ConflictError(SegSamError):
 
 
 class PacsError(SegSamError):
-    """The DICOMweb server refused, or sent what cannot be used."""
+    """A DICOMweb server that refused a request, or answered with invalid data."""
 
-    code: ClassVar[str] = "pacs"
+    code = "pacs"
 
 
 class PacsAwayError(PacsError):
-    """The DICOMweb server cannot be reached, or has no time; worth asking again."""
+    """A DICOMweb server that cannot be reached or is busy; the client may try again."""
 
 
 class PacsSlowError(PacsError):
-    """The DICOMweb server did not answer in time."""
+    """A DICOMweb server that did not answer in time."""
 
 
 class ConfigError(SegSamError):
-    """A `--conf` key or value that the app does not know."""
+    """An unknown setting, or one with an invalid value."""
 
-    code: ClassVar[str] = "config"
+    code = "config"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if `error` reports that the graphics card's or the computer's memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _ALLOCATOR_MESSAGE in str(error)

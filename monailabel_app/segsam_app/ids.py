@@ -1,9 +1,9 @@
-"""What may be the id of an image, label, tag, session, model or run: a name, never a path.
+"""Ids of images, labels, tags, sessions, models and runs: a name, never a path.
 
-An allow-list: letters and digits of ASCII and `_ - . + = @ , ( )` and blanks, at most 128 of them,
-beginning with a letter, a digit or `_`. So nothing is left to decode (`%2e`), to look alike
-(Unicode) or to separate folders, and no name begins with a dot. Windows' names of devices are
-refused on every system: study folders travel.
+An id is 1 to 128 ASCII letters, digits, blanks and `_ - . + = @ , ( )`, and begins with a letter, a
+digit or `_`. An allow-list leaves nothing to decode (`%2e`), no look-alike letters (Unicode) and no
+separator of folders, and no name begins with a dot. The device names of Windows (`con`, `nul`, ...)
+are refused on every system, because study folders are copied between systems.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydantic import AfterValidator
 from segsam_app.errors import RequestError
 
 ID_NAMES = frozenset({"image", "label", "tag", "id", "model", "strategy", "method", "session_id"})
-"""What MONAI Label's routes call their ids, in paths and queries."""
+"""Names of the path and query parameters of MONAI Label's routes that are ids."""
 
 _PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@,() -]{0,127}", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def checked_id(name: str, value: str) -> str:
-    """`value`, when it can be the id that a request calls `name`. Raises `RequestError`."""
+    """Return `value` if it is an id; `name` is its parameter. Raises `RequestError`."""
     if (
         not _PATTERN.fullmatch(value)
         or ".." in value
@@ -37,12 +37,12 @@ def checked_id(name: str, value: str) -> str:
     return value
 
 
-def _valid(value: str) -> str:
+def _checked(value: str) -> str:
     try:
-        return checked_id("it", value)
+        return checked_id("id", value)
     except RequestError as error:
         raise ValueError("must be an id, not a path") from error
 
 
-IdText = Annotated[str, AfterValidator(_valid)]
-"""An id in a pydantic model."""
+IdText = Annotated[str, AfterValidator(_checked)]
+"""Id as the type of a pydantic field."""

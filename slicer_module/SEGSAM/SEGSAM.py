@@ -1,16 +1,18 @@
 """SEG-SAM for 3D Slicer: click or draw a box, and the structure is segmented and named.
 
-The module, its widget's shell and its self-test; everything else is in `SEGSAMLib`. Nothing is
-installed, contacted or computed when this file is loaded.
+The classes that Slicer expects; everything else is in `SEGSAMLib`. Nothing is installed, contacted
+or computed when this file is loaded.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, PROTECTIONS, STRATEGIES
+from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, STRATEGIES, WINDOWS
 from SEGSAMLib.Scene.SampleCT import register_sample_data
+from SEGSAMLib.Values.Results import PROTECTIONS
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
@@ -23,22 +25,9 @@ from slicer.util import VTKObservationMixin
 
 import slicer
 
-WINDOWS = (
-    "",
-    "soft-tissue",
-    "lung",
-    "bone",
-    "brain",
-    "liver",
-    "mediastinum",
-    "angio",
-    "stroke",
-    "spine",
-)
-
 
 class SEGSAM(ScriptedLoadableModule):
-    """What Slicer lists."""
+    """Title, texts and category of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -61,7 +50,7 @@ class SEGSAM(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class SEGSAMParameterNode:
-    """What is saved with the scene; `SEGSAMLib.Parameters` says what each means."""
+    """Parameters that are saved with the scene; `SEGSAMLib.Parameters` describes them."""
 
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode
@@ -79,14 +68,15 @@ class SEGSAMParameterNode:
 
 
 class SEGSAMLogic(ScriptedLoadableModuleLogic):
-    """The parameter node of a scene; what computes is `SEGSAMLib.Scene.Logic`."""
+    """Access to the parameter node of a scene. The module's logic is `SEGSAMLib.Scene.Logic`."""
 
     def getParameterNode(self) -> SEGSAMParameterNode:
+        """Return the parameter node of the current scene."""
         return SEGSAMParameterNode(super().getParameterNode())
 
 
 class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Loads the panel and follows the application; `SEGSAMLib.Widget` does the work."""
+    """Widget of the module: loads the panel (`SEGSAMLib.Widget`) and follows the scene."""
 
     def __init__(self, parent: object | None = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -95,6 +85,7 @@ class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
 
     def setup(self) -> None:
+        """Load the panel, once."""
         from SEGSAMLib.Widget import Widget
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -110,16 +101,25 @@ class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._use_scene()
 
     def enter(self) -> None:
+        """Turn the panel on when the user opens the module."""
         self._use_scene()
         self.panel.enter()
 
     def exit(self) -> None:
+        """Turn the panel off when the user leaves the module."""
         self.panel.leave()
 
     def cleanup(self) -> None:
+        """Release everything at the end of Slicer, or before a reload."""
         self.removeObservers()
         self.panel.use(None)
         self.panel.close()
+
+    def onReload(self) -> None:
+        """Reload this file and all of `SEGSAMLib`: Slicer's own reload imports this file only."""
+        for name in [each for each in sys.modules if each.split(".")[0] == "SEGSAMLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def _use_scene(self) -> None:
         if self.panel.session.node is None:
@@ -127,12 +127,14 @@ class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class SEGSAMTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer: against the server that `SEGSAM_TEST_SERVER` names, else without one."""
+    """Self-test inside Slicer, with the server of `SEGSAM_TEST_SERVER` if one is named."""
 
     def setUp(self) -> None:
+        """Clear the scene."""
         slicer.mrmlScene.Clear(False)
 
     def runTest(self) -> None:
+        """Run `SEGSAMLib.SelfTest`."""
         from SEGSAMLib.SelfTest import run
 
         self.setUp()

@@ -1,4 +1,4 @@
-"""A real server on loopback, started as an operator starts it, with small images to segment."""
+"""Real servers on loopback, started as an operator starts them, with small images to segment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import requests
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
-os.environ["SEGSAM_DISK_CACHE"] = "off"  # an app in this process leaves nothing in the home either
+os.environ["SEGSAM_DISK_CACHE"] = "off"  # an app in this process writes nothing there
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (64, 56, 8)
@@ -29,12 +29,12 @@ LPS_MM = np.diag([-1.5, -1.5, 4.0, 1.0])
 START_SECONDS = 900
 TOKEN = "a-token-for-the-tests"
 NAME = "ct.example.org"
-"""By which a reverse proxy calls the server."""
+"""Host name that a reverse proxy uses for the server."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """The running server: where it answers, and the folders that are its own."""
+    """Running server: its address and its folders."""
 
     url: str
     studies: Path
@@ -48,7 +48,7 @@ class Server:
         return self.ask("GET", path, **more)
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        """One request, with the token when the server wants one."""
+        """Send one request, with the token if the server has one."""
         token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers = {**token, **more.pop("headers", {})}
         seconds = more.pop("timeout", 120)
@@ -63,12 +63,12 @@ class Server:
         model: str = "segsam",
         **more: Any,
     ) -> requests.Response:
-        """`POST /infer/segsam` with the form field `params`, as written."""
+        """Send `POST /infer/segsam` with the form field `params`, unchanged."""
         fields = {"params": (None, params), **more.pop("files", {})}
         return self.ask("POST", f"/infer/{model}", params=query, files=fields, **more)
 
     def lines_of(self, request: str) -> list[str]:
-        """What the journal says of a request: its line is written after the reply."""
+        """Return the lines of the log about a request: they are written after the reply."""
 
         def lines() -> list[str]:
             return [line for line in self.log.read_text().split("\n")[:-1] if request in line]
@@ -76,25 +76,25 @@ class Server:
         return list(soon(lines))
 
     def client(self, folder: Path) -> Any:
-        """The client that the stock 3D Slicer module uses."""
+        """Return the client that the stock 3D Slicer module uses."""
         return MONAILabelClient(self.url, tmpdir=str(folder), client_id="test")
 
 
 def ball(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.uint8]:
-    """The object in every test image: 1 inside an ellipsoid, (i, j, k)."""
+    """Return the object in every test image: 1 inside an ellipsoid, (i, j, k)."""
     i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
     inside = ((i - 30) / 13) ** 2 + ((j - 26) / 10) ** 2 + ((k - 4) / 3.4) ** 2 < 1
     return inside.astype(np.uint8)
 
 
 def picture() -> NDArray[np.int16]:
-    """The ellipsoid, bright in noise."""
+    """Return the image: the ellipsoid, bright in noise."""
     noise = np.random.default_rng(7).normal(100, 8, SHAPE)
     return (noise + 120 * ball()).astype(np.int16)
 
 
 def oblique_affine() -> NDArray[np.float64]:
-    """Turned about two axes, anisotropic, off the origin."""
+    """Return an affine that is turned about two axes, anisotropic and off the origin."""
     a, b = np.deg2rad(25), np.deg2rad(-17)
     turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
@@ -105,7 +105,7 @@ def oblique_affine() -> NDArray[np.float64]:
 
 
 def write_images(folder: Path) -> None:
-    """The study folder: two good images and five that cannot be segmented."""
+    """Write the study folder: two good images and five that cannot be segmented."""
     sheared = LPS_MM.copy()
     sheared[0, 1] = 0.6
     hole = picture().astype(np.float32)
@@ -129,14 +129,14 @@ def write_images(folder: Path) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _command() -> list[str]:
-    """`monailabel`; its script takes the Python from the environment set below."""
+    """Return the command `monailabel`; its script takes the Python of `environment`."""
     script = shutil.which("monailabel", path=str(Path(sys.executable).parent))
     return [script] if script else [sys.executable, "-m", "monailabel.main"]
 
@@ -156,11 +156,10 @@ def _wait_until_up(process: subprocess.Popen[bytes], running: Server) -> None:
 
 @contextmanager
 def started(base: Path, *options: str, studies: str | None = None, **env: str) -> Iterator[Server]:
-    """`monailabel start_server` in `base`, as an operator would start it; on a folder of images
-    unless `studies` names a DICOMweb server.
+    """Run `monailabel start_server` in `base`, on a folder of images unless `studies` is the URL of
+    a DICOMweb server.
 
-    At its end nothing may have gone wrong that nobody expected: no traceback in its log, and not
-    one answer with status 500.
+    At the end there may be no traceback in its log, and no reply with status 500.
     """
     port = free_port()
     running = Server(
@@ -197,7 +196,7 @@ def started(base: Path, *options: str, studies: str | None = None, **env: str) -
 
 
 def environment(running: Server) -> dict[str, str]:
-    """What the server finds in its environment."""
+    """Return the environment of the server."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SEGSAM_")}
     return {
         **kept,
@@ -207,16 +206,16 @@ def environment(running: Server) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",  # the processor is shared with the tests
         "SEGSAM_MAX_VOXELS": "200000",
         "SEGSAM_VERSIONS_FOLDER": str(running.studies.parent / "versions"),
-        "SEGSAM_DISK_CACHE": "off",  # a first click is one
+        "SEGSAM_DISK_CACHE": "off",  # a first prompt has to encode its slice
         "SEGSAM_PREFETCH": "0",
-        "SEGSAM_RUNTIME": "torch",  # ready at once; the server that all share takes what is best
+        "SEGSAM_RUNTIME": "torch",  # ready at once; the shared server takes the best one
         "TMPDIR": str(running.temporary),
     }
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
-    """As most operators start it."""
+    """Server with the usual settings, which all tests share."""
     conf = ["--conf", "labels", "ball,rest", "--conf", "checkpoint", "litemedsam"]
     conf += ["--conf", "also", str(standin), "--conf", "runtime", "auto"]
     with started(tmp_path_factory.mktemp("server"), *conf) as running:
@@ -225,7 +224,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The other way to start it (`--uvicorn_app`), with a token and limits that a test reaches."""
+    """Server started with `--uvicorn_app`, with a token and limits that a test can reach."""
     conf = ["--uvicorn_app", "segsam_app.asgi:app", "--conf", "checkpoint", "litemedsam"]
     conf += ["--conf", "routes", "delete", "--conf", "warm", "off"]
     limits = {
@@ -242,17 +241,17 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def soon(look: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `look` finds, once it finds something: some things a server does after its reply."""
+def soon(find: Callable[[], Any], seconds: float = 10) -> Any:
+    """Return the first true value of `find`: a server does some things after its reply."""
     ends = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < ends:
+    while not (found := find()) and time.monotonic() < ends:
         time.sleep(0.05)
     return found
 
 
 @contextmanager
 def nothing_new(folder: Path, *, but_folders: bool = False) -> Iterator[None]:
-    """Whatever the block does: a moment later there is nothing in `folder` that was not before."""
+    """Check that, a moment after the block, there is no new path in `folder`."""
 
     def paths() -> set[Path]:
         return {path for path in folder.rglob("*") if path.is_file() or not but_folders}
@@ -265,6 +264,6 @@ def nothing_new(folder: Path, *, but_folders: bool = False) -> Iterator[None]:
 
 @pytest.fixture
 def no_file_left(server: Server) -> Iterator[None]:
-    """Whatever the test does: the server's temporary folder is as before, a moment later."""
+    """Check that the test leaves no file in the server's temporary folder."""
     with nothing_new(server.temporary):
         yield

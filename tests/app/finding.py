@@ -1,4 +1,4 @@
-"""A checkpoint on a tiny host that finds livers everywhere, for what is done without prompts."""
+"""Checkpoint on a tiny host that finds livers everywhere, for segmentation without prompts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from ..lib.conftest import TinyHost
 from .tuning import tiny_checkpoint
 
 _SEED = 7
-"""Of weights whose masks are blots."""
+"""Seed of random weights whose masks are compact."""
 
 
 def sure_checkpoint(folder: Path) -> Path:
-    """Nobody has trained it, and it trusts its masks; `HOSTS` has to know the tiny host."""
+    """Return an untrained checkpoint with a high confidence in its masks. `HOSTS` must have the
+    tiny host.
+    """
     categories = load_pretrained(tiny_checkpoint(folder / "tiny.safetensors")).categories
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)

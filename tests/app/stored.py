@@ -1,4 +1,4 @@
-"""A small study folder for the tests of the store, and labels that fit it."""
+"""Small study folder for the tests of the store, and labels that fit it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AFFINE = np.array([[-1.5, 0, 0, 7], [0, -1.5, 0, -9], [0, 0, 4, 30], [0, 0, 0, 1
 
 
 def write(path: Path, voxels: NDArray[Any], affine: NDArray[Any] = AFFINE) -> Path:
-    """A NIfTI file that says one orientation."""
+    """Write a NIfTI file with one orientation."""
     image = nibabel.Nifti1Image(voxels, affine)
     image.set_sform(affine, code=1)
     nibabel.save(image, path)
@@ -22,7 +22,7 @@ def write(path: Path, voxels: NDArray[Any], affine: NDArray[Any] = AFFINE) -> Pa
 
 
 def make_studies(folder: Path, cases: int) -> Path:
-    """`cases` images of one content: case0, case1, ..."""
+    """Write `cases` images of the same content: case0, case1, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     first = write(folder / "case0.nii.gz", np.arange(288, dtype=np.int16).reshape(SHAPE))
     for number in range(1, cases):
@@ -31,12 +31,12 @@ def make_studies(folder: Path, cases: int) -> Path:
 
 
 def label(value: int = 1, shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint8]:
-    """A label with `value` in its middle."""
+    """Return a label with `value` in its middle."""
     voxels = np.zeros(shape, np.uint8)
     voxels[2:6, 3:7] = value
     return voxels
 
 
 def voxels_of(path: Path | str) -> NDArray[Any]:
-    """The label in a file, read by nibabel."""
+    """Return the label in a file, read by nibabel."""
     return np.asarray(nibabel.load(path).dataobj)

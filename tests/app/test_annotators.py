@@ -1,6 +1,6 @@
 """Many annotators on one server, and one server for a long time: matrix L3, L6, L7.
 
-By default little of each; with SEGSAM_TEST_FULL=1 all of it, and figures.
+With SEGSAM_TEST_FULL=1 the tests do all of it and record figures, else little of each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Figure = Callable[[str, Any], None]
 
 @pytest.fixture(scope="module")
 def house(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The shared server; in full one of its own, whose caches are soon full."""
+    """Shared server or, in full, one of its own, whose caches are soon full."""
     if not FULL:
         yield request.getfixturevalue("server")
         return
@@ -38,7 +38,7 @@ def house(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def saved(server: Server, image: str, value: int, user: str) -> bytes:
-    """Save a label that nobody else saves; its file."""
+    """Save a label that differs from all others, and return its file."""
     voxels = np.full(SHAPE, 0, np.uint8)
     voxels[value % SHAPE[0], :, 2:5] = 1
     content = bytes(nibabel.Nifti1Image(voxels, LPS_MM).to_bytes())
@@ -53,7 +53,7 @@ def saved(server: Server, image: str, value: int, user: str) -> bytes:
     return content
 
 
-def test_l3_annotators_see_their_own_and_lose_nothing(
+def test_l3_annotators_get_their_own_masks_and_lose_no_label(
     house: Server, record_property: Figure
 ) -> None:
     annotators, prompts = amount(3, 8), amount(2, 20)
@@ -65,16 +65,16 @@ def test_l3_annotators_see_their_own_and_lose_nothing(
     alone, seconds = {}, []
     for number, box in enumerate(asked):
         case = cases[number % len(cases)]
-        told, took = prompt(house, case, box)
-        alone[number] = told["mask"]
+        reply, took = prompt(house, case, box)
+        alone[number] = reply["mask"]
         seconds.append(took)
 
     def work(annotator: int) -> list[float]:
         took = []
         for turn in range(prompts):
             number = annotator * prompts + turn
-            told, one = prompt(house, cases[number % len(cases)], asked[number])
-            assert told["mask"] == alone[number], "another mask than when alone"
+            reply, one = prompt(house, cases[number % len(cases)], asked[number])
+            assert reply["mask"] == alone[number], "another mask than without other annotators"
             took.append(one)
         return took
 
@@ -90,8 +90,8 @@ def test_l3_annotators_see_their_own_and_lose_nothing(
         sent = [one for each in pool.map(save, range(annotators)) for one in each]
     kept = set()
     for case in cases:
-        told = house.get(f"/datastore/label/versions?label={case}").json()
-        for version in told["versions"]:
+        reply = house.get(f"/datastore/label/versions?label={case}").json()
+        for version in reply["versions"]:
             at = f"/datastore/label/version?label={case}&version={version['version']}"
             kept.add((case, house.get(at).content))
     assert kept == set(sent)

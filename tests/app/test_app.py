@@ -1,4 +1,4 @@
-"""What the app tells about itself, and the rounds of annotation around a click."""
+"""Description of the app, and the rounds of annotation."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_session_can_be_asked_for_and_closed(server: Any, tmp_path: Path) -> N
 
 
 class TestInOneProcess:
-    """As MONAI Label's child processes build it: without a server, and as often as they like."""
+    """App as MONAI Label's child processes build it: without a server, and repeatedly."""
 
     @pytest.fixture
     def build(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
@@ -139,13 +139,13 @@ class TestInOneProcess:
         assert info["labels"] == ["object", "liver", "spleen"]
         assert build(checkpoint="litemedsam").info()["labels"] == ["object"]
 
-    def test_a_checkpoint_that_is_not_there_stops_the_start(
+    def test_a_missing_checkpoint_stops_the_start(
         self, build: Callable[..., Any], tmp_path: Path
     ) -> None:
         with pytest.raises(CheckpointError, match=r"Expected the card none.json"):
             build(checkpoint=str(tmp_path / "none.safetensors"))
 
-    def test_the_inner_door_takes_ids_and_saves_where_it_is_told(
+    def test_its_own_inference_takes_ids_and_saves_with_the_requested_tag(
         self, build: Callable[..., Any]
     ) -> None:
         app = build(device="cpu")
@@ -163,14 +163,14 @@ class TestInOneProcess:
         with pytest.raises(NotFoundError, match="there is no model 'x'; this server has: segsam"):
             app.infer({**request, "model": "x"})
 
-    def test_warming_up_can_be_switched_off(self, build: Callable[..., Any]) -> None:
+    def test_prefetching_can_be_switched_off(self, build: Callable[..., Any]) -> None:
         app = build(warm="off")
         sample = app.next_sample({"strategy": "first"})
         assert sample["id"] == "one"
         assert not app.engine.is_loaded
         assert app.next_sample({"strategy": "random"})["id"] == "one"
 
-    def test_a_child_process_shows_the_token(
+    def test_a_child_process_sends_the_token(
         self, build: Callable[..., Any], tight: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         app = build()

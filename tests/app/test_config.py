@@ -1,4 +1,4 @@
-"""The operator's settings."""
+"""The operator's settings of models, memory and folders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from segsam.system.folders import default_cache_dir
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConfigError
+from segsam_app.limits import Limits
+from segsam_app.records import Settings
 
 
 def test_without_settings_the_defaults_hold() -> None:
@@ -41,14 +43,14 @@ def test_every_setting_is_read_from_its_text() -> None:
         {},
     )
     assert config == AppConfig(
-        "litemedsam",
-        ("sam", "best.safetensors"),
-        "cuda:1",
-        "k",
-        64,
-        512,
-        ("spleen", "left kidney"),
-        False,
+        checkpoint="litemedsam",
+        also=("sam", "best.safetensors"),
+        device="cuda:1",
+        axis="k",
+        cache_megabytes=64,
+        images_megabytes=512,
+        labels=("spleen", "left kidney"),
+        warm=False,
         disk_cache=Path("kept").absolute(),
         disk_cache_megabytes=7,
         prefetch=12,
@@ -88,19 +90,33 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("axis", "z", r"axis must be one of auto, i, j, k, all, got 'z'"),
-        ("device", "gpu", r"device must be auto, cpu, cuda.*got 'gpu'"),
-        ("runtime", "onnx", r"runtime must be one of auto, torch, openvino, got 'onnx'"),
-        ("precision", "int4", r"precision must be one of exact, fast, got 'int4'"),
-        ("cache_megabytes", "-1", r"whole number of megabytes, got '-1'"),
-        ("images_megabytes", "1e3", r"whole number of megabytes, got '1e3'"),
-        ("labels", "spleen,,liver", r"different names"),
-        ("labels", "liver,liver", r"different names"),
-        ("disk_cache_megabytes", "much", r"whole number of megabytes, got 'much'"),
-        ("prefetch", "-1", r"prefetch must be a whole number of slices, got '-1'"),
-        ("warm", "maybe", r"warm must be on or off, got 'maybe'"),
+        ("axis", "z", r"Expected axis to be 'auto', 'i', 'j', 'k' or 'all', got 'z'"),
+        ("device", "gpu", r"Expected device to be auto, cpu, cuda.*got 'gpu'"),
+        ("runtime", "onnx", r"Expected runtime to be 'auto', 'torch' or 'openvino', got 'onnx'"),
+        ("precision", "int4", r"Expected precision to be 'exact' or 'fast', got 'int4'"),
+        ("cache_megabytes", "-1", r"Expected cache_megabytes to be greater than .* 0, got '-1'"),
+        ("images_megabytes", "1e3", r"Expected images_megabytes to be a whole number, got '1e3'"),
+        ("labels", "spleen,,liver", r"Expected labels to be different names.*got 'spleen,,liver'"),
+        ("labels", "liver,liver", r"Expected labels to be different names.*got 'liver,liver'"),
+        (
+            "disk_cache_megabytes",
+            "much",
+            r"disk_cache_megabytes to be a whole number",
+        ),
+        ("prefetch", "-1", r"Expected prefetch to be greater than .* 0, got '-1'"),
+        ("warm", "maybe", r"Expected warm to be on or off, got 'maybe'"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_refused(key: str, value: str, sentence: str) -> None:
+def test_an_invalid_value_is_refused(key: str, value: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         AppConfig.read({key: value}, {})
+
+
+@pytest.mark.parametrize("text", ["on", "ON", "true", "1"])
+def test_on_is_the_users_cache_folder(text: str) -> None:
+    assert AppConfig.read({"disk_cache": text}, {}).disk_cache == default_cache_dir() / "embeddings"
+
+
+@pytest.mark.parametrize("record", [AppConfig, Limits])
+def test_every_setting_has_a_description(record: type[Settings]) -> None:
+    assert all(field.description for field in record.model_fields.values())

@@ -1,6 +1,6 @@
 """A server that is killed while 3D Slicer waits, and started again: matrix F12 and F13, with the
 module's own client. Two starts of a server, so only with SEGSAM_TEST_FULL=1 (`make reliability`);
-what a client does when the line breaks is in tests/slicer/test_http.py.
+the behaviour of a client whose connection breaks is in tests/slicer/test_http.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ONE_SLICE = {"boxes": [{"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}]}
 
 @contextmanager
 def running(base: Path, port: int) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
-    """A server on `port`, which the test may kill."""
+    """Run a server on `port`, which the test may kill."""
     folders = [base / name for name in ("studies", "tmp", "sessions")]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,29 +60,31 @@ def request(name: str, prompts: dict[str, Any], axis: str = "k") -> dict[str, An
 def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
     from SEGSAMLib.Errors import ClientError
     from SEGSAMLib.Server.Client import Client
-    from SEGSAMLib.Server.Worker import Cancel
+    from SEGSAMLib.Server.Worker import CancelToken
     from SEGSAMLib.Values.Address import Address
     from SEGSAMLib.Values.Geometry import VolumeGrid
-    from SEGSAMLib.Values.Images import ImageSource
+    from SEGSAMLib.Values.ImageFiles import ImagePayload
 
     def nobody(*_: object) -> None:
-        """Nobody listens to progress."""
+        """Ignore progress."""
 
     voxels = picture()
-    image = ImageSource(
+    image = ImagePayload(
         np.ascontiguousarray(voxels.transpose(2, 1, 0)), VolumeGrid.of(voxels.shape, LPS_MM), "key"
     )
     port, failed = free_port(), []
-    client = Client(Address.read(f"http://127.0.0.1:{port}"))
+    client = Client(Address.parse(f"http://127.0.0.1:{port}"))
 
     def wait_for_an_answer() -> None:
         try:
-            client.infer("segsam", image, request("long", EVERY_SLICE, "all"), Cancel(), nobody)
+            client.infer(
+                "segsam", image, request("long", EVERY_SLICE, "all"), CancelToken(), nobody
+            )
         except ClientError as error:
             failed.append(str(error))
 
     with running(tmp_path, port) as (server, process):
-        before = client.infer("segsam", image, request("a", ONE_SLICE), Cancel(), nobody)
+        before = client.infer("segsam", image, request("a", ONE_SLICE), CancelToken(), nobody)
         waiting = threading.Thread(target=wait_for_an_answer)
         waiting.start()
         deadline = time.monotonic() + 300
@@ -94,7 +96,7 @@ def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
     assert len(failed) == 1
     assert "\n" not in failed[0]
     with running(tmp_path, port):
-        after = client.infer("segsam", image, request("b", ONE_SLICE), Cancel(), nobody)
+        after = client.infer("segsam", image, request("b", ONE_SLICE), CancelToken(), nobody)
     assert before.region is not None
     assert after.region is not None
     assert after.region.min_ijk == before.region.min_ijk

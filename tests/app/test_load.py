@@ -1,6 +1,6 @@
 """The server answers while the model works, and refuses what it cannot: matrix L1, L2, L5, F10.
 
-Nothing here looks at a clock: what is tested is the order in which things happen.
+No test here depends on times: each checks the order of events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EVERY_SLICE = {
     "axis": "all",
     "result": "region",
 }
-"""Some fifty slices to encode: minutes on one core."""
+"""Request with some fifty slices to encode: minutes on one core."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def fresh_image(server: Any, name: str) -> None:
-    """An image of which no slice is kept yet."""
+    """Add an image of which no slice is in the cache."""
     seed = np.random.default_rng(sum(name.encode()))
     voxels = seed.normal(100, 30, (64, 56, 8)).astype(np.int16)
     content = nibabel.Nifti1Image(voxels, np.diag([1.5, 1.5, 4, 1])).to_bytes()
@@ -46,7 +46,7 @@ def fresh_image(server: Any, name: str) -> None:
 
 
 def long_request(server: Any, image: str, seconds: float) -> requests.Response | None:
-    """An inference whose client hangs up after `seconds`; None when it did."""
+    """Send an inference whose client disconnects after `seconds`; return None if it did."""
     try:
         return server.infer({"image": image}, params=json.dumps(EVERY_SLICE), timeout=seconds)
     except requests.Timeout:
@@ -61,12 +61,12 @@ def until(server: Any, running: int, waiting: int) -> None:
         if (health["running"], health["waiting"]) == (running, waiting):
             return
         time.sleep(0.05)
-    pytest.fail(f"the queue never came to {running} + {waiting}: {health}")
+    pytest.fail(f"the queue never had {running} + {waiting}: {health}")
 
 
 @contextmanager
 def asked(server: Any, image: str) -> Iterator[HTTPConnection]:
-    """An inference that nobody reads the answer of; its client hangs up at the end of the block."""
+    """Send an inference without reading its reply; disconnect at the end of the block."""
     with closing(HTTPConnection(server.url.removeprefix("http://"))) as connection:
         form = urlencode({"params": json.dumps(EVERY_SLICE)})
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -74,7 +74,7 @@ def asked(server: Any, image: str) -> Iterator[HTTPConnection]:
         yield connection
 
 
-def test_everything_else_is_answered_meanwhile(server: Any) -> None:
+def test_other_requests_are_answered_meanwhile(server: Any) -> None:
     fresh_image(server, "meanwhile")
     drawn = nibabel.Nifti1Image(np.ones((64, 56, 8), np.uint8), np.diag([1.5, 1.5, 4, 1]))
     with ExitStack() as clients:
@@ -91,10 +91,10 @@ def test_everything_else_is_answered_meanwhile(server: Any) -> None:
         assert [reply.status_code for reply in answers] == [200] * 5
         answered, _, _ = select.select([one.sock for one in busy], [], [], 0)
         assert not answered
-    until(server, 0, 0)  # nobody waits for the answers any more, so nothing computes them
+    until(server, 0, 0)  # the clients have disconnected, so nothing is computed
 
 
-def test_the_queue_is_full_and_time_runs_out(tight: Any, threads: ThreadPoolExecutor) -> None:
+def test_the_queue_is_full_and_the_deadline_passes(tight: Any, threads: ThreadPoolExecutor) -> None:
     fresh_image(tight, "queue")
     ask: list[Future[requests.Response | None]] = []
     for waiting in (0, 1):
@@ -109,14 +109,14 @@ def test_the_queue_is_full_and_time_runs_out(tight: Any, threads: ThreadPoolExec
     until(tight, 0, 0)
 
 
-def test_who_hangs_up_leaves_nothing(server: Any, threads: ThreadPoolExecutor) -> None:
+def test_a_client_that_disconnects_leaves_nothing(server: Any, threads: ThreadPoolExecutor) -> None:
     content = (server.studies / "straight.nii.gz").read_bytes()
 
-    def hang_up(number: int) -> None:
+    def disconnect(number: int) -> None:
         files = {"file": ("x.nii.gz", content), "params": (None, json.dumps(EVERY_SLICE))}
         with pytest.raises(requests.Timeout):
             server.ask("POST", "/infer/segsam", files=files, timeout=0.5 + number / 10)
 
-    list(threads.map(hang_up, range(8)))
+    list(threads.map(disconnect, range(8)))
     until(server, 0, 0)
     assert server.get("/info/").status_code == 200

@@ -1,4 +1,4 @@
-"""A tiny host and a checkpoint on it, labelled cases, and trainings of a few seconds."""
+"""Tiny host and a checkpoint on it, labelled cases, and trainings of a few seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("liver", "spleen", "heart")
 
 
 def tiny_checkpoint(path: Path) -> Path:
-    """The full model on the tiny host, untrained, which knows liver, spleen and heart."""
+    """Save the untrained full model on the tiny host, with liver, spleen and heart."""
     rng = np.random.default_rng(0)
     items = tuple(
         Category(name, (k, k, k), texture="Grey.", shape="Round.", position="Inside.")
@@ -37,7 +37,7 @@ def tiny_checkpoint(path: Path) -> Path:
 
 
 def scene(case: int) -> tuple[NDArray[np.int16], dict[str, NDArray[np.bool_]]]:
-    """An image with a bright block (liver), a dim one (spleen) and a ring (rib) on dark ground."""
+    """Return an image with a bright block (liver), a dim one (spleen) and a third one (rib)."""
     shift = case % 4
     masks = {name: np.zeros(SHAPE, dtype=bool) for name in ("liver", "spleen", "rib")}
     masks["liver"][4 + shift : 14 + shift, 5:16, 1:5] = True
@@ -51,7 +51,7 @@ def scene(case: int) -> tuple[NDArray[np.int16], dict[str, NDArray[np.bool_]]]:
 
 
 def make_store(folder: Path, cases: int) -> Store:
-    """Images case0, case1, ..., without labels."""
+    """Return a store of images case0, case1, ..., without labels."""
     folder.mkdir(parents=True)
     for case in range(cases):
         write(folder / f"case{case}.nii.gz", scene(case)[0])
@@ -65,11 +65,11 @@ def folder_of(store: Store) -> Path:
 def save_label(
     store: Store, case: int, names: Mapping[int, str], info: Mapping[str, Any] | None = None
 ) -> None:
-    """The true label of a case, with these values for these structures."""
+    """Save the true label of a case, with these values for these structures."""
     masks = scene(case)[1]
     voxels = np.zeros(SHAPE, dtype=np.uint8)
     for value, name in names.items():
         voxels[masks[name.lower()]] = value
     file = write(folder_of(store).parent / f"label{case}.nii.gz", voxels)
-    told = info or {"label_names": {name: value for value, name in names.items()}}
-    store.save(f"case{case}", file, "final", told)
+    content = info or {"label_names": {name: value for value, name in names.items()}}
+    store.save(f"case{case}", file, "final", content)

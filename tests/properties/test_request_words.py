@@ -1,4 +1,4 @@
-"""Random JSON from a client is accepted or refused with an error message: matrix Z2 and Z4."""
+"""Whatever JSON a client sends is understood or refused with a sentence: matrix Z2 and Z4."""
 
 from __future__ import annotations
 
@@ -14,20 +14,30 @@ from hypothesis import strategies as st
 from segsam.errors import SegSamError
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.inference.dialects import read_request
+from segsam_app.inference.dialects import StockRequest, read_request
 from segsam_app.inference.requests import read_object
-from segsam_app.inference.stock import StockRequest
-from segsam_app.routes.task_requests import BatchOrder, ScoringOrder, TrainOrder, read_order
+from segsam_app.task_requests import (
+    BatchInferRequest,
+    ScoringRequest,
+    TrainRequest,
+    read_task_request,
+)
 
 TIMES = 20 if os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0") else 1
-"""Factor on the usual number of examples."""
+"""How many times the usual number of examples."""
 
 KEYS = st.sampled_from(
     [
         *("prompts", "points", "boxes", "ijk", "min_ijk", "max_ijk", "positive", "decoder"),
         *("category", "window", "result", "__proto__"),
         *sorted(StockRequest.model_fields),
-        *sorted({*TrainOrder.model_fields, *BatchOrder.model_fields, *ScoringOrder.model_fields}),
+        *sorted(
+            {
+                *TrainRequest.model_fields,
+                *BatchInferRequest.model_fields,
+                *ScoringRequest.model_fields,
+            }
+        ),
     ]
 )
 LEAVES = (
@@ -65,7 +75,7 @@ NEARLY = st.fixed_dictionaries(
 
 @settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS | NEARLY)
-def test_a_prompt_is_accepted_or_refused(params: dict[str, Any]) -> None:
+def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
     try:
         click = read_request(params).click((10, 9, 8))
         prompts, _ = click.prompts.checked((10, 9, 8))
@@ -76,14 +86,14 @@ def test_a_prompt_is_accepted_or_refused(params: dict[str, Any]) -> None:
 
 @settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS)
-def test_an_order_is_accepted_or_refused(params: dict[str, Any]) -> None:
-    for order in (TrainOrder, BatchOrder, ScoringOrder):
+def test_a_task_request_is_accepted_or_refused(params: dict[str, Any]) -> None:
+    for model in (TrainRequest, BatchInferRequest, ScoringRequest):
         try:
-            request = read_order(order, params, {"replay_share": 0.5})
+            request = read_task_request(model, params, {"replay_share": 0.5})
         except RequestError:
             continue
         assert "/" not in json.dumps(request)
-        assert set(request) <= {*order.model_fields, "replay_share"}
+        assert set(request) <= {*model.model_fields, "replay_share"}
 
 
 @settings(max_examples=500 * TIMES)

@@ -94,7 +94,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(name=ids)
     def use(self, name: str) -> None:
-        if self.answered(name, lambda: self.sessions.path(name)):
+        if self.answered(name, lambda: self.sessions.get(name)):
             self.known[name].used = self.now
 
     @rule(name=ids)

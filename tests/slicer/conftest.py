@@ -61,7 +61,7 @@ def scene(libraries):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running server with the quickest checkpoint, which names nothing, and some small images in
-    its study folder; or the one that SEGSAM_TEST_SERVER names, which somebody runs already.
+    its study folder; or the one that SEGSAM_TEST_SERVER names, which runs already.
     """
     from serving import Server, started
 

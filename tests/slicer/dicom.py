@@ -65,7 +65,7 @@ def write_series(folder: Path) -> tuple[str, ...]:
 
 
 def load_series(volumes: Any, folder: Path, uids: tuple[str, ...]) -> Any:
-    """As Slicer's DICOM module leaves it in the scene."""
+    """Load a series as Slicer's DICOM module does."""
     node = volumes.AddArchetypeVolume(str(folder / "000.dcm"), "phantom")
     node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
     return node

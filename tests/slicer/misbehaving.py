@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers exactly what a test tells it to, right or wrong."""
+"""Small HTTP server on loopback that sends exactly the reply of a test, valid or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Misbehaving:
 def answer(
     body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None
 ) -> Script:
-    """A reply, with another length than it has where that is wanted."""
+    """Reply with a body, and a `length` that may be wrong."""
 
     def send(connection: socket.socket, request: bytes) -> None:
         size = len(body) if length is None else length
@@ -34,12 +34,12 @@ def answer(
 
 
 def raw(data: bytes) -> Script:
-    """These bytes and the end."""
+    """Reply of these bytes, then the end of the connection."""
     return lambda connection, request: connection.sendall(data)
 
 
 def silence(connection: socket.socket, request: bytes) -> None:
-    """Nothing, until the other side has had enough."""
+    """Send nothing until the other side closes the connection."""
     with suppress(OSError):
         while connection.recv(65536):
             continue

@@ -28,7 +28,7 @@ from serving import PYTHON, started  # noqa: E402
 
 PANEL_PX = 420
 VIEW_PX = (480, 452)
-PATIENCE_SECONDS = 900
+TIMEOUT_SECONDS = 900
 CHECKPOINT = "segsam"
 BOXES = {
     "right kidney": ((70, 30, 96), (85, 44, 96)),
@@ -49,8 +49,8 @@ LOOK_AT = (76, 42, 96)
 
 def sample_ct() -> Path:
     code = "from segsam.datasets.sample import fetch_sample; print(fetch_sample().image)"
-    said = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
-    return Path(said.stdout.strip().splitlines()[-1])
+    result = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    return Path(result.stdout.strip().splitlines()[-1])
 
 
 class Stage:
@@ -89,7 +89,7 @@ class Stage:
 
     def look(self, voxel: Iterable[int]) -> None:
         """Move the three slice views to a voxel."""
-        point = self.panel.session.logic.grid.ras([list(voxel)])[0]
+        point = self.panel.session.logic.nodes.grid.ras([list(voxel)])[0]
         for name in self.views.sliceViewNames():
             self.views[name].get_view_node().JumpSliceByOffsetting(*point)
 
@@ -97,7 +97,7 @@ class Stage:
         from gui.views import drag, pixel_of
 
         self.look(corners[0])
-        ras = self.panel.session.logic.grid.ras([list(corner) for corner in corners])
+        ras = self.panel.session.logic.nodes.grid.ras([list(corner) for corner in corners])
         self.ui.boxButton.setChecked(True)
         drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
         self.ui.boxButton.setChecked(False)
@@ -110,21 +110,24 @@ class Stage:
         logic = self.panel.session.logic
         low, high = np.array(corners[0]), np.array(corners[1])
         self.look((low + high) // 2)
-        ras = logic.grid.ras([low - 0.5, high + 0.5])
+        ras = logic.nodes.grid.ras([low - 0.5, high + 0.5])
         self.ui.box3dButton.setChecked(True)
         drag(self.views["Red"], [pixel_of(self.views["Red"], point) for point in ras])
         self.ui.box3dButton.setChecked(False)
-        box = next(node for node in logic.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
+        box = next(node for node in logic.prompts.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
         box.SetCenter(*ras.mean(axis=0))
         box.SetSize(*abs(ras[1] - ras[0]))
-        wanted = (tuple(int(side) for side in low), tuple(int(side) for side in high))
+        expected = (tuple(int(side) for side in low), tuple(int(side) for side in high))
         self.wait(
-            lambda: (logic.prompts.boxes[0].min_ijk, logic.prompts.boxes[0].max_ijk) == wanted
+            lambda: (
+                (logic.prompts.current.boxes[0].min_ijk, logic.prompts.current.boxes[0].max_ijk)
+                == expected
+            )
         )
 
     def name(self, category: str) -> None:
         """The user's own choice for the segment, where the model's name is another one."""
-        identity = self.panel.session.logic.identity
+        identity = self.panel.session.logic.nodes.identity
         sys.stdout.write(f"{category}: named {identity.name} by the checkpoint {CHECKPOINT}\n")
         if identity.name == category:
             return
@@ -132,18 +135,18 @@ class Stage:
         combo.setCurrentIndex(combo.findText(category))
         combo.activated.emit(combo.currentIndex())
 
-    def wait(self, is_so: Callable[[], Any]) -> None:
+    def wait(self, condition: Callable[[], Any]) -> None:
         from PySide6.QtWidgets import QApplication
 
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not is_so():
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
             if time.monotonic() > end:
                 raise TimeoutError(self.ui.statusLabel.text())
             QApplication.processEvents()
             time.sleep(0.005)
 
     def idle(self) -> None:
-        self.wait(lambda: not self.panel.session.workflow.is_busy)
+        self.wait(lambda: not self.panel.session.workflow.worker.is_busy)
 
     def open(self, *sections: str) -> None:
         """Only these sections are open."""
@@ -259,14 +262,14 @@ def take(stage: Stage, url: str) -> None:
 def through_the_volume(stage: Stage) -> None:
     """Some of the organs followed inside 3D boxes; what was found on one slice stays."""
     logic = stage.panel.session.logic
-    ids = dict(zip(BOXES, logic.segment_ids, strict=True))
+    ids = dict(zip(BOXES, logic.nodes.segment_ids, strict=True))
     for name, corners in WHOLE.items():
         stage.ui.segmentsTable.setSelectedSegmentIDs([ids[name]])
         stage.ui.clearButton.click()
         stage.box_in_space(corners)
         stage.ui.runButton.click()
         stage.idle()
-    display = logic.segmentation.GetDisplayNode()
+    display = logic.nodes.segmentation.GetDisplayNode()
     for name in set(BOXES) - set(WHOLE):
         display.SetSegmentVisibility3D(ids[name], False)
     stage.ui.segmentsTable.setSelectedSegmentIDs([ids[next(iter(WHOLE))]])
@@ -275,10 +278,12 @@ def through_the_volume(stage: Stage) -> None:
 def in_space(stage: Stage) -> None:
     """All segments with surfaces and the slices that they are on, in the four views."""
     logic = stage.panel.session.logic
-    logic.segmentation.CreateClosedSurfaceRepresentation()
-    stage.wait(lambda: logic.drawing() is None and not stage.panel.session.workflow.is_busy)
+    logic.nodes.segmentation.CreateClosedSurfaceRepresentation()
+    stage.wait(
+        lambda: logic.surface_update() is None and not stage.panel.session.workflow.worker.is_busy
+    )
     stage.look(LOOK_AT)
-    for node in logic.markups.all:
+    for node in logic.prompts.markups.all:
         node.GetDisplayNode().SetVisibility3D(False)
     space = stage.views.space(VIEW_PX)
     space.get_view_node().SetBoxVisible(False)
@@ -296,8 +301,8 @@ def in_space(stage: Stage) -> None:
 def main(arguments: list[str]) -> None:
     target = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
     target.mkdir(parents=True, exist_ok=True)
-    Client.INFER_SECONDS = PATIENCE_SECONDS
-    settings = {"checkpoint": CHECKPOINT, "warm": "off", "infer_seconds": str(PATIENCE_SECONDS)}
+    Client.INFER_SECONDS = TIMEOUT_SECONDS
+    settings = {"checkpoint": CHECKPOINT, "warm": "off", "infer_seconds": str(TIMEOUT_SECONDS)}
     options = [word for pair in settings.items() for word in ("--conf", *pair)]
     with tempfile.TemporaryDirectory() as base, started(Path(base), *options) as server:
         stage = Stage(target)

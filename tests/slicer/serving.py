@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Http import Call, Http
-from SEGSAMLib.Server.Statuses import check_status
-from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Server.Http import Http, HttpRequest
+from SEGSAMLib.Server.HttpReply import check_status
+from SEGSAMLib.Server.Worker import CancelToken
 from SEGSAMLib.Values.Address import Address
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Images import nrrd_file
+from SEGSAMLib.Values.ImageFiles import nrrd_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("SEGSAM_SERVER_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
@@ -31,7 +31,7 @@ IMAGES = ("one", "two", "three")
 
 @dataclass(frozen=True)
 class Server:
-    """Where it answers, and its study folder."""
+    """URL, study folder and log of a running server."""
 
     url: str
     studies: Path
@@ -112,6 +112,6 @@ def _wait(process: subprocess.Popen[bytes], running: Server) -> None:
 
 
 def _get(running: Server, path: str) -> str:
-    reply = Http(Address.read(running.url)).ask(Call("GET", path), Cancel())
+    reply = Http(Address.parse(running.url)).send(HttpRequest("GET", path), CancelToken())
     check_status(reply)
     return reply.body.decode()

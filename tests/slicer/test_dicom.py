@@ -12,10 +12,10 @@ import pytest
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Parameters import Parameters
 from SEGSAMLib.Scene.Logic import Logic
-from SEGSAMLib.Values.Findings import NO_FINDINGS
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import InferReply
-from volumes import put
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS
+from volumes import apply, put
 
 import slicer
 
@@ -35,32 +35,32 @@ def logic(
         sys.modules, "DICOMSegmentationPlugin", dicom.plugin(series[0], libraries.terminologies)
     )
     found = Logic(scene)
-    found.set_nodes(dicom.load_series(libraries.volumes, *series))
+    found.nodes.select(dicom.load_series(libraries.volumes, *series))
     return found
 
 
 def segmented(logic: Logic, category: str, low: tuple[int, int, int]) -> None:
     """A new segment with an answer of the model in it."""
-    logic.add_segment()
-    logic.add_point(logic.grid.ras(low)[0])
+    logic.nodes.add_segment()
+    logic.prompts.add_point(logic.nodes.grid.ras(low)[0])
     asked = logic.request(Parameters())["request_id"]
     region = Region(low, np.ones((6, 5, 2), dtype=bool))
-    logic.apply(InferReply(asked, region, category, 0.9, (2,), findings=NO_FINDINGS))
+    apply(logic, InferReply(asked, region, category, 0.9, (2,), predictions=NO_PREDICTIONS))
 
 
 def exported(logic: Logic, folder: Path) -> tuple[str, ...]:
-    """With the item in the subject hierarchy that Slicer's application makes for each node."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(logic.scene)
-    if not hierarchy.GetItemByDataNode(logic.segmentation):
-        hierarchy.CreateItem(hierarchy.GetSceneItemID(), logic.segmentation)
-    return logic.export_dicom_seg(str(folder))
+    """Export, with the subject hierarchy item that Slicer's application makes for each node."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(logic.nodes.scene)
+    if not hierarchy.GetItemByDataNode(logic.nodes.segmentation):
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), logic.nodes.segmentation)
+    return logic.files.export_dicom_seg(str(folder))
 
 
 def test_codes_colours_and_voxels(logic: Logic, tmp_path: Path) -> None:
     segmented(logic, "liver", (3, 4, 1))
     segmented(logic, "right kidney", (20, 10, 2))
-    logic.add_segment("by hand")
-    put(logic, logic.segment_id, Region((30, 20, 0), np.ones((2, 2, 2), dtype=bool)))
+    logic.nodes.add_segment("by hand")
+    put(logic, logic.nodes.segment_id, Region((30, 20, 0), np.ones((2, 2, 2), dtype=bool)))
     made = exported(logic, tmp_path)
     assert [Path(path).name for path in made] == ["segmentation.dcm"]
     data, voxels = dicom.read(Path(made[0]))
@@ -111,7 +111,7 @@ def test_a_category_without_a_code_is_exported_too(logic: Logic, tmp_path: Path)
 
 def test_a_volume_that_is_not_from_dicom(logic: Logic, tmp_path: Path) -> None:
     segmented(logic, "liver", (3, 4, 1))
-    logic.volume.SetAttribute("DICOM.instanceUIDs", None)
+    logic.nodes.volume.SetAttribute("DICOM.instanceUIDs", None)
     with pytest.raises(NodeError, match="loaded from DICOM; this one was not"):
         exported(logic, tmp_path)
 

@@ -1,4 +1,4 @@
-"""What the Extensions Index checks before it lists an extension, and what its reviewers look for.
+"""Checks of the Extensions Index and its reviewers.
 
 Nothing here needs Slicer; what needs its libraries or Qt is in the other files of this folder.
 """
@@ -51,8 +51,11 @@ BUNDLED = {
 }
 MOST_MEGABYTES = 100
 OLDEST_PYTHON = (3, 9)
-QT_MODULES = {"Widget", "Session", "Pictures", "Shortcuts"}
-SOURCES = sorted([*LIB.glob("*.py"), MODULE / "SEGSAM.py"])
+SOURCES = sorted([*LIB.rglob("*.py"), MODULE / "SEGSAM.py"])
+LAYERS = ("Errors", "Values", "Parameters", "Scene", "Server", "Workflow", "Panels", "Widget")
+"""A folder or file of `SEGSAMLib` imports from itself and from those before it in this order."""
+SEPARATE = {"Scene": {"Server"}, "Server": {"Parameters", "Scene"}, "Values": {"Parameters"}}
+"""Additional imports that are refused: the scene and the server know nothing of each other."""
 
 
 def root_cmake() -> str:
@@ -77,6 +80,17 @@ def png_size(path: Path) -> tuple[int, int]:
     assert head[:8] == b"\x89PNG\r\n\x1a\n", f"{path.name} is no PNG"
     width, height = struct.unpack(">II", head[16:24])
     return width, height
+
+
+def imported(path: Path) -> list[str]:
+    """Names of all modules that a file imports, in functions too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.append(node.module or "")
+    return names
 
 
 class TestCatalogueEntry:
@@ -183,13 +197,8 @@ class TestCode:
     def test_it_imports_only_what_slicer_bundles(self) -> None:
         allowed = BUNDLED | set(sys.stdlib_module_names)
         for path in SOURCES:
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                names = []
-                if isinstance(node, ast.Import):
-                    names = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and not node.level:
-                    names = [node.module or ""]
-                assert {name.split(".")[0] for name in names} <= allowed, f"{path.name}: {names}"
+            found = {name.split(".")[0] for name in imported(path)}
+            assert found <= allowed, f"{path.name}: {found - allowed}"
 
     def test_nothing_runs_when_it_is_loaded(self) -> None:
         """At file scope: words, imports, definitions, values; no statement that does something."""
@@ -210,14 +219,22 @@ class TestCode:
             assert "pip_install" not in text, path.name
             assert "pip_ensure" not in text, path.name
 
-    def test_qt_is_in_the_panel_only_and_http_is_not(self) -> None:
-        qt = re.compile(r"^\s*(?:import|from) (?:qt|ctk)\b", re.MULTILINE)
-        http = re.compile(r"^\s*(?:import|from) (?:requests|urllib|http)\b", re.MULTILINE)
+    def test_qt_http_and_mrml_stay_in_their_folders(self) -> None:
         for path in SOURCES:
-            text = path.read_text(encoding="utf-8")
-            of_panel = path.stem in QT_MODULES or path.stem.endswith("Panel")
-            assert of_panel or not qt.search(text), path.name
-            assert not (of_panel and http.search(text)), path.name
+            folder = path.parent.name
+            roots = {name.split(".")[0] for name in imported(path)}
+            assert folder == "Panels" or path.name == "Widget.py" or not roots & {"qt", "ctk"}, path
+            assert folder == "Server" or not roots & {"requests", "http", "socket"}, path
+            assert folder not in ("Server", "Values") or not roots & {"slicer", "vtk"}, path
+
+    def test_imports_follow_the_order_of_the_layers(self) -> None:
+        for path in (path for path in SOURCES if path.parent != MODULE):
+            own = path.relative_to(LIB).parts[0].removesuffix(".py")
+            if own in ("__init__", "SelfTest"):
+                continue  # the self-test opens the whole panel
+            allowed = set(LAYERS[: LAYERS.index(own) + 1]) - SEPARATE.get(own, set())
+            used = {n.split(".")[1] for n in imported(path) if n.startswith("SEGSAMLib.")}
+            assert used <= allowed, f"{path.relative_to(LIB)} imports {sorted(used - allowed)}"
 
 
 class TestPanel:
@@ -263,8 +280,8 @@ class TestPanel:
 
 
 def test_the_sample_ct_is_the_one_of_the_library() -> None:
-    here = (LIB / "SampleCT.py").read_text(encoding="utf-8")
-    there = (ROOT / "lib" / "segsam" / "sample.py").read_text(encoding="utf-8")
+    here = (LIB / "Scene" / "SampleCT.py").read_text(encoding="utf-8")
+    there = (ROOT / "lib" / "segsam" / "datasets" / "sample.py").read_text(encoding="utf-8")
     checksum = re.findall(r'^SHA256 = "([0-9a-f]{64})"', here, re.MULTILINE)
     assert len(checksum) == 1
     assert f'"ct.nii.gz": "{checksum[0]}"' in there

@@ -12,7 +12,7 @@ import pytest
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Images import is_left_handed, nrrd_file
+from SEGSAMLib.Values.ImageFiles import is_left_handed, nrrd_file
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import Sample
 from volumes import ORDERS, put, segment_voxels, stored, volume
@@ -24,28 +24,28 @@ SHAPE = (12, 10, 8)
 def logic(scene: Any) -> Logic:
     """Two segments that have a voxel in common, and an empty one."""
     found = Logic(scene)
-    found.set_nodes(volume(scene, stored(ORDERS[11]), np.zeros(SHAPE, np.int16)))
+    found.nodes.select(volume(scene, stored(ORDERS[11]), np.zeros(SHAPE, np.int16)))
     for name, low in (("liver", (1, 1, 1)), ("liver", (3, 3, 3)), ("empty", None)):
-        segment = found.add_segment(name)
+        segment = found.nodes.add_segment(name)
         if low is not None:
             put(found, segment, Region(low, np.ones((3, 3, 3), dtype=bool)))
     return found
 
 
 def nothing() -> None:
-    """No reason to stop."""
+    """Never stop."""
 
 
 def label_file(logic: Logic, folder: Path) -> str:
-    source = logic.label_source()
+    payload = logic.files.label_builder()()
     path = folder / "label.nrrd"
-    with nrrd_file(source.array_kji, source.grid, nothing, small=True) as file:
+    with nrrd_file(payload.array_kji, payload.grid, nothing, small=True) as file:
         path.write_bytes(file.read())
     return str(path)
 
 
 def test_all_segments_in_one_label(logic: Logic) -> None:
-    label = logic.label_source()
+    label = logic.files.label_builder()()
     assert label.names == {1: "liver", 2: "liver 2"}  # the empty one takes no value
     assert label.overlaps == 1
     assert label.image_id == ""
@@ -57,31 +57,33 @@ def test_all_segments_in_one_label(logic: Logic) -> None:
 
 def test_nothing_to_save(scene: Any) -> None:
     logic = Logic(scene)
-    logic.set_nodes(volume(scene, stored(ORDERS[0]), np.zeros(SHAPE, np.int16)))
-    logic.add_segment()
+    logic.nodes.select(volume(scene, stored(ORDERS[0]), np.zeros(SHAPE, np.int16)))
+    logic.nodes.add_segment()
     with pytest.raises(NodeError, match="nothing to save"):
-        logic.label_source()
+        logic.files.label_builder()()
 
 
 def test_a_label_comes_back_as_segments(logic: Logic, tmp_path: Path) -> None:
-    own, path = logic.segmentation, label_file(logic, tmp_path)
-    node = logic.import_label(path, {1: "liver", 2: "spleen"}, "theirs")
+    own, path = logic.nodes.segmentation, label_file(logic, tmp_path)
+    node = logic.files.import_label(path, {1: "liver", 2: "spleen"}, "theirs")
     assert not Path(path).exists()
-    assert logic.segmentation is own
+    assert logic.nodes.segmentation is own
     segmentation = node.GetSegmentation()
     names = [segmentation.GetNthSegment(n).GetName() for n in range(2)]
     assert names == ["liver", "spleen"]
-    found = segment_voxels(node, segmentation.GetNthSegmentID(1), logic.volume)
+    found = segment_voxels(node, segmentation.GetNthSegmentID(1), logic.nodes.volume)
     assert np.argwhere(found).min(axis=0).tolist() == [3, 3, 3]
     assert found.sum() == 27
 
 
 def test_a_label_of_another_size(logic: Logic, tmp_path: Path) -> None:
     path = label_file(logic, tmp_path)
-    other = volume(logic.scene, stored(ORDERS[11]), np.zeros((5, 5, 5), np.int16))
-    logic.set_nodes(other)
-    with pytest.raises(NodeError, match=r"\(12, 10, 8\) voxels, and the volume \(5, 5, 5\)"):
-        logic.import_label(path, {}, "theirs")
+    other = volume(logic.nodes.scene, stored(ORDERS[11]), np.zeros((5, 5, 5), np.int16))
+    logic.nodes.select(other)
+    with pytest.raises(
+        NodeError, match=r"label of \(5, 5, 5\) voxels like the volume, got \(12, 10, 8\)"
+    ):
+        logic.files.import_label(path, {}, "theirs")
     assert not Path(path).exists()
 
 
@@ -89,32 +91,32 @@ def test_what_is_no_image(logic: Logic, tmp_path: Path) -> None:
     path = tmp_path / "image.nrrd"
     path.write_text("hello")
     with pytest.raises(NodeError, match="cannot be read"):
-        logic.load_sample(Sample("one", str(path), "", "first"))
+        logic.files.load_sample(Sample("one", str(path), ""))
     assert not path.exists()
 
 
 def test_a_sample_is_known_to_be_the_servers(logic: Logic, tmp_path: Path) -> None:
     path = tmp_path / "image.nrrd"
     array = np.arange(960, dtype=np.int16).reshape(8, 10, 12)
-    assert logic.grid is not None
-    with nrrd_file(array, logic.grid, nothing, small=False) as file:
+    assert logic.nodes.grid is not None
+    with nrrd_file(array, logic.nodes.grid, nothing, small=False) as file:
         path.write_bytes(file.read())
-    loaded = logic.load_sample(Sample("one", str(path), "", "first", version=4))
-    source = logic.image_source()
-    assert logic.volume is loaded.node
+    loaded = logic.files.load_sample(Sample("one", str(path), "", version=4))
+    payload = logic.files.image_payload()
+    assert logic.nodes.volume is loaded.node
     place = np.array([5.0, 4.0, 3.0])  # Slicer turns left-handed files around; the place stays
-    (there,) = source.grid.ijk((stored(ORDERS[11]) @ (*place, 1.0))[:3])
+    (there,) = payload.grid.ijk((stored(ORDERS[11]) @ (*place, 1.0))[:3])
     i, j, k = np.round(there).astype(int)
-    assert source.array_kji[k, j, i] == array[3, 4, 5]
-    assert source.image_id == logic.image_id == "one"
+    assert payload.array_kji[k, j, i] == array[3, 4, 5]
+    assert payload.image_id == logic.files.image_id == "one"
     loaded.node.GetImageData().Modified()  # its voxels are others than the server's now
-    assert logic.image_source().image_id == ""
-    assert logic.image_id == "one"
+    assert logic.files.image_payload().image_id == ""
+    assert logic.files.image_id == "one"
 
 
 def test_nifti_by_slicers_exporter(logic: Logic, tmp_path: Path) -> None:
     target = tmp_path / "out.nii.gz"
-    assert logic.export_nifti(str(target)) == str(target)
+    assert logic.files.export_nifti(str(target)) == str(target)
     data = gzip.decompress(target.read_bytes())
     assert struct.unpack("<8h", data[40:56])[1:4] == SHAPE
     (kind,) = struct.unpack("<h", data[70:72])
@@ -125,16 +127,16 @@ def test_nifti_by_slicers_exporter(logic: Logic, tmp_path: Path) -> None:
 
 
 def test_dicom_seg_needs_slicers_plug_in(logic: Logic, tmp_path: Path) -> None:
-    logic.volume.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    logic.nodes.volume.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     with pytest.raises(NodeError, match="QuantitativeReporting"):
-        logic.export_dicom_seg(str(tmp_path))
+        logic.files.export_dicom_seg(str(tmp_path))
 
 
 @pytest.mark.parametrize("order", [ORDERS[number] for number in (0, 1, 11, 30)], ids=str)
 def test_a_label_goes_back_onto_the_voxels_of_the_servers_file(
     scene: Any, tmp_path: Path, order: Any
 ) -> None:
-    """Also where Slicer has turned the image around."""
+    """Also if Slicer reversed the last axis of the image."""
     matrix = stored(order)
     grid = VolumeGrid.of(SHAPE, matrix)
     array = np.random.default_rng(1).integers(0, 1000, SHAPE[::-1]).astype(np.int16)
@@ -143,13 +145,13 @@ def test_a_label_goes_back_onto_the_voxels_of_the_servers_file(
         path.write_bytes(file.read())
     assert is_left_handed(str(path)) is bool(np.linalg.det(matrix[:3, :3]) < 0)
     logic = Logic(scene)
-    logic.load_sample(Sample("one", str(path), "", "first"))
-    assert logic.grid is not None
-    segment = logic.add_segment("liver")
+    logic.files.load_sample(Sample("one", str(path), ""))
+    assert logic.nodes.grid is not None
+    segment = logic.nodes.add_segment("liver")
     voxel = (2, 7, 1)
-    (there,) = logic.grid.ijk(grid.ras(voxel))
+    (there,) = logic.nodes.grid.ijk(grid.ras(voxel))
     i, j, k = (int(value) for value in np.round(there))
     put(logic, segment, Region((i, j, k), np.ones((1, 1, 1), dtype=bool)))
-    label = logic.label_source()
+    label = logic.files.label_builder()()
     assert np.allclose(label.grid.matrix, matrix, atol=1e-5)
     assert np.argwhere(label.array_kji).tolist() == [list(voxel[::-1])]

@@ -1,4 +1,4 @@
-"""What a broken or hostile server can do to the client: give it a sentence to show, no more (B11 of
+"""Broken and hostile servers: the client gets a sentence to show, and nothing more (B11 of
 docs/reliability.md).
 """
 
@@ -17,26 +17,26 @@ import pytest
 from misbehaving import Misbehaving, answer, raw, serving, silence
 from SEGSAMLib.Errors import CancelledError, ClientError
 from SEGSAMLib.Server.Client import Client
-from SEGSAMLib.Server.Http import Call, Http
-from SEGSAMLib.Server.Statuses import json_of
-from SEGSAMLib.Server.Worker import Cancel, Progress, Worker
+from SEGSAMLib.Server.Http import Http, HttpRequest
+from SEGSAMLib.Server.HttpReply import json_object
+from SEGSAMLib.Server.Worker import CancelToken, Progress, Worker
 from SEGSAMLib.Values.Address import Address
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Images import ImageSource, LabelSource
+from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload
 from SEGSAMLib.Values.Replies import Conflict
 
 INFO = b'{"name": "x", "version": "1", "models": {"m": {"checkpoint": {}}}}'
 GRID = VolumeGrid.of((4, 3, 2), np.eye(4))
-IMAGE = ImageSource(np.zeros((2, 3, 4), np.int16), GRID, "key")
+IMAGE = ImagePayload(np.zeros((2, 3, 4), np.int16), GRID, "key")
 TOKEN = "sixteen-characters-at-least"
 
 
 def client(where: Misbehaving | str, **more: str) -> Client:
-    return Client(Address.read(where if isinstance(where, str) else where.url), **more)
+    return Client(Address.parse(where if isinstance(where, str) else where.url), **more)
 
 
-def nobody(*_: object) -> None:
-    """Nobody listens to progress."""
+def ignore(*_: object) -> None:
+    """Report no progress."""
 
 
 def free_port() -> int:
@@ -55,21 +55,25 @@ def free_port() -> int:
         (answer(b"[1, 2]"), "reply", "no JSON object"),
         (answer(b'{"name": ', length=5000), "reply", "cut off"),
         (answer(b"", length=5 << 30), "reply", "announces 5120 MB"),
-        (answer(b"{}", "200 OK", "Content-Encoding: gzip"), "reply", "nobody asked for"),
+        (answer(b"{}", "200 OK", "Content-Encoding: gzip"), "reply", "not requested"),
         (answer(b"", "302 Found", "Location: http://evil.example/"), "redirect", "evil.example"),
         (answer(b"", "500 Internal Server Error"), "status", "status 500"),
         (answer(b"x" * 70_000, "502 Bad Gateway"), "status", "The proxy"),
         (answer(b'{"detail": "No.", "code": "unauthorised"}', "401 x"), "unauthorised", "a token"),
         (answer(b'{"detail": 7, "code": []}', "503 x", "Retry-After: soon"), "status", "busy"),
         (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "reply", "does not speak HTTP"),
-        (raw(b""), "reply", "broke off"),
+        (raw(b""), "reply", "closed the connection"),
         (raw(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n"), "reply", "not speak HTTP"),
-        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "reply", "broke off"),
+        (
+            raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            "reply",
+            "closed the connection",
+        ),
     ],
 )
 def test_a_broken_answer_is_a_sentence(script: object, code: str, sentence: str) -> None:
     with serving(script) as where:  # type: ignore[arg-type]
-        found = client(where).diagnose(Cancel())
+        found = client(where).diagnose(CancelToken())
     assert not found.is_ok
     assert found.code == code
     assert sentence in found.line
@@ -80,49 +84,51 @@ def test_a_redirect_is_not_followed() -> None:
     with serving(answer(INFO)) as other:
         moved = answer(b"", "307 Moved", f"Location: {other.url}/info/")
         with serving(moved) as where:
-            assert not client(where, token=TOKEN).diagnose(Cancel()).is_ok
+            assert not client(where, token=TOKEN).diagnose(CancelToken()).is_ok
         assert other.requests == []
 
 
 class TestDiagnosis:
-    """One line that says what to do."""
+    """Diagnosis of a connection: one line with what to do."""
 
     def test_a_server_of_ours(self) -> None:
         with serving(answer(INFO)) as where:
-            found = client(where).diagnose(Cancel())
+            found = client(where).diagnose(CancelToken())
         assert found.is_ok
         assert found.line.startswith("Connected to x 1 at http://127.0.0.1")
 
     def test_another_monai_label_app(self) -> None:
         with serving(answer(b'{"name": "MONAILabel - Radiology", "models": {"a": {}}}')) as where:
-            found = client(where).diagnose(Cancel())
+            found = client(where).diagnose(CancelToken())
         assert found.code == "wrong_server"
         assert "Radiology" in found.line
 
     def test_nobody_is_there(self) -> None:
-        found = client(f"http://127.0.0.1:{free_port()}").diagnose(Cancel())
+        found = client(f"http://127.0.0.1:{free_port()}").diagnose(CancelToken())
         assert found.code == "refused"
-        assert "start the server" in found.line
+        assert "start it" in found.line
 
     def test_no_such_computer(self) -> None:
-        found = client("http://no-such-computer.invalid:8000").diagnose(Cancel())
+        found = client("http://no-such-computer.invalid:8000").diagnose(CancelToken())
         assert found.code == "dns"
 
     def test_plain_http_where_tls_was_wanted(self) -> None:
         with serving(answer(INFO)) as where:
-            found = client(where.url.replace("http:", "https:")).diagnose(Cancel())
+            found = client(where.url.replace("http:", "https:")).diagnose(CancelToken())
         assert found.code == "tls"
         assert "http:// instead of https://" in found.line
 
     def test_too_slow(self) -> None:
         with serving(silence) as where, pytest.raises(ClientError, match="did not answer") as got:
-            Http(Address.read(where.url)).ask(Call("GET", "/", reply_seconds=0.2), Cancel())
+            Http(Address.parse(where.url)).send(
+                HttpRequest("GET", "/", reply_seconds=0.2), CancelToken()
+            )
         assert got.value.code == "timeout"
 
     def test_wait_as_long_as_the_server_asks(self) -> None:
         script = answer(b'{"detail": "Full.", "code": "busy"}', "503 x", "Retry-After: 7")
         with serving(script) as where, pytest.raises(ClientError, match="Full") as got:
-            client(where).info(Cancel())
+            client(where).info(CancelToken())
         assert (got.value.code, got.value.retry_seconds) == ("busy", 7.0)
 
 
@@ -137,7 +143,7 @@ class TestCancel:
             hung_up.set()
 
         with serving(think) as where:
-            cancel = Cancel()
+            cancel = CancelToken()
             threading.Timer(0.3, cancel.set).start()
             with pytest.raises(CancelledError):  # not the time-out's error
                 client(where).info(cancel)
@@ -151,7 +157,7 @@ class TestCancel:
                 time.sleep(0.05)
 
         with serving(pour) as where:
-            cancel = Cancel()
+            cancel = CancelToken()
             threading.Timer(0.3, cancel.set).start()
             with pytest.raises(CancelledError):
                 client(where).info(cancel)
@@ -159,7 +165,7 @@ class TestCancel:
     def test_the_worker_answers_at_once(self) -> None:
         with serving(silence) as where:
             worker, remote = Worker(), client(where)
-            worker.start("segment", lambda cancel, tell: remote.info(cancel))
+            worker.start("segment", lambda cancel, report: remote.info(cancel))
             time.sleep(0.1)
             worker.cancel("segment")
             assert not worker.is_busy
@@ -169,14 +175,14 @@ class TestCancel:
 class TestToken:
     def test_it_goes_into_its_header_and_nowhere_else(self) -> None:
         with serving(answer(INFO)) as where:
-            client(where, token=TOKEN).info(Cancel())
+            client(where, token=TOKEN).info(CancelToken())
             (request,) = where.requests
         assert request.count(TOKEN.encode()) == 1
         assert f"Authorization: Bearer {TOKEN}".encode() in request
 
     @pytest.mark.parametrize("token", ["with blank", "two\r\nlines", "ünicode"])
     def test_what_no_token_is(self, token: str) -> None:
-        with pytest.raises(ClientError, match="no token has"):
+        with pytest.raises(ClientError, match="Expected a token"):
             client("http://127.0.0.1:1", token=token)
 
 
@@ -189,14 +195,14 @@ class TestFiles:
         file = answer(b"data", "200 OK", f'Content-Disposition: attachment; filename="{name}"')
         before = set(Path(tempfile.gettempdir()).glob("segsam-*"))
         with serving(sample, file) as where, pytest.raises(ClientError):
-            client(where).next_sample("first", Cancel(), nobody)
+            client(where).next_sample("first", CancelToken(), ignore)
         assert set(Path(tempfile.gettempdir()).glob("segsam-*")) == before
 
     def test_a_path_before_a_good_ending_is_left_out(self) -> None:
         file = answer(b"data", "200 OK", 'Content-Disposition: a; filename="../../x/evil.nii.gz"')
         none = answer(b'{"current": 0, "versions": []}')
         with serving(answer(b'{"id": "one", "why": "so"}'), file, none) as where:
-            sample = client(where).next_sample("first", Cancel(), nobody)
+            sample = client(where).next_sample("first", CancelToken(), ignore)
         assert sample is not None
         path = Path(sample.path)
         assert path.parent == Path(tempfile.gettempdir())
@@ -208,22 +214,22 @@ class TestFiles:
     def test_ids_that_are_none(self, image_id: bytes) -> None:
         with (
             serving(answer(b'{"id": %s}' % image_id)) as where,
-            pytest.raises(ClientError, match="named an image"),
+            pytest.raises(ClientError, match="id of an image"),
         ):
-            client(where).next_sample("first", Cancel(), nobody)
+            client(where).next_sample("first", CancelToken(), ignore)
 
     def test_a_session_that_is_none(self) -> None:
         with (
             serving(answer(b'{"session_id": "../../x"}')) as where,
-            pytest.raises(ClientError, match="named a session"),
+            pytest.raises(ClientError, match="id of a session"),
         ):
-            client(where).upload(IMAGE, Cancel(), nobody)
+            client(where).uploads.open(IMAGE, CancelToken(), ignore)
 
     def test_what_goes_out_names_no_patient(self) -> None:
         with serving(answer(b'{"session_id": "s1"}')) as where:
             remote = client(where)
-            remote.upload(IMAGE, Cancel(), nobody)
-            remote.upload(IMAGE, Cancel(), nobody)
+            remote.uploads.open(IMAGE, CancelToken(), ignore)
+            remote.uploads.open(IMAGE, CancelToken(), ignore)
             assert len(where.requests) == 1  # once for the same voxels
             assert b'filename="image.nrrd"' in where.requests[0]
 
@@ -236,7 +242,7 @@ class TestSessions:
             answer(b'{"session_id": "s1"}'), gone, answer(b'{"session_id": "s2"}'), reply
         ) as where:
             request = {"request_id": "r", "result": "region"}
-            found = client(where).infer("segsam", IMAGE, request, Cancel(), nobody)
+            found = client(where).infer("segsam", IMAGE, request, CancelToken(), ignore)
             sent = [request.split(b" ", 2)[1] for request in where.requests]
         assert found.region is None
         assert b"session_id=s1" in sent[1]
@@ -245,19 +251,19 @@ class TestSessions:
 
 def test_progress_is_asked_for_until_the_answer_is_there() -> None:
     not_yet = answer(b'{"detail": "It waits for its turn."}', "404 x")
-    ended, heard = threading.Event(), []
+    ended, reported = threading.Event(), []
 
-    def tell(progress: Progress) -> None:
-        heard.append(progress)
+    def report(progress: Progress) -> None:
+        reported.append(progress)
         ended.set()
 
     with serving(not_yet, answer(b'{"done": 3, "planned": 10}')) as where:
-        client(where)._watch_progress("r", ended, tell)
-    assert heard == [Progress(3, 10, "slice 3 of 10")]
+        client(where)._watch_progress("r", ended, report)
+    assert reported == [Progress(3, 10, "slice 3 of 10")]
 
 
 def test_a_conflict_is_a_value() -> None:
-    label = LabelSource(np.ones((2, 3, 4), np.uint8), GRID, "one", 1, {1: "liver"})
+    label = LabelPayload(np.ones((2, 3, 4), np.uint8), GRID, "one", 1, {1: "liver"})
     clash = answer(b'{"detail": "Saved by B.", "code": "conflict"}', "409 Conflict")
     kept = answer(
         b'{"current": 2, "versions": [{"version": 1, "kind": "saved"},'
@@ -265,11 +271,11 @@ def test_a_conflict_is_a_value() -> None:
         b'{"version": 3, "kind": "conflict", "user": "A"}]}'
     )
     with serving(clash, kept) as where:
-        found = client(where).submit(label, "A", Cancel(), nobody)
+        found = client(where).submit(label, "A", CancelToken(), ignore)
         assert b'If-Match: "1"' in where.requests[0]
         assert b'"label_names": {"liver": 1}' in where.requests[0]
     assert isinstance(found, Conflict)
-    assert (found.began_from, found.kept) == (1, 3)
+    assert found.own_version == 3
     assert found.current is not None
     assert (found.current.number, found.current.user, found.current.names) == (2, "B", {1: "liver"})
 
@@ -295,7 +301,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestTls:
     def test_a_certificate_that_nobody_vouches_for(self, certificate: Path) -> None:
         with serving(answer(INFO), tls=_context(certificate)) as where:
-            found = client(where).diagnose(Cancel())
+            found = client(where).diagnose(CancelToken())
             assert where.requests == []
         assert found.code == "tls"
         assert "certificate is not accepted" in found.line
@@ -303,12 +309,14 @@ class TestTls:
     def test_the_hospitals_own(self, certificate: Path) -> None:
         with serving(answer(INFO), tls=_context(certificate)) as where:
             remote = client(where, ca_file=str(certificate.with_name("cert.pem")))
-            assert remote.diagnose(Cancel()).is_ok
+            assert remote.diagnose(CancelToken()).is_ok
 
     def test_for_another_name(self, certificate: Path) -> None:
         with serving(answer(INFO), tls=_context(certificate)) as where:
             url = where.url.replace("127.0.0.1", "localhost")
-            found = client(url, ca_file=str(certificate.with_name("cert.pem"))).diagnose(Cancel())
+            found = client(url, ca_file=str(certificate.with_name("cert.pem"))).diagnose(
+                CancelToken()
+            )
         assert found.code == "tls"
 
     def test_a_file_that_is_no_certificate(self, tmp_path: Path) -> None:
@@ -321,10 +329,10 @@ def test_a_refusal_during_the_upload_is_read() -> None:
     """A server that does not want a body answers before it has it all."""
     full = answer(b'{"detail": "Too large.", "code": "too_large"}', "413 x")
     with serving(full) as where:
-        http = Http(Address.read(where.url))
-        reply = http.ask(Call("PUT", "/session/", body=b"x" * (1 << 20)), Cancel())
+        http = Http(Address.parse(where.url))
+        reply = http.send(HttpRequest("PUT", "/session/", body=b"x" * (1 << 20)), CancelToken())
         with pytest.raises(ClientError, match="Too large"):
-            json_of(reply)
+            json_object(reply)
 
 
 def _context(certificate: Path) -> ssl.SSLContext:

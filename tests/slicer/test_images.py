@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from SEGSAMLib.Errors import CancelledError, ClientError
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Images import ImageSource, digest, nrrd_file
+from SEGSAMLib.Values.ImageFiles import ImagePayload, digest, nrrd_file
 
 AFFINE = np.array([[0.1, -1.2, 0.3, 10], [0.9, 0.2, 0, -20.5], [0, 0.1, -3.0, 400], [0, 0, 0, 1]])
 GRID = VolumeGrid.of((6, 5, 4), AFFINE)
 
 
 def nothing() -> None:
-    """No reason to stop."""
+    """Never stop."""
 
 
 def voxels(dtype: str = "int16") -> np.ndarray:
@@ -76,11 +76,11 @@ def test_the_digest_is_of_voxels_and_geometry() -> None:
     changed = voxels()
     changed[1, 2, 3] += 1
     found = [
-        digest(ImageSource(array, grid, "any"), nothing)
+        digest(ImagePayload(array, grid, "any"), nothing)
         for array, grid in ((voxels(), GRID), (voxels(), other), (changed, GRID))
     ]
     assert len(set(found)) == 3
-    assert digest(ImageSource(voxels(), GRID, "other key"), nothing) == found[0]
+    assert digest(ImagePayload(voxels(), GRID, "other key"), nothing) == found[0]
 
 
 def test_it_can_be_stopped() -> None:

@@ -12,23 +12,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from SEGSAMLib.Server import Install, Source
+from SEGSAMLib.Server import Install, SourceDownload
 from SEGSAMLib.Server.Install import Environment, InstallError
 from SEGSAMLib.Server.Process import Process, ProcessError
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 90
+TIMEOUT_SECONDS = 90
 NOWHERE = Path("/nowhere")
 
 
 def lines_until_ended(process: Process) -> list[str]:
-    said: list[str] = []
-    end = time.monotonic() + PATIENCE_SECONDS
+    output: list[str] = []
+    end = time.monotonic() + TIMEOUT_SECONDS
     while process.is_running:
         assert time.monotonic() < end
-        said += process.poll()
+        output += process.poll()
         time.sleep(0.02)
-    return said + process.poll()
+    return output + process.poll()
 
 
 def source_zip(path: Path, name: str = "SlicerSEGSAM-main/") -> Path:
@@ -87,17 +87,17 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestSteps:
     @pytest.mark.usefixtures("room")
     def test_they_make_an_environment_of_its_own(self, tmp_path: Path) -> None:
-        wanted = Environment(tmp_path / "environment", ROOT)
-        steps = Install.install_steps(wanted, Path("/usr/bin/python3"))
-        assert steps[0] == ["/usr/bin/python3", "-m", "venv", str(wanted.folder)]
-        assert all(step[0] == str(wanted.python) for step in steps[1:])
+        expected = Environment(tmp_path / "environment", ROOT)
+        steps = Install.install_steps(expected, Path("/usr/bin/python3"))
+        assert steps[0] == ["/usr/bin/python3", "-m", "venv", str(expected.folder)]
+        assert all(step[0] == str(expected.python) for step in steps[1:])
         assert str(ROOT / "requirements.txt") in steps[2]
 
     @pytest.mark.usefixtures("room")
     def test_without_the_source_it_is_fetched_first(self, tmp_path: Path) -> None:
-        wanted = Environment(tmp_path / "environment", tmp_path / "source")
-        first = Install.install_steps(wanted, Path("/usr/bin/python3"))[0]
-        assert first[1:] == [Source.__file__, Install.SOURCE_URL, str(wanted.source)]
+        expected = Environment(tmp_path / "environment", tmp_path / "source")
+        first = Install.install_steps(expected, Path("/usr/bin/python3"))[0]
+        assert first[1:] == [SourceDownload.__file__, Install.SOURCE_URL, str(expected.source)]
 
     def test_without_the_room_nothing_begins(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,16 +115,16 @@ class TestSteps:
         (source / "monailabel_app").mkdir(parents=True)
         (source / "monailabel_app" / "main.py").write_text("")
         (source / "requirements.txt").write_text("")
-        wanted = Environment(tmp_path / "environment", source)
-        steps = Install.install_steps(wanted, Path(sys.executable))
+        expected = Environment(tmp_path / "environment", source)
+        steps = Install.install_steps(expected, Path(sys.executable))
         venv = [*steps[0], "--without-pip"]
         pip = [sys.executable, *steps[2][1:-1], "--no-index", "--dry-run"]
         process = Process([venv, pip], Install.server_variables(os.environ, ""))
         process.start()
-        said = lines_until_ended(process)
-        assert process.exit_status == 0, said
-        assert wanted.python.exists()
-        assert not wanted.is_ready
+        output = lines_until_ended(process)
+        assert process.exit_status == 0, output
+        assert expected.python.exists()
+        assert not expected.is_ready
 
     def test_the_server_gets_no_variable_of_slicers_launcher(self) -> None:
         outside = {"PATH": "/bin", "PYTHONHOME": "/slicer", "LD_LIBRARY_PATH": "/slicer/lib"}
@@ -150,48 +150,53 @@ class TestSource:
     def test_it_is_fetched_and_unpacked(self, website: str, tmp_path: Path) -> None:
         source_zip(tmp_path / "site" / "main.zip")
         target = tmp_path / "base" / "source"
-        command = [sys.executable, Source.__file__, f"{website}/main.zip", str(target)]
+        command = [sys.executable, SourceDownload.__file__, f"{website}/main.zip", str(target)]
         process = Process([command], os.environ)
         process.start()
-        said = lines_until_ended(process)
-        assert process.exit_status == 0, said
-        assert Source.is_source(target)
+        output = lines_until_ended(process)
+        assert process.exit_status == 0, output
+        assert SourceDownload.is_source(target)
         assert sorted(path.name for path in target.parent.iterdir()) == ["source"]
 
     def test_what_is_not_there_is_said(self, website: str, tmp_path: Path) -> None:
-        command = [sys.executable, Source.__file__, f"{website}/none.zip", str(tmp_path / "source")]
+        command = [
+            sys.executable,
+            SourceDownload.__file__,
+            f"{website}/none.zip",
+            str(tmp_path / "source"),
+        ]
         process = Process([command], os.environ)
         process.start()
-        said = lines_until_ended(process)
+        output = lines_until_ended(process)
         assert process.exit_status == 1
-        assert "404" in said[-1]
+        assert "404" in output[-1]
 
     @pytest.mark.parametrize("name", ["../../evil/", "/evil/"])
     def test_nothing_is_written_outside(self, tmp_path: Path, name: str) -> None:
         archive = source_zip(tmp_path / "bad.zip", name)
-        with pytest.raises(Source.SourceError, match="leads out"):
-            Source.unpack(archive, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="outside its folder"):
+            SourceDownload.unpack(archive, tmp_path / "source")
         assert [path.name for path in tmp_path.iterdir()] == ["bad.zip"]
 
     def test_other_archives_and_no_archives_are_refused(self, tmp_path: Path) -> None:
         other = tmp_path / "other.zip"
         with zipfile.ZipFile(other, "w") as packed:
             packed.writestr("readme.txt", "something else")
-        with pytest.raises(Source.SourceError, match="not the source"):
-            Source.unpack(other, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="not the source"):
+            SourceDownload.unpack(other, tmp_path / "source")
         other.write_text("<html>")
-        with pytest.raises(Source.SourceError, match="no zip"):
-            Source.unpack(other, tmp_path / "source")
+        with pytest.raises(SourceDownload.SourceError, match="no zip"):
+            SourceDownload.unpack(other, tmp_path / "source")
 
 
 class TestProcess:
     def test_lines_come_while_it_runs_and_the_first_failure_ends_the_row(self) -> None:
-        say = [sys.executable, "-c", "print('one')"]
+        echo = [sys.executable, "-c", "print('one')"]
         fail = [sys.executable, "-c", "import sys; print('two'); sys.exit(4)"]
-        process = Process([say, fail, say], os.environ)
+        process = Process([echo, fail, echo], os.environ)
         process.start()
-        said = [line for line in lines_until_ended(process) if not line.startswith("$")]
-        assert said == ["one", "two"]
+        output = [line for line in lines_until_ended(process) if not line.startswith("$")]
+        assert output == ["one", "two"]
         assert process.exit_status == 4
 
     def test_it_stops_with_all_that_it_started(self, tmp_path: Path) -> None:
@@ -211,8 +216,8 @@ class TestProcess:
             Process([["/nowhere/python"]], os.environ).start()
 
 
-def wait(is_so: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
+def wait(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

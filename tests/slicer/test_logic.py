@@ -7,25 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from SEGSAMLib.Errors import NodeError, PlaceError, PromptError
+from SEGSAMLib.Errors import NodeError, PositionError, PromptError
 from SEGSAMLib.Parameters import Parameters
+from SEGSAMLib.Scene import Frames
 from SEGSAMLib.Scene.Logic import Logic
-from SEGSAMLib.Values.Findings import Findings
 from SEGSAMLib.Values.Geometry import Box
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Prompts import Point
 from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 from SEGSAMLib.Values.Terminology import TISSUE
 from volumes import (
     ORDERS,
+    apply,
     bent,
     oblique,
     pixel,
     put,
+    redo,
     segment_voxels,
     slice_view,
     stored,
     under_transform,
+    undo,
     volume,
 )
 
@@ -39,15 +43,15 @@ OVERLAP = Parameters(protection="allow overlap")
 
 def made(scene: Any, matrix: np.ndarray | None = None) -> Logic:
     logic = Logic(scene)
-    logic.set_nodes(
+    logic.nodes.select(
         volume(scene, oblique() if matrix is None else matrix, np.zeros(SHAPE, np.int16))
     )
     return logic
 
 
 def world(logic: Logic, voxel: Any) -> np.ndarray:
-    assert logic.grid is not None
-    return logic.to_world_ras(logic.grid.ras(voxel))[0]
+    assert logic.nodes.grid is not None
+    return Frames.to_world(logic.nodes.grid.ras(voxel), logic.nodes.volume)[0]
 
 
 def block(low: tuple[int, int, int], size: tuple[int, int, int]) -> Region:
@@ -61,15 +65,20 @@ def answered(
     request = logic.request(parameters)
     k = range(SHAPE[2]) if region is None else range(region.min_ijk[2], region.max_ijk[2] + 1)
     slices = tuple((2, index) for index in k)
-    findings = Findings({at: 0.5 + at[1] / 100 for at in slices}, {(2, 4): (("spleen", 0.7),)})
+    predictions = SlicePredictions(
+        {at: 0.5 + at[1] / 100 for at in slices}, {(2, 4): (("spleen", 0.7),)}
+    )
     confidence = 0.9 if category else None
-    return logic.apply(
-        InferReply(request["request_id"], region, category, confidence, (2,), slices, findings)
+    return apply(
+        logic,
+        InferReply(request["request_id"], region, category, confidence, (2,), slices, predictions),
     )
 
 
 def voxels(logic: Logic, segment_id: str = "") -> np.ndarray:
-    return segment_voxels(logic.segmentation, segment_id or logic.segment_id, logic.volume)
+    return segment_voxels(
+        logic.nodes.segmentation, segment_id or logic.nodes.segment_id, logic.nodes.volume
+    )
 
 
 def axis_views(logic: Logic, scene: Any, voxel: Any) -> list[Any]:
@@ -86,17 +95,17 @@ def axis_views(logic: Logic, scene: Any, voxel: Any) -> list[Any]:
 def test_clicks_and_boxes_in_all_48_orders(scene: Any, order: Any) -> None:
     logic = made(scene, stored(order))
     low, high = (4, 5, 2), (20, 18, 7)
-    logic.add_point(world(logic, (11, 12, 4)))
+    logic.prompts.add_point(world(logic, (11, 12, 4)))
     for axis, view in enumerate(axis_views(logic, scene, (11, 12, 4))):
-        logic.add_box_on_slice(
+        logic.prompts.add_box_on_slice(
             view, pixel(view, world(logic, low)), pixel(view, world(logic, high))
         )
-        box = logic.prompts.boxes[-1]
-        wanted_low, wanted_high = list(low), list(high)
-        wanted_low[axis] = wanted_high[axis] = (11, 12, 4)[axis]
-        assert box == Box(tuple(wanted_low), tuple(wanted_high))  # type: ignore[arg-type]
-    assert logic.prompts.points == (Point((11, 12, 4)),)
-    assert logic.read_markups() is False  # what is shown says the same
+        box = logic.prompts.current.boxes[-1]
+        expected_low, expected_high = list(low), list(high)
+        expected_low[axis] = expected_high[axis] = (11, 12, 4)[axis]
+        assert box == Box(tuple(expected_low), tuple(expected_high))  # type: ignore[arg-type]
+    assert logic.prompts.current.points == (Point((11, 12, 4)),)
+    assert logic.prompts.read_markups() is False  # the markups show the same prompts
 
 
 @pytest.mark.parametrize("kind", ["turned", "scaled", "bent"])
@@ -104,17 +113,17 @@ def test_a_volume_under_a_transform(scene: Any, kind: str) -> None:
     logic = made(scene)
     matrix = oblique(70) if kind == "turned" else np.diag([2.0, 0.5, 1.5, 1.0])
     if kind == "bent":
-        bent(scene, logic.volume)
+        bent(scene, logic.nodes.volume)
     else:
-        under_transform(scene, matrix, logic.volume)
-    logic.set_nodes(logic.volume)
-    logic.add_point(world(logic, (11, 12, 4)))
-    assert logic.prompts.points == (Point((11, 12, 4)),)
+        under_transform(scene, matrix, logic.nodes.volume)
+    logic.nodes.select(logic.nodes.volume)
+    logic.prompts.add_point(world(logic, (11, 12, 4)))
+    assert logic.prompts.current.points == (Point((11, 12, 4)),)
     position = np.zeros(3)
-    logic.markups.inside.GetNthControlPointPositionWorld(0, position)
+    logic.prompts.markups.inside.GetNthControlPointPositionWorld(0, position)
     assert np.allclose(position, world(logic, (11, 12, 4)), atol=1e-3)  # shown on the anatomy
     answered(logic, block((10, 11, 3), (3, 4, 2)))
-    assert logic.segmentation.GetTransformNodeID() == logic.volume.GetTransformNodeID()
+    assert logic.nodes.segmentation.GetTransformNodeID() == logic.nodes.volume.GetTransformNodeID()
     found = voxels(logic)
     assert found.sum() == 24
     assert found[10:13, 11:15, 3:5].all()
@@ -128,153 +137,153 @@ def test_a_region_of_interest_under_another_transform(scene: Any) -> None:
     shift = np.eye(4)
     shift[0, 3] = 4
     under_transform(scene, shift, roi)
-    logic.add_box_from_roi(roi)
-    assert logic.prompts.boxes == (Box((9, 7, 3), (19, 13, 7)),)
+    logic.prompts.add_box_from_roi(roi)
+    assert logic.prompts.current.boxes == (Box((9, 7, 3), (19, 13, 7)),)
 
 
 def test_a_scribble_becomes_a_few_points(scene: Any) -> None:
     logic = made(scene)
     path = [world(logic, (5 + step / 10, 8, 4)) for step in range(100)]
-    logic.add_scribble(path)
-    (scribble,) = logic.prompts.scribbles
+    logic.prompts.add_scribble(path)
+    (scribble,) = logic.prompts.current.scribbles
     assert len(scribble.path_ijk) <= 12
     assert all(voxel[1:] == (8, 4) for voxel in scribble.path_ijk)
 
 
 def test_prompts_outside_are_refused(scene: Any) -> None:
     logic = made(scene)
-    with pytest.raises(PlaceError, match="outside the volume"):
-        logic.add_point(world(logic, (40, 3, 3)))
-    assert logic.prompts.is_empty
+    with pytest.raises(PositionError, match="outside the volume"):
+        logic.prompts.add_point(world(logic, (40, 3, 3)))
+    assert logic.prompts.current.is_empty
 
 
 def test_without_a_volume(scene: Any) -> None:
     logic = Logic(scene)
     with pytest.raises(NodeError, match="Choose a volume first"):
-        logic.add_point((0, 0, 0))
-    assert logic.grid is None
-    assert not logic.read_markups()
+        logic.prompts.add_point((0, 0, 0))
+    assert logic.nodes.grid is None
+    assert not logic.prompts.read_markups()
 
 
 def test_prompts_are_kept_per_segment(scene: Any) -> None:
     logic = made(scene)
-    first = logic.add_segment()
-    logic.add_point(world(logic, (3, 3, 3)))
-    second = logic.add_segment()
-    assert logic.prompts.is_empty
-    assert logic.markups.inside.GetNumberOfControlPoints() == 0
-    logic.add_point(world(logic, (9, 9, 5)), positive=False)
-    logic.select_segment(first)
-    assert logic.prompts.points == (Point((3, 3, 3)),)
-    assert logic.markups.inside.GetNumberOfControlPoints() == 1
-    logic.select_segment(second)
-    assert logic.prompts.points == (Point((9, 9, 5), positive=False),)
+    first = logic.nodes.add_segment()
+    logic.prompts.add_point(world(logic, (3, 3, 3)))
+    second = logic.nodes.add_segment()
+    assert logic.prompts.current.is_empty
+    assert logic.prompts.markups.inside.GetNumberOfControlPoints() == 0
+    logic.prompts.add_point(world(logic, (9, 9, 5)), positive=False)
+    logic.nodes.select_segment(first)
+    assert logic.prompts.current.points == (Point((3, 3, 3)),)
+    assert logic.prompts.markups.inside.GetNumberOfControlPoints() == 1
+    logic.nodes.select_segment(second)
+    assert logic.prompts.current.points == (Point((9, 9, 5), positive=False),)
 
 
 class TestMarkups:
-    """What the user does to the markers in the views."""
+    """Changes that the user makes to the markups in the views."""
 
     def test_placing_moving_and_deleting(self, scene: Any) -> None:
         logic = made(scene)
-        node = logic.markups.inside
+        node = logic.prompts.markups.inside
         node.AddControlPointWorld(*world(logic, (5, 6, 3)))
-        assert logic.read_markups()
-        assert logic.prompts.points == (Point((5, 6, 3)),)
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.points == (Point((5, 6, 3)),)
         node.SetNthControlPointPositionWorld(0, *world(logic, (7, 7, 3)))
-        assert logic.read_markups()
-        assert logic.prompts.points == (Point((7, 7, 3)),)
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.points == (Point((7, 7, 3)),)
         node.RemoveNthControlPoint(0)
-        assert logic.read_markups()
-        assert logic.prompts.is_empty
-        assert logic.undo()
-        assert logic.prompts.points == (Point((7, 7, 3)),)
-        assert logic.markups.inside.GetNumberOfControlPoints() == 1
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.is_empty
+        assert undo(logic)
+        assert logic.prompts.current.points == (Point((7, 7, 3)),)
+        assert logic.prompts.markups.inside.GetNumberOfControlPoints() == 1
 
     def test_one_that_was_dragged_out_is_gone(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
-        logic.markups.inside.SetNthControlPointPositionWorld(0, *world(logic, (99, 6, 3)))
-        assert logic.read_markups()
-        assert logic.prompts.is_empty
-        assert "outside the volume" in logic.note
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.markups.inside.SetNthControlPointPositionWorld(0, *world(logic, (99, 6, 3)))
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.is_empty
+        assert "outside the volume" in logic.prompts.note
 
     def test_a_box_that_is_made_larger(self, scene: Any) -> None:
         logic = made(scene)
         view = axis_views(logic, scene, (11, 12, 4))[2]
-        logic.add_box_on_slice(
+        logic.prompts.add_box_on_slice(
             view, pixel(view, world(logic, (4, 5, 4))), pixel(view, world(logic, (20, 18, 4)))
         )
-        (roi,) = (node for node in logic.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
+        (roi,) = (node for node in logic.prompts.markups.all if node.IsA("vtkMRMLMarkupsROINode"))
         x, y, z = roi.GetSize()
         roi.SetSize(x + 2 * 0.8, y, z)  # a voxel at each end
-        assert logic.read_markups()
-        assert logic.prompts.boxes == (Box((3, 5, 4), (21, 18, 4)),)
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.boxes == (Box((3, 5, 4), (21, 18, 4)),)
 
     def test_a_box_that_is_deleted(self, scene: Any) -> None:
         logic = made(scene)
         roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
         roi.SetCenter(*world(logic, (10, 10, 5)))
         roi.SetSize(6, 6, 6)
-        logic.add_box_from_roi(roi)
+        logic.prompts.add_box_from_roi(roi)
         (shown,) = (
             node
-            for node in logic.markups.all
+            for node in logic.prompts.markups.all
             if node.IsA("vtkMRMLMarkupsROINode") and node is not roi
         )
         scene.RemoveNode(shown)
-        assert logic.read_markups()
-        assert logic.prompts.boxes == ()
+        assert logic.prompts.read_markups()
+        assert logic.prompts.current.boxes == ()
 
     def test_they_are_not_saved_but_made_anew(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
-        assert not any(node.GetSaveWithScene() for node in logic.markups.all)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        assert not any(node.GetSaveWithScene() for node in logic.prompts.markups.all)
 
 
 class TestUndo:
     def test_one_step_takes_back_a_click_and_what_it_found(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)), category="liver")
-        logic.add_point(world(logic, (9, 6, 3)))
+        logic.prompts.add_point(world(logic, (9, 6, 3)))
         answered(logic, block((4, 5, 2), (8, 4, 3)), category="spleen")
-        assert logic.identity.name == "spleen"
-        assert logic.undo()
+        assert logic.nodes.identity.name == "spleen"
+        assert undo(logic)
         assert voxels(logic).sum() == 48
-        assert logic.identity.name == "liver"
-        assert len(logic.prompts.points) == 1
-        assert logic.undo()
+        assert logic.nodes.identity.name == "liver"
+        assert len(logic.prompts.current.points) == 1
+        assert undo(logic)
         assert voxels(logic).sum() == 0
-        assert logic.prompts.is_empty
-        assert not logic.undo()
-        assert logic.redo()
-        assert logic.redo()
-        assert not logic.redo()
+        assert logic.prompts.current.is_empty
+        assert not undo(logic)
+        assert redo(logic)
+        assert redo(logic)
+        assert not redo(logic)
         assert voxels(logic).sum() == 96
-        assert logic.identity.name == "spleen"
-        assert len(logic.prompts.points) == 2
+        assert logic.nodes.identity.name == "spleen"
+        assert len(logic.prompts.current.points) == 2
 
     def test_what_was_painted_since_stays(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)))
-        put(logic, logic.segment_id, block((20, 20, 8), (2, 2, 2)))
-        logic.undo()
+        put(logic, logic.nodes.segment_id, block((20, 20, 8), (2, 2, 2)))
+        undo(logic)
         assert voxels(logic).sum() == 8
 
     def test_a_voxel_that_another_segment_lost_comes_back(self, scene: Any) -> None:
         logic = made(scene)
-        first = logic.add_segment()
-        logic.add_point(world(logic, (5, 6, 3)))
+        first = logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)))
         before = voxels(logic)
-        logic.add_segment()
-        logic.add_point(world(logic, (6, 6, 3)))
+        logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (6, 6, 3)))
         answered(logic, block((6, 5, 2), (6, 4, 3)), OVERWRITE)
         assert voxels(logic, first).sum() == 24
-        logic.undo()
+        undo(logic)
         assert np.array_equal(voxels(logic, first), before)
-        logic.redo()
+        redo(logic)
         assert voxels(logic, first).sum() == 24
         assert voxels(logic).sum() == 72
 
@@ -284,12 +293,12 @@ class TestProtection:
     def logic(self, scene: Any) -> Logic:
         """A finished segment, and another one selected with a prompt."""
         logic = made(scene)
-        self.finished = logic.add_segment()
-        logic.add_point(world(logic, (5, 6, 3)))
+        self.finished = logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (4, 4, 3)), category="liver")
         self.before = voxels(logic)
-        logic.add_segment()
-        logic.add_point(world(logic, (6, 6, 3)))
+        logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (6, 6, 3)))
         return logic
 
     def test_others_are_kept(self, logic: Logic) -> None:
@@ -316,41 +325,41 @@ class TestProtection:
 class TestAnswers:
     def test_a_smaller_answer_takes_back_what_the_last_one_had(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (8, 8, 3)))
-        logic.add_point(world(logic, (11, 12, 3)), positive=False)
+        logic.prompts.add_point(world(logic, (11, 12, 3)), positive=False)
         applied = answered(logic, block((4, 5, 2), (4, 8, 3)))
         assert (applied.added, applied.removed) == (0, 96)
         assert voxels(logic).sum() == 96
 
     def test_what_was_painted_by_hand_stays(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_segment()
-        put(logic, logic.segment_id, block((20, 20, 8), (2, 2, 2)))
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.nodes.add_segment()
+        put(logic, logic.nodes.segment_id, block((20, 20, 8), (2, 2, 2)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)))
-        logic.add_point(world(logic, (6, 6, 3)))
+        logic.prompts.add_point(world(logic, (6, 6, 3)))
         answered(logic, block((4, 5, 2), (3, 2, 2)))
         assert voxels(logic).sum() == 8 + 12
 
     def test_after_the_prompts_are_cleared_the_next_ones_add(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)))
-        logic.clear_prompts()
-        logic.add_point(world(logic, (15, 6, 3)))
+        logic.prompts.clear()
+        logic.prompts.add_point(world(logic, (15, 6, 3)))
         answered(logic, block((14, 5, 2), (2, 2, 2)))
         assert voxels(logic).sum() == 16
 
     def test_nothing_found(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         applied = answered(logic, None)
         assert (applied.added, applied.removed) == (0, 0)
 
     def test_only_the_slices_that_were_wanted(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         limits = Parameters(limit_slices=True, first_slice=3, last_slice=4)
         answered(logic, block((4, 5, 0), (2, 2, 9)), limits)
         found = np.flatnonzero(voxels(logic).any(axis=(0, 1)))
@@ -358,35 +367,35 @@ class TestAnswers:
 
     def test_it_goes_to_the_segment_that_it_was_asked_for(self, scene: Any) -> None:
         logic = made(scene)
-        first = logic.add_segment()
-        logic.add_point(world(logic, (5, 6, 3)))
+        first = logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         request = logic.request(KEEP)
-        logic.add_segment()
-        logic.apply(InferReply(request["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
+        logic.nodes.add_segment()
+        apply(logic, InferReply(request["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
         assert voxels(logic, first).sum() == 8
         assert voxels(logic).sum() == 0
 
     def test_one_that_is_out_of_date_changes_nothing(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         old = logic.request(KEEP)
         logic.request(KEEP)
-        with pytest.raises(NodeError, match="nobody waits for"):
-            logic.apply(InferReply(old["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
+        with pytest.raises(NodeError, match="earlier request"):
+            apply(logic, InferReply(old["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,)))
         assert voxels(logic).sum() == 0
 
     def test_its_segment_was_removed(self, scene: Any) -> None:
         logic = made(scene)
-        first = logic.add_segment()
-        logic.add_point(world(logic, (5, 6, 3)))
+        first = logic.nodes.add_segment()
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         request = logic.request(KEEP)
         logic.remove_segment(first)
         with pytest.raises(NodeError, match="segment was removed"):
-            logic.apply(InferReply(request["request_id"], None, "", None, (2,)))
+            apply(logic, InferReply(request["request_id"], None, "", None, (2,)))
 
     def test_a_request_without_prompts(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_segment()
+        logic.nodes.add_segment()
         with pytest.raises(PromptError, match="Mark the object first"):
             logic.request(KEEP)
 
@@ -394,114 +403,115 @@ class TestAnswers:
 class TestNames:
     def test_the_segment_takes_the_models_category(self, scene: Any, libraries: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         applied = answered(logic, block((4, 5, 2), (2, 2, 2)), category="right kidney")
         assert applied.category == "right kidney"
-        segment = logic.segmentation.GetSegmentation().GetSegment(logic.segment_id)
+        segment = logic.nodes.segmentation.GetSegmentation().GetSegment(logic.nodes.segment_id)
         assert segment.GetName() == "right kidney"
         assert np.allclose(segment.GetColor(), np.array([185, 102, 83]) / 255)
         entry = slicer.vtkSlicerTerminologyEntry()
         assert libraries.terminologies.DeserializeTerminologyEntry(
-            logic.identity.terminology, entry
+            logic.nodes.identity.terminology, entry
         )
         assert entry.GetTypeObject().GetCodeValue() == "64033007"
         assert entry.GetTypeModifierObject().GetCodeMeaning() == "Right"
 
     def test_the_users_choice_wins(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)), category="liver")
         logic.choose_category("spleen")
-        logic.add_point(world(logic, (6, 6, 3)))
+        logic.prompts.add_point(world(logic, (6, 6, 3)))
         applied = answered(logic, block((4, 5, 2), (3, 2, 2)), category="liver")
-        assert logic.identity.name == "spleen"
+        assert logic.nodes.identity.name == "spleen"
         assert applied.category == ""
-        logic.undo()
-        logic.undo()
-        assert logic.identity.name == "liver"
+        undo(logic)
+        undo(logic)
+        assert logic.nodes.identity.name == "liver"
 
     def test_a_segment_that_was_renamed_in_the_table_is_the_users(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)), category="liver")
-        segment = logic.segmentation.GetSegmentation().GetSegment(logic.segment_id)
+        segment = logic.nodes.segmentation.GetSegmentation().GetSegment(logic.nodes.segment_id)
         segment.SetName("Couinaud 5")
         answered(logic, block((4, 5, 2), (3, 2, 2)), category="liver")
         assert segment.GetName() == "Couinaud 5"
 
     def test_a_category_that_was_added_on_the_server(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 2)), category="left widget of Henle")
-        assert logic.identity.name == "left widget of Henle"
-        assert logic.identity.terminology == TISSUE, "as Slicer codes what nobody has coded"
+        assert logic.nodes.identity.name == "left widget of Henle"
+        assert logic.nodes.identity.terminology == TISSUE, "the code of a new segment in Slicer"
 
 
 class TestFindings:
     def test_the_strip_and_what_else_is_there(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 4)), category="liver")
-        strip = logic.certainty_strip(2)
+        strip = logic.predictions.strip(2, SHAPE[2])
         assert strip.shape == (SHAPE[2],)
         assert np.isnan(strip[[0, 1, 6]]).all()
         assert np.allclose(strip[2:6], [0.52, 0.53, 0.54, 0.55])
-        assert logic.worst_slice(2) == 2
-        assert logic.worst_slice(0) is None
+        assert logic.predictions.worst(2) == 2
+        assert logic.predictions.worst(0) is None
         assert logic.also_present(2, 4) == (("spleen", 0.7),)
         logic.choose_category("spleen")
         assert logic.also_present(2, 4) == ()
 
     def test_one_click_makes_a_segment_of_it(self, scene: Any) -> None:
         logic = made(scene)
-        logic.add_point(world(logic, (5, 6, 3)))
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
         answered(logic, block((4, 5, 2), (2, 2, 4)), category="liver")
         request = logic.request_category("spleen", 2, 4, KEEP)
         assert request["category"] == "spleen"
         assert request["decoder"] == "semantic"
         assert request["prompts"]["boxes"] == [{"min_ijk": [0, 0, 4], "max_ijk": [29, 25, 4]}]
-        logic.apply(
-            InferReply(request["request_id"], block((9, 9, 4), (3, 3, 1)), "spleen", 0.8, (2,))
+        apply(
+            logic,
+            InferReply(request["request_id"], block((9, 9, 4), (3, 3, 1)), "spleen", 0.8, (2,)),
         )
-        assert logic.identity.name == "spleen"
-        assert logic.identity.chosen_by == "user"
+        assert logic.nodes.identity.name == "spleen"
+        assert logic.nodes.identity.chosen_by == "user"
         assert voxels(logic).sum() == 9
 
 
 def test_a_scene_is_saved_and_opened_again(scene: Any, tmp_path: Path) -> None:
     logic = made(scene)
-    logic.add_point(world(logic, (5, 6, 3)))
-    logic.add_scribble([world(logic, (5, 6, 3)), world(logic, (9, 9, 3))], positive=False)
+    logic.prompts.add_point(world(logic, (5, 6, 3)))
+    logic.prompts.add_scribble([world(logic, (5, 6, 3)), world(logic, (9, 9, 3))], positive=False)
     answered(logic, block((4, 5, 2), (4, 4, 4)), category="liver")
     logic.choose_category("gallbladder")
-    prompts, before, segment = logic.prompts, voxels(logic), logic.segment_id
+    prompts, before, segment = logic.prompts.current, voxels(logic), logic.nodes.segment_id
     path = str(tmp_path / "scene.mrb")
     assert scene.WriteToMRB(path)
     logic.close()
     scene.Clear(False)
     assert scene.ReadFromMRB(path)
     again = Logic(scene)
-    again.set_nodes(
+    again.nodes.select(
         scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"),
         scene.GetFirstNodeByClass("vtkMRMLSegmentationNode"),
     )
-    assert again.segment_id == segment
-    assert again.prompts == prompts
-    assert again.markups.inside.GetNumberOfControlPoints() == 1
+    assert again.nodes.segment_id == segment
+    assert again.prompts.current == prompts
+    assert again.prompts.markups.inside.GetNumberOfControlPoints() == 1
     assert np.array_equal(voxels(again), before)
-    assert (again.identity.name, again.identity.chosen_by) == ("gallbladder", "user")
-    assert "SCT^28231008^Gallbladder" in again.identity.terminology
-    assert again.worst_slice(2) == 2
-    again.add_point(world(again, (8, 8, 3)), positive=False)
+    assert (again.nodes.identity.name, again.nodes.identity.chosen_by) == ("gallbladder", "user")
+    assert "SCT^28231008^Gallbladder" in again.nodes.identity.terminology
+    assert again.predictions.worst(2) == 2
+    again.prompts.add_point(world(again, (8, 8, 3)), positive=False)
     answered(again, block((4, 5, 2), (2, 4, 4)), category="liver")  # replaces what it had found
     assert voxels(again).sum() == 32
-    assert again.identity.name == "gallbladder"
+    assert again.nodes.identity.name == "gallbladder"
 
 
 def test_prompts_of_a_newer_version_are_refused_by_name(scene: Any) -> None:
     logic = made(scene)
-    logic.add_segment()
-    segment = logic.segmentation.GetSegmentation().GetSegment(logic.segment_id)
+    logic.nodes.add_segment()
+    segment = logic.nodes.segmentation.GetSegmentation().GetSegment(logic.nodes.segment_id)
     segment.SetTag("SEGSAM.Prompts", '{"format": 7}')
     with pytest.raises(PromptError, match="newer version"):
-        _ = logic.prompts
+        _ = logic.prompts.current

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from SEGSAMLib.Values.Masks import (
-    Change,
-    Packed,
+    PackedRegion,
     Region,
-    covering,
+    VoxelChange,
+    bounding_region,
     part_of,
     resampled,
     unpacked_bits,
@@ -23,7 +23,7 @@ def random_mask(shape: tuple[int, int, int], seed: int = 3) -> np.ndarray:
 class TestChange:
     def test_both_ways(self) -> None:
         before, after = random_mask((7, 6, 5)), random_mask((7, 6, 5), 4)
-        change = Change.between((10, 20, 30), before, after)
+        change = VoxelChange.between((10, 20, 30), before, after)
         assert change is not None
         box = tuple(
             slice(low - first, low - first + side)
@@ -37,23 +37,23 @@ class TestChange:
         before = np.zeros((4, 4, 1), dtype=bool)
         after = before.copy()
         after[1, 1, 0] = after[2, 3, 0] = True
-        change = Change.between((0, 0, 0), before, after)
+        change = VoxelChange.between((0, 0, 0), before, after)
         assert change is not None
         edited = after[1:3, 1:4].copy()
-        edited[0, 2] = True  # somebody painted here since
+        edited[0, 2] = True  # painted here since
         undone = change.undone(edited)
         assert undone[0, 2]
         assert undone.sum() == 1
 
     def test_nothing_changed_is_nothing(self) -> None:
         same = random_mask((3, 3, 3))
-        assert Change.between((0, 0, 0), same, same.copy()) is None
+        assert VoxelChange.between((0, 0, 0), same, same.copy()) is None
 
     def test_it_is_small(self) -> None:
         before = np.zeros((512, 512, 100), dtype=bool)
         after = before.copy()
         after[100:300, 100:300, 50] = True
-        change = Change.between((0, 0, 0), before, after)
+        change = VoxelChange.between((0, 0, 0), before, after)
         assert change is not None
         assert change.size_ijk == (200, 200, 1)
         assert change.cost_bytes < 6000
@@ -70,7 +70,7 @@ class TestRegion:
     def test_parts_and_cover(self) -> None:
         one = Region((0, 0, 0), np.ones((2, 2, 2), dtype=bool))
         other = Region((5, 1, 0), np.ones((1, 1, 1), dtype=bool))
-        whole = covering([one, other])
+        whole = bounding_region([one, other])
         assert whole.min_ijk == (0, 0, 0)
         assert whole.max_ijk == (5, 1, 1)
         assert part_of(one, whole).sum() == 8
@@ -78,7 +78,7 @@ class TestRegion:
 
     def test_packed_and_back(self) -> None:
         region = Region((4, 5, 6), random_mask((9, 3, 5)))
-        again = Packed.of(region).region
+        again = PackedRegion.pack(region).unpack()
         assert again.min_ijk == region.min_ijk
         assert np.array_equal(again.values, region.values)
 
@@ -117,5 +117,5 @@ class TestOtherVoxels:
 
 
 def test_bits_of_another_number_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 bytes of bits for 27 voxels"):
+    with pytest.raises(ValueError, match="Expected bits for 27 voxels, got 2 bytes"):
         unpacked_bits(b"ab", (3, 3, 3))

@@ -11,9 +11,9 @@ import pytest
 @pytest.fixture(scope="module")
 def pictures(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     gui.install(tmp_path_factory.mktemp("settings"))
-    from SEGSAMLib.Panels import Pictures
+    from SEGSAMLib.Panels import Pixmaps
 
-    return Pictures
+    return Pixmaps
 
 
 def test_certain_is_green_uncertain_red_and_unknown_see_through(pictures: Any) -> None:

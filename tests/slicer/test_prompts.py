@@ -1,4 +1,4 @@
-"""Prompts as plain data: what they say to the server, and how they are kept."""
+"""Prompts as plain data: in a request, and stored in a scene."""
 
 from __future__ import annotations
 
@@ -41,18 +41,10 @@ def test_what_marks_nothing_is_refused(prompts: PromptSet) -> None:
         prompts.to_request()
 
 
-def test_plus_and_minus() -> None:
+def test_more_prompts_come_last() -> None:
     point = Point((9, 9, 9))
-    assert FULL.plus(point).minus(point) == FULL
-    assert FULL.minus(point) == FULL
-    assert FULL.minus(FULL.boxes[0]).boxes == FULL.boxes[1:]
-
-
-def test_what_is_on_a_slice() -> None:
-    there = FULL.on_slice(2, 3)
-    assert there.points == (Point((1, 2, 3)),)
-    assert there.boxes == FULL.boxes
-    assert there.scribbles == ()
+    assert FULL.plus(point).points == (*FULL.points, point)
+    assert FULL.plus(point).boxes == FULL.boxes
 
 
 @pytest.mark.parametrize(

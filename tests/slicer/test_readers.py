@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Readers import (
+from SEGSAMLib.Server.ReplyReaders import (
     read_infer,
     read_info,
     read_label_versions,
@@ -29,7 +29,7 @@ GRID = VolumeGrid.of((9, 8, 7), np.eye(4))
 
 
 def mask(bits: np.ndarray, low: tuple[int, int, int], **changed: Any) -> dict[str, Any]:
-    """As `segsam_app.inference.masks` writes it."""
+    """As `segsam.remote.masks` writes it."""
     high = [a + side - 1 for a, side in zip(low, bits.shape, strict=True)]
     packed = zlib.compress(np.packbits(bits).tobytes())
     return {
@@ -63,9 +63,8 @@ def test_a_good_reply() -> None:
     assert found.region.min_ijk == (1, 2, 3)
     assert np.array_equal(found.region.values, BITS)
     assert (found.category, found.confidence, found.axes) == ("liver", 0.8, (2,))
-    assert found.findings.certainty == {(2, 3): 0.9, (2, 4): 0.4}
-    assert found.findings.present == {(2, 3): (("stomach", 0.7), ("spleen", 0.2))}
-    assert found.seconds == 0.25
+    assert found.predictions.certainty == {(2, 3): 0.9, (2, 4): 0.4}
+    assert found.predictions.present == {(2, 3): (("stomach", 0.7), ("spleen", 0.2))}
 
 
 @pytest.mark.parametrize(
@@ -73,21 +72,21 @@ def test_a_good_reply() -> None:
     [
         ("request_id", "other", "another request"),
         ("request_id", None, "another request"),
-        ("mask", [], "not of the kind"),
-        ("mask", mask(BITS, (1, 2, 3), encoding="rle"), "not of the kind"),
+        ("mask", [], "encoding is not"),
+        ("mask", mask(BITS, (1, 2, 3), encoding="rle"), "encoding is not"),
         ("mask", mask(BITS, (1, 2, 3), shape_ijk=[9, 8, 6]), "this one has"),
         ("mask", mask(BITS, (1, 2, 3), shape_ijk="987"), "this one has"),
         ("mask", mask(BITS, (7, 2, 3)), "not in the volume"),
-        ("mask", mask(BITS, (1, 2, 3), min_ijk=[-1, 2, 3]), "where a voxel was wanted"),
+        ("mask", mask(BITS, (1, 2, 3), min_ijk=[-1, 2, 3]), "where a voxel was expected"),
         ("mask", mask(BITS, (1, 2, 3), min_ijk=[4, 2, 3]), "not in the volume"),
-        ("mask", mask(BITS, (1, 2, 3), max_ijk=[3, 5, True]), "where a voxel was wanted"),
+        ("mask", mask(BITS, (1, 2, 3), max_ijk=[3, 5, True]), "where a voxel was expected"),
         ("mask", mask(BITS, (1, 2, 3), max_ijk=[3, 5, 5]), "cannot be unpacked"),
         ("mask", mask(BITS, (1, 2, 3), data="!!"), "cannot be unpacked"),
         ("mask", mask(BITS, (1, 2, 3), data=7), "cannot be unpacked"),
         ("mask", mask(BITS, (1, 2, 3), data=base64.b64encode(b"x").decode()), "be unpacked"),
     ],
 )
-def test_a_mask_that_cannot_be_meant(key: str, value: Any, sentence: str) -> None:
+def test_an_invalid_mask_is_refused(key: str, value: Any, sentence: str) -> None:
     with pytest.raises(ClientError, match=sentence):
         read_infer({**GOOD, key: value}, GRID, "r")
 
@@ -114,8 +113,8 @@ def test_what_nothing_hangs_on_is_left_out() -> None:
     assert found.confidence is None
     assert found.axes == (2,)
     assert found.slices == ((2, 2),)
-    assert found.findings.certainty == {(2, 2): 0.9}
-    assert found.findings.present == {(2, 3): (("d", 1.0),)}
+    assert found.predictions.certainty == {(2, 2): 0.9}
+    assert found.predictions.present == {(2, 3): (("d", 1.0),)}
     assert found.notes == ("ok",)
 
 
@@ -126,14 +125,14 @@ def test_versions_of_the_model() -> None:
             "current": "0001",
             "versions": [
                 {"id": "0000", "why": "shipped", "metrics": None},
-                {"id": "0001", "promoted": True, "cases": 3, "metrics": {"after": {"dsc": 81.5}}},
+                {"id": "0001", "cases": 3, "metrics": {"after": {"dsc": 81.5}}},
                 7,
             ],
         }
     )
     assert [version.id for version in found.versions] == ["0000", "0001"]
     assert found.versions[1].after == {"dsc": 81.5}
-    with pytest.raises(ClientError, match="names no version"):
+    with pytest.raises(ClientError, match="contains no version"):
         read_versions({"versions": "all"})
 
 
@@ -153,14 +152,14 @@ def test_a_training_and_its_curve() -> None:
     )
     assert (found.state, found.epoch, found.epochs) == ("running", 2, 5)
     assert found.curve == ((12, "loss", 0.345),)
-    with pytest.raises(ClientError, match="how the training is"):
+    with pytest.raises(ClientError, match="state of the training"):
         read_training({"status": 7})
 
 
 def test_a_label_that_was_saved() -> None:
     assert read_saved({"version": 3}, "one", "label").version == 3
     for version in (0, -1, True, "3", None):
-        with pytest.raises(ClientError, match="as which version"):
+        with pytest.raises(ClientError, match="the version under which"):
             read_saved({"version": version}, "one", "label")
     assert read_label_versions({"current": "x", "versions": [7]}) == (0, ())
 

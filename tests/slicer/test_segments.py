@@ -1,4 +1,4 @@
-"""What was computed is written into the scene: only what changes, and no other segment."""
+"""Label maps in the scene: only changed voxels are written, and no other segment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from SEGSAMLib.Errors import NodeError, StaleError
 from SEGSAMLib.Scene import Frames
 from SEGSAMLib.Scene.Segments import LABELMAP, SURFACE, Segments
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Change, Region
+from SEGSAMLib.Values.Masks import Region, VoxelChange
 from volumes import ORDERS, segment_voxels, stored, under_transform, volume
 
 SHAPE = (24, 20, 12)
@@ -32,11 +32,11 @@ class Work:
     def add(self) -> str:
         return str(self.node.GetSegmentation().AddEmptySegment())
 
-    def put(self, segment_id: str, add: Region, remove: Region | None = None) -> Change | None:
-        return self.change(lambda layers: layers.put(segment_id, add, remove))
+    def put(self, segment_id: str, add: Region, remove: Region | None = None) -> VoxelChange | None:
+        return self.change(lambda layers: layers.write(segment_id, add, remove))
 
     def change(self, change: Callable[[Layers], Any]) -> Any:
-        layers = self.segments.look()
+        layers = self.segments.layers()
         done = change(layers)
         self.segments.commit(layers)
         return done
@@ -63,12 +63,12 @@ def test_voxels_land_where_slicer_reads_them(scene: Any, order: Any) -> None:
     segment = work.add()
     mask = np.random.default_rng(2).random((5, 6, 4)) > 0.4
     work.put(segment, Region((3, 8, 2), mask))
-    wanted = np.zeros(SHAPE, dtype=bool)
-    wanted[3:8, 8:14, 2:6] = mask
-    assert np.array_equal(work.voxels(segment), wanted)
-    found = work.segments.look().all_of(segment)
+    expected = np.zeros(SHAPE, dtype=bool)
+    expected[3:8, 8:14, 2:6] = mask
+    assert np.array_equal(work.voxels(segment), expected)
+    found = work.segments.layers().whole(segment)
     assert found is not None
-    assert np.array_equal(work.segments.look().read(segment, block((0, 0, 0), SHAPE)), wanted)
+    assert np.array_equal(work.segments.layers().read(segment, block((0, 0, 0), SHAPE)), expected)
     assert found.values.sum() == mask.sum()
 
 
@@ -152,7 +152,7 @@ def test_a_segmentation_with_other_voxels(scene: Any) -> None:
     work.put(segment, block((8, 8, 8), (4, 4, 4)))
     work.segments = own
     work.put(segment, block((10, 4, 4), (2, 2, 2)))
-    assert work.segments.look().read(segment, block((4, 4, 4), (2, 2, 2))).all()
+    assert work.segments.layers().read(segment, block((4, 4, 4), (2, 2, 2))).all()
     assert segment_voxels(work.node, segment, other).sum() == 2 * 64
 
 
@@ -180,16 +180,16 @@ def test_a_label_value_beyond_a_byte(work: Work) -> None:
 
 
 def test_a_segment_that_is_gone(work: Work) -> None:
-    with pytest.raises(NodeError, match="not there any more"):
+    with pytest.raises(NodeError, match="was removed"):
         work.put("no such", block((0, 0, 0), (2, 2, 2)))
 
 
 def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
     segment = work.add()
     work.put(segment, block((2, 2, 2), (4, 4, 4)))
-    layers = work.segments.look()
-    layers.put(segment, block((3, 2, 2), (6, 4, 4)), None)
-    work.put(segment, block((0, 0, 0), (2, 2, 2)))  # with the Segment Editor, say
+    layers = work.segments.layers()
+    layers.write(segment, block((3, 2, 2), (6, 4, 4)), None)
+    work.put(segment, block((0, 0, 0), (2, 2, 2)))  # such as with the Segment Editor
     before = work.voxels(segment)
     with pytest.raises(StaleError):
         work.segments.commit(layers)
@@ -198,8 +198,8 @@ def test_what_was_changed_meanwhile_is_not_written_over(work: Work) -> None:
 
 def test_a_segment_that_came_meanwhile(work: Work) -> None:
     segment = work.add()
-    layers = work.segments.look()
-    layers.put(segment, block((2, 2, 2), (4, 4, 4)), None)
+    layers = work.segments.layers()
+    layers.write(segment, block((2, 2, 2), (4, 4, 4)), None)
     work.add()
     with pytest.raises(StaleError):
         work.segments.commit(layers)
@@ -209,8 +209,8 @@ def test_nothing_is_written_before_it_is_committed(work: Work) -> None:
     segment = work.add()
     work.put(segment, block((2, 2, 2), (4, 4, 4)))
     before = work.voxels(segment)
-    layers = work.segments.look()
-    layers.put(segment, block((3, 3, 3), (1, 1, 1)), block((2, 2, 2), (4, 4, 2)))
+    layers = work.segments.layers()
+    layers.write(segment, block((3, 3, 3), (1, 1, 1)), block((2, 2, 2), (4, 4, 2)))
     assert np.array_equal(work.voxels(segment), before)
     work.segments.commit(layers)
     assert work.voxels(segment).sum() == 33
@@ -219,5 +219,5 @@ def test_nothing_is_written_before_it_is_committed(work: Work) -> None:
 def test_nothing_is_added_to_nothing(work: Work) -> None:
     segment = work.add()
     assert work.put(segment, NOTHING, None) is None
-    assert work.segments.look().take(segment, block((0, 0, 0), (3, 3, 3))) is None
-    assert work.segments.look().all_of(segment) is None
+    assert work.segments.layers().erase(segment, block((0, 0, 0), (3, 3, 3))) is None
+    assert work.segments.layers().whole(segment) is None

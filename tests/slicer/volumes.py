@@ -91,7 +91,7 @@ def slice_view(scene: Any, centre_world: Any, x_world: Any, y_world: Any) -> Any
 
 
 def pixel(slice_node: Any, point_world: Any) -> tuple[float, float]:
-    """Where a slice view shows a point."""
+    """Pixel of a slice view that shows a point."""
     inverse = vtk.vtkMatrix4x4()
     inverse.DeepCopy(slice_node.GetXYToRAS())
     inverse.Invert()
@@ -107,9 +107,30 @@ def vtk_matrix(matrix: np.ndarray) -> Any:
 
 def put(logic: Any, segment_id: str, region: Any) -> None:
     """Add voxels to a segment, as if another tool had."""
-    layers = logic._segments().look()
-    layers.put(segment_id, region, None)
-    logic._segments().commit(layers)
+    layers = logic.nodes.segments().layers()
+    layers.write(segment_id, region, None)
+    logic.nodes.segments().commit(layers)
+
+
+def apply(logic: Any, reply: Any) -> Any:
+    """Write a server's reply into the scene, in this thread; the `AppliedResult`."""
+    return logic.nodes.run_edit(logic.result_edit(reply))
+
+
+def undo(logic: Any) -> bool:
+    """Revert the newest step; False if there is none."""
+    edit = logic.history.undo_edit()
+    if edit is not None:
+        logic.nodes.run_edit(edit)
+    return edit is not None
+
+
+def redo(logic: Any) -> bool:
+    """Apply the step again that was undone last; False if there is none."""
+    edit = logic.history.redo_edit()
+    if edit is not None:
+        logic.nodes.run_edit(edit)
+    return edit is not None
 
 
 def segment_voxels(segmentation: Any, segment_id: str, reference: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What a slice of an archive costs beside the model: the figures of docs/cluster.md.
 
-Run in the project's environment:  python docs/measurements/archive.py
+Run in the project's environment:  python docs/lab/measurements/archive.py
 
 Processor seconds of one thread. The slices are those of the sample CT, enlarged to 512 x 512, with
 noise, which makes them no easier to compress than real ones.
@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from segsam import Volume
-from segsam.batch.ledger import Ledger, Record
+from segsam.batch.records import Record, RecordStore
 from segsam.datasets.sample import fetch_sample
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
@@ -65,13 +65,13 @@ def main() -> None:
         tell(f"window and resize {spent / DEPTH * 1000:6.1f} ms a slice")
         sizes = [len(cv2.imencode(".png", one)[1]) for one in pictures]
         tell(f"picture in a shard {np.mean(sizes) / 1000:.0f} kB")
-        ledger = Ledger(folder / "out")
-        ledger.open({})
+        store = RecordStore(folder / "out")
+        store.open({})
 
         def settle() -> None:
             for number in range(CASES):
-                ledger.begin(str(number))
-                ledger.settle(Record(str(number), "done", "", 1, "", 0.0, {}, {}))
+                store.start_attempt(str(number))
+                store.finish(Record(str(number), "done", "", 1, "", 0.0, {}, {}))
 
         tell(f"records           {seconds(settle) / CASES * 1000:6.1f} ms a case")
 

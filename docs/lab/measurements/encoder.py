@@ -1,6 +1,6 @@
 """One slice encoded and one box decoded: LiteMedSAM as its package runs it, and ours.
 
-Run in the project's environment:  python docs/measurements/encoder.py [ROUNDS] [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/encoder.py [ROUNDS] [CHECKPOINT]
 
 With a checkpoint, it is measured as well, with all its decoders. Medians of the wall clock and of
 processor time; on a busy machine with OMP_NUM_THREADS=1 only the latter says something.
@@ -19,11 +19,11 @@ import numpy as np
 
 from segsam import Volume, load_pretrained
 from segsam.datasets.sample import fetch_sample
-from segsam.demo.baseline import build_litemedsam
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
 from segsam.model.runtimes import choose_runtime
+from segsam.research.bench.litemedsam import build_litemedsam
 from segsam.system.process import tune_allocator
 
 ROUNDS = 7
@@ -61,10 +61,10 @@ def measured(way: str, rounds: int, checkpoint: str) -> None:
     box = torch.tensor([[60.0, 80.0, 120.0, 150.0]])
     with torch.inference_mode():
         if way in OURS:
-            choose_runtime(model, *OURS[way])
-            features = model.encode(image)
-            prompts, both = PromptTensors(boxes_px=box), model.semantic_is_trained
-            encode = median_ms(lambda: model.encode(image), rounds)
+            encoder = choose_runtime(model, *OURS[way])
+            features = model.features(*encoder.encode(image))
+            prompts, both = PromptTensors(boxes_px=box), model.card.semantic_is_trained
+            encode = median_ms(lambda: model.features(*encoder.encode(image)), rounds)
             decode = median_ms(lambda: model.decode(features, prompts, semantic=both), rounds)
         else:
             network = build_litemedsam()

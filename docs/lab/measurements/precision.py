@@ -1,9 +1,9 @@
 """What precision `fast` does to masks: Dice of the same objects on exact and on fast embeddings.
 
-    python docs/measurements/precision.py DATA/* --split docs/benchmarks/split.json:test
+    python docs/lab/measurements/precision.py DATA/* --split docs/benchmarks/split.json:test
         --checkpoint litemedsam --slices 300 --embeddings KEPT --out docs/speed/precision.json
 
-`segsam bench --page docs/speed.md` shows the file on its page. Slices are drawn evenly from all
+`segsam bench --page docs/lab/speed.md` shows the file on its page. Slices are drawn evenly from all
 cases of each data set; every object of a slice is prompted with its box, moved as in the paper.
 """
 
@@ -24,7 +24,7 @@ from segsam.evaluation.cases import OpenCase, open_case, select
 from segsam.evaluation.features import FeatureSource
 from segsam.evaluation.scores import dice
 from segsam.evaluation.slice_scoring import SliceScorer
-from segsam.model import SegSam, load_pretrained
+from segsam.model import load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.system.atomic import write_bytes
 from segsam.system.process import tune_allocator
@@ -76,11 +76,11 @@ def row(part: str, found: Rows) -> dict[str, Any]:
     return {"part": part, "objects": len(found), "exact": exact, "fast": fast, "agreement": same}
 
 
-def loaded(checkpoint: str | None, precision: str) -> SegSam:
+def source(checkpoint: str | None, precision: str, folder: Path | None = None) -> FeatureSource:
     model = load_pretrained(checkpoint)
-    runtime = "torch" if precision == "exact" else "openvino"
-    sys.stderr.write(f"{precision}: {choose_runtime(model, runtime, precision).why}\n")
-    return model
+    encoder = choose_runtime(model, "torch" if precision == "exact" else "openvino", precision)
+    sys.stderr.write(f"{precision}: {encoder.facts.why}\n")
+    return FeatureSource(model, folder, encoder)
 
 
 def main() -> None:
@@ -94,8 +94,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     tune_allocator()
-    exact = FeatureSource(loaded(asked.checkpoint, "exact"), asked.embeddings)
-    fast = FeatureSource(loaded(asked.checkpoint, "fast"))
+    exact = source(asked.checkpoint, "exact", asked.embeddings)
+    fast = source(asked.checkpoint, "fast")
     rows, everything = [], []
     for selection in select(asked.data, split=asked.split):
         found = of_dataset(

@@ -1,6 +1,6 @@
-"""How well an object is followed from slice to slice: the figures of docs/performance.md.
+"""How well an object is followed from slice to slice: the figures of docs/lab/performance.md.
 
-Run in the project's environment:  python docs/measurements/propagation.py [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/propagation.py [CHECKPOINT]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
         return predictor.predict(prompts, axis="k", propagate=propagate).labels > 0
 
     def with_masks(box: Box, propagate: bool | None) -> NDArray[np.bool_]:
-        with mock.patch.object(SliceDecoder, "takes_masks", True):
+        with mock.patch.object(SliceDecoder, "takes_mask_prompts", True):
             return found(box, propagate)
 
     ways: dict[str, Callable[[Box, Box], NDArray[np.bool_]]] = {

@@ -1,6 +1,6 @@
-"""What keeping embeddings in float16 does to masks: the figures of docs/performance.md.
+"""What keeping embeddings in float16 does to masks: the figures of docs/lab/performance.md.
 
-Run in the project's environment:  python docs/measurements/rounding.py [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/rounding.py [CHECKPOINT]
 
 Each organ of the sample CT is prompted with its tight box on three of its slices, once with the
 embedding as the encoder gave it and once rounded to float16 and back.
@@ -21,6 +21,7 @@ from segsam import Box, EmbeddingCache, Predictor, Prompts, Volume
 from segsam.datasets.sample import fetch_sample
 from segsam.demo.prompting import organs_in
 from segsam.model import load_pretrained
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.result import Result
 from segsam.system.process import tune_allocator
 
@@ -48,7 +49,8 @@ def main() -> None:
     volume = Volume.load(sample.image)
     labels = np.asanyarray(nibabel.load(sample.labels).dataobj)
     model = load_pretrained(sys.argv[1] if len(sys.argv) > 1 else None)
-    encode, encoded = model.encode_images, {}
+    encoder, encoded = EncoderRunner(model), {}
+    encode = encoder.encode
 
     def once(images: Tensor, **how: bool) -> tuple[Tensor, Tensor | None]:
         key = images.numpy().tobytes()
@@ -57,9 +59,9 @@ def main() -> None:
         return encoded[key]
 
     rows = []
-    with mock.patch.object(model, "encode_images", once):
+    with mock.patch.object(encoder, "encode", once):
         predictors = [
-            Predictor(model, embeddings=EmbeddingCache(precision=precision))
+            Predictor(model, encoder=encoder, embeddings=EmbeddingCache(precision=precision))
             for precision in (torch.float32, torch.float16)
         ]
         for predictor in predictors:

@@ -1,1 +1,1 @@
-"""A whole archive, case by case: on this machine, or on the workers of a Ray cluster."""
+"""Segment or evaluate a whole archive, on this machine or on the workers of a Ray cluster."""

@@ -1,7 +1,7 @@
-"""The cases of an archive: which images there are, and which file says what to segment in each.
+"""Cases of an archive: which images it holds, and which file holds the prompts of each.
 
-A case is called as its image lies in the archive: `hospital_a/ct_17` is `hospital_a/ct_17.nii.gz`,
-or the folder of a DICOM series.
+A case is named after the place of its image in the archive: `hospital_a/ct_17` is
+`hospital_a/ct_17.nii.gz`, or the folder of a DICOM series.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _PROMPTS = ".prompts.json"
 
 @dataclass(frozen=True)
 class Item:
-    """One case: its name, its image, and the file that says what is wanted of it (empty for none):
-    its prompts or, in a labelled data set, its labels.
+    """One case: its name, its image, and its file of prompts (empty for none).
+
+    In a labelled data set, `prompts` is the file of labels.
     """
 
     case: str
@@ -32,38 +33,42 @@ class Item:
 
 
 def find_items(archive: Path, prompts: Path | None = None) -> tuple[Item, ...]:
-    """All images of an archive, in order.
+    """List all images of an archive, in order.
 
     Args:
-        archive: a folder, searched with all folders in it; a file that ends in .seg.nrrd is no
-            image, and neither is what begins with a dot.
-        prompts: a folder with `<case>.json`; by default they lie beside the images, as
+        archive: a folder, searched with all its subfolders. Label files (.seg.nrrd and others) and
+            hidden files are left out.
+        prompts: a folder with `<case>.json`; by default the prompts lie beside the images, as
             `<case>.prompts.json`.
 
     Raises:
-        BatchError: no such folder, no image in it, or two images of one name.
+        BatchError: the folder does not exist, holds no image, or holds two images of one name.
     """
     for folder in (archive, prompts):
         if folder is not None and not folder.is_dir():
-            raise BatchError(f"Expected a folder, got {folder}, which is none.")
+            raise BatchError(f"Expected a folder, got {folder}.")
     found: dict[str, Item] = {}
     for case, path in _images(archive.absolute()):
         beside = path.with_name(Path(case).name + _PROMPTS)
         file = beside if prompts is None else prompts.absolute() / f"{case}.json"
         if case in found:
             raise BatchError(
-                f"Two images of {archive} would both be the case {case}: "
+                f"Two images in {archive} have the same case name {case}: "
                 f"{Path(found[case].path).name} and {path.name}; rename one."
             )
         found[case] = Item(case, str(path), str(file) if file.is_file() else "")
     if not found:
-        raise BatchError(f"There is no image in {archive}; names end in {', '.join(_IMAGES)}.")
+        raise BatchError(
+            f"Expected at least one image in {archive}, got none; images end in "
+            f"{', '.join(_IMAGES)}."
+        )
     return tuple(found.values())
 
 
 def fingerprint(item: Item) -> str:
-    """What tells that an image, or what is wanted of it, changed: sizes and times of the image's
-    files, and the other file's content. Empty when one of them is not there.
+    """Return a hash that changes if the image or its prompts change; empty if a file is missing.
+
+    It covers the sizes and times of the image's files, and the content of the prompts.
     """
     path, digest = Path(item.path), hashlib.blake2b(digest_size=16)
     try:
@@ -79,12 +84,12 @@ def fingerprint(item: Item) -> str:
 
 
 def _images(archive: Path) -> Iterator[tuple[str, Path]]:
-    """(case, image) of each, in order; a folder with DICOM files is one image."""
-    for folder, inner, files in os.walk(archive):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
+    """Yield (case, image) in order; a folder with DICOM files is one image."""
+    for folder, subfolders, files in os.walk(archive):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         here = Path(folder)
         if any(name.lower().endswith(_SERIES) for name in files):
-            inner.clear()
+            subfolders.clear()
             yield archive.name if here == archive else here.relative_to(archive).as_posix(), here
             continue
         for name in sorted(files):

@@ -1,7 +1,7 @@
-"""The cases of a batch shared out by Ray Data: each worker is a process with the model loaded.
+"""Ray Data workers for a batch: each is a process with the model loaded.
 
-A worker that is killed is started again, and what it was given is given out once more; what it had
-finished is found in the ledger. Rows hold names only: images and results never pass through Ray.
+Ray restarts a worker that is killed and gives its cases out again; the records show which of them
+it had finished. Rows hold names only: images and results never pass through Ray.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from pathlib import Path
 from typing import Any
 
 from segsam.batch.archive import Item
-from segsam.batch.ledger import Ledger, Record
-from segsam.batch.run import CaseWorker, Order, Workers
+from segsam.batch.case_worker import BatchTask, CaseWorker, Workers
+from segsam.batch.records import Record, RecordStore
 from segsam.errors import BatchError
 
 _STORE_BYTES = 100 << 20
-_MOST_BLOCKS = 4096
+_MAX_BLOCKS = 4096
 
 
 class RowWorker:
-    """`CaseWorker` in the form that Ray Data calls; built once in each worker."""
+    """`CaseWorker` in the form that Ray Data calls; built once in each worker process."""
 
-    def __init__(self, order: Order, out: str, threads: int) -> None:
-        self._worker = CaseWorker(order, Path(out), threads)
+    def __init__(self, task: BatchTask, out: str, threads: int) -> None:
+        self._worker = CaseWorker(task, Path(out), threads)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         return {"case": self._worker(Item(**row)).case}
 
 
-def done_by_ray(
-    order: Order, items: Sequence[Item], out: Path, workers: Workers
+def run_on_ray(
+    task: BatchTask, items: Sequence[Item], out: Path, workers: Workers
 ) -> Iterator[Record]:
-    """The records of `items`, in the order in which they are finished.
+    """Yield the records of `items` in the order in which they finish.
 
     Raises:
-        BatchError: Ray is not installed, the cluster cannot be reached, or it gave up.
+        BatchError: Ray is not installed, the cluster cannot be reached, or Ray failed.
     """
     if importlib.util.find_spec("ray") is None:
         raise BatchError(
             "Several workers need Ray Data, which is not installed: pip install 'segsam[cluster]'. "
-            "With --workers 0 this process does everything by itself."
+            "With --workers 0 this process does all the work."
         )
     if not workers.address:
-        _keep_to_ourselves()
+        _set_local_defaults()
     import ray
     import ray.data
     from ray.exceptions import RayError
@@ -58,29 +58,30 @@ def done_by_ray(
         _connect(ray, workers, threads)
         rows = ray.data.from_items(
             [asdict(item) for item in items],
-            override_num_blocks=min(len(items), _MOST_BLOCKS),
+            override_num_blocks=min(len(items), _MAX_BLOCKS),
         )
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.WARNING)  # our own bar tells of progress
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the command has its own
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         done = rows.map(
             RowWorker,
-            fn_constructor_args=(order, str(out), threads),
+            fn_constructor_args=(task, str(out), threads),
             compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2),
             num_cpus=threads,
         )
-        ledger = Ledger(out)
+        store = RecordStore(out)
         for row in done.iter_rows():
-            yield _record(ledger, row["case"])
+            yield _record(store, row["case"])
     except (RayError, ConnectionError) as error:
         first = str(error).strip().splitlines()[0]
-        raise BatchError(f"Ray gave up: {first}; what is finished is kept.") from error
+        raise BatchError(f"Ray failed: {first}; finished cases are kept.") from error
     finally:
         ray.shutdown()
 
 
-def _keep_to_ourselves() -> None:
-    """Ray of this machine: sends no statistics, and listens (on all networks) to us alone. Has to
-    be said before Ray is imported.
+def _set_local_defaults() -> None:
+    """Disable Ray's usage statistics and require a token, since Ray listens on all networks.
+
+    Ray reads these variables when it is imported.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -101,11 +102,11 @@ def _connect(ray: Any, workers: Workers, threads: int) -> None:
     )
 
 
-def _record(ledger: Ledger, case: str) -> Record:
-    record = ledger.record(case)
+def _record(store: RecordStore, case: str) -> Record:
+    record = store.record(case)
     if record is None:
         raise BatchError(
-            f"The record of {case} is not in {ledger.out}: do all machines reach that folder by "
-            "this path?"
+            f"Expected a record of {case} in {store.out}, got none; all machines must reach that "
+            "folder by this path."
         )
     return record

@@ -1,17 +1,17 @@
-"""One case of an archive segmented: its prompts read, its objects found, one label volume written.
+"""Segmentation of one case of an archive: read its prompts, segment, write one label volume.
 
-The file of prompts is one object as `Prompts` has it, or several:
+The file of prompts holds one object in the form of `Prompts`, or several:
 
     {"objects": [{"name": "liver", "prompts": {"boxes": [...], "points": [...]}, "axis": "k"}]}
 
-An object may have `name`, `category`, `decoder`, `axis` and `propagate`, as the options of
-`segsam segment`. Without a file, and if that was asked for, the objects are looked for.
+An object may have `name`, `category`, `decoder`, `axis` and `propagate`, with the meaning of the
+options of `segsam segment`. Without a file of prompts, `auto` finds the objects by itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsam.batch.archive import Item
+from segsam.batch.case_worker import CaseOutput
 from segsam.errors import PromptError
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import merge_objects
@@ -32,8 +33,8 @@ LABELS = "labels"
 _CACHE_BYTES = 1 << 28
 
 
-class ObjectOrder(BaseModel):
-    """One object of a case; what is not said is as in `SegmentOrder`."""
+class ObjectRequest(BaseModel):
+    """Request for one object of a case; what is missing is taken from `SegmentTask`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -46,11 +47,11 @@ class ObjectOrder(BaseModel):
 
 
 @dataclass(frozen=True)
-class SegmentOrder:
-    """What is asked of every image: the options of `segsam segment`.
+class SegmentTask:
+    """Settings for every image: the options of `segsam segment`.
 
-    `auto` looks for objects where there are no prompts, of `categories` (all that the checkpoint
-    has seen when empty); `ending` chooses the format of the labels.
+    `auto` finds objects in images without prompts; `categories` limits the search (empty: all that
+    the checkpoint was trained on); `ending` is the file format of the labels.
     """
 
     checkpoint: str | None = None
@@ -63,94 +64,98 @@ class SegmentOrder:
     ending: str = ".nii.gz"
 
     def to_json(self) -> dict[str, Any]:
-        """For the ledger."""
+        """Return the settings that are stored with the batch."""
         return {"work": "segment", **asdict(self)}
 
-    def open(self, out: Path) -> Segmenter:
+    def prepare(self, out: Path) -> Segmenter:
         """Load the weights. Raises CheckpointError."""
         return Segmenter(self, out)
 
 
 class Segmenter:
-    """Segments case after case into `out`."""
+    """Segments case after case into the folder `out`."""
 
-    def __init__(self, order: SegmentOrder, out: Path) -> None:
-        self._order = order
+    def __init__(self, task: SegmentTask, out: Path) -> None:
+        self._task = task
         self._out = out
-        self._predictor = Predictor.from_pretrained(order.checkpoint, cache_bytes=_CACHE_BYTES)
+        self._predictor = Predictor.from_pretrained(task.checkpoint, cache_bytes=_CACHE_BYTES)
 
-    def __call__(self, item: Item, cancel: Cancel) -> tuple[dict[str, Any], dict[str, int]]:
-        """(what there is to say, file below `out` -> its bytes). Raises SegSamError."""
-        asked = read_orders(Path(item.prompts)) if item.prompts else ()
+    def __call__(self, item: Item, cancel: Cancel) -> CaseOutput:
+        """Segment one case and write its label volume. Raises SegSamError."""
+        requests = read_requests(Path(item.prompts)) if item.prompts else ()
         volume = Volume.load(item.path)
-        self._predictor.set_volume(volume, window=self._order.window)
-        name = f"{LABELS}/{item.case}{self._order.ending}"
+        self._predictor.set_volume(volume, window=self._task.window)
+        name = f"{LABELS}/{item.case}{self._task.ending}"
         target = self._out / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        told = self._prompted(asked, target, cancel) if asked else self._found(target, cancel)
+        if requests:
+            result = self._segment_prompted(requests, target, cancel)
+        else:
+            result = self._segment_automatically(target, cancel)
         self._predictor.reset()
-        return told, {name: target.stat().st_size}
+        return CaseOutput(result, {name: target.stat().st_size})
 
-    def _prompted(
-        self, asked: tuple[ObjectOrder, ...], target: Path, cancel: Cancel
+    def _segment_prompted(
+        self, requests: Sequence[ObjectRequest], target: Path, cancel: Cancel
     ) -> dict[str, Any]:
-        results = [self._result(one, cancel) for one in asked]
-        volume = results[0].volume
-        values = range(1, len(results) + 1)
-        pairs = [(one.region, value) for one, value in zip(results, values, strict=True)]
+        results = [self._predict(request, cancel) for request in requests]
         segments = {
-            value: _segment(one, result)
-            for value, one, result in zip(values, asked, results, strict=True)
+            value: _segment(request, result)
+            for value, (request, result) in enumerate(zip(requests, results, strict=True), start=1)
         }
-        volume.like(merge_objects(pairs)).save(target, segments=segments)
+        regions = [(result.region, value) for value, result in enumerate(results, start=1)]
+        results[0].volume.like(merge_objects(regions)).save(target, segments=segments)
         return {
             "objects": [
                 {"value": value, "name": segments[value].name, **_facts(result)}
-                for value, result in zip(values, results, strict=True)
+                for value, result in enumerate(results, start=1)
             ]
         }
 
-    def _result(self, one: ObjectOrder, cancel: Cancel) -> Result:
+    def _predict(self, request: ObjectRequest, cancel: Cancel) -> Result:
+        task = self._task
         return self._predictor.predict(
-            Prompts.from_json(one.prompts),
-            axis=one.axis or self._order.axis,
-            propagate=self._order.propagate if one.propagate is None else one.propagate,
-            decoder=one.decoder or self._order.decoder,
-            category=one.category,
+            Prompts.from_json(request.prompts),
+            axis=request.axis or task.axis,
+            propagate=task.propagate if request.propagate is None else request.propagate,
+            decoder=request.decoder or task.decoder,
+            category=request.category,
             cancel=cancel,
         )
 
-    def _found(self, target: Path, cancel: Cancel) -> dict[str, Any]:
-        axis = "auto" if self._order.axis == "all" else self._order.axis
-        search = Search(axis, self._order.categories)
+    def _segment_automatically(self, target: Path, cancel: Cancel) -> dict[str, Any]:
+        axis = "auto" if self._task.axis == "all" else self._task.axis
+        search = Search(axis, self._task.categories)
         found = segment_automatically(self._predictor, search, cancel=cancel)
         found.save(target)
         return {key: value for key, value in found.to_json().items() if key != "seconds"}
 
 
-def read_orders(path: Path) -> tuple[ObjectOrder, ...]:
-    """What a file of prompts asks for. Raises PromptError for anything but the form above."""
+def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
+    """Read a file of prompts. Raises PromptError if it does not have the form above."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PromptError(f"The prompts {path.name} cannot be read: {error}.") from error
     objects = content.get("objects") if isinstance(content, Mapping) else None
     if objects is None:
-        return (ObjectOrder(prompts=content),)
+        return (ObjectRequest(prompts=content),)
     if not isinstance(objects, list) or not objects:
-        raise PromptError(f"{path.name}: objects is a list with at least one; got {objects!r:.60}.")
+        raise PromptError(
+            f"{path.name}: expected objects to be a list with at least one, got {objects!r:.60}."
+        )
     try:
-        return tuple(ObjectOrder.model_validate(one) for one in objects)
+        return tuple(ObjectRequest.model_validate(one) for one in objects)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise PromptError(f"{path.name}: {where}: {first['msg'].lower()}.") from error
 
 
-def _segment(one: ObjectOrder, result: Result) -> Segment:
-    if one.name is None and result.segment is not None:
+def _segment(request: ObjectRequest, result: Result) -> Segment:
+    if request.name is None and result.segment is not None:
         return result.segment
-    return Segment(one.name or result.category or "object")
+    return Segment(request.name or result.category or "object")
 
 
 def _facts(result: Result) -> dict[str, Any]:

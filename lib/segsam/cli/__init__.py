@@ -1,1 +1,1 @@
-"""The command line: one file per command; `app.py` puts them together."""
+"""Command line `segsam`: one file per command, and `terminal` for what they share."""

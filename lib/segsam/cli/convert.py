@@ -1,49 +1,56 @@
-"""`segsam convert` and `segsam split`: the commands that the main command line mounts."""
+"""Commands `segsam convert` and `segsam split`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
-from rich.console import Console
 
-from segsam.cli.terminal import JsonOption, shown_progress
-from segsam.errors import OutputError, TrainingError
-from segsam.system.atomic import write_bytes
+from segsam.cli.terminal import (
+    JsonOption,
+    check_target,
+    out,
+    print_plain,
+    print_written,
+    progress_bar,
+    write_json,
+)
+from segsam.errors import TrainingError
 
 if TYPE_CHECKING:
     from segsam.datasets.convert import Conversion
     from segsam.datasets.labelled_slices import Axes
-    from segsam.types import Progress as Told
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+    from segsam.types import Progress
 
 
 def convert(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Folders of data sets, or one folder in SA-Med2D-20M's layout."),
+        typer.Argument(help="Folders of data sets, or one folder in the layout of SA-Med2D-20M."),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder.")],
     to: Annotated[
         Literal["med2d", "dataset"],
-        typer.Option("--to", help="2D slices as SA-Med2D-20M, or folders with dataset.json."),
+        typer.Option(
+            "--to", help="med2d: 2D slices as in SA-Med2D-20M; dataset: folders with dataset.json."
+        ),
     ],
     axes: Annotated[
-        str, typer.Option(help="Cut volumes across: all, auto (largest spacing), i, j or k.")
+        str,
+        typer.Option(
+            help="Axes across which volumes are cut: all, auto (largest spacing), i, j, k."
+        ),
     ] = "all",
     json_file: JsonOption = None,
 ) -> None:
-    """Turn labelled volumes into 2D slices in SA-Med2D-20M's layout, or that layout into folders
-    of data sets. Stopped anywhere, the same command goes on.
+    """Convert labelled volumes to 2D slices in the layout of SA-Med2D-20M, or that layout to
+    folders of data sets. If it is stopped, the same command continues.
     """
-    _check_parent(json_file)
-    with shown_progress(err, "reading") as progress:
+    check_target(json_file)
+    with progress_bar("reading") as progress:
         report = _convert(sources, target, to, axes, progress)
     out.print(
         f"{report.images} pictures with {report.masks} masks of {', '.join(report.datasets)}: "
@@ -51,42 +58,42 @@ def convert(
         markup=False,
     )
     if report.overlapping:
-        out.print(f"Smaller objects were put on top in {report.overlapping} pictures.")
+        out.print(f"Objects overlap in {report.overlapping} pictures; smaller ones are on top.")
     for reason, count in report.dropped.items():
         out.print(f"Left out, {reason}: {count}")
-    if json_file is not None:
-        record = asdict(report) | {"folder": str(report.folder)}
-        write_bytes(json_file, (json.dumps(record, indent=1) + "\n").encode())
+    write_json(json_file, asdict(report) | {"folder": str(report.folder)})
 
 
 def split(
-    datasets: Annotated[list[Path], typer.Argument(help="Folders of data sets, of either layout.")],
-    target: Annotated[Path, typer.Option("-o", "--output", help="The split, as .json.")],
-    test: Annotated[float, typer.Option(help="Share of the patients to test with.")] = 0.12,
-    validation: Annotated[float, typer.Option(help="Share to validate with.")] = 0.08,
-    seed: Annotated[int, typer.Option(help="Another seed holds out others.")] = 0,
+    datasets: Annotated[list[Path], typer.Argument(help="Folders of data sets, in either layout.")],
+    target: Annotated[Path, typer.Option("-o", "--output", help="Split file to write (.json).")],
+    test: Annotated[float, typer.Option(help="Share of the patients for the test.")] = 0.12,
+    validation: Annotated[
+        float, typer.Option(help="Share of the patients for the validation.")
+    ] = 0.08,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice of patients.")] = 0,
 ) -> None:
-    """Hold out patients for validation and test, each in one part over all data sets."""
+    """Hold out patients for validation and test; each patient is in one part over all data sets."""
     from segsam.datasets.sources import open_sources
     from segsam.datasets.splits import TEST, TRAIN, VALIDATION, split_cases
 
-    _check_parent(target)
+    check_target(target)
     if min(test, validation) < 0 or test + validation >= 1:
         raise TrainingError(
-            f"Expected shares from 0 that leave some to train with, got {test} and {validation}."
+            f"Expected shares of at least 0 with a sum below 1, got {test} and {validation}."
         )
     found = [one for folder in datasets for one in open_sources(folder)]
     made = split_cases(found, shares={TEST: test, VALIDATION: validation}, seed=seed)
     made.save(target)
     for one in found:
         counts = (f"{len(made.cases(part, one.name))} {part}" for part in (TRAIN, VALIDATION, TEST))
-        note = " (one patient: by frame)" if one.name in made.by_frame else ""
-        out.print(f"{one.name}: {', '.join(counts)}{note}", markup=False, highlight=False)
-    out.print(f"Written: {target}", markup=False)
+        note = " (one patient: split by frame)" if one.name in made.by_frame else ""
+        print_plain(f"{one.name}: {', '.join(counts)}{note}")
+    print_written((), target)
 
 
 def _convert(
-    sources: Sequence[Path], target: Path, to: str, axes: str, progress: Told
+    sources: Sequence[Path], target: Path, to: str, axes: str, progress: Progress
 ) -> Conversion:
     from segsam.datasets.convert import to_datasets, to_med2d
     from segsam.datasets.folder import open_dataset
@@ -97,8 +104,3 @@ def _convert(
         return to_med2d(datasets, target, axes=cast("Axes", axes), progress=progress)
     sets = [one for folder in sources for one in open_med2d(folder)]
     return to_datasets(sets, target, progress=progress)
-
-
-def _check_parent(path: Path | None) -> None:
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OutputError(f"The folder of {path.name} does not exist.")

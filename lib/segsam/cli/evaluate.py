@@ -1,82 +1,71 @@
-"""`segsam evaluate` and `segsam calibrate`: the commands that the main command line mounts."""
+"""Commands `segsam evaluate` and `segsam calibrate`."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from segsam.cli.terminal import JsonOption, shown_progress
-from segsam.errors import OutputError
-from segsam.system.atomic import replacing
+from segsam.cli.terminal import (
+    CheckpointOption,
+    DatasetsArgument,
+    EmbeddingsOption,
+    JsonOption,
+    check_target,
+    err,
+    exit_when_interrupted,
+    out,
+    progress_bar,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from segsam.evaluation.calibration import Calibration
     from segsam.evaluation.records import Evaluation
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
-
-DatasetsArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        help="Folders with dataset.json, images/ and labels/.", metavar="DATASET_DIR..."
-    ),
-]
-EmbeddingsOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of kept embeddings of slices: what is there is not encoded anew."),
-]
-ObjectsOption = Annotated[
-    Path | None, typer.Option("--objects", help="Also write a row per object, .npz or .csv.")
-]
-PropagatedOption = Annotated[
-    bool,
-    typer.Option(
-        "--propagated", help="Also follow the objects of 3D cases from one prompted slice."
-    ),
-]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(help="How slices are encoded: exact by PyTorch, or fast as OpenVINO serves it."),
-]
-
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
-err = Console(stderr=True, soft_wrap=True)
+    from segsam.model.runtimes import EncoderRunner
 
 
-def evaluate(  # noqa: PLR0913 - typer makes them options
+def evaluate(  # noqa: PLR0913 - the options of the command
     datasets: DatasetsArgument,
     *,
-    prompt: Annotated[str, typer.Option(help="What each object is prompted with: box or point.")],
+    prompt: Annotated[str, typer.Option(help="Prompt of each object: box or point.")],
     decoder: Annotated[
-        str, typer.Option(help="Whose masks are scored: binary (DSC), semantic (mDSC) or both.")
+        str, typer.Option(help="Decoder to measure: binary (DSC), semantic (mDSC) or both.")
     ] = "both",
-    checkpoint: Annotated[
-        str | None, typer.Option(help="Name or path of the weights; the embedded ones by default.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the simulated prompts.")] = 0,
+    checkpoint: CheckpointOption = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated prompts.")] = 0,
     limit: Annotated[
-        int, typer.Option(help="At most so many cases of each data set, evenly spread; 0: all.")
+        int, typer.Option(help="Largest number of cases per data set, evenly spread; 0: all.")
     ] = 0,
     slices: Annotated[
-        int, typer.Option(help="At most so many slices of a volume, evenly spread; 0: all.")
+        int, typer.Option(help="Largest number of slices per volume, evenly spread; 0: all.")
     ] = 0,
     split: Annotated[
-        str | None, typer.Option(help="FILE:NAME, the cases of one part of a split only.")
+        str | None,
+        typer.Option(help="FILE:NAME, to measure the cases of one part of a split only."),
     ] = None,
     embeddings: EmbeddingsOption = None,
-    objects_file: ObjectsOption = None,
-    propagated: PropagatedOption = False,
-    precision: PrecisionOption = "exact",
+    objects_file: Annotated[
+        Path | None, typer.Option("--objects", help="Also write one row per object (.npz or .csv).")
+    ] = None,
+    propagated: Annotated[
+        bool,
+        typer.Option(
+            "--propagated", help="Also follow the objects of 3D cases from one prompted slice."
+        ),
+    ] = False,
+    precision: Annotated[
+        str,
+        typer.Option(help="Encoding of slices: exact (PyTorch), or fast (OpenVINO, as served)."),
+    ] = "exact",
     json_file: JsonOption = None,
 ) -> None:
     """Measure a checkpoint on labelled images with simulated prompts: Dice of both decoders by data
-    set, modality and category, and of whole volumes.
+    set, modality and category, and Dice of whole volumes.
 
     Example: segsam evaluate data/* --prompt box --split split.json:test --json out.json
     """
@@ -84,51 +73,49 @@ def evaluate(  # noqa: PLR0913 - typer makes them options
     from segsam.evaluation.prompting import prompt_kind
     from segsam.evaluation.run import Options
 
-    for path, endings in ((json_file, ("",)), (objects_file, (".npz", ".csv"))):
-        _check_target(path, endings)
+    check_target(json_file)
+    check_target(objects_file, ".npz", ".csv")
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
-    try:
+    with exit_when_interrupted("Stopped; no result was written."):
         with err.status("Loading the weights"):
             from segsam.model import load_pretrained
             from segsam.model.runtimes import choose_runtime
 
             model = load_pretrained(checkpoint)
-            choose_runtime(model, "torch" if precision == "exact" else "openvino", precision)
-        evaluation = _evaluate(model, selections, options, embeddings)
-    except KeyboardInterrupt:
-        err.print("Stopped; no result was written.")
-        raise typer.Exit(130) from None
+            encoder = choose_runtime(
+                model, "torch" if precision == "exact" else "openvino", precision
+            )
+        evaluation = _evaluate(model, selections, options, embeddings, encoder)
     record = _record(evaluation, model, checkpoint, split)
     _show(record)
     if objects_file is not None:
         from segsam.evaluation.objects_file import save_objects
 
         save_objects(objects_file, evaluation.objects, evaluation.categories)
-    if json_file is not None:
-        _write_json(json_file, record)
+    write_json(json_file, record)
 
 
 def calibrate(
     objects: Annotated[
         list[Path],
         typer.Argument(
-            help="Objects of validation cases, as segsam evaluate --objects writes them.",
+            help="Objects of validation cases, written by segsam evaluate --objects.",
             metavar="OBJECTS...",
         ),
     ],
     on: Annotated[
         list[Path] | None,
-        typer.Option("--on", help="Objects of other cases, to see what it does to them."),
+        typer.Option("--on", help="Objects of other cases, to test the temperature on."),
     ] = None,
     write: Annotated[
         Path | None,
-        typer.Option("--write", help="A checkpoint whose card takes the temperature."),
+        typer.Option("--write", help="Checkpoint in whose card the temperature is stored."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Choose the temperature at which confidence means how often a name is right, and see whether
-    the agreement of both decoders goes with Dice.
+    """Choose the temperature at which the confidence equals the share of right names, and measure
+    how well the agreement of the two decoders predicts Dice.
 
     Example: segsam calibrate validation_box.npz validation_point.npz --on test_box.npz
     """
@@ -136,7 +123,7 @@ def calibrate(
     from segsam.evaluation.objects_file import ObjectTable, load_objects
     from segsam.model.card import rewrite_card
 
-    _check_target(json_file, ("",))
+    check_target(json_file)
     fitted = calibration.calibrate(ObjectTable.joined([load_objects(path) for path in objects]))
     found = {"validation": fitted}
     if on:
@@ -150,8 +137,7 @@ def calibrate(
         _show_calibration(part, one)
     if write is not None:
         rewrite_card(write, temperature=fitted.temperature, calibration=record)
-    if json_file is not None:
-        _write_json(json_file, record)
+    write_json(json_file, record)
 
 
 def _show_calibration(part: str, found: Calibration) -> None:
@@ -166,11 +152,19 @@ def _show_calibration(part: str, found: Calibration) -> None:
         out.print(f"  {prompt}: agreement with Dice, {rho} ({one.objects})", highlight=False)
 
 
-def _evaluate(model: SegSam, selections: Any, options: Options, folder: Path | None) -> Evaluation:
+def _evaluate(
+    model: SegSam,
+    selections: Any,
+    options: Options,
+    folder: Path | None,
+    encoder: EncoderRunner,
+) -> Evaluation:
     from segsam.evaluation import run
 
-    with shown_progress(err, "cases", left=True) as progress:
-        return run.evaluate(model, selections, options, embeddings=folder, progress=progress)
+    with progress_bar("cases", remaining=True) as progress:
+        return run.evaluate(
+            model, selections, options, embeddings=folder, encoder=encoder, progress=progress
+        )
 
 
 def _record(
@@ -178,14 +172,15 @@ def _record(
 ) -> dict[str, Any]:
     from segsam.evaluation.summary import report
     from segsam.model.checkpoint import default_name
+    from segsam.model.digests import weights_id
 
     return report(evaluation) | {
         "prompt": evaluation.prompt,
         "decoder": evaluation.decoder,
         "checkpoint": checkpoint or default_name(),
         "host": model.host.facts.name,
-        "variant": model.variant,
-        "weights_id": model.weights_id,
+        "variant": model.card.variant,
+        "weights_id": weights_id(model),
         "seed": evaluation.seed,
         "split": split,
         "encoded": evaluation.encoded,
@@ -213,20 +208,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
     volume = ("volume_dice", "volume_nsd_2mm")
     shown = ["-" if row.get(key) is None else f"{row[key]:.2f}" for key in keys + volume]
     return [str(row.get("objects", "")), *shown]
-
-
-def _check_target(path: Path | None, endings: tuple[str, ...]) -> None:
-    """Refuse before the work what could not be written at its end."""
-    if path is None:
-        return
-    if not path.name.lower().endswith(endings):
-        raise OutputError(f"{path.name}: a name ending in {' or '.join(endings)} is wanted.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"The folder of {path.name} does not exist; make it first.")
-    if path.is_dir():
-        raise OutputError(f"{path.name} is a folder; a file name is wanted.")
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    with replacing(path, ".json") as fresh:
-        fresh.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,44 +1,35 @@
-"""`segsam models`: the hosts, the card of a checkpoint as a page, and a checkpoint to give away.
-
-The main command line mounts `app`. Refusals are `SegSamError`s, which it turns into exit code 2.
-"""
+"""Commands `segsam models list | card | average | pack`: hosts and checkpoints."""
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from segsam.cli.terminal import JsonOption
+from segsam.cli.terminal import JsonOption, check_target, out, write_json, write_text
 from segsam.errors import CheckpointError, OutputError
-
-if TYPE_CHECKING:
-    from segsam.model import Card
 
 app = typer.Typer(
     help="Hosts and checkpoints: list, card, average, pack.",
     add_completion=False,
 )
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 
 
 @app.callback(invoke_without_command=True)
 def default(context: typer.Context, json_file: JsonOption = None) -> None:
-    """List the SAM-family hosts, when nothing else is asked for."""
+    """List the hosts if no other command is given."""
     if context.invoked_subcommand is None:
         list_hosts(json_file)
 
 
 @app.command("list")
 def list_hosts(json_file: JsonOption = None) -> None:
-    """List the SAM-family hosts: size, parameters, what trains, whether weights are at hand."""
-    _check_folder(json_file)
+    """List the hosts of the SAM family: size, parameters, trained parts, and weights found here."""
+    check_target(json_file)
     from segsam.model.hosts.table import HEADINGS, host_table
 
     rows = host_table()
@@ -48,95 +39,104 @@ def list_hosts(json_file: JsonOption = None) -> None:
     out.print(table)
     for row in rows:
         if not row.checkpoint:
-            out.print(f"{row.name}: its weights would be {row.wanted}", highlight=False)
-    _write(json_file, json.dumps({"hosts": [asdict(row) for row in rows]}, indent=2) + "\n")
+            out.print(f"{row.name}: expected weights: {row.wanted}", highlight=False)
+    write_json(json_file, {"hosts": [asdict(row) for row in rows]})
 
 
 @app.command()
 def card(
     checkpoint: Annotated[
         str,
-        typer.Argument(help="A .safetensors with its card; the one in this package by default."),
+        typer.Argument(
+            help="Checkpoint (.safetensors) with its card; default: the one in this package."
+        ),
     ] = "segsam",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the page here (.md).")
+        Path | None,
+        typer.Option("-o", "--output", help="Write the page to this file (.md) instead."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """The model card of a checkpoint as Markdown."""
+    """Print the model card of a checkpoint as Markdown."""
     from segsam.evaluation.model_card import model_card
     from segsam.model.checkpoint import find_card
 
-    for path in (output, json_file):
-        _check_folder(path)
+    check_target(output)
+    check_target(json_file)
     found = find_card(checkpoint)
     if found is None:
         raise CheckpointError("Official weights of a host have no card; name a .safetensors.")
     page = model_card(found)
     if output is None:
         out.print(page, markup=False, highlight=False, end="")
-    _write(output, page)
-    _write(json_file, found.to_json() + "\n")
+    write_text(output, page)
+    write_text(json_file, found.to_json() + "\n")
 
 
 @app.command()
 def average(
     sources: Annotated[
-        list[Path], typer.Argument(help="Checkpoints (.safetensors) of one and the same lineage.")
+        list[Path],
+        typer.Argument(help="Checkpoints (.safetensors) that were trained from one another."),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The one to make (.safetensors).")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Checkpoint to write (.safetensors).")
+    ],
     json_file: JsonOption = None,
 ) -> None:
-    """The mean of the weights of checkpoints that were trained one from the other or from the same
-    one; often better than each, and no slower.
+    """Average the weights of checkpoints that were trained from one another or from the same one.
+    The mean is often better than each of them, and as fast.
 
     Example: segsam models average a/model.safetensors b/model.safetensors -o mean.safetensors
     """
     from segsam.model import read_card
     from segsam.model.averaging import average_checkpoints
 
-    _check_folder(json_file)
+    check_target(json_file)
     if output.resolve() in {source.resolve() for source in sources}:
-        raise OutputError(f"The mean would replace {output.name}; name another file.")
+        raise OutputError(f"The mean would replace {output.name}; choose another file.")
     path = average_checkpoints(sources, output)
     card = read_card(path)
     out.print(f"{path.name}: {card.parent}, SHA-256 {card.sha256}", highlight=False)
-    _write(json_file, card.to_json() + "\n")
+    write_text(json_file, card.to_json() + "\n")
 
 
 @app.command()
-def pack(  # noqa: PLR0917 - typer makes them options; nobody calls it by position
-    source: Annotated[Path, typer.Argument(help="A checkpoint (.safetensors) with its card.")],
-    target: Annotated[Path, typer.Argument(help="The one to make (.safetensors).")],
+def pack(  # noqa: PLR0917 - the options of the command
+    source: Annotated[Path, typer.Argument(help="Checkpoint (.safetensors) with its card.")],
+    target: Annotated[Path, typer.Argument(help="Checkpoint to write (.safetensors).")],
     facts: Annotated[
         Path | None,
         typer.Option(help="Fields of the card, as YAML: name, licence, training, limits, ..."),
     ] = None,
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option(help="What segsam evaluate --json wrote; one for each kind of prompt."),
+        typer.Option(help="Result of segsam evaluate --json, one per kind of prompt (repeatable)."),
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="A folder of a data set that it was trained on.")
+        list[Path] | None, typer.Option(help="Folder of a training data set (repeatable).")
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="The split of those data sets.")] = None,
+    split: Annotated[Path | None, typer.Option(help="Split of those data sets.")] = None,
     half: Annotated[
         bool, typer.Option("--half/--no-half", help="Write numbers in half precision.")
     ] = True,
     json_file: JsonOption = None,
 ) -> None:
-    """A checkpoint to give away: in half precision, without what others have anyway, its card
-    complete.
+    """Prepare a checkpoint for publication: half precision, complete card, and without the weights
+    that its host's package already has.
 
     Example: segsam models pack runs/best/model.safetensors segsam.safetensors --facts facts.yaml
     """
     from segsam.model import load_pretrained, read_card, save_checkpoint
+    from segsam.model.card import with_facts
 
-    _check_folder(json_file)
+    check_target(json_file)
     if source.resolve() == target.resolve():
-        raise OutputError(f"The packed checkpoint would replace {source.name}; name another file.")
+        raise OutputError(
+            f"The packed checkpoint would replace {source.name}; choose another file."
+        )
     changes = _facts(facts) | _results(evaluation or []) | _data(data or [], split)
-    complete = _with(read_card(source), changes)
+    complete = with_facts(read_card(source), changes)
     path = save_checkpoint(load_pretrained(source), target, complete, half=half)
     written = read_card(path)
     out.print(
@@ -144,13 +144,7 @@ def pack(  # noqa: PLR0917 - typer makes them options; nobody calls it by positi
         f"SHA-256 {written.sha256}",
         highlight=False,
     )
-    _write(json_file, written.to_json() + "\n")
-
-
-def _with(card: Card, changes: dict[str, Any]) -> Card:
-    from segsam.model.card import with_facts
-
-    return with_facts(card, changes)
+    write_text(json_file, written.to_json() + "\n")
 
 
 def _facts(path: Path | None) -> dict[str, Any]:
@@ -194,16 +188,3 @@ def _data(folders: list[Path], split: Path | None) -> dict[str, Any]:
     datasets = [open_dataset(folder) for folder in folders]
     names = [dataset.name for dataset in datasets]
     return {"data": data_of(datasets, Split.load(split)), "training_data": names}
-
-
-def _check_folder(path: Path | None) -> None:
-    """Refuse before the work what could not be written at its end."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OutputError(f"The folder of {path} does not exist; make it first.")
-
-
-def _write(path: Path | None, text: str) -> None:
-    from segsam.system.atomic import write_bytes
-
-    if path is not None:
-        write_bytes(path, text.encode())

@@ -1,10 +1,9 @@
-"""What the commands have in common on a terminal: options that mean the same everywhere, and the
-bar that shows how far the work is.
-"""
+"""Consoles, options, progress bar, and checks and writing of result files for all commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -21,45 +20,127 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from segsam.errors import OutputError
+from segsam.system import atomic
 from segsam.types import Progress as ReportsProgress
+
+_PIPE_COLUMNS = 150
+"""Width of tables where the output is not a terminal."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+err = Console(stderr=True, soft_wrap=True)
 
 ImageArgument = Annotated[
     Path,
     typer.Argument(
-        help="NIfTI, NRRD, MetaImage, a folder with one DICOM series, or a PNG or JPEG."
+        help="NIfTI, NRRD or MetaImage file, folder with one DICOM series, or PNG or JPEG picture."
+    ),
+]
+DatasetsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Folders with dataset.json, images/ and labels/.", metavar="DATASET_DIR..."
     ),
 ]
 LabelsOption = Annotated[
     Path,
     typer.Option(
-        "-o", "--output", help="Label volume: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D)."
+        "-o",
+        "--output",
+        help="Label volume to write: .nii.gz .nii .nrrd .seg.nrrd .mha (.png for 2D).",
     ),
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")
+    Path | None, typer.Option("--json", help="Also write the result to this file, as JSON.")
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(help="Name or path of the weights; default: the ones in this package."),
+]
+EmbeddingsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder that stores embeddings of slices; stored slices are not encoded."),
+]
+ServerAppOption = Annotated[
+    Path | None,
+    typer.Option("--app", help="Folder of the MONAI Label app; default: the one in this checkout."),
 ]
 
 
+def check_target(path: Path | None, *endings: str) -> None:
+    """Refuse a result file that could not be written, before the work starts.
+
+    Raises:
+        OutputError: another ending than one of `endings` (none: any), no folder, or a folder.
+    """
+    if path is None:
+        return
+    if endings and not path.name.lower().endswith(endings):
+        raise OutputError(f"Expected a name ending in {' or '.join(endings)}, got {path.name}.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"The folder of {path} does not exist; make it first.")
+    if path.is_dir():
+        raise OutputError(f"Expected a file, but {path} is a folder.")
+
+
+def write_json(path: Path | None, value: object) -> None:
+    """Write `value` as JSON; does nothing without a path. Raises OutputError."""
+    if path is not None:
+        atomic.write_json(path, value)
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write `text` in UTF-8; does nothing without a path. Raises OutputError."""
+    if path is not None:
+        atomic.write_bytes(path, text.encode())
+
+
+def print_plain(text: str, console: Console = out) -> None:
+    """Print text as it is: without markup, and without colours for numbers and paths."""
+    console.print(text, markup=False, highlight=False)
+
+
+def print_written(notes: Sequence[str], *written: Path | None) -> None:
+    """Print the notes of a result, and the files that were written."""
+    for note in notes:
+        print_plain(f"Note: {note}")
+    files = [str(path) for path in written if path is not None]
+    out.print(f"Written: {' and '.join(files)}", markup=False)
+
+
 @contextmanager
-def shown_progress(
-    console: Console, what: str, *, left: bool = False, disable: bool = False
+def exit_when_interrupted(message: str, *, silent: bool = False) -> Iterator[None]:
+    """End the command with exit code 130 and a message if the user presses Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not silent:
+            err.print(message, markup=False)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def progress_bar(
+    text: str, *, remaining: bool = False, disable: bool = False
 ) -> Iterator[ReportsProgress]:
-    """A callback that draws a bar, which is gone when the work is done.
+    """Draw a progress bar on standard error; it disappears when the work is done.
 
     Args:
-        console: where it is drawn.
-        what: stands before the bar while the callback says nothing else.
-        left: also show how much time is left.
+        text: shown before the bar until the work reports a text of its own.
+        remaining: also show the estimated time that remains.
         disable: draw nothing.
+
+    Yields:
+        The callback (done, total, text) to pass to the work.
     """
     columns: list[str | ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
     columns += [MofNCompleteColumn(), TimeElapsedColumn()]
-    if left:
+    if remaining:
         columns += [TextColumn("left"), TimeRemainingColumn()]
-    with Progress(*columns, console=console, transient=True, disable=disable) as bar:
-        task = bar.add_task(what, total=None)
+    with Progress(*columns, console=err, transient=True, disable=disable) as bar:
+        task = bar.add_task(text, total=None)
 
-        def show(done: int, total: int, now: str) -> None:
-            bar.update(task, completed=done, total=total, description=now or what)
+        def report(done: int, total: int, current: str) -> None:
+            bar.update(task, completed=done, total=total, description=current or text)
 
-        yield show
+        yield report

@@ -1,4 +1,4 @@
-"""`segsam train`: the command that the main command line mounts."""
+"""Commands `segsam train` and `segsam distill`."""
 
 from __future__ import annotations
 
@@ -7,94 +7,123 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from segsam.cli.terminal import JsonOption, shown_progress
-from segsam.errors import OutputError
-from segsam.system.atomic import write_bytes
-from segsam.types import Progress as ReportsProgress
+from segsam.cli.terminal import (
+    JsonOption,
+    check_target,
+    exit_when_interrupted,
+    out,
+    progress_bar,
+    write_text,
+)
+from segsam.types import Progress
 
 if TYPE_CHECKING:
     from segsam.training.config import TrainConfig
-    from segsam.training.loop import TrainReport
+    from segsam.training.reports import TrainReport
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+ChangesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value in place of the file's, as steps=2000 (repeatable)."),
+]
 
 
 def train(
     config: Annotated[
-        Path, typer.Argument(help="The run, as YAML: datasets, out, and what differs by default.")
+        Path,
+        typer.Argument(help="The run, as YAML: datasets, out, and what differs from the defaults."),
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint of the run.")
     ] = False,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value over the file, as variant=so_co (repeatable)."),
-    ] = None,
+    changes: ChangesOption = None,
     shards_to: Annotated[
         Path | None,
         typer.Option(
             "--shards-to",
-            help="Only cut the run's slices into shards in this folder; a run names it as shards, "
-            "in the place of datasets.",
+            help="Only cut the run's slices into shards in this folder; a later run reads them "
+            "with the key shards in place of datasets.",
         ),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Train a variant of the paper on data sets of labelled images; stopped anywhere, it can be
-    resumed to the same result.
+    """Train a variant of the paper on data sets of labelled images. If it is stopped, --resume
+    continues to the same result.
     """
     from segsam.training.config import TrainConfig
     from segsam.training.distributed import is_main_process
+    from segsam.training.loop import train as run_training
 
-    if json_file is not None and not json_file.parent.is_dir():
-        raise OutputError(f"The folder of {json_file.name} does not exist.")
+    check_target(json_file)
     run = TrainConfig.load(config, changes or ())
     if shards_to is not None:
-        _shard(run, shards_to)
+        _write_shards(run, shards_to)
         return
-    try:
-        report = _train(run, resume=resume)
-    except KeyboardInterrupt:
-        if not is_main_process():
-            raise typer.Exit(130) from None
-        err.print(
-            f"Stopped. The last checkpoint is in {run.out}; the same command with --resume goes on "
-            "from there.",
-            markup=False,
-        )
-        raise typer.Exit(130) from None
-    if not is_main_process():
-        return
-    _show(report)
-    if json_file is not None:
-        write_bytes(json_file, (report.to_json() + "\n").encode())
+    with _exit_when_interrupted(run), _progress_bar() as progress:
+        report = run_training(run, resume=resume, progress=progress)
+    if is_main_process():
+        _show(report)
+        write_text(json_file, report.to_json() + "\n")
 
 
-def _train(run: TrainConfig, *, resume: bool) -> TrainReport:
-    from segsam.training import loop
+def distill(
+    config: Annotated[
+        Path, typer.Argument(help="The run, as YAML, with the keys of `segsam train`.")
+    ],
+    student: Annotated[
+        str, typer.Option(help="Host whose image encoder is trained.")
+    ] = "segsam_fast",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last state of the run.")
+    ] = False,
+    changes: ChangesOption = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Train a faster image encoder to reproduce the embeddings of the run's host; no labels are
+    used.
 
-    with learning_progress() as progress:
-        return loop.train(run, resume=resume, progress=progress)
+    The result has the decoders of the run's host. `segsam train` takes it as a host, to adapt the
+    decoders to the new encoder.
+    """
+    from segsam.training.config import TrainConfig
+    from segsam.training.distillation import distil
+
+    check_target(json_file)
+    run = TrainConfig.load(config, changes or ())
+    with _exit_when_interrupted(run), _progress_bar() as progress:
+        report = distil(run, student=student, resume=resume, progress=progress)
+    out.print(
+        f"{report.steps} steps in {report.seconds:.0f} s; on the validation slices, the student "
+        f"misses {100 * report.unexplained:.1f} % of the teacher's embeddings."
+    )
+    out.print(f"Checkpoint: {report.checkpoint}", markup=False)
+    write_text(json_file, report.to_json() + "\n")
 
 
-def _shard(run: TrainConfig, folder: Path) -> None:
+def _progress_bar() -> AbstractContextManager[Progress]:
+    """Return a progress bar that only the first process of a run on several GPUs draws."""
+    from segsam.training.distributed import is_main_process
+
+    return progress_bar("loading", disable=not is_main_process())
+
+
+def _exit_when_interrupted(run: TrainConfig) -> AbstractContextManager[None]:
+    from segsam.training.distributed import is_main_process
+
+    return exit_when_interrupted(
+        f"Stopped. The last state is in {run.out}; the same command with --resume continues there.",
+        silent=not is_main_process(),
+    )
+
+
+def _write_shards(run: TrainConfig, folder: Path) -> None:
     from segsam.training.initial_model import load_initial_model
     from segsam.training.sharded_samples import write_run_shards
 
     size = load_initial_model(run).host.facts.input_size
-    with learning_progress() as progress:
+    with _progress_bar() as progress:
         count = write_run_shards(run, folder, input_size=size, progress=progress)
     out.print(f"{count} slices in {folder}.", markup=False)
-
-
-def learning_progress() -> AbstractContextManager[ReportsProgress]:
-    """A bar on the terminal, of the first process."""
-    from segsam.training.distributed import is_main_process
-
-    return shown_progress(err, "loading", disable=not is_main_process())
 
 
 def _show(report: TrainReport) -> None:

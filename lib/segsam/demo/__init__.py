@@ -1,4 +1,4 @@
-"""`segsam demo`: organs of a real CT, prompted over HTTP in a real server, checked and shown."""
+"""Command `segsam demo`: organs of a real CT, segmented by a real server and checked."""
 
 from __future__ import annotations
 

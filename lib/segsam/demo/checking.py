@@ -1,4 +1,4 @@
-"""Is what came back on the voxels that were sent, and how much of the organ is in it?"""
+"""Checks of a returned volume: is it on the voxels that were sent, and how well does it overlap?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class GeometryCheck:
-    """One file read back with one independent reader: its shape and affine against the image's."""
+    """Comparison of a returned file's shape and affine, as one reader gives them, with the image's.
+
+    The readers (nibabel, SimpleITK) are independent of SEG-SAM's own.
+    """
 
     file: str
     reader: str
@@ -27,7 +30,7 @@ class GeometryCheck:
 
 
 def geometry_of(path: Path, reader: str) -> tuple[tuple[int, ...], Affine]:
-    """(shape (i, j, k), affine to RAS mm) as nibabel or SimpleITK reads the file."""
+    """Return (shape (i, j, k), affine to RAS in mm) as nibabel or SimpleITK reads the file."""
     if reader == "nibabel":
         image = nib.load(path)
         return tuple(image.shape), np.asarray(image.affine, dtype=np.float64)
@@ -40,30 +43,30 @@ def geometry_of(path: Path, reader: str) -> tuple[tuple[int, ...], Affine]:
 
 
 def check_geometry(path: Path, sent: Path) -> tuple[GeometryCheck, ...]:
-    """The returned file against the image, with every reader that knows its format."""
+    """Compare a returned file with the image that was sent, with each reader of its format."""
     shape, affine = geometry_of(sent, "nibabel")
     readers = ["SimpleITK", "nibabel"] if ".nii" in path.suffixes else ["SimpleITK"]
-    return tuple(_compared(path, reader, shape, affine) for reader in readers)
+    return tuple(_compare(path, reader, shape, affine) for reader in readers)
 
 
-def _compared(path: Path, reader: str, shape: tuple[int, ...], affine: Affine) -> GeometryCheck:
+def _compare(path: Path, reader: str, shape: tuple[int, ...], affine: Affine) -> GeometryCheck:
     found_shape, found_affine = geometry_of(path, reader)
     if found_shape != shape:
-        words = f"shape {found_shape}, the image has {shape}"
-        return GeometryCheck(path.name, reader, ok=False, found=words)
-    apart = float(np.abs(found_affine - affine).max())
-    words = f"{'x'.join(map(str, shape))} voxels, affine within {apart:.2g} mm"
-    return GeometryCheck(path.name, reader, ok=apart <= TOLERANCE_MM, found=words)
+        found = f"shape {found_shape}, the image has {shape}"
+        return GeometryCheck(path.name, reader, ok=False, found=found)
+    difference = float(np.abs(found_affine - affine).max())
+    found = f"{'x'.join(map(str, shape))} voxels, affine within {difference:.2g} mm"
+    return GeometryCheck(path.name, reader, ok=difference <= TOLERANCE_MM, found=found)
 
 
 def read_labels(path: Path) -> LabelArray:
-    """The voxels (i, j, k) of a label file, read with SimpleITK."""
+    """Read the voxels (i, j, k) of a label file with SimpleITK."""
     voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     return np.asarray(voxels).transpose(2, 1, 0).astype(np.uint8)
 
 
 def dice(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
-    """Dice overlap of two masks of one shape, 0 to 1; 1 when both are empty."""
+    """Return the Dice overlap of two masks of one shape, 0 to 1; 1 if both are empty."""
     a, b = np.asarray(one) != 0, np.asarray(other) != 0
     total = int(a.sum()) + int(b.sum())
     return 1.0 if total == 0 else 2.0 * int((a & b).sum()) / total

@@ -1,4 +1,4 @@
-"""What the server calls an object, and whether that is what the sample calls it."""
+"""Names that the server gives to objects, and the names that the sample CT's labels give them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from dataclasses import dataclass, field
 from segsam.categories import Categories
 from segsam.remote.client import Reply
 
-_TOLD = 3
-"""Of what else is present, so many are told."""
+_SHOWN = 3
+"""Number of other categories that are shown."""
 
 
 @dataclass(frozen=True)
-class Named:
-    """Of one reply: category and confidence, and what else is on a slice, likeliest first."""
+class ObjectName:
+    """Category and confidence of an object, and what else is on a slice, most probable first."""
 
     category: str | None = None
     confidence: float | None = None
     present: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, reply: Reply, index: int | None = None) -> Named:
-        """What `reply` says, and of what else is present, what it says about slice `index`."""
+    def from_reply(cls, reply: Reply, index: int | None = None) -> ObjectName:
+        """Read the name from a reply, and the other categories that it finds on slice `index`."""
         params = reply.params
         return cls(params["category"], params["confidence"], params["present"].get(str(index), {}))
 
     @property
-    def in_words(self) -> str:
-        """Name and confidence."""
+    def text(self) -> str:
+        """Name and confidence for a person."""
         if self.category is None or self.confidence is None:
             return "not named"
         return f"{self.category} ({self.confidence:.0%})"
 
     @property
-    def also(self) -> str:
-        """The likeliest of what else is present."""
-        return ", ".join(f"{name} {p:.0%}" for name, p in list(self.present.items())[:_TOLD])
+    def also_present(self) -> str:
+        """Most probable other categories on the slice."""
+        return ", ".join(f"{name} {p:.0%}" for name, p in list(self.present.items())[:_SHOWN])
 
 
 def expected_name(organ: str, trained: Collection[str]) -> str | None:
-    """What a checkpoint that was trained on these categories should call an organ of the sample;
-    None when it is not among them.
+    """Return the category that stands for an organ of the sample.
+
+    Returns None if the checkpoint was not trained on it; `trained` are its categories.
     """
     known = Categories.load()
     name = known.names[known.index(organ)]

@@ -1,17 +1,17 @@
-"""What the demo asks for: boxes around the sample's pseudo-labels, in both dialects."""
+"""Prompts of the demo, made from the sample's pseudo-labels: boxes, points, and their requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import SampleError
 from segsam.imaging.geometry import nearest_axes
-from segsam.prompting.prompts import Box, Point, Prompts
+from segsam.prompting.prompts import Box
 from segsam.types import Affine, LabelArray, VoxelIndex
 
 ORGANS = (
@@ -25,12 +25,12 @@ ORGANS = (
     "urinary_bladder",
     "vertebrae_L3",
 )
-"""Whole or nearly whole in the sample, from 1,300 to 42,000 voxels."""
+"""Organs that are whole or nearly whole in the sample, of 1,300 to 42,000 voxels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Organ:
-    """A pseudo-label: its value in the sample's label volume, mask (i, j, k) and tight box."""
+    """Pseudo-label: its value in the sample's label volume, mask (i, j, k) and tight box."""
 
     name: str
     value: int
@@ -39,14 +39,18 @@ class Organ:
 
     @property
     def title(self) -> str:
-        """For people: `kidney_left` is "kidney left"."""
+        """Name for a person: "kidney left" for `kidney_left`."""
         return self.name.replace("_", " ")
 
 
 def organs_in(
     labels: LabelArray, table: Mapping[str, int], names: Sequence[str] = ORGANS
 ) -> tuple[Organ, ...]:
-    """The named organs of a label volume (i, j, k). Raises SampleError if one is not there."""
+    """Return the named organs of a label volume (i, j, k); `table` gives their values.
+
+    Raises:
+        SampleError: an organ is not in the table or not in the labels.
+    """
     organs = []
     for name in names:
         mask = labels == table.get(name, 0)
@@ -57,13 +61,13 @@ def organs_in(
 
 
 def tight_box(mask: NDArray[np.bool_]) -> Box:
-    """The smallest box around the voxels of a mask (i, j, k) that has some."""
+    """Return the smallest box around the voxels of a mask (i, j, k) that is not empty."""
     indices = np.argwhere(mask)
     return Box(_index(indices.min(axis=0)), _index(indices.max(axis=0)))
 
 
 def section_box(organ: Organ, axis: int, index: int) -> Box | None:
-    """The tight 2D box of the organ on one slice; None where it is not, or only as a line."""
+    """Return the tight 2D box of the organ on one slice; None if it is absent or only a line."""
     plane = np.zeros_like(organ.mask)
     on_slice = (slice(None),) * axis + (index,)
     plane[on_slice] = organ.mask[on_slice]
@@ -74,41 +78,24 @@ def section_box(organ: Organ, axis: int, index: int) -> Box | None:
 
 
 def widest_slice(organ: Organ, axis: int) -> int:
-    """The slice across `axis` that holds most of the organ."""
+    """Return the slice across `axis` with the most voxels of the organ."""
     others = tuple(other for other in range(3) if other != axis)
     return int(organ.mask.sum(axis=others).argmax())
 
 
 def centre_of(organ: Organ, axis: int, index: int) -> VoxelIndex:
-    """The organ's voxel on a slice that is nearest to its centre of mass there."""
+    """Return the organ's voxel on a slice that is nearest to its centre of mass there."""
     plane = np.argwhere(organ.mask)
     plane = plane[plane[:, axis] == index]
     nearest = plane[((plane - plane.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return _index(nearest)
 
 
-def ours(
-    prompts: Prompts, result: Literal["slice", "region", "volume"], *, propagate: bool = False
-) -> dict[str, Any]:
-    """The architecture's dialect."""
-    return {
-        "prompts": prompts.to_json(),
-        "axis": "auto",
-        "propagate": propagate,
-        "result": result,
-    }
+def stock_params(organ: Organ, affine_ras: Affine, extension: str) -> dict[str, Any]:
+    """Return what 3D Slicer's stock MONAI Label module sends for a box and a click inside.
 
-
-def with_negative(box: Box, point: VoxelIndex) -> Prompts:
-    """A box, and a click on something in it that is not meant."""
-    return Prompts(points=(Point(point, positive=False),), boxes=(box,))
-
-
-def stock(organ: Organ, affine_ras: Affine, extension: str) -> dict[str, Any]:
-    """What the unchanged MONAI Label module of 3D Slicer sends for a box and a click inside.
-
-    Its `roi` goes through the box's corners in world order, so where a voxel axis runs against
-    the world's the greater index comes first.
+    The module takes the corners of `roi` in world order. Along a voxel axis that runs against the
+    world axis, the greater index therefore comes first.
     """
     axes, signs = nearest_axes(affine_ras)
     roi = [0] * 6

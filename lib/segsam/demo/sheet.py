@@ -1,4 +1,4 @@
-"""The contact sheet: for each organ the slice that shows most of it, with mask, box and outline."""
+"""Contact sheet: for each organ its widest slice, with mask, box and outline."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _PANEL_INCHES = 3.6
 _OPACITY = 0.45
 
 _DISTINCT = (0, 1, 2, 3, 4, 5, 6, 8, 9)
-"""Of matplotlib's tab10: without its grey, which a CT is full of."""
+"""Indices of matplotlib's tab10, without its grey, which is hard to see on a CT."""
 
 Colour = tuple[int, int, int]
 
 
 def colours_for(organs: Sequence[Organ]) -> dict[int, Colour]:
-    """A colour (0...255 each) for every organ's label value: told apart at a glance on grey.
+    """Return label value -> colour (0...255 each), easy to tell apart on grey.
 
-    Anatomical colours, as the categories have them, are all close to flesh.
+    The anatomical colours of the categories are all close to the colour of flesh.
     """
     palette = colormaps["tab10"]
     colours = {}
@@ -53,10 +53,10 @@ def write_sheet(
     organs: Sequence[Organ],
     titles: Mapping[str, str],
 ) -> Path:
-    """One panel per organ, as a radiologist sees it (patient left at the right), to a PNG.
+    """Write one panel per organ as radiologists view it (patient's left on the right), as PNG.
 
-    Filled: what the server returned, all organs. White line: the pseudo-label of the organ in the
-    title. Dashed: the box that was sent for it.
+    Filled: the masks that the server returned, all organs. White line: the pseudo-label of the
+    organ in the title. Dashed: the box that was sent for it.
     """
     rows = math.ceil(len(organs) / _COLUMNS)
     figure = Figure(figsize=(_COLUMNS * _PANEL_INCHES, rows * _PANEL_INCHES), dpi=110)
@@ -69,7 +69,7 @@ def write_sheet(
         axes.set_axis_off()
     for axes, organ in zip(grid.ravel(), organs, strict=False):
         index = widest_slice(organ, axis=2)
-        _show(axes, volume, view, overlay=overlay, organ=organ, index=index)
+        _draw_panel(axes, volume, view, overlay=overlay, organ=organ, index=index)
         axes.set_title(f"{titles[organ.name]}   k = {index}", color="white", fontsize=10)
     figure.tight_layout()
     with replacing(path, ".png") as partial:
@@ -78,14 +78,14 @@ def write_sheet(
 
 
 def _overlay(labels: LabelArray, colours: Mapping[int, Colour]) -> NDArray[np.float64]:
-    """Labels (i, j, k) as red, green, blue and opacity (i, j, k, 4), 0...1."""
+    """Return labels (i, j, k) as red, green, blue and opacity (i, j, k, 4), 0...1."""
     painted = np.zeros((*labels.shape, 4))
     for value, colour in colours.items():
         painted[labels == value] = [*(part / 255 for part in colour), _OPACITY]
     return painted
 
 
-def _show(
+def _draw_panel(
     axes: Axes,
     volume: Volume,
     view: SliceView,
@@ -96,14 +96,10 @@ def _show(
 ) -> None:
     grey = Intensity.for_volume(volume).apply(view.cut(volume.voxels, index))
     outline = view.cut(organ.mask, index).astype(float)
-    box = np.zeros(volume.shape_ijk, dtype=bool)
-    low, high = organ.box.min_ijk, organ.box.max_ijk
-    box[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
-    rows, columns = np.nonzero(view.cut(box, index))
     aspect = view.spacing_mm[view.y_axis] / view.spacing_mm[view.x_axis]
     axes.imshow(grey, cmap="gray", vmin=0, vmax=255, aspect=aspect)
     axes.imshow(view.cut(overlay, index), aspect=aspect, interpolation="nearest")
     axes.contour(outline, levels=[0.5], colors="white", linewidths=0.8)
-    corner = (columns.min() - 0.5, rows.min() - 0.5)
-    sides = (float(np.ptp(columns)) + 1, float(np.ptp(rows)) + 1)
+    x0, y0, x1, y1 = view.rectangle(organ.box.min_ijk, organ.box.max_ijk)
+    corner, sides = (x0 - 0.5, y0 - 0.5), (x1 - x0 + 1, y1 - y0 + 1)
     axes.add_patch(Rectangle(corner, *sides, fill=False, linestyle="--", color="yellow"))

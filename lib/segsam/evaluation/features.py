@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsam.model import ImageFeatures, SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embeddings import EmbeddingCache, slice_key
 from segsam.training.embedding_store import EmbeddingStore
 
@@ -20,10 +21,13 @@ _CACHE_BYTES = 1 << 28
 class FeatureSource:
     """Features of slices, stored in a folder if one is given."""
 
-    def __init__(self, model: SegSam, folder: Path | None = None) -> None:
+    def __init__(
+        self, model: SegSam, folder: Path | None = None, encoder: EncoderRunner | None = None
+    ) -> None:
         self.model = model
+        self.encoder = encoder or EncoderRunner(model)
         self._encoded = 0
-        self._store = None if folder is None else EmbeddingStore(folder, model)
+        self._store = None if folder is None else EmbeddingStore(folder, model, self.encoder)
 
     @property
     def encoded(self) -> int:
@@ -39,7 +43,8 @@ class FeatureSource:
             return self._store.features(self._store.add(picture))
         self._encoded += 1
         device = next(self.model.parameters()).device
-        return self.model.encode(self.model.host.prepare(picture)[None].to(device))
+        image = self.model.host.prepare(picture)[None].to(device)
+        return self.model.features(*self.encoder.encode(image))
 
 
 class StoredEmbeddings(EmbeddingCache):
@@ -57,7 +62,7 @@ class StoredEmbeddings(EmbeddingCache):
         source.
         """
         self.clear()
-        weights = self._source.model.encoder_id
+        weights = self._source.encoder.encoder_id
         self._pictures = {slice_key(picture, weights): picture for picture in pictures}
 
     def get_or_encode(

@@ -17,6 +17,7 @@ from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, Vol
 from segsam.evaluation.slice_scoring import SliceScorer
 from segsam.evaluation.volumes import PropagationScorer, RebuiltVolumes
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam.types import Progress, no_progress
 
 DecoderChoice: TypeAlias = Literal["binary", "semantic", "both"]
@@ -56,6 +57,7 @@ def evaluate(
     options: Options,
     *,
     embeddings: Path | None = None,
+    encoder: EncoderRunner | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -65,6 +67,7 @@ def evaluate(
         selections: of `cases.select`.
         options: of the evaluation.
         embeddings: a folder of stored embeddings, read and added to.
+        encoder: runner of the image encoder; PyTorch without it.
         progress: called before the first and after each case.
 
     Raises:
@@ -73,7 +76,7 @@ def evaluate(
         OutputError: embeddings that cannot be stored.
     """
     began, progress = time.monotonic(), progress or no_progress
-    scorer = CaseScorer(model, options, embeddings)
+    scorer = CaseScorer(model, options, embeddings, encoder)
     total, done = sum(len(selection.cases) for selection in selections), 0
     scores: list[CaseScores] = []
     for selection in selections:
@@ -98,24 +101,30 @@ class CaseScores:
 class CaseScorer:
     """Measures case after case with one model."""
 
-    def __init__(self, model: SegSam, options: Options, embeddings: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: SegSam,
+        options: Options,
+        embeddings: Path | None = None,
+        encoder: EncoderRunner | None = None,
+    ) -> None:
         """Prepare as `evaluate` does; raises EvaluationError for a semantic decoder that is not
         trained.
         """
-        if options.decoder == "semantic" and not model.semantic_is_trained:
+        if options.decoder == "semantic" and not model.card.semantic_is_trained:
             raise EvaluationError(
                 "Expected a checkpoint with a trained semantic decoder, got one that is not "
                 "trained; measure the binary decoder, or both."
             )
         self.model = model.eval()
         self.options = options
-        self.source = FeatureSource(model, embeddings)
+        self.source = FeatureSource(model, embeddings, encoder)
         self.scorer = SliceScorer(
             model,
             options.prompt,
             options.seed,
             binary=options.decoder != "semantic",
-            semantic=model.semantic_is_trained and options.decoder != "binary",
+            semantic=model.card.semantic_is_trained and options.decoder != "binary",
         )
         self.propagation = None
         if options.propagated:
@@ -164,7 +173,7 @@ def joined(
         prompt=options.prompt,
         decoder=options.decoder,
         seed=options.seed,
-        semantics=model.semantic_is_trained and options.decoder != "binary",
+        semantics=model.card.semantic_is_trained and options.decoder != "binary",
         datasets=tuple(facts),
         objects=tuple(score for one in scores for score in one.objects),
         volumes=tuple(score for one in scores for score in one.volumes),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded
-from segsam.model.readout import enlarged, named_by_model
+from segsam.model.readout import predicted_category, resize_logits
 
 NSD_TOLERANCE_MM = 2.0
 """Largest distance at which two surfaces agree."""
@@ -61,7 +61,7 @@ def confidence(decoded: Decoded, temperature: float = 1.0) -> Tensor | None:
     """Return the probability (P,) of the category that the model gives; None without semantics."""
     if decoded.class_logits is None:
         return None
-    found = named_by_model(decoded)
+    found = predicted_category(decoded)
     probability = (decoded.class_logits.float() / temperature).softmax(dim=1)
     return probability.gather(1, found[:, None])[:, 0]
 
@@ -82,12 +82,12 @@ def labelled_plane(
         view: of the slice.
     """
     if decoded.object_logits is not None:
-        if int(named_by_model(decoded)[prompt]) != category:
+        if int(predicted_category(decoded)[prompt]) != category:
             return np.zeros((view.height, view.width), dtype=np.bool_)
         return mask_plane(decoded.object_logits[prompt, 0], view)
     if decoded.semantic_logits is None:
         raise ValueError("Expected a semantic mask, got none.")
-    logits = enlarged(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
+    logits = resize_logits(decoded.semantic_logits[prompt][None], (view.input_size,) * 2)[0]
     others = torch.cat([logits[:category], logits[category + 1 :]]).amax(dim=0)
     return mask_plane(logits[category] - others, view)
 

@@ -15,7 +15,7 @@ from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
 from segsam.evaluation.records import ObjectScore
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.model.readout import named_by_model
+from segsam.model.readout import predicted_category
 from segsam.prediction.semantics import agreements
 
 _PROMPTS_AT_ONCE = 16
@@ -62,8 +62,8 @@ class SliceScorer:
         true_masks = [plane == value for value in values]
         rngs = [object_rng(self.seed, f"{opened.name}/{index}", value) for value in values]
         prompts = prompt_tensors(self.prompt, true_masks, rngs, view)
-        decoded = self.model.decode(features, prompts, semantic=self.model.semantic_is_trained)
-        statements = _statements(decoded, self.model.temperature)
+        decoded = self.model.decode(features, prompts, semantic=self.model.card.semantic_is_trained)
+        statements = _statements(decoded, self.model.card.temperature)
         semantic = self._semantic_scores(
             decoded, true_masks, [opened.classes[value] for value in values], view
         )
@@ -117,7 +117,7 @@ def _statements(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
     confidence = scores.confidence(decoded, temperature)
     if decoded.class_logits is None or agreement is None or confidence is None:
         return rows
-    found = named_by_model(decoded).tolist()
+    found = predicted_category(decoded).tolist()
     logits = decoded.class_logits.float().cpu().numpy()
     for row, one in enumerate(rows):
         one["found"] = found[row]

@@ -59,7 +59,7 @@ class PropagationScorer:
 
     def __init__(self, model: SegSam, source: FeatureSource, prompt: PromptKind, seed: int) -> None:
         self._embeddings = StoredEmbeddings(source)
-        self._predictor = Predictor(model, embeddings=self._embeddings)
+        self._predictor = Predictor(model, encoder=source.encoder, embeddings=self._embeddings)
         self._prompt: PromptKind = prompt
         self._seed = seed
 

@@ -1,4 +1,4 @@
-"""The network: a SAM-family host, semantic decoder (SAWD), text enhancement (T2VSE), weights."""
+"""Network: a SAM-family host, semantic decoder (SAWD), text enhancement (T2VSE), weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from segsam.model.card import Card, read_card
 from segsam.model.checkpoint import PRETRAINED, load_pretrained, save_checkpoint
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import HOSTS, Host, HostFacts
-from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.segsam import SegSam
+from segsam.model.tensors import Decoded, ImageFeatures, PromptTensors
 from segsam.model.variants import VARIANTS, Variant, build_variant, find_variant
 
 __all__ = [

@@ -1,8 +1,9 @@
-"""The mean of several checkpoints' weights, one model that costs no more than one of them.
+"""Mean of the weights of several checkpoints: one model, at the cost of one.
 
-Checkpoints that were trained one after the other, or from the same one, lie in one basin: their
-mean is often better than each (Wortsman et al., Model soups, ICML 2022, arXiv:2203.05482; Robust
-fine-tuning of zero-shot models, CVPR 2022, arXiv:2109.01903). Of others it is worth nothing.
+Checkpoints that were trained one after the other, or from the same one, lie in the same basin of
+the loss: their mean is often better than each (Wortsman et al., Model soups, ICML 2022,
+arXiv:2203.05482; Robust fine-tuning of zero-shot models, CVPR 2022, arXiv:2109.01903). The mean of
+unrelated checkpoints is useless.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from segsam.model.segsam import SegSam
 
 
 def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Path:
-    """Save the mean of the weights of checkpoints, in double precision until then.
+    """Save the mean of the weights of checkpoints, computed in double precision.
 
-    The card is the first one's; it names all of them as parents, and metrics, which were measured
-    of one, are left out.
+    The card is the first one's. It names all of them as parents; metrics, which belong to one of
+    them, are left out.
 
     Raises:
-        CheckpointError: fewer than two sources, one that is no checkpoint of ours, or models of
+        CheckpointError: fewer than two sources, one that is not a checkpoint of ours, or models of
             different architectures or categories.
         OutputError: a target that cannot be written.
     """
@@ -49,7 +50,7 @@ def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Pa
 
 
 def _check_alike(first: SegSam, other: SegSam, name: str, other_name: str) -> None:
-    """Refuse what has no mean."""
+    """Refuse models whose weights do not correspond to each other."""
     shapes, others = (
         {key: tuple(value.shape) for key, value in model.state_dict().items()}
         for model in (first, other)
@@ -57,4 +58,4 @@ def _check_alike(first: SegSam, other: SegSam, name: str, other_name: str) -> No
     if shapes != others or first.config != other.config:
         raise CheckpointError(f"{name} and {other_name} are of different architectures.")
     if first.categories.names != other.categories.names:
-        raise CheckpointError(f"{name} and {other_name} know different categories.")
+        raise CheckpointError(f"{name} and {other_name} have different categories.")

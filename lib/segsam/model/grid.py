@@ -1,7 +1,7 @@
-"""Decoders on a coarser grid than the image encoder's: a quarter or a sixteenth of their cost.
+"""Decoders on a coarser grid than the image encoder's, at a quarter or a sixteenth of their cost.
 
-LiteMedSAM's encoder answers on 64 x 64 cells, SAM-Med2D's (the paper's) on 16 x 16; attention and
-upscaling cost as many times more as there are more cells.
+LiteMedSAM's encoder gives 64 x 64 cells, SAM-Med2D's (the paper's) 16 x 16. Attention and upscaling
+cost in proportion to the number of cells.
 """
 
 from __future__ import annotations
@@ -16,47 +16,53 @@ from segsam.model.hosts.base import HostFacts
 
 
 class GridReduction(nn.Module):
-    """Image embedding (B, C, h, w) -> (B, C, h / factor, w / factor).
+    """Reduction of an image embedding: (B, C, h, w) -> (B, C, h / factor, w / factor).
 
-    `pooled` averages the cells of a block; `trained` begins as that average and learns what else of
-    them to keep.
+    `pooled` averages the cells of a block. `trained` is a convolution that starts as that average
+    and learns what else of the cells to keep.
     """
 
     def __init__(self, dim: int, factor: int, kind: ReductionName) -> None:
         super().__init__()
         self.factor = factor
-        self.mix = _average_to_begin_with(dim, factor) if kind == "trained" else None
+        self.mix = _averaging_convolution(dim, factor) if kind == "trained" else None
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """See the class."""
+        """Reduce an embedding (B, C, h, w)."""
         if self.mix is None:
             return F.avg_pool2d(embedding, self.factor)
         reduced: Tensor = self.mix(embedding)
         return reduced
 
+    def pooled(self, detail: Tensor | None) -> Tensor | None:
+        """Reduce the finer maps of `Host.encode`, (B, c, 4h, 4w), by averaging; None stays None."""
+        return None if detail is None else F.avg_pool2d(detail, self.factor)
+
 
 @torch.no_grad()
-def _average_to_begin_with(dim: int, factor: int) -> nn.Conv2d:
-    mix = nn.Conv2d(dim, dim, kernel_size=factor, stride=factor)
+def _averaging_convolution(dim: int, factor: int) -> nn.Conv2d:
+    convolution = nn.Conv2d(dim, dim, kernel_size=factor, stride=factor)
     share = torch.eye(dim) / factor**2
-    mix.weight.copy_(share[:, :, None, None].expand_as(mix.weight))
-    if mix.bias is not None:
-        mix.bias.zero_()
-    return mix
+    convolution.weight.copy_(share[:, :, None, None].expand_as(convolution.weight))
+    if convolution.bias is not None:
+        convolution.bias.zero_()
+    return convolution
 
 
 def grid_reduction(facts: HostFacts, grid: int, kind: ReductionName) -> GridReduction | None:
-    """What brings the embedding of a host to a grid of this side; None for its own, or for 0.
+    """Build the reduction from a host's grid to one of side `grid`; None if they are equal.
+
+    A `grid` of 0 stands for the host's own.
 
     Raises:
         CheckpointError: a side that does not divide the host's.
     """
-    own, wanted = facts.grid, grid or facts.grid
-    if wanted == own:
+    own, requested = facts.grid, grid or facts.grid
+    if requested == own:
         return None
-    if wanted < 1 or own % wanted:
+    if requested < 1 or own % requested:
         raise CheckpointError(
             f"Expected a divisor of {own}, the grid of the host {facts.name!r}, as the "
-            f"decoders' grid, got {wanted}."
+            f"decoders' grid, got {requested}."
         )
-    return GridReduction(facts.embed_dim, own // wanted, kind)
+    return GridReduction(facts.embed_dim, own // requested, kind)

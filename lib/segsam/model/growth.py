@@ -1,14 +1,15 @@
-"""A trained model learns the name of one more category, before it has seen an example.
+"""Growth of a trained model by one category, before it has seen any example of it.
 
 Every tensor that has a row for each category gets one more: a CO-token, its linear layer, a row in
 the class head or a kernel in the dense one. The new row is the mean of the old ones, weighted by
-how near their descriptions are to the new one's (`row_weights`), which is the paper's premise that
-text says what a structure is like (section 3.2.2). Where a category is an input, in the MLP that
-informs the SO-token, its column starts at zero. Not one existing number changes.
+how similar their descriptions are to the new one's (`row_weights`). This follows the paper's
+premise that descriptions "capture key characteristics of all medical categories" (section 3.2.2).
+Where a category is an input, in the MLP that informs the SO-token, its column starts at zero. No
+existing weight changes.
 
-What the model says does change a little: the CO-tokens attend to each other and the text tokens do,
-and a softmax over classes has one more share. Until it is trained on examples, the new category's
-answers are a guess from its neighbours.
+The model's output does change a little: CO-tokens attend to each other, text tokens do too, and a
+softmax over classes has one more share. Until the model is trained on examples, its output for the
+new category is a guess from similar ones.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from segsam.model.checkpoint import load_pretrained, save_checkpoint
 from segsam.model.segsam import SegSam
 
 TEMPERATURE = 0.05
-"""Of the softmax over cosine similarities: at 0.05 the nearest few categories carry the mean."""
+"""Temperature of the softmax over cosine similarities; at 0.05, few categories carry the mean."""
 
 
 def row_weights(categories: Categories, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much each category counts for one with this text embedding (D,): (K,), sum 1.
+    """Weigh the categories by their similarity to a text embedding (D,): (K,), sum 1.
 
-    The softmax of cosine similarities over `TEMPERATURE`.
+    The weights are the softmax of cosine similarities over `TEMPERATURE`.
     """
     old = categories.text_embeddings
     lengths = np.linalg.norm(old, axis=1) * np.linalg.norm(embedding)
@@ -49,33 +50,34 @@ def row_weights(categories: Categories, embedding: NDArray[np.float32]) -> NDArr
 def nearest(
     categories: Categories, embedding: NDArray[np.float32], count: int = 3
 ) -> dict[str, float]:
-    """The categories that count most for a text embedding (D,), with their weights."""
+    """Return the categories of the largest weights for a text embedding (D,), with the weights."""
     weights = row_weights(categories, embedding)
     order = np.argsort(-weights, kind="stable")[:count]
     return {categories.names[k]: float(weights[k]) for k in order}
 
 
 def grow(model: SegSam, category: Category, embedding: NDArray[np.float32]) -> SegSam:
-    """A model that knows one more category, at the end; the host is shared with the old one.
+    """Build a model with one more category, the last one; it shares the host with the old one.
 
     Args:
         model: with semantic parts, trained or not.
-        category: its name and synonyms are not yet the model's.
-        embedding: (D,) of the category's description, from the encoder of the model's categories.
+        category: its name and synonyms must be new to the model.
+        embedding: (D,), of the category's description by the text encoder of the other categories.
 
     Raises:
         CheckpointError: a model without semantic parts.
-        CategoryError: a name that is taken, or an embedding of another length.
+        CategoryError: a name that exists already, or an embedding of another length.
     """
     if model.semantic_decoder is None:
         raise CheckpointError(
-            "Expected a checkpoint with a semantic decoder, which knows categories, got one of the "
+            "Expected a checkpoint with a semantic decoder, which has categories, got one of the "
             "host's parts alone."
         )
     categories = model.categories.with_category(category, embedding)
     text = model.text_enhancement is not None
-    with torch.random.fork_rng(devices=[]):  # its random start is overwritten
-        grown = SegSam.with_semantics(model.host, categories, model.config, text=text)
+    card = replace(model.card, sha256="")
+    with torch.random.fork_rng(devices=[]):  # the random initial weights are overwritten below
+        grown = SegSam(model.host, categories, model.config, semantics=True, text=text, card=card)
     old = model.state_dict()
     weights = torch.from_numpy(row_weights(model.categories, embedding))
     device = next(model.parameters()).device
@@ -83,8 +85,6 @@ def grow(model: SegSam, category: Category, embedding: NDArray[np.float32]) -> S
     trainable = {name: value.requires_grad for name, value in model.named_parameters()}
     for name, value in grown.named_parameters():
         value.requires_grad_(trainable[name])
-    grown.variant = model.variant
-    grown.semantic_is_trained = model.semantic_is_trained
     return grown.train(model.training)
 
 
@@ -93,15 +93,15 @@ def grow_checkpoint(
 ) -> tuple[SegSam, Categories]:
     """Add a category to a checkpoint of ours and save the result as another, with its card.
 
-    The card names its parent and keeps what it says of training; metrics, which were measured
-    without the new category, are left out.
+    The card names its parent and keeps the facts of training; metrics, which were measured without
+    the new category, are left out.
 
     Returns:
         the grown model, and the categories before.
 
     Raises:
-        CheckpointError: a source that is no checkpoint of ours with semantic parts.
-        CategoryError: a name that is taken, or an encoder other than the checkpoint's.
+        CheckpointError: a source that is not a checkpoint of ours with semantic parts.
+        CategoryError: a name that exists already, or an encoder other than the checkpoint's.
         OutputError: a target that cannot be written, or is the source.
     """
     if Path(source).suffix != ".safetensors":
@@ -125,29 +125,29 @@ def grow_checkpoint(
 
 
 def _check_new(categories: Categories, category: Category) -> None:
-    """Refuse a name that is taken, before a text encoder is asked."""
+    """Refuse a name that exists already, before the text encoder (maybe a paid one) is called."""
     blank = np.zeros(categories.dimension, dtype=np.float32)
     categories.with_category(category, blank)
 
 
 def _grown_state(
-    wanted: Mapping[str, Tensor], old: Mapping[str, Tensor], weights: Tensor
+    target: Mapping[str, Tensor], old: Mapping[str, Tensor], weights: Tensor
 ) -> dict[str, Tensor]:
-    """The old tensors, each extended to its wanted shape by what one more category adds."""
-    if wanted.keys() != old.keys():
+    """Extend the old tensors to the shapes that they have with one more category."""
+    if target.keys() != old.keys():
         raise CheckpointError("The model's parts do not follow from its configuration.")
     return {
         name: value
-        if value.shape == wanted[name].shape
-        else _extended(name, value, wanted[name].shape, weights)
+        if value.shape == target[name].shape
+        else _extended(name, value, target[name].shape, weights)
         for name, value in old.items()
     }
 
 
 def _extended(name: str, old: Tensor, shape: torch.Size, weights: Tensor) -> Tensor:
-    """`old` and one more block along the one axis in which it falls short of `shape`.
+    """Append one block to `old` along the one axis in which it is shorter than `shape`.
 
-    Blocks along axis 0 are outputs, one for each category, maybe after one for the background;
+    Blocks along axis 0 are outputs, one for each category, perhaps after one for the background;
     along another axis they are inputs.
     """
     axes = [axis for axis in range(old.ndim) if old.shape[axis] != shape[axis]]

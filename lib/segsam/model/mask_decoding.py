@@ -1,9 +1,10 @@
 """SAM's mask decoder, run on its own weights in the memory order that suits a CPU.
 
 The arithmetic is that of `MaskDecoder.predict_masks` (segment-anything, modeling/mask_decoder.py);
-results differ by rounding, below 1e-6 of the largest value. What differs is that a pixel's channels
-stay side by side throughout, that a transposed convolution of stride 2 is one matrix product, and
-that masks nobody asked for are not drawn. For one prompt on a 64 x 64 grid this halves the time.
+results differ by rounding, below 1e-6 of the largest value. Three things differ: the channels of a
+pixel stay side by side in memory throughout; a transposed convolution of stride 2 is computed as
+one matrix product; and only the masks that are requested are drawn. For one prompt on a 64 x 64
+grid this halves the time.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsam.model.two_way import Source, Untouched, two_way
+from segsam.model.two_way import ImageSource, SharedImage, two_way
 
 
 def decode_masks(
-    decoder: Any, source: Source, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
+    decoder: Any, source: ImageSource, image_pe: Tensor, prompt_tokens: Tensor, *, multimask: bool
 ) -> tuple[Tensor, Tensor]:
-    """Masks of P prompts of one image.
+    """Decode the masks of P prompts of one image.
 
     Args:
         decoder: SAM's `MaskDecoder`.
@@ -32,7 +33,8 @@ def decode_masks(
     Returns:
         logits (P, M, 4h, 4w) and predicted IoU (P, M); M is 1 or 3.
     """
-    tokens, upscaled = attend(decoder, source, image_pe, prompt_tokens)
+    tokens, upscaled = attend_and_upscale(decoder, source, image_pe, prompt_tokens)
+    # SAM has four mask tokens: the first for a single mask, the others for the three candidates.
     drawn = range(1, decoder.num_mask_tokens) if multimask else range(1)
     kernels = [decoder.output_hypernetworks_mlps[mask](tokens[:, 1 + mask]) for mask in drawn]
     logits = torch.einsum("pmc,pyxc->pmyx", torch.stack(kernels, dim=1), upscaled)
@@ -41,16 +43,19 @@ def decode_masks(
 
 
 def best_mask(logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
-    """Of M masks (P, M, 4h, 4w) the one of the highest predicted IoU (P, M), each (P, 1, ...)."""
+    """Choose the mask of the highest predicted IoU.
+
+    Masks (P, M, 4h, 4w) and predicted IoU (P, M) -> mask (P, 1, 4h, 4w) and its IoU (P, 1).
+    """
     best = iou.argmax(dim=1, keepdim=True)
     chosen = logits.take_along_dim(best[:, :, None, None], dim=1)
     return chosen, iou.take_along_dim(best, dim=1)
 
 
-def attend(
-    decoder: Any, source: Source, image_pe: Tensor, prompt_tokens: Tensor
+def attend_and_upscale(
+    decoder: Any, source: ImageSource, image_pe: Tensor, prompt_tokens: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The decoder up to its masks.
+    """Run SAM's `MaskDecoder` up to the drawing of masks; arguments as of `decode_masks`.
 
     Returns:
         tokens (P, 1 + num_mask_tokens + N, C), the decoder's own before the prompts', and the
@@ -63,15 +68,15 @@ def attend(
 
 
 def refine(
-    transformer: nn.Module, source: Source, image_pe: Tensor, tokens: Tensor
+    transformer: nn.Module, source: ImageSource, image_pe: Tensor, tokens: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Two-way attention between tokens (P, N, C) and image, see `two_way`.
+    """Run two-way attention between tokens (P, N, C) and image; see `two_way`.
 
     Returns:
         tokens (P, N, C) and pixels (P, h, w, C).
     """
     _, dim, height, width = image_pe.shape
-    if not isinstance(source, Untouched):
+    if not isinstance(source, SharedImage):
         source = source.contiguous(memory_format=torch.channels_last)
     image_pe = image_pe.contiguous(memory_format=torch.channels_last)
     refined, pixels = two_way(transformer, source, image_pe, tokens)
@@ -79,15 +84,19 @@ def refine(
 
 
 def upscale(upscaling: nn.Sequential, pixels: Tensor) -> Tensor:
-    """SAM's upscaling to four times the size: (P, h, w, C) -> (P, 4h, 4w, C / 8)."""
+    """Run SAM's upscaling to four times the size: (P, h, w, C) -> (P, 4h, 4w, C / 8)."""
     norm: Any = upscaling[1]
-    pixels = _doubled(upscaling[0], pixels)
+    pixels = _double(upscaling[0], pixels)
     pixels = F.layer_norm(pixels, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-    return F.gelu(_doubled(upscaling[3], F.gelu(pixels)))
+    return F.gelu(_double(upscaling[3], F.gelu(pixels)))
 
 
-def _doubled(convolution: Any, pixels: Tensor) -> Tensor:
-    """A transposed convolution of kernel and stride 2: each pixel becomes its own 2 x 2 block."""
+def _double(convolution: Any, pixels: Tensor) -> Tensor:
+    """Run a transposed convolution of kernel 2 and stride 2 as one matrix product.
+
+    Kernel and stride are equal, so the outputs do not overlap: each pixel becomes its own 2 x 2
+    block, (P, h, w, C) -> (P, 2h, 2w, outputs).
+    """
     prompts, height, width, dim = pixels.shape
     outputs: int = convolution.out_channels
     kernel = convolution.weight.permute(0, 2, 3, 1).reshape(dim, 4 * outputs)

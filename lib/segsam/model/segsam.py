@@ -1,37 +1,33 @@
-"""SEG-SAM: the composition of the paper's figure 2, and nothing else."""
+"""SEG-SAM: the parts of the paper's figure 2, and how they are connected."""
 
 from __future__ import annotations
 
-import hashlib
-from functools import cached_property
+import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model.box_kinds import BoxKinds
+from segsam.model.card import Card
 from segsam.model.config import SemanticConfig
+from segsam.model.decoder_inputs import DecoderInputs
 from segsam.model.grid import grid_reduction
 from segsam.model.hosts import Host
-from segsam.model.hosts.base import EncoderRuntime
-from segsam.model.kept import Kept
 from segsam.model.mask_decoding import best_mask
-from segsam.model.records import Decoded, ImageFeatures, PromptTensors
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
+from segsam.model.tensors import Decoded, ImageFeatures, PromptTensors
 from segsam.model.text_enhancement import TextEnhancement
-from segsam.model.two_way import Source, Untouched, first_weights
-
-_OF_PROMPTS = frozenset({"prompt_encoder", "mask_decoder"})
+from segsam.model.two_way import ImageSource
 
 
 class SegSam(nn.Module):
-    """A host, and beside its mask decoder the semantic decoder and the text enhancement.
+    """A host (image encoder, prompt encoder, mask decoder), a semantic decoder, text enhancement.
 
-    Either may be absent. `variant` is a name of `variants.VARIANTS`, or empty for a model put
-    together by hand. From the checkpoint's card come `semantic_is_trained`, the `temperature` of
-    its class logits, the kinds of prompt it was trained with, and the categories it has seen.
+    The last two may be absent. They start from the host's decoder where it has the same layers, at
+    random elsewhere. `card` records what the weights have learnt.
     """
 
     def __init__(
@@ -40,47 +36,39 @@ class SegSam(nn.Module):
         categories: Categories,
         config: SemanticConfig | None = None,
         *,
-        semantic_decoder: SemanticDecoder | SharedDecoder | None = None,
-        text_enhancement: TextEnhancement | None = None,
+        semantics: bool = False,
+        text: bool = False,
+        card: Card | None = None,
     ) -> None:
+        """Connect the parts; with `semantics` build a semantic decoder, with `text` T2VSE."""
         super().__init__()
-        self.host = host
+        self.host, facts = host, host.facts
         self.categories = categories
-        self.config = config or SemanticConfig()
-        self.semantic_decoder = semantic_decoder
-        self.text_enhancement = text_enhancement
-        facts = host.facts
-        self.reduction = grid_reduction(facts, self.config.grid, self.config.reduction)
-        self.box_kinds = BoxKinds(facts.embed_dim) if self.config.box_kinds else None
-        host.use_grid(self.grid)
-        self.semantic_is_trained = False
-        self.variant = ""
-        self.temperature = 1.0
-        self.prompts_trained = facts.prompts_trained
-        self.categories_seen = categories.names
-        self.presence_is_trained = True
-        self.unnamed_in: tuple[str, ...] = ()
-        self._encoder: EncoderRuntime | None = None
-        self._places: Kept[Tensor] = Kept()
-        self._untouched: Kept[Untouched] = Kept()
-
-    @classmethod
-    def with_semantics(
-        cls,
-        host: Host,
-        categories: Categories,
-        config: SemanticConfig | None = None,
-        *,
-        text: bool = True,
-    ) -> SegSam:
-        """The full model, untrained: semantic parts start from the host's decoder, or random."""
-        config = config or SemanticConfig()
-        decoder = DECODERS[config.decoder](len(categories), host.mask_decoder, config)
-        enhancement = None
+        self.config = config = config or SemanticConfig()
+        self.semantic_decoder: SemanticDecoder | SharedDecoder | None = None
+        self.text_enhancement: TextEnhancement | None = None
+        if semantics:
+            decoder = DECODERS[config.decoder]
+            self.semantic_decoder = decoder(len(categories), host.mask_decoder, config)
         if text:
             embeddings = torch.from_numpy(categories.text_embeddings.copy())
-            enhancement = TextEnhancement(embeddings, host.mask_decoder, config)
-        return cls(host, categories, config, semantic_decoder=decoder, text_enhancement=enhancement)
+            self.text_enhancement = TextEnhancement(embeddings, host.mask_decoder, config)
+        self.reduction = grid_reduction(facts, config.grid, config.reduction)
+        self.box_kinds = BoxKinds(facts.embed_dim) if config.box_kinds else None
+        host.use_grid(self.grid)
+        self._inputs = DecoderInputs(host, self.semantic_decoder)
+        self._card = (card or Card()).completed(self)
+
+    @property
+    def card(self) -> Card:
+        """Record of what the model consists of and what it has learnt."""
+        return self._card
+
+    def with_card(self, card: Card) -> SegSam:
+        """Return the same model with another card; both share parts and weights."""
+        other = copy.copy(self)
+        other._card = card.completed(self)
+        return other
 
     @property
     def grid(self) -> int:
@@ -88,204 +76,75 @@ class SegSam(nn.Module):
         return self.config.grid or self.host.facts.grid
 
     def forward(self, images: Tensor, prompts: PromptTensors) -> Decoded:
-        """Figure 2 of the paper, for a batch.
-
-        Args:
-            images: prepared by the host, (B, 3, S, S).
-            prompts: P = B * n prompts, the n of the first image first.
+        """Run figure 2 on prepared images (B, 3, S, S) and B * n prompts, the first image's first.
 
         Raises:
-            ValueError: when P is not a multiple of B.
+            ValueError: the number of prompts is not a multiple of the number of images.
         """
-        _check_shares(prompts, len(images))
         return self.decode_batch(self.encode(images), prompts)
 
-    def decode_batch(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
-        """`forward` from the features of B images on, with all that the model has.
-
-        Raises:
-            ValueError: when P is not a multiple of B.
-        """
-        images = len(features.embedding)
-        _check_shares(prompts, images)
-        each = len(prompts) // images
-        semantic = self.semantic_decoder is not None
-        return Decoded.joined(
-            self.decode(features.of(b), prompts.rows(b * each, (b + 1) * each), semantic=semantic)
-            for b in range(images)
-        )
-
     def encode(self, images: Tensor) -> ImageFeatures:
-        """Everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
-        return self.features(*self.encode_images(images))
-
-    def use_encoder(self, encoder: EncoderRuntime | None) -> None:
-        """Have `encoder` compute what the host's image encoder would; None for the host itself."""
-        self._encoder = encoder
-
-    @property
-    def encoders(self) -> int:
-        """How many images it pays to encode at a time, each for itself."""
-        return 1 if self._encoder is None else self._encoder.threads
-
-    def encode_images(
-        self, images: Tensor, *, alongside: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """`Host.encode`, by whatever was chosen to compute it; `alongside` other work a runtime may
-        give each image fewer threads.
-        """
-        if self._encoder is None:
-            return self.host.encode(images)
-        return self._encoder.encode(images, alongside=alongside)
+        """Compute everything that needs no prompt: images (B, 3, S, S) -> features of B images."""
+        return self.features(*self.host.encode(images))
 
     def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
-        """The features that belong to what `Host.encode` gave, which may have been kept as long as
-        nothing in the encoder learns; the rest does, so its answer is new each time.
-        """
+        """Compute what follows from the output of `Host.encode` by weights that learn."""
         if self.reduction is not None:
-            embedding = self.reduction(embedding)
-            detail = None if detail is None else F.avg_pool2d(detail, self.reduction.factor)
+            embedding, detail = self.reduction(embedding), self.reduction.pooled(detail)
         branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
-        presence = None if branch is None else branch(embedding, self._image_pe())
+        presence = None if branch is None else branch(embedding, self._inputs.positions())
         return ImageFeatures(embedding, presence, detail)
 
-    def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
-        """Masks for P prompts of one image.
+    def decode_batch(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
+        """Run `forward` from the features of B images on; raises as `forward`."""
+        semantic, shares = self.semantic_decoder is not None, prompts.split(len(features))
+        return Decoded.joined(
+            self.decode(features.of(image), share, semantic=semantic)
+            for image, share in enumerate(shares)
+        )
 
-        Without `semantic` this is the host alone. With it, text enters the mask decoder's prompt
-        tokens (t'_p) while the semantic decoder sees the plain ones (t_p): equations 2 to 4.
+    def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
+        """Decode P prompts of one image; without `semantic`, by the host alone.
+
+        The mask decoder reads the prompt tokens with text, t'_p; the semantic decoder reads the
+        plain ones, t_p (equations 2 to 4), except in the variant T2VSEv1 (Table 6).
 
         Raises:
-            CheckpointError: when semantics are wanted of a model without a semantic decoder, or of
-                features that lack what it needs.
+            CheckpointError: `semantic`, but no semantic decoder, or features without presence.
         """
-        tokens, dense = self._encode_prompts(prompts)
-        source = self._source(features, dense, shared=prompts.mask_logits is None)
-        image_pe = self._image_pe()
-        if not semantic:
-            return Decoded(*best_mask(*self._masks(features, source, tokens)))
-        decoder = self._semantic_decoder_for(features)
-        enhanced = tokens
-        if self.text_enhancement is not None:
-            enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
-        if isinstance(decoder, SharedDecoder):
-            enhanced = decoder.before(enhanced)
-            semantics = decoder(self.host.mask_decoder, source, image_pe, enhanced)
-        else:
-            seen = enhanced if self.config.text_into == "both" else tokens
-            semantics = decoder(source, image_pe, seen, features.presence_logits)
-        masks = best_mask(*self._masks(features, source, enhanced))
-        return Decoded(*masks, presence_logits=features.presence_logits, **semantics._asdict())
-
-    def presence_attention(self, features: ImageFeatures) -> Tensor | None:
-        """Where the CO-tokens look in the images of `features`, (B, K, h, w), each map of sum 1;
-        None without a presence branch.
-        """
-        branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
-        if branch is None:
-            return None
-        looked: Tensor = branch.attention(features.embedding, self._image_pe())
-        return looked
-
-    @cached_property
-    def weights_id(self) -> str:
-        """Name of the weights in cache keys: of the file they came from, else of their values.
-
-        Fixed when first asked for; training steps do not renew it.
-        """
-        return weights_digest(self)[:16]
-
-    @property
-    def encoder_id(self) -> str:
-        """Name, in cache keys, of all that `encode_images` depends on: the host, for its way of
-        preparing an image, its weights outside of prompt encoder and mask decoder (fixed when
-        first asked for, as `weights_id`), and a runtime that does not equal float32.
-        """
-        return self._host_id + self.encoding_mode
-
-    @property
-    def encoding_mode(self) -> str:
-        """What tells, in cache keys, embeddings from those of float32; empty when they equal."""
-        if self._encoder is None or self._encoder.mode == "exact":
-            return ""
-        return f" {self._encoder.mode}"
-
-    @cached_property
-    def _host_id(self) -> str:
-        parts = nn.ModuleDict(
-            {name: part for name, part in self.host.named_children() if name not in _OF_PROMPTS}
-        )
-        return f"{self.host.facts.name} {weights_digest(parts)[:16]}"
-
-    def _image_pe(self) -> Tensor:
-        """Positions of the grid, (1, C, h, w)."""
-        encoder = self.host.sams_prompt_encoder
-        return self._places.of(
-            [encoder.pe_layer.positional_encoding_gaussian_matrix],
-            self.host.prompt_encoder.get_dense_pe,
-            grid=encoder.image_embedding_size,
-        )
-
-    def _source(self, features: ImageFeatures, dense: Tensor, *, shared: bool) -> Source:
-        """The image with a dense prompt (1 or P, C, h, w); one that all prompts share is kept."""
-        if not shared:
-            return features.embedding + dense
-        transformers = [self.host.mask_decoder.transformer]
-        if isinstance(self.semantic_decoder, SemanticDecoder):
-            transformers.append(self.semantic_decoder.transformer)
-        embedding, image_pe = features.embedding, self._image_pe()
-        return self._untouched.of(
-            [dense, *(weight for each in transformers for weight in first_weights(each))],
-            lambda: Untouched(embedding + dense, image_pe),
-            image=embedding,
-            grid=id(image_pe),
-        )
-
-    def _encode_prompts(self, prompts: PromptTensors) -> tuple[Tensor, Tensor]:
-        """Prompt tokens t_p (P, N, C) and the dense prompt (P, C, h, w), which is (1, C, h, w) for
-        all of them unless they have masks.
-        """
-        points = None
-        if prompts.points_px is not None:
-            points = (prompts.points_px, prompts.point_labels)
-        boxes = None if prompts.boxes_px is None else prompts.boxes_px[:, None]
-        mask = prompts.mask_logits
-        masks = None if mask is None else self.host.mask_prompt(mask)
-        tokens, dense = self.host.prompt_encoder(points, boxes, masks)
+        tokens, dense = self.host.encode_prompts(prompts)  # t_p, equation 1
         if self.box_kinds is not None and prompts.box_kinds is not None:
             tokens = self.box_kinds(tokens, prompts.box_kinds)
-        return tokens, dense if masks is not None else dense[:1]
-
-    def _masks(
-        self, features: ImageFeatures, source: Source, tokens: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What the host's mask decoder draws: logits (P, M, 4h, 4w) and predicted IoU (P, M)."""
-        several = self.config.multimask
-        return self.host.decode_masks(
-            source, self._image_pe(), tokens, multimask=several, detail=features.detail
-        )
-
-    def _semantic_decoder_for(self, features: ImageFeatures) -> SemanticDecoder | SharedDecoder:
-        decoder = self.semantic_decoder
+        image_pe = self._inputs.positions()
+        image = self._inputs.image(features.embedding, dense, shared=prompts.mask_logits is None)
+        if not semantic:
+            return self._draw(image, tokens, features.detail)
+        decoder, enhanced = self.semantic_decoder, tokens
         if decoder is None or (decoder.presence is not None and features.presence_logits is None):
             raise CheckpointError(
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
-        return decoder
+        if self.text_enhancement is not None:  # t'_p, equation 4
+            enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
+        if isinstance(decoder, SharedDecoder):
+            enhanced = decoder.prepend_token(enhanced)
+            semantics = decoder(self.host.mask_decoder, image, image_pe, enhanced)
+        else:  # M_s, equation 3
+            prompted = enhanced if self.config.text_into == "both" else tokens
+            semantics = decoder(image, image_pe, prompted, features.presence_logits)
+        binary = self._draw(image, enhanced, features.detail)
+        return replace(binary, presence_logits=features.presence_logits, **semantics._asdict())
 
-
-def _check_shares(prompts: PromptTensors, images: int) -> None:
-    if len(prompts) == 0 or len(prompts) % images:
-        raise ValueError(
-            f"Expected as many prompts for each of {images} images, got {len(prompts)}."
+    def presence_attention(self, features: ImageFeatures) -> Tensor | None:
+        """Return where the CO-tokens look, (B, K, h, w), each map of sum 1; None without them."""
+        if self.semantic_decoder is None or self.semantic_decoder.presence is None:
+            return None
+        return self.semantic_decoder.presence.attention(
+            features.embedding, self._inputs.positions()
         )
 
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and values of a model's state, in hexadecimal."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        value = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
+    def _draw(self, image: ImageSource, tokens: Tensor, detail: Tensor | None) -> Decoded:
+        """Draw the binary mask M_b of each prompt (equation 2)."""
+        several, image_pe = self.config.multimask, self._inputs.positions()
+        masks = self.host.decode_masks(image, image_pe, tokens, multimask=several, detail=detail)
+        return Decoded(*best_mask(*masks))

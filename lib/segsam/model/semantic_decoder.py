@@ -1,16 +1,19 @@
-"""The semantic-aware decoder (SAWD, paper section 3.2.1): what the prompted object is, and what
-else is there.
+"""Semantic-aware decoder (SAWD, section 3.2.1): category and mask of the prompted object, and the
+presence of other categories.
 
-Two branches with weights of their own, independent of the mask decoder that they stand beside:
+The paper gives semantics a decoder of their own, because predicting binary and semantic masks in
+one decoder "can lead to potential conflicts". It has two branches, independent of the mask decoder:
 
-* presence (CO-tokens, equations 7 and 8): one token per category looks at the image, never at the
-  prompts;
+* presence (CO-tokens, equations 7 and 8): one token per category reads the image, never a prompt;
 * mask (SO-token, equations 5 and 6): one token and the prompt tokens refine each other and the
   image.
 
-The paper leaves the head open; both readings of it are here behind `SemanticConfig.head`, with the
-same outputs. What its ablations put in the decoder's place, or take out of it, is here too: no
-presence branch, a token for the full image instead, or one token in the host's own decoder.
+Other objects get a class and no mask, because segmenting the full image "can drift the model's
+focus" away from the prompted object.
+
+The paper leaves the head open; `SemanticConfig.head` chooses between two readings with the same
+outputs. The variants of its ablations are here too: no presence branch, a token for the full image
+instead, or one token in the host's own decoder.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
-from segsam.model.mask_decoding import attend, refine, upscale
-from segsam.model.records import Semantics
+from segsam.model.mask_decoding import attend_and_upscale, refine, upscale
 from segsam.model.sam import MLP, Attention, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS, DenseHead, SemanticHead
-from segsam.model.two_way import Source
+from segsam.model.tensors import Semantics
+from segsam.model.two_way import ImageSource
 
 
 class PresenceBlock(nn.Module):
@@ -44,27 +47,38 @@ class PresenceBlock(nn.Module):
         self.norm_mlp = nn.LayerNorm(dim)
 
     def forward(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """tokens (b, K, C), keys and values (b, h*w, C) -> tokens (b, K, C)."""
-        tokens = self.norm_self(tokens + self.self_attention(q=tokens, k=tokens, v=tokens))
+        """Refine tokens (b, K, C) by keys and values of the image (b, h*w, C)."""
+        tokens = self._attend_to_each_other(tokens)
         tokens = self.norm_cross(tokens + self.cross_attention(q=tokens, k=keys, v=values))
         out: Tensor = self.norm_mlp(tokens + self.mlp(tokens))
         return out
 
     def attention(self, tokens: Tensor, keys: Tensor) -> Tensor:
-        """Where each token looks, as `forward` does it: (b, K, h*w), mean over the heads, sum 1."""
-        tokens = self.norm_self(tokens + self.self_attention(q=tokens, k=tokens, v=tokens))
+        """Return the weights of `forward`'s cross-attention: (b, K, h*w), mean of heads, sum 1.
+
+        SAM's `Attention` does not give its weights out, so they are computed again.
+        """
+        tokens = self._attend_to_each_other(tokens)
         cross = self.cross_attention
         queries = cross._separate_heads(cross.q_proj(tokens), cross.num_heads)
         seen = cross._separate_heads(cross.k_proj(keys), cross.num_heads)
         weights: Tensor = (queries @ seen.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1)
         return weights.mean(dim=1)
 
+    def _attend_to_each_other(self, tokens: Tensor) -> Tensor:
+        out: Tensor = self.norm_self(tokens + self.self_attention(q=tokens, k=tokens, v=tokens))
+        return out
+
 
 class PresenceBranch(nn.Module):
-    """K CO-tokens, each with a linear layer of its own: is this category present, unprompted?"""
+    """K CO-tokens, each with a linear layer: is the category present besides the prompted object?
+
+    The branch reads no prompt, so it runs once for an image. It cannot know which object will be
+    prompted; it learns the mean over the prompts of training.
+    """
 
     def __init__(self, categories: int, transformer: Any, depth: int) -> None:
-        """`depth` blocks with the widths of SAM's `transformer`."""
+        """Build `depth` blocks with the widths of SAM's `transformer`."""
         super().__init__()
         dim, heads = transformer.embedding_dim, transformer.num_heads
         mlp_dim = transformer.mlp_dim
@@ -74,37 +88,39 @@ class PresenceBranch(nn.Module):
         self.bias = nn.Parameter(torch.zeros(categories))
 
     def forward(self, embedding: Tensor, image_pe: Tensor) -> Tensor:
-        """Image embedding (b, C, h, w) and its positions (1, C, h, w) -> presence logits (b, K).
+        """Compute presence logits (b, K) of an embedding (b, C, h, w) with positions (1, C, h, w).
 
-        As everywhere in SAM's transformer, positions are added to the keys and not to the values.
+        Positions are added to the keys and not to the values, as everywhere in SAM's transformer.
         """
-        tokens, keys, values = self._begin(embedding, image_pe)
+        tokens, keys, values = self._inputs(embedding, image_pe)
         for block in self.blocks:
             tokens = block(tokens, keys, values)
         return (tokens * self.weight).sum(-1) + self.bias
 
     def attention(self, embedding: Tensor, image_pe: Tensor) -> Tensor:
-        """Where the last block's CO-tokens look: (b, K, h, w), each map of sum 1; arguments as of
-        `forward`.
+        """Return where the CO-tokens look in the last block: (b, K, h, w), each map of sum 1.
+
+        Arguments as of `forward`.
         """
-        tokens, keys, values = self._begin(embedding, image_pe)
+        tokens, keys, values = self._inputs(embedding, image_pe)
         for block in self.blocks[:-1]:
             tokens = block(tokens, keys, values)
         last: Any = self.blocks[-1]
-        looked: Tensor = last.attention(tokens, keys)
-        return looked.reshape(*looked.shape[:2], *embedding.shape[2:])
+        weights: Tensor = last.attention(tokens, keys)
+        return weights.reshape(*weights.shape[:2], *embedding.shape[2:])
 
-    def _begin(self, embedding: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _inputs(self, embedding: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         values = embedding.flatten(2).transpose(1, 2)
         keys = values + image_pe.flatten(2).transpose(1, 2)
         return self.tokens.expand(len(embedding), -1, -1), keys, values
 
 
 class FullImageToken(nn.Module):
-    """One more token beside the SO-token, which draws every object of the image (Table 4, row 3).
+    """A second token beside the SO-token, which draws every object of the image (Table 4, row 3).
 
-    The paper names the variant without saying how it is built; sharing the mask branch is what lets
-    the two tasks conflict, as it reports. One mask cannot hold all objects, so the head is `dense`.
+    The paper does not say how this variant is built. It reports that the two tasks conflict, which
+    they can only do if they share weights: so both tokens share the mask branch. One mask cannot
+    hold all objects, so the head is always `dense`.
     """
 
     def __init__(self, categories: int, host_decoder: Any) -> None:
@@ -115,14 +131,17 @@ class FullImageToken(nn.Module):
 
 
 class SemanticDecoder(nn.Module):
-    """The mask branch, and beside it what `config.unprompted` names: presence (with the prior that
-    it hands over), the full image, or nothing.
+    """The mask branch, and beside it the task that `config.unprompted` names.
+
+    That is the presence branch (whose answer informs the SO-token, equation 8), a token for the
+    full image, or nothing.
     """
 
     def __init__(self, categories: int, host_decoder: Any, config: SemanticConfig) -> None:
-        """The mask branch begins as a copy of `host_decoder`, SAM's `MaskDecoder`.
+        """Start the mask branch as a copy of `host_decoder`, SAM's `MaskDecoder`.
 
-        Widths are the host's too; with another `depth`, the blocks that both have are copied.
+        The host draws good masks already; only categories are new. Widths are the host's; with
+        another `depth`, the blocks that both have are copied.
         """
         super().__init__()
         host = host_decoder.transformer
@@ -147,18 +166,19 @@ class SemanticDecoder(nn.Module):
 
     def forward(
         self,
-        source: Source,
+        source: ImageSource,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         presence_logits: Tensor | None,
     ) -> Semantics:
-        """The mask branch, for prompts of one image.
+        """Run the mask branch on prompts of one image (equations 5 and 6).
 
         Args:
             source: image embedding plus dense prompt.
             image_pe: positions of the grid, (1, C, h, w).
-            prompt_tokens: t_p without text, (P, N, C).
-            presence_logits: the presence branch's answer for this image, (1, K); None without one.
+            prompt_tokens: t_p without text, (P, N, C). Text is "empirically unnecessary" here
+                (section 3.2.2), because the ground truth has semantic labels.
+            presence_logits: output of the presence branch for this image, (1, K); None without one.
 
         Returns:
             class logits (P, K+1), and a map (P, K+1, 4h, 4w) or the object's mask; index 0 is "not
@@ -178,7 +198,7 @@ class SemanticDecoder(nn.Module):
         return semantics._replace(full_image_logits=full_image.dense_logits)
 
     def _informed_token(self, presence_logits: Tensor | None) -> Tensor:
-        """The SO-token plus an MLP of every category's presence, (1, C)."""
+        """Return the SO-token plus an MLP of every category's presence, (1, C) (equation 8)."""
         if self.prior is None or presence_logits is None:
             return self.semantic_token
         sigmoid = self.config.presence_prior == "sigmoid"
@@ -190,9 +210,9 @@ class SemanticDecoder(nn.Module):
 class SharedDecoder(nn.Module):
     """The paper's BaselineSem (section 4.3): a class token in the host's own mask decoder.
 
-    Only the token and its head are here; everything else is the host's and learns both tasks at
-    once. The mask token goes on drawing the binary mask, in the host's own way, from the same
-    tokens: the host's decoder runs once for each answer, with the result of a single run.
+    Only the token and its head are here; everything else is the host's and learns both tasks. The
+    mask token still draws the binary mask in the host's own way. The decoder runs twice on the same
+    tokens, once for semantics and once for the mask, with the same result as a single run.
     """
 
     presence = None
@@ -203,18 +223,19 @@ class SharedDecoder(nn.Module):
         self.semantic_token = nn.Parameter(_mask_token(host_decoder))
         self.head = _head(categories, host_decoder, config)
 
-    def before(self, prompt_tokens: Tensor) -> Tensor:
-        """The class token before the prompt tokens: (P, N, C) -> (P, 1 + N, C)."""
+    def prepend_token(self, prompt_tokens: Tensor) -> Tensor:
+        """Put the class token before the prompt tokens: (P, N, C) -> (P, 1 + N, C)."""
         own = self.semantic_token.expand(len(prompt_tokens), -1, -1)
         return torch.cat([own, prompt_tokens], dim=1)
 
     def forward(
-        self, host_decoder: Any, source: Source, image_pe: Tensor, tokens: Tensor
+        self, host_decoder: Any, source: ImageSource, image_pe: Tensor, tokens: Tensor
     ) -> Semantics:
-        """What `host_decoder`, SAM's `MaskDecoder`, makes of the token that `before` put in front;
-        for prompts of one image.
+        """Run `host_decoder`, SAM's `MaskDecoder`, on the tokens of `prepend_token`.
+
+        They are prompts of one image; the decoder's own tokens come before the class token.
         """
-        tokens, upscaled = attend(host_decoder, source, image_pe, tokens)
+        tokens, upscaled = attend_and_upscale(host_decoder, source, image_pe, tokens)
         semantics: Semantics = self.head(tokens[:, 1 + host_decoder.num_mask_tokens], upscaled)
         return semantics
 
@@ -225,7 +246,7 @@ DECODERS: Mapping[str, type[SemanticDecoder] | type[SharedDecoder]] = MappingPro
 
 
 def _mask_token(host_decoder: Any) -> Tensor:
-    """A copy of the host's token for a single mask, (1, C)."""
+    """Return a copy of the host's token for a single mask, (1, C)."""
     token: Tensor = host_decoder.mask_tokens.weight[:1].detach().clone()
     return token
 

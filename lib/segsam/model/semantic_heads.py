@@ -1,7 +1,8 @@
-"""Two readings of "decode the semantic mask" from one SO-token.
+"""Heads that decode the semantic mask of K + 1 classes from one SO-token (equation 6).
 
-Both give logits whose softmax over the class axis is a probability: for the object as a whole, and
-(drawn, or made of class and mask by `Decoded.semantic_logits`) per pixel.
+The paper does not say how one token becomes K + 1 masks; these are two readings. Both give logits
+whose softmax over the class axis is a probability: for the object as a whole, and per pixel (drawn
+by `dense`, joined from class and mask in `Decoded.semantic_logits` for `maskcls`).
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from segsam.model.records import Semantics
 from segsam.model.sam import MLP
+from segsam.model.tensors import Semantics
 
 _SMALLEST = 1e-12
 
 
 class SemanticHead(nn.Module):
-    """SO-token (P, C) and upscaled embedding (P, 4h, 4w, C/8) -> a class and a map, or a mask.
+    """Head that reads the SO-token (P, C) and the upscaled embedding (P, 4h, 4w, C/8).
 
-    The class is class logits (P, K+1); the map is dense logits (P, K+1, 4h, 4w); a head that draws
-    mask and class apart gives the mask in the map's place.
+    It gives class logits (P, K+1), and either dense logits (P, K+1, 4h, 4w) or one mask.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -31,15 +31,16 @@ class SemanticHead(nn.Module):
         self.dim = dim
 
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Begin with the mask that this hypernetwork, an MLP C -> C -> C -> C/8, would draw."""
+        """Start with the mask that this hypernetwork, an MLP C -> C -> C -> C/8, would draw."""
         raise NotImplementedError
 
 
 class DenseHead(SemanticHead):
-    """A hypernetwork C -> C -> C -> (K+1) * C/8 gives every class a kernel over the embedding.
+    """Hypernetwork C -> C -> C -> (K+1) * C/8: every class has a kernel over the embedding.
 
-    Class logits are the logarithm of the class distribution averaged over pixels, each pixel
-    weighted by its probability of belonging to the object.
+    It changes SAM as little as possible: its mask decoder has one such kernel. The class of the
+    whole object is the class distribution averaged over pixels, each weighted by its probability of
+    belonging to the object; class logits are its logarithm.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -48,7 +49,10 @@ class DenseHead(SemanticHead):
 
     @torch.no_grad()
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """Categories start with the host's kernel, the background with none; argmax is its mask."""
+        """Start categories with the host's kernel, the background with zeros.
+
+        Argmax is then the host's mask: a category wins where the host's logit is above 0.
+        """
         state = hypernetwork.state_dict()
         for name in ("layers.2.weight", "layers.2.bias"):
             state[name] = torch.cat(
@@ -57,7 +61,7 @@ class DenseHead(SemanticHead):
         self.kernels.load_state_dict(state)
 
     def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
-        """See `SemanticHead`."""
+        """Draw a map; shapes as of `SemanticHead`."""
         kernels = self.kernels(token).view(len(token), self.categories + 1, self.dim // 8)
         logits = torch.einsum("pkc,pyxc->pkyx", kernels, upscaled)
         probability = logits.softmax(dim=1).flatten(2)
@@ -67,9 +71,10 @@ class DenseHead(SemanticHead):
 
 
 class MaskClassHead(SemanticHead):
-    """One mask and one class distribution; index 0 of the distribution is "no object".
+    """One mask and one class distribution, whose index 0 is "no object".
 
-    `Decoded.semantic_logits` makes the map of them when it is wanted.
+    As in Mask2Former, which the paper cites for its semantic loss. `Decoded.semantic_logits` joins
+    both into a map on demand.
     """
 
     def __init__(self, categories: int, dim: int) -> None:
@@ -79,11 +84,11 @@ class MaskClassHead(SemanticHead):
 
     @torch.no_grad()
     def start_from(self, hypernetwork: nn.Module) -> None:
-        """The mask starts as the host's."""
+        """Start with the host's mask."""
         self.kernel.load_state_dict(hypernetwork.state_dict())
 
     def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
-        """See `SemanticHead`."""
+        """Draw a mask and name it; shapes as of `SemanticHead`."""
         mask = torch.einsum("pc,pyxc->pyx", self.kernel(token), upscaled).unsqueeze(1)
         return Semantics(self.classes(token), object_logits=mask)
 

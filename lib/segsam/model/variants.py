@@ -1,9 +1,9 @@
 """Every model of the paper's tables as a named configuration of the same parts.
 
-Tables 4 and 8 take SEG-SAM apart (box and point prompts), table 6 asks where text should go, tables
-5 and 7 put the semantic decoder into other members of the SAM family. What a variant fixes is which
-parts there are, the three ablation switches of `SemanticConfig`, and which terms of the loss it is
-trained on; everything else of `SemanticConfig` may be overridden.
+Tables 4 and 8 are the ablations of SEG-SAM (box and point prompts), table 6 compares where text
+enters, tables 5 and 7 add the semantic decoder to other members of the SAM family. A variant fixes
+the parts, the three ablation switches of `SemanticConfig`, and the terms of the loss; everything
+else in `SemanticConfig` may be overridden.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from segsam.categories import Categories
 from segsam.errors import CheckpointError
+from segsam.model.card import Card
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import Host
 from segsam.model.sam import MaskDecoder
@@ -22,7 +23,7 @@ from segsam.model.segsam import SegSam
 
 LossName: TypeAlias = Literal["binary", "semantic", "presence", "full_image", "alignment"]
 SWITCHES = ("decoder", "unprompted", "text_into")
-"""The fields of `SemanticConfig` that make a variant what it is."""
+"""The fields of `SemanticConfig` that define a variant."""
 PLUG_IN_HOSTS = ("sam_med2d", "medsam", "med_sa")
 """The hosts of tables 5 and 7."""
 _CHOICES = frozenset(entry.name for entry in fields(SemanticConfig)) - frozenset(SWITCHES)
@@ -34,27 +35,27 @@ class Variant:
 
     name: str
     rows: str
-    """Where the paper has it."""
+    """Its rows in the paper's tables."""
     losses: tuple[LossName, ...]
-    """The terms it is trained on; see `training.losses.LossWeights.of`."""
+    """The terms of the loss it is trained on; see `training.loss_weights.LossWeights.of`."""
     semantics: bool = True
-    """Whether there is anything semantic at all."""
+    """True if it has a semantic decoder, or a class token."""
     text: bool = False
-    """Whether there is text enhancement (T2VSE)."""
+    """True if it has text enhancement (T2VSE)."""
     config: SemanticConfig = field(default_factory=SemanticConfig)
     host: str = ""
-    """The only host it stands on; empty for any."""
+    """The only host it is defined for; empty for any."""
 
     def configured(self, **overrides: Any) -> SemanticConfig:
-        """Its configuration, with choices of `SemanticConfig` that are no switches replaced.
+        """Return its configuration with other choices of `SemanticConfig` that are no switches.
 
         Raises:
-            CheckpointError: a switch, a name that is no choice, or a word a choice does not have.
+            CheckpointError: a switch, an unknown name, or a word that is not among the choices.
         """
         for name in overrides:
             if name in SWITCHES:
                 raise CheckpointError(
-                    f"The variant {self.name!r} is what it is by its {name} "
+                    f"The variant {self.name!r} is defined by its {name} "
                     f"{getattr(self.config, name)!r}; choose another variant instead."
                 )
             if name not in _CHOICES:
@@ -65,7 +66,7 @@ class Variant:
         return replace(self.config, **overrides)
 
     def describes(self, config: SemanticConfig, *, semantics: bool, text: bool) -> bool:
-        """Whether a model of these parts, so configured, is of this variant."""
+        """Return True if a model with these parts and configuration is of this variant."""
         parts = (semantics, text) == (self.semantics, self.text)
         return parts and all(getattr(config, n) == getattr(self.config, n) for n in SWITCHES)
 
@@ -104,10 +105,10 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType({variant.name: variant for va
 
 
 def find_variant(name: str) -> Variant:
-    """The variant of this name.
+    """Return the variant of this name.
 
     Raises:
-        CheckpointError: there is none; the known ones are named.
+        CheckpointError: an unknown name; the message lists the known ones.
     """
     if name not in VARIANTS:
         raise CheckpointError(
@@ -117,32 +118,34 @@ def find_variant(name: str) -> Variant:
 
 
 def build_variant(name: str, host: Host, categories: Categories, **overrides: Any) -> SegSam:
-    """A model of the named variant on `host`, untrained in its semantic parts.
+    """Build a model of the named variant on `host`; its semantic parts are untrained.
 
     Args:
         name: of `VARIANTS`.
         host: with its weights loaded; becomes part of the model.
-        categories: what there is to be told apart, with their text embeddings.
+        categories: the classes of the semantic decoder, with their text embeddings.
         overrides: choices of `SemanticConfig` that are no switches, such as `head="maskcls"`.
 
     Raises:
-        CheckpointError: an unknown variant, a host that it does not stand on, or an override that
-            is none.
+        CheckpointError: an unknown variant, a host that it is not defined for, or an invalid
+            override.
     """
     variant = find_variant(name)
     config = variant.configured(**overrides)
     if variant.host and variant.host != host.facts.name:
         raise CheckpointError(
-            f"The variant {name!r} stands on the host {variant.host!r}, got {host.facts.name!r}."
+            f"The variant {name!r} needs the host {variant.host!r}, got {host.facts.name!r}."
         )
     if config.decoder == "shared" and not isinstance(host.mask_decoder, MaskDecoder):
         raise CheckpointError(
-            f"The variant {name!r} puts a token into SAM's mask decoder; the host "
+            f"The variant {name!r} adds a token to SAM's mask decoder; the host "
             f"{host.facts.name!r} decodes masks in another way."
         )
-    if variant.semantics:
-        model = SegSam.with_semantics(host, categories, config, text=variant.text)
-    else:
-        model = SegSam(host, categories, config)
-    model.variant = name
-    return model
+    return SegSam(
+        host,
+        categories,
+        config,
+        semantics=variant.semantics,
+        text=variant.text,
+        card=Card(variant=name),
+    )

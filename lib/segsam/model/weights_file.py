@@ -1,9 +1,9 @@
-"""The state dict in a file of `torch.save`, read so that nothing in the file can run.
+"""Reading of the state dict in a file of `torch.save`, without running any code of the file.
 
-Published files hold more than weights: SAM-Med2D's and SAM-UNet's keep a whole optimizer object,
+Published files contain more than weights: SAM-Med2D's and SAM-UNet's have a whole optimizer object,
 which PyTorch's own weights-only reader refuses. Here only tensors and plain containers are built;
-whatever else a file names becomes an inert stand-in that is never used. Tensors outside the state
-dict are not even read.
+every other class that a file names becomes a placeholder without behaviour. Tensors outside the
+state dict are not even read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from segsam.errors import CheckpointError
 
 _ZIP_MAGIC = b"PK\x03\x04"
-"""How every file of torch.save begins since 2020; older ones are bare pickles."""
+"""First bytes of every file of torch.save since 2020; older ones are bare pickles."""
 _WRAPPERS = ("model", "state_dict")
 _STORAGES: Mapping[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
@@ -46,14 +46,14 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What a damaged or hostile file makes the reader raise (found by damaging files at random)."""
+"""Errors that a damaged or hostile file causes (found by damaging files at random)."""
 
 
 def read_state(content: bytes, file_name: str) -> dict[str, Tensor]:
-    """The weights in the bytes of a `.pth` file, by name.
+    """Read the weights in the bytes of a `.pth` file, by name.
 
-    A state dict may be the file itself, or stand in it under "model" or "state_dict"; a prefix
-    "module." of distributed training is taken off. `file_name` is for the messages.
+    The state dict may be the whole file, or be in it under "model" or "state_dict"; the prefix
+    "module." of distributed training is removed. `file_name` is for the messages.
 
     Raises:
         CheckpointError: not a file of torch.save, damaged, or without a state dict.
@@ -64,7 +64,7 @@ def read_state(content: bytes, file_name: str) -> dict[str, Tensor]:
         )
     try:
         with _Archive(content) as archive:
-            strangers, named = archive.named_tensors()
+            unknown, named = archive.named_tensors()
             if named is not None:
                 return {key: archive.tensor(entry) for key, entry in named.items()}
     except _UNREADABLE as error:
@@ -72,16 +72,16 @@ def read_state(content: bytes, file_name: str) -> dict[str, Tensor]:
             f"Expected plain weights in {file_name}, got a file that cannot be read as such "
             f"({type(error).__name__})."
         ) from error
-    if strangers:
+    if unknown:
         raise CheckpointError(
             f"Expected plain weights in {file_name}, got a file that holds something else and no "
-            f"state dict ({strangers[0]})."
+            f"state dict ({unknown[0]})."
         )
     raise CheckpointError(f"Expected a state dict of tensors in {file_name}.")
 
 
 class _Storage(NamedTuple):
-    """Numbers of one kind in one entry of the archive."""
+    """Numbers of one type in one entry of the archive."""
 
     dtype: torch.dtype
     key: str
@@ -89,7 +89,7 @@ class _Storage(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """Where a tensor is: not yet read."""
+    """Location of a tensor that is not read yet."""
 
     storage: _Storage
     offset: int
@@ -102,57 +102,50 @@ class _StorageType(NamedTuple):
 
 
 class _PlainDict(dict[Any, Any]):
-    """In place of an OrderedDict; attributes are not restored."""
+    """Replacement of an OrderedDict; attributes are not restored."""
 
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        """Leave it out."""
+        """Ignore it."""
 
 
-class _Inert:
-    """In place of everything that is not weights: takes all it is told and does nothing."""
+class _Placeholder:
+    """Replacement of everything that is not weights: accepts every call and does nothing."""
 
     __slots__ = ()
 
-    def __new__(cls, *_: object, **__: object) -> _Inert:
-        """Whatever the arguments."""
+    def __new__(cls, *_: object, **__: object) -> _Placeholder:
+        """Accept any arguments."""
         return object.__new__(cls)
 
-    def __call__(self, *_: object, **__: object) -> _Inert:
+    def __call__(self, *_: object, **__: object) -> _Placeholder:
         return self
 
     def __setstate__(self, state: object) -> None:
-        """Leave it out."""
+        """Ignore it."""
 
     def __setitem__(self, key: object, value: object) -> None:
-        """Leave it out."""
+        """Ignore it."""
 
-    def append(self, _: object) -> None:
-        """Leave it out."""
-
-    def extend(self, _: object) -> None:
-        """Leave it out."""
-
-    def add(self, _: object) -> None:
-        """Leave it out."""
+    append = extend = add = __setstate__
 
 
 class _RebuildTensor:
-    """What a file calls for each tensor: storage, offset, size, stride, and what is not needed."""
+    """Function that a file calls for each tensor: storage, offset, size, stride, others unused."""
 
     __slots__ = ()
 
     def __call__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Entry:
-        places = (offset, *size, *stride)
-        plain = isinstance(storage, _Storage) and all(type(place) is int for place in places)
-        if not plain or min(places) < 0 or len(size) != len(stride):
-            raise UnpicklingError("a tensor that is described in no known way")
+        numbers = (offset, *size, *stride)
+        plain = isinstance(storage, _Storage) and all(type(number) is int for number in numbers)
+        if not plain or min(numbers) < 0 or len(size) != len(stride):
+            raise UnpicklingError("a tensor in an unknown format")
         return _Entry(storage, offset, tuple(size), tuple(stride))
 
 
 class _RebuildParameter:
-    """What a file calls for each parameter: its tensor, and what is not needed."""
+    """Function that a file calls for each parameter: its tensor, others unused."""
 
     __slots__ = ()
 
@@ -160,15 +153,15 @@ class _RebuildParameter:
         return data
 
 
-class _Reader(Unpickler):  # noqa: S301 — it looks up no name of the file's
-    """An unpickler that can build nothing but the classes above."""
+class _Reader(Unpickler):  # noqa: S301 — it never imports a name of the file
+    """Unpickler that can build nothing but the classes above."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
-        self.strangers: list[str] = []
+        self.unknown: list[str] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the file stands for: the file's own meaning is never looked up."""
+        """Return our replacement of a name in the file; the name itself is never imported."""
         if (module, name) == ("collections", "OrderedDict"):
             return _PlainDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -177,14 +170,14 @@ class _Reader(Unpickler):  # noqa: S301 — it looks up no name of the file's
             return _RebuildParameter()
         if module == "torch" and name in _STORAGES:
             return _StorageType(_STORAGES[name])
-        self.strangers.append(f"{module}.{name}")
-        return _Inert
+        self.unknown.append(f"{module}.{name}")
+        return _Placeholder
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """The storage that a file points to."""
+        """Return the storage that a file refers to."""
         _, kind, key, _, count = pid
         if not isinstance(kind, _StorageType) or type(key) is not str or type(count) is not int:
-            raise UnpicklingError("a storage that is described in no known way")
+            raise UnpicklingError("a storage in an unknown format")
         return _Storage(kind.dtype, key, count)
 
 
@@ -206,21 +199,25 @@ class _Archive:
         self._zip.close()
 
     def named_tensors(self) -> tuple[list[str], dict[str, _Entry] | None]:
-        """(what the file names besides weights, the state dict if there is one)."""
+        """Return the names in the file besides weights, and the state dict if there is one."""
         reader = _Reader(io.BytesIO(self._raw("data.pkl")))
         loaded = reader.load()
         for wrapper in _WRAPPERS:
             if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
                 loaded = loaded[wrapper]
         if not isinstance(loaded, dict) or not loaded:
-            return reader.strangers, None
+            return reader.unknown, None
         if not all(isinstance(entry, _Entry) for entry in loaded.values()):
-            return reader.strangers, None
+            return reader.unknown, None
         named = {str(key).removeprefix("module."): entry for key, entry in loaded.items()}
-        return reader.strangers, named
+        return reader.unknown, named
 
     def tensor(self, entry: _Entry) -> Tensor:
-        """Read one tensor, with a memory of its own."""
+        """Read one tensor into memory of its own.
+
+        A damaged or hostile file may describe a tensor that is larger than its storage; it must not
+        be read beyond its end.
+        """
         storage, offset, size, stride = entry
         steps = (step * (length - 1) for step, length in zip(stride, size, strict=True))
         elements = math.prod(size)
@@ -233,7 +230,7 @@ class _Archive:
         return numbers.as_strided(size, stride, offset).clone(memory_format=torch.contiguous_format)
 
     def _raw(self, name: str) -> bytes:
-        """An entry's bytes; torch.save stores them as they are, so nothing can unfold."""
+        """Read an entry's bytes. torch.save does not compress, so no archive bomb is possible."""
         info = self._zip.getinfo(self._root + name)
         if info.compress_type != zipfile.ZIP_STORED:
             raise UnpicklingError("a compressed entry")

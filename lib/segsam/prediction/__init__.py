@@ -1,1 +1,1 @@
-"""From prompts on a volume to a mask with a name: predictor, decoding, propagation, results."""
+"""Prediction: prompts on a volume in, the object's mask and name out."""

@@ -1,9 +1,9 @@
-"""Embeddings in a folder: a safetensors file for each slice, whole or not at all.
+"""Folder of embeddings on disk: one safetensors file per slice, written whole or not at all.
 
-The form is one for everybody: training keeps what it learns from in it, without a limit, and the
-server what it may want again, under one. Several processes may share a folder. With a limit the
-files that were not used for longest go first; when a file was used is its modification time, so
-the order outlives the process.
+Training keeps the embeddings that it learns from in such a folder, without a size limit. The server
+keeps the embeddings that it may need again, under a limit. Several processes may share a folder.
+Under a limit, the least recently used files are removed first. The time of last use is the file's
+modification time, so the order survives a restart.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from segsam.system.atomic import replacing
 logger = logging.getLogger(__name__)
 
 _ENDING = ".safetensors"
-_MOST_UNWRITTEN = 32
-_LEFT_OVER_SECONDS = 3600.0
-_KEPT_SHARE = 0.9
-"""Of the limit, after room was made: looking through a full folder at each write would cost more
-than the write."""
+_MAX_UNWRITTEN = 32
+"""Embeddings that wait for the disk; memory must not fill up if the disk is slow."""
+_ABANDONED_SECONDS = 3600.0
+"""Age from which a partial file is taken to belong to a killed process."""
+_SHRINK_TO = 0.9
+"""Share of the limit that is left after files were removed. Listing a full folder at every write
+would take longer than the write."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,20 @@ class _File:
 
 
 class EmbeddingFiles:
-    """The embeddings in `folder` by key; see the module. Safe to use from any thread."""
+    """Embeddings in `folder` by key; safe to use from any thread and process."""
 
     def __init__(
         self, folder: Path, limit_bytes: int | None = None, *, private: bool = False
     ) -> None:
-        """Open the folder, or make it.
+        """Open the folder, or create it.
 
         Args:
             folder: where the files are.
-            limit_bytes: of all files together; None for no limit.
-            private: nobody but this user may read what is made from now on.
+            limit_bytes: size limit of all files together; None for no limit.
+            private: create the folder and files with access for the current user only.
 
         Raises:
-            OutputError: a folder that cannot be made or read.
+            OutputError: a folder that cannot be created or read.
         """
         self.folder = folder
         self.limit_bytes = limit_bytes
@@ -66,18 +68,18 @@ class EmbeddingFiles:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
             if limit_bytes is not None:
-                self._sweep()
+                self._remove_abandoned()
                 self._shrink(limit_bytes)
         except OSError as error:
             raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
 
     @property
     def bytes(self) -> int:
-        """Of all files, as far as this process knows; counted under a limit only."""
+        """Size of all files, as far as this process knows; 0 without a limit."""
         return self._bytes
 
     def __contains__(self, key: str) -> bool:
-        """Whether there is a whole file for `key`; a torn one is removed."""
+        """Return True if there is a complete file for `key`; a damaged one is removed."""
         try:
             with safetensors.safe_open(self._path(key), framework="pt"):
                 return True
@@ -88,37 +90,42 @@ class EmbeddingFiles:
             return False
 
     def read(self, key: str, device: torch.device | str = "cpu") -> dict[str, Tensor] | None:
-        """The tensors kept under `key`; None when there are none, or only a torn file, which is
-        removed.
+        """Return the tensors stored under `key`; None if there are none.
+
+        A damaged file is removed and counts as none.
         """
         path = self._path(key)
         try:
-            found: dict[str, Tensor] = safetensors.torch.load_file(path, device=str(device))
+            tensors: dict[str, Tensor] = safetensors.torch.load_file(path, device=str(device))
         except SafetensorError:
             self._remove(key)
             return None
-        except OSError:  # not there, or removed by another process, or a disk that failed
+        except OSError:  # missing, removed by another process, or a disk error
             return None
         if self.limit_bytes is not None:
             with contextlib.suppress(OSError):
                 os.utime(path)
-        return found
+        return tensors
 
     def write(self, key: str, tensors: dict[str, Tensor]) -> None:
-        """Keep tensors under `key`. Raises OutputError when the disk refuses."""
+        """Store tensors under `key`.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
         content = safetensors.torch.save(tensors)
-        with replacing(self._path(key)) as fresh:
-            fresh.touch(mode=0o600 if self._private else 0o666)
-            fresh.write_bytes(content)
+        with replacing(self._path(key)) as partial:
+            partial.touch(mode=0o600 if self._private else 0o666)
+            partial.write_bytes(content)
         if self.limit_bytes is None:
             return
         with self._lock:
             self._bytes += len(content)
             if self._bytes > self.limit_bytes:
-                self._shrink(int(self.limit_bytes * _KEPT_SHARE))
+                self._shrink(int(self.limit_bytes * _SHRINK_TO))
 
     def _files(self) -> list[_File]:
-        """What is there, the one that was not used for longest first."""
+        """Return all files, the least recently used first."""
         found = []
         for path in self.folder.glob(f"*{_ENDING}"):
             with contextlib.suppress(OSError):  # another process removed it just now
@@ -126,22 +133,22 @@ class EmbeddingFiles:
                 found.append(_File(stat.st_mtime, stat.st_size, path))
         return sorted(found, key=lambda file: file.used)
 
-    def _shrink(self, most: int) -> None:
+    def _shrink(self, max_bytes: int) -> None:
         files = self._files()
         total = sum(file.bytes for file in files)
         for file in files:
-            if total <= most:
+            if total <= max_bytes:
                 break
             with contextlib.suppress(OSError):
                 file.path.unlink()
                 total -= file.bytes
         self._bytes = total
 
-    def _sweep(self) -> None:
-        """Remove what a killed process left half-written."""
+    def _remove_abandoned(self) -> None:
+        """Remove partial files of killed processes, but none that a process writes now."""
         for path in self.folder.glob(".*.partial"):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _LEFT_OVER_SECONDS:
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     path.unlink()
 
     def _remove(self, key: str) -> None:
@@ -152,28 +159,28 @@ class EmbeddingFiles:
         return self.folder / f"{key}{_ENDING}"
 
 
-class Writer:
-    """Writes embeddings some time soon, in a thread of its own: nobody waits for a disk.
+class BackgroundWriter:
+    """Writer of embeddings in a thread of its own, so that no request waits for the disk.
 
-    Of a disk that is too slow or refuses, nothing is heard but a line in the log.
+    If the disk is too slow, embeddings are skipped; if it refuses, the log has a warning.
     """
 
     def __init__(self, files: EmbeddingFiles) -> None:
         self._files = files
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="segsam-embeddings")
-        self._waiting: set[Future[None]] = set()
+        self._pending: set[Future[None]] = set()
 
     def write(self, key: str, tensors: dict[str, Tensor]) -> None:
-        """Returns at once; what comes while too many wait is not written."""
-        if len(self._waiting) >= _MOST_UNWRITTEN:
+        """Queue tensors to be written, or skip them if too many are waiting; returns at once."""
+        if len(self._pending) >= _MAX_UNWRITTEN:
             return
         with contextlib.suppress(RuntimeError):  # the interpreter is about to end
             future = self._thread.submit(self._write, key, tensors)
-            self._waiting.add(future)
-            future.add_done_callback(self._waiting.discard)
+            self._pending.add(future)
+            future.add_done_callback(self._pending.discard)
 
     def flush(self) -> None:
-        """Returns when all that came so far is on disk, or was given up."""
+        """Wait until all queued tensors are written or given up."""
         self._thread.submit(int).result()
 
     def _write(self, key: str, tensors: dict[str, Tensor]) -> None:

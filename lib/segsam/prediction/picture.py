@@ -1,11 +1,8 @@
-"""A result as a picture: the slices of its axis as a radiologist sees them, object and prompts
-drawn on them.
-"""
+"""PNG picture of a result: its slices in radiological orientation with the object and prompts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +36,19 @@ def draw_result(
     *,
     window: str | tuple[float, float] | None = None,
 ) -> None:
-    """Write a PNG with up to 12 slices across the result's (first) axis, the prompted ones among
-    them.
+    """Write a PNG with up to 12 slices across the result's first axis.
 
     The object is filled and outlined in red; boxes are yellow, positive points green, negative ones
-    red crosses. Patient left is at the right of an axial slice. Raises OutputError when `path` is
-    not a .png.
+    red crosses. The patient's left is at the right of an axial slice.
+
+    Raises:
+        OutputError: a `path` that does not end in .png.
     """
     target = Path(path)
     if target.suffix.lower() != ".png":
         raise OutputError(f"A picture is written as .png; got {target.name}.")
     volume = result.volume
-    axis = _shown_axis(result, prompts)
+    axis = _picture_axis(result, prompts)
     indices = chosen_slices(result, prompts, axis)
     figure, panels = _panels(len(indices))
     view = SliceView.of(volume, axis)
@@ -66,20 +64,15 @@ def draw_result(
 
 
 def chosen_slices(result: Result, prompts: Prompts, axis: int) -> tuple[int, ...]:
-    """At most 12 slices: evenly spaced over the object, and over the prompts where there is no
-    object.
-    """
+    """Return at most 12 slices, evenly spaced over all slices that hold object or prompts."""
     filled = np.flatnonzero(result.labels.any(axis=tuple(a for a in range(3) if a != axis)))
-    wanted = sorted({*filled.tolist(), *_within(prompts.slices_along(axis), result, axis)})
-    places = np.linspace(0, len(wanted) - 1, min(len(wanted), MAX_PANELS)).round().astype(int)
-    return tuple(wanted[place] for place in dict.fromkeys(places.tolist()))
+    prompted = set(prompts.slices_along(axis)).intersection(range(result.volume.shape_ijk[axis]))
+    slices = sorted({*filled.tolist(), *prompted})
+    positions = np.linspace(0, len(slices) - 1, min(len(slices), MAX_PANELS)).round().astype(int)
+    return tuple(slices[position] for position in dict.fromkeys(positions.tolist()))
 
 
-def _within(indices: Sequence[int], result: Result, axis: int) -> list[int]:
-    return [index for index in indices if 0 <= index < result.volume.shape_ijk[axis]]
-
-
-def _shown_axis(result: Result, prompts: Prompts) -> int:
+def _picture_axis(result: Result, prompts: Prompts) -> int:
     if len(result.axes) == 1:
         return "ijk".index(result.axes[0])
     return prompts.flat_axis if prompts.flat_axis is not None else 2

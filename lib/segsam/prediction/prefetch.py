@@ -1,8 +1,9 @@
-"""Features of the slices that come next, while the one before is decoded.
+"""Prefetching: slices are encoded while the one before them is decoded.
 
-An encoder uses the cores better with one slice on each than with all of them on one slice, so a
-volume takes less time although each slice takes more. How far ahead is bounded: an object that ends
-has cost a few slices too many, and memory does not grow with the volume.
+An encoder uses the cores better with one slice on each core than with all cores on one slice. A
+volume then takes less time, although each slice takes longer. The number of slices encoded early is
+limited: if the object ends, only these few were encoded for nothing, and memory does not grow with
+the depth of the volume.
 """
 
 from __future__ import annotations
@@ -15,45 +16,45 @@ Loaded = TypeVar("Loaded")
 
 
 class Prefetcher(Generic[Loaded]):
-    """Loads by index, in the order that was announced; for one thread that takes them."""
+    """Loads items by index in a scheduled order; for one consuming thread."""
 
     def __init__(self, load: Callable[[int], Loaded], workers: int) -> None:
         self._load = load
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="segsam-ahead")
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="segsam-prefetch")
         self._order: Iterator[int] = iter(())
-        self._coming: dict[int, Future[Loaded]] = {}
+        self._futures: dict[int, Future[Loaded]] = {}
 
-    def expect(self, indices: Iterable[int]) -> None:
-        """These come next; what else was announced is not wanted any more."""
+    def schedule(self, indices: Iterable[int]) -> None:
+        """Load these items next, in this order; drop what was scheduled before."""
         self._drop()
         self._order = iter(indices)
         self._fill()
 
-    def take(self, index: int) -> Loaded | None:
-        """What was loaded for an announced index, waited for if need be; None for any other.
+    def pop(self, index: int) -> Loaded | None:
+        """Return a scheduled item, waiting until it is loaded; None if it was not scheduled.
 
-        Raises what loading it raised.
+        Raises whatever loading it raised.
         """
-        future = self._coming.pop(index, None)
+        future = self._futures.pop(index, None)
         self._fill()
         return None if future is None else future.result()
 
     def close(self) -> None:
-        """Nothing more is wanted; what is being loaded is not waited for."""
+        """Cancel all scheduled items; items that are being loaded are not waited for."""
         self._order = iter(())
         self._drop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self) -> None:
-        """One is taken next, and each worker has another one."""
-        while len(self._coming) <= self._workers:
+        # One item more than there are workers: each worker has a next item as soon as it is done.
+        while len(self._futures) <= self._workers:
             index = next(self._order, None)
             if index is None:
                 return
-            self._coming[index] = self._pool.submit(self._load, index)
+            self._futures[index] = self._pool.submit(self._load, index)
 
     def _drop(self) -> None:
-        for future in self._coming.values():
+        for future in self._futures.values():
             future.cancel()
-        self._coming.clear()
+        self._futures.clear()

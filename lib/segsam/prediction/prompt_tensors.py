@@ -1,4 +1,4 @@
-"""What was prompted on a slice, in voxels, as what the model reads, in its pixels."""
+"""Conversion of a slice's prompts from voxel indices to the tensors of the model, in its pixels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ def prompt_tensors(
     device: torch.device,
     mask_prompt: Tensor | None = None,
 ) -> PromptTensors:
-    """The prompts of one slice in model pixels: one row per box, or a single row when there are
-    points only.
+    """Return the prompts of one slice in model pixels.
+
+    Each box is one row with the points that concern it. Without boxes, all points are one row.
+    `mask_prompt` (1, 1, m, m) is repeated for every row.
     """
     boxes = prompts.all_boxes
-    rows = [_points_of(box, boxes, prompts.points) for box in boxes] or [prompts.points]
+    rows = [_points_for(box, boxes, prompts.points) for box in boxes] or [prompts.points]
     points_px, labels = _padded_points(view, rows, device)
     boxes_px, kinds = _boxes_with_kinds(view, prompts, device) if boxes else (None, None)
     masks = None if mask_prompt is None else mask_prompt.expand(len(rows), -1, -1, -1)
@@ -35,7 +37,7 @@ def prompt_tensors(
 def _boxes_with_kinds(
     view: SliceView, prompts: SlicePrompts, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """(P, 4) pixels and (P,) kinds of the boxes of a slice."""
+    """Return boxes (P, 4) in pixels and their kinds (P,)."""
     by_kind = {
         BoxKind.DRAWN: [view.box_px(b.min_ijk, b.max_ijk) for b in prompts.boxes],
         BoxKind.SECTION: [
@@ -48,29 +50,23 @@ def _boxes_with_kinds(
     return boxes_px.to(device), kinds.to(device)
 
 
-def _points_of(box: Box, boxes: Sequence[Box], points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that concern one box: all negative ones, and the positive ones in it or in no box
-    at all.
-    """
-
-    def concerns(point: Point) -> bool:
-        inside = _holds(box, point)
-        return not point.positive or inside or not any(_holds(other, point) for other in boxes)
-
-    return tuple(point for point in points if concerns(point))
-
-
-def _holds(box: Box, point: Point) -> bool:
-    return all(
-        low <= at <= high for low, at, high in zip(box.min_ijk, point.ijk, box.max_ijk, strict=True)
+def _points_for(box: Box, boxes: Sequence[Box], points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return all negative points, and the positive points inside this box or outside every box."""
+    return tuple(
+        point
+        for point in points
+        if not point.positive
+        or box.contains(point.ijk)
+        or not any(other.contains(point.ijk) for other in boxes)
     )
 
 
 def _padded_points(
     view: SliceView, rows: Sequence[tuple[Point, ...]], device: torch.device
 ) -> tuple[Tensor | None, Tensor | None]:
-    """(P, N, 2) pixels and (P, N) labels, shorter rows filled with "not a point"; None when no row
-    has one.
+    """Return points (P, N, 2) in pixels and labels (P, N); None if no row has a point.
+
+    Shorter rows are filled with points that the prompt encoder ignores.
     """
     longest = max(len(points) for points in rows)
     if longest == 0:

@@ -1,6 +1,4 @@
-"""What a prediction is: labels on the voxels that came in, what the model calls them, and what to
-tell the user.
-"""
+"""Result of a prediction: labels on the voxels of the input, the object's name, and notes."""
 
 from __future__ import annotations
 
@@ -12,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from segsam.categories import Categories
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import Region
 from segsam.prompting.prompts import Box
@@ -26,25 +23,16 @@ LONE_POINT_NOTE = (
     "A point without a box: the weights of this checkpoint were trained with boxes only, so the "
     "mask is likely to be nearly empty or wrong. Draw a box around the object instead."
 )
-UNSURE_NOTE = "Not named: the best guess, {name}, has a probability of {confidence:.0%} only."
-UNRELIABLE_NOTE = (
-    "Not named: the names of this checkpoint are not reliable in {modality} volumes; its model "
-    "card says why."
-)
-UNRELIABLE_NAME_NOTE = (
-    "Not named: it looks most like {name}, a name that this checkpoint does not give reliably in "
-    "{modality} volumes."
-)
 EMPTY_NOTE = "The mask is empty: the model found no object for these prompts."
 
 
 @dataclass(frozen=True)
 class SliceReport:
-    """One decoded slice: the model's own estimate of its mask's IoU, and what its semantic decoder
-    said, if trained.
+    """Findings on one decoded slice.
 
-    `agreement` is the soft IoU of the two decoders' masks (the paper's cross-mask alignment,
-    section 3.3); `present` maps the categories on the slice to their probabilities.
+    `predicted_iou` is the mask decoder's own estimate. `agreement` is the soft IoU of the two
+    decoders' masks (the paper's cross-mask alignment, section 3.3), None without trained semantics.
+    `present` maps the categories on the slice to their probabilities.
     """
 
     index: int
@@ -57,14 +45,13 @@ class SliceReport:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The answer to one `Predictor.predict`.
+    """Result of one `Predictor.predict`.
 
-    `region` holds the object's probabilities where there are any; `labels` is made of it when first
-    asked for, so that a click in a deep volume costs no more than in a flat one. `category`,
-    `confidence`, `agreement` and each slice's `present` stay empty where the checkpoint has no
-    trained semantic parts; `segment` is the category with its colour and code. `seconds` has
-    "encode", "decode" and "total" in wall-clock seconds; `encoded` counts the slices that were not
-    in the cache.
+    `region` holds the object's probabilities. `labels` is made from it on first use, so that a
+    click in a deep volume takes no longer than in a flat one. `category`, `confidence`, `agreement`
+    and each slice's `present` are empty if the checkpoint has no trained semantic parts. `segment`
+    is the category with its colour and code. `seconds` has the wall-clock times "encode", "decode"
+    and "total". `encoded` counts the slices that were not in the cache.
     """
 
     region: Region
@@ -85,7 +72,7 @@ class Result:
 
     @property
     def voxels(self) -> int:
-        """How many voxels the object has."""
+        """Number of voxels of the object."""
         return self.region.voxels
 
     @property
@@ -95,24 +82,23 @@ class Result:
 
     @property
     def size_in_words(self) -> str:
-        """Voxels and millilitres; pixels alone for a single slice, which has no thickness."""
+        """Size as text: voxels and millilitres; pixels for a single slice, which has no volume."""
         if self.volume.is_flat:
             return f"{self.voxels} pixels"
         return f"{self.voxels} voxels, {self.millilitres:.1f} ml"
 
     @property
     def agreement(self) -> float | None:
-        """Mean over the slices of the two decoders' IoU; None without trained semantics."""
+        """Mean agreement of the two decoders over the slices; None without trained semantics."""
         known = [s.agreement for s in self.slices if s.agreement is not None]
         return float(np.mean(known)) if known else None
 
     @property
     def present(self) -> dict[int, dict[str, float]]:
-        """Slice index (of the first axis) -> category -> probability, of what was not prompted,
-        likeliest first.
+        """Categories besides the object: slice index (first axis) -> category -> probability.
 
-        The object's own category is left out: presence looks at the image alone, so it cannot say
-        whether there is another one.
+        The most probable category comes first. The object's own category is left out: presence is
+        computed from the image alone and cannot tell the object from another one of its category.
         """
         first = "ijk".index(self.axes[0])
         others = {s.index: self._others(s) for s in self.slices if s.axis == first}
@@ -120,8 +106,9 @@ class Result:
 
     @property
     def neighbours(self) -> dict[str, float]:
-        """What else is present on any of the slices: category -> its highest probability there,
-        likeliest first.
+        """Categories besides the object on any slice: category -> its highest probability.
+
+        The most probable category comes first.
         """
         found: dict[str, float] = {}
         for present in self.present.values():
@@ -131,19 +118,13 @@ class Result:
 
     @property
     def predicted_iou(self) -> float | None:
-        """Mean over the slices of the mask decoder's own IoU estimate; None when no slice was
-        decoded.
-        """
+        """Mean of the mask decoder's own IoU estimate over the slices; None without slices."""
         return float(np.mean([s.predicted_iou for s in self.slices])) if self.slices else None
 
     @property
     def bounding_box(self) -> Box | None:
-        """The object's tight box in voxel indices, inclusive; None when the mask is empty."""
-        bounds = self.region.bounds()
-        if bounds is None:
-            return None
-        i, j, k = bounds
-        return Box((i.start, j.start, k.start), (i.stop - 1, j.stop - 1, k.stop - 1))
+        """Tight box of the object in voxel indices, inclusive; None if the mask is empty."""
+        return self.region.bounding_box
 
     def save(self, path: str | Path) -> None:
         """Write the labels with the volume's geometry; the extension chooses the format (see
@@ -153,7 +134,7 @@ class Result:
         self.volume.like(self.labels).save(path, segments=segments)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the voxels, as plain JSON values."""
+        """Return everything but the voxels as JSON values."""
         box = self.bounding_box
         return {
             "image": self.volume.name,
@@ -176,14 +157,6 @@ class Result:
 
     def _others(self, report: SliceReport) -> dict[str, float]:
         return {name: p for name, p in report.present.items() if name != self.category}
-
-
-def segment_named(name: str | None, categories: Categories) -> Segment | None:
-    """The category of that name, with its colour and code; None for no name."""
-    if name is None:
-        return None
-    found = categories.items[categories.index(name)]
-    return Segment(found.name, found.colour, found.snomed)
 
 
 def _slice_json(report: SliceReport, present: Mapping[str, float]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Points and boxes, as objects and as text."""
+"""Prompts: points and boxes as objects, and their parsing from JSON and text."""

@@ -1,13 +1,14 @@
-"""Strict parsing of what comes from outside as JSON or text: right, or refused by name.
+"""Strict parsing of prompts from JSON or text.
 
-Nothing is guessed: an unknown key, a number that is not whole, or too many items is a PromptError.
+Nothing is guessed: an unknown key, a number that is not whole, or too many items is a PromptError
+that names the value.
 """
 
 from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -24,42 +25,47 @@ MAX_PROMPTS = 1000
 
 
 def voxel_index(value: object, what: str) -> VoxelIndex:
+    """Return a value as voxel index (i, j, k); raises PromptError, which begins with `what`."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
-        raise PromptError(f"A {what} is three whole numbers (i, j, k); got {shown(value)}.")
-    i, j, k = (_whole(number, value, what) for number in value)
+        raise PromptError(f"A {what} is three whole numbers (i, j, k); got {short_repr(value)}.")
+    i, j, k = (_whole_number(number, value, what) for number in value)
     return i, j, k
 
 
-def _whole(number: Any, value: object, what: str) -> int:
+def _whole_number(number: Any, value: object, what: str) -> int:
     if isinstance(number, (np.integer, np.floating)):
         number = number.item()
     is_integer = isinstance(number, int) and not isinstance(number, bool)
     if is_integer or (isinstance(number, float) and number.is_integer()):
         if abs(number) > _LARGEST_INDEX:
-            raise PromptError(f"A {what} holds {shown(number)}, which is outside any volume.")
+            raise PromptError(f"A {what} holds {short_repr(number)}, which is outside any volume.")
         return int(number)
     raise PromptError(
-        f"A {what} is three whole numbers (i, j, k); {shown(number)} in {shown(value)} is none."
+        f"A {what} is three whole numbers (i, j, k); {short_repr(number)} in {short_repr(value)} "
+        "is not a whole number."
     )
 
 
-def shown(value: object) -> str:
-    """A value as a sentence can bear it: long texts, long lists and deep nesting are cut."""
+def short_repr(value: object) -> str:
+    """Return a value as text for a sentence; long texts, long lists and deep nesting are cut."""
     try:
         return _SHORT.repr(value)
-    except ValueError:  # a whole number of more digits than Python prints
+    except ValueError:  # an integer with more digits than Python prints
         return f"a very long {type(value).__name__}"
 
 
 def checked_mapping(
     value: object, what: str, *, required: tuple[str, ...], optional: tuple[str, ...]
 ) -> Mapping[str, object]:
+    """Return a JSON object that has all required and no unknown keys; raises PromptError."""
     known = ", ".join(required + optional)
     if not isinstance(value, Mapping):
-        raise PromptError(f"{what} must be an object with {known}; got {shown(value)}.")
+        raise PromptError(f"{what} must be an object with {known}; got {short_repr(value)}.")
     unknown = [key for key in value if key not in required + optional]
     if unknown:
-        raise PromptError(f"{what} has the unknown key {shown(unknown[0])}; known are {known}.")
+        raise PromptError(
+            f"{what} has the unknown key {short_repr(unknown[0])}; known are {known}."
+        )
     missing = [key for key in required if key not in value]
     if missing:
         raise PromptError(f"{what} lacks {missing[0]}.")
@@ -67,27 +73,39 @@ def checked_mapping(
 
 
 def checked_items(value: object, what: str) -> Sequence[object]:
+    """Return a JSON list of at most `MAX_PROMPTS` items; raises PromptError."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise PromptError(f"{what} must be a list; got {shown(value)}.")
-    if len(value) > MAX_PROMPTS:
-        raise PromptError(f"At most {MAX_PROMPTS} {what} are accepted; got {len(value)}.")
+        raise PromptError(f"{what} must be a list; got {short_repr(value)}.")
+    check_count(value, what)
     return value
 
 
-def whole_from_text(part: str, text: str) -> int:
+def check_count(items: Sized, what: str) -> None:
+    """Raise PromptError for more than `MAX_PROMPTS` items."""
+    if len(items) > MAX_PROMPTS:
+        raise PromptError(f"At most {MAX_PROMPTS} {what} are accepted; got {len(items)}.")
+
+
+def whole_numbers(parts: Sequence[str], text: str) -> list[int]:
+    """Return parts of a text as whole numbers; raises PromptError."""
+    return [_whole_from_text(part, text) for part in parts]
+
+
+def _whole_from_text(part: str, text: str) -> int:
     try:
         number = float(part)
     except ValueError:
-        raise PromptError(f"{shown(part)} in {shown(text)} is not a whole number.") from None
+        number = math.nan
     if not math.isfinite(number) or number != int(number):
-        raise PromptError(f"{shown(part)} in {shown(text)} is not a whole number.")
+        raise PromptError(f"{short_repr(part)} in {short_repr(text)} is not a whole number.")
     return int(number)
 
 
 def window_from_text(text: str | None) -> str | tuple[float, float] | None:
-    """A window of displayed values, as a preset's name or "low,high"; None for none.
+    """Return a display window from a preset's name or "low,high"; None for None.
 
-    Raises OutputError for ends that are no numbers.
+    Raises:
+        OutputError: ends that are not numbers.
     """
     low, comma, high = (text or "").partition(",")
     if not comma:

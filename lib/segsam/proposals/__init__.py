@@ -1,3 +1,1 @@
-"""Objects that nobody pointed at: where something might be, what both decoders make of it, and a
-first label volume; what it is worth to annotate a case.
-"""
+"""Objects without prompts: a first label volume of a case, and which case to annotate next."""

@@ -1,22 +1,21 @@
-"""A first label volume of a volume that nobody has touched.
+"""Automatic segmentation: a first label volume without any prompt.
 
-    slices --presence--> which categories, where        (all of them where presence is not trained)
-      |                        |
-      v                        v
-    points: a grid, and where the CO-tokens look --probe--> masks, names, agreement
-                                                      |  the best of each category and slice
-                                                      v
-    boxes --the ordinary prompt path--> kept where both decoders agree and the name is the same
-                                                      |  those that lie behind each other
-                                                      v
-    Predictor.predict, followed from slice to slice --> one label volume, with certainties
+    slices --presence--> categories, and the slices that show them
+      |                  (without trained presence: all categories, evenly spread slices)
+      v
+    points: a grid, and the peaks of presence attention --probe--> masks, names, agreement
+      |  the best probe of each category and slice
+      v
+    boxes --decoded as drawn boxes--> kept if both decoders agree and the name is the same
+      |  those that continue one object from slice to slice
+      v
+    Predictor.predict with propagation --> one label volume, with certainties
 
 At most one object of a category is found on a slice.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,10 +28,10 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.job import Job
+from segsam.prediction.naming import PRESENT_ABOVE, may_be_named
 from segsam.prediction.predictor import Predictor
-from segsam.prediction.semantics import PRESENT_ABOVE, may_be_in
 from segsam.prompting.prompts import Prompts, SlicePrompts
-from segsam.proposals.boxes import Proposal, box_of, chain_of, inner_of, inner_slices
+from segsam.proposals.boxes import Proposal, box_of_mask, centres_of_shares, chain_of
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
     UNSEEN_PRESENCE_NOTE,
@@ -42,47 +41,49 @@ from segsam.proposals.first_labels import (
 from segsam.proposals.probing import (
     Probe,
     attention_points,
-    best_of,
+    best_by_category,
     certainty,
-    check_semantics,
     grid_points,
     probe,
+    require_semantics,
 )
 from segsam.types import AxisName, Cancel, Progress
 
-_MOST_LOOKED_FOR_PRESENCE = 32
-"""Slices whose presence is read; an encoded slice costs more than all that is asked of it."""
-_SLICES_A_CATEGORY = 3
+_MAX_PRESENCE_SLICES = 32
+"""Slices whose presence is read; encoding a slice takes longer than everything decoded on it."""
+_SLICES_PER_CATEGORY = 3
 _PROBE_SHARE = 0.4
-"""A click answers less surely than a box: from this share of the wanted certainty on, a probe is
-worth a box."""
-_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
+"""Share of the required certainty that a probe needs. A click gives a less certain mask than a box,
+so a probe well below the requirement may still lead to a box that meets it."""
+_AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 
 
 @dataclass(frozen=True)
 class Search:
-    """How to look: `categories` to look for, by name or synonym (all that the checkpoint has seen
-    when empty), across `axis`, on about so many `slices`, with `grid` x `grid` points on each;
-    objects below the certainty `least` are left out.
-    """
+    """Settings of the automatic segmentation."""
 
     axis: AxisName | Literal["auto"] = "auto"
+    """The voxel axis to slice across; "auto" is that of the largest spacing."""
     categories: tuple[str, ...] = ()
+    """Names or synonyms; empty for all categories with examples in training."""
     slices: int = 5
+    """About how many slices are searched."""
     grid: int = 8
-    least: float = 0.4
+    """Points per side on each slice."""
+    min_certainty: float = 0.4
+    """Objects with a lower certainty are left out."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant; raises PromptError."""
+        """Refuse invalid settings; raises PromptError."""
         if self.axis not in ("auto", "i", "j", "k"):
-            raise PromptError(f"Automatic segmentation wants one axis; got {self.axis!r}.")
+            raise PromptError(f"Automatic segmentation needs one axis; got {self.axis!r}.")
         if not 1 <= self.slices <= 1000 or not 1 <= self.grid <= 32:
             raise PromptError(
                 f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side; got {self.slices} "
                 f"and {self.grid}."
             )
-        if not 0 <= self.least <= 1:
-            raise PromptError(f"A certainty is 0 to 1; got {self.least}.")
+        if not 0 <= self.min_certainty <= 1:
+            raise PromptError(f"A certainty is 0 to 1; got {self.min_certainty}.")
 
 
 def segment_automatically(
@@ -92,186 +93,175 @@ def segment_automatically(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> FirstLabels:
-    """The objects of the volume that `predictor` has in work, without any prompt.
+    """Segment the objects of the predictor's current volume without any prompt.
 
     Args:
         predictor: after `set_volume`.
-        search: how to look.
-        progress: called after each slice as (done, planned so far, what).
-        cancel: asked before each slice.
+        search: settings.
+        progress: called after each slice as (done, planned so far, message).
+        cancel: called before each slice; True cancels.
 
     Raises:
-        PromptError: a checkpoint without trained semantics, or one whose names its card calls
-            unreliable in such volumes; an axis that cannot be meant.
+        PromptError: a checkpoint without trained semantics, or whose card withholds its names in
+            this modality.
         CategoryError: an unknown category.
-        CancelledError: `cancel` said so.
+        CancelledError: `cancel` returned True.
         VolumeError: no volume was set.
     """
-    return _Finder(predictor, search or Search(), Job(progress, cancel)).all()
+    return _AutomaticSegmentation(predictor, search or Search(), Job(progress, cancel)).run()
 
 
-class _Finder:
+class _AutomaticSegmentation:
     """One call of `segment_automatically`."""
 
     def __init__(self, predictor: Predictor, search: Search, job: Job) -> None:
-        self._began = time.perf_counter()
-        self._predictor, self._search, self._job = predictor, search, job
-        self._model = predictor.model
         if predictor.volume is None:
             raise VolumeError("No volume is set: call set_volume before segment_automatically.")
+        self._predictor, self._search, self._job = predictor, search, job
+        self._model = predictor.model
         self._volume = predictor.volume
-        self._allowed = allowed_categories(self._model, self._volume, search.categories)
+        self._categories = allowed_categories(self._model, self._volume, search.categories)
         self._axis = choose_axis(self._volume, search.axis)
-        self._slices = predictor.slices(self._axis, job.stopwatch)
+        self._slices = predictor.slices(self._axis, job)
         decoder = self._model.semantic_decoder
         has_branch = decoder is not None and decoder.presence is not None
-        self._by_presence = has_branch and self._model.presence_is_trained
+        self._uses_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
+        """Slice -> category -> probability."""
 
-    def all(self) -> FirstLabels:
-        """Look, propose, follow."""
-        looked_at = self._where()
-        self._job.planned = self._job.done + len(looked_at)
-        proposals: list[Proposal] = []
-        for index in looked_at:
-            proposals += self._on_slice(index)
-        objects = [found for chain in self._chains(proposals) if (found := self._follow(chain))]
-        objects.sort(key=lambda one: self._model.categories.index(one.name))
-        numbered = tuple(replace(one, value=value) for value, one in enumerate(objects, start=1))
-        said = (
-            (UNSEEN_PRESENCE_NOTE, not self._by_presence),
-            (NOTHING_NOTE, not numbered),
+    def run(self) -> FirstLabels:
+        """Choose slices, propose boxes on them, and follow each category's object."""
+        slices = self._slices_to_search()
+        self._job.planned = self._job.done + len(slices)
+        proposals = [proposal for index in slices for proposal in self._proposals_on(index)]
+        found = []
+        for category in sorted({one.category for one in proposals}):
+            own = [one for one in proposals if one.category == category]
+            found.append(self._follow(category, chain_of(own, self._axis)))
+        objects = tuple(
+            replace(one, value=value)
+            for value, one in enumerate((one for one in found if one is not None), start=1)
         )
-        seconds = {**self._job.stopwatch.seconds, "total": time.perf_counter() - self._began}
+        conditions = (
+            (UNSEEN_PRESENCE_NOTE, not self._uses_presence),
+            (NOTHING_NOTE, not objects),
+        )
         return FirstLabels(
             self._volume,
-            _NAMES[self._axis],
-            numbered,
-            looked_at,
-            tuple(note for note, holds in said if holds),
-            seconds,
-            self._job.stopwatch.encoded,
+            _AXIS_NAMES[self._axis],
+            objects,
+            slices,
+            tuple(note for note, holds in conditions if holds),
+            self._job.times,
+            self._job.encoded,
         )
 
-    def _where(self) -> tuple[int, ...]:
-        """The slices to search: where the CO-tokens say that something is, or evenly spread."""
+    def _slices_to_search(self) -> tuple[int, ...]:
+        """Return the slices on which presence finds a category, or evenly spread ones."""
         depth = self._slices.view.depth
-        if not self._by_presence:
-            return inner_slices(depth, self._search.slices)
-        looked = spread(tuple(range(depth)), _MOST_LOOKED_FOR_PRESENCE)
-        self._job.planned = len(looked)
-        for index in looked:
-            self._job.before_slice()
-            self._presence[index] = self._present(index)
-            self._job.looked(self._axis, index, "read the presence on")
-        places = [
-            [i for i in looked if self._presence[i].get(category, 0.0) >= PRESENT_ABOVE]
-            for category in self._allowed
+        if not self._uses_presence:
+            return centres_of_shares(range(depth), self._search.slices)
+        sampled = spread(tuple(range(depth)), _MAX_PRESENCE_SLICES)
+        self._job.planned = len(sampled)
+        for index in sampled:
+            self._presence[index] = self._presence_on(index)
+            self._job.report("read the presence on", self._axis, index)
+        slices_by_category = [
+            [i for i in sampled if self._presence[i].get(category, 0.0) >= PRESENT_ABOVE]
+            for category in self._categories
         ]
-        found = sorted({i for where in places for i in inner_of(where, _SLICES_A_CATEGORY)})
-        return spread(tuple(found), max(self._search.slices, sum(map(bool, places))))
+        chosen = {
+            i for own in slices_by_category for i in centres_of_shares(own, _SLICES_PER_CATEGORY)
+        }
+        count = max(self._search.slices, sum(map(bool, slices_by_category)))
+        return spread(tuple(sorted(chosen)), count)
 
-    def _present(self, index: int) -> dict[int, float]:
-        """Category -> probability on a slice."""
+    def _presence_on(self, index: int) -> dict[int, float]:
+        """Return category -> probability on a slice."""
         logits = self._slices.features(index).presence_logits
         if logits is None:
             return {}
         scores = logits[0].sigmoid().tolist()
-        return {category: scores[category] for category in self._allowed}
+        return {category: scores[category] for category in self._categories}
 
-    def _on_slice(self, index: int) -> list[Proposal]:
-        """The best box of each category that both decoders agree on."""
-        self._job.before_slice()
-        wanted = self._allowed
+    def _proposals_on(self, index: int) -> list[Proposal]:
+        """Return the best box of each category on a slice that both decoders agree on."""
         features, view = self._slices.features(index), self._slices.view
+        categories = self._categories
         points = grid_points(view.size_px, self._search.grid)
-        if self._by_presence:
+        if self._uses_presence:
             present = self._presence[index]
-            wanted = tuple(k for k in wanted if present.get(k, 0.0) >= PRESENT_ABOVE)
-            looks = attention_points(self._model, features, wanted, view.size_px)
-            points = np.concatenate([points, looks])
+            categories = tuple(k for k in categories if present.get(k, 0.0) >= PRESENT_ABOVE)
+            peaks = attention_points(self._model, features, categories, view.size_px)
+            points = np.concatenate([points, peaks])
         probes = probe(self._model, features, points)
-        least = _PROBE_SHARE * self._search.least
-        best = best_of((one for one in probes if one.category in wanted), least=least)
-        boxed = [self._boxed(index, one) for one in best.values()]
-        self._job.looked(self._axis, index, "searched")
-        return [one for one in boxed if one is not None]
+        best = best_by_category(
+            (one for one in probes if one.category in categories),
+            min_certainty=_PROBE_SHARE * self._search.min_certainty,
+        )
+        proposals = [self._confirmed(index, one) for one in best.values()]
+        self._job.report("searched", self._axis, index)
+        return [one for one in proposals if one is not None]
 
-    def _boxed(self, index: int, found: Probe) -> Proposal | None:
-        """The probe's mask as a box on the ordinary path, if that confirms it."""
-        box = box_of(self._slices.view, found.mask, index)
+    def _confirmed(self, index: int, found: Probe) -> Proposal | None:
+        """Decode the box of a probe's mask as if it was drawn; None if the answer differs."""
+        box = box_of_mask(self._slices.view, found.mask, index)
         if box is None:
             return None
         mask = self._slices.decode(index, SlicePrompts(boxes=(box,)))
         if mask.class_scores is None or not mask.area:
             return None
-        named = int(mask.class_scores[1:].argmax())
-        sure = certainty(
-            float(mask.class_scores[1 + named]),
+        category = int(mask.class_scores[1:].argmax())
+        mask_certainty = certainty(
+            float(mask.class_scores[1 + category]),
             mask.report.agreement or 0.0,
             mask.report.predicted_iou,
         )
-        if named != found.category or sure < self._search.least:
+        if category != found.category or mask_certainty < self._search.min_certainty:
             return None
-        return Proposal(named, index, box, sure)
+        return Proposal(category, index, box, mask_certainty)
 
-    def _chains(self, proposals: Sequence[Proposal]) -> list[tuple[Proposal, ...]]:
-        """Of each category, the surest proposal and those that lie behind it, slice by slice."""
-        view = self._slices.view
-        categories = sorted({one.category for one in proposals})
-        return [
-            chain_of([one for one in proposals if one.category == category], view)
-            for category in categories
-        ]
-
-    def _follow(self, chain: Sequence[Proposal]) -> FoundObject | None:
-        """The category's object, if it is still called so when all of its slices have spoken."""
-        before = self._job.done
-
-        def forward(done: int, total: int, what: str) -> None:
-            self._job.done, self._job.planned = before + done, before + total
-            if self._job.progress is not None:
-                self._job.progress(self._job.done, self._job.planned, what)
-
-        category = chain[0].category
+    def _follow(self, category: int, chain: Sequence[Proposal]) -> FoundObject | None:
+        """Segment a category's object from its boxes; None if all slices together name another."""
         result = self._predictor.predict(
             Prompts(boxes=tuple(one.box for one in chain)),
-            axis=_NAMES[self._axis],
+            axis=_AXIS_NAMES[self._axis],
             propagate=not self._volume.is_flat,
-            progress=forward,
+            progress=self._job.progress_of_part(),
             cancel=self._job.cancel,
         )
-        for name in ("encode", "decode"):
-            self._job.stopwatch.seconds[name] += result.seconds[name]
-        self._job.stopwatch.encoded += result.encoded
+        self._job.add(result.seconds, result.encoded)
         name = self._model.categories.names[category]
         if result.region.is_empty or result.category != name or result.confidence is None:
             return None
         presence = {i: one[category] for i, one in self._presence.items() if category in one}
         found = FoundObject(0, name, result.confidence, result, presence)
-        return found if found.certainty >= self._search.least else None
+        return found if found.certainty >= self._search.min_certainty else None
 
 
-def allowed_categories(model: SegSam, volume: Volume, wanted: Collection[str]) -> tuple[int, ...]:
-    """Indices of the categories to look for: `wanted`, or those that the checkpoint has seen and
-    that occur in the volume's modality.
+def allowed_categories(
+    model: SegSam, volume: Volume, requested: Collection[str]
+) -> tuple[int, ...]:
+    """Return the indices of the categories to search for.
+
+    These are the requested ones, or all that have examples in training and occur in the modality.
 
     Raises:
-        PromptError: no trained semantics, or names that the card calls unreliable in this modality.
-        CategoryError: an unknown name in `wanted`.
+        PromptError: no trained semantics, or the card withholds all names in this modality.
+        CategoryError: an unknown requested name.
     """
-    check_semantics(model)
-    if volume.modality is not None and volume.modality in model.unnamed_in:
+    require_semantics(model)
+    if volume.modality is not None and volume.modality in model.card.unnamed_in:
         raise PromptError(
             f"Nothing can be segmented without prompts in {volume.modality} volumes: the names of "
             "this checkpoint are not reliable there, as its model card says; mark the object."
         )
     categories = model.categories
-    if wanted:
-        return tuple(sorted({categories.index(name) for name in wanted}))
-    seen = frozenset(model.categories_seen or categories.names)
+    if requested:
+        return tuple(sorted({categories.index(name) for name in requested}))
+    seen = frozenset(model.card.categories_seen)
     return tuple(
         index
         for index, item in enumerate(categories.items)
-        if item.name in seen and may_be_in(model, item, volume.modality)
+        if item.name in seen and may_be_named(model, item, volume.modality)
     )

@@ -1,4 +1,4 @@
-"""Boxes of what was found on slices, and which of them can be of one object."""
+"""Boxes of proposed objects on slices, and the choice of those that belong to one object."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segsam.imaging.slices import SliceView
+from segsam.prediction.propagation import tight_box
 from segsam.prompting.prompts import Box
 
-_SAME_PLACE = 0.1
-"""IoU of two boxes, seen along the axis, from which they can be of one object."""
+_SAME_OBJECT_IOU = 0.1
+"""Lowest IoU of two boxes, projected along the axis, at which they can be of one object."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A box that both decoders agree on, on one slice; `certainty` is that of its mask."""
+    """Box of an object on one slice that both decoders agree on, with the certainty of its mask."""
 
     category: int
     index: int
@@ -27,57 +27,46 @@ class Proposal:
     certainty: float
 
 
-def inner_slices(depth: int, count: int) -> tuple[int, ...]:
-    """At most `count` of `depth` slices, each in the middle of an equal share of them."""
-    return inner_of(range(depth), count)
-
-
-def inner_of(items: Sequence[int], count: int) -> tuple[int, ...]:
-    """At most `count` of the items, each in the middle of an equal share of them."""
+def centres_of_shares(items: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return at most `count` of the items, each at the centre of an equal share of them."""
     if not items:
         return ()
-    places = (np.arange(min(count, len(items))) + 0.5) * len(items) / min(count, len(items))
-    return tuple(items[int(place)] for place in places)
+    count = min(count, len(items))
+    positions = (np.arange(count) + 0.5) * len(items) / count
+    return tuple(items[int(position)] for position in positions)
 
 
-def box_of(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | None:
-    """The tight box on slice `index` of the largest part of a mask (m, m) over the padded square;
-    None when nothing of it lies in the picture, or only a line.
+def box_of_mask(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | None:
+    """Return the tight box on slice `index` of the largest part of a mask.
+
+    The mask (m, m) covers the padded square. None if the part lies in the padding or is only a
+    line.
     """
     plane = view.logits_to_plane(torch.from_numpy(np.where(mask, 1.0, -1.0))).numpy() > 0
-    parts, count = ndimage.label(plane)
-    if count == 0:
+    if not plane.any():
         return None
-    sizes = np.bincount(parts.ravel())[1:]
-    rows, columns = ndimage.find_objects(parts)[int(sizes.argmax())]
-    if (rows.stop - rows.start == 1 < view.height) or (
-        columns.stop - columns.start == 1 < view.width
-    ):
-        return None
-    rectangle = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
-    return Box(*view.corners_ijk(rectangle, index))
+    box = tight_box(view, plane, index)
+    is_line = any(view.shape_ijk[axis] > 1 for axis in box.flat_axes if axis != view.axis)
+    return None if is_line else box
 
 
-def chain_of(proposals: Sequence[Proposal], view: SliceView) -> tuple[Proposal, ...]:
-    """The surest proposal and, outwards from it, those whose box lies behind the last one's."""
+def chain_of(proposals: Sequence[Proposal], axis: int) -> tuple[Proposal, ...]:
+    """Return the most certain proposal and those that continue its object, ordered by slice.
+
+    Outwards from it, a proposal belongs to the object if its box overlaps the previous one's.
+    """
     ordered = sorted(proposals, key=lambda one: one.index)
-    surest = max(range(len(ordered)), key=lambda place: ordered[place].certainty)
-    kept = [ordered[surest]]
-    for side in (ordered[:surest][::-1], ordered[surest + 1 :]):
-        last = ordered[surest]
+    best = max(range(len(ordered)), key=lambda position: ordered[position].certainty)
+    chain = [ordered[best]]
+    for side in (ordered[:best][::-1], ordered[best + 1 :]):
+        last = ordered[best]
         for one in side:
-            if box_iou(view, last.box, one.box) >= _SAME_PLACE:
-                kept.append(one)
+            if projected_iou(last.box, one.box, axis) >= _SAME_OBJECT_IOU:
+                chain.append(one)
                 last = one
-    return tuple(sorted(kept, key=lambda one: one.index))
+    return tuple(sorted(chain, key=lambda one: one.index))
 
 
-def box_iou(view: SliceView, first: Box, second: Box) -> float:
-    """Of two boxes as they are seen along the view's axis, whatever their slices."""
-    one = view.rectangle(first.min_ijk, first.max_ijk)
-    other = view.rectangle(second.min_ijk, second.max_ijk)
-    width = min(one[2], other[2]) - max(one[0], other[0]) + 1
-    height = min(one[3], other[3]) - max(one[1], other[1]) + 1
-    both = max(width, 0) * max(height, 0)
-    areas = [(r[2] - r[0] + 1) * (r[3] - r[1] + 1) for r in (one, other)]
-    return both / (sum(areas) - both)
+def projected_iou(first: Box, second: Box, axis: int) -> float:
+    """Return the IoU of two boxes projected along an axis, whatever their slices."""
+    return first.section(axis, 0).iou(second.section(axis, 0))

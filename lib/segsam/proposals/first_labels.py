@@ -1,4 +1,4 @@
-"""What the automatic segmentation of a volume is: labels by category, and how sure of each."""
+"""Result of the automatic segmentation: labels by category, and the certainty of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segsam.prediction.result import Result
 from segsam.proposals.probing import certainty
 from segsam.types import LabelArray
 
-NOTHING_NOTE = "Nothing was found of which both decoders were sure enough."
+NOTHING_NOTE = "Nothing was found that both decoders were certain enough of."
 UNSEEN_PRESENCE_NOTE = (
     "Searched by the agreement of the two decoders alone: this checkpoint has not learnt which "
     "categories are absent."
@@ -24,8 +24,10 @@ UNSEEN_PRESENCE_NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class FoundObject:
-    """One category: `result` is that of its own prompts, which were made, not drawn; `presence` is
-    slice -> probability of the CO-token, empty where presence is not trained.
+    """Object of one category that was found without prompts.
+
+    `result` is the prediction from the boxes that the search proposed. `presence` maps a slice to
+    the category's presence probability; it is empty if presence is not trained.
     """
 
     value: int
@@ -36,24 +38,24 @@ class FoundObject:
 
     @property
     def agreement(self) -> float:
-        """Mean over the slices of the IoU of both decoders' masks."""
+        """Mean agreement (IoU) of the two decoders' masks over the slices."""
         return self.result.agreement or 0.0
 
     @property
     def certainty(self) -> float:
-        """Confidence, agreement and predicted IoU together, 0 to 1."""
+        """Product of confidence, agreement and predicted IoU, 0 to 1."""
         return certainty(self.confidence, self.agreement, self.result.predicted_iou or 0.0)
 
     @property
     def slice_certainties(self) -> dict[int, float]:
-        """Slice -> certainty there, with the object's confidence."""
+        """Certainty by slice index, with the object's confidence."""
         return {
             one.index: certainty(self.confidence, one.agreement or 0.0, one.predicted_iou)
             for one in sorted(self.result.slices, key=lambda one: one.index)
         }
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; slices by their index as text."""
+        """Return JSON values; slices by their index as text."""
         return {
             "certainty": self.certainty,
             "confidence": self.confidence,
@@ -67,39 +69,39 @@ class FoundObject:
 
 @dataclass(frozen=True, eq=False)
 class FirstLabels:
-    """The answer of `segment_automatically`: `labels` are uint8 or uint16 (i, j, k), values 1 to N
-    in the order of `objects`; where two overlap the more probable one has the voxel.
+    """Result of `segment_automatically`.
 
-    `looked_at` are the slices that were searched, across voxel axis `axis`.
+    `labels` are uint8 or uint16 (i, j, k) with values 1 to N in the order of `objects`; where two
+    objects overlap, the higher probability wins. `searched_slices` lie across voxel axis `axis`.
     """
 
     volume: Volume
     axis: str
     objects: tuple[FoundObject, ...]
-    looked_at: tuple[int, ...]
+    searched_slices: tuple[int, ...]
     notes: tuple[str, ...]
     seconds: Mapping[str, float]
     encoded: int
 
     @property
     def labels(self) -> LabelArray:
-        """Made anew each time."""
+        """Label volume, computed anew each time."""
         pairs = [(one.result.region, one.value) for one in self.objects]
         return merge_objects(pairs, shape_ijk=self.volume.shape_ijk)
 
     @property
     def label_names(self) -> dict[str, int]:
-        """Name -> value."""
+        """Label value by name."""
         return {one.name: one.value for one in self.objects}
 
     @property
     def certainty(self) -> float | None:
-        """Mean over the objects; None without any."""
+        """Mean certainty of the objects; None without objects."""
         return float(np.mean([one.certainty for one in self.objects])) if self.objects else None
 
     @property
     def segments(self) -> dict[int, Segment]:
-        """Value -> name, colour and code."""
+        """Name, colour and code by label value."""
         return {one.value: one.result.segment or Segment(one.name) for one in self.objects}
 
     def save(self, path: str | Path) -> None:
@@ -107,13 +109,13 @@ class FirstLabels:
         self.volume.like(self.labels).save(path, segments=self.segments)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the voxels, as plain JSON values."""
+        """Return everything but the voxels as JSON values."""
         return {
             "label_names": self.label_names,
             "certainty": self.certainty,
             "certainties": {one.name: one.to_json() for one in self.objects},
             "axis": self.axis,
-            "looked_at": list(self.looked_at),
+            "looked_at": list(self.searched_slices),
             "notes": list(self.notes),
             "encoded_slices": self.encoded,
             "seconds": dict(self.seconds),

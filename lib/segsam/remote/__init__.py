@@ -1,1 +1,1 @@
-"""A client of the server, and a starter of one; shared by the demo, the bench and the loop."""
+"""Client of the SEG-SAM server, starter of a server, and the masks in its replies."""

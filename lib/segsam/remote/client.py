@@ -1,139 +1,189 @@
-"""HTTP as any client speaks it to the server: `requests`, and nothing of MONAI Label."""
+"""Client of the SEG-SAM server over HTTP; it uses `requests` and nothing of MONAI Label."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 import requests
-from numpy.typing import NDArray
 from requests_toolbelt.multipart.decoder import MultipartDecoder
 
-from segsam.remote.server import ANSWER_SECONDS, ServerError
+from segsam.errors import SegSamError
+from segsam.prompting.prompts import Prompts
+from segsam.types import AxisChoice
 
 MODEL = "segsam"
-HOST_ALONE = "litemedsam"
-"""The model beside it, whose masks are held against LiteMedSAM's own."""
+"""Name of the default model on the server."""
+
+ANSWER_SECONDS = 900
+"""Longest time for a reply: a box through a hundred slices on one slow core."""
 
 _CONNECT_SECONDS = 10
 
 
+class ServerError(SegSamError):
+    """The server did not start, did not answer, or replied with an error."""
+
+    code: ClassVar[str] = "server"
+
+
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the JSON part, the label file if one was asked for, and the wall clock."""
+    """Reply to a prompt: the JSON part, the label file if one was requested, and the time."""
 
     params: Mapping[str, Any]
     file: bytes | None
     file_name: str
     seconds: float
+    """Wall-clock time of the request, as the client measured it."""
 
     @property
     def model_seconds(self) -> float:
-        """What the server says its predictor took: encoding and decoding."""
+        """Time of the predictor (encoding and decoding), as the server measured it."""
         return float(self.params["latencies"]["model"])
 
 
-class Client:
-    """One connection, kept open; every call raises ServerError with the server's own sentence."""
+def prompt_params(
+    prompts: Prompts,
+    result: Literal["slice", "region", "volume"],
+    *,
+    axis: AxisChoice = "auto",
+    propagate: bool = False,
+) -> dict[str, Any]:
+    """Return the form field `params` of `POST /infer/segsam`, in SEG-SAM's own format."""
+    return {"prompts": prompts.to_json(), "axis": axis, "propagate": propagate, "result": result}
 
-    def __init__(self, address: str) -> None:
+
+class Client:
+    """Client with one open connection. Every call raises ServerError with the server's message."""
+
+    def __init__(self, address: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._address = address
+        self._limits = (_CONNECT_SECONDS, answer_seconds)
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy has no business between us and 127.0.0.1
+        self._http.trust_env = False  # 127.0.0.1 is not reached through the user's proxy
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._http.close()
 
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, *ended: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def info(self) -> dict[str, Any]:
-        """`GET /info/`: name, version, models."""
-        answer: dict[str, Any] = self._call("GET", "/info/").json()
-        return answer
+        """Return name, version and models of the server."""
+        return self._json("GET", "/info/")
 
     def open_session(self, image: Path) -> str:
-        """Upload the image; the session's id."""
+        """Upload an image and return the id of its session."""
         with image.open("rb") as file:
             files = {"files": (image.name, file, "application/octet-stream")}
-            answer = self._call("PUT", "/session/", files=files)
-        return str(answer.json()["session_id"])
+            return str(self._json("PUT", "/session/", files=files)["session_id"])
 
     def close_session(self, session: str) -> None:
-        """Let the server forget the image."""
+        """Delete the session and its image from the server."""
         self._call("DELETE", f"/session/{session}")
 
-    def infer(self, session: str, params: Mapping[str, Any], model: str = MODEL) -> Reply:
-        """`POST /infer/<model>`, either dialect, with the prompts in the form field `params`."""
+    def infer(self, session: str, params: Mapping[str, Any]) -> Reply:
+        """Send prompts for the image of a session, in either format."""
+        return self._infer({"image": "", "session_id": session}, params)
+
+    def infer_image(self, image: str, params: Mapping[str, Any]) -> Reply:
+        """Send prompts for an image of the studies folder, in either format."""
+        return self._infer({"image": image}, params)
+
+    def _infer(self, image: Mapping[str, str], params: Mapping[str, Any]) -> Reply:
         start = time.perf_counter()
-        answer = self._call(
-            "POST",
-            f"/infer/{model}",
-            params={"image": "", "session_id": session},
-            data={"params": json.dumps(params)},
-        )
+        fields = {"params": json.dumps(params)}
+        answer = self._call("POST", f"/infer/{MODEL}", params=image, data=fields)
         seconds = time.perf_counter() - start
-        if not answer.headers.get("content-type", "").startswith("multipart/"):
-            return Reply(answer.json(), None, "", seconds)
-        return _parted(answer, seconds)
+        if answer.headers.get("content-type", "").startswith("multipart/"):
+            return _multipart_reply(answer, seconds)
+        return Reply(_content(answer), None, "", seconds)
+
+    def next_sample(self, strategy: str) -> dict[str, Any]:
+        """Return the image to annotate next."""
+        return self._json("POST", f"/activelearning/{strategy}", json={})
+
+    def save_label(self, image: str, file: Path, names: Mapping[str, int]) -> dict[str, Any]:
+        """Store the final label of an image; `names` gives each name its label value."""
+        with file.open("rb") as stream:
+            return self._json(
+                "PUT",
+                "/datastore/label",
+                params={"image": image, "tag": "final"},
+                data={"params": json.dumps({"label_names": dict(names)})},
+                files={"label": (file.name, stream, "application/octet-stream")},
+            )
+
+    def train(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a training."""
+        return self._json("POST", f"/train/{MODEL}", json=dict(settings))
+
+    def training(self) -> dict[str, Any]:
+        """Return status and progress of the training."""
+        return self._json("GET", "/train/")
+
+    def versions(self) -> dict[str, Any]:
+        """Return the versions of the model, and which one is current."""
+        return self._json("GET", f"/versions/{MODEL}")
+
+    def use_version(self, version: str) -> dict[str, Any]:
+        """Make a version the current one."""
+        return self._json("POST", f"/versions/{MODEL}/use", json={"version": version})
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        return _content(self._call(method, path, **options))
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
-        limits = (_CONNECT_SECONDS, ANSWER_SECONDS)
+        url = self._address + path
         try:
-            answer = self._http.request(method, self._address + path, timeout=limits, **options)
+            answer = self._http.request(method, url, timeout=self._limits, **options)
         except requests.RequestException as error:
             raise ServerError(f"No answer to {method} {path}: {error}") from error
         if not answer.ok:
-            raise ServerError(f"{method} {path} was answered {answer.status_code}: {_why(answer)}")
+            raise ServerError(
+                f"{method} {path} was answered {answer.status_code}: {_detail(answer)}"
+            )
         return answer
 
 
-def _parted(answer: requests.Response, seconds: float) -> Reply:
-    """MONAI Label's multipart reply: a JSON part `params` and a file part."""
+def _multipart_reply(answer: requests.Response, seconds: float) -> Reply:
+    """Read MONAI Label's multipart reply: a JSON part `params` and a file part."""
     params: Mapping[str, Any] = {}
     file, file_name = None, ""
     for part in MultipartDecoder.from_response(answer).parts:
         disposition = part.headers.get(b"Content-Disposition", b"").decode("latin-1")
         named = re.search(r'filename="?([^";]+)', disposition)
         if named:
-            # Only its ending is used: a server does not choose where a client writes.
+            # The folder is dropped: the server must not choose where the client writes.
             file, file_name = part.content, Path(named.group(1)).name
         else:
             params = json.loads(part.text)
     return Reply(params, file, file_name, seconds)
 
 
-def _why(answer: requests.Response) -> str:
-    """The server's sentence, or the beginning of whatever it said."""
+def _content(answer: requests.Response) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = answer.json()
+    except requests.JSONDecodeError as error:
+        raise ServerError(f"Expected JSON from the server, got {answer.text[:300]!r}.") from error
+    return content
+
+
+def _detail(answer: requests.Response) -> str:
+    """Return the server's error message, or the start of whatever it replied."""
     try:
         body = answer.json()
     except requests.JSONDecodeError:
         return answer.text[:300]
     detail = body.get("detail", body) if isinstance(body, dict) else body
     return str(detail)[:300]
-
-
-def decode_mask(mask: Mapping[str, Any] | None, shape_ijk: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The mask of a JSON reply as (i, j, k): packed bits of its bounding box, in C order."""
-    whole = np.zeros(shape_ijk, dtype=bool)
-    if mask is None:
-        return whole
-    box = tuple(
-        slice(low, high + 1) for low, high in zip(mask["min_ijk"], mask["max_ijk"], strict=True)
-    )
-    packed = np.frombuffer(zlib.decompress(base64.b64decode(mask["data"])), np.uint8)
-    bits = np.unpackbits(packed, count=whole[box].size)
-    whole[box] = bits.reshape(whole[box].shape)
-    return whole

@@ -1,4 +1,4 @@
-"""The real MONAI Label server as a process of ours: started, waited for, and always stopped."""
+"""Starter of a MONAI Label server with the SEG-SAM app, as a child process."""
 
 from __future__ import annotations
 
@@ -8,84 +8,87 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, ClassVar
+from typing import IO
 
-import requests
-
-from segsam.errors import SegSamError
+from segsam.remote.client import ANSWER_SECONDS, Client, ServerError
 
 START_SECONDS = 180
-"""MONAI Label itself needs about 10 s to be imported; a cold disk several times that."""
+"""Longest time for the start: importing MONAI Label takes about 10 s, several times that from a
+cold disk.
+"""
 
-ANSWER_SECONDS = 900
-"""A box through a hundred slices on one slow core."""
-
+_PROBE_SECONDS = 10
 _STOP_SECONDS = 15
-_LOOK_SECONDS = 0.25
-_LAST_LINES = 6
+_POLL_SECONDS = 0.25
+_LOG_LINES = 6
 
 
-class ServerError(SegSamError):
-    """The server did not start, or answered with an error."""
+def find_app(folder: Path | None = None) -> Path:
+    """Return the folder of the MONAI Label app: the given one, or the one of this checkout.
 
-    code: ClassVar[str] = "server"
-
-
-def find_app(named: Path | None = None) -> Path:
-    """The folder of the MONAI Label app: the one named, or the one of this checkout."""
-    folder = named or Path(__file__).resolve().parents[3] / "monailabel_app"
+    Raises:
+        ServerError: there is no app in that folder.
+    """
+    folder = folder or Path(__file__).resolve().parents[3] / "monailabel_app"
     if not (folder / "main.py").is_file():
         raise ServerError(
-            f"There is no MONAI Label app at {folder} (a folder with main.py was wanted); "
+            f"There is no MONAI Label app at {folder} (expected a folder with main.py); "
             "name one with --app, or run from a checkout installed with `pip install -e .`."
         )
     return folder
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Server:
-    """`monailabel start_server` on 127.0.0.1, in a process group of its own, as a `with` block.
+    """MONAI Label server on 127.0.0.1, in a process group of its own; used as a `with` block.
 
-    `work` receives the studies folder (empty), the sessions and nothing else; `log` all output;
-    `also` are checkpoints to serve beside the default one.
+    Args:
+        app: the folder of the MONAI Label app.
+        work: a folder for the images (`studies`), the sessions and the model versions.
+        log: the file that receives all output.
+        conf: settings of the app, as `--conf NAME VALUE`.
     """
 
-    def __init__(self, app: Path, work: Path, log: Path, *, also: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: Path, work: Path, log: Path, *, conf: Mapping[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._app = app
         self._work = work
-        self._also = tuple(also)
+        self._conf = dict(conf or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
 
     def command(self) -> list[str]:
-        """What a person types, without the shell script in between (it takes any `python`)."""
+        """Return the command line that starts the server.
+
+        It runs the module and not the script `monailabel`, which takes the first `python` in PATH.
+        """
         start = [sys.executable, "-m", "monailabel.main", "start_server"]
         start += ["--app", str(self._app), "--studies", str(self._work / "studies")]
-        if self._also:
-            start += ["--conf", "also", ",".join(self._also)]
+        for name, value in self._conf.items():
+            start += ["--conf", name, value]
         return [*start, "--host", "127.0.0.1", "--port", str(self.port)]
 
     def __enter__(self) -> Server:
         (self._work / "studies").mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
-            "SEGSAM_TOKEN": "",  # one of the operator is not for this server
+            "SEGSAM_TOKEN": "",  # the operator's token is for another server
             "SEGSAM_TOKEN_FILE": "",
             "SEGSAM_VERSIONS_FOLDER": str(self._work / "versions"),
             "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
             "MONAI_LABEL_TRACKING_ENABLED": "false",
-            "SEGSAM_DISK_CACHE": "off",  # what is timed as a first click has to be one
+            "SEGSAM_DISK_CACHE": "off",  # a first click must encode its slice
             "SEGSAM_PREFETCH": "0",
             "SEGSAM_INFER_SECONDS": str(ANSWER_SECONDS),
             "PYTHONUNBUFFERED": "1",
@@ -102,49 +105,37 @@ class Server:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.stop()
 
     def wait(self, tick: Callable[[float], None] = lambda seconds: None) -> float:
-        """Seconds until the server answered. `tick` is called with the seconds so far.
+        """Wait until the server answers and return the seconds that it took.
 
-        Raises ServerError, with the last lines of the log, if it ends or takes too long.
+        `tick` is called with the seconds so far.
+
+        Raises:
+            ServerError: the server ended, or did not answer in time; with the end of its log.
         """
         start = time.monotonic()
-        while (seconds := time.monotonic() - start) < START_SECONDS:
-            if self._process is None or self._process.poll() is not None:
-                raise ServerError(f"The server ended while starting. {self.last_words()}")
-            if self._answers():
-                return seconds
-            tick(seconds)
-            time.sleep(_LOOK_SECONDS)
-        raise ServerError(
-            f"No answer from the server within {START_SECONDS} s. {self.last_words()}"
-        )
+        with Client(self.address, answer_seconds=_PROBE_SECONDS) as client:
+            while (seconds := time.monotonic() - start) < START_SECONDS:
+                if not self.running:
+                    raise ServerError(f"The server ended while starting. {self._log_end()}")
+                if _answers(client):
+                    return seconds
+                tick(seconds)
+                time.sleep(_POLL_SECONDS)
+        raise ServerError(f"The server did not answer within {START_SECONDS} s. {self._log_end()}")
 
-    def _answers(self) -> bool:
-        with requests.Session() as http:
-            http.trust_env = False  # a proxy has no business between us and 127.0.0.1
-            try:
-                return http.get(f"{self.address}/info/", timeout=10).status_code == 200
-            except requests.RequestException:
-                return False
-
-    def last_words(self) -> str:
-        """The end of the log, for a message."""
+    def _log_end(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = " / ".join(line.strip() for line in lines[-_LAST_LINES:]) or "nothing"
-        return f"Its last words (all of them in {self.log}): {said}"
+        end = " / ".join(line.strip() for line in lines[-_LOG_LINES:]) or "nothing"
+        return f"The end of its log ({self.log}): {end}"
 
     def stop(self) -> None:
-        """End the server and what it started; safe to call twice."""
-        if self._process is not None and self._process.poll() is None:
-            self._signal(signal.SIGTERM)
+        """Stop the server and the processes it started; does nothing if it has stopped already."""
+        if self._process is not None and self.running:
+            self._terminate(self._process)
             try:
                 self._process.wait(timeout=_STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -155,18 +146,25 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None before its start."""
+        """Id of the server's process; None before its start."""
         return None if self._process is None else self._process.pid
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
+    @staticmethod
+    def _terminate(process: subprocess.Popen[bytes]) -> None:
         if sys.platform == "win32":
-            self._process.terminate()
+            process.terminate()
         else:
-            os.killpg(self._process.pid, number)
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.info()
+    except ServerError:
+        return False
+    return True

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
+from segsam.model.digests import weights_id
 from segsam.system.folders import make_folder
 from segsam.training.config import TrainConfig
 from segsam.training.devices import choose_device, limited_threads, mixed_precision
@@ -104,7 +105,7 @@ class _Distillation:
         self.device = choose_device(config)
         self.data = RunData.of(config)
         teacher = teacher.to(self.device)
-        self.parent = teacher.weights_id
+        self.parent = weights_id(teacher)
         embeddings = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(embeddings, teacher)
         self.student = build_student(teacher, student).to(self.device)
@@ -233,8 +234,8 @@ class _Distillation:
         with self.average.applied():
             semantics = self.student.semantic_decoder is not None
             card = Card(
-                name=f"{self.student.variant or 'host'} on {self.student.host.facts.name}",
-                semantic_is_trained=semantics and find_variant(self.student.variant).semantics,
+                name=f"{self.student.card.variant or 'host'} on {self.student.host.facts.name}",
+                semantic_is_trained=semantics and find_variant(self.student.card.variant).semantics,
                 training_data=tuple(one.name for one in self.data.datasets),
                 parent=self.parent,
                 metrics={name: 100 * value for name, value in metrics.items()},

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from segsam.errors import OutputError
 from segsam.model import ImageFeatures, SegSam
-from segsam.model.segsam import weights_digest
+from segsam.model.digests import weights_digest
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import slice_key
 
@@ -24,15 +25,16 @@ from segsam.prediction.embeddings import slice_key
 class EmbeddingStore:
     """Features of slices by key, in a folder."""
 
-    def __init__(self, folder: Path, model: SegSam) -> None:
+    def __init__(self, folder: Path, model: SegSam, encoder: EncoderRunner | None = None) -> None:
         self.encoded = 0
         """Slices that this object has encoded."""
         self._model = model
+        self._encoder = encoder or EncoderRunner(model)
         parameters = model.host.image_encoder.parameters()
         self.is_live = any(parameter.requires_grad for parameter in parameters)
         """True if the encoder is trained, so that embeddings cannot be stored."""
         weights = "pictures" if self.is_live else weights_digest(model.host.image_encoder)
-        self._weights_id = f"{model.host.facts.name} {weights}{model.encoding_mode}"
+        self._weights_id = f"{model.host.facts.name} {weights}{self._encoder.mode}"
         self._files = EmbeddingFiles(folder)
 
     def add(self, picture: NDArray[np.uint8]) -> str:
@@ -86,6 +88,6 @@ class EmbeddingStore:
     @torch.no_grad()
     def _encode(self, prepared: Tensor) -> dict[str, Tensor]:
         self.encoded += 1
-        embedding, detail = self._model.encode_images(prepared[None].to(self._device))
+        embedding, detail = self._encoder.encode(prepared[None].to(self._device))
         stored = {"embedding": embedding.half().cpu().contiguous()}
         return stored if detail is None else stored | {"detail": detail.half().cpu().contiguous()}

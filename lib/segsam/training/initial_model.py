@@ -33,7 +33,7 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         **config.model_choices(),
     )
     without_kinds = replace(model.config, box_kinds=False)
-    if start.variant == model.variant and start.config in (model.config, without_kinds):
+    if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
         model.load_state_dict(model.state_dict() | start.state_dict())
     return model.train()
 
@@ -42,7 +42,7 @@ def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
     """Return the categories of the model; a SEG-SAM checkpoint keeps its own, because its learnt
     parts belong to them.
     """
-    is_trained = bool(start.variant) or start.semantic_decoder is not None
+    is_trained = bool(start.card.variant) or start.semantic_decoder is not None
     if is_trained or config.categories == "all":
         return start.categories
     return start.categories.only(name for one in datasets for name in one.labels.values())

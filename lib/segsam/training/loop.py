@@ -15,6 +15,7 @@ from torch import nn
 
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.model import SegSam
+from segsam.model.digests import weights_id
 from segsam.model.runtimes import choose_runtime
 from segsam.system.folders import make_folder
 from segsam.training.config import TrainConfig
@@ -108,12 +109,13 @@ class _Run:
         self.folder = Path(config.out)
         self.data = RunData.of(config)
         start = start or load_initial_model(config)
-        self.parent = start.weights_id
+        self.parent = weights_id(start)
         self.model = build_model(config, start, self.data.datasets).to(device)
+        encoder = None
         if config.encoding == "fast":
-            choose_runtime(self.model, "openvino", "fast")
+            encoder = choose_runtime(self.model, "openvino", "fast")
         embeddings = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
-        self.store = EmbeddingStore(embeddings, self.model)
+        self.store = EmbeddingStore(embeddings, self.model, encoder)
         self.state = TrainingState(
             self.model,
             build_optimiser(self.model, config),

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segsam.model.config import HeadName, SemanticConfig
-from segsam.model.records import Decoded
+from segsam.model.tensors import Decoded
 from segsam.training.loss_weights import LossWeights
 from segsam.training.targets import IGNORED, NO_CLASS, Targets
 

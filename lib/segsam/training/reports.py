@@ -80,7 +80,6 @@ def save_model(
     """
     licences = "; ".join(f"{dataset.name}: {dataset.licence}" for dataset in datasets)
     semantics = find_variant(config.variant).semantics
-    model.semantic_is_trained = semantics
     card = Card(
         name=f"{config.variant} on {model.host.facts.name}",
         semantic_is_trained=semantics,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segsam.errors import TrainingError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
-from segsam.model.readout import enlarged
+from segsam.model.readout import resize_logits
 from segsam.training.config import TrainConfig
 from segsam.training.devices import mixed_precision, to_device
 from segsam.training.embedding_store import EmbeddingStore
@@ -121,5 +121,5 @@ def _tensors(features: ImageFeatures) -> list[tuple[str, Tensor]]:
 
 def _masks(decoded: Decoded, shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
     """Return the binary decoder's masks (S, S), one per prompt."""
-    masks = enlarged(decoded.binary_logits.detach().float(), (shape[0], shape[1])) > 0
+    masks = resize_logits(decoded.binary_logits.detach().float(), (shape[0], shape[1])) > 0
     return list(masks[:, 0].cpu().numpy())

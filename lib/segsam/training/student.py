@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.model import SegSam
+from segsam.model import Card, SegSam
 from segsam.model.hosts import HOSTS, SegSamFast
 from segsam.model.hosts.tiny_vit import TinyViT
 
@@ -38,12 +38,14 @@ def build_student(teacher: SegSam, name: str) -> SegSam:
             f"Expected a student whose grid divides the {teacher.grid} cells of the teacher's "
             f"decoders, got {own.grid} of {name!r}."
         )
-    config = replace(teacher.config, grid=0)
-    if teacher.semantic_decoder is None:
-        model = SegSam(host, teacher.categories, config)
-    else:
-        text = teacher.text_enhancement is not None
-        model = SegSam.with_semantics(host, teacher.categories, config, text=text)
+    model = SegSam(
+        host,
+        teacher.categories,
+        replace(teacher.config, grid=0),
+        semantics=teacher.semantic_decoder is not None,
+        text=teacher.text_enhancement is not None,
+        card=Card(variant=teacher.card.variant),
+    )
     decoders = {
         key: value
         for key, value in teacher.state_dict().items()
@@ -53,7 +55,6 @@ def build_student(teacher: SegSam, name: str) -> SegSam:
     if isinstance(host, SegSamFast) and isinstance(teacher.host.image_encoder, TinyViT):
         weights = teacher.host.image_encoder.state_dict()
         host.image_encoder.load_state_dict(SegSamFast.encoder_like(weights))
-    model.variant = teacher.variant
     model.requires_grad_(False)
     host.image_encoder.requires_grad_(True)
     return model.train()

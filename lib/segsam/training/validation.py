@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.model.readout import dice, enlarged, labelled_by_model, named_by_model
+from segsam.model.readout import dice, predicted_category, predicted_labels, resize_logits
 from segsam.training.config import TrainConfig
 from segsam.training.devices import mixed_precision, to_device
 from segsam.training.embedding_store import EmbeddingStore
@@ -167,14 +167,14 @@ def _compare(
     height, width = sample.labels.shape
     device = decoded.binary_logits.device
     true_masks, classes = true_masks[:, :height, :width].to(device), classes.to(device)
-    masks = (enlarged(decoded.binary_logits, side) > 0)[:, 0, :height, :width]
+    masks = (resize_logits(decoded.binary_logits, side) > 0)[:, 0, :height, :width]
     dsc = dice(masks, true_masks).tolist()
     if decoded.class_logits is None:
         for category, value in zip(classes.tolist(), dsc, strict=True):
             yield ValidationScore(sample.dataset, category, value)
         return
-    labels = labelled_by_model(decoded, side)[:, :height, :width]
+    labels = predicted_labels(decoded, side)[:, :height, :width]
     mdsc = dice(labels == classes[:, None, None], true_masks).tolist()
-    right = (named_by_model(decoded) == classes).float().tolist()
+    right = (predicted_category(decoded) == classes).float().tolist()
     for category, *values in zip(classes.tolist(), dsc, mdsc, right, strict=True):
         yield ValidationScore(sample.dataset, category, *(values if category else values[:1]))

@@ -1,1 +1,1 @@
-"""Which image to label next: overviews, scores, strategies."""
+"""Active learning: overviews of images, their scores, and the strategies that choose by them."""

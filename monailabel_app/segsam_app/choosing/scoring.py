@@ -1,7 +1,8 @@
-"""Images are looked at for active learning: in the background, and by `POST /scoring/overview`.
+"""Overviews of all images: computed in the background, and by `POST /scoring/overview`.
 
-The thread begins with the first request for a strategy that wants it, takes no place in the line
-before the model, waits until nobody has it, and stops at the next slice when the server ends.
+The background thread starts with the first request for a strategy that uses overviews. It takes no
+place in the request queue but waits until the queue is empty, before each slice, and it stops at
+the next slice when the server ends.
 """
 
 from __future__ import annotations
@@ -25,73 +26,73 @@ from segsam_app.web.request_queue import RequestQueue
 logger = logging.getLogger(__name__)
 
 OVERVIEW = "overview"
-_POLITENESS = 5
-_SECONDS_TO_END = 10
+_NICE = 5
+_SECONDS_TO_STOP = 10
 
 
-class Scorer:
-    """One background thread over all images of a store."""
+class BackgroundScorer:
+    """Background thread that computes the overviews of all images of a store."""
 
     def __init__(
-        self, overviews: Overviews, gate: RequestQueue, store: Callable[[], Datastore]
+        self, overviews: Overviews, queue: RequestQueue, store: Callable[[], Datastore]
     ) -> None:
-        self._overviews, self._gate, self._store = overviews, gate, store
-        self._wanted = threading.Event()
-        self._over = threading.Event()
+        self._overviews, self._queue, self._store = overviews, queue, store
+        self._requested = threading.Event()
+        self._stopped = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._refused: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
-    def poke(self) -> None:
-        """There may be something to look at; returns at once."""
+    def update(self) -> None:
+        """Compute the overviews of new and changed images; returns at once."""
         with self._starting:
-            if self._thread is None and not self._over.is_set():
+            if self._thread is None and not self._stopped.is_set():
                 self._thread = threading.Thread(
                     target=self._run, name="segsam-scoring", daemon=True
                 )
                 self._thread.start()
                 atexit.register(self.close)
-        self._wanted.set()
+        self._requested.set()
 
     def close(self) -> None:
-        """Stop at the next slice, and wait for that."""
-        self._over.set()
-        self._wanted.set()
+        """Stop the thread at the next slice, and wait for its end."""
+        self._stopped.set()
+        self._requested.set()
         if self._thread is not None:
-            self._thread.join(timeout=_SECONDS_TO_END)
+            self._thread.join(timeout=_SECONDS_TO_STOP)
 
     def _run(self) -> None:
-        while not self._over.is_set():
-            self._wanted.wait()
-            self._wanted.clear()  # what comes from now on is looked at in another round
+        while not self._stopped.is_set():
+            self._requested.wait()
+            self._requested.clear()  # a request from here on leads to another round
             for image, path in local_images(self._store()):
-                if self._over.is_set():
+                if self._stopped.is_set():
                     return
-                self._look(image, path)
+                self._update_image(image, path)
 
-    def _look(self, image: str, path: Path) -> None:
-        """Nobody waits for it, so nothing is raised: an image that cannot be looked at is left out,
-        and told once.
+    def _update_image(self, image: str, path: Path) -> None:
+        """Compute the overview of one image. An image that cannot be used is skipped, and logged
+        once per reason.
         """
         try:
             if not self._overviews.is_current(image, path):
-                self._overviews.look(
+                self._overviews.update(
                     image,
                     path,
-                    wait=lambda: self._gate.wait_until_idle(self._over.is_set),
-                    is_over=self._over.is_set,
+                    wait=lambda: self._queue.wait_until_idle(self._stopped.is_set),
+                    should_stop=self._stopped.is_set,
                 )
         except CancelledError:
             return
         except (SegSamError, OSError) as error:
-            told = (image, str(error))
-            if told not in self._refused:
-                logger.warning("an image was not looked at: %s", error)
-            self._refused.add(told)
+            entry = (image, str(error))
+            if entry not in self._logged:
+                logger.warning("an image has no overview: %s", error)
+            self._logged.add(entry)
 
 
 class OverviewScoring(ScoringMethod):
-    """MONAI Label's way to have all images looked at now, in a process of its own."""
+    """MONAI Label's scoring method that computes all overviews now, in a process of its own."""
 
     def __init__(self, overviews: Overviews) -> None:
         super().__init__(
@@ -100,16 +101,16 @@ class OverviewScoring(ScoringMethod):
         self._overviews = overviews
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """{"images", "refused": {id: sentence}}; the results are on disk, where the server finds
-        them.
+        """Return {"images", "refused": {id: sentence}}; the overviews are on disk, where the server
+        finds them.
         """
         if hasattr(os, "nice"):
-            os.nice(_POLITENESS)
+            os.nice(_NICE)
         refused: dict[str, str] = {}
         images = list(local_images(datastore))
         for done, (image, path) in enumerate(images, start=1):
             try:
-                self._overviews.look(image, path, wait=lambda: None, is_over=lambda: False)
+                self._overviews.update(image, path)
             except SegSamError as error:
                 refused[image] = str(error)
             logger.info("%d of %d images, %d refused", done, len(images), len(refused))
@@ -117,8 +118,8 @@ class OverviewScoring(ScoringMethod):
 
 
 def local_images(store: Datastore) -> Iterator[tuple[str, Path]]:
-    """Id and file of the images that are on this computer; none is fetched for this."""
+    """Return id and file of the images on this computer; none is fetched from a DICOMweb server."""
     for image in sorted(store.list_images()):
-        if isinstance(store, DicomWebStore) and not store.is_here(image):
+        if isinstance(store, DicomWebStore) and not store.is_fetched(image):
             continue
         yield image, Path(store.get_image_uri(image))

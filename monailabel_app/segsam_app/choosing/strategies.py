@@ -1,7 +1,8 @@
-"""`POST /activelearning/{strategy}`: the next image, and why it is that one.
+"""Strategies of active learning, `POST /activelearning/{strategy}`: the next image, and why it is
+that one.
 
-Nothing is computed here: a strategy goes by what is known, which the background work makes more
-(`scoring.py`), and says what it went by. The same state gives the same answer.
+A strategy computes nothing. It chooses by the overviews in memory, to which the background thread
+adds (`scoring.py`), and reports what it chose by. The same state leads to the same choice.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from segsam.proposals.overview import Overview
 from segsam.proposals.selection import Case, choose
 from segsam.proposals.selection import Strategy as Name
 from segsam_app.choosing.overviews import Overviews
@@ -26,60 +28,69 @@ DESCRIPTIONS: Mapping[Name, str] = {
     "diversity": "The unlabelled image that is most unlike all labelled ones",
     "mix": "The unlabelled image that is high in both, disagreement and difference",
 }
-_HANDED_OUT_SECONDS = 600
-"""So long another image is given to whoever asks next, as long as there is one."""
+_ASSIGNED_SECONDS = 600
+"""Time for which an image that one annotator was given is not given to another one, as long as
+there are others.
+"""
 
 
-class Selecting(Strategy):
-    """One strategy of `segsam.proposals.selection`."""
+class SelectionStrategy(Strategy):
+    """MONAI Label's interface to one strategy of `segsam.proposals.selection`."""
 
-    def __init__(self, name: Name, overviews: Overviews, poke: Callable[[], None]) -> None:
+    def __init__(
+        self, name: Name, overviews: Overviews, update_overviews: Callable[[], None]
+    ) -> None:
         super().__init__(DESCRIPTIONS[name])
-        self._name, self._overviews, self._poke = name, overviews, poke
+        self._name, self._overviews, self._update_overviews = name, overviews, update_overviews
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's, with what can be set: the seed of whatever is drawn."""
+        """Return MONAI Label's description with the one setting, the seed of random draws."""
         return {**super().info(), "config": {"seed": 0}}
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """{"id", "why", "score"}; None when every image has a final label."""
-        known = {}
+        """Return {"id", "why", "score"}; None if every image has a final label. Raises
+        `RequestError` for an invalid seed.
+        """
+        overviews: dict[str, Overview] = {}
         if self._name in NEEDS_OVERVIEWS:
-            self._poke()
-            known = self._overviews.known()
+            self._update_overviews()
+            overviews = self._overviews.in_memory()
         unlabelled = set(datastore.get_unlabeled_images())
-        free = {image for image in unlabelled if not _handed_out(datastore, image)}
+        free = {image for image in unlabelled if not _is_assigned(datastore, image)}
         if self._name == "first" or not free:
             free = unlabelled
         cases = [
-            Case(image, image not in unlabelled, known[image].doubt, known[image].place)
-            if image in known
-            else Case(image, image not in unlabelled)
+            _case(image, image not in unlabelled, overviews.get(image))
             for image in datastore.list_images()
             if image in free or image not in unlabelled
         ]
         choice = choose(self._name, cases, seed=_seed(request))
         if choice is None:
             return None
-        away = len(unlabelled) - len(free)
-        why = choice.why + (f" {away} more were given out a moment ago." if away else "")
+        assigned = len(unlabelled) - len(free)
+        why = choice.reason + (f" {assigned} more were given out a moment ago." if assigned else "")
         return {"id": choice.name, "why": why, "score": choice.score}
 
 
+def _case(image: str, is_labelled: bool, overview: Overview | None) -> Case:
+    if overview is None:
+        return Case(image, is_labelled)
+    return Case(image, is_labelled, overview.disagreement, overview.embedding)
+
+
 def _seed(request: Mapping[str, Any]) -> int:
-    """Raises `RequestError` for what is no whole number."""
     seed = request.get("seed", 0)
     if not isinstance(seed, int):
         raise RequestError(f"seed must be a whole number, got {seed!r:.80}")
     return seed
 
 
-def _handed_out(store: Datastore, image: str) -> bool:
-    """Whether somebody was given the image a moment ago, by any strategy."""
+def _is_assigned(store: Datastore, image: str) -> bool:
+    """Return True if an annotator was given the image a moment ago, by any strategy."""
     given = store.get_image_info(image).get("strategy")
     times = (
         [one.get("ts", 0) for one in given.values() if isinstance(one, Mapping)]
         if isinstance(given, Mapping)
         else []
     )
-    return max(times, default=0) > time.time() - _HANDED_OUT_SECONDS
+    return max(times, default=0) > time.time() - _ASSIGNED_SECONDS

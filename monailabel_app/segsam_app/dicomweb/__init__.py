@@ -1,3 +1,3 @@
-"""Studies on a DICOMweb server: series are fetched when somebody works on them, labels are kept
-here and stored there as DICOM segmentations.
+"""Studies on a DICOMweb server: series are fetched when they are opened, labels are stored here and
+sent there as DICOM segmentations.
 """

@@ -1,8 +1,7 @@
-"""The headers of a fetched series, which a segmentation of it repeats: patient, study, and where
-each slice lies.
+"""DICOM headers of a fetched series, which its segmentations repeat: patient, study, positions.
 
-They are kept beside the image that was made of the very same files, so that a label drawn on that
-image goes back to those slices, whatever the server has by then.
+They are stored beside the image that was made from the same files. So a label drawn on that image
+goes back to exactly those slices, whatever the server has by then.
 """
 
 from __future__ import annotations
@@ -20,28 +19,29 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.geometry import swap_lps_ras
 
-_APART_MM, _APART_STEPS = 0.05, 0.02
-_EMPTY = (  # attributes that a segmentation must have, if only without a value (type 2)
+_TOLERANCE_MM, _TOLERANCE_STEPS = 0.05, 0.02
+"""Largest distance between a slice of the series and one of the image; the larger one counts."""
+_TYPE_2 = (  # attributes that a segmentation must have, with or without a value
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
 
 
-def keep_headers(source: Path, folder: Path) -> None:
-    """Write the headers of the instances in `source` into `folder`. Raises OSError."""
+def save_headers(source: Path, folder: Path) -> None:
+    """Save the headers of the instances in `source` in `folder`. Raises OSError."""
     for file in sorted(source.glob("*.dcm")):
         header = pydicom.dcmread(file, stop_before_pixels=True)
         header.save_as(folder / file.name, write_like_original=False)
 
 
 def read_headers(folder: Path) -> list[pydicom.Dataset]:
-    """What `keep_headers` wrote. Raises VolumeError when there is nothing."""
+    """Read what `save_headers` wrote. Raises VolumeError if there is nothing."""
     files = sorted(folder.glob("*.dcm"))
     if not files:
-        raise VolumeError("the headers of the series are not here any more; open the image again")
+        raise VolumeError("the headers of the series are missing; open the image again")
     headers = [pydicom.dcmread(file) for file in files]
     for header in headers:
-        for name in _EMPTY:
+        for name in _TYPE_2:
             if name not in header:
                 setattr(header, name, None)
         if len(headers) > 1 and header.get("NumberOfFrames") == 1:
@@ -50,58 +50,58 @@ def read_headers(folder: Path) -> list[pydicom.Dataset]:
 
 
 @dataclass(frozen=True, eq=False)
-class Slices:
-    """The headers of a series and, for each slice k of its image, the frame that it is.
+class SeriesSlices:
+    """Headers of a series, and the frame of the series that each slice k of its image is.
 
-    Of one header for each slice, `headers` are in the order of k.
+    A series with one header per slice has its `headers` in the order of k.
     """
 
     headers: list[pydicom.Dataset]
     frame_of_k: NDArray[np.intp]
-    step_mm: float
 
     @classmethod
-    def of(cls, headers: Sequence[pydicom.Dataset], grid: RawGrid) -> Slices:
-        """Those on which the image `grid` lies.
+    def match(cls, headers: Sequence[pydicom.Dataset], grid: RawGrid) -> SeriesSlices:
+        """Match the slices of a series with those of the image on `grid`.
 
-        Raises VolumeError when a slice of the image is none of them, or the other way round.
+        Raises VolumeError unless each slice of the image is exactly one of the series.
         """
-        positions = _positions(headers)
+        positions_lps = _positions_lps(headers)
         columns, rows, count = grid.shape_ijk
         first = headers[0]
-        if (first.Columns, first.Rows, len(positions)) != (columns, rows, count):
+        if (first.Columns, first.Rows, len(positions_lps)) != (columns, rows, count):
             raise VolumeError(
-                f"the series has {len(positions)} slices of {first.Columns}x{first.Rows} pixels, "
-                f"and its image here {count} of {columns}x{rows}"
+                f"the series has {len(positions_lps)} slices of {first.Columns}x{first.Rows} "
+                f"pixels, and its image here {count} of {columns}x{rows}"
             )
         affine_lps = swap_lps_ras(grid.affine_ras)
-        wanted = affine_lps[:3, 3] + np.arange(count)[:, None] * affine_lps[:3, 2]
-        apart = np.linalg.norm(wanted[:, None] - positions[None], axis=-1)
-        frame_of_k = apart.argmin(axis=1)
-        furthest = float(apart.min(axis=1).max())
-        step = float(np.linalg.norm(affine_lps[:3, 2]))
-        allowed = max(_APART_MM, _APART_STEPS * step)
-        if furthest > allowed or len(set(frame_of_k.tolist())) != count:
+        expected_lps = affine_lps[:3, 3] + np.arange(count)[:, None] * affine_lps[:3, 2]
+        distances_mm = np.linalg.norm(expected_lps[:, None] - positions_lps[None], axis=-1)
+        frame_of_k = distances_mm.argmin(axis=1)
+        furthest_mm = float(distances_mm.min(axis=1).max())
+        step_mm = float(np.linalg.norm(affine_lps[:3, 2]))
+        allowed_mm = max(_TOLERANCE_MM, _TOLERANCE_STEPS * step_mm)
+        if furthest_mm > allowed_mm or len(set(frame_of_k.tolist())) != count:
             raise VolumeError(
-                f"the slices of the series lie elsewhere than those of its image here, by up to "
-                f"{furthest:.3g} mm (at most {allowed:.3g} is accepted)"
+                f"the slices of the series are up to {furthest_mm:.3g} mm away from those of its "
+                f"image here (at most {allowed_mm:.3g} mm is accepted)"
             )
         if len(headers) == 1:
-            return cls(list(headers), frame_of_k, step)
+            return cls(list(headers), frame_of_k)
         ordered = [headers[frame] for frame in frame_of_k]
-        for header in ordered:  # empty slices are left out, so readers could not count it
-            header.SpacingBetweenSlices = float(f"{step:.10g}")
+        for header in ordered:
+            # Slices without a segment are left out of the file, so readers cannot find the step.
+            header.SpacingBetweenSlices = float(f"{step_mm:.10g}")
             header.SliceThickness = header.get("SliceThickness") or header.SpacingBetweenSlices
-        return cls(ordered, np.arange(count), step)
+        return cls(ordered, np.arange(count))
 
 
-def _positions(headers: Sequence[pydicom.Dataset]) -> NDArray[np.float64]:
-    """(n, 3): the first pixel of each slice or frame, LPS mm, in the order of the headers."""
+def _positions_lps(headers: Sequence[pydicom.Dataset]) -> NDArray[np.float64]:
+    """Position of the first pixel of each slice or frame (n, 3), LPS mm, in header order."""
     with suppress(AttributeError, TypeError, ValueError, IndexError):
         frames = headers[0].get("PerFrameFunctionalGroupsSequence") if len(headers) == 1 else None
         if frames:
-            places = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
+            positions = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
         else:
-            places = [header.ImagePositionPatient for header in headers]
-        return np.array(places, dtype=np.float64).reshape(-1, 3)
-    raise VolumeError("the series does not say where its slices lie in the patient")
+            positions = [header.ImagePositionPatient for header in headers]
+        return np.array(positions, dtype=np.float64).reshape(-1, 3)
+    raise VolumeError("the series does not state where its slices lie in the patient")

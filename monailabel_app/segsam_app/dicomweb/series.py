@@ -1,4 +1,4 @@
-"""Series by their ids, and the list of those that the server had when it was last asked."""
+"""DICOM series by UID, and the saved list of those that the server had when it was last asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from segsam.errors import OutputError
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ _UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 
 
 def is_uid(text: str) -> bool:
-    """Whether `text` is an id of DICOM: at most 64 digits and dots, no path (PS3.5 9.1)."""
+    """True if `text` is a DICOM UID: at most 64 digits and dots, so never a path (PS3.5 9.1)."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class Series:
-    """What a search tells of one series; nothing of its patient."""
+    """Attributes of one series from a search; none of them identifies its patient."""
 
     uid: str
     study: str
@@ -36,7 +36,7 @@ class Series:
 
     @property
     def info(self) -> dict[str, str]:
-        """As MONAI Label names the facts of an image."""
+        """Attributes under the names that MONAI Label uses for an image."""
         return {
             "SeriesInstanceUID": self.uid,
             "StudyInstanceUID": self.study,
@@ -46,10 +46,10 @@ class Series:
         }
 
 
-class Known:
-    """The series that may be asked for, in `file`: a start while the server is away knows them.
+class SeriesList:
+    """Series by UID, saved in `file` so that a start without the server still lists them.
 
-    Safe from any thread. What the disk refuses is known in memory.
+    Safe for many threads. If the disk refuses, the list is kept in memory.
     """
 
     def __init__(self, file: Path) -> None:
@@ -59,17 +59,17 @@ class Known:
 
     @property
     def series(self) -> Mapping[str, Series]:
-        """By id; never changed in place."""
+        """Series by UID; never changed in place."""
         return self._series
 
-    def replace(self, series: Mapping[str, Series], kept: frozenset[str]) -> None:
-        """The server lists these now; of those it no longer lists, the ids in `kept` stay."""
+    def replace(self, series: Mapping[str, Series], keep: frozenset[str]) -> None:
+        """Replace the list by what the server lists now; known series in `keep` stay as well."""
         with self._lock:
-            others = {uid: known for uid, known in self._series.items() if uid in kept}
+            others = {uid: known for uid, known in self._series.items() if uid in keep}
             self._write({**others, **series})
 
     def add(self, series: Series) -> None:
-        """One more, which was asked for by its id."""
+        """Add a series that was requested by its UID."""
         with self._lock:
             self._write({**self._series, series.uid: series})
 
@@ -77,9 +77,8 @@ class Known:
         if series == self._series:
             return
         self._series = series
-        records = [asdict(known) for known in series.values()]
         try:
-            write_bytes(self._file, json.dumps(records, indent=1).encode())
+            write_json(self._file, [asdict(known) for known in series.values()])
         except OutputError as error:
             logger.warning("the list of series is kept in memory only: %s", error)
 
@@ -91,5 +90,5 @@ def _read(file: Path) -> dict[str, Series]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        logger.warning("the list of series cannot be read and is made anew: %s", error)
+        logger.warning("the list of series cannot be read; it is made again: %s", error)
         return {}

@@ -1,7 +1,8 @@
-"""How the DICOMweb server is reached, and where what it sent and what it gets is kept.
+"""Settings of the DICOMweb server: its address, access, and the folder for its series and labels.
 
-Its URL is the `--studies` of the command line, which every user of the machine can read: what gives
-access comes from the environment or a file. MONAI Label's own variables are understood.
+The address is the `--studies` of the command line, which every user of the machine can read.
+Passwords and tokens therefore come from the environment or a file. MONAI Label's own variables are
+understood.
 """
 
 from __future__ import annotations
@@ -11,72 +12,81 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from monailabel.config import settings
+from pydantic import Field
 
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
+from segsam_app.records import LaxRecord
+
+Positive = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True)
-class PacsSettings:
-    """One DICOMweb server.
+class PacsSettings(LaxRecord, hide_input_in_errors=True):
+    """Settings of one DICOMweb server."""
 
-    `folder`: labels and fetched series; `search`: attribute -> value that listed series have;
-    `prefixes`: of the query, retrieve and store paths, where the server has them apart. `seconds`:
-    how long it may be silent; `series_bytes`: the largest series that is fetched.
-    """
+    refusal = ConfigError
 
     url: str
+    """Root of the DICOMweb services, without a slash at the end."""
     folder: Path
-    seconds: int = 30
-    refresh_seconds: int = 60
-    series_bytes: int = 2 << 30
-    search: Mapping[str, Any] = field(default_factory=dict)
-    prefixes: tuple[str | None, str | None, str | None] = (None, None, None)
-    login: tuple[str, str] | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
+    """Folder for labels and fetched series."""
+    seconds: Positive = 30
+    """Longest time without an answer."""
+    refresh_seconds: Positive = 60
+    """Interval at which the series are listed again."""
+    series_bytes: Positive = 2 << 30
+    """Largest series that is fetched."""
+    search: dict[str, Any] = Field(default_factory=dict)
+    """Attribute -> value that listed series have."""
+    qido_prefix: str | None = None
+    """Path of queries, if it is a separate one; likewise for retrieving and storing below."""
+    wado_prefix: str | None = None
+    stow_prefix: str | None = None
+    login: Annotated[tuple[str, str] | None, Field(repr=False)] = None
+    """User and password."""
+    token: Annotated[str | None, Field(repr=False)] = None
+    """Bearer token."""
 
     @classmethod
     def read(
         cls, url: str, folder: str | None, limits: Limits, env: Mapping[str, str] = os.environ
     ) -> PacsSettings:
-        """Of one start. Raises `ConfigError` for what cannot be meant."""
+        """Read the settings of one server start. Raises `ConfigError` for invalid ones."""
         other = settings.MONAI_LABEL_DATASTORE.lower()
         if other in ("xnat", "dsa"):
-            raise ConfigError(f"MONAI_LABEL_DATASTORE={other} is not offered; unset it")
+            raise ConfigError(f"MONAI_LABEL_DATASTORE={other} is not supported; unset it")
         url = checked_url(url)
         token = _secret("SEGSAM_DICOMWEB_TOKEN", env)
         login = _login(env)
         if token and login:
             raise ConfigError(
-                "a token and a user are both set for the DICOMweb server; set one of them"
+                "a token and a user are both set for the DICOMweb server; set only one of them"
             )
-        kept = folder or settings.MONAI_LABEL_DICOMWEB_CACHE_PATH.strip()
+        configured = folder or settings.MONAI_LABEL_DICOMWEB_CACHE_PATH.strip()
+        parent = Path(configured).expanduser() if configured else data_folder(env)
         return cls(
             url=url,
-            folder=Path(kept).expanduser() / _name(url) if kept else data_folder(env) / _name(url),
+            folder=parent / _folder_name(url),
             seconds=limits.dicomweb_seconds,
             refresh_seconds=limits.dicomweb_refresh_seconds,
             series_bytes=limits.dicomweb_megabytes << 20,
             search=dict(settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER),
-            prefixes=(
-                settings.MONAI_LABEL_QIDO_PREFIX or None,
-                settings.MONAI_LABEL_WADO_PREFIX or None,
-                settings.MONAI_LABEL_STOW_PREFIX or None,
-            ),
+            qido_prefix=settings.MONAI_LABEL_QIDO_PREFIX or None,
+            wado_prefix=settings.MONAI_LABEL_WADO_PREFIX or None,
+            stow_prefix=settings.MONAI_LABEL_STOW_PREFIX or None,
             login=login,
             token=token,
         )
 
 
 def checked_url(url: str) -> str:
-    """The URL without what a client adds itself. Raises `ConfigError`."""
-    refused = ConfigError(
+    """Return the URL without a slash at the end. Raises `ConfigError`."""
+    invalid = ConfigError(
         "--studies must be a folder, or a DICOMweb server's http(s) URL without ? and #; got "
         f"{url.split('@')[-1]!r:.200}"
     )
@@ -84,9 +94,9 @@ def checked_url(url: str) -> str:
         parts = urlsplit(url.strip())
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise refused from None
+        raise invalid from None
     if not is_usable or parts.query or parts.fragment:
-        raise refused
+        raise invalid
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             "--studies must not hold a user and a password, which every user of this machine could "
@@ -96,7 +106,7 @@ def checked_url(url: str) -> str:
 
 
 def data_folder(env: Mapping[str, str] = os.environ) -> Path:
-    """The platform's place for data of this user that no cleaner removes."""
+    """Return the platform's folder for data of this user, which is not cleared like a cache."""
     if sys.platform == "win32":
         return Path(env.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "segsam/dicomweb"
     if sys.platform == "darwin":
@@ -104,8 +114,8 @@ def data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "segsam/dicomweb"
 
 
-def _name(url: str) -> str:
-    """One folder for each server, which a person can tell from another's."""
+def _folder_name(url: str) -> str:
+    """A name for each server that a person can tell from others."""
     parts = urlsplit(url)
     host = re.sub(r"[^A-Za-z0-9.-]", "_", parts.hostname or "")
     return f"{host}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"

@@ -1,17 +1,14 @@
-"""The task `segsam_auto`: no prompts in, a first label volume out, with how sure it is of what.
+"""Automatic task `segsam_auto`: no prompts in, first labels out, with the certainty of each.
 
-Stock clients list it among the automatic models. It takes some seconds a volume, so it lets
-annotators' clicks go first after every slice, tells how far it is (`jobs.py`), and stops when its
-client hangs up or its time ends. For a study folder: `POST /batch/infer/segsam_auto`.
+Stock clients list it among the automatic models. It takes some seconds per volume. Therefore it
+serves waiting prompts after each slice, reports its progress, and stops if its client disconnects
+or its deadline passes. For a whole study folder there is `POST /batch/infer/segsam_auto`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,15 +17,20 @@ from pydantic import Field
 
 from segsam.errors import CancelledError
 from segsam.proposals.automatic import Search, segment_automatically
-from segsam.proposals.first_labels import FirstLabels
 from segsam.types import AxisName, Cancel
 from segsam_app.inference.engine import Engine
-from segsam_app.inference.jobs import Jobs
-from segsam_app.inference.requests import Extension, ShortText, Window, validated, window_of
-from segsam_app.inference.stock import StockKeys
+from segsam_app.inference.progress import ProgressTracker
+from segsam_app.inference.replies import write_labels
+from segsam_app.inference.requests import (
+    SERVER_KEYS,
+    Extension,
+    MonaiLabelKeys,
+    ShortText,
+    window_of,
+)
 from segsam_app.limits import Limits
+from segsam_app.strict_json import json_safe
 from segsam_app.web.deadline import Deadline
-from segsam_app.web.replies import plain
 
 logger = logging.getLogger(__name__)
 
@@ -36,58 +38,65 @@ AUTO_MODEL = "segsam_auto"
 DESCRIPTION = (
     "SEG-SAM without prompts: finds what it knows in a volume, names it, and says how sure it is"
 )
-_OF_THE_SERVER = frozenset({"model", "image", "description", "session"})
-_OF_BATCHES = frozenset(
+_BATCH_KEYS = frozenset(
     {"images", "max_workers", "max_batch_size", "_id", "_image_id", "gpus", "multi_gpu", "labels"}
 )
+"""Keys that MONAI Label's batch task adds to each request."""
 _SLICES = (5, 9, 15, 3)
 _LEAST = (0.4, 0.6, 0.2)
-"""What stock clients offer as choices; the first is the default."""
+"""Choices that stock clients offer; the first one is the default."""
 
 
-class AutoRequest(StockKeys):
-    """How to look; see `Search`. `label` may stand in for a single category, as clients send it."""
+class AutoRequest(MonaiLabelKeys):
+    """Request for first labels; see `Search`."""
 
     axis: AxisName | Literal["auto"] = "auto"
+    """Axis of the slices."""
     categories: tuple[ShortText, ...] = ()
+    """Categories to find; empty for all that the checkpoint knows."""
     slices: Annotated[int, Field(ge=1, le=1000)] = _SLICES[0]
+    """Number of slices that are searched."""
     grid: Annotated[int, Field(ge=1, le=32)] = Search.grid
+    """Points per side of the grid of prompts on a slice."""
     least: Annotated[float, Field(ge=0, le=1)] = _LEAST[0]
+    """Least certainty of an object."""
     window: ShortText | list[float] | None = None
+    """Intensity window: the name of a preset or [low, high]."""
     result_extension: Extension = ".nrrd"
+    """File type of the reply."""
     request_id: ShortText | None = None
+    """Id that the client chooses, for `GET /segsam/progress` and the reply."""
     label: Any = None
+    """No effect: stock clients send it."""
 
     @property
     def search(self) -> Search:
-        """As the library takes it."""
+        """Search of the library."""
         how = {"slices": self.slices, "grid": self.grid}
-        return Search(self.axis, self.categories, **how, least=self.least)
-
-    @property
-    def shown(self) -> Window | None:
-        """The intensity window."""
-        return window_of(self.window)
+        return Search(self.axis, self.categories, **how, min_certainty=self.least)
 
 
 class AutoInfer(InferTask):
-    """MONAI Label's interface to the automatic segmentation, with the model that `segsam` is."""
+    """MONAI Label's interface to the segmentation without prompts, with the model `segsam`."""
 
-    gives_way = True
-    """A click takes a moment, this takes long: the click goes first."""
+    is_preemptible = True
+    """It takes seconds and a prompt takes moments, so waiting prompts are served in between."""
 
     def __init__(
         self,
         engine: Engine,
         limits: Limits,
-        jobs: Jobs,
-        facts: Callable[[], Mapping[str, Any]],
+        progress: ProgressTracker,
+        checkpoint_info: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """`facts` tells what the checkpoint in use is, as `SegSamInfer.facts`."""
-        self._engine, self._limits, self._jobs, self._facts = engine, limits, jobs, facts
+        """`checkpoint_info` returns the description of the checkpoint in use, see
+        `SegSamInfer.checkpoint_info`.
+        """
+        self._engine, self._limits, self._progress = engine, limits, progress
+        self._checkpoint_info = checkpoint_info
         super().__init__(
             type=InferType.SEGMENTATION,
-            labels=list(facts()["categories"]),
+            labels=list(checkpoint_info()["categories"]),
             dimension=3,
             description=DESCRIPTION,
             config={
@@ -97,58 +106,55 @@ class AutoInfer(InferTask):
             },
         )
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What clients are told about the checkpoint."""
-        return self._facts()
-
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's, with the names that the model in use knows, and what it is."""
-        facts = self.facts
-        return {**super().info(), "labels": list(facts["categories"]), "checkpoint": dict(facts)}
+        """Return MONAI Label's description with the current categories and the checkpoint."""
+        checkpoint = self._checkpoint_info()
+        labels = list(checkpoint["categories"])
+        return {**super().info(), "labels": labels, "checkpoint": dict(checkpoint)}
 
     def is_valid(self) -> bool:
-        """Listed when the model in use can name what it finds."""
-        return bool(self.facts["trained"])
+        """Return True if the checkpoint in use can name objects; only then the model is listed."""
+        return bool(self._checkpoint_info()["trained"])
 
     def read(self, params: Mapping[str, Any]) -> AutoRequest:
-        """The request that `params` states. Raises `RequestError`."""
-        return validated(AutoRequest, params)
+        """Return the validated request. Raises `RequestError`."""
+        return AutoRequest.model_validate(dict(params))
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """MONAI Label's own call, as in batches: `request["image"]` is a file. It has the time of
-        any inference.
+        """Segment an image at MONAI Label's own call, as in batches: `request["image"]` is a file.
+        The deadline is that of any inference.
         """
-        away = _OF_THE_SERVER | _OF_BATCHES
-        params = {key: value for key, value in request.items() if key not in away}
-        patience = Deadline(self._limits.infer_seconds, is_gone=lambda: False)
+        params = {key: request[key] for key in request if key not in SERVER_KEYS | _BATCH_KEYS}
+        deadline = Deadline(self._limits.infer_seconds, is_disconnected=lambda: False)
+        image = Path(request["image"])
         try:
-            return self.segment(Path(request["image"]), self.read(params), cancel=patience.ended)
+            return self.segment(image, self.read(params), cancel=deadline.should_stop)
         except CancelledError:
-            raise patience.too_late() from None
+            raise deadline.error() from None
 
     def segment(
         self,
         image: Path,
         request: AutoRequest,
         *,
-        keep: bool = True,
+        temporary: bool = False,
         cancel: Cancel | None = None,
     ) -> tuple[str | None, dict[str, Any]]:
-        """(a label file that now belongs to the caller; the JSON reply). Raises `SegSamError`;
-        arguments as of `SegSamInfer.segment`.
+        """Return (label file, which now belongs to the caller; JSON reply). Arguments as in
+        `SegSamInfer.segment`. Raises `SegSamError`.
         """
-        with self._jobs.told(request.request_id) as progress:
-            volume = self._engine.volume(image, keep=keep)
-            predictor = self._engine.predictor(image, volume, request.shown)
+        with self._progress.track(request.request_id) as progress:
+            volume = self._engine.volume(image, temporary=temporary)
+            predictor = self._engine.predictor(image, volume, window_of(request.window))
             found = segment_automatically(
                 predictor, request.search, progress=progress, cancel=cancel
             )
-            file = _written(found, request.result_extension)
+            labels = found.volume.like(found.labels)
+            file = write_labels(labels, found.segments, request.result_extension)
         logger.info(
             "%d objects on %d slices, %d encoded, %.3f s",
             len(found.objects),
-            len(found.looked_at),
+            len(found.searched_slices),
             found.encoded,
             found.seconds["total"],
         )
@@ -157,16 +163,4 @@ class AutoInfer(InferTask):
             "request_id": request.request_id,
             "latencies": dict(found.seconds),
         }
-        return str(file), plain(reply)
-
-
-def _written(found: FirstLabels, extension: str) -> Path:
-    """A new private label file in the temporary folder: the caller sends it and deletes it."""
-    handle, name = tempfile.mkstemp(suffix=extension, prefix="segsam-")
-    os.close(handle)
-    with ExitStack() as undo:
-        undo.callback(Path(name).unlink, missing_ok=True)
-        segments = found.segments if extension == ".seg.nrrd" else None
-        found.volume.like(found.labels).save(name, segments=segments)
-        undo.pop_all()
-    return Path(name)
+        return str(file), json_safe(reply)

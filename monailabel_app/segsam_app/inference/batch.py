@@ -1,8 +1,10 @@
-"""`POST /batch/infer/{model}`: many images, one after the other, in a process of its own.
+"""Batch inference, `POST /batch/infer/{model}`: many images, one after the other, in a process of
+its own.
 
-An image that cannot be segmented is told with its reason and does not end the others. What is found
-is saved with the tag `original` (or the one asked for), with its names; a label that annotators
-saved is never touched. The process is polite: whatever the server computes goes first.
+An image that cannot be segmented is reported with its reason and does not stop the others. The
+results are saved with the tag `original` (or the requested one), with the names of their labels; a
+label that an annotator saved is never overwritten. The process runs at a low priority, so the
+server's own work comes first.
 """
 
 from __future__ import annotations
@@ -22,74 +24,82 @@ from segsam_app.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-_POLITENESS = 5
+_NICE = 5
 
 
-class PoliteBatch(BatchInferTask):
-    """MONAI Label's loop, which a single image does not end."""
+class SequentialBatchInfer(BatchInferTask):
+    """MONAI Label's batch task, without its end at the first error and without threads."""
 
     def __call__(
         self, request: Mapping[str, Any], datastore: Datastore, infer: Callable[..., Any]
     ) -> dict[str, Any]:
-        """{image id: its reply, or {"error", "code"}}."""
+        """Return {image id: its reply, or {"error", "code"}}."""
         if hasattr(os, "nice"):
-            os.nice(_POLITENESS)
+            os.nice(_NICE)
         images = sorted(self.get_images(request, datastore))
         images = images[: request.get("max_batch_size", 0) or len(images)]
-        tag = request.get("label_tag", DefaultLabelTag.ORIGINAL.value)
-        done: dict[str, Any] = {}
+        replies: dict[str, Any] = {}
         for image in images:
-            wanted = {**request, "image": image, "save_label": True, "label_tag": tag}
-            done[image] = _told(infer, wanted, datastore)
-            failed = sum("error" in one for one in done.values())
-            logger.info("%d of %d images, %d refused", len(done), len(images), failed)
-        return done
+            replies[image] = _infer(
+                {**request, "image": image, "save_label": True}, datastore, infer
+            )
+            failed = sum("error" in reply for reply in replies.values())
+            logger.info("%d of %d images, %d refused", len(replies), len(images), failed)
+        return replies
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the result of an inference is kept: as a label of `tag`, if `wanted` at all."""
+class LabelDestination:
+    """Place for the label of an inference: the datastore if `is_saved`, else its file."""
 
     image: str
     tag: str
-    wanted: bool
+    is_saved: bool
 
     @classmethod
-    def taken_from(cls, request: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
-        """The place that a request names, and the rest of the request. Raises `RequestError` for
-        the tag of what annotators saved.
+    def of_request(cls, request: Mapping[str, Any]) -> tuple[LabelDestination, dict[str, Any]]:
+        """Return the destination in a request, and the rest of the request. Raises `RequestError`
+        for the tag of annotators' labels.
         """
-        tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
-        if tag == DefaultLabelTag.FINAL.value:
-            raise RequestError("label_tag final is what annotators saved; choose another one")
-        place = cls(request.get("image", ""), tag, bool(request.get("save_label")))
+        image, is_saved = request.get("image", ""), bool(request.get("save_label"))
         rest = {key: request[key] for key in request if key not in ("save_label", "label_tag")}
-        return place, rest
+        return cls(image, label_tag_of(request), is_saved), rest
 
-    def keep(
+    def save(
         self, store: Datastore, file: str | None, model: str, reply: Mapping[str, Any]
     ) -> str | None:
-        """The label's id, or the file where nothing is kept."""
-        if file is None or not self.wanted:
+        """Return the id of the saved label, or the file if it is not saved."""
+        if file is None or not self.is_saved:
             return file
         return str(store.save_label(self.image, file, self.tag, label_info(model, reply)))
 
 
-def label_info(model: str, reply: Mapping[str, Any]) -> dict[str, Any]:
-    """What is saved with a label that no annotator drew: whose it is, the names of its values, and
-    how sure the model is of each, without the single slices.
+def label_tag_of(request: Mapping[str, Any]) -> str:
+    """Return the tag for labels of the model. Raises `RequestError` for the tag of annotators'
+    labels.
     """
-    kept = {key: reply[key] for key in ("label_names", "certainty", "notes") if key in reply}
-    sure = {
+    tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+    if tag == DefaultLabelTag.FINAL.value:
+        raise RequestError("label_tag final is what annotators saved; choose another one")
+    return str(tag)
+
+
+def label_info(model: str, reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the information that is saved with a label of the model: the model, the names of the
+    label's values, and the certainty of each, without the values of single slices.
+    """
+    keys = ("label_names", "certainty", "notes")
+    certainties = {
         name: {key: value for key, value in one.items() if not isinstance(value, Mapping)}
         for name, one in reply.get("certainties", {}).items()
     }
-    return {"model": model, **kept, "certainties": sure}
+    copied = {key: reply[key] for key in keys if key in reply}
+    return {"model": model, **copied, "certainties": certainties}
 
 
-def _told(infer: Callable[..., Any], request: Mapping[str, Any], datastore: Datastore) -> Any:
+def _infer(request: dict[str, Any], datastore: Datastore, infer: Callable[..., Any]) -> Any:
     try:
-        reply = dict(infer(dict(request), datastore))
+        reply = dict(infer(request, datastore))
     except SegSamError as error:
         logger.warning("an image was not segmented: %s", error)
         return {"error": str(error), "code": error.code}

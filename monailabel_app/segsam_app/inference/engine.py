@@ -1,6 +1,4 @@
-"""The model, loaded once, and the images that are open: everything a click needs that outlives the
-click.
-"""
+"""Engine: the loaded models and the open images, everything that outlives a single prompt."""
 
 from __future__ import annotations
 
@@ -12,31 +10,34 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from segsam.errors import OutputError, VolumeNotFoundError
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
-from segsam.model.runtimes import choose_runtime
+from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.model.segsam import SegSam
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import CacheState, EmbeddingCache
 from segsam.prediction.predictor import Predictor
 from segsam_app.config import AppConfig
+from segsam_app.errors import is_out_of_memory
 from segsam_app.inference.requests import Window
 
 logger = logging.getLogger(__name__)
 
-_WINDOWS_PER_IMAGE = 4
+_MAX_PREDICTORS_PER_IMAGE = 4
 
-Seen = tuple[str | None, Window | None]
-"""By which checkpoint, through which window."""
+PredictorKey = tuple[str | None, Window | None]
+"""(checkpoint, window)."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ImageKey:
-    """A file in one state: written again, it is another image."""
+    """Identity of an image file in one state: a file that was written again is another image."""
 
     path: str
     mtime_ns: int
@@ -44,7 +45,7 @@ class ImageKey:
 
     @classmethod
     def of(cls, path: Path) -> ImageKey:
-        """The state of `path` (a file, or the folder of a DICOM series). Raises
+        """Return the key of a file, or of the folder of a DICOM series. Raises
         `VolumeNotFoundError`.
         """
         try:
@@ -56,25 +57,24 @@ class ImageKey:
 
 @dataclass
 class OpenImage:
-    """An image in memory, and its predictors: one for each checkpoint and intensity window that
-    was asked for lately.
-    """
+    """Image in memory, with its most recently used predictors."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     volume: Volume | None = None
-    predictors: OrderedDict[Seen, Predictor] = field(default_factory=OrderedDict)
+    predictors: OrderedDict[PredictorKey, Predictor] = field(default_factory=OrderedDict)
 
     @property
     def bytes(self) -> int:
+        """Size of the voxels."""
         return 0 if self.volume is None else self.volume.voxels.nbytes
 
 
 class Engine:
-    """The models and one cache of slice embeddings for all annotators; images are kept while they
-    fit.
+    """Models, the cache of slice embeddings that all annotators share, and the open images, as long
+    as they fit into memory.
 
-    Nothing is loaded before it is needed: MONAI Label builds the app again in every child process.
-    All methods may be called from any thread; two clicks on a new image read it once.
+    Nothing is loaded before it is needed, because MONAI Label builds the app again in every child
+    process. Thread-safe; two prompts on a new image read it once.
     """
 
     def __init__(
@@ -82,32 +82,40 @@ class Engine:
         config: AppConfig,
         current: Callable[[], str | None] | None = None,
         *,
-        passing: Sequence[Path] = (),
+        temporary_folders: Sequence[Path] = (),
     ) -> None:
-        """`current` tells which checkpoint the configured one has become by training, each time it
-        is needed. What lies in the folders `passing` is about to go: of such images nothing is
-        written to disk.
+        """`current` returns the checkpoint that training has made of the configured one; it is
+        called each time. The embeddings of images in `temporary_folders` are not written to disk.
         """
         self._config = config
         self._current = current or (lambda: config.checkpoint)
         self._used = config.checkpoint
-        self._embeddings = EmbeddingCache(config.cache_bytes, files=_files(config))
-        self._passing = tuple(passing)
-        self._models: dict[str | None, SegSam] = {}
+        self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
+        self._temporary_folders = tuple(temporary_folders)
+        self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
         self._images_lock = threading.Lock()
-        self._clicks = 0
+        self._interactive = 0
         self._idle = threading.Condition()
 
-    def volume(self, path: Path, *, keep: bool = True) -> Volume:
-        """The image at `path`, read if it is not open. `keep=False` for files that are about to
-        go.
+    def volume(self, path: Path, *, temporary: bool = False) -> Volume:
+        """Return the image at `path`, which is read if it is not open. A `temporary` image, whose
+        file is about to be deleted, does not stay open.
         """
-        if not keep:
+        if temporary:
             return Volume.load(path)
-        with self._opened(path) as image:
-            return _volume(image)
+        key = ImageKey.of(path)
+        with self._images_lock:
+            image = self._images.setdefault(key, OpenImage())
+            self._images.move_to_end(key)
+        with image.lock:
+            try:
+                if image.volume is None:
+                    image.volume = Volume.load(path)
+            finally:
+                self._shrink(failed=key if image.volume is None else None)
+            return image.volume
 
     def predictor(
         self,
@@ -117,50 +125,50 @@ class Engine:
         *,
         checkpoint: str | None = None,
     ) -> Predictor:
-        """The predictor for `volume`, which `volume(path)` returned, seen through `window`; by the
-        configured checkpoint, as it is now, unless another one is named.
+        """Return the predictor for `volume`, which `volume(path)` returned, with an intensity
+        window; of the current version of the configured checkpoint, or of `checkpoint`.
         """
-        seen = (self.resolved(checkpoint), window)
+        key = (self.resolved(checkpoint), window)
         with self._images_lock:
             image = self._images.get(ImageKey.of(path))
-        passing = any(path.is_relative_to(folder) for folder in self._passing)
+        is_temporary = any(path.is_relative_to(folder) for folder in self._temporary_folders)
         if image is None or image.volume is not volume:
-            return self._new_predictor(volume, seen, private=True)
+            return self._new_predictor(volume, key, private=True)
         with image.lock:
-            found = image.predictors.pop(seen, None)
-            found = found or self._new_predictor(volume, seen, private=passing)
-            image.predictors[seen] = found
-            while len(image.predictors) > _WINDOWS_PER_IMAGE:
+            found = image.predictors.pop(key, None)
+            found = found or self._new_predictor(volume, key, private=is_temporary)
+            image.predictors[key] = found
+            while len(image.predictors) > _MAX_PREDICTORS_PER_IMAGE:
                 image.predictors.popitem(last=False)
         return found
 
     @contextmanager
-    def click(self) -> Iterator[None]:
-        """Held while an annotator waits: warming up waits for the last of them."""
+    def interactive(self) -> Iterator[None]:
+        """Hold back the prefetching within the block, because an annotator waits for the result."""
         with self._idle:
-            self._clicks += 1
+            self._interactive += 1
         try:
             yield
         finally:
             with self._idle:
-                self._clicks -= 1
+                self._interactive -= 1
                 self._idle.notify_all()
 
     def wait_for_idle(self) -> None:
-        """Return when no annotator waits for a click."""
+        """Return when no annotator waits for a result."""
         with self._idle:
-            self._idle.wait_for(lambda: self._clicks == 0)
+            self._idle.wait_for(lambda: self._interactive == 0)
 
     @property
     def model(self) -> SegSam:
-        """The configured model, as it is now. Raises `CheckpointError` when its weights cannot be
-        used.
+        """Current version of the configured model. Raises `CheckpointError` for unusable
+        weights.
         """
         return self.model_of(self.resolved(None))
 
     def resolved(self, checkpoint: str | None) -> str | None:
-        """What stands for a checkpoint now: for the configured one (or None) its current version.
-        What its version before left in memory goes.
+        """Return the checkpoint to use: the current version for the configured one (or None), any
+        other one as it is. Frees what the version before has in memory.
         """
         if checkpoint not in (None, self._config.checkpoint):
             return checkpoint
@@ -171,51 +179,54 @@ class Engine:
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:
-        """The model of a checkpoint, loaded once. Raises `CheckpointError`, and
-        `RuntimeChoiceError` for a runtime or precision that this machine does not have.
+        """Return the model of a checkpoint; raises the errors of `encoder_of`."""
+        return self.encoder_of(checkpoint).model
+
+    def encoder_of(self, checkpoint: str | None) -> EncoderRunner:
+        """Return the model of a checkpoint with its image encoder, which is loaded once.
+
+        Raises `CheckpointError`, and `RuntimeChoiceError` for a runtime or precision that this
+        machine does not have.
         """
         with self._model_lock:
             if checkpoint not in self._models:
                 model = load_pretrained(checkpoint, device=_device(self._config.device))
-                facts = choose_runtime(model, self._config.runtime, self._config.precision)
+                encoder = choose_runtime(model, self._config.runtime, self._config.precision)
+                facts = encoder.facts
                 logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
-                self._models[checkpoint] = model
+                self._models[checkpoint] = encoder
             return self._models[checkpoint]
-
-    def _forget(self, checkpoint: str | None) -> None:
-        """Let a model go, and the predictors that have it; a click that is under way keeps its
-        own.
-        """
-        if checkpoint not in self._config.models.values():
-            with self._model_lock:
-                self._models.pop(checkpoint, None)
-        with self._images_lock:
-            images = list(self._images.values())
-        for image in images:
-            if not image.lock.acquire(blocking=False):
-                continue  # it is being read; its predictors go when others take their place
-            try:
-                for seen in [seen for seen in image.predictors if seen[0] == checkpoint]:
-                    del image.predictors[seen]
-            finally:
-                image.lock.release()
 
     @property
     def is_loaded(self) -> bool:
-        """Whether any weights are in memory."""
+        """True if any weights are in memory."""
         return bool(self._models)
 
     @property
     def cached(self) -> CacheState:
-        """What the cache of slice embeddings holds, and how it served."""
+        """State of the cache of slice embeddings."""
         return self._embeddings.state
 
     def flush(self) -> None:
-        """Return when what was encoded so far is on disk."""
+        """Return when the embeddings computed so far are on disk."""
         self._embeddings.flush()
 
-    def make_room(self) -> None:
-        """Forget all kept images and embeddings: memory ran out, and they can be made again."""
+    def retry_without_caches(self, compute: Callable[[], Result]) -> Result:
+        """Return `compute()`. If memory runs out, drop the caches and compute once more; raises
+        what the second attempt raises.
+        """
+        try:
+            return compute()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("memory ran out; cached images and embeddings were dropped")
+        # Outside of the handler: the exception's traceback holds the tensors of the first attempt.
+        self.drop_caches()
+        return compute()
+
+    def drop_caches(self) -> None:
+        """Drop all open images and embeddings, which can be made again."""
         with self._images_lock:
             self._images.clear()
         self._embeddings.clear()
@@ -223,47 +234,42 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    @contextmanager
-    def _opened(self, path: Path) -> Iterator[OpenImage]:
-        key = ImageKey.of(path)
+    def _shrink(self, *, failed: ImageKey | None) -> None:
+        """Close the least recently used images until the rest fits; the newest one always stays."""
         with self._images_lock:
-            image = self._images.setdefault(key, OpenImage())
-            self._images.move_to_end(key)
-        with image.lock:
-            try:
-                if image.volume is None:
-                    image.volume = Volume.load(path)
-            finally:
-                self._shrink(without=key if image.volume is None else None)
-            yield image
-
-    def _shrink(self, *, without: ImageKey | None) -> None:
-        """Forget the images that were not used for longest until the rest fits; the newest always
-        stays.
-        """
-        with self._images_lock:
-            if without is not None:
-                self._images.pop(without, None)
+            if failed is not None:
+                self._images.pop(failed, None)
             used = sum(image.bytes for image in self._images.values())
             while used > self._config.images_bytes and len(self._images) > 1:
                 _, oldest = self._images.popitem(last=False)
                 used -= oldest.bytes
 
-    def _new_predictor(self, volume: Volume, seen: Seen, *, private: bool) -> Predictor:
-        checkpoint, window = seen
-        predictor = Predictor(self.model_of(checkpoint), embeddings=self._embeddings)
+    def _forget(self, checkpoint: str | None) -> None:
+        """Free a model and its predictors; an inference that runs keeps its own."""
+        if checkpoint not in self._config.models.values():
+            with self._model_lock:
+                self._models.pop(checkpoint, None)
+        with self._images_lock:
+            images = list(self._images.values())
+        for image in images:
+            if not image.lock.acquire(blocking=False):
+                continue  # being read: newer predictors will replace its old ones
+            try:
+                for key in [key for key in image.predictors if key[0] == checkpoint]:
+                    del image.predictors[key]
+            finally:
+                image.lock.release()
+
+    def _new_predictor(self, volume: Volume, key: PredictorKey, *, private: bool) -> Predictor:
+        checkpoint, window = key
+        encoder = self.encoder_of(checkpoint)
+        predictor = Predictor(encoder.model, encoder=encoder, embeddings=self._embeddings)
         predictor.set_volume(volume, window=window, private=private)
         return predictor
 
 
-def _volume(image: OpenImage) -> Volume:
-    if image.volume is None:
-        raise AssertionError("an opened image has its volume")
-    return image.volume
-
-
-def _files(config: AppConfig) -> EmbeddingFiles | None:
-    """Where embeddings outlive the server, unless that is off or impossible."""
+def _embedding_files(config: AppConfig) -> EmbeddingFiles | None:
+    """Return the disk cache of embeddings, None if it is off or its folder cannot be used."""
     if config.disk_cache is None or not config.disk_cache_megabytes:
         return None
     try:

@@ -1,7 +1,8 @@
-"""From what a request calls an image to the file that may be opened: a known id, a live session,
-or its own upload.
+"""Image files that a request may open: by the id of a known image, by an open session, or from the
+request's own upload.
 
-Nothing else opens a file. A path is not an id, whether it exists on the server or not.
+No other code opens a file for a request. A path is not an id, whether it exists on the server or
+not.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from monailabel.interfaces.datastore import Datastore
 from segsam.imaging.readers import read_grid
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
-from segsam_app.inference.sessions import AppSessions
+from segsam_app.inference.sessions import AppSessions, require_sessions
 
 
 def path_of_image(datastore: Datastore, image_id: str) -> Path:
-    """The file of the image that `datastore` knows as `image_id`. Raises `NotFoundError`,
-    `RequestError` for none.
+    """Return the file of an image in `datastore`. Raises `NotFoundError` for an unknown id,
+    `RequestError` for an empty or invalid one.
     """
     if not image_id:
         raise RequestError("no image: the request needs image=<id>, session_id=<id> or a file")
@@ -36,20 +37,18 @@ def path_of_image(datastore: Datastore, image_id: str) -> Path:
 
 
 def path_of_session(sessions: AppSessions | None, session_id: str) -> Path:
-    """The image of a live session. Raises `GoneError` when it has ended by itself, `NotFoundError`
-    when there is none.
+    """Return the image of an open session. Raises `GoneError` if the session has ended by itself,
+    `NotFoundError` if there is none.
     """
     checked_id("session_id", session_id)
-    if sessions is None:
-        raise NotFoundError("sessions are switched off on this server (MONAI_LABEL_SESSIONS)")
-    return sessions.path(session_id)
+    return require_sessions(sessions).get(session_id).image
 
 
-def admitted(path: Path) -> None:
-    """Look at what an uploaded image declares, before anything unpacks it. A series is looked at
+def check_header(path: Path) -> None:
+    """Check the header of an uploaded image before anything unpacks its voxels. A series is checked
     when it is read.
 
-    Raises `VolumeTooLargeError`, or `VolumeError` for what is no image.
+    Raises `VolumeTooLargeError`, or `VolumeError` for a file that is no image.
     """
     if path.is_file():
         read_grid(path)
@@ -57,8 +56,8 @@ def admitted(path: Path) -> None:
 
 @contextmanager
 def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
-    """The upload as a file while the block lasts. Of the client's name only a plain
-    extension is kept.
+    """Write an upload to a temporary file, which exists within the block. Only a plain extension is
+    taken from the client's file name.
     """
     with tempfile.TemporaryDirectory(prefix="segsam-upload-") as folder:
         path = Path(folder) / f"image{safe_extension(filename)}"
@@ -68,7 +67,7 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
 
 
 def safe_extension(filename: str | None, default: str = ".nii.gz") -> str:
-    """The end of a client's file name, when it is a plain extension; `default` for any other."""
+    """Return the extension of a client's file name if it is a plain one, else `default`."""
     pattern = r"(\.nii\.gz|\.seg\.nrrd|\.[A-Za-z0-9]{1,8})$"
     found = re.search(pattern, filename or "", re.ASCII)
     return found.group(1).lower() if found else default

@@ -1,14 +1,14 @@
-"""The interactive task `segsam`: prompts in, one object's mask out.
+"""Interactive task `segsam`: prompts in, the mask of one object out.
 
-**What stock 3D Slicer does with a model's `dimension`, and why this one says 3.** For a model of
-dimension 2 the module sends a `slice` and then merges only that slice of the reply, always along
-k, pixel by pixel in Python: images that were stored with their slices along i or j could not be
-segmented, a box over many slices would be cut to one, and the `slice` sent with a box is wrong for
-most images (see `stock.py`). For dimension 3 it sends all points and the box with every click and
-puts our mask in the segment's place, through its fast import. So the model says 3, answers for
-every slice that a prompt lies on, and the object grows click by click because all prompts come
-along each time; the slices are encoded only once. The type is `deepgrow` because the module lists
-no other as interactive with a box.
+**Why the model announces dimension 3.** For a model of dimension 2, the MONAI Label module of 3D
+Slicer sends a `slice` and then merges only that slice of the reply, always along k, pixel by pixel
+in Python. Images that were stored with their slices along i or j could not be segmented, a box over
+many slices would be cut to one, and the `slice` sent with a box is wrong for most images (see
+`dialects.py`). For dimension 3 it sends all points and the box with every click, and puts our mask
+in the segment's place through its fast import. So the task replies for every slice that a prompt
+lies on, and the object grows click by click, because all prompts come along each time; the slices
+are encoded only once. The type is `deepgrow` because the module lists no other type as interactive
+with a box.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
@@ -27,18 +27,17 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import default_name, find_card
 from segsam.prediction.result import Result
+from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
-from segsam_app.config import AXES, AppConfig
+from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
-from segsam_app.inference.answers import describe, disagreement, write_labels
-from segsam_app.inference.dialects import read_request
+from segsam_app.inference.dialects import FOLLOWING, Click, Request, read_request
 from segsam_app.inference.engine import Engine
-from segsam_app.inference.jobs import Jobs
-from segsam_app.inference.masks import encode_mask
-from segsam_app.inference.requests import Click, Request
-from segsam_app.inference.stock import FOLLOWING
-from segsam_app.inference.warmup import View
-from segsam_app.web.replies import plain
+from segsam_app.inference.prefetching import View
+from segsam_app.inference.progress import ProgressTracker
+from segsam_app.inference.replies import describe, disagreement, write_result
+from segsam_app.inference.requests import SERVER_KEYS
+from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +45,14 @@ DESCRIPTION = (
     "SEG-SAM: segments the object in a box or at a point on every slice of it, and names it"
 )
 ANY_OBJECT = "object"
-"""The segment for what has no name yet; stock clients offer it first."""
-
-_OF_THE_SERVER = frozenset({"model", "image", "description", "session"})
+"""Segment for an object without a name; stock clients offer it first."""
 
 
 class SegSamInfer(InferTask):
     """MONAI Label's interface to the predictor, with one checkpoint."""
 
-    gives_way = False
-    """Somebody waits for each answer."""
+    is_preemptible = False
+    """An annotator waits for each reply, so it is not interrupted."""
 
     def __init__(
         self,
@@ -63,54 +60,56 @@ class SegSamInfer(InferTask):
         config: AppConfig,
         checkpoint: str | None = None,
         *,
-        look: Callable[[View], object] | None = None,
-        jobs: Jobs | None = None,
+        on_view: Callable[[View], object] | None = None,
+        progress: ProgressTracker | None = None,
     ) -> None:
-        """For a checkpoint; None is the configured one. `look` is told after each click what its
-        annotator looks at, `jobs` how far each inference is. Raises `CheckpointError` when the card
-        is missing or wrong; the weights wait for the first click.
+        """Without `checkpoint`, the configured one is used. `on_view` is called after each prompt
+        with the slice that its annotator views. The weights are loaded with the first prompt.
+
+        Raises `CheckpointError` if the checkpoint's card is missing or invalid.
         """
-        axes = [config.axis, *(axis for axis in AXES if axis != config.axis)]
+        axes = [config.axis, *(axis for axis in get_args(AxisChoice) if axis != config.axis)]
         self._engine = engine
-        self._look = look
-        self._jobs = jobs or Jobs()
+        self._on_view = on_view
+        self._progress = progress or ProgressTracker()
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
-        self._own_labels = config.labels
+        self._configured_labels = config.labels
         super().__init__(
             type=InferType.DEEPGROW,
-            labels=self.own_labels(),
+            labels=self.segment_names(),
             dimension=3,
             description=DESCRIPTION,
             config={"axis": axes, "propagate": list(FOLLOWING)},
         )
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What clients are told about the checkpoint, as training has made it."""
-        return checkpoint_facts(self._engine.resolved(self._checkpoint))
+    def checkpoint_info(self) -> dict[str, Any]:
+        """Description of the checkpoint for clients, in its current version."""
+        return checkpoint_info(self._engine.resolved(self._checkpoint))
 
-    def own_labels(self) -> list[str]:
-        """The segments that a stock client creates."""
-        return list(self._own_labels or (ANY_OBJECT, *self.facts["categories"]))
+    def segment_names(self) -> list[str]:
+        """Return the segments that a stock client creates."""
+        return list(self._configured_labels or (ANY_OBJECT, *self.checkpoint_info["categories"]))
 
     def info(self) -> dict[str, Any]:
-        """As MONAI Label's, and what the checkpoint is."""
-        return {**super().info(), "labels": self.own_labels(), "checkpoint": self.facts}
+        """Return MONAI Label's description with the current segments and the checkpoint."""
+        labels, checkpoint = self.segment_names(), self.checkpoint_info
+        return {**super().info(), "labels": labels, "checkpoint": checkpoint}
 
     def is_valid(self) -> bool:
-        """Listed even before the weights are loaded: loading them is the first click's business."""
+        """Return True: the model is listed before its weights are loaded."""
         return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """MONAI Label's own call: `request["image"]` is a file, the prompts stand beside it in
-        either dialect.
+        """Segment an image at MONAI Label's own call: `request["image"]` is a file, the other keys
+        are those of either dialect.
         """
-        params = {key: value for key, value in request.items() if key not in _OF_THE_SERVER}
+        params = {key: value for key, value in request.items() if key not in SERVER_KEYS}
         return self.segment(Path(request["image"]), self.read(params))
 
     def read(self, params: Mapping[str, Any]) -> Request:
-        """The request that `params` states, in either dialect. Raises `RequestError`."""
+        """Return the validated request, in either dialect. Raises `RequestError`."""
         return read_request(params)
 
     def segment(
@@ -118,27 +117,26 @@ class SegSamInfer(InferTask):
         image: Path,
         request: Request,
         *,
-        keep: bool = True,
+        temporary: bool = False,
         cancel: Cancel | None = None,
     ) -> tuple[str | None, dict[str, Any]]:
-        """(a label file that now belongs to the caller, or None; the JSON reply). Raises
-        `SegSamError`.
+        """Return (label file, which now belongs to the caller, or None; JSON reply).
 
-        `keep=False` says that the image file is about to go; `cancel` is asked before each slice.
-        Times in the reply are seconds; "model" is what the predictor took, "encode" and "decode"
-        are its parts.
+        A `temporary` image is about to be deleted. `cancel` is called before each slice. Times in
+        the reply are seconds; "model" is the predictor's time, of which "encode" and "decode" are
+        parts. Raises `SegSamError`.
         """
-        watch = _Watch()
-        with self._engine.click():
-            volume = self._engine.volume(image, keep=keep)
+        start = time.perf_counter()
+        with self._engine.interactive():
+            volume = self._engine.volume(image, temporary=temporary)
             click = request.click(volume.shape_ijk)
             axis = click.axis or self._axis
             _check_one_slice(click, volume, axis)
             predictor = self._engine.predictor(
                 image, volume, click.window, checkpoint=self._checkpoint
             )
-            watch.lap("read")
-            with self._jobs.told(click.request_id) as progress:
+            read = time.perf_counter()
+            with self._progress.track(click.request_id) as progress:
                 result = predictor.predict(
                     click.prompts,
                     axis=axis,
@@ -148,29 +146,36 @@ class SegSamInfer(InferTask):
                     progress=progress,
                     cancel=cancel,
                 )
-        watch.lap("model")
-        click = _with_notes(click, disagreement(result, click, predictor.model.categories))
-        file, reply = _answer(result, click)
-        watch.lap("answer")
-        reply["latencies"] = {**watch.seconds, **result.seconds, "total": watch.total}
+        predicted = time.perf_counter()
+        notes = disagreement(result, click, predictor.model.categories)
+        click = replace(click, notes=(*click.notes, *notes))
+        file, reply = _reply(result, click)
+        end = time.perf_counter()
+        reply["latencies"] = {
+            "read": read - start,
+            "model": predicted - read,
+            "answer": end - predicted,
+            **result.seconds,
+            "total": end - start,
+        }
         logger.info(
             "%s of %d slices, %d encoded, %.3f s",
             click.form,
             len(result.slices),
             result.encoded,
-            watch.total,
+            end - start,
         )
-        if keep and self._look is not None:
-            self._look(_view(image, click, result, self._checkpoint))
-        return file, plain(reply)
+        if not temporary and self._on_view is not None:
+            self._on_view(_view(image, click, result, self._checkpoint))
+        return file, json_safe(reply)
 
 
 @lru_cache(maxsize=16)
-def checkpoint_facts(checkpoint: str | None) -> dict[str, Any]:
-    """What clients are told about a checkpoint: its name, whether it names objects and which, and
-    the kinds of prompt it was trained with. Of official weights, their name alone.
+def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
+    """Return the description of a checkpoint for clients: its name, whether it names objects and
+    which, and the kinds of prompt it was trained with. Official weights have a name only.
 
-    Raises `CheckpointError` for a card that is missing or wrong.
+    Raises `CheckpointError` if the card is missing or invalid.
     """
     card = find_card(checkpoint)
     if card is None:
@@ -186,7 +191,7 @@ def checkpoint_facts(checkpoint: str | None) -> dict[str, Any]:
 
 
 def _view(image: Path, click: Click, result: Result, checkpoint: str | None) -> View:
-    """The slice of the last prompt, across the (first) axis that was segmented along."""
+    """Return the slice of the last prompt, across the (first) axis that was segmented along."""
     axis = result.axes[0]
     number, prompts = "ijk".index(axis), click.prompts
     if prompts.points:
@@ -197,20 +202,16 @@ def _view(image: Path, click: Click, result: Result, checkpoint: str | None) -> 
     return View(image, cast("AxisName", axis), index, click.window, checkpoint)
 
 
-def _with_notes(click: Click, notes: tuple[str, ...]) -> Click:
-    return replace(click, notes=(*click.notes, *notes))
-
-
-def _answer(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:
+def _reply(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:
     reply = describe(result, click)
     if click.form == "volume":
-        return str(write_labels(result, click)), reply
+        return str(write_result(result, click)), reply
     reply["mask"] = encode_mask(result.region)
     return None, reply
 
 
 def _check_one_slice(click: Click, volume: Volume, axis: AxisChoice) -> None:
-    """Refuse, before anything is computed, what cannot be answered as one plane."""
+    """Raise `RequestError`, before anything is computed, for a result that is not one plane."""
     if click.form != "slice":
         return
     if click.propagate or axis == "all":
@@ -225,21 +226,3 @@ def _check_one_slice(click: Click, volume: Volume, axis: AxisChoice) -> None:
             f'result "slice" is one plane, and these prompts lie on {len(slices)} slices '
             f'along {"ijk"[along]}; ask for "region"'
         )
-
-
-class _Watch:
-    """Seconds from lap to lap."""
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._start = self._last = clock()
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = self._clock()
-        self.seconds[name] = now - self._last
-        self._last = now
-
-    @property
-    def total(self) -> float:
-        return self._clock() - self._start

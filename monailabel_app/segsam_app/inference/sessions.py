@@ -1,14 +1,14 @@
-"""Sessions: images that a client sent, and that live until it leaves or is not heard of any more.
+"""Sessions: images that a client uploaded, until the client closes them or stops using them.
 
-Two clocks, both of the monotonic kind, so that a clock that is set ends nothing. A session that
-nobody uses ends after its idle time (the setting `session_idle_seconds`, or less when the request
-that opened it said `expiry`). A client that once said that it is alive (`PUT
-/session/{id}/alive`) has to say so again within `session_alive_seconds`; stock clients never do,
-and for them only the idle time counts.
+Two timers end a session, both on the monotonic clock, so that setting the system clock ends none.
+The idle timer ends a session that nobody uses for `session_idle_seconds`, or less if the request
+that opened it had an `expiry`. The alive timer holds for a client that has once called
+`PUT /session/{id}/alive`: it has to call again within `session_alive_seconds`. Stock clients never
+do, so only the idle timer holds for them.
 
-Ids are random, files get names of ours, and an upload is never unpacked. The folder of a process
-is `segsam-<its number>` inside MONAI Label's session folder; the cleaner touches nothing but such
-folders: in its own whatever belongs to no session, and those of processes that are no more.
+Ids are random, files get names of ours, and an upload is never unpacked. The folder of a process is
+`segsam-<process id>` inside MONAI Label's session folder. The clean-up removes only from such
+folders: files without a session in its own, and whole folders of processes that have ended.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ import psutil
 from segsam_app.errors import BusyError, GoneError, NotFoundError
 from segsam_app.limits import Limits
 
-_KEPT_IDS = 10_000
-_OWN = re.compile(r"segsam-(\d{1,10})")
+_MAX_ENDED_IDS = 10_000
+_PROCESS_FOLDER = re.compile(r"segsam-(\d{1,10})")
 
 
 @dataclass
 class Session:
-    """One image; times are of the monotonic clock, but for `created`."""
+    """One image. `created` is wall-clock time, the other times are on the monotonic clock."""
 
     id: str
     image: Path
@@ -48,8 +48,8 @@ class Session:
     alive: float | None = None
     is_complete: bool = False
 
-    def told(self) -> dict[str, Any]:
-        """As MONAI Label tells it, without where things lie on the server."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the description in MONAI Label's form, without paths of the server."""
         return {
             "name": self.id,
             "path": "",
@@ -63,7 +63,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that came with a request: its bytes, how many, and the name that we give it."""
+    """File of a request: its content, its size, and the name that the server gives it."""
 
     file: BinaryIO
     bytes: int
@@ -71,13 +71,15 @@ class Upload:
 
 
 def sessions_folder(folder: str) -> Path:
-    """Where this process keeps sessions: inside `folder` or, if that is empty, MONAI Label's."""
+    """Return the folder of this process inside `folder` or, if that is empty, inside MONAI Label's
+    default.
+    """
     chosen = folder.strip() or str(Path.home() / ".cache" / "monailabel" / "sessions")
     return Path(chosen) / f"segsam-{os.getpid()}"
 
 
 class AppSessions:
-    """All sessions of one server; every method may be called from any thread."""
+    """Sessions of one server. Thread-safe."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class AppSessions:
         on_image: Callable[[Path], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`on_image` is called with the image of each new session."""
         self.folder = sessions_folder(folder)
         self._limits = limits
         self._on_image = on_image
@@ -98,13 +101,13 @@ class AppSessions:
     def add(
         self, uploads: Sequence[Upload], check: Callable[[Path], None], idle_seconds: int = 0
     ) -> Session:
-        """Keep one image, or the files of one DICOM series, once `check` has accepted it.
+        """Store one image, or the files of one DICOM series, if `check` accepts it.
 
-        Raises `BusyError` when there are as many sessions, or as many bytes, as are allowed.
+        Raises `BusyError` if the limit of sessions or of their bytes is reached.
         """
-        session = self._reserved(sum(upload.bytes for upload in uploads), idle_seconds)
+        session = self._reserve(sum(upload.bytes for upload in uploads), idle_seconds)
         try:
-            session.image = self._written(session.id, uploads)
+            session.image = self._write(session.id, uploads)
             check(session.image)
             session.is_complete = True
         finally:
@@ -114,11 +117,11 @@ class AppSessions:
         return session
 
     def get(self, session_id: str, *, use: bool = True) -> Session:
-        """The session, whose idle clock starts again with `use`. Raises `GoneError` when it has
-        ended by itself, `NotFoundError` when it never was or its client closed it.
+        """Return the session; `use` restarts its idle timer. Raises `GoneError` if it has ended by
+        itself, `NotFoundError` if it never existed or its client closed it.
         """
         with self._lock:
-            self._sweep()
+            self._end_expired()
             session = self._open.get(session_id)
             if session is None or not session.is_complete:
                 raise self._missing(session_id)
@@ -126,46 +129,46 @@ class AppSessions:
                 session.used = self._clock()
             return session
 
-    def path(self, session_id: str) -> Path:
-        """Where its image lies. Raises as `get` does."""
-        return self.get(session_id).image
-
     def keep_alive(self, session_id: str) -> Session:
-        """The client is there. Raises as `get` does."""
+        """Restart the alive timer. Raises as `get` does."""
         session = self.get(session_id, use=False)
         session.alive = self._clock()
         return session
 
     def close(self, session_id: str) -> Session:
-        """End a session for its client. Raises as `get` does."""
+        """End a session at its client's request. Raises as `get` does."""
         session = self.get(session_id, use=False)
         self._end(session_id)
         return session
 
     def remove_expired(self) -> int:
-        """Clean up: called by MONAI Label every five minutes. Returns how many sessions ended."""
+        """End expired sessions, remove stray files, and return the number of ended sessions. MONAI
+        Label calls it every five minutes.
+        """
         with self._lock:
-            ended = self._sweep()
+            ended = self._end_expired()
             known = set(self._open)
             strays = [path for path in _inside(self.folder) if path.name not in known]
-        for path in [*strays, *self._of_dead_processes()]:
+        for path in [*strays, *self._folders_of_ended_processes()]:
             _remove(path)
         return ended
 
     @property
     def count(self) -> int:
+        """Number of open sessions."""
         return len(self._open)
 
     @property
     def bytes(self) -> int:
+        """Size of all open sessions."""
         with self._lock:
             return sum(session.bytes for session in self._open.values())
 
-    def _reserved(self, size: int, idle_seconds: int) -> Session:
-        most_idle = self._limits.session_idle_seconds
-        idle = min(idle_seconds, most_idle) if idle_seconds > 0 else most_idle
+    def _reserve(self, size: int, idle_seconds: int) -> Session:
+        max_idle = self._limits.session_idle_seconds
+        idle = min(idle_seconds, max_idle) if idle_seconds > 0 else max_idle
         with self._lock:
-            self._sweep()
+            self._end_expired()
             if len(self._open) >= self._limits.sessions:
                 raise BusyError(
                     f"{len(self._open)} sessions are open, as many as may be (setting sessions); "
@@ -177,13 +180,13 @@ class AppSessions:
                     f"have more than {self._limits.sessions_megabytes} MB (setting "
                     "sessions_megabytes); close one, or try again later"
                 )
-            session_id = f"s{secrets.token_urlsafe(16)}"  # an id does not begin with "-"
+            session_id = f"s{secrets.token_urlsafe(16)}"  # an id may not begin with "-"
             now = self._clock()
             session = Session(session_id, self.folder, size, idle, time.time(), now, now)
             self._open[session_id] = session
             return session
 
-    def _written(self, session_id: str, uploads: Sequence[Upload]) -> Path:
+    def _write(self, session_id: str, uploads: Sequence[Upload]) -> Path:
         folder = self.folder / session_id
         folder.mkdir(mode=0o700, parents=True)
         for upload in uploads:
@@ -191,17 +194,17 @@ class AppSessions:
                 shutil.copyfileobj(upload.file, copy, 1 << 20)
         return folder / uploads[0].name if len(uploads) == 1 else folder
 
-    def _sweep(self) -> int:
-        """End what has run out; the caller holds the lock."""
-        out = [each.id for each in self._open.values() if each.is_complete and self._is_over(each)]
-        for session_id in out:
+    def _end_expired(self) -> int:
+        """End the expired sessions and return their number; the caller holds the lock."""
+        expired = [one.id for one in self._open.values() if one.is_complete and self._expired(one)]
+        for session_id in expired:
             self._end(session_id)
             self._ended[session_id] = None
-        while len(self._ended) > _KEPT_IDS:
+        while len(self._ended) > _MAX_ENDED_IDS:
             self._ended.popitem(last=False)
-        return len(out)
+        return len(expired)
 
-    def _is_over(self, session: Session) -> bool:
+    def _expired(self, session: Session) -> bool:
         now = self._clock()
         is_silent = (
             session.alive is not None and now - session.alive > self._limits.session_alive_seconds
@@ -215,21 +218,28 @@ class AppSessions:
 
     def _missing(self, session_id: str) -> GoneError | NotFoundError:
         if session_id in self._ended:
-            return GoneError("the session has ended, for nobody used it; send the image again")
+            return GoneError("the session has ended because it was not used; send the image again")
         return NotFoundError(
             f"there is no session {session_id!r:.80}: it has ended or never was; "
             "send the image again"
         )
 
-    def _of_dead_processes(self) -> list[Path]:
-        found = [(path, _OWN.fullmatch(path.name)) for path in _inside(self.folder.parent)]
+    def _folders_of_ended_processes(self) -> list[Path]:
+        found = [(p, _PROCESS_FOLDER.fullmatch(p.name)) for p in _inside(self.folder.parent)]
         return [path for path, own in found if own and not psutil.pid_exists(int(own.group(1)))]
+
+
+def require_sessions(sessions: AppSessions | None) -> AppSessions:
+    """Return `sessions`. Raises `NotFoundError` if the server has none."""
+    if sessions is None:
+        raise NotFoundError("sessions are switched off on this server (MONAI_LABEL_SESSIONS)")
+    return sessions
 
 
 def _inside(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # not there yet, or not any more
+    except OSError:  # it does not exist yet, or no longer
         return []
 
 
@@ -240,4 +250,4 @@ def _remove(path: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError:
-            return  # the next cleaning tries again
+            return  # the next clean-up tries again

@@ -1,3 +1,3 @@
-"""The whole loop in one command, `python -m segsam_app.loop`: a real server, real volumes, and an
-annotator who draws what the reference says.
+"""Active-learning loop in one command, `python -m segsam_app.loop`: a real server, real volumes,
+and a simulated annotator who knows the reference labels.
 """

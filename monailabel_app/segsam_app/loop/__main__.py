@@ -1,32 +1,33 @@
-"""`python -m segsam_app.loop`: see `--help`."""
+"""Command `python -m segsam_app.loop`; see `--help`."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from segsam.cli.terminal import JsonOption, check_target, out, write_json
 from segsam.errors import SegSamError
-from segsam.remote.server import find_app
-from segsam.system.atomic import write_bytes
+from segsam.remote.client import Client
+from segsam.remote.server import Server, find_app
+from segsam_app.loop.references import (
+    KINDS,
+    Reference,
+    references_from_dataset,
+    references_from_sample,
+)
 from segsam_app.loop.session import Findings, Session
-from segsam_app.loop.talk import LoopClient, LoopServer
-from segsam_app.loop.volumes import KINDS, Reference, of_dataset, of_sample
 
 QUICK: dict[str, Any] = {"max_epochs": 6, "minutes": 15.0, "slices": 72, "copies": 0}
-"""A training that leaves the whole loop at some minutes on two processor cores. It ends by its
-steps, so that a slow computer learns the same.
+"""Settings of a short training: the whole loop takes some minutes on two processor cores. The
+training ends after a number of steps, so that it gives the same result on a slow computer.
 """
 
-out = Console(soft_wrap=True)
 app = typer.Typer(add_completion=False)
 
 
@@ -34,42 +35,47 @@ app = typer.Typer(add_completion=False)
 def loop(
     data: Annotated[
         Path | None,
-        typer.Option(help="A data set's folder with eight volumes; else pieces of the sample CT."),
+        typer.Option(
+            help="Folder of a data set with eight volumes; default: pieces of the sample CT."
+        ),
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="What the server starts with; its default by default.")
+        str | None, typer.Option(help="Weights that the server starts with; default: its own.")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="Who chooses the next sample.")] = "first",
+    strategy: Annotated[str, typer.Option(help="Strategy that chooses the next sample.")] = "first",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value of the training, as minutes=1 (repeatable)."),
+        typer.Option("--set", help="Setting of the training, as minutes=1 (repeatable)."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write what was found to this file.")
-    ] = None,
+    json_file: JsonOption = None,
 ) -> None:
-    """Eight volumes: annotate four through a real server, train, look at the other four, roll
-    back. The annotator draws boxes and clicks points, and corrects to what the reference says.
+    """Annotate four of eight volumes through a real server, train, measure the other four, and roll
+    back. The simulated annotator draws boxes, clicks points, and corrects to the reference labels.
     """
     start = time.monotonic()
     settings = QUICK | dict(one.partition("=")[::2] for one in changes or ())
     try:
-        references = of_dataset(data) if data is not None else of_sample()
-        if data is None:
-            out.print(
-                "The volumes are eight pieces of one CT, and its labels another program's: this "
-                "shows that everything works together, not how good the model is.",
-                style="yellow",
-            )
+        check_target(json_file)
+        references = _references(data)
         with tempfile.TemporaryDirectory(prefix="segsam-loop-") as folder:
             found = _run(Path(folder), references, checkpoint, strategy, settings)
     except SegSamError as error:
         out.print(f"The loop ended early: {error}", style="red", markup=False)
         raise typer.Exit(2) from error
     _show(found, time.monotonic() - start)
-    if json_file is not None:
-        write_bytes(json_file, (json.dumps(asdict(found), indent=1) + "\n").encode())
+    write_json(json_file, asdict(found))
     raise typer.Exit(1 if found.failures else 0)
+
+
+def _references(data: Path | None) -> list[Reference]:
+    if data is not None:
+        return references_from_dataset(data)
+    out.print(
+        "The volumes are eight pieces of one CT, with labels made by another program. This shows "
+        "that all parts work together, not how good the model is.",
+        style="yellow",
+    )
+    return references_from_sample()
 
 
 def _run(
@@ -80,25 +86,26 @@ def _run(
     settings: dict[str, Any],
 ) -> Findings:
     by_name = {one.name: one for one in references}
-    (folder / "studies").mkdir(parents=True)
-    (folder / "labels").mkdir()
+    for name in ("studies", "labels"):
+        (folder / name).mkdir()
     for one in references:
         one.save(folder / "studies")
 
     def save(name: str, order: int) -> tuple[Path, dict[str, int]]:
         return by_name[name].save_labels(folder / "labels", order)
 
-    with LoopServer(find_app(), folder, checkpoint) as server:
-        with out.status("The server starts"):
+    conf = {"warm": "off"} | ({"checkpoint": checkpoint} if checkpoint else {})
+    with Server(find_app(), folder, folder / "server.log", conf=conf) as server:
+        with out.status("Starting the server"):
             server.wait()
-        with closing(LoopClient(server.address)) as client:
-            return Session(client, references, out).all(strategy, settings, save)
+        with Client(server.address) as client:
+            return Session(client, references, out).run(strategy, settings, save)
 
 
 def _show(found: Findings, seconds: float) -> None:
     measured = (found.before, found.after, found.rolled_back)
     for kind in KINDS:
-        title = f"Dice in % of the other four, by {kind}"
+        title = f"Dice in % of the other four volumes, prompted by {kind}"
         table = Table("volume", "before", "after", "rolled back", title=title)
         for name in found.before[kind]:
             table.add_row(name, *(f"{dice[kind][name]:.1f}" for dice in measured))
@@ -107,9 +114,9 @@ def _show(found: Findings, seconds: float) -> None:
         out.print(table)
     out.print(f"Version {found.version['id']}: {found.version['why']}", markup=False)
     for sentence in found.failures:
-        out.print(f"Not as promised: {sentence}.", style="red", markup=False)
-    parts = ", ".join(f"{what} {value:.0f} s" for what, value in found.seconds.items())
-    out.print(f"{seconds:.0f} s in all ({parts})", markup=False)
+        out.print(f"Not as expected: {sentence}.", style="red", markup=False)
+    parts = ", ".join(f"{step} {value:.0f} s" for step, value in found.seconds.items())
+    out.print(f"{seconds:.0f} s in total ({parts})", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""One file per group of HTTP routes."""
+"""HTTP routes: one file per group."""

@@ -1,49 +1,50 @@
-"""What of the labels the DICOMweb server has.
+"""Routes for the labels on their way to the DICOMweb server.
 
-GET  /dicomweb/labels?label=UID     what waits, what cannot be sent and why; of one series also
-                                    which version is which instance there
-POST /dicomweb/send                 send what waits or could not be sent, now
+GET  /dicomweb/labels?label=UID     pending labels and refused ones with the reason; for one series
+                                    also which version is which instance on the server
+POST /dicomweb/send                 send all of them now
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
+from segsam_app.routes.roles import Annotator, AnyUser
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
-_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-_ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
-
 
 @router.get("/dicomweb/labels")
-def labels(label: str | None = None, user: User = _USER) -> JSONResponse:
-    """What waits, and why."""
-    return JSONResponse(_told(_store(), label))
+def labels(label: str | None = None, *, user: AnyUser) -> JSONResponse:
+    """Return the pending and the refused labels."""
+    return JSONResponse(_uploads(_store(), label))
 
 
 @router.post("/dicomweb/send")
-def send(user: User = _ANNOTATOR) -> JSONResponse:
-    """502, 503 or 504 with a sentence when the server does not take it; nothing is lost by that."""
+def send(user: Annotator) -> JSONResponse:
+    """Send all labels now. The reply is 502, 503 or 504 with a sentence if the DICOMweb server does
+    not accept them; they stay pending then.
+    """
     store = _store()
     store.send_now()
-    return JSONResponse(_told(store, None))
+    return JSONResponse(_uploads(store, None))
 
 
-def told_of_saving(store: object) -> dict[str, Any]:
-    """What is added to the reply to a saved label."""
+def upload_status(store: object) -> dict[str, Any]:
+    """Return the state of the upload queue, as the reply to a saved label holds it; empty for a
+    store without a DICOMweb server.
+    """
     if not isinstance(store, DicomWebStore):
         return {}
-    return {"dicomweb": {"waiting": len(store.outbox.waiting), "problem": store.outbox.problem}}
+    return {"dicomweb": {"waiting": len(store.uploads.pending), "problem": store.uploads.problem}}
 
 
 def _store() -> DicomWebStore:
@@ -53,16 +54,16 @@ def _store() -> DicomWebStore:
     return store
 
 
-def _told(store: DicomWebStore, label: str | None) -> dict[str, Any]:
-    box = store.outbox
-    told: dict[str, Any] = {
-        "problem": box.problem,
-        "waiting": [{"label": each.image, "version": each.version} for each in box.waiting],
+def _uploads(store: DicomWebStore, label: str | None) -> dict[str, Any]:
+    uploads = store.uploads
+    content: dict[str, Any] = {
+        "problem": uploads.problem,
+        "waiting": [{"label": each.image, "version": each.version} for each in uploads.pending],
         "refused": [
             {"label": each.image, "version": each.version, "why": why}
-            for each, why in box.refused.items()
+            for each, why in uploads.refused.items()
         ],
     }
     if label is not None:
-        told["stored"] = box.stored(checked_id("label", label))
-    return told
+        content["stored"] = uploads.confirmed(checked_id("label", label))
+    return content

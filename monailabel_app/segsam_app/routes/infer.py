@@ -1,38 +1,43 @@
-"""`POST /infer/{model}`: MONAI Label's route, parameter for parameter, with its traps closed (see
-`guard.py`).
+"""Inference routes.
 
-It is a plain function, so the server runs it in a worker thread: other requests are answered
-meanwhile. The model serves one request at a time (`gate.py`); a client that hangs up, or the end of
-its time, stops a job at the next slice.
+POST /infer/{model}                    MONAI Label's route, with the same parameters
+POST /prefetch?image=ID&axis=k&slice=12    the slice that a user views; those around it are encoded
+GET  /segsam/progress/{request_id}     progress of an inference that runs
+
+They are plain functions, so the server runs them in worker threads and answers other requests
+meanwhile. The model serves one request at a time (`web/request_queue.py`). A job stops at the next
+slice if its client disconnects or its deadline passes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from anyio import from_thread
-from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Form, Query, UploadFile
 from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.infer import send_response
-from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 from starlette.requests import Request
 
 from segsam.errors import CancelledError
+from segsam.types import AxisChoice
+from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import RequestError
+from segsam_app.ids import checked_id
 from segsam_app.inference import images
-from segsam_app.inference.requests import read_object
+from segsam_app.inference.prefetching import View
+from segsam_app.inference.requests import Window, read_object, window_of
+from segsam_app.routes.roles import AnyUser
 from segsam_app.web.deadline import Deadline
-from segsam_app.web.memory import with_room
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 Output = Literal["image", "json", "all", "dicom_seg"]
-_FILE = File(None)
-_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 
 
 @router.post("/infer/{model}", include_in_schema=False)
@@ -43,54 +48,110 @@ def infer(
     model: str,
     image: str = "",
     session_id: str = "",
-    params: str = Form("{}"),
-    file: UploadFile | None = _FILE,
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
     output: Output | None = None,
-    user: User = _USER,
+    user: AnyUser,
 ) -> Response:
-    """Segment what `params` (see `requests.py`) asks for; a session wins over an upload, an upload
-    over an id.
+    """Segment the object that `params` describes (see `inference/dialects.py`). A session takes
+    precedence over an upload, an upload over an id.
     """
     app = app_instance()
     task = app.task(model)
     request = task.read(read_object(params))
-    patience = Deadline(
-        app.limits.infer_seconds, is_gone=lambda: from_thread.run(http.is_disconnected)
-    )
-    with ExitStack() as held:
-        if session_id:
-            path = images.path_of_session(app.sessions(), session_id)
-        elif file is not None:
-            path = held.enter_context(images.uploaded(file.file, file.filename))
+    deadline = Deadline(app.limits.infer_seconds, lambda: from_thread.run(http.is_disconnected))
+    upload = None if session_id else file
+    with ExitStack() as stack:
+        if upload is None:
+            path = _stored_image(image, session_id)
         else:
-            path = images.path_of_image(app.datastore(), image)
-        step_aside = held.enter_context(app.gate.turn(patience.check))
-
-        def cancel() -> bool:
-            if task.gives_way and not patience.ended():
-                step_aside()
-            return patience.ended()
-
-        keep = bool(session_id) or file is None
+            path = stack.enter_context(images.uploaded(upload.file, upload.filename))
+        requeue = stack.enter_context(app.queue.slot(deadline.check))
+        cancel = _preemptible(deadline, requeue) if task.is_preemptible else deadline.should_stop
         try:
-            label_file, reply = with_room(
-                lambda: task.segment(path, request, keep=keep, cancel=cancel),
-                app.engine.make_room,
+            label_file, reply = app.engine.retry_without_caches(
+                lambda: task.segment(path, request, temporary=upload is not None, cancel=cancel)
             )
         except CancelledError:
-            if patience.is_over:
-                raise patience.too_late() from None
+            if deadline.has_passed:
+                raise deadline.error() from None
             raise
-    return _delivered(label_file, reply, output, background_tasks)
+    return _response(label_file, reply, output, background_tasks)
 
 
-def _delivered(
+@router.post("/prefetch", include_in_schema=False)
+def prefetch(
+    image: str = "",
+    session_id: str = "",
+    model: str = DEFAULT_MODEL,
+    *,
+    axis: AxisChoice = "auto",
+    index: Annotated[int | None, Query(alias="slice", ge=0, le=2**31)] = None,
+    window: Annotated[str, Query(max_length=200)] = "",
+    user: AnyUser,
+) -> JSONResponse:
+    """Encode the slices around `slice` (default: the middle one) across `axis`, while nothing else
+    is to do. `window` is a preset's name or low,high. A slice beyond the last one stands for the
+    last one.
+
+    The reply comes at once, with status 202; `accepted` is false if the server does not prefetch. A
+    prompt has the same effect, so no client needs this route. An invalid image is reported to its
+    first prompt only.
+    """
+    app = app_instance()
+    app.task(model)  # raises if there is none
+    path = _stored_image(image, session_id)
+    view = View(path, axis, index, _window(window), app.config.models.get(model))
+    return JSONResponse({"accepted": app.prefetcher.prefetch_around(view)}, 202)
+
+
+@router.get("/segsam/progress/{request_id}", include_in_schema=False)
+def progress(request_id: str, user: AnyUser) -> dict[str, Any]:
+    """Return the progress of the inference that was sent with this `request_id`."""
+    found: dict[str, Any] = app_instance().progress.get(checked_id("request_id", request_id))
+    return found
+
+
+def _stored_image(image: str, session_id: str) -> Path:
+    app = app_instance()
+    if session_id:
+        return images.path_of_session(app.sessions(), session_id)
+    return images.path_of_image(app.datastore(), image)
+
+
+def _preemptible(deadline: Deadline, requeue: Callable[[], None]) -> Callable[[], bool]:
+    """Return a check for the library to call before each slice, which first serves the waiting
+    requests.
+    """
+
+    def should_stop() -> bool:
+        if not deadline.should_stop():
+            requeue()
+        return deadline.should_stop()
+
+    return should_stop
+
+
+def _window(text: str) -> Window | None:
+    low, comma, high = text.partition(",")
+    if not comma:
+        return window_of(text or None)
+    try:
+        limits = [float(low), float(high)]
+    except ValueError as error:
+        raise RequestError(f"window must be a preset's name or low,high, got {text!r}") from error
+    return window_of(limits)
+
+
+def _response(
     label_file: str | None,
     reply: dict[str, Any],
     output: Output | None,
     background_tasks: BackgroundTasks,
 ) -> Response:
-    """The reply as MONAI Label sends it; the label file is gone afterwards, whatever happens."""
+    """Return the response in MONAI Label's form. The label file is deleted after it was sent, or at
+    once if it is not sent.
+    """
     if label_file is None:
         if output in ("image", "dicom_seg"):
             raise RequestError(f'output={output} is a file: ask for "result": "volume"')

@@ -1,25 +1,24 @@
-"""`/session`: MONAI Label's routes, and one more that says "I am still here".
+"""Session routes: MONAI Label's, and `PUT /session/{id}/alive`.
 
-Plain functions, which the server runs in worker threads; the upload itself is received outside of
-them, to disk, within its limit.
+They are plain functions, which the server runs in worker threads. The upload itself is received
+before, to disk and within its limit.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, UploadFile
+from fastapi import APIRouter, File, UploadFile
 from fastapi.responses import FileResponse, Response
 from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
-from segsam_app.errors import NotFoundError, RequestError
-from segsam_app.inference.images import admitted, safe_extension
-from segsam_app.inference.sessions import AppSessions, Upload
+from segsam_app.errors import RequestError
+from segsam_app.inference.images import check_header, safe_extension
+from segsam_app.inference.sessions import AppSessions, Upload, require_sessions
+from segsam_app.routes.roles import AnyUser
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
-_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 
 
 @router.put("/session/", include_in_schema=False)
@@ -27,47 +26,47 @@ def create_session(
     files: Annotated[list[UploadFile], File()],
     uncompress: bool = False,
     expiry: int = 0,
-    user: User = _USER,
+    *,
+    user: AnyUser,
 ) -> dict[str, Any]:
-    """Keep an image, or the files of one DICOM series, for the prompts to come."""
+    """Store an image, or the files of one DICOM series, for the prompts to come."""
     if uncompress:
         raise RequestError("archives are not unpacked; send the image, or the files of the series")
-    session = _sessions().add(_uploads(files), admitted, expiry)
-    return {"session_id": session.id, "session_info": session.told()}
+    session = _sessions().add(_uploads(files), check_header, expiry)
+    return {"session_id": session.id, "session_info": session.to_json()}
 
 
 @router.get("/session/{session_id}", include_in_schema=False, response_model=None)
 def get_session(
-    session_id: str, update_ts: bool = False, image: bool = False, user: User = _USER
+    session_id: str, update_ts: bool = False, image: bool = False, *, user: AnyUser
 ) -> dict[str, Any] | Response:
-    """What there is to know about a session, or its image."""
+    """Return the description of a session, or its image."""
     session = _sessions().get(session_id, use=update_ts)
     if not image:
-        return session.told()
+        return session.to_json()
     if not session.image.is_file():
         raise RequestError("the session is a series of files and cannot be fetched as one")
     return FileResponse(session.image, filename=session.image.name)
 
 
 @router.put("/session/{session_id}/alive", include_in_schema=False)
-def keep_alive(session_id: str, user: User = _USER) -> dict[str, Any]:
-    """The client is still there, and will say so again in time."""
+def keep_alive(session_id: str, user: AnyUser) -> dict[str, Any]:
+    """Keep a session open. A client that calls this once has to call it again within the time in
+    the reply.
+    """
     session = _sessions().keep_alive(session_id)
     seconds = app_instance().limits.session_alive_seconds
     return {"session_id": session.id, "alive_seconds": seconds}
 
 
 @router.delete("/session/{session_id}", include_in_schema=False)
-def remove_session(session_id: str, user: User = _USER) -> dict[str, Any]:
-    """The client needs it no more."""
-    return _sessions().close(session_id).told()
+def remove_session(session_id: str, user: AnyUser) -> dict[str, Any]:
+    """Close a session and delete its image."""
+    return _sessions().close(session_id).to_json()
 
 
 def _sessions() -> AppSessions:
-    sessions: AppSessions | None = app_instance().sessions()
-    if sessions is None:
-        raise NotFoundError("sessions are switched off on this server (MONAI_LABEL_SESSIONS)")
-    return sessions
+    return require_sessions(app_instance().sessions())
 
 
 def _uploads(files: list[UploadFile]) -> list[Upload]:

@@ -1,47 +1,63 @@
-"""`POST /train/…`, `/batch/infer/…`, `/scoring/…`, `/activelearning/…`: MONAI Label's routes with
-their requests read by `orders.py` before anything is started.
+"""Task routes: `/train/…`, `/batch/infer/…`, `/scoring/…` and `/activelearning/…` of MONAI Label,
+with requests that are validated (`task_requests.py`) before anything is started.
 
-A task runs in a process of its own, one at a time for each kind; `enqueue=true` lets one training
-wait. `run_sync`, which would run it inside the server, is not offered.
+A task runs in a process of its own, one at a time of each kind; with `enqueue=true` one training
+may wait. `run_sync`, which would run it inside the server, is not offered. `GET /train/` returns
+MONAI Label's reply with the progress and the result of the training.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends
-from fastapi.encoders import jsonable_encoder
+from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
 from monailabel.endpoints import activelearning
-from monailabel.endpoints.user.auth import RBAC, User
-from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
-from segsam_app.errors import AlreadyRunningError, BusyError, RequestError
-from segsam_app.routes.task_requests import (
-    BatchOrder,
-    NextSampleOrder,
-    ScoringOrder,
-    TrainOrder,
-    check_counts,
-    named,
-    read_order,
+from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
+from segsam_app.inference.batch import label_tag_of
+from segsam_app.routes.roles import Admin, Annotator, AnyUser
+from segsam_app.strict_json import json_response
+from segsam_app.task_requests import (
+    BatchInferRequest,
+    NextSampleRequest,
+    ScoringRequest,
+    TrainRequest,
+    check_limits,
+    find_task,
+    read_task_request,
 )
-from segsam_app.web.replies import plain
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 Params = Annotated[dict[str, Any] | None, Body()]
 Kind = Literal["train", "batch_infer", "scoring"]
-_ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
-_ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
-_USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
+
 _starting = threading.Lock()
+"""Held from the check for running tasks to the start of one."""
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+"""Format of the times of MONAI Label's tasks, in local time."""
+_RESULTS = ("version", "promoted", "why", "metrics", "notes")
+
+
+@router.get("/train/", include_in_schema=False)
+def train_status(
+    all: bool = False, check_if_running: bool = False, *, user: AnyUser
+) -> JSONResponse:
+    """Return the last training, or with `all` every training since the start. 404 if there is none
+    or, with `check_if_running`, if none runs.
+    """
+    found, sentence = AsyncTask.status("train", all, check_if_running)
+    if found is None:
+        raise NotFoundError(sentence)
+    return json_response(found if all else {**found, **_progress(found)})
 
 
 @router.post("/train/{model}", include_in_schema=False)
@@ -50,27 +66,26 @@ def train(
     params: Params = None,
     run_sync: bool = False,
     enqueue: bool = False,
-    user: User = _ADMIN,
+    *,
+    user: Admin,
 ) -> JSONResponse:
     """Train one model on the labels that annotators saved."""
-    order = _train_order(model, params)
-    return _told(_started("train", {"model": model, **order}, run_sync=run_sync, enqueue=enqueue))
+    request = _train_request(model, params)
+    return json_response(_start("train", request, run_sync=run_sync, enqueue=enqueue))
 
 
 @router.post("/train/", include_in_schema=False)
-def train_all(params: Params = None, run_sync: bool = False, user: User = _ADMIN) -> JSONResponse:
+def train_all(params: Params = None, run_sync: bool = False, *, user: Admin) -> JSONResponse:
     """Train each model, or each that `params` has a key for."""
     models = list(params or app_instance()._trainers)
-    orders = {model: _train_order(model, _inner(model, params)) for model in models}
-    return _told(
+    requests = {model: _train_request(model, _params_of(model, params)) for model in models}
+    return json_response(
         {
             model: {
-                "result": _started(
-                    "train", {"model": model, **order}, run_sync=run_sync, enqueue=True
-                ),
+                "result": _start("train", request, run_sync=run_sync, enqueue=True),
                 "detail": None,
             }
-            for model, order in orders.items()
+            for model, request in requests.items()
         }
     )
 
@@ -81,52 +96,52 @@ def batch_infer(
     images: Literal["all", "labeled", "unlabeled"] = "all",
     params: Params = None,
     run_sync: bool = False,
-    user: User = _ADMIN,
+    *,
+    user: Admin,
 ) -> JSONResponse:
     """Segment many images."""
     task = app_instance().task(model)
-    order = read_order(BatchOrder, params, task.config())
-    if order.get("label_tag") == DefaultLabelTag.FINAL.value:
-        raise RequestError("label_tag final is what annotators saved; choose another one")
-    request = {"model": model, "images": images, "max_workers": 1, **order}
-    return _told(_started("batch_infer", request, run_sync=run_sync))
+    request = read_task_request(BatchInferRequest, params, task.config())
+    label_tag_of(request)  # raises for the tag of annotators' labels
+    request = {"model": model, "images": images, "max_workers": 1, **request}
+    return json_response(_start("batch_infer", request, run_sync=run_sync))
 
 
 @router.post("/scoring/{method}", include_in_schema=False)
 def score(
-    method: str, params: Params = None, run_sync: bool = False, user: User = _ANNOTATOR
+    method: str, params: Params = None, run_sync: bool = False, *, user: Annotator
 ) -> JSONResponse:
-    """Compare labels."""
-    task = named("scoring method", method, app_instance()._scoring_methods)
-    order = read_order(ScoringOrder, params, _config(task))
-    return _told(_started("scoring", {"method": method, **order}, run_sync=run_sync))
+    """Start a scoring method."""
+    task = find_task("scoring method", method, app_instance()._scoring_methods)
+    request = read_task_request(ScoringRequest, params, _config(task))
+    return json_response(_start("scoring", {"method": method, **request}, run_sync=run_sync))
 
 
 @router.post("/activelearning/{strategy}", include_in_schema=False)
-def next_sample(strategy: str, params: Params = None, user: User = _USER) -> JSONResponse:
-    """The next image to annotate."""
-    task = named("strategy", strategy, app_instance()._strategies)
-    order = read_order(NextSampleOrder, params, _config(task))
-    sample = activelearning.sample(strategy, order, user.username)
-    # MONAI Label's reply has the image's information in it, where `strategy` is another thing.
-    return _told({**sample, "strategy": strategy} if sample else {})
+def next_sample(strategy: str, params: Params = None, *, user: AnyUser) -> JSONResponse:
+    """Return the next image to annotate."""
+    task = find_task("strategy", strategy, app_instance()._strategies)
+    request = read_task_request(NextSampleRequest, params, _config(task))
+    sample = activelearning.sample(strategy, request, user.username)
+    # MONAI Label merges the image's information into the reply; its `strategy` means another thing.
+    return json_response({**sample, "strategy": strategy} if sample else {})
 
 
-def _train_order(model: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
+def _train_request(model: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
     app = app_instance()
-    task = named("trainer", model, app._trainers)
-    order = read_order(TrainOrder, params, _config(task))
-    check_counts(order, app.limits)
-    task.refuse(order, app.datastore())
-    return order
+    task = find_task("trainer", model, app._trainers)
+    request = read_task_request(TrainRequest, params, _config(task))
+    check_limits(request, app.limits)
+    task.refuse(request, app.datastore())
+    return {"model": model, **request}
 
 
-def _started(
+def _start(
     kind: Kind, request: dict[str, Any], *, run_sync: bool, enqueue: bool = False
 ) -> dict[str, Any]:
     if run_sync:
         raise RequestError(
-            "run_sync is not offered: the task would stop the server; ask for its status instead"
+            "run_sync is not offered: the task would block the server; ask for its status instead"
         )
     with _starting:
         unfinished = [t for t in tasks(kind) if t["status"] in ("SUBMITTED", "RUNNING")]
@@ -138,18 +153,27 @@ def _started(
     return dict(started)
 
 
-def _inner(model: str, params: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    inner = (params or {}).get(model)
-    if inner is not None and not isinstance(inner, dict):
-        raise RequestError(f"{model} must be a JSON object of its settings, got {inner!r:.80}")
-    return inner
+def _progress(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the progress and the result that the process of a training wrote; nothing of an
+    earlier training.
+    """
+    trainer = app_instance()._trainers.get(task["request"].get("model"))
+    stats = dict(trainer.stats()) if trainer is not None else {}
+    started = time.mktime(time.strptime(task["start_ts"], _TIME_FORMAT))
+    if not stats or stats.get("started", 0) < started:
+        return {}
+    progress = {key: stats[key] for key in stats if key not in _RESULTS}
+    return {"progress": progress, **{key: stats[key] for key in _RESULTS if key in stats}}
+
+
+def _params_of(model: str, params: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    own = (params or {}).get(model)
+    if own is not None and not isinstance(own, dict):
+        raise RequestError(f"{model} must be a JSON object of its settings, got {own!r:.80}")
+    return own
 
 
 def _config(task: Any) -> Mapping[str, Any]:
-    """What a task announces that it can be told."""
+    """Return the settings that a task announces."""
     config = task.info().get("config", {})
     return config if isinstance(config, Mapping) else {}
-
-
-def _told(answer: Any) -> JSONResponse:
-    return JSONResponse(jsonable_encoder(plain(answer)))

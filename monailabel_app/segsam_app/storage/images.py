@@ -1,4 +1,4 @@
-"""Image files of the study folder: written once, never over another, never through a path."""
+"""Image files of the study folder: written once, never overwritten, never through a path."""
 
 from __future__ import annotations
 
@@ -11,103 +11,95 @@ from pathlib import Path
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
+from segsam.imaging.volume import Volume
 from segsam_app.errors import ConflictError, RequestError
 from segsam_app.ids import checked_id
-from segsam_app.storage.checks import check_image
-from segsam_app.storage.durable import PARTIAL, copy_durably, disk, flush, sha256_of
-from segsam_app.storage.scan import Scanner
+from segsam_app.storage.disk import PARTIAL, copy, flush, output_errors, sha256_of
+from segsam_app.storage.scan import FolderScanner
 
 REMOVED = ".removed"
 
 
 @dataclass(frozen=True)
-class NewImage:
-    """An image that may be kept."""
+class StagedImage:
+    """Checked and flushed copy of an image in the study folder that is not listed yet."""
 
     id: str
     ending: str
-
-
-@dataclass(frozen=True)
-class StagedImage:
-    """A flushed copy in the study folder, not listed."""
-
     file: Path
     sha256: str
 
 
 class ImageFiles:
-    """The images in `folder`. `keep`, `check_same` and `hide` need the store's lock."""
+    """Images in `folder`. `add`, `check_same` and `hide` need the store's write lock."""
 
-    def __init__(self, folder: Path, scanner: Scanner) -> None:
+    def __init__(self, folder: Path, scanner: FolderScanner) -> None:
         self._folder, self._scanner = folder, scanner
         self._grids: dict[Path, tuple[tuple[int, int], RawGrid]] = {}
+        """Cache of grids, each with the file's modification time and size."""
 
-    def checked(self, image_id: str, source: Path) -> NewImage:
-        """The id and ending under which `source` may be kept.
+    @contextmanager
+    def staged(self, image_id: str, source: Path) -> Iterator[StagedImage]:
+        """Check `source` and copy it into the study folder.
 
-        Raises VolumeError for what cannot be segmented or is no image here, `RequestError` for an
-        id that is none.
+        Without an `image_id` the id is the file's name. A copy that was not added is removed
+        afterwards. Raises VolumeError for a file that cannot be segmented or is not an image here,
+        `RequestError` for an invalid id, `OutputError`.
         """
         ending = self._scanner.image_ending(source.name)
         if ending is None:
-            raise VolumeError(
-                f"{source.name[-40:]!r} is of no format that is kept as an image here"
-            )
+            raise VolumeError(f"{source.name[-40:]!r} has no format that is accepted as an image")
         image_id = checked_id("image", image_id or source.name[: -len(ending)])
         if image_id.lower().endswith(".seg"):
-            raise RequestError(f"an image id does not end in .seg; got {image_id!r:.80}")
-        check_image(source)
-        return NewImage(image_id, ending)
-
-    @contextmanager
-    def staged(self, source: Path) -> Iterator[StagedImage]:
-        """A copy of `source` beside its place; gone afterwards unless kept. Raises
-        `OutputError`.
-        """
+            raise RequestError(f"an image id must not end in .seg, got {image_id!r:.80}")
+        Volume.load(source)  # raises VolumeError
         file = self._folder / f".{secrets.token_hex(8)}{PARTIAL}"
         try:
-            with disk("Keeping the image"):
-                sha256 = copy_durably(source, file)
-            yield StagedImage(file, sha256)
+            with output_errors("Saving the image"):
+                sha256 = copy(source, file)
+                flush(file)
+            yield StagedImage(image_id, ending, file, sha256)
         finally:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
 
-    def keep(self, image: NewImage, staged: StagedImage) -> str:
-        """Give the copy its name, which is returned. Raises `OutputError`, `ConflictError`."""
+    def add(self, image: StagedImage) -> str:
+        """Give the copy its final name and return it. Raises `OutputError`, `ConflictError`."""
         name = image.id + image.ending
-        place = self._folder / name
-        if place.exists() or place.is_symlink():
-            self.check_same(image, image.ending, staged)
+        path = self._folder / name
+        if path.exists() or path.is_symlink():
+            self.check_same(image, image.ending)
             return name
-        with disk("Keeping the image"):
-            staged.file.replace(place)
+        with output_errors("Saving the image"):
+            image.file.replace(path)
             flush(self._folder)
         return name
 
-    def check_same(self, image: NewImage, ending: str, staged: StagedImage) -> None:
-        """Raises `ConflictError` unless the kept image is the same file, byte for byte."""
-        with disk("Reading the image"):
-            is_same = sha256_of(self._folder / f"{image.id}{ending}") == staged.sha256
+    def check_same(self, image: StagedImage, ending: str) -> None:
+        """Raise `ConflictError` unless the stored image is the same file, byte for byte.
+
+        `ending` is that of the stored image.
+        """
+        with output_errors("Reading the image"):
+            is_same = sha256_of(self._folder / f"{image.id}{ending}") == image.sha256
         if not is_same:
             raise ConflictError(
-                f"there is an image {image.id!r} already, with other content; images are never "
-                "overwritten: choose another id"
+                f"there is already an image {image.id!r} with other content; images are never "
+                "overwritten, so choose another id"
             )
 
     def grid(self, image_id: str, ending: str) -> RawGrid:
-        """Where the image's voxels lie, from its header; kept until the file changes.
+        """Return the grid of an image, from its header; cached until the file changes.
 
-        Raises VolumeError.
+        Raises VolumeError, `OutputError`.
         """
         path = self._folder / f"{image_id}{ending}"
-        with disk("Reading the image"):
-            found = path.stat()
-        stamp = (found.st_mtime_ns, found.st_size)
-        kept = self._grids.get(path)
-        if kept is not None and kept[0] == stamp:
-            return kept[1]
+        with output_errors("Reading the image"):
+            status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        cached = self._grids.get(path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
         grid = read_grid(path)
         self._grids[path] = (stamp, grid)
         return grid

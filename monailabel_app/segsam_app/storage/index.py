@@ -1,13 +1,16 @@
-"""The index of the study folder: MONAI Label's `datastore_v2.json`, and a journal of what changed
-since.
+"""Index of the study folder: MONAI Label's `datastore_v2.json`, and a journal of later changes.
 
-Writing the whole index for every label costs more the more images there are, so a change is one
-line appended to `datastore_v2.journal`: the id and all that is known of that one image, or null
-when it is gone. Lines replace each other, so reading them twice does no harm. When there are more
-lines than images, the index is written anew and the journal begins again.
+Rewriting the whole index for every label would cost more with every image. Instead, a change
+appends one line to `datastore_v2.journal`: the id and the complete entry of that one image, or null
+if the image is gone. A later line replaces an earlier one, so replaying a line twice is harmless.
+When the journal is longer than twice the number of images, the index is rewritten and the journal
+is emptied.
 
-Everything here needs the store's lock, `is_behind` excepted. The model is never changed in place:
-who holds one may read it while others write.
+The index is not the truth about labels: it can be rebuilt from the files (`reconcile`), so a label
+does not wait until its line is flushed.
+
+Everything here needs the store's write lock, except `is_behind`. A model is never changed in place,
+so others may read it while an update replaces it.
 """
 
 from __future__ import annotations
@@ -24,20 +27,25 @@ from monailabel.datastore.local import ImageLabelModel, LocalDatastoreModel
 
 from segsam.errors import OutputError
 from segsam.system.atomic import write_bytes
-from segsam_app.storage.durable import disk, write_all
-from segsam_app.storage.ids import is_listed, is_tag
+from segsam_app.storage.disk import output_errors, write_all
+from segsam_app.storage.scan import is_listable, is_tag
 
 logger = logging.getLogger(__name__)
 
-Objects = Mapping[str, ImageLabelModel]
-_FEWEST_LINES = 1000
+Changes = Mapping[str, ImageLabelModel | None]
+"""Image id -> its new entry, None if the image is gone."""
+
+_MIN_LINES = 1000
+"""Lines that the journal may always have, however few images there are."""
+
 _FOLDERS = {"images_dir": ("", ".", "./"), "labels_dir": ("labels",)}
 
 
 class Index:
-    """What is known of every image, read from and written to `folder`.
+    """Entries of all images, read from and written to `folder`.
 
-    `set_aside` names the files that could not be read and were kept beside their place.
+    `set_aside` names the damaged files that were renamed, and `lost_something` is True until the
+    store has rebuilt their content from the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,81 +56,72 @@ class Index:
         self._model = _empty(folder)
         self._read_at: tuple[object, object] | None = None
         self._offset = 0
+        """Length of the journal in bytes, as far as it was read or written."""
         self._lines = 0
 
     @property
     def model(self) -> LocalDatastoreModel:
-        """As it was when last read; treat it as read-only."""
+        """Entries when they were last read; read-only."""
         return self._model
 
     def is_behind(self) -> bool:
-        """Whether another process wrote since."""
+        """True if another process has written since the last read."""
         return self._read_at != self._identity()
 
     def catch_up(self) -> None:
-        """Read what other processes wrote. A damaged index is set aside: `lost_something`."""
+        """Read what other processes wrote; a damaged file sets `lost_something`."""
         if not self.is_behind():
             return
         snapshot, journal = self._identity()
         same = self._read_at is not None and self._read_at[0] == snapshot
-        if not (same and self._is_longer(journal)):
+        if not (same and self._has_grown(journal)):  # another process rewrote the index
             self._model, self._offset, self._lines = self._read_snapshot(), 0, 0
         self._replay()
         self._read_at = self._identity()
 
-    def put(
-        self,
-        changed: Mapping[str, ImageLabelModel | None],
-        *,
-        durable: bool = True,
-    ) -> None:
-        """These images are now so; None: gone. Raises `OutputError`, and then nothing changed.
+    def put(self, changed: Changes, *, durable: bool = True) -> None:
+        """Store new entries. Raises `OutputError`; then nothing changed.
 
-        `durable=False` leaves out the flush, where a power cut loses nothing that the files do not
-        tell.
+        `durable=False` leaves out the flush, for entries that can be rebuilt from the files.
         """
         if not changed:
             return
         lines = [_line(image_id, known) for image_id, known in changed.items()]
         self._append("".join(lines).encode(), durable=durable)
         self._lines += len(lines)
-        self._model = _with(self._model, changed)
+        self._model = _updated(self._model, changed)
         self._read_at = self._identity()
-        if self._lines > max(_FEWEST_LINES, 2 * len(self._model.objects)):
+        if self._lines > max(_MIN_LINES, 2 * len(self._model.objects)):
             try:
                 self.compact()
             except OutputError as error:
-                logger.warning("the index stays long: %s", error)
+                logger.warning("the index could not be compacted: %s", error)
 
-    def put_or_remember(
-        self, changed: Mapping[str, ImageLabelModel | None], *, compact: bool
-    ) -> None:
-        """`put` what the files tell; on a disk that refuses it is at least known here."""
+    def put_or_remember(self, changed: Changes, *, compact: bool) -> None:
+        """Store entries that come from the files; if the disk refuses, keep them in memory."""
         try:
             self.put(changed)
-            if compact and not self.is_compact:
+            if compact and (self._lines or not self.path.exists()):
                 self.compact()
         except OutputError as error:
             logger.warning("the index is kept in memory only: %s", error)
-            self._model = _with(self._model, changed)
+            self._model = _updated(self._model, changed)
 
     def compact(self) -> None:
-        """Write the whole index and begin the journal again. Raises `OutputError`."""
+        """Write the whole index and empty the journal. Raises `OutputError`.
+
+        A kill between the two leaves lines that are in the index already, which is harmless.
+        """
         content = self._model.model_dump(exclude={"base_path"})
         write_bytes(self.path, json.dumps(content, indent=2, default=str).encode())
         write_bytes(self.journal, b"")
         self._offset = self._lines = 0
         self._read_at = self._identity()
 
-    @property
-    def is_compact(self) -> bool:
-        """Whether the journal holds nothing."""
-        return self._lines == 0 and self.path.exists()
-
     def _identity(self) -> tuple[object, object]:
         return _identity(self.path), _identity(self.journal)
 
-    def _is_longer(self, journal: object) -> bool:
+    def _has_grown(self, journal: object) -> bool:
         before = self._read_at[1] if self._read_at else None
         if not isinstance(journal, tuple) or not isinstance(before, tuple):
             return before is None and self._offset == 0
@@ -136,7 +135,7 @@ class Index:
         except FileNotFoundError:
             return _empty(folder)
         except ValueError as error:
-            self._keep_aside(self.path, str(error).splitlines()[0])
+            self._set_aside(self.path, str(error).splitlines()[0])
             return _empty(folder)
         return model.model_copy(update={"base_path": str(folder), "images_dir": "."})
 
@@ -146,7 +145,7 @@ class Index:
         with self.journal.open("rb") as stream:
             stream.seek(self._offset)
             content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]  # the rest was never finished
+        whole = content[: content.rfind(b"\n") + 1]  # a killed process may leave part of a line
         changed: dict[str, ImageLabelModel | None] = {}
         damaged = 0
         for line in whole.splitlines():
@@ -158,15 +157,15 @@ class Index:
             changed[image_id] = known
             self._lines += 1
         if damaged:
-            self._keep_aside(self.journal, f"{damaged} lines are damaged", copy=content)
+            self._set_aside(self.journal, f"{damaged} lines are damaged", copy=content)
         self._offset += len(whole)
-        self._model = _with(self._model, changed)
+        self._model = _updated(self._model, changed)
 
     def _append(self, content: bytes, *, durable: bool) -> None:
-        with disk("Writing the index"):
+        with output_errors("Writing the index"):
             handle = os.open(self.journal, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                os.ftruncate(handle, self._offset)  # a line that a killed process began
+                os.ftruncate(handle, self._offset)  # removes what a killed process left
                 os.lseek(handle, self._offset, os.SEEK_SET)
                 write_all(handle, content)
                 if durable:
@@ -179,10 +178,11 @@ class Index:
                 os.close(handle)
         self._offset += len(content)
 
-    def _keep_aside(self, path: Path, reason: str, copy: bytes | None = None) -> None:
+    def _set_aside(self, path: Path, reason: str, copy: bytes | None = None) -> None:
+        """Rename a damaged file, or write a `copy` of what it held."""
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         aside = path.with_name(f"{path.name}.torn-{stamp}-{time.time_ns() % 1_000_000:06d}")
-        with disk("Setting a damaged index aside"):
+        with output_errors("Setting a damaged index aside"):
             if copy is None:
                 path.replace(aside)
             else:
@@ -190,7 +190,7 @@ class Index:
         self.lost_something = True
         self.set_aside.append(aside.name)
         logger.warning(
-            "%s cannot be read (%s); it is kept as %s and the index is made anew from the files",
+            "%s cannot be read (%s); it was renamed to %s and the index is rebuilt from the files",
             path.name,
             reason,
             aside.name,
@@ -208,31 +208,29 @@ def _empty(folder: Path) -> LocalDatastoreModel:
 
 
 def _check(model: LocalDatastoreModel) -> None:
-    """Raises ValueError for an index of another layout, or with names that are paths."""
+    """Raise ValueError for an index with other folders, or with names that are paths."""
     for key, allowed in _FOLDERS.items():
-        if getattr(model, key) not in allowed:
-            raise ValueError(f"{key} is not {allowed[-1]!r}")
+        if (folder := getattr(model, key)) not in allowed:
+            raise ValueError(f"expected {key} to be {allowed[-1]!r}, got {folder!r:.80}")
     _check_names(model.objects)
 
 
-def _check_names(objects: Objects) -> None:
+def _check_names(objects: Mapping[str, ImageLabelModel]) -> None:
     for image_id, known in objects.items():
         endings = [known.image.ext, *(label.ext for label in known.labels.values())]
-        if not is_listed(image_id) or any("/" in end or "\\" in end for end in endings):
-            raise ValueError("it holds an id that is no name of a file")
+        if not is_listable(image_id) or any("/" in end or "\\" in end for end in endings):
+            raise ValueError("it holds an id that is not the name of a file")
         if not all(is_tag(tag) for tag in known.labels):
-            raise ValueError("it holds a tag that is no name of a folder")
+            raise ValueError("it holds a tag that is not the name of a folder")
 
 
-def _with(
-    model: LocalDatastoreModel, changed: Mapping[str, ImageLabelModel | None]
-) -> LocalDatastoreModel:
+def _updated(model: LocalDatastoreModel, changed: Changes) -> LocalDatastoreModel:
     objects = dict(model.objects)
-    for image_id, known in changed.items():
-        if known is None:
+    for image_id, entry in changed.items():
+        if entry is None:
             objects.pop(image_id, None)
         else:
-            objects[image_id] = known
+            objects[image_id] = entry
     return model.model_copy(update={"objects": objects})
 
 
@@ -252,6 +250,7 @@ def _read_line(line: bytes) -> tuple[str, ImageLabelModel | None]:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Inode, size and modification time of a file, None if there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,1 +1,1 @@
-"""The trainer: from the labels that annotators saved to a new version of the model."""
+"""Trainer: makes a new version of the model from the labels that annotators saved."""

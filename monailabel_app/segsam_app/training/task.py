@@ -1,7 +1,7 @@
 """MONAI Label's trainer `segsam`: started from 3D Slicer, OHIF, REST or the command line.
 
-It runs in a process of its own, which MONAI Label starts and, when it is asked to stop, kills. So
-whatever cannot be meant is refused before (`refuse`), and all it does is safe to be killed.
+It runs in a process of its own, which MONAI Label starts and, on request, kills. So an invalid
+request is refused before the process is started, and the training can be killed at any moment.
 """
 
 from __future__ import annotations
@@ -16,76 +16,78 @@ from monailabel.utils.async_tasks.utils import processes
 from segsam.errors import OutputError, SegSamError
 from segsam_app.config import AppConfig
 from segsam_app.errors import NothingToLearnError
-from segsam_app.routes.task_requests import TrainOrder, read_order
 from segsam_app.storage.store import FINAL
+from segsam_app.task_requests import TrainRequest, read_task_request
 from segsam_app.training.cases import labelled_cases
-from segsam_app.training.progress import DONE, ERROR, STOPPED, Journal, read_journal
-from segsam_app.training.run import Run
+from segsam_app.training.progress import DONE, ERROR, STOPPED, ProgressFile, read_progress
+from segsam_app.training.run import TrainingRun
 from segsam_app.training.settings import TrainSettings
-from segsam_app.versions.shelf import Versions
+from segsam_app.versions.folder import VersionFolder
 
 logger = logging.getLogger(__name__)
 
 DESCRIPTION = (
-    "Learns from the labels that were saved as final, and adds a version of the model; it is used "
-    "when it is not worse than the one before"
+    "Trains on the labels that were saved as final, and adds a version of the model; the version "
+    "is used if it is not worse than the one before"
 )
 
-_NOTHING = "there is no label with the tag final to train on; save at least one"
-_PATIENCE_SECONDS = 1.0
-"""For a training that was just killed to be gone."""
+_LOCK_TIMEOUT_SECONDS = 1.0
+"""Long enough for a training that was just killed to end."""
 
 
 class SegSamTrain(TrainTask):
-    """MONAI Label's interface to `Run`."""
+    """MONAI Label's interface to `TrainingRun`."""
 
-    def __init__(self, versions: Versions, config: AppConfig) -> None:
+    def __init__(self, versions: VersionFolder, config: AppConfig) -> None:
         super().__init__(DESCRIPTION)
         self._versions = versions
         self._device = config.device
 
     def config(self) -> dict[str, Any]:
-        """What can be set, and the defaults."""
-        return TrainSettings.announced()
+        """Return the settings that clients show, with their defaults."""
+        return TrainSettings.defaults()
 
     def stats(self) -> dict[str, Any]:
-        """Of the training that runs, or ran last: see `progress`."""
-        return read_journal(self._versions.folder)
+        """Return the progress of the training that runs, or ran last."""
+        return read_progress(self._versions.folder)
 
     def refuse(self, order: Mapping[str, Any], datastore: Any) -> None:
-        """Say no before a process is started.
+        """Raise an error for a request that cannot be met, before a process is started.
 
         Raises:
-            RequestError: a setting that cannot be meant.
+            RequestError: an invalid setting.
             NothingToLearnError: no final label yet.
             ConflictError: another process trains this model.
         """
         TrainSettings.read(order)
-        if not datastore.get_labeled_images(FINAL):
-            raise NothingToLearnError(_NOTHING)
+        _check_labels(datastore)
         if processes("train"):
-            return  # our own: whether another one may wait is the route's business
-        with self._versions.training(patience=_PATIENCE_SECONDS):
-            pass  # nobody else has it; the process that is started takes it then
+            return  # a training of this server: the route decides whether another one may wait
+        with self._versions.training_lock(timeout=_LOCK_TIMEOUT_SECONDS):
+            pass  # it is free; the process that is started takes it
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """Train, in this process. Raises `SegSamError`, KeyboardInterrupt."""
-        settings = TrainSettings.read(read_order(TrainOrder, request, self.config()))
-        if not datastore.get_labeled_images(FINAL):
-            raise NothingToLearnError(_NOTHING)
+        """Train in this process and return the final progress.
+
+        Raises `SegSamError`, KeyboardInterrupt.
+        """
+        settings = TrainSettings.read(read_task_request(TrainRequest, request, self.config()))
+        _check_labels(datastore)
         self._versions.folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(self._versions.folder)
-        run = Run(self._versions, settings, labelled_cases(datastore), self._device, journal)
+        progress = ProgressFile(self._versions.folder)
+        cases = labelled_cases(datastore)
+        run = TrainingRun(self._versions, settings, cases, self._device, progress)
         try:
-            record = run.version()
+            record = run.run()
         except SegSamError as error:
-            _said(journal, ERROR, str(error))
+            _finish(progress, ERROR, str(error))
             raise
         except KeyboardInterrupt:
-            _said(journal, STOPPED, "stopped; the next training on the same labels goes on here")
+            sentence = "stopped; the next training on the same labels continues from here"
+            _finish(progress, STOPPED, sentence)
             raise
         what = "and is used now" if record.promoted else "and is not used"
-        return journal.ends(
+        return progress.finish(
             DONE,
             f"version {record.id} was added {what}: {record.why}",
             version=record.id,
@@ -96,8 +98,16 @@ class SegSamTrain(TrainTask):
         )
 
 
-def _said(journal: Journal, status: str, why: str) -> None:
+def _check_labels(datastore: Any) -> None:
+    """Raise `NothingToLearnError` if there is no final label."""
+    if not datastore.get_labeled_images(FINAL):
+        raise NothingToLearnError(
+            "there is no label with the tag final to train on; save at least one"
+        )
+
+
+def _finish(progress: ProgressFile, status: str, why: str) -> None:
     try:
-        journal.ends(status, why)
-    except OutputError as error:  # the disk is full: what happened matters more
+        progress.finish(status, why)
+    except OutputError as error:  # the disk is full; the first error is the important one
         logger.warning("the progress could not be written: %s", error)

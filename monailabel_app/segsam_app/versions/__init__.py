@@ -1,1 +1,1 @@
-"""The versions of the model: every training adds one, none ever changes, and one is current."""
+"""Versions of the model: every training adds one, none ever changes, and one is current."""

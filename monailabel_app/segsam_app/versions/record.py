@@ -1,85 +1,83 @@
-"""What is known of one version of the model: `version.json` beside its weights."""
+"""Record of one version of the model: `version.json` beside its weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from segsam.errors import CheckpointError
+from segsam_app.records import LaxRecord
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
 RECORD = "version.json"
 FIRST = "0000"
-"""The checkpoint that the server was started with; it has no folder."""
+"""Version of the checkpoint that the server was started with; it has no folder."""
 
 VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Learnt(BaseModel):
-    """One labelled case that a version has seen."""
+class _StoredRecord(LaxRecord):
+    refusal = CheckpointError
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class TrainedCase(_StoredRecord):
+    """Labelled case that took part in the training of a version."""
 
     image: str
     label: str
-    """SHA-256 of its label."""
+    """SHA-256 of the label."""
     held_out: bool = False
-    """Whether it was only measured, never learnt from."""
+    """Used for validation only, never trained on."""
 
 
-class Metrics(BaseModel):
-    """The same validation slices before and after: scores in percent by name, and their mean,
-    `score`.
-    """
+class Metrics(_StoredRecord):
+    """Scores in percent by name, and their mean `score`, on the same validation slices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    before: dict[str, Score] = {}
-    after: dict[str, Score] = {}
+    before: dict[str, Score] = Field(default_factory=dict)
+    after: dict[str, Score] = Field(default_factory=dict)
 
 
-class VersionRecord(BaseModel):
-    """One version. What is `promoted` was made current when its training ended; `why` says it in a
-    sentence.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class VersionRecord(_StoredRecord):
+    """One version of the model; the fields are the keys of `version.json`."""
 
     id: VersionId
     created: str | None = None
     parent: VersionId | None = None
     name: str = ""
-    """What the training was called by who asked for it."""
+    """Name that the client gave to the training."""
     promoted: bool = True
+    """Made current when its training ended."""
     why: str
+    """Sentence that explains why it was promoted, or why not."""
     cases: int = 0
-    """So many were learnt from; those held out are not counted."""
+    """Number of cases trained on, without those held out."""
     metrics: Metrics = Metrics()
-    categories: list[str] = []
-    """What it can name."""
-    notes: list[str] = []
-    learnt: list[Learnt] = []
+    categories: list[str] = Field(default_factory=list)
+    """Categories that it can name."""
+    notes: list[str] = Field(default_factory=list)
+    learnt: list[TrainedCase] = Field(default_factory=list)
     sha256: str = ""
-    """Of the weights."""
+    """SHA-256 of the weights."""
 
     @property
-    def told(self) -> dict[str, object]:
-        """As clients see it: without the list of cases."""
+    def public_fields(self) -> dict[str, object]:
+        """Fields that clients see: all without the list of cases and the hash."""
         return self.model_dump(exclude={"learnt", "sha256"})
 
 
 def read_record(folder: Path) -> VersionRecord:
-    """The record in a version's folder. Raises `CheckpointError` when it is not one, or of another
-    version.
+    """Read the record in a version's folder.
+
+    Raises `CheckpointError` if it is missing, damaged, or the record of another version.
     """
     try:
         text = (folder / RECORD).read_text(encoding="utf-8")
         record = VersionRecord.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, CheckpointError) as error:
         reason = "is missing" if isinstance(error, OSError) else "is damaged"
         raise CheckpointError(f"{RECORD} of version {folder.name} {reason}") from error
     if record.id != folder.name:

@@ -1,4 +1,4 @@
-"""How long an answer is worth computing: while its client is there, and for so many seconds."""
+"""Deadline of one request."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import time
 from collections.abc import Callable
 
 from segsam.errors import CancelledError
-from segsam_app.errors import OverTimeError
+from segsam_app.errors import DeadlineExceededError
 
 
 class Deadline:
-    """Of one request, from its arrival on. `is_gone` tells whether its client has hung up."""
+    """Time by which the answer to a request must be there, and whether its client is still
+    connected. The time runs from the construction.
+    """
 
     def __init__(
         self,
         seconds: float,
-        is_gone: Callable[[], bool],
+        is_disconnected: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._seconds = seconds
-        self._is_gone = is_gone
+        self._is_disconnected = is_disconnected
         self._clock = clock
         self._end = clock() + seconds
 
     @property
-    def is_over(self) -> bool:
-        """Whether the time has run out."""
+    def has_passed(self) -> bool:
+        """True if the time has run out."""
         return self._clock() > self._end
 
-    def ended(self) -> bool:
-        """Whether to stop; asked before each slice."""
-        return self.is_over or self._is_gone()
+    def should_stop(self) -> bool:
+        """Return True if the answer is no longer needed. The library calls it before each slice."""
+        return self.has_passed or self._is_disconnected()
 
     def check(self) -> None:
-        """Raise `OverTimeError` or `CancelledError` when there is a reason to stop."""
-        if self.is_over:
-            raise self.too_late()
-        if self._is_gone():
-            raise CancelledError("The client has gone; nothing was computed for it.")
+        """Raise `DeadlineExceededError` or `CancelledError` if the answer is no longer needed."""
+        if self.has_passed:
+            raise self.error()
+        if self._is_disconnected():
+            raise CancelledError("The client has disconnected; nothing was computed for it.")
 
-    def too_late(self) -> OverTimeError:
-        """The refusal when the time has run out."""
-        return OverTimeError(
+    def error(self) -> DeadlineExceededError:
+        """Return the error for a deadline that has passed."""
+        return DeadlineExceededError(
             f"the answer would have taken more than {self._seconds:g} s (setting infer_seconds)"
         )

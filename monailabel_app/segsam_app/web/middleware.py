@@ -1,6 +1,6 @@
-"""The outermost layer: each request is checked, measured, limited and written down, in this order.
+"""Outermost middleware: checks each request, limits its body, and counts and logs its reply.
 
-It is pure ASGI, so bodies stream through it. What it refuses never reaches MONAI Label.
+It is pure ASGI, so bodies stream through it. A rejected request never reaches MONAI Label.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segsam_app.limits import Limits
-from segsam_app.web import request_log as journal
-from segsam_app.web.access import Access, Refusal, Scope
-from segsam_app.web.body import Body, Message, Receive, too_large
-from segsam_app.web.metrics import Meters
-from segsam_app.web.replies import refused
+from segsam_app.web import request_log
+from segsam_app.web.access import AccessRules, Rejection, Scope
+from segsam_app.web.error_handlers import rejection_response
+from segsam_app.web.metrics import Metrics
+from segsam_app.web.request_body import LimitedBody, Message, Receive, too_large
 
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -25,6 +25,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID = "x-request-id"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are logged by name: any other text would come from the client."""
 _UPLOADS = re.compile(
     r"PUT (/datastore/?|/datastore/image|/datastore/label|/session/?)|POST /infer/[^/]+"
     r"|POST /proxy/.*"
@@ -32,36 +33,36 @@ _UPLOADS = re.compile(
 
 
 @dataclass
-class Call:
-    """One request on its way."""
+class _Exchange:
+    """A request and what is known of its reply so far."""
 
     scope: Scope
     send: Send
-    body: Body
-    request: str = field(default_factory=lambda: secrets.token_hex(8))
+    body: LimitedBody
+    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
     start: float = field(default_factory=time.perf_counter)
     status: int = 500
     bytes_out: int = 0
 
     async def reply(self, message: Message) -> None:
-        """Send on what the app answers, under the request's id."""
+        """Send a message of the application to the client, with the id of the request."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.status == 413:
                 await self.body.drain()
             own = [
-                (REQUEST_ID.encode(), self.request.encode()),
+                (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
             ]
             message = {**message, "headers": [*message.get("headers", ()), *own]}
         self.bytes_out += len(message.get("body", b""))
         await self.send(message)
 
-    def entry(self) -> journal.Entry:
-        """What is written down about it."""
+    def record(self) -> request_log.RequestRecord:
+        """Return what is logged and counted."""
         method = self.scope["method"]
-        return journal.Entry(
-            request=self.request,
+        return request_log.RequestRecord(
+            request=self.request_id,
             method=method if method in _METHODS else "other",
             route=str(getattr(self.scope.get("route"), "path", "none")),
             status=self.status,
@@ -72,38 +73,45 @@ class Call:
 
 
 class GuardMiddleware:
-    """The middleware. `prefix` is MONAI Label's prefix of all routes."""
+    """ASGI middleware in front of MONAI Label. `prefix` is the prefix of all its routes."""
 
     def __init__(
-        self, app: Application, *, access: Access, limits: Limits, meters: Meters, prefix: str = ""
+        self,
+        app: Application,
+        *,
+        access: AccessRules,
+        limits: Limits,
+        metrics: Metrics,
+        prefix: str = "",
     ) -> None:
         self._app = app
         self._access = access
         self._limits = limits
-        self._meters = meters
+        self._metrics = metrics
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":  # there is none here, and they know no Origin
+        """Serve one ASGI connection."""
+        if scope["type"] == "websocket":  # the server has none, and browsers do not check Origin
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._most_bytes(scope)
-        call = Call(scope, send, Body(receive, most, self._limits.body_seconds))
+        max_bytes = self._max_bytes(scope)
+        exchange = _Exchange(
+            scope, send, LimitedBody(receive, max_bytes, self._limits.body_seconds)
+        )
         try:
-            refusal = self._access.refusal(scope) or _of_size(scope, most)
-            if refusal is None:
-                await self._app(scope, call.body.receive, call.reply)
-            else:
-                await refused(refusal)(scope, call.body.receive, call.reply)
+            rejection = self._access.rejection(scope) or _check_size(scope, max_bytes)
+            app = self._app if rejection is None else rejection_response(rejection)
+            await app(scope, exchange.body.receive, exchange.reply)
         finally:
-            entry = call.entry()
-            journal.write(entry)
-            self._meters.count(entry)
+            record = exchange.record()
+            request_log.write(record)
+            self._metrics.count(record)
 
-    def _most_bytes(self, scope: Scope) -> int:
+    def _max_bytes(self, scope: Scope) -> int:
         path = (
             str(scope["path"]).removeprefix(scope.get("root_path", "")).removeprefix(self._prefix)
         )
@@ -111,9 +119,9 @@ class GuardMiddleware:
         return self._limits.upload_bytes if is_upload else self._limits.body_bytes
 
 
-def _of_size(scope: Scope, most: int) -> Refusal | None:
-    """Refuse by the size that the client declares."""
+def _check_size(scope: Scope, max_bytes: int) -> Rejection | None:
+    """Reject a request by the size that its client declares."""
     declared: list[Any] = [value for key, value in scope["headers"] if key == b"content-length"]
-    if declared and (not declared[0].isdigit() or int(declared[0][:20]) > most):
-        return Refusal(413, "too_large", too_large(most))
+    if declared and (not declared[0].isdigit() or int(declared[0][:20]) > max_bytes):
+        return Rejection(413, "too_large", too_large(max_bytes))
     return None

@@ -1,14 +1,13 @@
-"""One line of JSON for each request: what came, what was answered, how long it took.
+"""Request log: one line of JSON per HTTP request, on the standard error stream.
 
 ::
 
     {"time": "2026-01-31T09:15:02.113Z", "request": "3f0c...", "method": "POST",
      "route": "/infer/{model}", "status": 200, "bytes_in": 412, "bytes_out": 1043, "ms": 182.4}
 
-`route` is the pattern, not the path, so no id of a session, which is a key, ends up in a log. There
-are no headers, no addresses, no names of files, no prompts and no texts of a request. MONAI Label's
-own lines hold those (each request in full, names of uploaded files): they are kept only when the
-operator starts the server with `--verbose DEBUG`.
+`route` is the pattern and not the path, because the id of a session gives access to its image.
+There are no headers, addresses, file names, prompts or texts of a request. MONAI Label's own lines
+hold those; they are written only if the operator starts the server with `--verbose DEBUG`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,19 @@ from datetime import datetime, timezone
 
 LOGGER = "segsam.requests"
 
-_TALKATIVE = ("monailabel.endpoints", "monailabel.utils", "monailabel.interfaces.utils")
-_TALKATIVE_STORES = ("monailabel.datastore", "monailabel.interfaces.app")
+_QUIETENED = (
+    "monailabel.endpoints",
+    "monailabel.utils",
+    "monailabel.interfaces.utils",
+    "monailabel.datastore",
+    "monailabel.interfaces.app",
+)
+"""Loggers of MONAI Label that write requests in full, or the names of uploaded files."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One request that was answered; sizes in bytes, time in milliseconds."""
+class RequestRecord:
+    """One request with its reply: sizes in bytes, time in milliseconds."""
 
     request: str
     method: str
@@ -38,21 +43,23 @@ class Entry:
     ms: float
 
 
-def write(entry: Entry) -> None:
-    """One line to the journal."""
+def write(record: RequestRecord) -> None:
+    """Write one line to the request log."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    logging.getLogger(LOGGER).info(json.dumps({"time": now, **vars(entry)}))
+    logging.getLogger(LOGGER).info(json.dumps({"time": now, **vars(record)}))
 
 
-def open_journal() -> None:
-    """Lines go to the standard error stream as they are; MONAI Label's are quietened."""
-    journal = logging.getLogger(LOGGER)
-    if not journal.handlers:
-        lines = logging.StreamHandler(sys.stderr)
-        lines.setFormatter(logging.Formatter("%(message)s"))
-        journal.addHandler(lines)
-        journal.propagate = False
-        journal.setLevel(logging.INFO)
-    for name in (*_TALKATIVE, *_TALKATIVE_STORES):
+def configure() -> None:
+    """Send the request log to the standard error stream, and set MONAI Label's loggers of requests
+    to WARNING.
+    """
+    log = logging.getLogger(LOGGER)
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.propagate = False
+        log.setLevel(logging.INFO)
+    for name in _QUIETENED:
         if not logging.getLogger(name).isEnabledFor(logging.DEBUG):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,8 +1,14 @@
-"""One request at a time in front of the model, a bounded queue behind it.
+"""Queue of the requests that need the model: one at a time, first come, first served.
 
-Two encoders on one processor are slower than one after the other, and two volumes on one graphics
-card may not fit: requests take turns, in the order in which they came. Who finds the queue full is
-told so at once (503); who waits is asked now and then whether anybody still waits for the answer.
+Requests are not run in parallel because two encoders on one processor take longer than one after
+the other, and two volumes on one graphics card may not fit. A `threading.Lock` would serve the
+waiting threads in any order, so a busy client could overtake the others for ever. Here each request
+has a ticket in a list; the first ticket owns the model.
+
+A long job, such as a segmentation without prompts, would block every prompt behind it. Therefore it
+goes back to the end of the queue after each slice: all requests that wait by then are served before
+its next slice, and those that come later stand behind it. So nobody starves, neither the prompts
+nor the long job.
 """
 
 from __future__ import annotations
@@ -14,71 +20,80 @@ from contextlib import contextmanager
 
 from segsam_app.errors import BusyError
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 class RequestQueue:
-    """Turns in front of the model; at most `waiting` requests wait. Safe from any thread."""
+    """First-come-first-served access to the model; at most `max_waiting` requests wait.
+    Thread-safe.
+    """
 
-    def __init__(self, waiting: int) -> None:
-        self._most = waiting + 1
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        self._tickets: deque[object] = deque()
+        """The first ticket owns the model, the others wait."""
         self._changed = threading.Condition()
-        self._line: deque[object] = deque()
 
     @property
     def running(self) -> int:
-        """1 while a request has the model."""
-        return min(len(self._line), 1)
+        """1 while a request has the model, else 0."""
+        return min(len(self._tickets), 1)
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for their turn."""
-        return max(len(self._line) - 1, 0)
+        """Number of requests that wait for the model."""
+        return max(len(self._tickets) - 1, 0)
 
     @contextmanager
-    def turn(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
-        """Held by the request whose turn it is. `check` is called while it waits and raises when
-        waiting has lost its sense. What a long job is given lets the others go first: it returns
-        when its turn has come again.
+    def slot(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Wait for the model and own it within the block.
 
-        Raises `BusyError` when the queue is full.
+        `check` is called regularly during the wait; what it raises ends the wait. The value of the
+        block is a function for long jobs: it goes to the end of the queue if other requests wait,
+        and returns when the model is owned again.
+
+        Raises `BusyError` at once if the queue is full.
         """
         ticket = object()
         with self._changed:
-            if len(self._line) >= self._most:
+            if len(self._tickets) > self._max_waiting:
                 raise BusyError(
-                    f"{self._most - 1} requests wait for the model already (setting queue); "
+                    f"{self._max_waiting} requests wait for the model already (setting queue); "
                     "try again in a moment"
                 )
-            self._line.append(ticket)
+            self._tickets.append(ticket)
         try:
-            while not self._is_first(ticket):
-                check()
-            yield lambda: self._step_aside(ticket, check)
+            self._wait_for_model(ticket, check)
+            yield lambda: self._requeue(ticket, check)
         finally:
             with self._changed:
-                self._line.remove(ticket)
+                self._tickets.remove(ticket)
                 self._changed.notify_all()
 
-    def wait_until_idle(self, is_over: Callable[[], bool]) -> None:
-        """Return when nobody has the model or waits for it, or when `is_over`: for work in the
-        background, which takes no place in the line.
+    def wait_until_idle(self, should_stop: Callable[[], bool]) -> None:
+        """Return when no request has the model or waits for it, or when `should_stop`. Background
+        work uses this; it takes no place in the queue.
         """
-        while not is_over():
+        while not should_stop():
             with self._changed:
-                if self._changed.wait_for(lambda: not self._line, _LOOK_SECONDS):
+                if self._changed.wait_for(lambda: not self._tickets, _POLL_SECONDS):
                     return
 
-    def _step_aside(self, ticket: object, check: Callable[[], None]) -> None:
+    def _requeue(self, ticket: object, check: Callable[[], None]) -> None:
         with self._changed:
-            if len(self._line) == 1:
+            if len(self._tickets) == 1:
                 return
-            self._line.remove(ticket)
-            self._line.append(ticket)
+            self._tickets.remove(ticket)
+            self._tickets.append(ticket)
             self._changed.notify_all()
-        while not self._is_first(ticket):
-            check()
+        self._wait_for_model(ticket, check)
 
-    def _is_first(self, ticket: object) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self._line[0] is ticket, _LOOK_SECONDS)
+    def _wait_for_model(self, ticket: object, check: Callable[[], None]) -> None:
+        """Return when `ticket` is the first one. `check` is called without the lock: it may block
+        while it asks the event loop whether the client is connected.
+        """
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._tickets[0] is ticket, _POLL_SECONDS):
+                    return
+            check()

@@ -1,11 +1,10 @@
-"""The start-up rule: a server that other computers can reach has a token, or does not start.
+"""Start-up rule: a server that other computers can reach has a token, or does not start.
 
-MONAI Label tells an app neither its address nor its command line, and its own default is every
-network interface. But the process has one command line, and both ways of starting read the address
-from it with a parser of their own, which is asked again here: `monailabel start_server --host`
-(with or without `--uvicorn_app`) and `uvicorn --host`. Another program that runs the app knows the
-address and we do not: then the rule is held for each connection (`access.py`), by the address at
-which it arrived.
+MONAI Label passes neither its address nor its command line to an app, and by default it listens on
+every network interface. So the address is read from the command line of the process, with the
+parser of the program that was started: `monailabel start_server --host` (with or without
+`--uvicorn_app`) or `uvicorn --host`. For any other program the address is unknown here; then
+`access.py` applies the rule to each connection, by the address at which it arrived.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ EXIT_STATUS = 2
 
 
 def bound_address(argv: Sequence[str] | None = None) -> str | None:
-    """The address that the command line of this process names, "unix" for a local socket; None
-    when it is neither MONAI Label's nor uvicorn's.
+    """Return the address in the command line of this process, "unix" for a local socket; None if
+    the program is neither MONAI Label nor uvicorn.
     """
     program, *rest = sys.argv if argv is None else argv
     if "start_server" in rest[:1]:
@@ -42,8 +41,8 @@ def bound_address(argv: Sequence[str] | None = None) -> str | None:
     return None
 
 
-def refusal(bound: str | None, token: str | None) -> str | None:
-    """Why a server on `bound` must not start; None when it may."""
+def start_problem(bound: str | None, token: str | None) -> str | None:
+    """Return why a server on the address `bound` must not start; None if it may."""
     if token is not None or bound is None or bound == "unix" or is_loopback(bound):
         return None
     return (
@@ -52,11 +51,11 @@ def refusal(bound: str | None, token: str | None) -> str | None:
     )
 
 
-def give_up(sentence: str) -> NoReturn:
+def exit_with(sentence: str) -> NoReturn:
     """End the process with one sentence.
 
-    It is called in the middle of MONAI Label's start, which would wrap an exception in a traceback
-    of its own; nothing has been opened by then that wants closing.
+    This runs in the middle of MONAI Label's start, which would wrap an exception in a traceback of
+    its own. Nothing is open at that point that would have to be closed.
     """
     logger.critical("SEG-SAM does not start: %s", sentence)
     logging.shutdown()

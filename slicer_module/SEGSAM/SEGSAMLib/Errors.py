@@ -1,10 +1,10 @@
-"""What can go wrong, as sentences for the person at the screen."""
+"""Errors of the module, each with a sentence for the user."""
 
 from __future__ import annotations
 
 
 class SegSamError(Exception):
-    """A sentence that says what was wanted and what came; `code` is a word for programs."""
+    """Error whose sentence says what was expected and what came. `code` is a word for programs."""
 
     code = "error"
 
@@ -14,36 +14,36 @@ class SegSamError(Exception):
             self.code = code
 
 
-class PlaceError(SegSamError):
-    """A point or box that is not in the volume, or cannot be meant."""
+class PositionError(SegSamError):
+    """A point or box outside the volume, or without extent."""
 
     code = "place"
 
 
 class PromptError(SegSamError):
-    """Prompts that mark no object, or stored ones that cannot be read."""
+    """Prompts that mark no object, or stored prompts that cannot be read."""
 
     code = "prompt"
 
 
 class NodeError(SegSamError):
-    """The scene does not hold what is needed: no volume chosen, a segment that is gone."""
+    """Something that the scene lacks: no volume chosen, a removed segment."""
 
     code = "node"
 
 
 class StaleError(NodeError):
-    """The scene is another one than when it was looked at: look again."""
+    """Label maps that were changed after they were read. Read them again."""
 
     code = "stale"
 
 
 class ClientError(SegSamError):
-    """The server could not be reached, refused, or answered something else than was asked for.
+    """A server that cannot be reached, refuses, or sends an unexpected reply.
 
-    `code` is the server's own word where it sent one, else one of `unreachable`, `refused`, `dns`,
-    `tls`, `timeout`, `cancelled`, `redirect`, `reply`, `wrong_server`; `status` is the HTTP status,
-    0 without an answer; `retry_seconds` is how long the server asked to wait.
+    `code` is the server's own code if it sent one, else one of `unreachable`, `refused`, `dns`,
+    `tls`, `timeout`, `cancelled`, `redirect`, `reply`, `wrong_server`. `status` is the HTTP status,
+    0 without a reply. `retry_seconds` is how long the server asks to wait.
     """
 
     code = "client"
@@ -57,15 +57,15 @@ class ClientError(SegSamError):
 
 
 class CancelledError(ClientError):
-    """The user cancelled; nothing was changed."""
+    """Cancellation by the user; nothing was changed."""
 
     code = "cancelled"
 
 
 class ConsentNeededError(SegSamError):
-    """An image is about to be sent to another computer for the first time.
+    """Missing consent to send an image to another computer.
 
-    Ask the user; when they agree, `Settings.consent(server)` and call again.
+    Ask the user. If they agree, call `Settings.consent(server)` and try again.
     """
 
     code = "consent"

@@ -1,9 +1,8 @@
-"""What is remembered: with the scene (`Parameters`), and on this computer (`Settings`).
+"""Parameters that are saved with the scene, and settings of this computer.
 
-Both are plain data. The widget's `@parameterNodeWrapper` class has attributes of the names, types
-and defaults of `Parameters`, plus the nodes; `Parameters.read(parameter_node)` takes a copy to hand
-to `Workflow`. `Settings` works on anything with `get(key)` and `set(key, value)` of texts, such as
-a thin layer over `qt.QSettings`; values come back as texts there.
+Both are plain data. The `@parameterNodeWrapper` class in `SEGSAM.py` has attributes of the names,
+types and defaults of `Parameters`, plus the nodes. `Parameters.read(parameter_node)` makes a copy
+for `Workflow`. `Settings` works on any mapping of texts.
 """
 
 from __future__ import annotations
@@ -11,45 +10,48 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, MutableMapping
 
 from SEGSAMLib.Values.Address import Address
 
 AXES = ("auto", "i", "j", "k", "all")
 FOLLOWING = ("in boxes", "always", "never")
-PROTECTIONS = ("overwrite", "keep others", "allow overlap")
 DECODERS = ("binary", "semantic")
 STRATEGIES = ("agreement", "diversity", "mix", "random", "first")
+WINDOWS = (
+    *("", "soft-tissue", "lung", "bone", "brain", "liver", "mediastinum", "angio", "stroke"),
+    "spine",
+)
 
 
 @dataclass
 class Parameters:
-    """Saved with the scene. Defaults are those of a first start."""
+    """Parameters that are saved with the scene, with the defaults of a new scene."""
 
     model: str = "segsam"
     axis: str = "auto"
-    """Across which voxel axis the volume is sliced: one of `AXES`."""
+    """Voxel axis across which the volume is sliced: one of `AXES`."""
     propagate: str = "in boxes"
-    """Whether the object is followed over slices: one of `FOLLOWING`."""
+    """When the object is followed through slices: one of `FOLLOWING`."""
     limit_slices: bool = False
-    """Whether only the slices `first_slice` to `last_slice` (of the axis in use) are kept."""
+    """True if only the slices `first_slice` to `last_slice` of the result are kept."""
     first_slice: int = 0
     last_slice: int = 0
     live: bool = True
-    """Each new, moved or deleted prompt runs; otherwise the button does."""
+    """True if each new, moved or deleted prompt starts a request; else only the button does."""
     protection: str = "keep others"
-    """What happens where another segment is: one of `PROTECTIONS`."""
+    """Mode for voxels that another segment has: one of `Results.PROTECTIONS`."""
     decoder: str = "binary"
     category: str = ""
-    """The user's own choice of what to look for; empty: the model says what it is."""
+    """Category that the user asks for; empty if the model is to name the object."""
     window: str = ""
-    """CT window preset of the server; empty: the server's choice."""
+    """CT window preset of the server; empty for the server's choice."""
     strategy: str = "agreement"
-    """How the next sample is chosen: one of `STRATEGIES`."""
+    """Strategy that chooses the next sample: one of `STRATEGIES`."""
 
     @classmethod
     def read(cls, source: Any) -> Parameters:
-        """From anything with attributes of these names; what is missing keeps its default."""
+        """Copy attributes of these names from any object; missing ones keep their default."""
         found = cls()
         for each in fields(cls):
             value = getattr(source, each.name, None)
@@ -57,67 +59,36 @@ class Parameters:
                 setattr(found, each.name, type(getattr(found, each.name))(value))
         return found
 
-    def write(self, target: Any) -> None:
-        """Onto anything with such attributes."""
-        for each in fields(self):
-            setattr(target, each.name, getattr(self, each.name))
-
     @property
     def follows(self) -> bool | None:
-        """The key `propagate` of a request."""
+        """Value of the key `propagate` of a request; None lets the server decide by the prompts."""
         return {"always": True, "never": False}.get(self.propagate)
 
 
-class Store(Protocol):
-    """Where settings lie; texts only, None for what was never set."""
-
-    def get(self, key: str) -> str | None: ...
-
-    def set(self, key: str, value: str) -> None: ...
-
-    def remove(self, key: str) -> None: ...
-
-
-class MemoryStore:
-    """Settings that nobody keeps: for tests, and until the widget hands in the real ones."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def get(self, key: str) -> str | None:
-        return self.kept.get(key)
-
-    def set(self, key: str, value: str) -> None:
-        self.kept[key] = value
-
-    def remove(self, key: str) -> None:
-        self.kept.pop(key, None)
-
-
 DEFAULT_SERVER = "http://127.0.0.1:8000"
-_MOST_SERVERS = 10
+_MAX_SERVERS = 10
 
 
 class Settings:
-    """What this computer remembers, for all scenes, under keys that begin with `SEGSAM/`.
+    """Settings of this computer for all scenes, under keys that begin with `SEGSAM/`.
 
-    A token is in memory only, unless the user asked to keep it (`remember_token`).
+    A token stays in memory only, unless the user asks to store it.
     """
 
-    def __init__(self, store: Store | None = None) -> None:
-        self._store = store if store is not None else MemoryStore()
+    def __init__(self, store: MutableMapping[str, str]) -> None:
+        self._store = store
         self._tokens: dict[str, str] = {}
 
     @property
     def server(self) -> str:
-        """The address that was last connected."""
+        """Address that was connected last."""
         return self._text("server") or DEFAULT_SERVER
 
     @server.setter
     def server(self, address: str) -> None:
         known = [address, *(known for known in self.servers if known != address)]
-        self._store.set("SEGSAM/server", address)
-        self._store.set("SEGSAM/servers", json.dumps(known[:_MOST_SERVERS]))
+        self._store["SEGSAM/server"] = address
+        self._store["SEGSAM/servers"] = json.dumps(known[:_MAX_SERVERS])
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -126,55 +97,56 @@ class Settings:
 
     @property
     def ca_file(self) -> str:
-        """A file of certificates (PEM) to trust besides the system's; empty for none."""
+        """Certificate file (PEM) to trust in addition to those of the system; empty for none."""
         return self._text("ca_file")
 
     @ca_file.setter
     def ca_file(self, path: str) -> None:
-        self._store.set("SEGSAM/ca_file", path)
+        self._store["SEGSAM/ca_file"] = path
 
     @property
     def user(self) -> str:
-        """The annotator's name that goes with saved labels; empty: none is sent."""
+        """Name of the annotator that is sent with labels; empty if none is sent."""
         return self._text("user")
 
     @user.setter
     def user(self, name: str) -> None:
-        self._store.set("SEGSAM/user", name)
+        self._store["SEGSAM/user"] = name
 
     def token(self, address: str) -> str:
-        """The token for a server, or nothing."""
+        """Return the token for a server, empty if there is none."""
         key = _server_key(address)
         return self._tokens.get(key) or self._text(f"tokens/{key}")
 
     def set_token(self, address: str, token: str, *, remember: bool) -> None:
-        """Use a token; keep it on this computer only with `remember`. An empty one is forgotten."""
+        """Set the token for a server, and store it if `remember`. An empty token is removed."""
         key = _server_key(address)
         self._tokens[key] = token.strip()
         if remember and token.strip():
-            self._store.set(f"SEGSAM/tokens/{key}", token.strip())
+            self._store[f"SEGSAM/tokens/{key}"] = token.strip()
         else:
-            self._store.remove(f"SEGSAM/tokens/{key}")
+            self._store.pop(f"SEGSAM/tokens/{key}", None)
 
     def remembers_token(self, address: str) -> bool:
+        """Return True if the token for a server is stored."""
         return bool(self._text(f"tokens/{_server_key(address)}"))
 
     def has_consent(self, address: str) -> bool:
-        """Whether images may be sent there: always to this computer, else when the user agreed."""
-        return Address.read(address).is_loopback or _server_key(address) in self._list("consents")
+        """Return True if images may be sent: the server is this computer, or the user agreed."""
+        return Address.parse(address).is_loopback or _server_key(address) in self._list("consents")
 
     def consent(self, address: str) -> None:
-        """The user agreed to send images to this server."""
+        """Store the user's consent to send images to a server."""
         agreed = dict.fromkeys([*self._list("consents"), _server_key(address)])
-        self._store.set("SEGSAM/consents", json.dumps(list(agreed)))
+        self._store["SEGSAM/consents"] = json.dumps(list(agreed))
 
     def withdraw_consent(self, address: str) -> None:
-        """Ask again before the next image is sent there."""
+        """Remove the consent, so that the user is asked before the next image is sent."""
         left = [each for each in self._list("consents") if each != _server_key(address)]
-        self._store.set("SEGSAM/consents", json.dumps(left))
+        self._store["SEGSAM/consents"] = json.dumps(left)
 
     def _text(self, name: str) -> str:
-        return self._store.get(f"SEGSAM/{name}") or ""
+        return self._store.get(f"SEGSAM/{name}", "")
 
     def _list(self, name: str) -> tuple[str, ...]:
         try:
@@ -185,5 +157,5 @@ class Settings:
 
 
 def _server_key(address: str) -> str:
-    """A server as part of a key: QSettings takes "/" for a group."""
-    return re.sub(r"[^A-Za-z0-9.:-]", "_", Address.read(address).url)
+    """Return the URL of a server as part of a key; QSettings reads "/" as a group."""
+    return re.sub(r"[^A-Za-z0-9.:-]", "_", Address.parse(address).url)

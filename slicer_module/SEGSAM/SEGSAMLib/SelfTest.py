@@ -1,5 +1,5 @@
-"""What `SEGSAMTest` does inside Slicer: the panel loads, marks a made volume, and asks a server if
-one is named in the environment's `SEGSAM_TEST_SERVER`.
+"""Self-test inside Slicer, run by `SEGSAMTest`: loads the panel and marks an object in a synthetic
+volume. If the environment variable `SEGSAM_TEST_SERVER` names a server, it segments the object too.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -15,11 +15,11 @@ import slicer
 
 _SHAPE_KJI = (8, 56, 64)
 _SPACING_MM = (1.5, 1.5, 4.0)
-_PATIENCE_SECONDS = 120
+_TIMEOUT_SECONDS = 120
 
 
-def made_volume() -> Any:
-    """A bright ellipsoid in noise, 64x56x8 voxels."""
+def synthetic_volume() -> Any:
+    """Return a volume node with a bright ellipsoid in noise, 64x56x8 voxels."""
     k, j, i = np.ogrid[: _SHAPE_KJI[0], : _SHAPE_KJI[1], : _SHAPE_KJI[2]]
     inside = ((i - 30) / 13) ** 2 + ((j - 26) / 10) ** 2 + ((k - 4) / 3.4) ** 2 < 1
     noise = np.random.default_rng(7).normal(100, 8, _SHAPE_KJI)
@@ -30,22 +30,23 @@ def made_volume() -> Any:
 
 
 def run(test: Any, resources: Path) -> None:
-    """Raises `AssertionError` at the first thing that is not as it should be."""
+    """Run the test. Raises `AssertionError` at the first problem."""
     test.delayDisplay("SEG-SAM: the panel")
     widget = slicer.util.loadUI(str(resources / "UI" / "SEGSAM.ui"))
     ui = slicer.util.childWidgetVariables(widget)
     widget.setMRMLScene(slicer.mrmlScene)
     panel = _panel(ui, resources)
     try:
-        panel.session.node.volume = made_volume()
-        panel.session.logic.set_nodes(panel.session.node.volume)
-        panel.session.logic.add_segment()
+        logic = panel.session.logic
+        panel.session.node.volume = synthetic_volume()
+        logic.nodes.select(panel.session.node.volume)
+        logic.nodes.add_segment()
         test.delayDisplay("SEG-SAM: prompts, undo and redo")
-        panel.session.logic.add_point((45.0, 39.0, 16.0))
-        _check(len(panel.session.logic.prompts.points) == 1, "a point was not kept")
-        panel.session.logic.undo()
-        _check(panel.session.logic.prompts.is_empty, "undo left the point")
-        panel.session.logic.redo()
+        logic.prompts.add_point((45.0, 39.0, 16.0))
+        _check(len(logic.prompts.current.points) == 1, "the point was not added")
+        panel.session.workflow.undo()
+        _check(logic.prompts.current.is_empty, "undo did not remove the point")
+        panel.session.workflow.redo()
         server = os.environ.get("SEGSAM_TEST_SERVER")
         if server:
             test.delayDisplay(f"SEG-SAM: segmenting with {server}")
@@ -69,32 +70,34 @@ def _panel(ui: Any, resources: Path) -> Any:
 def _segment(panel: Any, server: str) -> None:
     panel.connection.connect(server)
     _wait(panel, lambda: panel.session.is_connected, "the server did not answer")
-    panel.session.logic.clear_prompts()
-    panel.session.logic.add_box_from_roi(_box())
+    logic = panel.session.logic
+    logic.prompts.clear()
+    logic.prompts.add_box_from_roi(_box())
     panel.prompts.run()
-    _wait(panel, lambda: not panel.session.workflow.is_busy, "the request did not end")
-    segment = slicer.util.arrayFromSegmentBinaryLabelmap(
-        panel.session.logic.segmentation, panel.session.logic.segment_id, panel.session.logic.volume
+    _wait(panel, lambda: not panel.session.workflow.worker.is_busy, "the request did not end")
+    nodes = logic.nodes
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(
+        nodes.segmentation, nodes.segment_id, nodes.volume
     )
-    _check(segment.any(), "the result is empty")
+    _check(voxels.any(), "the result is empty")
 
 
 def _box() -> Any:
-    """Around the object, which every checkpoint finds from a box."""
+    """Return a box around the object, from which every checkpoint segments it."""
     roi = slicer.vtkMRMLMarkupsROINode()
     roi.SetCenter(45.0, 39.0, 16.0)
     roi.SetSize(42.0, 33.0, 4.0)
     return roi
 
 
-def _wait(panel: Any, is_so: Any, otherwise: str) -> None:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while not is_so():
-        _check(time.monotonic() < until, otherwise)
+def _wait(panel: Any, condition: Callable[[], bool], problem: str) -> None:
+    until = time.monotonic() + _TIMEOUT_SECONDS
+    while not condition():
+        _check(time.monotonic() < until, problem)
         slicer.app.processEvents()
         panel.poll()
 
 
-def _check(is_so: bool, otherwise: str) -> None:
-    if not is_so:
-        raise AssertionError(otherwise)
+def _check(is_right: bool, problem: str) -> None:
+    if not is_right:
+        raise AssertionError(problem)

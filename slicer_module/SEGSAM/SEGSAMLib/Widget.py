@@ -1,12 +1,12 @@
-"""The panel: puts the sections together, keeps the time, and follows the scene. Qt only.
+"""Panel of the module: its sections, its timers, and the scene that it shows.
 
-Nothing here waits: verbs of `Workflow` start threads and return, a timer fetches what they have to
-say. While nothing runs, the timer does not run either.
+Nothing here blocks: actions of `Workflow` start threads and return, and a timer polls their events.
+The timer runs only while a task runs.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import qt
 
@@ -15,10 +15,11 @@ from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
 from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
-from SEGSAMLib.Panels.Session import POLL_MS, Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.WorkflowPanel import WorkflowPanel
 from SEGSAMLib.Scene import Views
-from SEGSAMLib.Server.Lanes import SILENT
+from SEGSAMLib.Values.Results import AppliedResult
+from SEGSAMLib.Workflow import BACKGROUND_TASKS
 
 ICONS = {
     "pointInsideButton": "PointInside",
@@ -42,15 +43,20 @@ ICONS = {
     "exportNiftiButton": "Export",
     "exportDicomButton": "Export",
 }
+POLL_MS = 20
 UNDO_STATES = 10
 SURFACES_MS = 1500
-"""After the last answer; surfaces in 3D take Slicer longer than a click may."""
-STANDSTILL_MS = 300
-"""After a slice view's last movement: what is scrolled past is not looked at."""
+"""Wait after the last result before surfaces are updated, because that takes longer than a click
+may.
+"""
+PREFETCH_MS = 300
+"""Wait after the last movement of a slice view, so that slices that the user scrolls past are not
+prefetched.
+"""
 
 
 class Widget:
-    """What `SEGSAMWidget` delegates to: one object per panel, from `setup` to `cleanup`."""
+    """Panel behind `SEGSAMWidget`, from its `setup` to its `cleanup`."""
 
     def __init__(self, ui: Any, icon_folder: str) -> None:
         self.ui = ui
@@ -64,160 +70,157 @@ class Widget:
         self.server = ServerPanel(self.session, self.connection.connect)
         self.panels = (self.connection, self.prompts, self.result, self.workflow)
         self._gui_tag: Any = None
-        self._observed: list[tuple[Any, int]] = []
-        self._timer = qt.QTimer()
-        self._timer.interval = POLL_MS
-        self._timer.timeout.connect(self.poll)
-        self._surfaces = qt.QTimer()
-        self._surfaces.interval = SURFACES_MS
-        self._surfaces.timeout.connect(self._refresh_surfaces)
-        self._standstill = qt.QTimer()
-        self._standstill.interval = STANDSTILL_MS
-        self._standstill.timeout.connect(self._tell_slice)
-        self._moved: Any = None
+        self._slice_observers: list[tuple[Any, int]] = []
+        self._timer = make_timer(POLL_MS, self.poll)
+        self._surfaces_timer = make_timer(SURFACES_MS, self._refresh_surfaces)
+        self._prefetch_timer = make_timer(PREFETCH_MS, self._prefetch)
+        self._moved_slice_node: Any = None
         self.session.on_changed.append(self.refresh)
-        self.session.on_started.append(self._started)
+        self.session.on_started.append(self._on_started)
         ui.cancelButton.clicked.connect(lambda *_: self.cancel())
         ui.userEdit.text = self.session.settings.user
-        ui.userEdit.editingFinished.connect(self._remember_user)
+        ui.userEdit.editingFinished.connect(self._store_user)
         ui.forgetConsentButton.clicked.connect(lambda *_: self._forget_consent())
         ui.exportNiftiButton.clicked.connect(lambda *_: self._export_nifti())
         ui.exportDicomButton.clicked.connect(lambda *_: self._export_dicom())
         self.refresh()
         self._show_busy()
 
-    # -- life ----------------------------------------------------------------------------------
+    # -- scene and module --------------------------------------------------------------------
     def use(self, node: Any) -> None:
-        """Bind the panel to a scene's parameter node; None: the scene is closing."""
+        """Bind the panel to the parameter node of a scene, None if the scene is about to close."""
         if self.session.node is not None:
             self.session.node.disconnectGui(self._gui_tag)
         self.session.node = node
         if node is None:
-            self.prompts.put_down()
-            for lane in ("segment", "undo", "surface", "sample", "label"):
-                self.session.workflow.cancel(lane)
+            self.prompts.release_tool()
+            for task in ("segment", "undo", "surface", "sample", "label"):
+                self.session.workflow.cancel(task)
             self.session.logic.close()
             self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
             return
         self._set_up_editor()
         self._gui_tag = node.connectGui(self.ui)
-        self.session.attempt(self.session.logic.set_nodes, node.volume, node.segmentation)
+        self.session.attempt(self.session.logic.nodes.select, node.volume, node.segmentation)
         self.refresh()
 
     def enter(self) -> None:
+        """Turn on keys, and follow the slice views from then on."""
         self.prompts.enter()
         for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            tag = slice_node.AddObserver("ModifiedEvent", self._slice_moved)
-            self._observed.append((slice_node, tag))
+            tag = slice_node.AddObserver("ModifiedEvent", self._on_slice_moved)
+            self._slice_observers.append((slice_node, tag))
         self.refresh()
 
     def leave(self) -> None:
+        """Release keys, mouse and slice views."""
         self.prompts.leave()
-        for slice_node, tag in self._observed:
+        for slice_node, tag in self._slice_observers:
             slice_node.RemoveObserver(tag)
-        self._observed.clear()
-        self._standstill.stop()
+        self._slice_observers.clear()
+        self._prefetch_timer.stop()
 
     def close(self) -> None:
-        """For good: nothing is left running."""
+        """End all timers, tasks and processes."""
         self.leave()
         self._timer.stop()
-        self._surfaces.stop()
+        self._surfaces_timer.stop()
         self.workflow.close()
         self.server.close()
         self.session.workflow.close()
 
-    # -- time ----------------------------------------------------------------------------------
+    # -- tasks -------------------------------------------------------------------------------
     def poll(self) -> None:
-        """What threads have to say goes to the panels that have its lane."""
-        events = [one for one in self.session.workflow.poll() if one.lane not in SILENT]
+        """Pass the events of tasks to the panels that show them."""
+        workflow = self.session.workflow
+        events = [each for each in workflow.poll() if each.task not in BACKGROUND_TASKS]
         for event in events:
             if event.kind == "progress":
                 self._show_progress(event.value)
                 continue
-            self._tell(event)
+            self._show_event(event)
             for panel in self.panels:
-                if event.lane in panel.lanes:
+                if event.task in panel.tasks:
                     panel.handle(event)
-        if events or not self.session.workflow.is_busy:
+        if events or not workflow.worker.is_busy:
             self._show_busy()
         if any(event.kind != "progress" for event in events):
             self.refresh()
 
     def cancel(self) -> None:
-        """Stop waiting for the server; the answer that still comes is dropped."""
-        for lane in ("segment", "undo", "surface", "connect", "sample", "label", "version"):
-            self.session.workflow.cancel(lane)
+        """Cancel all tasks that the user waits for, except training."""
+        for task in ("segment", "undo", "surface", "connect", "sample", "label", "version"):
+            self.session.workflow.cancel(task)
         self.poll()
         self._show_busy()
 
     def refresh(self) -> None:
-        """Everything shows what is now."""
-        logic = self.session.logic
+        """Show the current state in all sections."""
+        nodes = self.session.logic.nodes
         self.prompts.follow()
         for panel in self.panels:
             panel.refresh()
-        has_segments = logic.segmentation is not None
+        has_segments = nodes.segmentation is not None
         self.ui.exportNiftiButton.enabled = has_segments
         self.ui.exportDicomButton.enabled = has_segments
         self.ui.forgetConsentButton.enabled = self.session.is_connected
         editor = self.ui.segmentEditor
-        editor.setSegmentationNode(logic.segmentation)
-        editor.setSourceVolumeNode(logic.volume)
+        editor.setSegmentationNode(nodes.segmentation)
+        editor.setSourceVolumeNode(nodes.volume)
 
     def _refresh_surfaces(self) -> None:
-        """Once: the next answer starts the timer again."""
-        self._surfaces.stop()
+        """Update the surfaces once; the next result starts the timer again."""
+        self._surfaces_timer.stop()
         self.session.attempt(self.session.workflow.refresh_surfaces)
 
-    def _started(self) -> None:
-        if self.session.workflow.is_busy:
+    def _on_started(self) -> None:
+        if self.session.workflow.worker.is_busy:
             self._timer.start()
         self._show_busy()
 
-    def _slice_moved(self, slice_node: Any, _event: Any = None) -> None:
-        self.result.look()
-        self._moved = slice_node
-        self._standstill.start()
+    def _on_slice_moved(self, slice_node: Any, _event: Any = None) -> None:
+        self.result.follow_views()
+        self._moved_slice_node = slice_node
+        self._prefetch_timer.start()
 
-    def _tell_slice(self) -> None:
-        """The view that moved last stands still."""
-        self._standstill.stop()
-        session, volume = self.session, self.session.logic.volume
+    def _prefetch(self) -> None:
+        """Prefetch around the slice in the view that moved last."""
+        self._prefetch_timer.stop()
+        session, volume = self.session, self.session.logic.nodes.volume
         if session.is_connected and volume is not None and volume.GetImageData() is not None:
             parameters = session.parameters()
-            axis, index = Views.place_of(self._moved, volume)
+            axis, index = Views.axis_and_slice(self._moved_slice_node, volume)
             if parameters.axis in ("auto", "all", "ijk"[axis]):
-                session.workflow.look(parameters, axis, index)
-                self._started()
+                session.workflow.prefetch(parameters, axis, index)
+                self._on_started()
 
     def _show_busy(self) -> None:
-        flow = self.session.workflow
-        if not flow.is_busy:
+        if not self.session.workflow.worker.is_busy:
             self._timer.stop()
-        if not flow.is_awaited:
+        is_shown = self.session.workflow.has_foreground_task
+        if not is_shown:
             self.ui.progressBar.maximum = 0
-        self.ui.progressBar.visible = flow.is_awaited
-        self.ui.cancelButton.visible = flow.is_awaited
-        self.ui.cancelButton.enabled = flow.is_awaited
+        self.ui.progressBar.visible = is_shown
+        self.ui.cancelButton.visible = is_shown
+        self.ui.cancelButton.enabled = is_shown
 
     def _show_progress(self, progress: Any) -> None:
         self.ui.progressBar.maximum = progress.total
         self.ui.progressBar.value = progress.done
-        self.session.say(progress.what)
+        self.session.show_status(progress.text)
 
-    def _tell(self, event: Any) -> None:
+    def _show_event(self, event: Any) -> None:
         if event.kind == "failed":
-            self.session.say(str(event.error), wrong=True)
+            self.session.show_status(str(event.error), is_error=True)
         elif event.kind == "cancelled":
-            self.session.say("Cancelled; nothing was changed.")
-        elif event.lane == "segment":
-            self.session.say(_done(event.value))
-            self._surfaces.start()
+            self.session.show_status("Cancelled; nothing was changed.")
+        elif event.task == "segment":
+            self.session.show_status(_summary(event.value))
+            self._surfaces_timer.start()
 
-    # -- the rest ------------------------------------------------------------------------------
+    # -- Segment Editor, settings, export ----------------------------------------------------
     def _set_up_editor(self) -> None:
-        """Slicer's Segment Editor, on the node that its own module uses, so that undo is shared."""
+        """Bind the Segment Editor to the node of Slicer's own module, to share its undo."""
         editor = self.ui.segmentEditor
         scene = slicer.mrmlScene
         node = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
@@ -230,36 +233,36 @@ class Widget:
         editor.setMRMLSegmentEditorNode(node)
         editor.setMaximumNumberOfUndoStates(UNDO_STATES)
 
-    def _remember_user(self) -> None:
+    def _store_user(self) -> None:
         self.session.settings.user = self.ui.userEdit.text
 
     def _forget_consent(self) -> None:
         address = self.session.settings.server
         self.session.settings.withdraw_consent(address)
-        self.session.say(f"You will be asked before an image is sent to {address}.")
+        self.session.show_status(f"You will be asked before an image is sent to {address}.")
 
     def _export_nifti(self) -> None:
         path = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(), "Save as NIfTI", "segmentation.nii.gz", "NIfTI (*.nii.gz)"
         )
-        self._export(self.session.logic.export_nifti, path)
+        self._export(self.session.logic.files.export_nifti, path)
 
     def _export_dicom(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
             slicer.util.mainWindow(), "Folder for the DICOM segmentation"
         )
-        self._export(self.session.logic.export_dicom_seg, folder)
+        self._export(self.session.logic.files.export_dicom_seg, folder)
 
-    def _export(self, verb: Any, path: Any) -> None:
-        """PySide answers with (path, filter), PythonQt with the path."""
+    def _export(self, export: Callable[[str], Any], path: Any) -> None:
+        """Export to a path. PySide's dialog returns (path, filter), PythonQt's the path."""
         path = path[0] if isinstance(path, tuple) else path
-        if path and self.session.attempt(verb, path):
-            self.session.say(f"Saved: {path}")
+        if path and self.session.attempt(export, path):
+            self.session.show_status(f"Saved: {path}")
 
 
-def _done(applied: Any) -> str:
-    """One line about an answer: what it is, and what it changed."""
-    name = f"{applied.category}: " if applied.category else ""
-    if not applied.added and not applied.removed:
+def _summary(result: AppliedResult) -> str:
+    """Return one line about a result: its category, and what it changed."""
+    name = f"{result.category}: " if result.category else ""
+    if not result.added and not result.removed:
         return f"{name}nothing changed." if name else "Nothing changed."
-    return f"{name}{applied.added} voxels more, {applied.removed} fewer."
+    return f"{name}{result.added} voxels more, {result.removed} fewer."

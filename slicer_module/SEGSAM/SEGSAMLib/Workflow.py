@@ -1,17 +1,15 @@
-"""What the buttons do: every verb starts its work in a thread and returns at once; `poll` brings
-what came of it, and has applied it to the scene. The one object that the widget talks to besides
-`Logic`.
+"""Actions behind the buttons. Each starts its work in a thread and returns at once; `poll` returns
+the results and has applied them to the scene. Joins `Scene` and `Server`.
 
-    lane        verb                                   value of the event `done`
+    task        actions                                value of the event `done`
     connect     connect                                Diagnosis
-    upload      prepare                                None
-    look        look                                   None; nobody waits for it
-    segment     segment, segment_category              Applied (of Results)
-    undo        undo, redo                             True; only where it takes long
+    prefetch    prefetch                               None
+    segment     segment, segment_category              AppliedResult
+    undo        undo, redo                             None; only for changes that take long
     surface     refresh_surfaces                       None
-    sample      next_sample                            Loaded (of Files), None when all are done
-    label       submit, fetch_version, restore         Saved | Conflict | a segmentation node
-    train       train, watch_training, stop_training   TrainingStatus, with the curve so far
+    sample      next_sample                            LoadedSample, None if all images have labels
+    label       submit, fetch_version, restore         Saved, Conflict or a segmentation node
+    train       train, watch_training, stop_training   TrainingStatus with the curve so far
     version     versions, use_version                  Versions
 """
 
@@ -26,10 +24,8 @@ from SEGSAMLib.Errors import ClientError, ConsentNeededError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
-from SEGSAMLib.Server.Lanes import LATER, Lanes
-from SEGSAMLib.Server.Worker import Cancel, Tell, Worker
+from SEGSAMLib.Server.Worker import DEFERRED, CancelToken, Event, ReportProgress, Worker
 from SEGSAMLib.Values.Address import Address
-from SEGSAMLib.Values.Edits import Edit
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
@@ -38,232 +34,257 @@ from SEGSAMLib.Values.Replies import (
     TrainingStatus,
     Versions,
 )
+from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
-_FAREWELL_SECONDS = 2.0
+BACKGROUND_TASKS = frozenset({"prefetch"})
+"""Tasks that the user does not wait for; the panel does not show them."""
+_CLOSE_SECONDS = 2.0
 
 
-class Workflow(Lanes):
-    """For one widget. Verbs raise `SegSamError` when they cannot begin: a sentence to show."""
+class Workflow:
+    """Actions of one widget. They raise `SegSamError` with a sentence if they cannot start."""
 
     def __init__(self, logic: Logic, settings: Settings, worker: Worker | None = None) -> None:
-        super().__init__(worker)
         self.logic = logic
         self.settings = settings
+        self.worker = worker if worker is not None else Worker()
         self.client: Client | None = None
         self._curve: list[tuple[int, str, float]] = []
 
-    # -- waiting
+    @property
+    def has_foreground_task(self) -> bool:
+        """True while a task runs that the user waits for."""
+        return bool(self.worker.tasks - BACKGROUND_TASKS)
 
-    def cancel(self, lane: str = "segment") -> bool:
-        """End what runs in a lane; it is over when this returns. False when nothing ran."""
-        if lane == "segment":
+    def poll(self) -> list[Event]:
+        """Return the new events. Call it about every 20 ms while `worker.is_busy`."""
+        events = self.worker.poll()
+        if any(event.kind == "failed" and event.task == "segment" for event in events):
             self.logic.forget_request()
-        return self._worker.cancel(lane)
+        return events
+
+    def cancel(self, task: str = "segment") -> bool:
+        """Cancel a task; it has ended when this returns. Return False if it was not running."""
+        if task == "segment":
+            self.logic.forget_request()
+        return self.worker.cancel(task)
 
     def close(self) -> None:
-        """End everything; sessions are closed without anybody waiting for it."""
-        self._worker.cancel_all()
+        """Cancel everything. The server's sessions are closed in a thread that nothing waits for,
+        within two seconds.
+        """
+        self.worker.cancel_all()
         self.logic.forget_request()
         client, self.client = self.client, None
         if client is not None:
-            cancel = Cancel()
-            farewell = threading.Thread(target=client.close, args=(cancel,), daemon=True)
-            farewell.start()
-            late = threading.Timer(_FAREWELL_SECONDS, cancel.set)
-            late.daemon = True
-            late.start()
+            cancel = CancelToken()
+            threading.Thread(target=client.uploads.close, args=(cancel,), daemon=True).start()
+            timer = threading.Timer(_CLOSE_SECONDS, cancel.set)
+            timer.daemon = True
+            timer.start()
 
     # -- connection
 
-    def connect(self, address: str, token: str = "") -> None:
-        """Test a server, and use it from then on when it answers."""
-        read = Address.read(address)
-        wanted = token or self.settings.token(read.url)
-        client = Client(read, token=wanted, ca_file=self.settings.ca_file)
+    def connect(self, typed_address: str, token: str = "") -> None:
+        """Test a server, and use it from then on if the test succeeds."""
+        address = Address.parse(typed_address)
+        token = token or self.settings.token(address.url)
+        client = Client(address, token=token, ca_file=self.settings.ca_file)
 
         def use(found: Diagnosis) -> Diagnosis:
             self.client = client if found.is_ok else None
             if found.is_ok:
-                self.settings.server = read.url
+                self.settings.server = address.url
             return found
 
-        self._start("connect", lambda cancel, tell: client.diagnose(cancel), use)
+        self.worker.start("connect", lambda cancel, report: client.diagnose(cancel), use)
 
     # -- segmentation
 
-    def prepare(self) -> None:
-        """Send the current volume ahead of the first prompt. Raises `ConsentNeededError`."""
-        client, image = self._connected(), self.logic.image_source()
-        self._check_consent(image.image_id)
-        self._start("upload", partial(client.upload, image))
-
-    def look(self, parameters: Parameters, axis: int, index: int) -> None:
-        """The user has come to a slice: a server that has the image encodes those around it."""
+    def prefetch(self, parameters: Parameters, axis: int, index: int) -> None:
+        """Ask the server to encode the slices around the one that the user looks at, if it has the
+        image.
+        """
         if self.client is not None:
+            image = self.logic.files.image_payload()
             view = {"axis": "ijk"[axis], "slice": str(index), "window": parameters.window}
-            look = partial(self.client.look, parameters.model, self.logic.image_source(), view)
-            self._start("look", lambda cancel, tell: look(cancel))
+            prefetch = partial(self.client.prefetch, parameters.model, image, view)
+            self.worker.start("prefetch", lambda cancel, report: prefetch(cancel))
 
     def segment(self, parameters: Parameters) -> None:
-        """What the prompts mark. Raises `ConsentNeededError`, `PromptError`, `NodeError`."""
-        self._ask(parameters, partial(self.logic.request, parameters))
+        """Segment the object that the prompts mark. Raises `ConsentNeededError`, `PromptError`,
+        `NodeError`.
+        """
+        self._infer(parameters, partial(self.logic.request, parameters))
 
     def segment_category(
         self, category: str, axis: int, index: int, parameters: Parameters
     ) -> None:
-        """A new segment of what the model sees of another category on a slice."""
-        ask = self.logic.request_category
-        self._ask(parameters, partial(ask, category, axis, index, parameters))
+        """Segment another category on a slice, as a new segment."""
+        make_request = self.logic.request_category
+        self._infer(parameters, partial(make_request, category, axis, index, parameters))
 
     def undo(self) -> None:
-        """Take back the newest step; a request that runs is cancelled. Raises `NodeError`."""
-        self._step(self.logic.undoing())
+        """Revert the newest step, and cancel a running request. Raises `NodeError`."""
+        self._step(self.logic.history.undo_edit())
 
     def redo(self) -> None:
-        """Do again what was taken back last. Raises `NodeError`."""
-        self._step(self.logic.redoing())
+        """Apply the step again that was undone last. Raises `NodeError`."""
+        self._step(self.logic.history.redo_edit())
 
     def refresh_surfaces(self) -> None:
-        """Bring the 3D view up to date, if there is one."""
-        drawing = self.logic.drawing()
-        if drawing is not None:
-            self._start("surface", lambda cancel, tell: drawing.compute(cancel.check), drawing.show)
+        """Update the surfaces in the 3D view, if it shows any."""
+        update = self.logic.surface_update()
+        if update is not None:
+            self.worker.start(
+                "surface", lambda cancel, report: update.compute(cancel.check), update.show
+            )
 
     # -- images and labels
 
     def next_sample(self, parameters: Parameters) -> None:
-        """The next image to annotate."""
+        """Load the next image to annotate."""
         client, strategy = self._connected(), parameters.strategy
 
         def load(sample: Any) -> Any:
-            return None if sample is None else self.logic.load_sample(sample)
+            return None if sample is None else self.logic.files.load_sample(sample)
 
-        self._start("sample", lambda cancel, tell: client.next_sample(strategy, cancel, tell), load)
+        self.worker.start(
+            "sample", lambda cancel, report: client.next_sample(strategy, cancel, report), load
+        )
 
     def submit(self) -> None:
-        """Save the segmentation as the volume's label; of a volume that the server does not have,
-        the image too. Raises `ConsentNeededError`, `NodeError`.
+        """Save the segmentation as the label of the volume, and the image too if the server does
+        not have it. Raises `ConsentNeededError`, `NodeError`.
         """
-        client, image = self._connected(), self.logic.image_source()
-        image_id, volume = self.logic.image_id, self.logic.volume
-        make_label = self.logic.labelling()
+        client, files = self._connected(), self.logic.files
+        image, image_id = files.image_payload(), files.image_id
+        build_label = files.label_builder()
         self._check_consent("")
         user = self.settings.user
 
-        def saved(value: Saved | Conflict) -> Saved | Conflict:
-            if isinstance(value, Saved):
-                self.logic.remember_saved(volume, value.image_id, value.version)
-            return value
+        def send(cancel: CancelToken, report: ReportProgress) -> Saved | Conflict:
+            label = build_label()
+            target_id = image_id or client.uploads.add_image(image, cancel, report)
+            return client.submit(replace(label, image_id=target_id), user, cancel, report)
 
-        def send(cancel: Cancel, tell: Tell) -> Saved | Conflict:
-            label = make_label()
-            there = image_id or client.add_image(image, cancel, tell)
-            return client.submit(replace(label, image_id=there), user, cancel, tell)
-
-        self._start("label", send, saved)
+        self.worker.start("label", send, self._remembering())
 
     def fetch_version(self, version: int = 0) -> None:
-        """A version of the volume's label, the current one by default, as a segmentation beside
-        the user's.
+        """Load a version of the volume's label, the current one by default, as a segmentation
+        beside the user's own.
         """
         client, image_id = self._connected(), self._image_id()
-        volume = self.logic.volume
+        remember = self._remembering()
 
-        def fetch(cancel: Cancel, tell: Tell) -> Any:
+        def fetch(cancel: CancelToken, report: ReportProgress) -> Any:
             current, versions = client.label_versions(image_id, cancel)
             number = version or current
-            wanted = next((each for each in versions if each.number == number), None)
-            if wanted is None:
+            found = next((each for each in versions if each.number == number), None)
+            if found is None:
                 raise ClientError("The server has no such version of this label.", code="version")
-            return current, wanted, client.label_file(image_id, number, cancel)
+            return current, found, client.label_file(image_id, number, cancel)
 
-        def show(found: Any) -> Any:
-            current, wanted, path = found
-            who = f" of {wanted.user}" if wanted.user else ""
-            title = f"{image_id} version {wanted.number}{who}"
-            node = self.logic.import_label(path, wanted.names, title)
-            if wanted.number == current:
-                self.logic.remember_saved(volume, image_id, current)
+        def show(fetched: Any) -> Any:
+            current, found, path = fetched
+            author = f" of {found.user}" if found.user else ""
+            title = f"{image_id} version {found.number}{author}"
+            node = self.logic.files.import_label(path, found.names, title)
+            if found.number == current:
+                remember(Saved(image_id, current))
             return node
 
-        self._start("label", fetch, show)
+        self.worker.start("label", fetch, show)
 
     def restore(self, version: int) -> None:
-        """Make a version the current label again: "keep mine" after a conflict."""
-        client, image_id, volume = self._connected(), self._image_id(), self.logic.volume
-
-        def restored(value: Saved) -> Saved:
-            self.logic.remember_saved(volume, image_id, value.version)
-            return value
-
-        self._start(
-            "label", lambda cancel, tell: client.restore(image_id, version, cancel), restored
+        """Make a version the current label again, for "Make mine current" after a conflict."""
+        client, image_id = self._connected(), self._image_id()
+        self.worker.start(
+            "label",
+            lambda cancel, report: client.restore(image_id, version, cancel),
+            self._remembering(),
         )
 
     # -- training and versions
 
     def train(self, parameters: Parameters, **settings: Any) -> None:
-        """Start a training with settings as the server names them, such as `max_epochs`."""
+        """Start a training with the server's settings, such as `max_epochs`."""
         client, model = self._connected(), parameters.model
         self._curve.clear()
-        self._start("train", lambda cancel, tell: client.train(model, settings, cancel), self._told)
+        self._start_training_task(lambda cancel: client.train(model, settings, cancel))
 
     def watch_training(self) -> None:
-        """Ask how the training is; nothing happens while the last answer is awaited."""
+        """Fetch the state of the training. Does nothing while the last request still runs."""
         client = self._connected()
-        if not self._worker.is_running("train"):
-            self._start("train", lambda cancel, tell: client.training(cancel), self._told)
+        if not self.worker.is_running("train"):
+            self._start_training_task(client.training)
 
     def stop_training(self) -> None:
-        client = self._connected()
-        self._start("train", lambda cancel, tell: client.stop_training(cancel), self._told)
+        """Stop the running training."""
+        self._start_training_task(self._connected().stop_training)
 
     def versions(self, parameters: Parameters) -> None:
-        """All versions of the model, and which is in use."""
+        """Fetch all versions of the model, and which is in use."""
         client, model = self._connected(), parameters.model
-        self._start("version", lambda cancel, tell: client.versions(model, cancel))
+        self.worker.start("version", lambda cancel, report: client.versions(model, cancel))
 
     def use_version(self, parameters: Parameters, version: str) -> None:
-        """Use a version from the next request on: accept a new one, or roll back."""
+        """Use a newer or older version from the next request on."""
         client, model = self._connected(), parameters.model
 
-        def use(cancel: Cancel, tell: Tell) -> Versions:
+        def use(cancel: CancelToken, report: ReportProgress) -> Versions:
             return client.use_version(model, version, cancel)
 
-        self._start("version", use)
+        self.worker.start("version", use)
 
-    # -- how
+    # -- internals
 
-    def _failed(self, lane: str) -> None:
-        if lane == "segment":
-            self.logic.forget_request()
-
-    def _ask(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
-        client, image = self._connected(), self.logic.image_source()
+    def _infer(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
+        client, image = self._connected(), self.logic.files.image_payload()
         self._check_consent(image.image_id)
         infer = partial(client.infer, parameters.model, image, make_request())
-        self._start("segment", infer, self._apply)
+        self.worker.start("segment", infer, self._apply)
 
     def _apply(self, reply: InferReply) -> Any:
-        return self._edit("segment", self.logic.applying(reply))
+        return self._edit("segment", self.logic.result_edit(reply))
 
-    def _edit(self, lane: str, edit: Edit) -> Any:
-        """At once where it is quick, else in a thread, and `poll` has what came of it later."""
+    def _edit(self, task: str, edit: VoxelEdit) -> Any:
+        """Apply a quick change at once. Compute a longer one in a thread; `poll` returns its value
+        later.
+        """
         if edit.is_quick:
-            return self.logic.at_once(edit)
-        carry_out = partial(self.logic.carry_out, edit)
-        self._start(lane, lambda cancel, tell: edit.compute(edit.layers), carry_out)
-        return LATER
+            return self.logic.nodes.run_edit(edit)
+        commit = partial(self.logic.nodes.commit_edit, edit)
+        self.worker.start(task, lambda cancel, report: edit.compute(edit.layers), commit)
+        return DEFERRED
 
-    def _step(self, edit: Edit | None) -> None:
+    def _step(self, edit: VoxelEdit | None) -> None:
         """Undo or redo."""
-        if edit is not None and not self.is_running("undo"):
-            if self.is_running("segment"):
+        if edit is not None and not self.worker.is_running("undo"):
+            if self.worker.is_running("segment"):
                 self.cancel("segment")
             self._edit("undo", edit)
 
-    def _told(self, status: TrainingStatus) -> TrainingStatus:
-        """With all that was told of the curve since the training began."""
+    def _remembering(self) -> Callable[[Saved | Conflict], Saved | Conflict]:
+        """Return a function that stores the saved version with the volume, which is the current one
+        now, and may be another one when the reply arrives.
+        """
+        volume = self.logic.nodes.volume
+
+        def remember(value: Saved | Conflict) -> Saved | Conflict:
+            if isinstance(value, Saved):
+                self.logic.files.remember_saved(volume, value)
+            return value
+
+        return remember
+
+    def _start_training_task(self, call: Callable[[CancelToken], TrainingStatus]) -> None:
+        self.worker.start("train", lambda cancel, report: call(cancel), self._with_curve)
+
+    def _with_curve(self, status: TrainingStatus) -> TrainingStatus:
+        """Return the status with all points of the curve since the training began. Each reply holds
+        only the newest points.
+        """
         self._curve += [point for point in status.curve if point not in self._curve[-8:]]
         return replace(status, curve=tuple(self._curve))
 
@@ -273,13 +294,15 @@ class Workflow(Lanes):
         return self.client
 
     def _check_consent(self, image_id: str) -> None:
-        """Nothing goes to another computer before the user agreed; what came from there may."""
+        """Raise `ConsentNeededError` before an image goes to another computer without the user's
+        consent. An image that came from the server, and so has an id, needs none.
+        """
         address = self._connected().address
         if not image_id and not self.settings.has_consent(address.url):
             raise ConsentNeededError(address.url)
 
     def _image_id(self) -> str:
-        label = self.logic.image_id
-        if not label:
+        image_id = self.logic.files.image_id
+        if not image_id:
             raise ClientError("This volume has no label on the server yet.", code="not_found")
-        return label
+        return image_id

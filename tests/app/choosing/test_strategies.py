@@ -1,4 +1,4 @@
-"""The next image: by what is known, in words, never waiting for what is not."""
+"""Strategies choose by the overviews in memory, with a reason, and never wait for others."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError
 from segsam_app.choosing.overviews import Overviews
-from segsam_app.choosing.scoring import OverviewScoring, Scorer, local_images
-from segsam_app.choosing.strategies import DESCRIPTIONS, Selecting
+from segsam_app.choosing.scoring import BackgroundScorer, OverviewScoring, local_images
+from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy
 from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
 from segsam_app.inference.engine import Engine
@@ -44,26 +44,26 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def overviews(engine: Engine, tmp_path: Path) -> Overviews:
-    return Overviews(engine, tmp_path / "kept")
+    return Overviews(engine, tmp_path / "cache")
 
 
-def look_at_all(overviews: Overviews, store: Store) -> None:
+def update_all(overviews: Overviews, store: Store) -> None:
     for image, path in local_images(store):
-        overviews.look(image, path, wait=lambda: None, is_over=lambda: False)
+        overviews.update(image, path)
 
 
 def nothing() -> None:
-    """Nobody is poked."""
+    """Callback without an effect."""
 
 
 def ask(name: str, overviews: Overviews, store: Store, **request: Any) -> dict[str, Any]:
-    found = Selecting(name, overviews, nothing)(request, store)  # type: ignore[arg-type]
+    found = SelectionStrategy(name, overviews, nothing)(request, store)  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("name", DESCRIPTIONS)
-def test_before_anything_is_known_there_is_an_answer_all_the_same(
+def test_without_overviews_an_image_is_chosen_all_the_same(
     name: str, overviews: Overviews, store: Store
 ) -> None:
     found = ask(name, overviews, store)
@@ -75,11 +75,11 @@ def test_before_anything_is_known_there_is_an_answer_all_the_same(
     assert ask(name, overviews, store) == found
 
 
-def test_what_is_known_decides(overviews: Overviews, store: Store) -> None:
-    look_at_all(overviews, store)
-    known = overviews.known()
+def test_overviews_decide(overviews: Overviews, store: Store) -> None:
+    update_all(overviews, store)
+    known = overviews.in_memory()
     assert set(known) == set(CASES)
-    doubts = {name: one.doubt for name, one in known.items()}
+    doubts = {name: one.disagreement for name, one in known.items()}
     assert len(set(doubts.values())) == len(CASES)
     found = ask("agreement", overviews, store)
     assert found["id"] == max(doubts, key=lambda name: doubts[name] or 0)
@@ -94,7 +94,7 @@ def test_what_is_known_decides(overviews: Overviews, store: Store) -> None:
     assert "both" in ask("mix", overviews, store)["why"]
 
 
-def test_what_was_given_out_a_moment_ago_waits(overviews: Overviews, store: Store) -> None:
+def test_an_image_that_was_assigned_a_moment_ago_waits(overviews: Overviews, store: Store) -> None:
     given = ask("random", overviews, store)["id"]
     store.update_image_info(given, {"strategy": {"random": {"ts": int(time.time())}}})
     found = ask("random", overviews, store)
@@ -106,67 +106,67 @@ def test_what_was_given_out_a_moment_ago_waits(overviews: Overviews, store: Stor
     assert ask("random", overviews, store)["id"] in CASES, "there is no other"
 
 
-def test_nothing_is_left_when_all_is_labelled(overviews: Overviews, store: Store) -> None:
+def test_nothing_is_chosen_when_all_is_labelled(overviews: Overviews, store: Store) -> None:
     for case in range(len(CASES)):
         save_label(store, case, {1: "liver"})
-    assert Selecting("mix", overviews, nothing)({}, store) is None
+    assert SelectionStrategy("mix", overviews, nothing)({}, store) is None
 
 
-def test_the_seed_is_the_askers(overviews: Overviews, store: Store) -> None:
+def test_the_request_sets_the_seed(overviews: Overviews, store: Store) -> None:
     drawn = {ask("random", overviews, store, seed=seed)["id"] for seed in range(30)}
     assert drawn == set(CASES)
-    assert Selecting("random", overviews, nothing).info()["config"] == {"seed": 0}
+    assert SelectionStrategy("random", overviews, nothing).info()["config"] == {"seed": 0}
     with pytest.raises(RequestError, match="seed must be a whole number, got 'x'"):
         ask("random", overviews, store, seed="x")
 
 
-class TestWhatIsKept:
+class TestCache:
     def test_it_is_read_again_and_not_computed(
         self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path
     ) -> None:
-        look_at_all(overviews, store)
-        again = Overviews(engine, tmp_path / "kept")
-        assert again.known() == {}
+        update_all(overviews, store)
+        again = Overviews(engine, tmp_path / "cache")
+        assert again.in_memory() == {}
         for image, path in local_images(store):
-            again.look(image, path, wait=must_not_be_called, is_over=lambda: False)
-        for name, one in overviews.known().items():
-            np.testing.assert_allclose(again.known()[name].place, one.place, atol=1e-4)
-            assert again.known()[name].doubt == one.doubt
+            again.update(image, path, wait=must_not_be_called)
+        for name, one in overviews.in_memory().items():
+            np.testing.assert_allclose(again.in_memory()[name].embedding, one.embedding, atol=1e-4)
+            assert again.in_memory()[name].disagreement == one.disagreement
 
-    def test_another_image_or_other_weights_are_looked_at_anew(
+    def test_another_image_or_other_weights_are_computed_again(
         self, overviews: Overviews, store: Store, tmp_path: Path
     ) -> None:
-        look_at_all(overviews, store)
+        update_all(overviews, store)
         path = Path(store.get_image_uri("case0"))
         assert overviews.is_current("case0", path)
         nibabel.save(nibabel.Nifti1Image(scene(3)[0][::-1].copy(), np.eye(4)), path)
         assert not overviews.is_current("case0", path)
         other = Engine(AppConfig(checkpoint=str(tmp_path / "tiny.safetensors"), device="cpu"))
-        assert Overviews(other, tmp_path / "kept")._weights() != overviews._weights()
+        assert Overviews(other, tmp_path / "cache")._weights() != overviews._weights()
 
-    def test_a_torn_file_is_computed_again(
+    def test_a_damaged_file_is_computed_again(
         self, overviews: Overviews, store: Store, engine: Engine, tmp_path: Path
     ) -> None:
-        look_at_all(overviews, store)
-        for file in (tmp_path / "kept").iterdir():
+        update_all(overviews, store)
+        for file in (tmp_path / "cache").iterdir():
             file.write_text('{"doubt": 0.')
-        again = Overviews(engine, tmp_path / "kept")
-        look_at_all(again, store)
-        assert set(again.known()) == set(CASES)
+        again = Overviews(engine, tmp_path / "cache")
+        update_all(again, store)
+        assert set(again.in_memory()) == set(CASES)
 
-    def test_an_untrained_semantic_decoder_doubts_nothing(self, store: Store) -> None:
+    def test_an_untrained_semantic_decoder_has_no_doubt(self, store: Store) -> None:
         engine = Engine(AppConfig(checkpoint="litemedsam", device="cpu"))
         overviews = Overviews(engine, None)
         path = Path(store.get_image_uri("case0"))
-        overviews.look("case0", path, wait=nothing, is_over=lambda: False)
-        assert overviews.known()["case0"].doubt is None
+        overviews.update("case0", path)
+        assert overviews.in_memory()["case0"].disagreement is None
         assert "It is not known yet how far" in ask("agreement", overviews, store)["why"]
 
-    def test_stopping_keeps_nothing_half(self, overviews: Overviews, store: Store) -> None:
+    def test_a_stopped_computation_stores_nothing(self, overviews: Overviews, store: Store) -> None:
         path = Path(store.get_image_uri("case0"))
         with pytest.raises(CancelledError):
-            overviews.look("case0", path, wait=nothing, is_over=lambda: True)
-        assert overviews.known() == {}
+            overviews.update("case0", path, should_stop=lambda: True)
+        assert overviews.in_memory() == {}
 
 
 def must_not_be_called() -> None:
@@ -176,42 +176,42 @@ def must_not_be_called() -> None:
 class TestInTheBackground:
     @pytest.fixture
     def scorer(self, overviews: Overviews, store: Store) -> Any:
-        made = Scorer(overviews, RequestQueue(2), lambda: store)
+        made = BackgroundScorer(overviews, RequestQueue(2), lambda: store)
         yield made
         made.close()
 
-    def test_a_strategy_that_wants_it_starts_it(
-        self, scorer: Scorer, overviews: Overviews, store: Store
+    def test_a_strategy_that_uses_overviews_starts_it(
+        self, scorer: BackgroundScorer, overviews: Overviews, store: Store
     ) -> None:
-        Selecting("random", overviews, scorer.poke)({}, store)
+        SelectionStrategy("random", overviews, scorer.update)({}, store)
         assert scorer._thread is None
-        Selecting("mix", overviews, scorer.poke)({}, store)
-        until(lambda: set(overviews.known()) == set(CASES))
+        SelectionStrategy("mix", overviews, scorer.update)({}, store)
+        until(lambda: set(overviews.in_memory()) == set(CASES))
 
-    def test_what_cannot_be_looked_at_is_left_out(
-        self, scorer: Scorer, overviews: Overviews, store: Store, tmp_path: Path
+    def test_an_unreadable_image_is_skipped(
+        self, scorer: BackgroundScorer, overviews: Overviews, store: Store, tmp_path: Path
     ) -> None:
         (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
         store.refresh()
-        scorer.poke()
-        until(lambda: set(overviews.known()) == set(CASES))
+        scorer.update()
+        until(lambda: set(overviews.in_memory()) == set(CASES))
 
-    def test_it_lets_annotators_go_first_and_ends_at_once(
+    def test_it_waits_for_the_queue_and_ends_at_once(
         self, overviews: Overviews, store: Store
     ) -> None:
-        gate = RequestQueue(2)
-        scorer = Scorer(overviews, gate, lambda: store)
-        with gate.turn(nothing):
-            scorer.poke()
+        queue = RequestQueue(2)
+        scorer = BackgroundScorer(overviews, queue, lambda: store)
+        with queue.slot(nothing):
+            scorer.update()
             threading.Event().wait(0.1)
-            assert overviews.known() == {}
+            assert overviews.in_memory() == {}
             scorer.close()
-        assert overviews.known() == {}
-        scorer.poke()  # too late: nothing is started
+        assert overviews.in_memory() == {}
+        scorer.update()  # after its end: nothing is started
         assert scorer._thread is not None
         assert not scorer._thread.is_alive()
 
-    def test_a_process_of_its_own_leaves_it_on_disk(
+    def test_a_process_of_its_own_writes_them_to_disk(
         self,
         overviews: Overviews,
         store: Store,
@@ -221,10 +221,10 @@ class TestInTheBackground:
         monkeypatch.setattr("os.nice", lambda _: 0)  # this process goes on after it
         (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
         store.refresh()
-        told = OverviewScoring(overviews)({}, store)
-        assert told["images"] == 5
-        assert set(told["refused"]) == {"bad"}
-        assert len(list((tmp_path / "kept").iterdir())) == 4
+        report = OverviewScoring(overviews)({}, store)
+        assert report["images"] == 5
+        assert set(report["refused"]) == {"bad"}
+        assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -232,11 +232,11 @@ def until(holds: Callable[[], bool]) -> None:
         if holds():
             return
         threading.Event().wait(0.01)
-    raise AssertionError("it did not come about")
+    raise AssertionError("the condition never became true")
 
 
 @pytest.mark.parametrize("strategy", ["random", "first", "agreement", "diversity", "mix"])
-def test_by_http_the_reply_says_why(server: Any, strategy: str) -> None:
+def test_the_reply_has_a_reason(server: Any, strategy: str) -> None:
     reply = server.ask("POST", f"/activelearning/{strategy}", json={})
     assert reply.status_code == 200, reply.text
     sample = reply.json()

@@ -309,8 +309,8 @@ class _Meddler(BaseHTTPRequestHandler):
         port = int(self.server.behind.rest.rpartition(":")[2])
         away = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         gone = ("transfer-encoding", "accept-encoding")
-        kept = {k: v for k, v in self.headers.items() if k.lower() not in gone}
-        away.request(self.command, self.path, body, {**kept, "Content-Length": str(len(body))})
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in gone}
+        away.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
         answer = away.getresponse()
         content = answer.read()
         away.close()

@@ -39,12 +39,12 @@ class Hospital:
     front: Trouble
     server: Server
     study: Study
-    kept: Path
+    folder: Path
 
     @property
     def image(self) -> Path:
         """The fetched series."""
-        return next(self.kept.glob(f"*/{self.study.series}.nii.gz"))
+        return next(self.folder.glob(f"*/{self.study.series}.nii.gz"))
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,11 @@ def until_stored(hospital: Hospital, version: int) -> str:
     """The id of the instance that the PACS has of a version, a moment later."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        told = hospital.server.get(f"/dicomweb/labels?label={hospital.study.series}").json()
-        if str(version) in told["stored"]:
-            return str(told["stored"][str(version)])
+        labels = hospital.server.get(f"/dicomweb/labels?label={hospital.study.series}").json()
+        if str(version) in labels["stored"]:
+            return str(labels["stored"][str(version)])
         time.sleep(0.2)
-    pytest.fail(f"version {version} was not stored: {told}")
+    pytest.fail(f"version {version} was not stored: {labels}")
 
 
 def segmentation(hospital: Hospital, uid: str) -> pydicom.Dataset:
@@ -224,7 +224,7 @@ class TestWhenThePacsFails:
             ("html", 502, "cannot be read"),
             ("status:503", 503, "status 503"),
             ("lost", 503, "cannot be reached"),
-            ("silent", 504, "said nothing for 3 s"),
+            ("silent", 504, "did not answer for 3 s"),
         ],
     )
     def test_an_image_that_cannot_be_fetched(

@@ -1,4 +1,4 @@
-"""How a DICOMweb server is reached: what is understood, and what ends the start."""
+"""Settings of the DICOMweb server: what is understood, and what ends the start."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ URL = "https://pacs.example.org:8443/orthanc/dicom-web"
 
 
 def read(folder: Path | None = None, **env: str) -> PacsSettings:
-    kept = str(folder) if folder else None
-    return PacsSettings.read(URL + "/", kept, Limits(), {"XDG_DATA_HOME": "/data", **env})
+    path = str(folder) if folder else None
+    return PacsSettings.read(URL + "/", path, Limits(), {"XDG_DATA_HOME": "/data", **env})
 
 
-def told(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
+def set_variables(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
     for name, value in values.items():
         monkeypatch.setattr(settings, f"MONAI_LABEL_{name}", value)
 
 
-class TestTheAddress:
+class TestAddress:
     @pytest.mark.parametrize("url", [URL, f"{URL}/", "http://[::1]:8042/dicom-web"])
-    def test_what_is_one(self, url: str) -> None:
+    def test_valid_urls(self, url: str) -> None:
         assert checked_url(url) == url.rstrip("/")
 
     @pytest.mark.parametrize(
         "url",
         ["http://", "http://host:99999/x", "https:///x", f"{URL}?a=b", f"{URL}#x", "ftp://x/y"],
     )
-    def test_what_is_none(self, url: str) -> None:
+    def test_invalid_urls(self, url: str) -> None:
         with pytest.raises(ConfigError, match="--studies must be a folder, or"):
             checked_url(url)
 
@@ -43,15 +43,15 @@ class TestTheAddress:
             checked_url("http://me:secret@host/x")
         assert "secret" not in str(refused.value)
 
-    def test_other_kinds_of_server_are_not_offered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        told(monkeypatch, DATASTORE="xnat")
-        with pytest.raises(ConfigError, match="xnat is not offered"):
+    def test_other_kinds_of_server_are_not_supported(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_variables(monkeypatch, DATASTORE="xnat")
+        with pytest.raises(ConfigError, match="xnat is not supported"):
             read()
 
 
-class TestWhatGivesAccess:
+class TestCredentials:
     def test_a_password_from_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        told(monkeypatch, DICOMWEB_USERNAME="me")
+        set_variables(monkeypatch, DICOMWEB_USERNAME="me")
         file = tmp_path / "password"
         file.write_text("secret\nsecond line\n")
         read_settings = read(SEGSAM_DICOMWEB_PASSWORD_FILE=str(file))
@@ -59,15 +59,15 @@ class TestWhatGivesAccess:
         assert "secret" not in repr(read_settings)
 
     def test_monai_labels_own_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        told(monkeypatch, DATASTORE_USERNAME="me", DATASTORE_PASSWORD="secret")
+        set_variables(monkeypatch, DATASTORE_USERNAME="me", DATASTORE_PASSWORD="secret")
         assert read().login == ("me", "secret")
 
     def test_a_token(self) -> None:
         assert read(SEGSAM_DICOMWEB_TOKEN="abc").token == "abc"
         assert read().token is None
 
-    def test_what_cannot_be_meant(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        told(monkeypatch, DICOMWEB_USERNAME="me")
+    def test_invalid_settings(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        set_variables(monkeypatch, DICOMWEB_USERNAME="me")
         with pytest.raises(ConfigError, match="only one is set"):
             read()
         with pytest.raises(ConfigError, match="cannot be read"):
@@ -79,7 +79,7 @@ class TestWhatGivesAccess:
             read(SEGSAM_DICOMWEB_PASSWORD_FILE=_file(tmp_path), SEGSAM_DICOMWEB_TOKEN="abc")
 
 
-class TestTheFolder:
+class TestFolder:
     def test_one_for_each_server_that_no_cleaner_removes(self, tmp_path: Path) -> None:
         own = read().folder
         assert own.parent == data_folder({"XDG_DATA_HOME": "/data"})
@@ -91,15 +91,15 @@ class TestTheFolder:
     def test_monai_labels_own_variable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        told(monkeypatch, DICOMWEB_CACHE_PATH=str(tmp_path))
+        set_variables(monkeypatch, DICOMWEB_CACHE_PATH=str(tmp_path))
         assert read().folder.parent == tmp_path
 
 
 def test_prefixes_filter_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    told(monkeypatch, QIDO_PREFIX="qido", DICOMWEB_SEARCH_FILTER={"Modality": "MR"})
+    set_variables(monkeypatch, QIDO_PREFIX="qido", DICOMWEB_SEARCH_FILTER={"Modality": "MR"})
     limits = Limits.read({"dicomweb_seconds": "7", "dicomweb_megabytes": "3"}, {})
     known = PacsSettings.read(URL, None, limits, {})
-    assert known.prefixes == ("qido", None, None)
+    assert (known.qido_prefix, known.wado_prefix, known.stow_prefix) == ("qido", None, None)
     assert known.search == {"Modality": "MR"}
     assert (known.seconds, known.series_bytes) == (7, 3 << 20)
 

@@ -1,9 +1,8 @@
-"""Segmenting without prompts: one image, a folder of them, and what is refused."""
+"""Segmentation without prompts: one image, a folder of images, and refused requests."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError, CategoryError
-from segsam_app.errors import OverTimeError, RequestError
+from segsam_app.errors import DeadlineExceededError, RequestError
 from segsam_app.inference.auto import AUTO_MODEL, AutoRequest
-from segsam_app.inference.requests import validated
+from segsam_app.inference.requests import window_of
 
 from ...lib.conftest import TinyHost
 from ..finding import sure_checkpoint
@@ -36,7 +35,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def app(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The real app in this process, as MONAI Label's child processes build it."""
+    """Return the real app in this process, as MONAI Label's child processes build it."""
     monkeypatch.setattr(settings, "MONAI_LABEL_DATASTORE_AUTO_RELOAD", False)
     monkeypatch.setattr(settings, "MONAI_LABEL_SESSION_PATH", str(tmp_path / "sessions"))
     studies = tmp_path / "studies"
@@ -79,7 +78,7 @@ def test_one_image(app: Any) -> None:
     Path(answered["file"]).unlink()
 
 
-def test_a_batch_saves_what_it_finds_and_goes_on_after_a_refusal(
+def test_a_batch_saves_its_labels_and_goes_on_after_an_error(
     app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.nice", lambda _: 0)  # this process goes on after it
@@ -97,37 +96,37 @@ def test_a_batch_saves_what_it_finds_and_goes_on_after_a_refusal(
     assert store.get_unlabeled_images() == ["case0", "case1", "text"], "nothing of it is final"
 
 
-def test_what_annotators_saved_is_never_the_place_for_it(app: Any) -> None:
+def test_annotators_labels_are_never_overwritten(app: Any) -> None:
     request = {"model": AUTO_MODEL, "image": "case0", "save_label": True, "label_tag": "final"}
     with pytest.raises(RequestError, match="label_tag final is what annotators saved"):
         app.infer({**request, **ANYTHING})
 
 
-def test_it_ends_when_its_time_does(app: Any) -> None:
-    app.task(AUTO_MODEL)._limits = replace(app.limits, infer_seconds=0)
-    with pytest.raises(OverTimeError, match="more than 0 s"):
+def test_it_ends_at_its_deadline(app: Any) -> None:
+    app.task(AUTO_MODEL)._limits = app.limits.model_copy(update={"infer_seconds": 0})
+    with pytest.raises(DeadlineExceededError, match="more than 0 s"):
         app.infer({"model": AUTO_MODEL, "image": "case0", **ANYTHING})
 
 
-def test_progress_is_told_while_it_runs_and_forgotten_after(app: Any) -> None:
-    told: list[dict[str, Any]] = []
+def test_progress_is_reported_while_it_runs(app: Any) -> None:
+    reports: list[dict[str, Any]] = []
     image = Path(app.datastore().get_image_uri("case0"))
-    request = validated(AutoRequest, {**ANYTHING, "request_id": "mine"})
+    request = AutoRequest.model_validate({**ANYTHING, "request_id": "mine"})
 
     def cancel() -> bool:
-        if told or app.jobs._running:
-            told.append(app.jobs.look("mine"))
-        return len(told) > 2
+        if reports or app.progress._running:
+            reports.append(app.progress.get("mine"))
+        return len(reports) > 2
 
     with pytest.raises(CancelledError):
         app.task(AUTO_MODEL).segment(image, request, cancel=cancel)
-    assert told[-1]["done"] >= 1
-    assert "slice k" in told[-1]["what"]
+    assert reports[-1]["done"] >= 1
+    assert "slice k" in reports[-1]["what"]
     with pytest.raises(Exception, match="no inference with the request_id 'mine' runs"):
-        app.jobs.look("mine")
+        app.progress.get("mine")
 
 
-def test_a_category_that_is_not_known_is_refused(app: Any) -> None:
+def test_an_unknown_category_is_refused(app: Any) -> None:
     with pytest.raises(CategoryError, match="no category 'leber'"):
         app.infer({"model": AUTO_MODEL, "image": "case0", "categories": ["leber"]})
 
@@ -138,18 +137,18 @@ def test_a_category_that_is_not_known_is_refused(app: Any) -> None:
         ({"axis": "all"}, "axis"),
         ({"slices": 0}, "slices"),
         ({"least": 1.5}, "least"),
-        ({"prompts": {}}, "unknown key 'prompts'"),
+        ({"prompts": {}}, "got prompts"),
         ({"window": [3, 1]}, "window"),
     ],
     ids=str,
 )
-def test_what_cannot_be_meant(params: dict[str, Any], words: str) -> None:
+def test_an_invalid_request_is_refused(params: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        assert validated(AutoRequest, params).shown
+        assert window_of(AutoRequest.model_validate(params).window)
 
 
 class TestByHttp:
-    """The server of the other tests: its own checkpoint has no trained semantic decoder."""
+    """Requests to the shared server, whose checkpoint has no trained semantic decoder."""
 
     def test_without_trained_semantics_it_is_not_listed_and_refused(self, server: Any) -> None:
         assert AUTO_MODEL not in server.get("/info/").json()["models"]
@@ -157,6 +156,6 @@ class TestByHttp:
         assert (reply.status_code, reply.json()["code"]) == (400, "prompt")
         assert "no trained semantic decoder" in reply.json()["detail"]
 
-    def test_nothing_to_tell_of_what_does_not_run(self, server: Any) -> None:
+    def test_there_is_no_progress_without_an_inference(self, server: Any) -> None:
         reply = server.get("/segsam/progress/nobody")
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found")

@@ -1,11 +1,10 @@
-"""What stays open between clicks."""
+"""Images, predictors and embeddings that outlive a prompt."""
 
 from __future__ import annotations
 
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from segsam.categories import Categories, Category
 from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
 from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner
 from segsam_app.config import AppConfig
 from segsam_app.inference.engine import Engine
 
@@ -42,7 +42,7 @@ def engine() -> Engine:
 
 
 class TestImages:
-    def test_one_is_read_once(self, image: Path) -> None:
+    def test_an_image_is_read_once(self, image: Path) -> None:
         engine = Engine(ROOMY)
         with ThreadPoolExecutor(4) as pool:
             volumes = list(pool.map(lambda _: engine.volume(image), range(8)))
@@ -56,7 +56,7 @@ class TestImages:
         second = engine.volume(image)
         assert (first.voxels != second.voxels).any()
 
-    def test_they_are_kept_while_they_fit(self, tmp_path: Path) -> None:
+    def test_they_stay_open_while_they_fit(self, tmp_path: Path) -> None:
         engine = Engine(AppConfig(images_megabytes=1, checkpoint="litemedsam"))
         paths = [write(tmp_path / f"{n}.nii", n, side=512) for n in range(2)]
         first = engine.volume(paths[0])
@@ -64,11 +64,11 @@ class TestImages:
         engine.volume(paths[1])
         assert engine.volume(paths[0]) is not first
 
-    def test_what_is_about_to_go_is_not_kept(self, image: Path) -> None:
+    def test_a_temporary_image_does_not_stay_open(self, image: Path) -> None:
         engine = Engine(ROOMY)
-        assert engine.volume(image, keep=False) is not engine.volume(image, keep=False)
+        assert engine.volume(image, temporary=True) is not engine.volume(image, temporary=True)
 
-    def test_a_bad_one_is_refused_every_time(self, tmp_path: Path) -> None:
+    def test_a_bad_image_is_refused_every_time(self, tmp_path: Path) -> None:
         engine = Engine(ROOMY)
         bad = tmp_path / "bad.nii"
         bad.write_bytes(b"garbage")
@@ -76,7 +76,7 @@ class TestImages:
             with pytest.raises(VolumeError, match=r"bad\.nii"):
                 engine.volume(bad)
 
-    def test_one_that_has_gone_is_not_found(self, tmp_path: Path) -> None:
+    def test_a_deleted_image_is_not_found(self, tmp_path: Path) -> None:
         with pytest.raises(VolumeNotFoundError, match=r"there is no image 'x\.nii' any more"):
             Engine(ROOMY).volume(tmp_path / "x.nii")
 
@@ -90,19 +90,17 @@ class TestPredictors:
         assert engine.predictor(image, volume, (0.0, 100.0)) is wide
         assert wide is not plain
 
-    def test_the_windows_that_were_not_used_for_longest_go(
-        self, engine: Engine, image: Path
-    ) -> None:
+    def test_the_least_recently_used_windows_are_dropped(self, engine: Engine, image: Path) -> None:
         volume = engine.volume(image)
         first = engine.predictor(image, volume, (0.0, 1.0))
         for high in range(2, 6):
             engine.predictor(image, volume, (0.0, float(high)))
         assert engine.predictor(image, volume, (0.0, 1.0)) is not first
 
-    def test_an_image_that_is_not_kept_has_one_of_its_own(
+    def test_a_temporary_image_has_a_predictor_of_its_own(
         self, engine: Engine, image: Path
     ) -> None:
-        volume = engine.volume(image, keep=False)
+        volume = engine.volume(image, temporary=True)
         assert engine.predictor(image, volume) is not engine.predictor(image, volume)
 
     def test_all_share_one_model(self, engine: Engine) -> None:
@@ -121,8 +119,8 @@ class TestPredictors:
             engine.predictor(image, volume)
 
 
-class TestClicks:
-    def test_what_is_not_urgent_waits_for_them(self, engine: Engine) -> None:
+class TestInteractive:
+    def test_background_work_waits(self, engine: Engine) -> None:
         done = threading.Event()
 
         def wait() -> None:
@@ -130,7 +128,7 @@ class TestClicks:
             done.set()
 
         thread = threading.Thread(target=wait)
-        with engine.click():
+        with engine.interactive():
             thread.start()
             assert not done.wait(0.2)
         assert done.wait(10)
@@ -143,44 +141,44 @@ class TestDisk:
         torch.manual_seed(0)
         liver = Category("liver", (1, 2, 3), texture="Grey.", shape="Round.", position="Inside.")
         made_up = Categories((liver,), np.zeros((1, 12), np.float32), "made up for a test")
-        model = SegSam(TinyHost(), made_up).eval()
-        monkeypatch.setattr(Engine, "model_of", lambda engine, checkpoint: model)
+        encoder = EncoderRunner(SegSam(TinyHost(), made_up).eval())
+        monkeypatch.setattr(Engine, "encoder_of", lambda engine, checkpoint: encoder)
 
-    def kept(self, engine: Engine, folder: Path, image: Path) -> int:
-        """Files on disk after one slice of the image was encoded."""
+    def encode(self, engine: Engine, folder: Path, image: Path) -> int:
+        """Return the number of files on disk after one slice of the image was encoded."""
         engine.predictor(image, engine.volume(image)).warm()
         engine.flush()
         return len(list(folder.glob("*.safetensors")))
 
     def test_the_next_server_finds_what_this_one_encoded(self, image: Path, tmp_path: Path) -> None:
-        config = replace(ROOMY, disk_cache=tmp_path / "kept")
-        assert self.kept(Engine(config), tmp_path / "kept", image) == 1
+        config = ROOMY.model_copy(update={"disk_cache": tmp_path / "cache"})
+        assert self.encode(Engine(config), tmp_path / "cache", image) == 1
         again = Engine(config)
-        assert self.kept(again, tmp_path / "kept", image) == 1
+        assert self.encode(again, tmp_path / "cache", image) == 1
         assert (again.cached.misses, again.cached.disk_hits) == (0, 1)
         assert again.cached.disk_limit_bytes == 4096 << 20
 
-    def test_what_is_about_to_go_is_not_written(self, tmp_path: Path) -> None:
+    def test_embeddings_of_a_session_are_not_written(self, tmp_path: Path) -> None:
         (tmp_path / "sessions").mkdir()
         image = write(tmp_path / "sessions" / "image.nii")
-        config = replace(ROOMY, disk_cache=tmp_path / "kept")
-        engine = Engine(config, passing=[tmp_path / "sessions"])
-        assert self.kept(engine, tmp_path / "kept", image) == 0
+        config = ROOMY.model_copy(update={"disk_cache": tmp_path / "cache"})
+        engine = Engine(config, temporary_folders=[tmp_path / "sessions"])
+        assert self.encode(engine, tmp_path / "cache", image) == 0
 
-    def test_an_upload_is_not_written(self, image: Path, tmp_path: Path) -> None:
-        engine = Engine(replace(ROOMY, disk_cache=tmp_path / "kept"))
-        engine.predictor(image, engine.volume(image, keep=False)).warm()
+    def test_embeddings_of_an_upload_are_not_written(self, image: Path, tmp_path: Path) -> None:
+        engine = Engine(ROOMY.model_copy(update={"disk_cache": tmp_path / "cache"}))
+        engine.predictor(image, engine.volume(image, temporary=True)).warm()
         engine.flush()
-        assert list((tmp_path / "kept").iterdir()) == []
+        assert list((tmp_path / "cache").iterdir()) == []
 
-    def test_a_folder_that_cannot_be_made_is_a_line_in_the_log(
+    def test_a_folder_that_cannot_be_made_is_logged(
         self, image: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        engine = Engine(replace(ROOMY, disk_cache=image / "kept"))
+        engine = Engine(ROOMY.model_copy(update={"disk_cache": image / "cache"}))
         assert "kept in memory only (setting disk_cache)" in caplog.text
         assert engine.cached.disk_limit_bytes == 0
 
     @pytest.mark.parametrize("off", [{"disk_cache": None}, {"disk_cache_megabytes": 0}])
-    def test_it_can_be_off(self, tmp_path: Path, off: dict[str, Any]) -> None:
-        Engine(replace(ROOMY, **{"disk_cache": tmp_path / "kept", **off}))
-        assert not (tmp_path / "kept").exists()
+    def test_the_disk_cache_can_be_off(self, tmp_path: Path, off: dict[str, Any]) -> None:
+        Engine(ROOMY.model_copy(update={"disk_cache": tmp_path / "cache", **off}))
+        assert not (tmp_path / "cache").exists()

@@ -1,4 +1,4 @@
-"""Which file a request may open."""
+"""Image files that a request may open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monailabel.config import settings
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam_app.errors import NotFoundError, RequestError
-from segsam_app.inference.images import admitted, path_of_image, path_of_session, uploaded
+from segsam_app.inference.images import check_header, path_of_image, path_of_session, uploaded
 from segsam_app.inference.sessions import AppSessions, Upload
 from segsam_app.limits import Limits
 from segsam_app.storage.store import Store
@@ -88,26 +88,24 @@ class TestSessions:
             path_of_session(None, "abc")
 
 
-class TestAdmission:
-    def test_what_declares_too_much_is_refused_by_its_header(
-        self, tmp_path: Path, voxel_limit: Any
-    ) -> None:
+class TestCheckHeader:
+    def test_a_header_of_a_huge_image_is_refused(self, tmp_path: Path, voxel_limit: Any) -> None:
         voxel_limit(1000)
         header = nibabel.Nifti1Header()
         header.set_data_shape((11, 10, 10))
         path = tmp_path / "huge.nii"
         path.write_bytes(header.binaryblock + bytes(4))  # not one voxel of the 1100
         with pytest.raises(VolumeTooLargeError, match="11x10x10"):
-            admitted(path)
+            check_header(path)
 
-    def test_what_is_no_image_is_refused(self, tmp_path: Path) -> None:
+    def test_a_text_file_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "text.nii.gz"
         path.write_bytes(b"text")
         with pytest.raises(VolumeError):
-            admitted(path)
+            check_header(path)
 
-    def test_a_series_is_looked_at_when_it_is_read(self, tmp_path: Path) -> None:
-        admitted(tmp_path)
+    def test_a_series_is_not_checked(self, tmp_path: Path) -> None:
+        check_header(tmp_path)
 
 
 class TestUploads:
@@ -130,7 +128,7 @@ class TestUploads:
             assert path.read_bytes() == b"content"
         assert not path.parent.exists()
 
-    def test_it_is_gone_after_a_failure_too(self) -> None:
+    def test_it_is_removed_after_an_error_too(self) -> None:
         with pytest.raises(RuntimeError), uploaded(io.BytesIO(b""), "x.nii") as path:
             raise RuntimeError
         assert not path.parent.exists()

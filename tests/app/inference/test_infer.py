@@ -1,4 +1,4 @@
-"""Prompts over HTTP to a real server: the stock module's way and ours."""
+"""Prompts over HTTP to a real server, in the stock dialect and in ours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import SimpleITK as sitk
 from monailabel.client.client import MONAILabelClientException
 from numpy.typing import NDArray
 
-from segsam_app.inference.masks import decode_mask
+from segsam.remote.masks import decode_mask
 
 SHAPE = (64, 56, 8)
 BOX_3D = {"min_ijk": [17, 16, 1], "max_ijk": [43, 36, 7]}
 BOX_2D = {"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}
 STOCK_ROI = [43, 17, 36, 16, 1, 7]
-"""As the module sends it for an image whose first two axes run against RAS."""
+"""Box as the module sends it for an image whose first two axes run against RAS."""
 
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """MONAI Label's client leaves its sockets and files to the garbage collector."""
@@ -50,7 +50,7 @@ def ask(server: Any, image: str = "straight", **params: Any) -> dict[str, Any]:
 
 
 def same_grid(reply: Path, sent: Path) -> None:
-    """ITK sees the same voxels at the same places."""
+    """Check that ITK reads the same grid."""
     one, other = sitk.ReadImage(str(reply)), sitk.ReadImage(str(sent))
     assert one.GetSize() == other.GetSize()
     for part in ("GetOrigin", "GetSpacing", "GetDirection"):
@@ -58,7 +58,7 @@ def same_grid(reply: Path, sent: Path) -> None:
 
 
 class TestTheStockModule:
-    """`MONAILabelClient`, called as the unchanged 3D Slicer module calls it."""
+    """Requests of `MONAILabelClient`, as the unchanged 3D Slicer module sends them."""
 
     @pytest.mark.parametrize("name", ["straight", "oblique"])
     def test_a_session_a_box_and_points(self, server: Any, tmp_path: Path, name: str) -> None:
@@ -101,13 +101,13 @@ class TestTheStockModule:
         file, _ = server.client(tmp_path).infer("segsam", "", params, file=str(sent))
         same_grid(Path(file), sent)
 
-    def test_points_are_of_their_slice(self, server: Any, tmp_path: Path) -> None:
+    def test_points_are_filtered_by_slice(self, server: Any, tmp_path: Path) -> None:
         params = {"label": "ball", "foreground": [[30, 26, 0], [30, 26, 4]], "slice": 0}
         file, reply = server.client(tmp_path).infer("segsam", "straight", params)
         assert reply["slices"] == [{"axis": "k", "index": 0}]
         assert not nrrd.read(file)[0][:, :, 1:].any()
 
-    def test_a_lone_point_is_answered_with_the_sentence(self, server: Any, tmp_path: Path) -> None:
+    def test_a_lone_point_gets_a_note(self, server: Any, tmp_path: Path) -> None:
         params = {"label": "ball", "foreground": [[30, 26, 4]], "background": []}
         file, reply = server.client(tmp_path).infer("segsam", "straight", params)
         assert nrrd.read(file)[0].shape == SHAPE
@@ -146,7 +146,7 @@ class TestOurDialect:
         np.testing.assert_array_equal(decode_mask(region["mask"], SHAPE), labels)
         assert dice(labels, truth()) > 0.8
 
-    def test_the_reply_says_what_is_not_known_yet(self, server: Any) -> None:
+    def test_the_reply_without_a_semantic_decoder(self, server: Any) -> None:
         reply = ask(server, prompts={"boxes": [BOX_2D]}, result="slice")
         assert reply["category"] is None
         assert reply["confidence"] is None
@@ -161,7 +161,7 @@ class TestOurDialect:
         again = ask(server, prompts={"boxes": [BOX_2D], "points": [point]}, result="slice")
         assert again["encoded_slices"] == 0
 
-    def test_a_box_that_reaches_outside_is_clipped_and_said_so(self, server: Any) -> None:
+    def test_a_box_that_reaches_outside_is_clipped_with_a_note(self, server: Any) -> None:
         box = {"min_ijk": [17, 16, 4], "max_ijk": [90, 36, 4]}
         reply = ask(server, prompts={"boxes": [box]}, result="slice")
         assert any("clipped" in note for note in reply["notes"])
@@ -182,7 +182,7 @@ class TestOurDialect:
 
 
 class TestNames:
-    """A second model on the same server, whose checkpoint names what it finds."""
+    """Requests to a second model on the same server, whose checkpoint can name objects."""
 
     def asked(self, server: Any, **params: Any) -> dict[str, Any]:
         prompts = {"boxes": [BOX_2D]}
@@ -191,7 +191,7 @@ class TestNames:
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
 
-    def test_our_reply_has_name_confidence_and_what_else_is_there(self, server: Any) -> None:
+    def test_our_reply_has_category_confidence_and_presence(self, server: Any) -> None:
         reply = self.asked(server)
         assert reply["category"] == "liver"
         assert reply["label_names"] == {"liver": 1}
@@ -234,7 +234,7 @@ class TestNames:
         assert header["Segment0_Name"] == reply["category"] == "liver"
         assert "SCT" in header["Segment0_Tags"]
 
-    def test_a_lone_point_is_no_reason_to_warn(self, server: Any) -> None:
+    def test_a_lone_point_gets_no_note(self, server: Any) -> None:
         point = {"ijk": [30, 26, 4], "positive": True}
         reply = self.asked(server, prompts={"points": [point]})
         assert not any("without a box" in note for note in reply["notes"])
@@ -256,7 +256,7 @@ def test_clicks_at_the_same_time_do_not_mix(server: Any) -> None:
         assert list(pool.map(click, range(6))) == alone
 
 
-def test_a_job_ends_when_its_client_has_gone(server: Any) -> None:
+def test_a_job_ends_when_its_client_disconnects(server: Any) -> None:
     params = {"prompts": {"boxes": [BOX_3D]}, "axis": "all", "window": [1, 399]}
     url = f"{server.url}/infer/segsam?image=straight"
     before = server.log.read_text().count('"status": 499')
@@ -264,25 +264,25 @@ def test_a_job_ends_when_its_client_has_gone(server: Any) -> None:
         requests.post(url, files={"params": (None, json.dumps(params))}, timeout=(5, 0.3))
     deadline = time.monotonic() + 120
     while server.log.read_text().count('"status": 499') == before:
-        assert time.monotonic() < deadline, "the job went on for nobody"
+        assert time.monotonic() < deadline, "the job went on without a client"
         time.sleep(0.1)
 
 
 def encoded_ahead(server: Any) -> float:
-    """Slices that were encoded before anybody clicked on them."""
+    """Return the number of prefetched slices."""
     lines = server.get("/metrics").text.splitlines()
     return next(
         float(line.split()[1]) for line in lines if line.startswith("segsam_embeddings_ahead")
     )
 
 
-def test_an_opened_image_is_warmed_up(server: Any, tmp_path: Path) -> None:
+def test_an_opened_image_is_prefetched(server: Any, tmp_path: Path) -> None:
     tries = (newly_opened(server, tmp_path / f"new{shift}.nii.gz", shift) for shift in (3, 5, 7))
-    assert 0 in tries  # what is counted may be another test's image, which was opened before
+    assert 0 in tries  # the counted slice may be of another test's image, opened before
 
 
 def newly_opened(server: Any, path: Path, shift: int) -> int:
-    """Slices that a click has to encode on an image that was opened a while ago."""
+    """Return the number of slices that a prompt has to encode on an image opened a while ago."""
     before = encoded_ahead(server)
     straight = nibabel.load(server.studies / "straight.nii.gz")
     voxels = np.roll(np.asarray(straight.dataobj), shift, axis=0)
@@ -290,9 +290,9 @@ def newly_opened(server: Any, path: Path, shift: int) -> int:
     client = server.client(path.parent)
     session = client.create_session(str(path))["session_id"]
 
-    deadline = time.monotonic() + 240  # it gives way to everything else
+    deadline = time.monotonic() + 240  # prefetching has the lowest priority
     while encoded_ahead(server) == before:
-        assert time.monotonic() < deadline, "the image was never warmed up"
+        assert time.monotonic() < deadline, "the image was never prefetched"
         time.sleep(0.1)
     reply = requests.post(
         f"{server.url}/infer/segsam",

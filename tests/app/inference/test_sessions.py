@@ -1,4 +1,4 @@
-"""Sessions end by their own clocks, stay within their limits, and leave nothing behind."""
+"""Sessions end by their timers, stay within their limits, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class TestLife:
         session = opened(sessions)
         for _ in range(3):
             clock.now += 599
-            assert sessions.path(session.id).read_bytes() == b"xxx"
+            assert sessions.get(session.id).image.read_bytes() == b"xxx"
         clock.now += 601
         with pytest.raises(GoneError, match="send the image again"):
             sessions.get(session.id)
         assert not session.image.parent.exists()
         with pytest.raises(GoneError):
-            sessions.path(session.id)
+            sessions.get(session.id)
 
-    def test_looking_at_it_is_not_using_it(self, sessions: AppSessions, clock: Clock) -> None:
+    def test_reading_its_description_is_no_use(self, sessions: AppSessions, clock: Clock) -> None:
         session = opened(sessions)
         clock.now += 599
         sessions.get(session.id, use=False)
@@ -61,11 +61,11 @@ class TestLife:
         with pytest.raises(GoneError):
             sessions.get(session.id)
 
-    def test_a_shorter_time_may_be_asked_for_and_no_longer_one(self, sessions: AppSessions) -> None:
+    def test_a_request_may_shorten_the_idle_time_only(self, sessions: AppSessions) -> None:
         assert opened(sessions, idle=5).idle_seconds == 5
         assert opened(sessions, idle=10**9).idle_seconds == 600
 
-    def test_who_says_that_it_is_alive_has_to_go_on(
+    def test_a_client_that_reports_alive_has_to_go_on(
         self, sessions: AppSessions, clock: Clock
     ) -> None:
         session = opened(sessions)
@@ -77,18 +77,18 @@ class TestLife:
         with pytest.raises(GoneError):
             sessions.get(session.id)
 
-    def test_closed_is_not_there(self, sessions: AppSessions) -> None:
+    def test_a_closed_session_is_not_found(self, sessions: AppSessions) -> None:
         session = opened(sessions)
         sessions.close(session.id)
         assert not session.image.exists()
         with pytest.raises(NotFoundError, match="it has ended or never was"):
             sessions.get(session.id)
 
-    def test_one_that_never_was(self, sessions: AppSessions) -> None:
+    def test_an_unknown_session_is_not_found(self, sessions: AppSessions) -> None:
         with pytest.raises(NotFoundError):
             sessions.get("never")
 
-    def test_a_clock_that_is_set_ends_nothing(
+    def test_setting_the_system_clock_ends_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sessions = AppSessions(str(tmp_path), LIMITS, on_image=lambda _: None)
@@ -96,22 +96,22 @@ class TestLife:
         for jump in (86_400, -86_400):
             monkeypatch.setattr("time.time", lambda jump=jump: 1_800_000_000 + jump)
             assert sessions.remove_expired() == 0
-            assert sessions.path(session.id) == session.image
+            assert sessions.get(session.id).image == session.image
 
 
 class TestLimits:
-    def test_so_many(self, sessions: AppSessions, clock: Clock) -> None:
+    def test_the_number_is_limited(self, sessions: AppSessions, clock: Clock) -> None:
         opened(sessions)
         last = opened(sessions)
         with pytest.raises(BusyError, match=r"2 sessions are open.*setting sessions"):
             opened(sessions)
         sessions.close(last.id)
         opened(sessions)
-        clock.now += 601  # and those that nobody uses make way
+        clock.now += 601  # unused sessions end to make room
         opened(sessions)
         assert sessions.count == 1
 
-    def test_so_many_bytes(self, sessions: AppSessions, tmp_path: Path) -> None:
+    def test_the_size_is_limited(self, sessions: AppSessions, tmp_path: Path) -> None:
         opened(sessions, 600_000)
         with pytest.raises(BusyError, match="sessions_megabytes"):
             opened(sessions, 600_000)
@@ -126,7 +126,7 @@ class TestLimits:
         assert len(ids) == 300
         assert all(len(each) >= 22 for each in ids)
 
-    def test_what_is_refused_leaves_nothing(self, sessions: AppSessions) -> None:
+    def test_a_refused_upload_leaves_nothing(self, sessions: AppSessions) -> None:
         def refuse(path: Path) -> None:
             raise VolumeError(f"{path.name} is no image")
 
@@ -144,12 +144,12 @@ class TestLimits:
             "00002.dcm",
         ]
 
-    def test_no_path_of_the_server_is_told(self, sessions: AppSessions, tmp_path: Path) -> None:
-        assert str(tmp_path) not in str(opened(sessions).told())
+    def test_no_path_of_the_server_is_sent(self, sessions: AppSessions, tmp_path: Path) -> None:
+        assert str(tmp_path) not in str(opened(sessions).to_json())
 
 
-class TestTheCleaner:
-    def test_it_survives_whatever_lies_there(self, sessions: AppSessions) -> None:
+class TestCleanUp:
+    def test_it_survives_any_stray_file(self, sessions: AppSessions) -> None:
         session = opened(sessions)
         (sessions.folder / "half").mkdir()
         (sessions.folder / "half" / "meta.info").write_bytes(b"\0\xff")
@@ -159,7 +159,7 @@ class TestTheCleaner:
         assert [path.name for path in sessions.folder.iterdir()] == [session.id]
         assert session.image.exists()
 
-    def test_it_touches_nothing_else(self, sessions: AppSessions, tmp_path: Path) -> None:
+    def test_it_removes_nothing_else(self, sessions: AppSessions, tmp_path: Path) -> None:
         other = tmp_path / "somebody-elses"
         other.mkdir()
         living = tmp_path / f"segsam-{os.getppid()}"
@@ -179,5 +179,5 @@ class TestTheCleaner:
         assert not left.exists()
 
     def test_a_server_without_sessions_still_cleans(self, sessions: AppSessions) -> None:
-        assert bool(sessions)  # MONAI Label asks before it cleans
+        assert bool(sessions)  # MONAI Label checks it before the clean-up
         assert sessions.remove_expired() == 0

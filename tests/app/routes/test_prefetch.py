@@ -1,4 +1,4 @@
-"""`POST /prefetch`: answered at once, whatever it is asked."""
+"""`POST /prefetch`: answered at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 
-def test_it_is_accepted_or_not_but_never_waited_for(server: Any) -> None:
+def test_it_is_answered_at_once(server: Any) -> None:
     for query in (
         {"image": "straight"},
         {"image": "straight", "axis": "k", "slice": "3", "window": "lung", "model": "standin"},
         {"image": "straight", "axis": "i", "slice": "999999", "window": "-100,200.5"},
-        {"image": "text"},  # its first click will say that it is no image
+        {"image": "text"},  # its first prompt will report that it is no image
     ):
         reply = server.ask("POST", "/prefetch", params=query)
         assert (reply.status_code, reply.json()) == (202, {"accepted": False}), "this server has 0"
@@ -41,7 +41,7 @@ def test_an_image_of_a_session(server: Any) -> None:
         ({"image": "straight", "window": "2,1"}, 400, "request", "low, high"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_an_invalid_query_is_refused(
     server: Any, query: dict[str, str], status: int, code: str, sentence: str
 ) -> None:
     reply = server.ask("POST", "/prefetch", params=query)
@@ -50,7 +50,7 @@ def test_what_cannot_be_meant_is_refused(
     assert sentence in reply.json()["detail"]
 
 
-def test_what_was_encoded_ahead_is_counted(server: Any) -> None:
+def test_prefetched_slices_are_counted(server: Any) -> None:
     text = server.get("/metrics").text
     for name in ("ahead", "disk_bytes", "disk_limit_bytes", "disk_hits"):
         assert f"segsam_embeddings_{name} " in text

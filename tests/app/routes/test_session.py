@@ -31,7 +31,7 @@ def test_its_image_can_be_fetched(server: Any) -> None:
     assert server.get(f"/session/{session}").status_code == 404
 
 
-def test_one_that_has_ended_is_gone(server: Any) -> None:
+def test_an_expired_session_is_gone(server: Any) -> None:
     session = opened(server, expiry=1)
     time.sleep(1.5)
     reply = server.get(f"/session/{session}")
@@ -40,7 +40,7 @@ def test_one_that_has_ended_is_gone(server: Any) -> None:
     assert not list(server.sessions.glob(f"*/{session}"))
 
 
-def test_a_client_can_say_that_it_is_there(server: Any) -> None:
+def test_a_client_can_report_that_it_is_alive(server: Any) -> None:
     session = opened(server)
     reply = server.ask("PUT", f"/session/{session}/alive")
     assert reply.json() == {"session_id": session, "alive_seconds": 60}
@@ -56,13 +56,13 @@ def test_an_archive_is_not_unpacked(server: Any, tmp_path: Path) -> None:
             assert reply.status_code == (400 if query else 422)
 
 
-def test_what_declares_too_much_is_refused_before_it_is_unpacked(server: Any) -> None:
+def test_a_header_of_a_huge_image_is_refused(server: Any) -> None:
     content = (server.studies / "huge.nii").read_bytes()
     reply = server.ask("PUT", "/session/", files={"files": ("x.nii", content)})
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
 
 
-def test_a_full_house_refuses(tight: Any) -> None:
+def test_a_session_beyond_the_limit_is_refused(tight: Any) -> None:
     sessions = [opened(tight) for _ in range(2)]
     content = (tight.studies / "straight.nii.gz").read_bytes()
     reply = tight.ask("PUT", "/session/", files={"files": ("x.nii.gz", content)})

@@ -1,7 +1,7 @@
-"""Training over HTTP, through a real server with a token: refused, stopped, done, rolled back.
+"""Training over HTTP, on a real server with a token: refused, stopped, done, rolled back.
 
-Matrix B10 and F5: whatever cannot be meant is refused before a process starts, and a training that
-is killed leaves the version before.
+Matrix B10 and F5: an invalid request is refused before a process starts, and a training that is
+killed leaves the version before.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..conftest import LPS_MM, ROOT, TOKEN, Server, ball, oblique_affine, starte
 TRAIN = "/train/segsam"
 TINY = {"max_epochs": 1, "minutes": 1, "slices": 6, "copies": 0, "train_batch_size": 2}
 AT_WORK = (2, 5) if not FULL else (4, 30)
-"""Annotators beside a training, and how many prompts each has."""
+"""Number of annotators during a training, and of the prompts of each."""
 END_SECONDS = amount(550, 7200)
 BOX = {"prompts": {"boxes": [{"min_ijk": [15, 14, 4], "max_ijk": [45, 38, 4]}]}, "result": "slice"}
 
 
 @pytest.fixture(scope="module")
 def learning(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
-    """A server whose model is the stand-in, with limits that a test reaches."""
+    """Server whose model is the stand-in, with limits that a test can reach."""
     conf = ["--conf", "checkpoint", str(standin), "--conf", "warm", "off"]
     more = {"SEGSAM_TOKEN": TOKEN, "SEGSAM_MAX_EPOCHS": "50", "SEGSAM_MAX_BATCH": "8"}
     with started(tmp_path_factory.mktemp("learning"), *conf, **more) as running:
@@ -45,7 +45,7 @@ def post(server: Server, path: str, params: Any) -> tuple[int, Any]:
 
 
 def save_ball(server: Server, image: str, names: list[str]) -> None:
-    """The ball as 3D Slicer sends it, with `names` of all segments in the scene; the last is it."""
+    """Save the ball as 3D Slicer does, with the `names` of all segments; it is the last one."""
     affine = oblique_affine() if image == "oblique" else LPS_MM
     file = server.temporary / f"{image}_label.nii.gz"
     label = nibabel.Nifti1Image((ball() * len(names)).astype(np.uint8), affine)
@@ -66,9 +66,9 @@ def save_ball(server: Server, image: str, names: list[str]) -> None:
 def wait_for_end(server: Server) -> dict[str, Any]:
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
-        told = server.get("/train/").json()
-        if told["status"] not in ("SUBMITTED", "RUNNING"):
-            return dict(told)
+        body = server.get("/train/").json()
+        if body["status"] not in ("SUBMITTED", "RUNNING"):
+            return dict(body)
         time.sleep(0.5)
     pytest.fail("the training did not end")
 
@@ -106,7 +106,7 @@ class TestBeforeAnyLabel:
         ],
         ids=str,
     )
-    def test_b10_what_cannot_be_meant(self, learning: Server, params: Any) -> None:
+    def test_b10_an_invalid_request_is_refused(self, learning: Server, params: Any) -> None:
         status, body = post(learning, TRAIN, params)
         assert (status, body["code"]) == (400, "request"), body
 
@@ -116,9 +116,9 @@ class TestBeforeAnyLabel:
         assert learning.get("/train/?check_if_running=true").status_code == 404
 
     def test_versions_before_any_training(self, learning: Server) -> None:
-        told = learning.get("/versions/segsam").json()
-        assert (told["model"], told["current"]) == ("segsam", "0000")
-        (first,) = told["versions"]
+        body = learning.get("/versions/segsam").json()
+        assert (body["model"], body["current"]) == ("segsam", "0000")
+        (first,) = body["versions"]
         assert first["categories"] == ["liver", "spleen"]
         assert set(first) >= {"id", "created", "parent", "promoted", "why", "cases", "metrics"}
 
@@ -135,7 +135,7 @@ class TestBeforeAnyLabel:
         ],
         ids=str,
     )
-    def test_versions_that_cannot_be_meant(
+    def test_an_invalid_version_is_refused(
         self, learning: Server, path: str, params: Any, status: int
     ) -> None:
         found, body = post(learning, path, params)
@@ -145,20 +145,20 @@ class TestBeforeAnyLabel:
 
 @pytest.mark.slow
 class TestATraining:
-    """One after the other, on one server."""
+    """Steps of one training, in this order, on one server."""
 
     def test_stopped_it_changes_nothing(self, learning: Server) -> None:
         save_ball(learning, "straight", ["tissue", "liver"])
         save_ball(learning, "oblique", ["liver"])
-        status, told = post(learning, TRAIN, {**TINY, "max_epochs": 50})
+        status, body = post(learning, TRAIN, {**TINY, "max_epochs": 50})
         assert status == 200
-        assert told["status"] in ("SUBMITTED", "RUNNING")
+        assert body["status"] in ("SUBMITTED", "RUNNING")
         assert post(learning, TRAIN, TINY)[0] == 429, "one at a time"
         deadline = time.monotonic() + END_SECONDS
         while "progress" not in learning.get("/train/").json() and time.monotonic() < deadline:
             time.sleep(0.3)
-        told = learning.get("/train/?check_if_running=true").json()
-        assert told["status"] == "RUNNING"
+        body = learning.get("/train/?check_if_running=true").json()
+        assert body["status"] == "RUNNING"
         assert json.dumps(learning.get("/info/").json()["train_stats"], allow_nan=False)
         stopped = learning.ask("DELETE", "/train/").json()
         assert stopped["status"] == "STOPPED"
@@ -177,8 +177,8 @@ class TestATraining:
         with annotating(learning, "oblique", annotators, prompts=prompts) as heard:
             status, _ = post(learning, TRAIN, {**TINY, **longer})
             assert status == 200
-            told = wait_for_end(learning)
-        assert told["status"] == "DONE", told
+            body = wait_for_end(learning)
+        assert body["status"] == "DONE", body
         assert heard.seconds
         assert heard.wrong == [], "l9: who annotates meanwhile is answered"
         if FULL:
@@ -186,9 +186,9 @@ class TestATraining:
             record_property(f"L9 prompt of {annotators}, p95 ms", alone)
             record_property(f"L9 prompt of {annotators} beside a training, p95 ms", beside)
             record_property(f"L9 factor, of {len(heard.seconds)} prompts", beside / alone)
-        assert (told["version"], told["promoted"]) == ("0001", True)
-        assert set(told["metrics"]) == {"before", "after"}
-        assert told["progress"]["status"] == "done"
+        assert (body["version"], body["promoted"]) == ("0001", True)
+        assert set(body["metrics"]) == {"before", "after"}
+        assert body["progress"]["status"] == "done"
         versions = learning.get("/versions/segsam").json()
         assert versions["current"] == "0001"
         assert versions["versions"][1]["cases"] == 2
@@ -203,9 +203,9 @@ class TestATraining:
     def test_rolled_back_all_is_as_it_was(self, learning: Server) -> None:
         image = {"image": "straight"}
         after = learning.infer(image, params=json.dumps(BOX)).json()
-        status, told = post(learning, "/versions/segsam/use", {"version": "0000"})
-        assert (status, told["current"]) == (200, "0000")
-        assert learning.get("/versions/segsam").json() == told
+        status, body = post(learning, "/versions/segsam/use", {"version": "0000"})
+        assert (status, body["current"]) == (200, "0000")
+        assert learning.get("/versions/segsam").json() == body
         before = learning.infer(image, params=json.dumps(BOX)).json()
         assert before["predicted_iou"] != after["predicted_iou"]
         assert post(learning, "/versions/segsam/use", {"version": "0001"})[0] == 200
@@ -217,9 +217,9 @@ class TestATraining:
         weights = folder / "0001" / "model.safetensors"
         weights.chmod(0o644)
         weights.write_bytes(weights.read_bytes()[:-1000])
-        told = learning.get("/versions/segsam").json()
-        assert told["current"] == "0000"
-        assert told["damaged"] == [
+        body = learning.get("/versions/segsam").json()
+        assert body["current"] == "0000"
+        assert body["damaged"] == [
             {"id": "0001", "why": "its weights are not those that were written"}
         ]
         assert learning.infer({"image": "straight"}, params=json.dumps(BOX)).ok
@@ -229,7 +229,7 @@ class TestATraining:
 
 @pytest.mark.slow
 def test_on_the_command_line_it_ends_with_a_sentence(tmp_path: Path, standin: Path) -> None:
-    """MONAI Label's own command, without a server; here there is nothing to learn from."""
+    """Check MONAI Label's own command, without a server and without a label."""
     command = [sys.executable, "-m", "monailabel.interfaces.utils.app", "-m", "train"]
     command += ["-a", str(ROOT / "monailabel_app"), "-s", str(tmp_path / "studies")]
     run = subprocess.run(

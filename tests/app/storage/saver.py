@@ -18,23 +18,23 @@ from pathlib import Path
 from segsam_app.storage.store import Store
 
 
-def save_for_ever(report: str, folder: str, labels: str, *images: str) -> None:
+def save_endlessly(report: str, folder: str, labels: str, *images: str) -> None:
     files = sorted(Path(labels).iterdir())
     store = Store(folder, on_image=lambda _: None)
-    with Path(report).open("w", buffering=1) as told:
-        told.write(f"{os.getpid()}\n")
+    with Path(report).open("w", buffering=1) as pipe:
+        pipe.write(f"{os.getpid()}\n")
         for image, file in zip(itertools.cycle(images), itertools.cycle(files)):
             version = store.save(image, file, "final", {"client_id": "saver"})
-            told.write(f"{image} {version.number} {version.sha256}\n")
+            pipe.write(f"{image} {version.number} {version.sha256}\n")
 
 
 def main() -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that were killed
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # killed savers leave no zombies
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
         if os.fork() == 0:
-            save_for_ever(*json.loads(line))
+            save_endlessly(*json.loads(line))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ import pytest
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from segsam.errors import OutputError
-from segsam_app.storage import durable
+from segsam_app.storage import disk
 from segsam_app.storage.index import Index
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.store import Store
-from segsam_app.storage.versions import History
 
 from ..annotators import FULL
 from ..stored import SHAPE, label, make_studies, voxels_of, write
@@ -120,16 +120,16 @@ def test_f1_a_kill_at_any_moment_loses_nothing(savers: TextIO, studies: Path, la
         assert store.status().get("set_aside") is None
         for image in images:
             history = store.history(image, "final")
-            kept = {version.number: version for version in history.all()}
-            for version in kept.values():
+            recorded = {version.number: version for version in history.all()}
+            for version in recorded.values():
                 assert sha256(history.file(version)) == version.sha256
             uri = store.get_label_uri(image, "final")
-            if kept:
-                assert sha256(uri) == kept[max(kept)].sha256
-                assert store.get_label_info(image, "final")["version"] == max(kept)
+            if recorded:
+                assert sha256(uri) == recorded[max(recorded)].sha256
+                assert store.get_label_info(image, "final")["version"] == max(recorded)
             assert not uri or sha256(uri) in allowed
             mine = {number: sha for (name, number), sha in acknowledged.items() if name == image}
-            assert mine.items() <= {n: v.sha256 for n, v in kept.items()}.items()
+            assert mine.items() <= {n: v.sha256 for n, v in recorded.items()}.items()
     assert acknowledged
 
 
@@ -227,7 +227,7 @@ class TestAPowerCut:
         store.save("case0", labels / "1.nii.gz", "final", {})
         journal = (studies / "datastore_v2.journal").read_bytes()
         with monkeypatch.context() as patch:
-            patch.setattr(History, "finish", lambda *_: None)
+            patch.setattr(LabelHistory, "finish", lambda *_: None)
             store.save("case0", labels / "2.nii.gz", "final", {})
         (studies / "datastore_v2.journal").write_bytes(journal)
         again = opened(studies)
@@ -324,7 +324,7 @@ class TestF2DamagedIndex:
         left = {path.name for path in folder.iterdir()}
         assert ".a-b.partial" in left  # it could be another process's, this moment
         assert "0002.nii.gz" not in left
-        monkeypatch.setattr(durable, "STALE_SECONDS", -1.0)
+        monkeypatch.setattr(disk, "ABANDONED_SECONDS", -1.0)
         opened(studies)
         assert not (studies / ".c.partial").exists()
         assert {path.name for path in folder.iterdir()} == {"0001.nii.gz", "0001.json"}
@@ -488,7 +488,7 @@ def entry(number: int = 0) -> ImageLabelModel:
 def test_a_version_is_what_was_sent(studies: Path, labels: Path) -> None:
     store = opened(studies)
     store.save("case0", labels / "3.nii.gz", "final", {})
-    history = History(studies / "labels" / "final", "case0")
+    history = LabelHistory(studies / "labels" / "final", "case0")
     (version,) = history.all()
     assert history.file(version).read_bytes() == (labels / "3.nii.gz").read_bytes()
     assert voxels_of(history.file(version)).shape == SHAPE

@@ -1,4 +1,4 @@
-"""The store: whole or not at all, every version kept, one index for all processes."""
+"""The store: files complete or not there, every version stays, one index for all processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from segsam_app.storage.store import Store
 from ..stored import AFFINE, SHAPE, label, make_studies, voxels_of, write
 
 Opens = Callable[[], Store]
-NO_NAMES = (
+INVALID_IDS = (
     *("", ".", "..", "../x", "a/b", "/etc/x", "a\\b", "a\0b", "a\nb", ".lock", "CON", "com1.x"),
     *("a..b", "x.", "%2e%2e", "%252e", "\uff41", "a\u2215b", "x" * 129),
 )
@@ -58,7 +58,7 @@ def kinds(store: Store, image: str = "case0", tag: str = "final") -> list[tuple[
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Path -> SHA-256 of every file, those that every look may write left out."""
+    """Path -> SHA-256 of every file except the lock."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -105,12 +105,12 @@ class TestAsMonaiLabelsOwn:
             lambda: store.update_image_info("case0", info),
             lambda: store.save_label("case0", str(drawn), "final", info),
         ):
-            with pytest.raises(RequestError, match="information is a JSON object"):
+            with pytest.raises(RequestError, match="information must be a JSON object"):
                 change()
         with pytest.raises(RequestError, match="at most 262144 bytes"):
             store.update_image_info("case0", {"a": "x" * 300_000})
 
-    def test_what_is_not_there(self, store: Store, drawn: Path) -> None:
+    def test_unknown_images_and_labels(self, store: Store, drawn: Path) -> None:
         with pytest.raises(NotFoundError, match="no image 'none'"):
             store.save_label("none", str(drawn), "final", {})
         for change in (store.update_image_info, lambda image, _: store.get_image_info(image)):
@@ -153,17 +153,19 @@ class TestVersions:
             assert version.user == f"user{version.number}"
         assert voxels_of(store.get_label_uri("case0", "final")).max() == 3
 
-    def test_the_second_annotator_is_told_and_both_are_kept(
+    def test_a_conflict_is_reported_and_both_labels_stay(
         self, store: Store, tmp_path: Path
     ) -> None:
         files = [write(tmp_path / f"{value}.nii.gz", label(value)) for value in (1, 2, 3)]
         store.save("case0", files[0], "final", {})
         began = store.get_label_info("case0", "final")["version"]
         store.save("case0", files[1], "final", {"expected_version": began})
-        with pytest.raises(ConflictError, match="began from version 1, it is at version 2") as told:
+        with pytest.raises(
+            ConflictError, match="began from version 1, it is at version 2"
+        ) as conflict:
             store.save("case0", files[2], "final", {"expected_version": began})
-        assert "kept as version 3" in str(told.value)
-        assert told.value.headers == {"ETag": '"2"', "X-Kept-Version": "3"}
+        assert "kept as version 3" in str(conflict.value)
+        assert conflict.value.headers == {"ETag": '"2"', "X-Kept-Version": "3"}
         assert kinds(store) == [(1, "saved", 0), (2, "saved", 1), (3, "conflict", 1)]
         assert voxels_of(store.get_label_uri("case0", "final")).max() == 2
         assert store.get_label_info("case0", "final")["version"] == 2
@@ -193,7 +195,7 @@ class TestVersions:
         assert store.restore("case0", "final", 1, expected=2).number == 3
 
     @pytest.mark.parametrize("expected", [-1, "1", 1.5, True])
-    def test_what_is_no_version(self, store: Store, drawn: Path, expected: Any) -> None:
+    def test_an_invalid_expected_version(self, store: Store, drawn: Path, expected: Any) -> None:
         with pytest.raises(RequestError, match="expected_version must be the number"):
             store.save("case0", drawn, "final", {"expected_version": expected})
 
@@ -206,7 +208,7 @@ class TestVersions:
         assert store.get_label_info("case0", "final")["names"] == version.names
         assert store.get_label_info("case0", "final")["label_info"] == listed
 
-    def test_the_stores_own_keys_are_not_believed(self, store: Store, drawn: Path) -> None:
+    def test_keys_of_the_store_cannot_be_set_by_clients(self, store: Store, drawn: Path) -> None:
         version = store.save("case0", drawn, "final", {"sha256": "x", "version": 99})
         info = store.get_label_info("case0", "final")
         assert (info["version"], info["sha256"]) == (1, version.sha256)
@@ -240,11 +242,11 @@ class TestVersions:
         content = (studies / "case0.nii.gz").read_bytes()
         store.remove_image("case0")
         assert "case0" not in store.list_images()
-        (kept,) = (studies / ".removed").iterdir()
-        assert kept.read_bytes() == content
+        (hidden,) = (studies / ".removed").iterdir()
+        assert hidden.read_bytes() == content
         assert (studies / "labels/final/.versions/case0/0001.nii.gz").exists()
 
-    def test_eight_annotators_and_no_word_lost(self, store: Store, tmp_path: Path) -> None:
+    def test_eight_annotators_lose_nothing(self, store: Store, tmp_path: Path) -> None:
         def save(value: int) -> int:
             path = write(tmp_path / f"{value}.nii.gz", label(value))
             return store.save("case0", path, "final", {"client_id": str(value)}).number
@@ -278,7 +280,7 @@ class TestWhatIsRefused:
             "nan": (holey, AFFINE, "whole numbers"),
             "negative": (label().astype(np.int16) - 3, AFFINE, "holds -3"),
             "movie": (np.stack([label()] * 2, axis=-1), AFFINE, "4D"),
-            "unnamed": (label(7), AFFINE, "holds 7, which no name was sent for; named are 1"),
+            "unnamed": (label(7), AFFINE, "holds 7, but names were sent only for 1"),
         }
         names = {"label_info": [{"name": "liver", "idx": 1}]}
         for name, (voxels, affine, words) in bad.items():
@@ -327,7 +329,7 @@ class TestWhatIsRefused:
         with pytest.raises(VolumeTooLargeError, match="4096x4096x4096"):
             store.save("case0", tmp_path / "bomb.nii", "final", {})
 
-    @pytest.mark.parametrize("name", NO_NAMES)
+    @pytest.mark.parametrize("name", INVALID_IDS)
     def test_ids_and_tags(self, store: Store, studies: Path, drawn: Path, name: str) -> None:
         before = snapshot(studies.parent)
         with pytest.raises(RequestError):
@@ -347,11 +349,11 @@ class TestWhatIsRefused:
 
 class TestImages:
     def test_a_new_one_is_kept_and_announced(self, studies: Path, tmp_path: Path) -> None:
-        heard: list[Path] = []
-        store = Store(str(studies), on_image=heard.append)
+        announced: list[Path] = []
+        store = Store(str(studies), on_image=announced.append)
         source = write(tmp_path / "a.b.nii.gz", label())
         assert store.add_image("", str(source), {"client_id": "anna"}) == "a.b"
-        assert heard == [(studies / "a.b.nii.gz").resolve()]
+        assert announced == [(studies / "a.b.nii.gz").resolve()]
         assert store.get_image_info("a.b")["client_id"] == "anna"
 
     def test_an_id_is_given_once(self, store: Store, studies: Path, tmp_path: Path) -> None:
@@ -368,15 +370,17 @@ class TestImages:
         assert snapshot(studies) == before
 
     @pytest.mark.parametrize("name", ["x.py", "x.exe", "x.seg", "noending", "text.nii.gz"])
-    def test_what_is_no_image(self, store: Store, studies: Path, tmp_path: Path, name: str) -> None:
+    def test_a_file_that_is_no_image(
+        self, store: Store, studies: Path, tmp_path: Path, name: str
+    ) -> None:
         (tmp_path / name).write_bytes(b"print()")
         before = snapshot(studies)
         with pytest.raises(VolumeError):
             store.add_image("new", str(tmp_path / name), {})
         assert snapshot(studies) == before
 
-    def test_an_id_that_would_meet_anothers_label(self, store: Store, studies: Path) -> None:
-        with pytest.raises(RequestError, match=r"does not end in \.seg"):
+    def test_an_image_id_must_not_end_like_a_label(self, store: Store, studies: Path) -> None:
+        with pytest.raises(RequestError, match=r"must not end in \.seg"):
             store.add_image("case0.seg", str(studies / "case1.nii.gz"), {})
 
     def test_a_link_that_leads_out_is_not_listed(self, studies: Path, tmp_path: Path) -> None:
@@ -422,7 +426,7 @@ class TestFilesThatOthersPutThere:
         assert kinds(store, "case1") == [(1, "saved", 0), (2, "found", 1), (3, "conflict", 1)]
         assert voxels_of(store.get_label_uri("case1", "final")).max() == 4
 
-    def test_when_told_so_only_a_refresh_looks(
+    def test_without_auto_reload_only_a_refresh_scans(
         self, studies: Path, opens: Opens, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(settings, "MONAI_LABEL_DATASTORE_AUTO_RELOAD", False)
@@ -469,7 +473,7 @@ class TestSeveralProcesses:
         assert stock.get_labeled_images() == ["case0"]
         assert stock.get_label_uri("case0", "final") == store.get_label_uri("case0", "final")
 
-    def test_a_folder_of_monai_label_is_taken_over(
+    def test_a_folder_of_monai_label_is_adopted(
         self, studies: Path, opens: Opens, drawn: Path
     ) -> None:
         stock = LocalDatastore(str(studies), extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT)

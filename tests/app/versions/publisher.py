@@ -1,4 +1,4 @@
-"""Publishes versions until it is stopped: `python -m tests.app.publisher FOLDER CHECKPOINT`."""
+"""Publishes versions until it is stopped: `-m tests.app.versions.publisher FOLDER CHECKPOINT`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import torch
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.model import load_pretrained, read_card, save_checkpoint
-from segsam_app.versions.line import open_line
+from segsam_app.versions.folder import VersionFolder
 from segsam_app.versions.record import VersionRecord
-from segsam_app.versions.shelf import Versions
 
 from ...lib.conftest import TinyHost
 
 
 def publish(
-    line: Versions, checkpoint: Path, *, promoted: bool, shift: float = 0.5
+    versions: VersionFolder, checkpoint: Path, *, promoted: bool, shift: float = 0.5
 ) -> VersionRecord:
     """A version whose weights are a little off those of the checkpoint."""
     model = load_pretrained(checkpoint)
@@ -30,15 +29,15 @@ def publish(
     def described(version: str, sha256: str) -> VersionRecord:
         return VersionRecord(id=version, why="a test", promoted=promoted, sha256=sha256, cases=1)
 
-    return line.publish(lambda path: save_checkpoint(model, path, card), described)
+    return versions.publish(lambda path: save_checkpoint(model, path, card), described)
 
 
 def main() -> None:
     folder, checkpoint = map(Path, sys.argv[1:])
     checkpoint_module.HOSTS = {"tiny": TinyHost}
-    line = open_line(folder, str(checkpoint))
-    again = partial(publish, line, checkpoint, promoted=True)
-    with line.training():
+    versions = VersionFolder.open(folder, str(checkpoint))
+    again = partial(publish, versions, checkpoint, promoted=True)
+    with versions.training_lock():
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         for number in itertools.count():

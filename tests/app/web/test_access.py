@@ -1,4 +1,4 @@
-"""Token, names and pages: matrix B8, in one process and against the real server."""
+"""Token, host names and pages: matrix B8, in one process and on the real server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segsam_app.errors import ConfigError
-from segsam_app.web.access import Access, is_loopback, own_names, read_token
+from segsam_app.web.access import AccessRules, allowed_hosts, is_loopback, read_token
 
 TOKEN = "x" * 16
 
@@ -19,9 +19,9 @@ def scope(*headers: tuple[str, str], address: str = "127.0.0.1", method: str = "
     return {"type": "http", "method": method, "headers": sent, "server": (address, 8000)}
 
 
-def status(access: Access, asked: Any) -> int | None:
-    refusal = access.refusal(asked)
-    return None if refusal is None else refusal.status
+def status(access: AccessRules, asked: Any) -> int | None:
+    rejection = access.rejection(asked)
+    return None if rejection is None else rejection.status
 
 
 HERE = ("host", "127.0.0.1:8000")
@@ -32,31 +32,31 @@ class TestHost:
         "host",
         ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "ct.example", "127.1.2.3"],
     )
-    def test_own_names(self, host: str) -> None:
-        access = Access(hosts=frozenset({"ct.example"}))
+    def test_own_names_are_allowed(self, host: str) -> None:
+        access = AccessRules(hosts=frozenset({"ct.example"}))
         assert status(access, scope(("host", host))) is None
 
     @pytest.mark.parametrize(
         "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "a b", "@"]
     )
-    def test_others(self, host: str) -> None:
-        assert status(Access(), scope(("host", host))) == 400
+    def test_other_names_are_refused(self, host: str) -> None:
+        assert status(AccessRules(), scope(("host", host))) == 400
 
-    def test_none_or_two(self) -> None:
-        assert status(Access(), scope()) == 400
-        assert status(Access(), scope(HERE, ("host", "evil.example"))) == 400
+    def test_none_or_two_headers_are_refused(self) -> None:
+        assert status(AccessRules(), scope()) == 400
+        assert status(AccessRules(), scope(HERE, ("host", "evil.example"))) == 400
 
 
 class TestOrigin:
-    def test_pages_of_this_server_may_ask(self) -> None:
-        assert status(Access(), scope(HERE, ("origin", "http://localhost:3000"))) is None
+    def test_own_pages_are_allowed(self) -> None:
+        assert status(AccessRules(), scope(HERE, ("origin", "http://localhost:3000"))) is None
 
     @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://é"])
-    def test_others_may_not(self, origin: str) -> None:
-        assert status(Access(), scope(HERE, ("origin", origin))) == 400
+    def test_other_pages_are_refused(self, origin: str) -> None:
+        assert status(AccessRules(), scope(HERE, ("origin", origin))) == 400
 
-    def test_unless_the_operator_says_so(self) -> None:
-        access = Access(TOKEN, origins=frozenset({"https://ohif.example"}))
+    def test_pages_named_by_the_operator_are_allowed(self) -> None:
+        access = AccessRules(TOKEN, origins=frozenset({"https://ohif.example"}))
         page = ("origin", "https://ohif.example")
         asks = ("access-control-request-method", "PUT")
         assert status(access, scope(HERE, page, asks, method="OPTIONS")) is None
@@ -65,34 +65,34 @@ class TestOrigin:
 
 class TestToken:
     @pytest.mark.parametrize("sent", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Bearer  {TOKEN} "])
-    def test_the_right_one(self, sent: str) -> None:
-        assert status(Access(TOKEN), scope(HERE, ("authorization", sent))) is None
+    def test_the_right_token(self, sent: str) -> None:
+        assert status(AccessRules(TOKEN), scope(HERE, ("authorization", sent))) is None
 
     @pytest.mark.parametrize(
         "sent", ["", TOKEN, f"Basic {TOKEN}", "Bearer", "Bearer é", "Bearer x"]
     )
-    def test_any_other(self, sent: str) -> None:
-        refusal = Access(TOKEN).refusal(scope(HERE, ("authorization", sent)))
-        assert refusal is not None
-        assert refusal.status == 401
-        assert refusal.headers == {"WWW-Authenticate": "Bearer"}
+    def test_a_wrong_token(self, sent: str) -> None:
+        rejection = AccessRules(TOKEN).rejection(scope(HERE, ("authorization", sent)))
+        assert rejection is not None
+        assert rejection.status == 401
+        assert rejection.headers == {"WWW-Authenticate": "Bearer"}
 
-    def test_none_or_two(self) -> None:
+    def test_none_or_two_headers_are_refused(self) -> None:
         right = ("authorization", f"Bearer {TOKEN}")
-        assert status(Access(TOKEN), scope(HERE)) == 401
-        assert status(Access(TOKEN), scope(HERE, right, right)) == 401
+        assert status(AccessRules(TOKEN), scope(HERE)) == 401
+        assert status(AccessRules(TOKEN), scope(HERE, right, right)) == 401
 
-    def test_without_one_only_this_computer_is_served(self) -> None:
-        hosts = Access(hosts=frozenset({"192.0.2.7"}))
+    def test_without_a_token_only_loopback_is_served(self) -> None:
+        hosts = AccessRules(hosts=frozenset({"192.0.2.7"}))
         assert status(hosts, scope(("host", "192.0.2.7"), address="192.0.2.7")) == 401
         assert status(hosts, scope(HERE, address="127.0.0.1")) is None
         assert status(hosts, {**scope(HERE), "server": None}) is None  # a local socket
-        with_token = Access(TOKEN, frozenset({"192.0.2.7"}))
+        with_token = AccessRules(TOKEN, frozenset({"192.0.2.7"}))
         right = ("authorization", f"Bearer {TOKEN}")
         assert status(with_token, scope(("host", "192.0.2.7"), right, address="192.0.2.7")) is None
 
 
-class TestWhereTheTokenIs:
+class TestReadToken:
     def test_in_the_environment_or_in_a_file(self, tmp_path: Path) -> None:
         file = tmp_path / "token"
         file.write_text(f"{TOKEN}\n")
@@ -104,7 +104,7 @@ class TestWhereTheTokenIs:
     @pytest.mark.parametrize(
         "token", ["short", "x" * 15, "with blank inside it", "é" * 20, "x" * 513]
     )
-    def test_what_is_none(self, token: str) -> None:
+    def test_an_invalid_token(self, token: str) -> None:
         with pytest.raises(ConfigError, match="16 to 512 characters"):
             read_token({"SEGSAM_TOKEN": token})
 
@@ -115,24 +115,24 @@ class TestWhereTheTokenIs:
         with pytest.raises(ConfigError, match="16 to 512 characters"):
             read_token({"SEGSAM_TOKEN_FILE": str(tmp_path / "empty")})
 
-    def test_two(self) -> None:
+    def test_both_variables_are_refused(self) -> None:
         with pytest.raises(ConfigError, match="both set"):
             read_token({"SEGSAM_TOKEN": TOKEN, "SEGSAM_TOKEN_FILE": "x"})
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost"])
-def test_what_is_this_computer_only(address: str) -> None:
+def test_loopback_addresses(address: str) -> None:
     assert is_loopback(address)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
-def test_what_is_not(address: str) -> None:
+def test_other_addresses(address: str) -> None:
     assert not is_loopback(address)
 
 
-def test_names_of_a_server() -> None:
-    assert own_names("192.0.2.7", ["ct.example"]) == {"192.0.2.7", "ct.example"}
-    everywhere = own_names("0.0.0.0")
+def test_allowed_hosts() -> None:
+    assert allowed_hosts("192.0.2.7", ["ct.example"]) == {"192.0.2.7", "ct.example"}
+    everywhere = allowed_hosts("0.0.0.0")
     assert socket.gethostname().lower() in everywhere
     assert "0.0.0.0" not in everywhere
 
@@ -146,16 +146,16 @@ class TestTheRealServer:
             assert reply.headers["www-authenticate"] == "Bearer"
         assert tight.get("/info/").status_code == 200
 
-    def test_not_even_health_and_docs_without_it(self, tight: Any) -> None:
+    def test_no_route_without_the_token(self, tight: Any) -> None:
         for path in ("/segsam/health", "/metrics", "/", "/docs", "/openapi.json", "/static/", "/x"):
             assert tight.ask("GET", path, headers={"Authorization": ""}).status_code == 401
 
-    def test_foreign_names_and_pages(self, server: Any) -> None:
+    def test_other_hosts_and_pages_are_refused(self, server: Any) -> None:
         assert server.ask("GET", "/info/", headers={"Host": "evil.example"}).status_code == 400
         reply = server.ask("POST", "/train/x", headers={"Origin": "https://evil.example"})
         assert (reply.status_code, reply.json()["code"]) == (400, "origin")
 
-    def test_every_answer_has_a_number_and_none_lets_pages_in(self, server: Any) -> None:
+    def test_every_reply_has_a_request_id_and_no_cors_header(self, server: Any) -> None:
         replies = [server.get("/info/"), server.get("/x"), server.ask("OPTIONS", "/info/")]
         assert len({reply.headers["x-request-id"] for reply in replies}) == 3
         for reply in replies:

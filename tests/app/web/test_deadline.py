@@ -1,29 +1,29 @@
-"""When an answer is not worth computing any more."""
+"""Deadline of a request, and a client that disconnects."""
 
 from __future__ import annotations
 
 import pytest
 
 from segsam.errors import CancelledError
-from segsam_app.errors import OverTimeError
+from segsam_app.errors import DeadlineExceededError
 from segsam_app.web.deadline import Deadline
 
 
-def test_time_runs_from_the_arrival() -> None:
+def test_the_time_runs_from_the_arrival() -> None:
     now = 100.0
-    patience = Deadline(5, is_gone=lambda: False, clock=lambda: now)
-    patience.check()
-    assert not patience.ended()
+    deadline = Deadline(5, is_disconnected=lambda: False, clock=lambda: now)
+    deadline.check()
+    assert not deadline.should_stop()
     now = 105.5
-    assert patience.is_over
-    assert patience.ended()
-    with pytest.raises(OverTimeError, match=r"more than 5 s \(setting infer_seconds\)"):
-        patience.check()
+    assert deadline.has_passed
+    assert deadline.should_stop()
+    with pytest.raises(DeadlineExceededError, match=r"more than 5 s \(setting infer_seconds\)"):
+        deadline.check()
 
 
-def test_a_client_that_has_gone() -> None:
-    patience = Deadline(5, is_gone=lambda: True)
-    assert patience.ended()
-    assert not patience.is_over
-    with pytest.raises(CancelledError, match="client has gone"):
-        patience.check()
+def test_a_client_that_has_disconnected() -> None:
+    deadline = Deadline(5, is_disconnected=lambda: True)
+    assert deadline.should_stop()
+    assert not deadline.has_passed
+    with pytest.raises(CancelledError, match="client has disconnected"):
+        deadline.check()

@@ -1,4 +1,4 @@
-"""Bodies that are too large, too slow or lie about their size: matrix B8, F11."""
+"""Bodies that are too large, too slow or declare a wrong size: matrix B8, F11."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKEN = "a-token-for-the-tests"
 
 
 def send(server: Any, head: str, *pieces: bytes, pause: float = 0) -> bytes:
-    """What comes back for bytes that are sent as they are."""
+    """Return the reply to raw bytes."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as line:
         access = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -45,7 +45,7 @@ def test_an_upload_beyond_the_limit(tight: Any) -> None:
         assert "1 MB" in reply.json()["detail"]
 
 
-def test_an_upload_that_does_not_say_how_large_it_is(tight: Any) -> None:
+def test_an_upload_without_a_declared_size(tight: Any) -> None:
     def pieces() -> Any:
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.nii"\r\n\r\n'
         for _ in range(20):
@@ -56,7 +56,7 @@ def test_an_upload_that_does_not_say_how_large_it_is(tight: Any) -> None:
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
 
 
-def test_other_bodies_are_small(tight: Any) -> None:
+def test_other_bodies_have_a_smaller_limit(tight: Any) -> None:
     reply = tight.ask("POST", "/activelearning/random", json={"client_id": "x" * 70_000})
     assert (reply.status_code, reply.json()["detail"][:40]) == (
         413,
@@ -66,7 +66,7 @@ def test_other_bodies_are_small(tight: Any) -> None:
     assert reply.status_code == 200
 
 
-def test_a_size_that_is_none(tight: Any) -> None:
+def test_an_invalid_content_length(tight: Any) -> None:
     for size in ("x", "-1", "1e3", "9" * 30):
         answer = send(tight, f"POST /train/x HTTP/1.1\nContent-Length: {size}\n{{}}")
         assert answer.split(b" ")[1:2] in ([b"400"], [b"413"])
@@ -89,14 +89,14 @@ def test_a_form_of_a_thousand_parts(server: Any) -> None:
     assert server.ask("POST", "/infer/segsam", files=files).status_code == 400
 
 
-def test_a_storm_of_ranges(server: Any) -> None:
+def test_a_request_for_thousands_of_ranges(server: Any) -> None:
     ranges = ",".join(f"{n}-{n + 1}" for n in range(0, 4000, 2))
     reply = server.get("/datastore/image?image=straight", headers={"Range": f"bytes={ranges}"})
     assert reply.status_code in (200, 206, 400, 416)
     assert len(reply.content) < 1 << 20
 
 
-def test_methods_that_nobody_knows(server: Any) -> None:
+def test_unknown_methods(server: Any) -> None:
     for method in ("TRACE", "PROPFIND", "PATCH"):
         assert server.ask(method, "/info/").status_code == 405
     assert soon(lambda: 'method="other"' in server.get("/metrics").text)
@@ -104,7 +104,7 @@ def test_methods_that_nobody_knows(server: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["straight.nii.gz", "John Doe 1970-01-01.nii.gz"])
-def test_the_journal_holds_nothing_of_the_request(server: Any, name: str) -> None:
+def test_the_request_log_holds_nothing_of_the_request(server: Any, name: str) -> None:
     secret = "left kidney of Jane"
     files = {"file": (f"/home/doe/{name}", b"garbage")}
     params = json.dumps({"foreground": [[31, 27, 5]], "label": secret, "request_id": secret})

@@ -1,4 +1,4 @@
-"""The operator's page shows an nginx in front of the server: that very block, in a real nginx."""
+"""The nginx configuration of docs/operator.md, in a real nginx in front of a server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ http {{
 
 @dataclass(frozen=True)
 class Proxy:
-    """nginx on loopback, with a certificate of its own."""
+    """Running nginx on loopback, with a certificate of its own."""
 
     url: str
     certificate: Path
@@ -59,7 +59,7 @@ class Proxy:
 
 
 def documented() -> str:
-    """The block of docs/operator.md."""
+    """Return the block of docs/operator.md."""
     page = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
     blocks: list[str] = re.findall(r"```nginx\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 1
@@ -67,8 +67,8 @@ def documented() -> str:
 
 
 def put(text: str, old: str, new: str) -> str:
-    """`text` with `old`, which must be there, replaced."""
-    assert old in text, f"the page no longer says {old!r}"
+    """Return `text` with `old`, which must be there, replaced."""
+    assert old in text, f"the page no longer has {old!r}"
     return text.replace(old, new)
 
 
@@ -89,7 +89,7 @@ def proxy(tight: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prox
     block = put(block, "http://127.0.0.1:8000", tight.url)
     block = put(block, "client_max_body_size    1024m", "client_max_body_size 2m")
     configuration = folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""  # whose folder the test's is
+    user = "user root;" if os.geteuid() == 0 else ""  # the owner of the test's folder
     configuration.write_text(_AROUND.format(user=user, folder=folder, block=block))
     process = subprocess.Popen(
         [nginx, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
@@ -122,7 +122,7 @@ def test_the_server_is_reached_by_its_name_with_its_token(proxy: Proxy) -> None:
     assert answer.headers["x-request-id"]
 
 
-def test_without_the_token_nobody_comes_in(proxy: Proxy) -> None:
+def test_without_the_token_a_request_is_refused(proxy: Proxy) -> None:
     answer = proxy.ask("GET", "/info/", headers={"Authorization": ""})
     assert answer.status_code == 401
 
@@ -134,7 +134,7 @@ def test_another_name_is_refused(proxy: Proxy) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_plain_http_and_old_tls_are_not_spoken(proxy: Proxy) -> None:
+def test_plain_http_and_old_tls_are_refused(proxy: Proxy) -> None:
     plain = requests.get(proxy.url.replace("https", "http"), timeout=10)
     assert plain.status_code == 400
     old = ssl.create_default_context(cafile=str(proxy.certificate))

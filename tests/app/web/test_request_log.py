@@ -1,4 +1,4 @@
-"""One line of JSON for each request."""
+"""One line of JSON per request."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import logging
 
 import pytest
 
-from segsam_app.web.request_log import LOGGER, Entry, open_journal, write
+from segsam_app.web.request_log import LOGGER, RequestRecord, configure, write
 
 
 def test_a_line_is_json(caplog: pytest.LogCaptureFixture) -> None:
-    journal = logging.getLogger(LOGGER)
-    journal.addHandler(caplog.handler)
+    log = logging.getLogger(LOGGER)
+    log.addHandler(caplog.handler)
     caplog.set_level(logging.INFO, LOGGER)
-    write(Entry("n1", "PUT", "/session/", 503, 12, 40, 1.5))
-    journal.removeHandler(caplog.handler)
+    write(RequestRecord("n1", "PUT", "/session/", 503, 12, 40, 1.5))
+    log.removeHandler(caplog.handler)
     entry = json.loads(caplog.messages[-1])
     assert entry.pop("time").endswith("Z")
     assert entry == {
@@ -29,13 +29,15 @@ def test_a_line_is_json(caplog: pytest.LogCaptureFixture) -> None:
     }
 
 
-def test_what_monai_label_tells_of_requests_is_not_kept(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)  # the root's may be DEBUG, from which MONAI Label's lines stay
+def test_monai_labels_own_request_lines_are_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)  # with a root at DEBUG, MONAI Label's lines would be written
     for name in ("monailabel", "monailabel.endpoints", "monailabel.datastore"):
         caplog.set_level(logging.NOTSET, name)
-    open_journal()
+    configure()
     handlers = list(logging.getLogger(LOGGER).handlers)
-    open_journal()
+    configure()
     assert handlers
     assert logging.getLogger(LOGGER).handlers == handlers
     assert not logging.getLogger("monailabel.endpoints.infer").isEnabledFor(logging.INFO)

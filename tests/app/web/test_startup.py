@@ -1,4 +1,4 @@
-"""The start-up rule, with the real commands: other computers only with a token."""
+"""Start-up rule, with the real commands: other computers only with a token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segsam_app.web.startup import EXIT_STATUS, bound_address, refusal
+from segsam_app.web.startup import EXIT_STATUS, bound_address, start_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
         (["pytest"], None),
     ],
 )
-def test_where_a_process_listens(command: list[str], address: str | None) -> None:
+def test_the_bound_address_of_a_command_line(command: list[str], address: str | None) -> None:
     assert bound_address(command) == address
 
 
@@ -37,14 +37,14 @@ def test_uvicorns_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "unix", None])
-def test_this_computer_needs_no_token(bound: str | None) -> None:
-    assert refusal(bound, None) is None
+def test_loopback_needs_no_token(bound: str | None) -> None:
+    assert start_problem(bound, None) is None
 
 
 @pytest.mark.parametrize("bound", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_other_computers_do(bound: str) -> None:
-    assert f"would listen on {bound}" in str(refusal(bound, None))
-    assert refusal(bound, "x" * 16) is None
+def test_other_addresses_need_a_token(bound: str) -> None:
+    assert f"would listen on {bound}" in str(start_problem(bound, None))
+    assert start_problem(bound, "x" * 16) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_other_computers_do(bound: str) -> None:
     ],
     ids=["plain", "uvicorn_app", "token"],
 )
-def test_the_real_server_says_why_it_does_not_start(
+def test_the_server_reports_why_it_does_not_start(
     tmp_path: Path, options: list[str], env: dict[str, str], words: str
 ) -> None:
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--port", "1"]
@@ -71,8 +71,8 @@ def test_the_real_server_says_why_it_does_not_start(
         timeout=300,
         check=False,
     )
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
     assert ended.returncode == EXIT_STATUS
-    assert "SEG-SAM does not start: " in said
-    assert words in said
-    assert "Traceback" not in said
+    assert "SEG-SAM does not start: " in output
+    assert words in output
+    assert "Traceback" not in output

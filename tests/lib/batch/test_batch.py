@@ -1,4 +1,4 @@
-"""A whole archive: what is found, done, recorded, skipped and done again."""
+"""Batch on a whole archive: cases found, processed, recorded, skipped and retried."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import torch
 
 from segsam.batch import segmenting
 from segsam.batch.archive import Item, find_items, fingerprint
-from segsam.batch.ledger import Ledger
-from segsam.batch.run import CaseWorker, Outcome, Workers, run_batch
-from segsam.batch.segmenting import SegmentOrder, read_orders
+from segsam.batch.case_worker import CaseWorker, Workers
+from segsam.batch.records import RecordStore
+from segsam.batch.run import Outcome, run_batch
+from segsam.batch.segmenting import SegmentTask, read_requests
 from segsam.categories import Categories
 from segsam.errors import BatchError, CancelledError, PromptError
 from segsam.imaging.volume import Volume
@@ -40,7 +41,7 @@ def picture(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def said(path: Path, content: Any = None) -> Path:
+def write_prompts(path: Path, content: Any = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(PROMPTS if content is None else content))
     return path
@@ -52,16 +53,16 @@ def archive(tmp_path: Path) -> Path:
     folder = tmp_path / "archive"
     for seed, case in enumerate(["a", "inner/b", "c"]):
         picture(folder / f"{case}.nii.gz", seed)
-        said(folder / f"{case}.prompts.json")
-    said(folder / "c.prompts.json", {"points": [{"ijk": [99, 0, 0], "positive": True}]})
+        write_prompts(folder / f"{case}.prompts.json")
+    write_prompts(folder / "c.prompts.json", {"points": [{"ijk": [99, 0, 0], "positive": True}]})
     (folder / "d.nii.gz").write_bytes(b"no image")
-    said(folder / "d.prompts.json")
+    write_prompts(folder / "d.prompts.json")
     return folder
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
-    """Every worker has a model that takes milliseconds."""
+    """Give every worker a model that takes milliseconds."""
     torch.manual_seed(0)
     model = SegSam(TinyHost(), five_categories).eval()
     monkeypatch.setattr(
@@ -72,12 +73,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
 
 
 def silent(done: int, total: int, what: str) -> None:
-    """Nobody looks."""
+    """Report no progress."""
 
 
-def batch(archive: Path, out: Path, order: SegmentOrder | None = None, **how: Any) -> Outcome:
+def batch(archive: Path, out: Path, task: SegmentTask | None = None, **how: Any) -> Outcome:
     return run_batch(
-        order or SegmentOrder(),
+        task or SegmentTask(),
         find_items(archive),
         out,
         workers=Workers(),
@@ -94,7 +95,7 @@ class TestArchive:
         assert found[3].prompts == str(archive / "inner" / "b.prompts.json")
 
     def test_prompts_may_lie_in_a_folder_of_their_own(self, archive: Path, tmp_path: Path) -> None:
-        file = said(tmp_path / "prompts" / "inner" / "b.json")
+        file = write_prompts(tmp_path / "prompts" / "inner" / "b.json")
         found = {item.case: item.prompts for item in find_items(archive, tmp_path / "prompts")}
         assert found == {"a": "", "c": "", "d": "", "inner/b": str(file)}
 
@@ -105,14 +106,16 @@ class TestArchive:
         assert [item.case for item in find_items(tmp_path)] == ["ct", "mr/1"]
         assert [item.case for item in find_items(tmp_path / "ct")] == ["ct"]
 
-    def test_what_is_no_archive_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(BatchError, match="There is no image in"):
+    def test_a_folder_without_images_or_with_two_of_one_name_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        with pytest.raises(BatchError, match=r"Expected at least one image in .*, got none"):
             find_items(tmp_path)
         with pytest.raises(BatchError, match="Expected a folder"):
             find_items(tmp_path / "nothing")
         picture(tmp_path / "a.nii")
         picture(tmp_path / "a.nii.gz")
-        with pytest.raises(BatchError, match=r"would both be the case a: a\.nii and a\.nii\.gz"):
+        with pytest.raises(BatchError, match=r"have the same case name a: a\.nii and a\.nii\.gz"):
             find_items(tmp_path)
 
     def test_another_image_or_prompt_has_another_fingerprint(self, archive: Path) -> None:
@@ -120,47 +123,49 @@ class TestArchive:
         first = fingerprint(item)
         os.utime(item.path, ns=(1, 1))
         second = fingerprint(item)
-        said(Path(item.prompts), {"points": []})
+        write_prompts(Path(item.prompts), {"points": []})
         assert len({first, second, fingerprint(item), ""}) == 4
         assert fingerprint(Item("x", str(archive / "x"))) == ""
 
 
 class TestPrompts:
     def test_one_object_or_several(self, tmp_path: Path) -> None:
-        assert [one.prompts for one in read_orders(said(tmp_path / "one.json"))] == [PROMPTS]
+        assert [one.prompts for one in read_requests(write_prompts(tmp_path / "one.json"))] == [
+            PROMPTS
+        ]
         several = {"objects": [{"prompts": PROMPTS, "name": "left", "axis": "k"}] * 2}
-        found = read_orders(said(tmp_path / "two.json", several))
+        found = read_requests(write_prompts(tmp_path / "two.json", several))
         assert [(one.name, one.axis) for one in found] == [("left", "k")] * 2
 
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
             ("{", r"x\.json cannot be read"),
-            ('{"objects": []}', "at least one"),
+            ('{"objects": []}', "a list with at least one, got"),
             ('{"objects": [{}]}', "prompts: field required"),
             ('{"objects": [{"prompts": {}, "axes": "k"}]}', "axes: extra inputs"),
             ('{"objects": [{"prompts": {}, "axis": "z"}]}', "axis: input should be"),
         ],
     )
-    def test_anything_else_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:
+    def test_another_form_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(PromptError, match=sentence):
-            read_orders(tmp_path / "x.json")
+            read_requests(tmp_path / "x.json")
 
 
 @pytest.mark.usefixtures("tiny")
 class TestRun:
-    def test_what_can_be_done_is_and_what_cannot_is_told(
+    def test_a_case_that_fails_does_not_stop_the_others(
         self, archive: Path, tmp_path: Path
     ) -> None:
         seen: list[tuple[int, int, str]] = []
         outcome = batch(archive, tmp_path / "out", progress=lambda *what: seen.append(what))
         assert [record.status for record in outcome.records] == ["done", "failed", "failed", "done"]
-        told = {record.case: record.error for record in outcome.failed}
-        assert told["c"] is not None
-        assert told["c"]["code"] == "prompt"
-        assert told["d"] is not None
-        assert (told["d"]["code"], "trace" in told["d"]) == ("volume", False)
+        errors = {record.case: record.error for record in outcome.failed}
+        assert errors["c"] is not None
+        assert errors["c"]["code"] == "prompt"
+        assert errors["d"] is not None
+        assert (errors["d"]["code"], "trace" in errors["d"]) == ("volume", False)
         assert [what for _, _, what in seen] == ["", "a", "c", "d", "inner/b"]
         labels = Volume.load(tmp_path / "out" / "labels" / "inner" / "b.nii.gz")
         assert labels.voxels.shape == (20, 18, 5)
@@ -171,27 +176,27 @@ class TestRun:
             {"name": "left", "prompts": PROMPTS},
             {"prompts": {"boxes": [{"min_ijk": [1, 1, 0], "max_ijk": [6, 7, 4]}]}},
         ]
-        said(archive / "a.prompts.json", {"objects": objects})
-        record = batch(archive, tmp_path / "out", SegmentOrder(ending=".seg.nrrd")).records[0]
+        write_prompts(archive / "a.prompts.json", {"objects": objects})
+        record = batch(archive, tmp_path / "out", SegmentTask(ending=".seg.nrrd")).records[0]
         assert list(record.outputs) == ["labels/a.seg.nrrd"]
         named = [(one["value"], one["name"]) for one in record.result["objects"]]
         assert named == [(1, "left"), (2, "object")]
 
-    def test_it_is_what_the_predictor_says(self, archive: Path, tmp_path: Path) -> None:
+    def test_the_labels_are_those_of_the_predictor(self, archive: Path, tmp_path: Path) -> None:
         batch(archive, tmp_path / "out")
         predictor = segmenting.Predictor.from_pretrained()
         predictor.set_volume(Volume.load(archive / "a.nii.gz"))
-        (one,) = read_orders(archive / "a.prompts.json")
-        wanted = predictor.predict(segmenting.Prompts.from_json(one.prompts)).labels
-        assert np.array_equal(Volume.load(tmp_path / "out/labels/a.nii.gz").voxels, wanted)
+        (one,) = read_requests(archive / "a.prompts.json")
+        expected = predictor.predict(segmenting.Prompts.from_json(one.prompts)).labels
+        assert np.array_equal(Volume.load(tmp_path / "out/labels/a.nii.gz").voxels, expected)
 
     def test_a_second_start_does_nothing_twice(self, archive: Path, tmp_path: Path) -> None:
         first = batch(archive, tmp_path / "out")
         second = batch(archive, tmp_path / "out")
-        assert second.kept == 4
+        assert second.done_before == 4
         assert second.records == first.records
 
-    def test_what_is_missing_changed_or_torn_is_done_again(
+    def test_a_missing_changed_or_damaged_case_is_done_again(
         self, archive: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
@@ -200,26 +205,24 @@ class TestRun:
         os.utime(archive / "inner" / "b.nii.gz", ns=(1, 1))
         (out / "records" / "d.json").write_text("{")
         picture(archive / "new.nii.gz")
-        said(archive / "new.prompts.json")
+        write_prompts(archive / "new.prompts.json")
         outcome = batch(archive, out)
-        assert outcome.kept == 1
+        assert outcome.done_before == 1
         assert [record.status for record in outcome.records].count("done") == 3
 
-    def test_what_failed_is_tried_again_only_when_asked(
-        self, archive: Path, tmp_path: Path
-    ) -> None:
+    def test_a_failed_case_is_retried_only_on_request(self, archive: Path, tmp_path: Path) -> None:
         broken = (archive / "d.nii.gz").stat()
         batch(archive, tmp_path / "out")
         content = picture(tmp_path / "good.nii.gz").read_bytes()
         (archive / "d.nii.gz").write_bytes(content[: broken.st_size])  # of the same size and time
         os.utime(archive / "d.nii.gz", ns=(broken.st_atime_ns, broken.st_mtime_ns))
-        assert batch(archive, tmp_path / "out").kept == 4
-        assert batch(archive, tmp_path / "out", retry_failed=True).kept == 2
+        assert batch(archive, tmp_path / "out").done_before == 4
+        assert batch(archive, tmp_path / "out", retry_failed=True).done_before == 2
 
     def test_a_folder_of_another_batch_is_refused(self, archive: Path, tmp_path: Path) -> None:
         batch(archive, tmp_path / "out")
         with pytest.raises(BatchError, match=r"a batch with other settings \(axis, decoder\)"):
-            batch(archive, tmp_path / "out", SegmentOrder(axis="k", decoder="semantic"))
+            batch(archive, tmp_path / "out", SegmentTask(axis="k", decoder="semantic"))
         (tmp_path / "out" / "order.json").write_text("{")
         with pytest.raises(BatchError, match="which cannot be read"):
             batch(archive, tmp_path / "out")
@@ -228,67 +231,63 @@ class TestRun:
             batch(archive, tmp_path / "file")
 
     def test_a_case_that_ends_its_process_is_given_up(self, archive: Path, tmp_path: Path) -> None:
-        ledger = Ledger(tmp_path / "out")
+        store = RecordStore(tmp_path / "out")
         for _ in range(3):
-            ledger.begin("a")  # and then the process was killed
+            store.start_attempt("a")  # and then the process was killed
         record = batch(archive, tmp_path / "out").records[0]
         assert record.error is not None
         assert "ended its process 3 times" in record.error["detail"]
         assert batch(archive, tmp_path / "out", retry_failed=True).records[0].status == "done"
 
-    def test_an_object_is_looked_for_where_nothing_was_said(
-        self, archive: Path, tmp_path: Path
-    ) -> None:
+    def test_auto_searches_images_without_prompts(self, archive: Path, tmp_path: Path) -> None:
         (archive / "a.prompts.json").unlink()
-        record = batch(archive, tmp_path / "out", SegmentOrder(auto=True)).records[0]
+        record = batch(archive, tmp_path / "out", SegmentTask(auto=True)).records[0]
         assert record.error is not None, "this checkpoint's semantics are not trained"
         assert record.error["code"] in ("prompt", "checkpoint")
 
 
-class Shouting:
-    """Work that goes wrong in every way."""
+class FailingTask:
+    """Task whose cases run `do`."""
 
     def __init__(self, do: Callable[[Any], Any]) -> None:
         self.do = do
 
     def to_json(self) -> dict[str, Any]:
-        return {"work": "shout"}
+        return {"work": "fail"}
 
-    def open(self, out: Path) -> Callable[..., Any]:
+    def prepare(self, out: Path) -> Callable[..., Any]:
         return lambda item, cancel: self.do(cancel)
 
 
 class TestFaults:
-    def test_a_bug_is_of_one_case_and_leaves_its_trace(self, tmp_path: Path) -> None:
+    def test_a_bug_is_recorded_with_its_traceback(self, tmp_path: Path) -> None:
         def fail(cancel: Any) -> Any:
             raise KeyError("a bug")
 
         picture(tmp_path / "a.nii")
-        record = CaseWorker(Shouting(fail), tmp_path)(Item("a", str(tmp_path / "a.nii")))
+        record = CaseWorker(FailingTask(fail), tmp_path)(Item("a", str(tmp_path / "a.nii")))
         assert record.error is not None
         assert record.error["code"] == "bug"
         assert "in fail" in record.error["trace"]
 
-    def test_too_little_memory_is_called_so(self, tmp_path: Path) -> None:
+    def test_lack_of_memory_has_its_own_code(self, tmp_path: Path) -> None:
         def fail(cancel: Any) -> Any:
             raise MemoryError
 
-        record = CaseWorker(Shouting(fail), tmp_path)(Item("a", str(tmp_path)))
+        record = CaseWorker(FailingTask(fail), tmp_path)(Item("a", str(tmp_path)))
         assert record.error is not None
         assert record.error["code"] == "memory"
 
-    def test_ctrl_c_ends_the_case_at_its_next_slice_and_counts_for_nothing(
-        self, tmp_path: Path
-    ) -> None:
+    def test_ctrl_c_cancels_the_case_and_does_not_count_as_an_attempt(self, tmp_path: Path) -> None:
         def slow(cancel: Any) -> Any:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             for _ in range(1000):
                 if cancel():
                     raise CancelledError("at a slice")
                 threading.Event().wait(0.01)
-            raise AssertionError("nobody stopped it")
+            raise AssertionError("the case was not cancelled")
 
-        worker = CaseWorker(Shouting(slow), tmp_path)
+        worker = CaseWorker(FailingTask(slow), tmp_path)
         # Several test processes ignore Ctrl-C, so that only the one in front acts on it.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -296,28 +295,28 @@ class TestFaults:
                 worker(Item("a", str(tmp_path)))
         finally:
             signal.signal(signal.SIGINT, before)
-        assert Ledger(tmp_path).attempts("a") == 0
-        assert Ledger(tmp_path).record("a") is None
+        assert RecordStore(tmp_path).attempts("a") == 0
+        assert RecordStore(tmp_path).record("a") is None
 
     @pytest.mark.parametrize(
         ("how", "sentence"),
         [
-            ({"count": -1}, "not negative; got -1 and 0"),
-            ({"count": 1, "threads": -2}, "not negative; got 1 and -2"),
-            ({"address": "host:6379"}, "needs workers: say how many with --workers"),
+            ({"count": -1}, "not negative, got -1 and 0"),
+            ({"count": 1, "threads": -2}, "not negative, got 1 and -2"),
+            ({"address": "host:6379"}, "needs workers; give their number with --workers"),
         ],
     )
-    def test_workers_that_cannot_be_meant(self, how: dict[str, Any], sentence: str) -> None:
+    def test_invalid_numbers_of_workers(self, how: dict[str, Any], sentence: str) -> None:
         with pytest.raises(BatchError, match=sentence):
             Workers(**how)
 
-    def test_without_ray_there_is_a_sentence(
+    def test_without_ray_the_error_names_the_extra(
         self, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(BatchError, match=r"pip install 'segsam\[cluster\]'"):
             run_batch(
-                SegmentOrder(),
+                SegmentTask(),
                 find_items(archive),
                 tmp_path / "out",
                 workers=Workers(2),

@@ -57,13 +57,13 @@ def killed_while_working(process: subprocess.Popen[bytes], out: Path) -> str:
     while time.monotonic() < deadline and process.poll() is None:
         for path in (out / "started").glob("case*.json"):
             try:
-                told = json.loads(path.read_text())
+                started = json.loads(path.read_text())
             except (OSError, ValueError):
                 continue  # just finished
-            os.kill(int(told["worker"].rpartition(":")[2]), signal.SIGKILL)
+            os.kill(int(started["worker"].rpartition(":")[2]), signal.SIGKILL)
             return path.stem
         time.sleep(0.01)
-    pytest.fail("no worker was ever at work")
+    pytest.fail("no worker started a case")
 
 
 def content(out: Path) -> dict[str, bytes]:
@@ -96,12 +96,12 @@ def test_a_killed_worker_changes_nothing(archive: Path, tmp_path: Path) -> None:
         assert process.wait(SECONDS) == 1, "one case is no image"
     finally:
         process.kill()
-    wanted, found = records(alone), records(together)
-    assert set(found) == set(wanted) == {"broken", *(f"case{n}" for n in range(CASES))}
+    expected, found = records(alone), records(together)
+    assert set(found) == set(expected) == {"broken", *(f"case{n}" for n in range(CASES))}
     assert found[case]["attempts"] == 2
     assert len({one["worker"] for one in found.values()}) >= 2
     assert content(together) == content(alone)
-    for name, record in wanted.items():
+    for name, record in expected.items():
         one, other = (rounded(each["result"]) for each in (found[name], record))
         assert one == other
         assert (found[name]["status"], found[name]["error"]) == (record["status"], record["error"])

@@ -1,4 +1,4 @@
-"""The real command line: of each kind of ending one in its own process, the others in this one."""
+"""Command line `segsam`: one run of each kind in its own process, the others in this one."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def in_a_process(*arguments: object) -> Done:
 def segsam(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
-    """The same `main` in this process, which has imported what takes a new one seconds."""
+    """Run the same `main` in this process, which saves the seconds of the imports."""
 
     def run(*arguments: object) -> Done:
         words = ["segsam", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as ended:
             main()
-        said = capsys.readouterr()
+        printed = capsys.readouterr()
         code = ended.value.code or 0
         assert isinstance(code, int)
-        return Done(words, code, said.out, said.err)
+        return Done(words, code, printed.out, printed.err)
 
     return run
 
@@ -61,10 +61,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestSegment:
     def test_writes_labels_picture_and_json(self, image: Path, tmp_path: Path) -> None:
-        labels, picture, told = (tmp_path / name for name in ("o.nii.gz", "o.png", "o.json"))
+        labels, picture, result = (tmp_path / name for name in ("o.nii.gz", "o.png", "o.json"))
         done = in_a_process(
             *("segment", image, "-o", labels, "--box", "12,10,1,25,21,1"),
-            *("--picture", picture, "--json", told, "--checkpoint", "litemedsam"),
+            *("--picture", picture, "--json", result, "--checkpoint", "litemedsam"),
         )
         assert done.returncode == 0, done.stderr
         back, sent = Volume.load(labels), Volume.load(image)
@@ -74,7 +74,7 @@ class TestSegment:
         assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.9
         assert not back.voxels[..., [0, 2]].any()
         assert picture.stat().st_size > 1000
-        value = json.loads(told.read_text())
+        value = json.loads(result.read_text())
         assert value["category"] is None
         assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
         assert "no trained semantic decoder" in done.stdout
@@ -87,10 +87,10 @@ class TestSegment:
             *("--checkpoint", standin, "--json", tmp_path / "o.json"),
         )
         assert done.returncode == 0, done.stderr
-        told = json.loads((tmp_path / "o.json").read_text())
-        assert told["category"] == "liver"
-        assert f"liver ({told['confidence']:.0%}): " in done.stdout
-        assert f"the two decoders agree by {told['agreement']:.0%}; also present: " in done.stdout
+        result = json.loads((tmp_path / "o.json").read_text())
+        assert result["category"] == "liver"
+        assert f"liver ({result['confidence']:.0%}): " in done.stdout
+        assert f"the two decoders agree by {result['agreement']:.0%}; also present: " in done.stdout
         assert b"SCT" in (tmp_path / "o.seg.nrrd").read_bytes()
 
     @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class TestSegment:
         [
             ("out.xyz", "o.png", "a name ending in .nii.gz"),
             ("missing/out.nii.gz", "o.png", "does not exist; make it first"),
-            ("out.nii.gz", "o.jpg", "a name ending in .png is wanted"),
+            ("out.nii.gz", "o.jpg", "Expected a name ending in .png, got o.jpg"),
         ],
     )
     def test_bad_targets_are_refused_before_the_work(
@@ -187,3 +187,17 @@ def test_categories_as_json(segsam: Callable[..., Done], tmp_path: Path) -> None
     names = [c["name"] for c in json.loads((tmp_path / "c.json").read_text())["categories"]]
     assert "liver" in names
     assert "polyp" in names
+
+
+def test_other_commands_work_without_the_research_extra(tmp_path: Path) -> None:
+    code = """
+import sys
+for name in ("segsam.research", "sam2", "timm"):
+    sys.modules[name] = None  # importing it fails, as if it were not installed
+from segsam.cli.app import main
+main()
+"""
+    command = [sys.executable, "-c", code, "categories", "--json", str(tmp_path / "c.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "c.json").read_text())["categories"]

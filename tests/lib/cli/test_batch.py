@@ -1,4 +1,4 @@
-"""`segsam batch` from its words to its exit code."""
+"""`segsam batch`: arguments, output, files and exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from segsam.batch import measuring, segmenting
+from segsam.batch import evaluating, segmenting
 from segsam.categories import Categories
 from segsam.cli.batch import app
 from segsam.errors import BatchError, OutputError
@@ -38,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, five_categories: Categories) -> None:
         return Predictor(model, embeddings=EmbeddingCache())
 
     monkeypatch.setattr(segmenting.Predictor, "from_pretrained", predictor)
-    monkeypatch.setattr(measuring, "load_pretrained", lambda checkpoint: model)
+    monkeypatch.setattr(evaluating, "load_pretrained", lambda checkpoint: model)
     monkeypatch.setattr("segsam.model.load_pretrained", lambda checkpoint: model)
 
 
@@ -54,18 +54,18 @@ def archive(tmp_path: Path) -> Path:
     return folder
 
 
-def test_images_without_prompts_are_left_out_and_told(archive: Path, tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
-    done = batch("segment", archive, "-o", tmp_path / "out", "--format", ".nrrd", "--json", told)
+def test_images_without_prompts_are_left_out(archive: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    done = batch("segment", archive, "-o", tmp_path / "out", "--format", ".nrrd", "--json", result)
     assert done.exit_code == 0, done.output
     assert "1 of 2 images have no prompts: left out." in done.output
     assert "1 of 1 cases done, 0 of them before" in done.output
     assert (tmp_path / "out" / "labels" / "a.nrrd").is_file()
-    assert json.loads(told.read_text()) == json.loads((tmp_path / "out/summary.json").read_text())
-    assert json.loads(told.read_text())["failed"] == {}
+    assert json.loads(result.read_text()) == json.loads((tmp_path / "out/summary.json").read_text())
+    assert json.loads(result.read_text())["failed"] == {}
 
 
-def test_what_failed_is_told_and_in_the_exit_code(archive: Path, tmp_path: Path) -> None:
+def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: Path) -> None:
     (archive / "b.prompts.json").write_text("{")
     for _ in range(2):
         done = batch("segment", archive, "-o", tmp_path / "out")
@@ -80,23 +80,23 @@ def test_what_failed_is_told_and_in_the_exit_code(archive: Path, tmp_path: Path)
     ("words", "kind", "sentence"),
     [
         (["--prompts", "{archive}"], BatchError, "has a file of prompts; --auto needs none"),
-        (["--format", ".png"], OutputError, r"Labels can be .*; got '\.png'"),
+        (["--format", ".png"], OutputError, r"Expected the labels as .*, got '\.png'"),
         (["--window", "a,b"], OutputError, "a preset's name or low,high; got 'a,b'"),
         (["--workers", "-1"], BatchError, "not negative"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_the_work(
+def test_invalid_options_are_refused_before_the_work(
     archive: Path, tmp_path: Path, words: list[str], kind: type[Exception], sentence: str
 ) -> None:
-    asked = [word.format(archive=archive) for word in words]
-    done = batch("segment", archive, "-o", tmp_path / "out", *asked)
+    options = [word.format(archive=archive) for word in words]
+    done = batch("segment", archive, "-o", tmp_path / "out", *options)
     assert isinstance(done.exception, kind)
     with pytest.raises(kind, match=sentence):
         raise done.exception
     assert not (tmp_path / "out").exists()
 
 
-def test_data_sets_are_measured_with_a_report(tmp_path: Path) -> None:
+def test_data_sets_are_evaluated_with_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     label = np.zeros((40, 36, 2), dtype=np.uint8)
     label[6:24, 6:24] = 1

@@ -1,4 +1,4 @@
-"""`segsam categories`: what it lists, finds, refuses, checks and adds, as a user would ask."""
+"""`segsam categories`: list, search, check and add, and their refusals."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def run(*args: object) -> Result:
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
-def asked(tmp_path: Path, *args: object) -> Any:
-    """What the command wrote with --json; it must have succeeded."""
+def json_of(tmp_path: Path, *args: object) -> Any:
+    """Return what a command that succeeds writes with --json."""
     target = tmp_path / "answer.json"
     result = run(*args, "--json", target)
     assert result.exit_code == 0, result.output
@@ -41,7 +41,7 @@ def saved(
     tiny_host: Host, five_categories: Categories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": type(tiny_host)})
-    model = SegSam.with_semantics(tiny_host, five_categories)
+    model = SegSam(tiny_host, five_categories, semantics=True, text=True)
     return save_checkpoint(model, tmp_path / "model.safetensors", Card("a test"))
 
 
@@ -55,7 +55,7 @@ def endpoint(embeddings_server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("args", [(), ("list",)])
 def test_listing_is_what_happens_by_default(tmp_path: Path, args: tuple[str, ...]) -> None:
-    answer = asked(tmp_path, *args)
+    answer = json_of(tmp_path, *args)
     assert [record["name"] for record in answer["categories"]] == list(Categories.load().names)
     output = run(*args).output
     assert "10200004 Liver" in output
@@ -63,19 +63,19 @@ def test_listing_is_what_happens_by_default(tmp_path: Path, args: tuple[str, ...
 
 
 def test_search_shows_what_it_found(tmp_path: Path) -> None:
-    answer = asked(tmp_path, "search", "hepar")
+    answer = json_of(tmp_path, "search", "hepar")
     assert [record["name"] for record in answer["categories"]] == ["liver"]
     assert "0 categories" in run("search", "no such thing").output
 
 
 def test_a_checkpoint_lists_its_own(saved: Path, tmp_path: Path) -> None:
-    answer = asked(tmp_path, "list", "--checkpoint", saved)
+    answer = json_of(tmp_path, "list", "--checkpoint", saved)
     assert [record["name"] for record in answer["categories"]][:2] == ["liver", "spleen"]
     assert len(answer["categories"]) == 5
 
 
 def test_the_shipped_categories_pass_the_check(tmp_path: Path) -> None:
-    assert asked(tmp_path, "check") == {"categories": 259, "problems": []}
+    assert json_of(tmp_path, "check") == {"categories": 259, "problems": []}
 
 
 def test_check_ends_with_1_and_says_why(saved: Path, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_category_is_added_to_a_file(endpoint: Any, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     options = ("--provider", "endpoint", "--file", file)
     names = ("--synonym", "popliteal cyst", "--synonym", "BC", "--modality", "MR")
-    answer = asked(tmp_path, "add", "Baker's cyst", *TEXTS, *names, *options)
+    answer = json_of(tmp_path, "add", "Baker's cyst", *TEXTS, *names, *options)
     assert (answer["index"], answer["embedding_model"]) == (259, "made up for a test")
     assert (answer["checkpoint"], answer["nearest"]) == (None, {})
     run("add", "other cyst", *TEXTS, "--colour", "1,2,3", *options)
@@ -100,14 +100,14 @@ def test_a_category_is_added_to_a_file(endpoint: Any, tmp_path: Path) -> None:
     assert len(own.items[1].modalities) == 8
     assert own.colour("other cyst") == (1, 2, 3)
     assert own.dimension == 12
-    listed = asked(tmp_path, "search", "popliteal", "--file", file)["categories"]
+    listed = json_of(tmp_path, "search", "popliteal", "--file", file)["categories"]
     assert listed == [own.items[0].to_record()] == [answer["category"]]
-    assert asked(tmp_path, "check", "--file", file)["categories"] == 261
+    assert json_of(tmp_path, "check", "--file", file)["categories"] == 261
 
 
 def test_a_category_is_added_to_a_checkpoint(endpoint: Any, saved: Path, tmp_path: Path) -> None:
     grown = tmp_path / "grown.safetensors"
-    answer = asked(
+    answer = json_of(
         tmp_path, "add", "cyst", *TEXTS, "--provider", "endpoint", "--checkpoint", saved,
         "--out", grown,
     )  # fmt: skip
@@ -153,7 +153,7 @@ def test_one_file_keeps_one_encoder(
 @pytest.mark.parametrize(
     ("args", "refusal", "sentence"),
     [
-        (("cyst", *TEXTS), OutputError, "Say where the category goes: --file FILE"),
+        (("cyst", *TEXTS), OutputError, "Expected a file for the category: --file FILE"),
         (("cyst", *TEXTS, "--out", "x.safetensors"), OutputError, "belong together"),
         (("cyst", *TEXTS, "--checkpoint", "x.safetensors"), OutputError, "belong together"),
         (("cyst", *TEXTS, "--file", "none/x.yaml"), OutputError, "The folder of none/x.yaml"),

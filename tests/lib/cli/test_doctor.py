@@ -1,4 +1,4 @@
-"""The doctor: what it finds on a healthy machine, and the remedy for each ailment."""
+"""`segsam doctor`: its findings on a healthy machine, and the remedy of each fault."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class TestAHealthyMachine:
     def test_a_remedy_stands_exactly_where_one_is_needed(self, checks: dict[str, Check]) -> None:
         assert all(bool(check.remedy) == (check.ok is not True) for check in checks.values())
 
-    def test_the_weights_are_as_they_should_be(self, checks: dict[str, Check]) -> None:
-        assert "SHA-256 as it should be" in checks["weights"].found
+    def test_the_weights_have_the_right_hash(self, checks: dict[str, Check]) -> None:
+        assert "SHA-256 correct" in checks["weights"].found
 
 
 class TestPackages:
@@ -122,7 +122,7 @@ class TestTheMachine:
             port = server.getsockname()[1]
             check = doctor.check_port(port)
         assert check.ok is None
-        assert check.found == f"{port} on 127.0.0.1 is taken"
+        assert check.found == f"{port} on 127.0.0.1 is in use"
         assert check.remedy.startswith("start the server with --port ")
 
     def test_little_memory_is_a_drawback(self) -> None:

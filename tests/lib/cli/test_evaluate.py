@@ -1,9 +1,10 @@
-"""`segsam evaluate` and `segsam calibrate` as they are called."""
+"""`segsam evaluate` and `segsam calibrate`: arguments, files and exit codes."""
 
 from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,10 @@ def data(tmp_path: Path) -> Path:
 def trained(
     tiny_host: Host, five_categories: Categories, monkeypatch: pytest.MonkeyPatch
 ) -> SegSam:
-    """What is loaded whatever the name: a tiny host is in no file."""
+    """Load this model whatever the name: a tiny host is in no file."""
     torch.manual_seed(1)
     model = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
-    model.semantic_is_trained = True
+    model = model.with_card(replace(model.card, semantic_is_trained=True))
 
     def loaded(name: str | None = None) -> SegSam:
         return model
@@ -56,11 +57,11 @@ def trained(
     return model
 
 
-def call(*words: str | Path, wanted: int = 0) -> Any:
+def call(*words: str | Path, exit_code: int = 0) -> Any:
     result = CliRunner().invoke(app, [str(word) for word in words])
-    if wanted == 0 and result.exception is not None:
+    if exit_code == 0 and result.exception is not None:
         raise result.exception
-    assert result.exit_code == wanted, result.output
+    assert result.exit_code == exit_code, result.output
     return result
 
 
@@ -84,17 +85,17 @@ def test_the_result_is_written(data: Path, trained: SegSam, tmp_path: Path) -> N
     assert {row["name"] for row in written} == {"liver", "spleen"}
 
 
-def test_what_cannot_be_written_is_refused_first(data: Path, trained: SegSam) -> None:
+def test_bad_targets_are_refused_before_the_work(data: Path, trained: SegSam) -> None:
     base = ("evaluate", data, "--prompt", "box")
     with pytest.raises(OutputError, match=r"ending in \.npz or \.csv"):
         call(*base, "--objects", data / "rows.txt")
-    with pytest.raises(OutputError, match="folder of out"):
+    with pytest.raises(OutputError, match=r"The folder of .*out\.json does not exist"):
         call(*base, "--json", data / "nowhere" / "out.json")
     with pytest.raises(OutputError, match="is a folder"):
         call(*base, "--json", data)
     with pytest.raises(EvaluationError, match="box or point"):
         call("evaluate", data, "--prompt", "scribble")
-    call("evaluate", data, wanted=2)  # no prompt
+    call("evaluate", data, exit_code=2)  # no prompt
 
 
 def test_an_interrupted_run_writes_nothing(
@@ -104,7 +105,7 @@ def test_an_interrupted_run_writes_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trained.host, "prepare", interrupted)
-    call("evaluate", data, "--prompt", "box", "--json", tmp_path / "out.json", wanted=130)
+    call("evaluate", data, "--prompt", "box", "--json", tmp_path / "out.json", exit_code=130)
     assert not (tmp_path / "out.json").exists()
 
 
@@ -129,5 +130,5 @@ def test_the_card_takes_the_temperature(data: Path, trained: SegSam, tmp_path: P
     assert set(record["test"]["agreement"]) == {"box"}
     assert record["validation"]["after"]["nll"] <= record["validation"]["before"]["nll"]
     assert "calibration error" in shown.output
-    with pytest.raises(EvaluationError, match="no file of objects"):
+    with pytest.raises(EvaluationError, match="got no file none.npz"):
         call("calibrate", tmp_path / "none.npz")

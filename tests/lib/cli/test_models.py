@@ -57,21 +57,21 @@ class TestPack:
             "name: packed\nlimits: [Fails here.]\nprompts_trained: [box, point]\n"
         )
         target = tmp_path / "packed.safetensors"
-        told = run(
+        printed = run(
             *("pack", standin, target, "--facts", tmp_path / "facts.yaml"),
             *("--evaluation", evaluation, "--json", tmp_path / "card.json"),
         )
         card = read_card(target)
         assert (card.name, card.limits, card.half) == ("packed", ("Fails here.",), True)
         assert card.results["box"]["average"] == {"dsc": 80.0}
-        assert card.sha256 in told
+        assert card.sha256 in printed
         assert target.stat().st_size < 40e6
-        assert load_pretrained(target).prompts_trained == ("box", "point")
+        assert load_pretrained(target).card.prompts_trained == ("box", "point")
 
     @pytest.mark.parametrize(
         ("facts", "sentence"),
         [
-            ("host: sam", "fields of a card that are the caller's .* got host"),
+            ("host: sam", "fields of a card that can be set .* got host"),
             ("- a list", "Expected fields of a card in facts.yaml"),
             ("{", "Cannot read the facts in facts.yaml"),
         ],
@@ -103,8 +103,8 @@ class TestAverage:
         twin, target = tmp_path / "twin.safetensors", tmp_path / "mean.safetensors"
         twin.write_bytes(standin.read_bytes())
         twin.with_suffix(".json").write_bytes(standin.with_suffix(".json").read_bytes())
-        told = run("average", standin, twin, "-o", target, "--json", tmp_path / "card.json")
-        assert "mean.safetensors: the mean of" in told
+        printed = run("average", standin, twin, "-o", target, "--json", tmp_path / "card.json")
+        assert "mean.safetensors: the mean of" in printed
         mean, one = (load_pretrained(path).state_dict() for path in (target, standin))
         assert all(torch.equal(value, one[name]) for name, value in mean.items())
         card = json.loads((tmp_path / "card.json").read_text())

@@ -29,6 +29,7 @@ from segsam.evaluation.run import Options, evaluate
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Host, SegSam, build_variant
+from segsam.model.digests import weights_id
 from segsam.prediction.embeddings import slice_key
 
 
@@ -80,8 +81,7 @@ def model(tiny_host: Host, five_categories: Categories) -> SegSam:
     """A full model with weights drawn at random, called trained."""
     torch.manual_seed(1)
     built = build_variant("segsam", tiny_host, five_categories, head="maskcls").eval()
-    built.semantic_is_trained = True
-    return built
+    return built.with_card(replace(built.card, semantic_is_trained=True))
 
 
 def a_view(height: int = 48, width: int = 64, side: int = 256) -> SliceView:
@@ -366,7 +366,7 @@ class TestRun:
         assert len(kept) == 4
 
     def test_without_semantics_nothing_is_named(self, model: SegSam, pictures: Path) -> None:
-        model.semantic_is_trained = False
+        model = model.with_card(replace(model.card, semantic_is_trained=False))
         found, report = measured(model, pictures)
         assert all(one.mdsc is None and one.class_logits is None for one in found.objects)
         assert report["average"]["mdsc"] is None
@@ -404,7 +404,7 @@ def test_the_cache_reads_what_was_announced_only(model: SegSam, tmp_path: Path) 
     source = FeatureSource(model, tmp_path / "kept")
     cache = StoredEmbeddings(source)
     picture = np.zeros((24, 32, 3), dtype=np.uint8)
-    key = slice_key(picture, model.encoder_id)
+    key = slice_key(picture, source.encoder.encoder_id)
     cache.set_slices([picture])
 
     def never(*_: Any) -> Any:
@@ -412,7 +412,7 @@ def test_the_cache_reads_what_was_announced_only(model: SegSam, tmp_path: Path) 
 
     features, now = cache.get_or_encode(key, never)
     assert now
-    assert cache.get_or_derive(key, model.weights_id, features, never) is features
+    assert cache.get_or_derive(key, weights_id(model), features, never) is features
     assert not cache.get_or_encode(key, never)[1]
     cache.set_slices([])
     with pytest.raises(AssertionError, match="encoded anew"):

@@ -17,7 +17,7 @@ from segsam.evaluation import scores
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Decoded
-from segsam.model.readout import labelled_by_model
+from segsam.model.readout import predicted_labels
 from segsam.prediction.semantics import agreements
 
 SPACING = (1.5, 1.0, 4.0)
@@ -145,7 +145,7 @@ def test_a_wrong_name_labels_no_pixel() -> None:
 def test_labelled_pixels_are_those_of_the_training_metric(head: str) -> None:
     decoded = semantics(head)
     square = view(32, 32)  # stored at the model's own size: nothing is resized after it
-    wanted = labelled_by_model(decoded, (32, 32)).numpy()
+    wanted = predicted_labels(decoded, (32, 32)).numpy()
     for prompt in range(3):
         for category in range(1, 5):
             found = scores.labelled_plane(decoded, prompt, category, square)

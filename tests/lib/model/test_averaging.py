@@ -19,7 +19,7 @@ from segsam.model.variants import VARIANTS
 def model(tiny_host: Host, five_categories: Categories, monkeypatch: pytest.MonkeyPatch) -> SegSam:
     monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": type(tiny_host)})
     row = VARIANTS["segsam"]
-    return SegSam.with_semantics(tiny_host, five_categories, row.config, text=row.text).eval()
+    return SegSam(tiny_host, five_categories, row.config, semantics=True, text=row.text).eval()
 
 
 def saved(model: SegSam, path: Path, moved_by: float) -> Path:
@@ -69,7 +69,7 @@ def test_what_has_no_mean_is_refused(
     with pytest.raises(CheckpointError, match="at least two checkpoints to average, got 1"):
         average_checkpoints([source], target)
     plain = VARIANTS["so"]
-    other = SegSam.with_semantics(tiny_host, five_categories, plain.config, text=plain.text).eval()
+    other = SegSam(tiny_host, five_categories, plain.config, semantics=True, text=plain.text).eval()
     with pytest.raises(CheckpointError, match=r"a.safetensors and so.safetensors are of different"):
         average_checkpoints([source, saved(other, tmp_path / "so.safetensors", 0.0)], target)
     assert not target.exists()

@@ -31,8 +31,8 @@ from segsam.model import (
 from segsam.model.card import rewrite_card
 from segsam.model.checkpoint import default_name, find_card
 from segsam.model.config import HeadName
+from segsam.model.digests import encoder_id, weights_digest, weights_id
 from segsam.model.hosts import LiteMedSAM
-from segsam.model.segsam import weights_digest
 
 BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]]))
 CARD = Card(
@@ -54,7 +54,7 @@ def _tiny_host_is_known(monkeypatch: pytest.MonkeyPatch, tiny_host: Host) -> Non
 @pytest.fixture
 def full_model(tiny_host: Host, five_categories: Categories) -> SegSam:
     torch.manual_seed(0)
-    return SegSam.with_semantics(tiny_host, five_categories, SemanticConfig())
+    return SegSam(tiny_host, five_categories, SemanticConfig(), semantics=True, text=True)
 
 
 @pytest.fixture
@@ -78,11 +78,11 @@ def test_a_round_trip_is_bit_equal(
     tiny_host: Host, five_categories: Categories, tmp_path: Path, head: HeadName, text: bool
 ) -> None:
     config = SemanticConfig(head=head, depth=1)
-    model = SegSam.with_semantics(tiny_host, five_categories, config, text=text).eval()
+    model = SegSam(tiny_host, five_categories, config, semantics=True, text=text).eval()
     path = save_checkpoint(model, tmp_path / "model.safetensors", CARD)
     restored = load_pretrained(path)
     assert restored.config == config
-    assert restored.semantic_is_trained
+    assert restored.card.semantic_is_trained
     assert restored.categories.names == five_categories.names
     assert restored.categories.embedding_model == five_categories.embedding_model
     assert (restored.text_enhancement is not None) is text
@@ -102,7 +102,7 @@ def test_a_host_alone_makes_the_round_trip(
     model = SegSam(tiny_host, five_categories)
     restored = load_pretrained(save_checkpoint(model, tmp_path / "h.safetensors", Card("host")))
     assert restored.semantic_decoder is None
-    assert not restored.semantic_is_trained
+    assert not restored.card.semantic_is_trained
     for key, value in model.state_dict().items():
         assert torch.equal(restored.state_dict()[key], value)
 
@@ -116,7 +116,7 @@ def test_the_card_says_what_the_checkpoint_is(saved: Path, full_model: SegSam) -
     assert card.host == "tiny"
     assert card.config == full_model.config
     assert card.categories == full_model.categories.items
-    assert load_pretrained(saved).weights_id == card.sha256[:16]
+    assert weights_id(load_pretrained(saved)) == card.sha256[:16]
 
 
 def test_nothing_is_left_beside_weights_and_card(saved: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_failed_save_leaves_the_old_pair_whole(
         patch.setattr(os, "fsync", no_space)
         with pytest.raises(OutputError, match=r"model.safetensors could not .* No space left"):
             save_checkpoint(full_model, saved, Card("another"))
-    assert load_pretrained(saved).semantic_is_trained
+    assert load_pretrained(saved).card.semantic_is_trained
     assert len(list(saved.parent.iterdir())) == 2
 
 
@@ -154,7 +154,7 @@ def test_changed_weights_are_refused(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
     content[-1] ^= 1
     saved.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"):
+    with pytest.raises(CheckpointError, match=r"expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}"):
         load_pretrained(saved)
 
 
@@ -207,7 +207,7 @@ def test_other_keys_are_refused_and_the_first_are_named(saved: Path) -> None:
     message = str(caught.value)
     assert "semantic_decoder.semantic_token is missing" in message
     assert "surprise is unknown" in message
-    assert "semantic_decoder.presence.bias has shape (4,), wanted (5,)" in message
+    assert "semantic_decoder.presence.bias has shape (4,), expected (5,)" in message
 
 
 def test_weights_without_text_embeddings_are_refused(saved: Path) -> None:
@@ -225,8 +225,8 @@ def test_litemedsam_is_the_official_host_alone() -> None:
     assert model.host.facts.name == "litemedsam"
     assert model.semantic_decoder is None
     assert model.text_enhancement is None
-    assert not model.semantic_is_trained
-    assert model.weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
+    assert not model.card.semantic_is_trained
+    assert weights_id(model) == packaged_module.LITEMEDSAM_SHA256[:16]
     assert model.categories.names == Categories.load().names
     assert not model.training
 
@@ -275,7 +275,9 @@ class TestTheHostsOwnEncoder:
     def model(self, five_categories: Categories) -> SegSam:
         host = load_pretrained("litemedsam").host
         torch.manual_seed(0)
-        return SegSam.with_semantics(host, five_categories, SemanticConfig(head="maskcls")).eval()
+        return SegSam(
+            host, five_categories, SemanticConfig(head="maskcls"), semantics=True, text=True
+        ).eval()
 
     def test_it_is_left_out_and_found_again(self, model: SegSam, tmp_path: Path) -> None:
         path = save_checkpoint(model, tmp_path / "small.safetensors", CARD, half=True)
@@ -285,7 +287,7 @@ class TestTheHostsOwnEncoder:
         restored = load_pretrained(path)
         for key, value in model.host.image_encoder.state_dict().items():
             assert torch.equal(restored.host.image_encoder.state_dict()[key], value)
-        assert restored.encoder_id == model.encoder_id
+        assert encoder_id(restored.host) == encoder_id(model.host)
 
     def test_a_changed_one_is_kept(self, five_categories: Categories, tmp_path: Path) -> None:
         model = SegSam(LiteMedSAM(), five_categories)
@@ -327,9 +329,9 @@ class TestCard:
         for name in ("temperature", "prompts_trained", "results", "limits", "split", "seed"):
             assert getattr(found, name) == getattr(card, name)
         model = load_pretrained(path)
-        assert model.temperature == 1.5
-        assert model.prompts_trained == ("box", "point")
-        assert model.categories_seen == ("liver", "heart")
+        assert model.card.temperature == 1.5
+        assert model.card.prompts_trained == ("box", "point")
+        assert model.card.categories_seen == ("liver", "heart")
 
     def test_a_card_from_before_these_fields_loads(self, saved: Path, full_model: SegSam) -> None:
         old = "name semantic_is_trained training_data licence metrics parent host config "
@@ -338,9 +340,9 @@ class TestCard:
         record = json.loads(path.read_text())
         path.write_text(json.dumps({name: record[name] for name in old.split()}))
         model = load_pretrained(saved)
-        assert model.temperature == 1
-        assert model.prompts_trained == full_model.host.facts.prompts_trained
-        assert model.categories_seen == full_model.categories.names
+        assert model.card.temperature == 1
+        assert model.card.prompts_trained == full_model.host.facts.prompts_trained
+        assert model.card.categories_seen == full_model.categories.names
 
     def test_it_is_rewritten_beside_the_same_weights(self, saved: Path) -> None:
         weights = saved.read_bytes()
@@ -348,7 +350,7 @@ class TestCard:
         assert card == read_card(saved)
         assert (card.temperature, card.name) == (2.0, "a test")
         assert saved.read_bytes() == weights
-        assert load_pretrained(saved).temperature == 2
+        assert load_pretrained(saved).card.temperature == 2
 
     def test_what_follows_from_the_weights_is_not_rewritten(self, saved: Path) -> None:
         with pytest.raises(CheckpointError, match=r"fields of a card .* got host, sha256"):
@@ -362,7 +364,7 @@ class TestCard:
 
     def test_categories_that_are_none_are_refused(self, saved: Path) -> None:
         rewrite_json(saved, categories_seen=["liver", "lung"])
-        with pytest.raises(CheckpointError, match="has seen lung, which its categories do not"):
+        with pytest.raises(CheckpointError, match="lists examples of lung, which are not among"):
             load_pretrained(saved)
 
     def test_it_is_found_without_loading(self, saved: Path) -> None:
@@ -374,14 +376,14 @@ def test_the_default_is_the_checkpoint_in_the_package() -> None:
     assert default_name() == "segsam"
     model, card = load_pretrained(), find_card()
     assert card is not None
-    assert "liver" in model.categories_seen
-    assert model.semantic_is_trained
+    assert "liver" in model.card.categories_seen
+    assert model.card.semantic_is_trained
 
 
 def test_a_host_alone_has_to_be_asked_for() -> None:
     model = load_pretrained("litemedsam")
-    assert model.weights_id == packaged_module.LITEMEDSAM_SHA256[:16]
-    assert not model.semantic_is_trained
+    assert weights_id(model) == packaged_module.LITEMEDSAM_SHA256[:16]
+    assert not model.card.semantic_is_trained
 
 
 def test_a_checkout_without_the_checkpoint_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +397,7 @@ def test_the_checkpoint_in_the_package_goes_by_its_name(
 ) -> None:
     monkeypatch.setattr(checkpoint_module, "shipped_path", lambda name: saved)
     assert find_card("segsam") == read_card(saved)
-    assert load_pretrained("segsam").weights_id == read_card(saved).sha256[:16]
+    assert weights_id(load_pretrained("segsam")) == read_card(saved).sha256[:16]
 
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])

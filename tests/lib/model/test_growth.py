@@ -52,8 +52,8 @@ def vector(categories: Categories) -> NDArray[np.float32]:
 def build(host: Host, categories: Categories, variant: str = "segsam") -> SegSam:
     torch.manual_seed(0)
     row = VARIANTS[variant]
-    model = SegSam.with_semantics(host, categories, row.config, text=row.text)
-    model.variant = variant
+    card = Card(variant=variant, semantic_is_trained=True)
+    model = SegSam(host, categories, row.config, semantics=True, text=row.text, card=card)
     return model.eval()
 
 
@@ -75,7 +75,7 @@ def test_old_numbers_stay_bit_for_bit_in_every_variant(
         if new.shape != old.shape:
             extended.add(name)
     assert extended
-    assert grown.variant == variant
+    assert grown.card.variant == variant
     assert grown.host is model.host
     assert np.array_equal(grown.categories.text_embeddings[:5], five_categories.text_embeddings)
 
@@ -100,7 +100,7 @@ def test_new_rows_are_the_weighted_mean_and_new_inputs_zero(
 def test_the_class_head_grows_by_one_row(tiny_host: Host, five_categories: Categories) -> None:
     torch.manual_seed(0)
     config = SemanticConfig(head="maskcls")
-    model = SegSam.with_semantics(tiny_host, five_categories, config).eval()
+    model = SegSam(tiny_host, five_categories, config, semantics=True, text=True).eval()
     grown = grow(model, NEW, vector(five_categories))
     old, new = (each.state_dict()["semantic_decoder.head.classes.bias"] for each in (model, grown))
     weights = torch.from_numpy(row_weights(five_categories, vector(five_categories)))
@@ -134,10 +134,9 @@ def test_growing_is_deterministic_and_leaves_the_random_state_alone(
 
 def test_what_is_frozen_and_trained_stays_so(tiny_host: Host, five_categories: Categories) -> None:
     model = build(tiny_host, five_categories)
-    model.semantic_is_trained = True
     model.semantic_decoder.requires_grad_(False)
     grown = grow(model, NEW, vector(five_categories))
-    assert grown.semantic_is_trained
+    assert grown.card.semantic_is_trained
     assert not grown.training
     assert not any(value.requires_grad for value in grown.semantic_decoder.parameters())
     assert all(value.requires_grad for value in grown.text_enhancement.parameters())
@@ -193,7 +192,7 @@ def test_a_checkpoint_grows_into_another(
     assert old.names == five_categories.names
     restored = load_pretrained(target)
     assert restored.categories.names == (*five_categories.names, "new thing")
-    assert restored.semantic_is_trained
+    assert restored.card.semantic_is_trained
     for name, value in restored.state_dict().items():
         assert torch.equal(value, grown.state_dict()[name]), name
     card = read_card(target)

@@ -11,6 +11,7 @@ import torch
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CheckpointError
 from segsam.model import load_pretrained
+from segsam.model.digests import weights_id
 from segsam.model.hosts import HOSTS, MedSam, Sam, VitSizes
 
 SMALL = VitSizes(
@@ -67,7 +68,7 @@ def test_the_network_is_sams() -> None:
 
 
 def test_a_file_of_the_shared_format_must_be_named(file: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"say which it is, as sam:vit.pth or medsam:vit.pth"):
+    with pytest.raises(CheckpointError, match=r"name the host, as sam:vit.pth or medsam:vit.pth"):
         load_pretrained(file)
 
 
@@ -77,7 +78,7 @@ def test_the_name_decides_how_a_file_is_used(file: Path) -> None:
     for key, value in sam.host.state_dict().items():
         assert torch.equal(medsam.host.state_dict()[key], value), key
     # The same weights see other images, so they must not share embeddings.
-    assert sam.weights_id != medsam.weights_id
+    assert weights_id(sam) != weights_id(medsam)
     assert not medsam.training
 
 

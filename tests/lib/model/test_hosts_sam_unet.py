@@ -22,8 +22,8 @@ from segsam.model import (
 )
 from segsam.model.config import HeadName
 from segsam.model.hosts import HOSTS, Sam, SamUnet, SamUnet50, VitSizes
-from segsam.model.hosts.sam_unet_parts import expected_iou
-from segsam.model.official import detect, fit_host, load_branch
+from segsam.model.hosts.sam_unet import expected_iou
+from segsam.model.official import detect, fit_host
 
 SMALL = VitSizes(
     input_size=64, dim=32, depth=6, heads=2, window=3, global_blocks=(1, 2, 3, 5), embed_dim=32
@@ -141,7 +141,9 @@ def test_the_frozen_vit_gets_no_gradient_and_everything_else_does(host: SamUnet)
 
 @pytest.mark.parametrize("head", ["dense", "maskcls"])
 def test_semantic_parts_plug_in(host: SamUnet, five_categories: Categories, head: HeadName) -> None:
-    model = SegSam.with_semantics(host, five_categories, SemanticConfig(head=head)).train()
+    model = SegSam(
+        host, five_categories, SemanticConfig(head=head), semantics=True, text=True
+    ).train()
     assert model.semantic_decoder is not None
     own = host.mask_decoder.med_token.weight
     torch.testing.assert_close(model.semantic_decoder.semantic_token.detach(), own.detach())
@@ -235,11 +237,17 @@ def test_it_starts_from_sam(host: SamUnet) -> None:
     assert "8 tables of relative positions resized" in tables
 
 
-def test_the_branch_starts_from_torchvisions_resnet(host: SamUnet) -> None:
+def test_the_branch_is_torchvisions_resnet(host: SamUnet) -> None:
     resnet = pytest.importorskip("torchvision.models.resnet")
     torch.manual_seed(9)
     published = resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1]).eval()
-    load_branch(host, published.state_dict(), "resnet.pth")
+    names = {"conv1": "stage0.0", "bn1": "stage0.1"} | {
+        f"layer{n}": f"stage{n}" for n in range(1, 5)
+    }
+    state = {key.partition("."): value for key, value in published.state_dict().items()}
+    host.resnet.load_state_dict(
+        {f"{names[part]}.{rest}": value for (part, _, rest), value in state.items() if part != "fc"}
+    )
     host.eval()
     x = image = torch.rand(1, 3, 64, 64)
     for stage in range(5):
@@ -248,5 +256,3 @@ def test_the_branch_starts_from_torchvisions_resnet(host: SamUnet) -> None:
     for layer in (published.layer1, published.layer2, published.layer3, published.layer4):
         wanted = layer(wanted)
     torch.testing.assert_close(x, wanted)
-    with pytest.raises(CheckpointError, match=r"resnet.pth do not fit .* is missing"):
-        load_branch(SamUnet(SMALL), published.state_dict(), "resnet.pth")

@@ -78,7 +78,7 @@ def test_the_folder_of_official_files(tmp_path: Path, monkeypatch: pytest.Monkey
     ("key", "sentence"),
     [
         ("image_encoder.patch_embed.seq.0.c.weight", "holds MobileSAM, which is not among"),
-        ("image_encoder.pos_embed", "say which it is, as sam:a.pth or medsam:a.pth"),
+        ("image_encoder.pos_embed", "name the host, as sam:a.pth or medsam:a.pth"),
         ("vision_encoder.pos_embed", "other names, the first 'vision_encoder.pos_embed'. It has"),
         ("layer1.weight", r"Expected weights of litemedsam, sam, .* first 'layer1.weight'\.$"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from segsam.errors import RuntimeChoiceError
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
 from segsam.model.hosts import SamUnet, VitSizes
-from segsam.model.runtimes import choose_runtime, choosing
+from segsam.model.runtimes import EncoderRunner, choose_runtime, choosing
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Box, Prompts
@@ -37,14 +36,12 @@ def lite() -> SegSam:
 
 
 @pytest.fixture
-def model(lite: SegSam, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SegSam]:
-    """LiteMedSAM without a runtime, before the test and after it; one export for the module."""
+def model(lite: SegSam, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> SegSam:
+    """LiteMedSAM, loaded once; one export for the module."""
     monkeypatch.setenv("SEGSAM_CACHE", str(cache_dir))
     for name in ("SEGSAM_RUNTIME", "SEGSAM_PRECISION"):
         monkeypatch.delenv(name, raising=False)
-    lite.use_encoder(None)
-    yield lite
-    lite.use_encoder(None)
+    return lite
 
 
 @pytest.fixture
@@ -70,44 +67,44 @@ def test_exact_equals_pytorch(model: SegSam, images: Tensor) -> None:
     from segsam.model.runtimes.openvino_encoder import EXACT_TOLERANCE
 
     with torch.inference_mode():
-        wanted, _ = model.encode_images(images)
-    before = model.encoder_id
-    facts = choose_runtime(model)
-    assert (facts.runtime, facts.precision) == ("openvino", "exact")
-    found, detail = model.encode_images(images)
-    beside, _ = model.encode_images(images, alongside=True)
+        wanted, _ = model.host.encode(images)
+    encoder = choose_runtime(model)
+    assert (encoder.facts.runtime, encoder.facts.precision) == ("openvino", "exact")
+    found, detail = encoder.encode(images)
+    beside, _ = encoder.encode(images, alongside=True)
     assert detail is None
     assert apart(found, wanted) <= EXACT_TOLERANCE
     assert apart(beside, wanted) <= EXACT_TOLERANCE
-    assert model.encoder_id == before, "equal embeddings are shared with PyTorch's"
+    assert encoder.encoder_id == EncoderRunner(model).encoder_id, "PyTorch's embeddings are equal"
 
 
 @openvino_only
-def test_it_is_seen_who_gives_way() -> None:
-    from segsam.model.runtimes.openvino_encoder import _gives_way
+def test_a_thread_of_lower_priority_is_recognised() -> None:
+    from segsam.model.runtimes.openvino_encoder import _has_low_priority
     from segsam.system.process import lower_thread_priority
 
     found: list[tuple[bool, bool]] = []
-    thread = threading.Thread(target=lambda: found.append((lower_thread_priority(), _gives_way())))
+    thread = threading.Thread(
+        target=lambda: found.append((lower_thread_priority(), _has_low_priority()))
+    )
     thread.start()
     thread.join()
     assert found[0][0] == found[0][1]
-    assert not _gives_way()
+    assert not _has_low_priority()
 
 
 @openvino_only
 def test_fast_is_near_and_has_embeddings_of_its_own(model: SegSam, images: Tensor) -> None:
     with torch.inference_mode():
-        wanted, _ = model.encode_images(images)
-    before = model.encoder_id
+        wanted, _ = model.host.encode(images)
     try:
-        facts = choose_runtime(model, precision="fast")
+        encoder = choose_runtime(model, precision="fast")
     except RuntimeChoiceError as refusal:
         pytest.skip(str(refusal))
-    found, _ = model.encode_images(images)
-    assert facts.precision == "fast"
+    found, _ = encoder.encode(images)
+    assert encoder.facts.precision == "fast"
     assert float(torch.linalg.norm(found - wanted) / torch.linalg.norm(wanted)) < 0.1
-    assert model.encoder_id not in ("", before)
+    assert encoder.encoder_id not in ("", EncoderRunner(model).encoder_id)
 
 
 @openvino_only
@@ -118,13 +115,14 @@ def test_damaged_files_are_made_anew(
     from segsam.model.runtimes.exporting import exported_encoder
 
     monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path))
-    kept = exported_encoder(small.host, small.encoder_id)
-    path = kept.model.with_name(damaged)
+    exported = exported_encoder(small.host, EncoderRunner(small).encoder_id)
+    path = exported.model.with_name(damaged)
     path.write_bytes(bytes(path.stat().st_size))  # weights of zero load, and are wrong
-    assert choose_runtime(small, "openvino").runtime == "openvino"
+    encoder = choose_runtime(small, "openvino")
+    assert encoder.facts.runtime == "openvino"
     image = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        assert apart(small.encode_images(image)[0], small.host.encode(image)[0]) < 1e-4
+        assert apart(encoder.encode(image)[0], small.host.encode(image)[0]) < 1e-4
 
 
 @openvino_only
@@ -135,14 +133,13 @@ def test_a_mask_is_the_same_by_either_runtime(model: SegSam) -> None:
     volume = Volume.from_array(voxels, np.diag([1.0, 1, 4, 1]))
     prompts = Prompts(boxes=[Box((14, 18, 0), (46, 50, 4))])
 
-    def labels() -> np.ndarray:
-        predictor = Predictor(model, embeddings=EmbeddingCache())
+    def labels(encoder: EncoderRunner) -> np.ndarray:
+        predictor = Predictor(model, encoder=encoder, embeddings=EmbeddingCache())
         predictor.set_volume(volume)
         return predictor.predict(prompts).labels
 
-    by_torch = labels()
-    choose_runtime(model, "openvino")
-    by_openvino = labels()
+    by_torch = labels(choose_runtime(model, "torch"))
+    by_openvino = labels(choose_runtime(model, "openvino"))
     assert by_torch.any()
     assert (by_torch != by_openvino).sum() <= 0.001 * by_torch.sum()
 
@@ -154,9 +151,10 @@ def test_what_stands_beside_the_embedding_comes_too(
     monkeypatch.setenv("SEGSAM_CACHE", str(cache_dir))
     image = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        wanted = small.encode_images(image)
-    assert choose_runtime(small, "openvino").runtime == "openvino"
-    found = small.encode_images(image)
+        wanted = small.host.encode(image)
+    encoder = choose_runtime(small, "openvino")
+    assert encoder.facts.runtime == "openvino"
+    found = encoder.encode(image)
     assert wanted[1] is not None
     assert found[1] is not None
     assert apart(found[0], wanted[0]) < 1e-4
@@ -165,15 +163,16 @@ def test_what_stands_beside_the_embedding_comes_too(
 
 class TestChoosing:
     def test_the_users_word_wins(self, model: SegSam) -> None:
-        assert choose_runtime(model, "torch").runtime == "torch"
-        assert choose_runtime(model, env={"SEGSAM_RUNTIME": "torch"}).runtime == "torch"
-        assert model.encoders == 1
+        encoder = choose_runtime(model, "torch")
+        assert encoder.facts.runtime == "torch"
+        assert choose_runtime(model, env={"SEGSAM_RUNTIME": "torch"}).facts.runtime == "torch"
+        assert encoder.threads == 1
 
     def test_without_openvino_it_is_torch_and_says_why(
         self, model: SegSam, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(choosing.importlib.util, "find_spec", lambda name: None)
-        facts = choose_runtime(model)
+        facts = choose_runtime(model).facts
         assert facts.runtime == "torch"
         assert "not installed" in facts.why
         with pytest.raises(RuntimeChoiceError, match="not installed"):
@@ -188,13 +187,16 @@ class TestChoosing:
         weight = next(model.host.image_encoder.parameters())
         weight.requires_grad_(True)
         try:
-            assert "not frozen" in choose_runtime(model).why
+            assert "not frozen" in choose_runtime(model).facts.why
         finally:
             weight.requires_grad_(False)
 
     @pytest.mark.parametrize(
         ("choice", "sentence"),
-        [({"runtime": "onnx"}, "A runtime is one of"), ({"precision": "int4"}, "A precision is")],
+        [
+            ({"runtime": "onnx"}, "Expected one of auto, .* as runtime, got 'onnx'"),
+            ({"precision": "int4"}, "Expected one of exact, fast as precision, got 'int4'"),
+        ],
     )
     def test_unknown_words_are_refused(
         self, model: SegSam, choice: dict[str, str], sentence: str

@@ -10,6 +10,7 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model import (
     BoxKind,
+    Card,
     Decoded,
     Host,
     ImageFeatures,
@@ -19,6 +20,7 @@ from segsam.model import (
 )
 from segsam.model.box_kinds import BoxKinds
 from segsam.model.config import HeadName
+from segsam.model.digests import weights_id
 
 BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]]))
 POINTS = PromptTensors(
@@ -33,7 +35,7 @@ def full_model(
 ) -> SegSam:
     torch.manual_seed(0)
     config = SemanticConfig(head=head, multimask=multimask)
-    return SegSam.with_semantics(host, categories, config)
+    return SegSam(host, categories, config, semantics=True, text=True)
 
 
 def images(count: int = 1) -> torch.Tensor:
@@ -83,17 +85,14 @@ def test_text_reaches_the_mask_decoder_and_not_the_semantic_one(
     tiny_host: Host, five_categories: Categories
 ) -> None:
     with_text = full_model(tiny_host, five_categories).eval()
-    without = SegSam(
-        tiny_host,
-        five_categories,
-        with_text.config,
-        semantic_decoder=with_text.semantic_decoder,
-    ).eval()
+    without = SegSam(tiny_host, five_categories, with_text.config, semantics=True).eval()
+    same = with_text.semantic_decoder.state_dict()  # type: ignore[union-attr]
+    without.semantic_decoder.load_state_dict(same)  # type: ignore[union-attr]
     features = with_text.encode(images())
-    told = with_text.decode(features, BOXES, semantic=True)
-    untold = without.decode(features, BOXES, semantic=True)
-    assert not torch.equal(told.binary_logits, untold.binary_logits)
-    assert torch.equal(told.semantic_logits, untold.semantic_logits)  # type: ignore[arg-type]
+    enhanced = with_text.decode(features, BOXES, semantic=True)
+    plain = without.decode(features, BOXES, semantic=True)
+    assert not torch.equal(enhanced.binary_logits, plain.binary_logits)
+    assert torch.equal(enhanced.semantic_logits, plain.semantic_logits)  # type: ignore[arg-type]
 
 
 def test_the_plain_path_is_the_host_alone(tiny_host: Host, five_categories: Categories) -> None:
@@ -244,9 +243,30 @@ def test_weights_have_an_id_that_tells_them_apart(
     tiny_host: Host, five_categories: Categories
 ) -> None:
     first = SegSam(tiny_host, five_categories)
-    assert first.weights_id == SegSam(tiny_host, five_categories).weights_id
-    assert first.weights_id != full_model(tiny_host, five_categories).weights_id
-    assert not first.semantic_is_trained
+    assert weights_id(first) == weights_id(SegSam(tiny_host, five_categories))
+    assert weights_id(first) != weights_id(full_model(tiny_host, five_categories))
+    assert not first.card.semantic_is_trained
+
+
+def test_the_card_describes_the_parts_and_is_replaced_only_by_another_model(
+    tiny_host: Host, five_categories: Categories
+) -> None:
+    model = full_model(tiny_host, five_categories, "maskcls")
+    card = model.card
+    assert (card.host, card.config, card.categories) == (
+        "tiny",
+        model.config,
+        five_categories.items,
+    )
+    assert (card.semantic_decoder, card.text_enhancement) == (True, True)
+    assert (card.prompts_trained, card.categories_seen) == (("point", "box"), five_categories.names)
+    other = model.with_card(Card(temperature=2.0, host="another", categories_seen=("liver",)))
+    assert (other.card.temperature, other.card.host) == (2.0, "tiny")
+    assert other.card.categories_seen == ("liver",)
+    assert model.card is card
+    assert all(a is b for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    with pytest.raises(AttributeError):
+        model.card = other.card  # type: ignore[misc]
 
 
 def test_records_count_and_cut_their_rows() -> None:
@@ -283,7 +303,9 @@ class TestBoxKinds:
     @staticmethod
     def told(host: Host, categories: Categories) -> SegSam:
         torch.manual_seed(0)
-        return SegSam.with_semantics(host, categories, SemanticConfig(box_kinds=True)).eval()
+        return SegSam(
+            host, categories, SemanticConfig(box_kinds=True), semantics=True, text=True
+        ).eval()
 
     def both_ways(self, model: SegSam) -> tuple[Decoded, Decoded]:
         """The same boxes, as if drawn and as what they are."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from segsam.model import SemanticConfig
 from segsam.model.config import HeadName
-from segsam.model.records import Semantics
 from segsam.model.sam import MaskDecoder, TwoWayTransformer
 from segsam.model.semantic_decoder import SemanticDecoder
+from segsam.model.tensors import Decoded, Semantics
 
 DIM, GRID, CATEGORIES, PROMPTS, TOKENS = 32, 8, 5, 3, 2
 both_heads = pytest.mark.parametrize("head", ["dense", "maskcls"])
@@ -40,14 +40,16 @@ def inputs(prompts: int = PROMPTS) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def said(semantics: Semantics) -> tuple[torch.Tensor, torch.Tensor]:
+def class_and_map(semantics: Semantics) -> tuple[torch.Tensor, torch.Tensor]:
     """Class logits and the map, whichever the head."""
-    return semantics.class_logits, semantics.semantic_logits
+    decoded = Decoded(torch.zeros(0), torch.zeros(0), **semantics._asdict())
+    assert decoded.semantic_logits is not None
+    return semantics.class_logits, decoded.semantic_logits
 
 
 @both_heads
 def test_shapes_are_the_same_for_both_heads(head: HeadName) -> None:
-    class_logits, semantic_logits = said(decoder(head)(*inputs()))
+    class_logits, semantic_logits = class_and_map(decoder(head)(*inputs()))
     assert semantic_logits.shape == (PROMPTS, CATEGORIES + 1, 4 * GRID, 4 * GRID)
     assert class_logits.shape == (PROMPTS, CATEGORIES + 1)
     assert semantic_logits.isfinite().all()
@@ -88,8 +90,8 @@ def test_presence_depth_is_configured() -> None:
 def test_prompts_do_not_disturb_each_other(head: HeadName) -> None:
     model = decoder(head).eval()
     source, positions, tokens, presence = inputs()
-    together = said(model(source, positions, tokens, presence))
-    alone = said(model(source[1:2], positions, tokens[1:2], presence))
+    together = class_and_map(model(source, positions, tokens, presence))
+    alone = class_and_map(model(source[1:2], positions, tokens[1:2], presence))
     torch.testing.assert_close(together[0][1:2], alone[0], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(together[1][1:2], alone[1], atol=1e-5, rtol=1e-4)
 
@@ -117,7 +119,7 @@ def test_mask_class_head_is_class_times_mask() -> None:
     """p(k at x) = q_k s(x), and the background takes the rest."""
     head = decoder("maskcls").head
     token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
-    class_logits, semantic_logits = said(head(token, upscaled))
+    class_logits, semantic_logits = class_and_map(head(token, upscaled))
     mask = torch.einsum("pc,pyxc->pyx", head.get_submodule("kernel")(token), upscaled).sigmoid()
     wanted = class_logits.softmax(1)[:, 1:, None, None] * mask[:, None]
     found = semantic_logits.softmax(1)
@@ -128,7 +130,9 @@ def test_mask_class_head_is_class_times_mask() -> None:
 def test_dense_head_names_the_class_of_the_object_pixels() -> None:
     """Class probabilities are the pixels' own, weighted by how much each is of the object."""
     head = decoder("dense").head
-    class_logits, semantic_logits = said(head(torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)))
+    class_logits, semantic_logits = class_and_map(
+        head(torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8))
+    )
     pixels = semantic_logits.softmax(1)
     weight = 1 - pixels[:, :1]
     wanted = (pixels * weight).sum((2, 3)) / weight.sum((2, 3))
@@ -144,7 +148,7 @@ def test_it_starts_from_the_hosts_decoder(head: HeadName) -> None:
     token, upscaled = torch.randn(2, DIM), torch.randn(2, 6, 6, DIM // 8)
     kernel = theirs.output_hypernetworks_mlps[0](token)
     mask = torch.einsum("pc,pyxc->pyx", kernel, upscaled)
-    class_logits, semantic_logits = said(model.head(token, upscaled))
+    class_logits, semantic_logits = class_and_map(model.head(token, upscaled))
     if head == "dense":
         assert torch.equal(semantic_logits.argmax(1) > 0, mask > 0)
     else:

@@ -88,9 +88,9 @@ def test_its_card_tells_what_a_reader_must_know(card: Card) -> None:
 
 
 def test_it_names_what_it_segments(predictor: Predictor) -> None:
-    assert predictor.model.semantic_is_trained
+    assert predictor.model.card.semantic_is_trained
     assert not predictor.model.training
-    assert "liver" in predictor.model.categories_seen
+    assert "liver" in predictor.model.card.categories_seen
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segsam.model.sam import Attention, TwoWayTransformer
-from segsam.model.two_way import Untouched, attended, side_of, two_way
+from segsam.model.two_way import SharedImage, attend, keys_values, two_way
 
 DIM, GRID, PROMPTS, TOKENS = 32, 6, 3, 7
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -82,11 +82,9 @@ def test_the_image_is_projected_once_in_the_first_layer(transformer: Any, inputs
     assert sides == {"keys": 1, "values": 1, "queries": 1}
 
 
-def test_an_untouched_image_is_projected_once_for_all_clicks(
-    transformer: Any, inputs: Inputs
-) -> None:
+def test_a_shared_image_is_projected_once_for_all_clicks(transformer: Any, inputs: Inputs) -> None:
     source, image_pe, tokens = inputs
-    image, calls = Untouched(source, image_pe), []
+    image, calls = SharedImage(source, image_pe), []
     key = transformer.layers[0].cross_attn_token_to_image.k_proj
     key.register_forward_hook(lambda *_: calls.append(1))
     for click in (tokens[:1], tokens[1:]):
@@ -96,7 +94,7 @@ def test_an_untouched_image_is_projected_once_for_all_clicks(
             strict=True,
         ):
             assert torch.equal(found, wanted)
-    assert len(calls) == 1 + 2  # once for the image that is kept, twice for the one that is not
+    assert len(calls) == 1 + 2  # once for the shared image, twice for the other one
 
 
 def test_joined_parts_are_attended_to_as_one() -> None:
@@ -104,8 +102,8 @@ def test_joined_parts_are_attended_to_as_one() -> None:
     attention = Attention(DIM, 4, downsample_rate=2)
     shared, own = torch.randn(1, 9, DIM), torch.randn(PROMPTS, 2, DIM)
     queries = torch.randn(PROMPTS, 1, DIM)
-    sides = (side_of(attention, shared, shared), side_of(attention, own, own))
-    found = attended(attention, queries, *sides)
+    seen = (keys_values(attention, shared, shared), keys_values(attention, own, own))
+    found = attend(attention, queries, *seen)
     joined = torch.cat([shared.expand(PROMPTS, -1, -1), own], dim=1)
     wanted = attention(q=queries, k=joined, v=joined)
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)

@@ -151,8 +151,8 @@ def test_a_variant_has_its_parts_and_no_others(
     names = [key.split(".")[1:] for key in model.state_dict() if key.startswith("semantic_dec")]
     assert {key[0] for key in names} == wanted
     assert (model.text_enhancement is not None) is text
-    assert model.variant == name
-    assert not model.semantic_is_trained
+    assert model.card.variant == name
+    assert not model.card.semantic_is_trained
 
 
 @both_heads
@@ -331,11 +331,11 @@ class TestRefusals:
             build_variant("segsam2", tiny_host, five_categories)
 
     def test_another_host(self, tiny_host: Host, five_categories: Categories) -> None:
-        with pytest.raises(CheckpointError, match="stands on the host 'medsam', got 'tiny'"):
+        with pytest.raises(CheckpointError, match="needs the host 'medsam', got 'tiny'"):
             build_variant("plug_in_medsam", tiny_host, five_categories)
 
     def test_a_switch_is_no_override(self, tiny_host: Host, five_categories: Categories) -> None:
-        with pytest.raises(CheckpointError, match="is what it is by its unprompted 'none'"):
+        with pytest.raises(CheckpointError, match="is defined by its unprompted 'none'"):
             build_variant("so", tiny_host, five_categories, unprompted="presence")
 
     def test_an_override_that_is_none(self, tiny_host: Host, five_categories: Categories) -> None:
@@ -363,7 +363,7 @@ class TestCheckpoints:
         path = save_checkpoint(model, tmp_path / "model.safetensors", Card("a test"))
         assert read_card(path).variant == name
         restored = load_pretrained(path)
-        assert restored.variant == name
+        assert restored.card.variant == name
         assert restored.config == model.config
         image, prompts = torch.rand(1, 3, 32, 32), PromptTensors(boxes_px=BOXES)
         for key, value in vars(model(image, prompts)).items():
@@ -384,7 +384,7 @@ class TestCheckpoints:
     def test_a_card_from_before_there_were_variants(
         self, tiny_host: Host, five_categories: Categories, tmp_path: Path
     ) -> None:
-        model = SegSam.with_semantics(tiny_host, five_categories)
+        model = SegSam(tiny_host, five_categories, semantics=True, text=True)
         path = save_checkpoint(model, tmp_path / "old.safetensors", Card("old"))
 
         def older(record: dict[str, Any]) -> None:
@@ -394,7 +394,7 @@ class TestCheckpoints:
 
         self.rewritten(path, older)
         restored = load_pretrained(path)
-        assert restored.variant == ""
+        assert restored.card.variant == ""
         assert restored.config == model.config
 
     def test_a_card_of_an_unknown_variant_is_refused(self, saved: Path) -> None:

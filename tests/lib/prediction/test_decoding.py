@@ -7,7 +7,7 @@ import torch
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import BoxKind
-from segsam.prediction.decoding import without_strays
+from segsam.prediction.decoding import suppress_stray_parts
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prompting.prompts import Box, Point, SlicePrompts
 
@@ -33,12 +33,12 @@ class TestPromptTensors:
         assert tensors.boxes_px is not None
         assert tensors.boxes_px.tolist() == [[32, 16, 60, 44]]
 
-    def test_each_box_says_how_it_came_about(self, view: SliceView) -> None:
+    def test_each_box_has_its_kind(self, view: SliceView) -> None:
         box = Box((8, 4, 1), (15, 11, 1))
         tensors = prompt_tensors(view, SlicePrompts((), (box,), (box,), (box, box)), CPU)
         assert tensors.box_kinds is not None
-        wanted = [BoxKind.DRAWN, BoxKind.SECTION, BoxKind.NEIGHBOUR, BoxKind.NEIGHBOUR]
-        assert tensors.box_kinds.tolist() == wanted
+        expected = [BoxKind.DRAWN, BoxKind.SECTION, BoxKind.NEIGHBOUR, BoxKind.NEIGHBOUR]
+        assert tensors.box_kinds.tolist() == expected
         assert tensors.boxes_px is not None
         assert tensors.boxes_px[2].tolist() == tensors.boxes_px[0].tolist()
 
@@ -70,7 +70,7 @@ class TestPromptTensors:
         assert tensors.mask_logits.shape == (2, 1, 8, 8)
 
 
-class TestStrays:
+class TestStrayParts:
     def logits(self) -> np.ndarray:
         """Three parts of a mask on 64 x 64: in the box, half in it, and far away."""
         logits = np.full((64, 64), -3.0, np.float32)
@@ -83,17 +83,21 @@ class TestStrays:
         box = Box((8, 8, 1), (20, 20, 1))
         for kind in ("boxes", "sections", "neighbours"):
             prompts = SlicePrompts(**{kind: (box,)})
-            kept = without_strays(self.logits(), view, prompts) > 0
-            assert kept[10:14, 10:14].all()
-            assert kept[18:26, 18:30].all()
-            assert not kept[40:50, 40:50].any()
+            mask = suppress_stray_parts(self.logits(), view, prompts) > 0
+            assert mask[10:14, 10:14].all()
+            assert mask[18:26, 18:30].all()
+            assert not mask[40:50, 40:50].any()
 
     def test_a_positive_point_keeps_its_part(self, view: SliceView) -> None:
         box, inside = Box((8, 8, 1), (20, 20, 1)), (45, 45, 1)
         for positive in (True, False):
             prompts = SlicePrompts((Point(inside, positive),), (box,))
-            assert (without_strays(self.logits(), view, prompts)[45, 45] > 0) is np.bool_(positive)
+            assert (suppress_stray_parts(self.logits(), view, prompts)[45, 45] > 0) is np.bool_(
+                positive
+            )
 
     def test_an_empty_mask_stays_empty(self, view: SliceView) -> None:
         prompts = SlicePrompts(boxes=(Box((8, 8, 1), (20, 20, 1)),))
-        assert (without_strays(np.full((64, 64), -1.0, np.float32), view, prompts) == -1).all()
+        assert (
+            suppress_stray_parts(np.full((64, 64), -1.0, np.float32), view, prompts) == -1
+        ).all()

@@ -30,7 +30,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"torn", bytes(64)])
-def test_a_torn_file_is_ignored_and_removed(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_ignored_and_removed(tmp_path: Path, content: bytes) -> None:
     for look in (EmbeddingFiles.read, EmbeddingFiles.__contains__):
         files = EmbeddingFiles(tmp_path)
         files.write("a", some())
@@ -40,7 +40,7 @@ def test_a_torn_file_is_ignored_and_removed(tmp_path: Path, content: bytes) -> N
         assert not path.exists()
 
 
-def test_the_least_recently_used_goes_first_also_after_a_restart(tmp_path: Path) -> None:
+def test_the_least_recently_used_is_removed_first_also_after_a_restart(tmp_path: Path) -> None:
     files = EmbeddingFiles(tmp_path, 1 << 20)
     for age, key in enumerate("abc"):
         files.write(key, some())
@@ -60,7 +60,7 @@ def test_it_never_holds_more_than_its_limit(tmp_path: Path) -> None:
         assert held == files.bytes <= 10 * KIB
 
 
-def test_what_another_process_wrote_counts_as_well(tmp_path: Path) -> None:
+def test_files_of_another_process_count_against_the_limit(tmp_path: Path) -> None:
     files = EmbeddingFiles(tmp_path, 10 * KIB)
     others = EmbeddingFiles(tmp_path, 10 * KIB)
     for number in range(6):
@@ -70,7 +70,7 @@ def test_what_another_process_wrote_counts_as_well(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10 * KIB
 
 
-def test_what_a_killed_process_left_is_swept_but_not_what_one_writes_now(tmp_path: Path) -> None:
+def test_partial_files_of_killed_processes_are_removed_but_not_new_ones(tmp_path: Path) -> None:
     old, new = tmp_path / ".1.partial", tmp_path / ".2.partial"
     for path in (old, new):
         path.write_bytes(b"half")
@@ -80,17 +80,17 @@ def test_what_a_killed_process_left_is_swept_but_not_what_one_writes_now(tmp_pat
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
-def test_nobody_else_reads_what_is_private(tmp_path: Path) -> None:
+def test_private_files_are_readable_by_the_user_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        EmbeddingFiles(tmp_path / "kept", 1 << 20, private=True).write("a", some())
+        EmbeddingFiles(tmp_path / "cache", 1 << 20, private=True).write("a", some())
     finally:
         os.umask(before)
-    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "kept" / "a.safetensors").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "cache" / "a.safetensors").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "kept").write_text("a file")
-    with pytest.raises(OutputError, match="Cannot write to kept"):
-        EmbeddingFiles(tmp_path / "kept", 1 << 20)
+def test_a_path_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OutputError, match="Cannot write to cache"):
+        EmbeddingFiles(tmp_path / "cache", 1 << 20)

@@ -16,7 +16,7 @@ KIB = 1024
 
 
 def features(kibibytes: int = 1) -> ImageFeatures:
-    """So many KiB when it is kept."""
+    """Features of this size in the cache."""
     return ImageFeatures(torch.zeros(1, 512, 1, kibibytes))
 
 
@@ -25,7 +25,7 @@ def numbers() -> ImageFeatures:
 
 
 def never() -> ImageFeatures:
-    raise AssertionError("encoded although it was kept")
+    raise AssertionError("encoded although it was cached")
 
 
 class TestKey:
@@ -34,7 +34,7 @@ class TestKey:
     def test_the_same_picture_has_the_same_key(self) -> None:
         assert slice_key(self.picture, "w") == slice_key(np.asfortranarray(self.picture), "w")
 
-    def test_another_voxel_shape_or_weights_have_another(self) -> None:
+    def test_another_voxel_shape_or_weights_have_another_key(self) -> None:
         changed = self.picture.copy()
         changed[0, 0, 0] += 1
         keys = {
@@ -61,7 +61,7 @@ class TestCache:
         assert torch.equal(first.embedding, second.embedding)
         assert (cache.state.hits, cache.state.misses, cache.state.entries) == (1, 1, 1)
 
-    def test_the_least_recently_used_goes_first(self) -> None:
+    def test_the_least_recently_used_is_removed_first(self) -> None:
         cache = EmbeddingCache(2 * KIB)
         for key in "ab":
             cache.get_or_encode(key, features)
@@ -77,14 +77,14 @@ class TestCache:
             cache.get_or_encode(str(number), lambda n=number: features(n % 4 + 1))
             assert cache.state.bytes <= 10 * KIB
 
-    def test_what_is_larger_than_the_limit_is_served_but_not_kept(self) -> None:
+    def test_an_entry_larger_than_the_limit_is_returned_but_not_stored(self) -> None:
         cache = EmbeddingCache(KIB)
         found, now = cache.get_or_encode("a", lambda: features(2))
         assert now
         assert found.embedding.shape[-1] == 2
         assert cache.state.entries == 0
 
-    def test_presence_counts_as_well(self) -> None:
+    def test_presence_counts_against_the_limit(self) -> None:
         cache = EmbeddingCache()
         both = ImageFeatures(torch.zeros(1, 512, 1, 1), torch.zeros(1, 256))
         cache.get_or_encode("a", lambda: both)
@@ -127,7 +127,7 @@ class TestCache:
         assert cache.state.bytes == 0
         assert cache.get("a") is None
 
-    def test_a_checkpoint_finds_what_it_made_and_no_others(self) -> None:
+    def test_each_checkpoint_gets_its_own_derived_features(self) -> None:
         cache = EmbeddingCache()
         encoded, _ = cache.get_or_encode("a", features)
         mine = ImageFeatures(encoded.embedding, torch.zeros(1, 256))
@@ -138,12 +138,12 @@ class TestCache:
         assert again.embedding is encoded.embedding
         assert cache.get_or_derive("a", "yours", encoded, lambda found: yours) is yours
         again = cache.get_or_derive("a", "yours", encoded, lambda found: mine)
-        assert again.embedding is yours.embedding, "what is its own is kept as it is"
+        assert again.embedding is yours.embedding, "its own tensor is stored"
         assert cache.state.bytes == (1 + 1 + 2) * KIB, "the shared tensor counts once"
         cache.clear()
         assert cache.get_or_derive("a", "mine", encoded, lambda found: yours) is yours
 
-    def test_what_is_made_counts_against_the_limit(self) -> None:
+    def test_derived_features_count_against_the_limit(self) -> None:
         cache = EmbeddingCache(3 * KIB)
         for key in "ab":
             cache.get_or_encode(key, features)
@@ -154,7 +154,7 @@ class TestCache:
         cache.get_or_derive("b", "yours", small, lambda found: ImageFeatures(found.embedding + 2))
         assert cache.state.bytes == 0, "an entry that outgrew the limit goes"
 
-    def test_of_an_embedding_that_has_gone_nothing_is_kept(self) -> None:
+    def test_nothing_is_derived_into_a_removed_entry(self) -> None:
         cache = EmbeddingCache()
         made = cache.get_or_derive("gone", "mine", features(), lambda found: found)
         assert made.embedding.shape[-1] == 1
@@ -166,7 +166,7 @@ class TestCache:
 
 
 class TestPrecision:
-    def test_the_first_answer_is_the_one_that_is_kept(self) -> None:
+    def test_the_first_answer_equals_the_cached_one(self) -> None:
         cache = EmbeddingCache()
         exact = numbers().embedding
         first, _ = cache.get_or_encode("a", numbers)
@@ -175,13 +175,13 @@ class TestPrecision:
         again, _ = cache.get_or_encode("a", never)
         assert torch.equal(again.embedding, first.embedding)
 
-    def test_what_float16_cannot_hold_stays_as_it_is(self) -> None:
+    def test_values_beyond_float16_stay_float32(self) -> None:
         cache = EmbeddingCache()
         large = ImageFeatures(torch.full((1, 512, 1, 1), 1e6))
         assert torch.equal(cache.get_or_encode("a", lambda: large)[0].embedding, large.embedding)
         assert cache.state.bytes == 2 * KIB
 
-    def test_another_precision_can_be_asked_for(self) -> None:
+    def test_another_precision_can_be_set(self) -> None:
         cache = EmbeddingCache(precision=torch.float32)
         cache.get_or_encode("a", numbers)
         found = cache.get("a")
@@ -190,7 +190,7 @@ class TestPrecision:
 
 
 class TestBackground:
-    def test_nobody_waits_for_it(self) -> None:
+    def test_background_encoding_blocks_no_request(self) -> None:
         cache = EmbeddingCache()
         inside, go = threading.Event(), threading.Event()
 
@@ -205,13 +205,13 @@ class TestBackground:
         thread.start()
         assert inside.wait(10)
         assert cache.get_or_encode("b", features)[1], "another slice"
-        assert cache.get_or_encode("a", features)[1], "and the very same one"
+        assert cache.get_or_encode("a", features)[1], "and the same one"
         go.set()
         thread.join(10)
         assert cache.state.entries == 2
-        assert (cache.state.misses, cache.state.ahead) == (2, 1)
+        assert (cache.state.misses, cache.state.prefetched) == (2, 1)
 
-    def test_what_it_found_counts_for_nobody(self) -> None:
+    def test_background_hits_are_not_counted(self) -> None:
         cache = EmbeddingCache()
         cache.get_or_encode("a", features)
         assert not cache.get_or_encode("a", never, background=True)[1]
@@ -222,12 +222,12 @@ class TestDisk:
     def test_another_process_finds_what_was_encoded(self, tmp_path: Path) -> None:
         detailed = ImageFeatures(numbers().embedding, detail=torch.ones(1, 2, 4, 4))
         first = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
-        told, _ = first.get_or_encode("a", lambda: detailed)
+        written, _ = first.get_or_encode("a", lambda: detailed)
         first.flush()
         second = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
         found, now = second.get_or_encode("a", never)
         assert not now
-        assert torch.equal(found.embedding, told.embedding)
+        assert torch.equal(found.embedding, written.embedding)
         assert found.detail is not None
         assert torch.equal(found.detail, torch.ones(1, 2, 4, 4))
         second.get_or_encode("a", never)
@@ -235,7 +235,7 @@ class TestDisk:
         assert (state.hits, state.disk_hits, state.misses) == (1, 1, 0)
         assert 0 < state.disk_bytes <= state.disk_limit_bytes == 1 << 20
 
-    def test_what_memory_let_go_comes_back_from_there(self, tmp_path: Path) -> None:
+    def test_entries_removed_from_memory_are_read_from_disk(self, tmp_path: Path) -> None:
         cache = EmbeddingCache(KIB, files=EmbeddingFiles(tmp_path, 1 << 20))
         for key in "abc":
             cache.get_or_encode(key, numbers)
@@ -243,17 +243,17 @@ class TestDisk:
         assert cache.state.entries == 1
         assert not cache.get_or_encode("a", never)[1]
 
-    def test_what_is_private_never_gets_there(self, tmp_path: Path) -> None:
+    def test_private_embeddings_are_never_written(self, tmp_path: Path) -> None:
         cache = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
         cache.get_or_encode("a", features, private=True)
         cache.flush()
         assert list(tmp_path.iterdir()) == []
         assert not cache.get_or_encode("a", never)[1]
 
-    def test_a_disk_that_refuses_is_a_line_in_the_log(
+    def test_a_disk_error_is_logged_and_the_embedding_stays_in_memory(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        folder = tmp_path / "kept"
+        folder = tmp_path / "cache"
         cache = EmbeddingCache(files=EmbeddingFiles(folder, 1 << 20))
         folder.rmdir()
         with caplog.at_level(logging.WARNING, "segsam.prediction.embedding_files"):
@@ -262,7 +262,7 @@ class TestDisk:
         assert "stays in memory only" in caplog.text
         assert not cache.get_or_encode("a", never)[1]
 
-    def test_a_file_of_something_else_is_no_embedding(self, tmp_path: Path) -> None:
+    def test_a_file_without_an_embedding_is_a_miss(self, tmp_path: Path) -> None:
         files = EmbeddingFiles(tmp_path, 1 << 20)
         files.write("a", {"other": torch.zeros(1)})
         assert EmbeddingCache(files=files).get_or_encode("a", features)[1]

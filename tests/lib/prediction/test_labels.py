@@ -1,4 +1,4 @@
-"""Labels: slices to regions to volumes, conflicts, components, wide values, empty results."""
+"""Labels: slices to regions to volumes, conflicts, wide values, empty results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from segsam.prediction.labels import (
     LabelBuilder,
     Region,
     fuse_axes,
-    keep_components_touching,
     merge_objects,
     probabilities_of,
 )
@@ -48,7 +47,6 @@ class TestBuilding:
         builder = LabelBuilder(view)
         for index in range(view.depth):
             builder.add(index, view.cut(volume.voxels, index))
-        assert builder.slices == tuple(range(view.depth))
         assert np.array_equal(builder.region().mask(), volume.voxels > 0)
 
     def test_memory_is_that_of_the_object(self) -> None:
@@ -63,7 +61,7 @@ class TestBuilding:
         assert found.mask().sum() == 3 * 50
         assert not found.mask()[:, :, 102].any()
 
-    def test_a_slice_added_again_counts_the_last_time(self) -> None:
+    def test_a_slice_that_is_added_again_replaces_the_first(self) -> None:
         volume = Volume.from_array(np.zeros(SHAPE, np.uint8))
         builder = LabelBuilder(view_of(volume, 2))
         builder.add(3, np.full((9, 7), 5.0))
@@ -91,7 +89,7 @@ class TestProbabilities:
         values = probabilities_of(np.array([-tiny, 0, tiny, 1e30, -1e30], np.float32))
         assert (values > 0.5).tolist() == [False, False, True, True, False]
 
-    def test_what_is_below_the_floor_is_nothing(self) -> None:
+    def test_logits_below_the_floor_have_probability_zero(self) -> None:
         values = probabilities_of(np.array([FLOOR_LOGIT, FLOOR_LOGIT + 0.01], np.float32))
         assert values[0] == 0
         assert 0 < values[1] < 0.001
@@ -122,14 +120,14 @@ class TestMerging:
         assert labels.dtype == np.uint8
 
     def test_the_higher_probability_wins_in_either_order(self) -> None:
-        sure, unsure = (
+        likely, unlikely = (
             region(cube((0, 4), (0, 9), (0, 11)), 0.9),
             region(cube((2, 7), (0, 9), (0, 11)), 0.6),
         )
-        for objects in ([(sure, 1), (unsure, 2)], [(unsure, 2), (sure, 1)]):
+        for objects in ([(likely, 1), (unlikely, 2)], [(unlikely, 2), (likely, 1)]):
             labels = merge_objects(objects)
-            assert np.array_equal(labels == 1, sure.mask())
-            assert np.array_equal(labels == 2, unsure.mask() & ~sure.mask())
+            assert np.array_equal(labels == 1, likely.mask())
+            assert np.array_equal(labels == 2, unlikely.mask() & ~likely.mask())
 
     def test_the_later_wins_a_tie(self) -> None:
         one, two = cube((0, 4), (0, 9), (0, 11)), cube((2, 7), (0, 9), (0, 11))
@@ -141,7 +139,7 @@ class TestMerging:
         regions = [(region(mask, p), value) for p, value in ((0.7, 1), (0.9, 2), (0.8, 3))]
         assert merge_objects(regions)[1, 1, 1] == 2
 
-    def test_unlikely_voxels_belong_to_nobody(self) -> None:
+    def test_unlikely_voxels_are_background(self) -> None:
         assert not merge_objects([(region(cube((0, 4), (0, 9), (0, 11)), 0.5), 1)]).any()
 
     @pytest.mark.parametrize(
@@ -159,7 +157,7 @@ class TestMerging:
             merge_objects([(cube((0, 1), (0, 1), (0, 1)), value)])
 
     def test_objects_of_different_volumes_are_refused(self) -> None:
-        with pytest.raises(OutputError, match="Objects of one volume are wanted"):
+        with pytest.raises(OutputError, match="Expected objects of one volume"):
             merge_objects([(np.ones((2, 2, 2), bool), 1), (np.ones((2, 2, 3), bool), 2)])
 
     def test_empty_objects_and_no_objects(self) -> None:
@@ -169,27 +167,6 @@ class TestMerging:
         assert merge_objects([], shape_ijk=SHAPE).shape == SHAPE
         with pytest.raises(OutputError, match="one volume"):
             merge_objects([])
-
-
-class TestComponents:
-    def test_keeps_what_a_seed_touches(self) -> None:
-        one, two = cube((0, 2), (0, 2), (0, 2)), cube((4, 6), (5, 7), (8, 10))
-        kept = keep_components_touching(one | two, [(5, 6, 9), (3, 3, 3)])
-        assert np.array_equal(kept, two)
-        assert np.array_equal(
-            keep_components_touching(one | two, [(5, 6, 9), (1, 1, 1)]), one | two
-        )
-
-    def test_corners_connect(self) -> None:
-        mask = cube((0, 2), (0, 2), (0, 2)) | cube((2, 4), (2, 4), (2, 4))
-        assert np.array_equal(keep_components_touching(mask, [(0, 0, 0)]), mask)
-
-    @pytest.mark.parametrize("seeds", [[], [(6, 8, 10)], [(1, 1, 3)]])
-    def test_without_a_seed_inside_nothing_stays(self, seeds: list[Any]) -> None:
-        assert not keep_components_touching(cube((0, 2), (0, 2), (0, 2)), seeds).any()
-
-    def test_an_empty_mask_stays_empty(self) -> None:
-        assert not keep_components_touching(np.zeros(SHAPE, bool), [(0, 0, 0)]).any()
 
 
 class TestRegions:
@@ -203,7 +180,7 @@ class TestRegions:
         assert Region.of_mask(np.zeros(SHAPE, bool)).values.size == 0
 
 
-class TestWhereARegionIs:
+class TestRegionBounds:
     def region(self) -> Region:
         values = np.zeros((4, 5, 6), np.float32)
         values[1:3, 2:5, 3] = 0.9

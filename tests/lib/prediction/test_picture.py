@@ -32,9 +32,9 @@ def result(shape: tuple[int, ...] = (30, 32, 40), *, filled: bool = True) -> Res
     )
 
 
-def has_colour(path: Path, wanted: tuple[int, int, int]) -> bool:
+def has_colour(path: Path, colour: tuple[int, int, int]) -> bool:
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    return bool((np.abs(pixels - wanted).max(axis=2) < 30).any())
+    return bool((np.abs(pixels - colour).max(axis=2) < 30).any())
 
 
 class TestChosenSlices:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsam.prediction.labels import Region
-from segsam.prediction.plan import SIXTH, boxes_of_mask, middle_slices, outward, plan_axis
+from segsam.prediction.plan import SIXTH, boxes_of_mask, middle_slices, nearest_slices, plan_axis
 from segsam.prompting.prompts import Box, Point, Prompts, SlicePrompts
 
 SOLID = Box((1, 2, 10), (8, 9, 20))
@@ -12,17 +12,17 @@ FLAT = Box((1, 2, 30), (8, 9, 30))
 
 
 def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
-    """Seed -> all slices walked from it; of each choice the first slice is taken."""
+    """Seed -> all slices walked from it; of each group of candidates the first slice is taken."""
     found: dict[int, list[int]] = {}
     plan = plan_axis(prompts, 2, propagate=propagate)
-    seeds = [*plan.prompted, *(min(choice) for choice in plan.choices)]
+    seeds = [*plan.prompted, *(min(group) for group in plan.candidates)]
     for walk in plan.walks(seeds, depth):
         found.setdefault(walk.seed, []).extend(walk.indices)
     return found
 
 
 class TestSolidBox:
-    def test_by_itself_every_slice_gets_its_section(self) -> None:
+    def test_without_propagation_every_slice_gets_its_section(self) -> None:
         plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
         assert sorted(plan.prompted) == list(range(10, 21))
         assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
@@ -39,21 +39,21 @@ class TestSolidBox:
     def test_the_seed_is_chosen_in_the_middle_third(self) -> None:
         plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=None)
         assert not plan.prompted
-        assert [sorted(choice) for choice in plan.choices] == [[13, 14, 15, 16, 17]]
-        assert plan.choices[0][13] == SlicePrompts(sections=(SOLID.section(2, 13),))
+        assert [sorted(group) for group in plan.candidates] == [[13, 14, 15, 16, 17]]
+        assert plan.candidates[0][13] == SlicePrompts(sections=(SOLID.section(2, 13),))
 
-    def test_never_more_choices_than_thirteen(self) -> None:
+    def test_never_more_candidates_than_thirteen(self) -> None:
         chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2)
         assert (len(chosen), chosen[0], chosen[-1]) == (13, 100, 199)
         chosen = middle_slices(Box((0, 0, 0), (5, 5, 299)), 2, SIXTH)
         assert (len(chosen), chosen[0], chosen[-1]) == (13, 50, 249)
         assert middle_slices(Box((0, 0, 4), (5, 5, 5)), 2) == (4, 5)
 
-    def test_a_box_drawn_inside_needs_no_choice(self) -> None:
+    def test_a_box_drawn_inside_needs_no_candidates(self) -> None:
         drawn = Box((2, 3, 12), (7, 8, 12))
         plan = plan_axis(Prompts(boxes=[SOLID, drawn]), 2, propagate=None)
         assert sorted(plan.prompted) == [12]
-        assert plan.choices == ()
+        assert plan.candidates == ()
 
     def test_points_inside_are_further_seeds(self) -> None:
         prompts = Prompts([Point((4, 4, 12)), Point((4, 4, 19), positive=False)], [SOLID])
@@ -107,14 +107,16 @@ class TestBoxesOfMask:
         assert not boxes_of_mask(Region.empty((4, 4, 4)), 1).prompted
 
 
-class TestOutward:
+class TestNearestSlices:
     @pytest.mark.parametrize(
-        ("index", "most", "wanted"),
+        ("index", "count", "expected"),
         [(2, 9, [2, 3, 1, 4, 0, 5]), (2, 3, [2, 3, 1]), (0, 3, [0, 1, 2]), (5, 3, [5, 4, 3])],
     )
-    def test_from_the_middle_to_both_sides(self, index: int, most: int, wanted: list[int]) -> None:
-        assert list(outward(index, 6, most)) == wanted
+    def test_from_the_middle_to_both_sides(
+        self, index: int, count: int, expected: list[int]
+    ) -> None:
+        assert list(nearest_slices(index, 6, count)) == expected
 
-    def test_a_slice_that_is_not_there_is_the_nearest_that_is(self) -> None:
-        assert list(outward(99, 6, 2)) == [5, 4]
-        assert list(outward(-1, 6, 2)) == [0, 1]
+    def test_an_index_outside_counts_as_the_nearest_inside(self) -> None:
+        assert list(nearest_slices(99, 6, 2)) == [5, 4]
+        assert list(nearest_slices(-1, 6, 2)) == [0, 1]

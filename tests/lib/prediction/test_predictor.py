@@ -1,10 +1,11 @@
-"""The door. Mechanics on a host small enough to be free; that it segments, on LiteMedSAM itself."""
+"""The predictor: its mechanics on a tiny host, its masks on LiteMedSAM itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from torch import Tensor
 from segsam.categories import Categories
 from segsam.errors import CancelledError, CategoryError, PromptError, VolumeError
 from segsam.imaging.volume import Volume
-from segsam.model import Host, SegSam
-from segsam.prediction import semantics as semantics_module
+from segsam.model import Card, Host, SegSam
+from segsam.model.digests import encoder_id, weights_id
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts
+from segsam.prediction import naming
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
@@ -42,15 +45,14 @@ def predictor(tiny_host: Host, five_categories: Categories) -> Predictor:
 
 @pytest.fixture
 def trained(tiny_host: Host, five_categories: Categories) -> Predictor:
-    """With semantic parts that say they are trained; their weights are random."""
-    model = SegSam.with_semantics(tiny_host, five_categories)
-    model.semantic_is_trained = True
-    made = Predictor(model)
+    """A predictor whose card calls the semantic parts trained; their weights are random."""
+    card = Card(semantic_is_trained=True)
+    made = Predictor(SegSam(tiny_host, five_categories, semantics=True, text=True, card=card))
     made.set_volume(speckle())
     return made
 
 
-class TestWhatIsDecoded:
+class TestDecodedSlices:
     def test_a_flat_box_decodes_its_slice(self, predictor: Predictor) -> None:
         result = predictor.predict(Prompts(boxes=[FLAT]))
         assert [(s.axis, s.index) for s in result.slices] == [(2, 4)]
@@ -86,7 +88,7 @@ class TestWhatIsDecoded:
         predictor.set_volume(Volume.from_array(speckle().voxels, np.diag([4.0, 1, 1, 1])))
         assert predictor.predict(Prompts(boxes=[SOLID])).axes == ("i",)
 
-    def test_two_objects_marks_are_one_object(self, predictor: Predictor) -> None:
+    def test_two_boxes_mark_parts_of_one_object(self, predictor: Predictor) -> None:
         left, right = Box((0, 0, 4), (6, 6, 4)), Box((12, 12, 4), (19, 20, 4))
         alone = [predictor.predict(Prompts(boxes=[box])).labels for box in (left, right)]
         together = predictor.predict(Prompts(boxes=[left, right])).labels
@@ -120,21 +122,21 @@ class TestCache:
         with pytest.raises(PromptError, match="Slices along k are 0 to 8; got 9"):
             predictor.warm(index=9)
 
-    def test_warming_in_the_background_is_nobodys_waiting(self, predictor: Predictor) -> None:
+    def test_warming_in_the_background_counts_as_prefetched(self, predictor: Predictor) -> None:
         predictor.warm(index=4, background=True)
-        assert (predictor.embeddings.state.misses, predictor.embeddings.state.ahead) == (0, 1)
+        assert (predictor.embeddings.state.misses, predictor.embeddings.state.prefetched) == (0, 1)
 
     def test_a_private_volume_leaves_nothing_on_disk(
         self, predictor: Predictor, tmp_path: Path
     ) -> None:
-        kept = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
-        predictor = Predictor(predictor.model, embeddings=kept)
+        cache = EmbeddingCache(files=EmbeddingFiles(tmp_path, 1 << 20))
+        predictor = Predictor(predictor.model, embeddings=cache)
         for private, files in ((True, 0), (False, 1)):
-            kept.clear()
+            cache.clear()
             predictor.set_volume(speckle(), private=private)
             predictor.predict(Prompts(boxes=[FLAT]))
             predictor.warm(index=4)
-            kept.flush()
+            cache.flush()
             assert len(list(tmp_path.iterdir())) == files
 
     def test_a_cache_without_room_still_answers(
@@ -143,10 +145,10 @@ class TestCache:
         model = SegSam(tiny_host, five_categories)
         predictor = Predictor(model, embeddings=EmbeddingCache(0))
         predictor.set_volume(speckle())
-        kept = Predictor(model)
-        kept.set_volume(speckle())
+        cached = Predictor(model)
+        cached.set_volume(speckle())
         prompts = Prompts(boxes=[SOLID])
-        assert np.array_equal(predictor.predict(prompts).labels, kept.predict(prompts).labels)
+        assert np.array_equal(predictor.predict(prompts).labels, cached.predict(prompts).labels)
 
 
 class TestGeometry:
@@ -155,7 +157,7 @@ class TestGeometry:
     ) -> None:
         volume = speckle()
         prompts = Prompts([Point((9, 9, 4)), Point((6, 14, 4), positive=False)], [SOLID])
-        wanted = predictor.predict(prompts, axis="k").labels
+        labels = predictor.predict(prompts, axis="k").labels
         stored = storage_order.stored(volume)
         corners = storage_order.indices([SOLID.min_ijk, SOLID.max_ijk], volume.shape_ijk)
         clicks = storage_order.indices([p.ijk for p in prompts.points], volume.shape_ijk)
@@ -168,7 +170,7 @@ class TestGeometry:
         )
         predictor.set_volume(stored)
         result = predictor.predict(turned, axis="ijk"[storage_order.axes.index(2)])
-        expected = storage_order.stored(volume.like(wanted)).voxels
+        expected = storage_order.stored(volume.like(labels)).voxels
         assert result.labels.shape == stored.shape_ijk
         assert np.array_equal(result.volume.affine_ras, stored.affine_ras)
         assert np.array_equal(result.labels, expected)
@@ -191,24 +193,24 @@ class TestGeometry:
 
 class TestProgressAndCancel:
     def test_progress_counts_every_slice(self, predictor: Predictor) -> None:
-        told: list[tuple[int, int, str]] = []
+        messages: list[tuple[int, int, str]] = []
         predictor.predict(
             Prompts(boxes=[SOLID]),
             propagate=False,
-            progress=lambda done, total, what: told.append((done, total, what)),
+            progress=lambda done, total, what: messages.append((done, total, what)),
         )
-        assert [(done, total) for done, total, _ in told] == [(n, 5) for n in range(1, 6)]
-        assert told[0][2] == "segmented slice k 2"
+        assert [(done, total) for done, total, _ in messages] == [(n, 5) for n in range(1, 6)]
+        assert messages[0][2] == "segmented slice k 2"
 
-    def test_progress_of_a_followed_box_counts_the_slices_looked_at_too(
+    def test_progress_of_a_followed_box_counts_its_candidates_too(
         self, predictor: Predictor
     ) -> None:
-        told: list[tuple[int, int]] = []
+        messages: list[tuple[int, int]] = []
         predictor.predict(
-            Prompts(boxes=[SOLID]), progress=lambda done, total, _: told.append((done, total))
+            Prompts(boxes=[SOLID]), progress=lambda done, total, _: messages.append((done, total))
         )
-        assert told[0] == (1, 4)
-        assert told[-1] == (3 + 5, 3 + 5)
+        assert messages[0] == (1, 4)
+        assert messages[-1] == (3 + 5, 3 + 5)
 
     def test_cancel_stops_between_slices(self, predictor: Predictor) -> None:
         done: list[int] = []
@@ -229,15 +231,24 @@ class TestProgressAndCancel:
                 progress=lambda count, _, __: done.append(count),
                 cancel=lambda: len(done) == 5,
             )
-        assert done == [1, 2, 3, 4, 5]  # three looked at, the best of them, one beside it
+        assert done == [1, 2, 3, 4, 5]  # three looked at, the best of them, one runtime it
 
-    def test_cancel_is_heard_while_the_seed_is_chosen(self, predictor: Predictor) -> None:
+    def test_cancel_stops_the_choice_of_the_seed(self, predictor: Predictor) -> None:
         with pytest.raises(CancelledError, match="after 0 of"):
             predictor.predict(Prompts(boxes=[SOLID]), cancel=lambda: True)
 
 
-class Beside:
-    """A runtime that encodes two images at a time, and remembers which of them it did so."""
+def with_facts(predictor: Predictor, **facts: Any) -> Predictor:
+    """Return a predictor for the same volume, whose model's card has other facts."""
+    model = predictor.model
+    made = Predictor(model.with_card(replace(model.card, **facts)))
+    if predictor.volume is not None:
+        made.set_volume(predictor.volume)
+    return made
+
+
+class TwoAtATime:
+    """Runtime that encodes two images at a time and records which were encoded alongside."""
 
     mode, threads = "exact", 2
 
@@ -250,38 +261,45 @@ class Beside:
         return self.host.encode(images)
 
 
-class TestEncodingAhead:
+def encoded_by(runtime: TwoAtATime, predictor: Predictor) -> Predictor:
+    """Return a predictor for the same volume, whose image encoder is computed by a runtime."""
+    facts = RuntimeFacts("torch", "exact", "a test")
+    encoder = EncoderRunner(predictor.model).with_runtime(runtime, facts)
+    made = Predictor(predictor.model, encoder=encoder)
+    assert predictor.volume is not None
+    made.set_volume(predictor.volume)
+    return made
+
+
+class TestPrefetching:
     @pytest.mark.parametrize("propagate", [None, False])
-    def test_a_volume_comes_out_the_same(
-        self, predictor: Predictor, propagate: bool | None
-    ) -> None:
+    def test_the_result_is_the_same(self, predictor: Predictor, propagate: bool | None) -> None:
         prompts = Prompts(boxes=[SOLID])
-        wanted = predictor.predict(prompts, propagate=propagate)
+        expected = predictor.predict(prompts, propagate=propagate)
         predictor.embeddings.clear()
-        beside = Beside(predictor.model.host)
-        predictor.model.use_encoder(beside)
-        found = predictor.predict(prompts, propagate=propagate)
-        np.testing.assert_array_equal(found.labels, wanted.labels)
-        assert found.encoded == wanted.encoded == 5
-        assert len(beside.alongside) == 5
-        assert sum(beside.alongside) >= 3  # a walk of a single slice has all threads
+        runtime = TwoAtATime(predictor.model.host)
+        found = encoded_by(runtime, predictor).predict(prompts, propagate=propagate)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        assert found.encoded == expected.encoded == 5
+        assert len(runtime.alongside) == 5
+        assert sum(runtime.alongside) >= 3  # a single slice is not prefetched
 
     def test_a_click_has_all_threads(self, predictor: Predictor) -> None:
-        beside = Beside(predictor.model.host)
-        predictor.model.use_encoder(beside)
+        runtime = TwoAtATime(predictor.model.host)
+        predictor = encoded_by(runtime, predictor)
         predictor.warm(index=1)
         predictor.predict(Prompts(boxes=[FLAT]))
-        assert beside.alongside == [False, False]
+        assert runtime.alongside == [False, False]
 
     def test_a_cancelled_volume_leaves_nothing_behind(self, predictor: Predictor) -> None:
-        predictor.model.use_encoder(Beside(predictor.model.host))
+        predictor = encoded_by(TwoAtATime(predictor.model.host), predictor)
         with pytest.raises(CancelledError):
             predictor.predict(Prompts(boxes=[SOLID]), cancel=lambda: True)
         assert predictor.predict(Prompts(boxes=[FLAT])).slices
 
 
 class TestSemantics:
-    def test_untrained_means_no_name_and_says_so(self, predictor: Predictor) -> None:
+    def test_an_untrained_decoder_gives_no_name_but_a_note(self, predictor: Predictor) -> None:
         result = predictor.predict(Prompts(boxes=[FLAT]))
         assert result.category is None
         assert result.confidence is None
@@ -289,10 +307,10 @@ class TestSemantics:
         assert result.present == {}
         assert UNTRAINED_NOTE in result.notes
 
-    def test_trained_names_the_object_and_what_else_is_there(
+    def test_a_trained_decoder_names_the_object_and_other_categories(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.voxels
         assert result.category in trained.model.categories.names
@@ -304,34 +322,36 @@ class TestSemantics:
             assert all(0.5 <= probability <= 1 for probability in present.values())
         assert UNTRAINED_NOTE not in result.notes
 
-    def test_a_guess_is_no_name(self, trained: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 1.0)
+    def test_an_uncertain_name_is_only_mentioned_in_a_note(
+        self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(naming, "NAMED_FROM", 1.0)
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert result.confidence is None
         assert any(note.startswith("Not named: the best guess, ") for note in result.notes)
 
-    def test_where_names_are_unreliable_none_is_given(
+    def test_no_name_in_a_modality_where_the_card_withholds_all(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
-        monkeypatch.setattr(trained.model, "unnamed_in", ("CT",))
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
+        trained = with_facts(trained, unnamed_in=("CT",))
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert any("not reliable in CT volumes" in note for note in result.notes)
 
-    def test_a_single_name_may_be_kept_back(
+    def test_the_card_may_withhold_a_single_name(
         self, trained: Predictor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(semantics_module, "NAMED_FROM", 0.0)
+        monkeypatch.setattr(naming, "NAMED_FROM", 0.0)
         assert trained.volume is not None
         trained.set_volume(replace(trained.volume, modality="CT"))
         name = trained.predict(Prompts(boxes=[SOLID])).category
-        monkeypatch.setattr(trained.model, "unnamed_in", ("CT: another", f"MR: {name}"))
+        trained = with_facts(trained, unnamed_in=("CT: another", f"MR: {name}"))
         assert trained.predict(Prompts(boxes=[SOLID])).category == name
-        monkeypatch.setattr(trained.model, "unnamed_in", (f"CT: {name}",))
+        trained = with_facts(trained, unnamed_in=(f"CT: {name}",))
         result = trained.predict(Prompts(boxes=[SOLID]))
         assert result.category is None
         assert any(f"most like {name}, a name that" in note for note in result.notes)
@@ -349,7 +369,7 @@ class TestSemantics:
         assert result.category in ("heart", None)
         assert result.voxels <= whole.voxels
 
-    def test_untrained_refuses_what_it_cannot_do(self, predictor: Predictor) -> None:
+    def test_an_untrained_decoder_refuses_semantic_requests(self, predictor: Predictor) -> None:
         with pytest.raises(PromptError, match="has no trained semantic decoder"):
             predictor.predict(Prompts(boxes=[FLAT]), decoder="semantic")
         with pytest.raises(PromptError, match="category heart was asked for"):
@@ -374,7 +394,7 @@ class TestRefusals:
         with pytest.raises(PromptError, match=sentence):
             predictor.predict(prompts)
 
-    def test_a_box_that_is_a_line_on_the_wanted_axis(self, predictor: Predictor) -> None:
+    def test_a_box_that_is_a_line_on_the_requested_axis(self, predictor: Predictor) -> None:
         with pytest.raises(PromptError, match="only a line on slices across i; slice across k"):
             predictor.predict(Prompts(boxes=[FLAT]), axis="i")
 
@@ -382,18 +402,18 @@ class TestRefusals:
         with pytest.raises(PromptError, match="axis all needs a 3D box"):
             predictor.predict(Prompts(boxes=[FLAT]), axis="all")
 
-    def test_unknown_words(self, predictor: Predictor) -> None:
+    def test_unknown_axis_and_decoder(self, predictor: Predictor) -> None:
         with pytest.raises(PromptError, match="An axis is auto, i, j, k or all; got 'z'"):
             predictor.predict(Prompts(boxes=[FLAT]), axis="z")  # type: ignore[arg-type]
         with pytest.raises(PromptError, match="A decoder is binary or semantic; got 'both'"):
             predictor.predict(Prompts(boxes=[FLAT]), decoder="both")  # type: ignore[arg-type]
 
-    def test_out_of_order(self, predictor: Predictor) -> None:
+    def test_predict_without_a_volume(self, predictor: Predictor) -> None:
         predictor.reset()
         with pytest.raises(VolumeError, match="call set_volume before"):
             predictor.predict(Prompts(boxes=[FLAT]))
 
-    def test_a_clipped_box_is_said_to_be(self, predictor: Predictor) -> None:
+    def test_a_clipped_box_has_a_note(self, predictor: Predictor) -> None:
         result = predictor.predict(Prompts(boxes=[Box((5, 6, 4), (30, 15, 4))]))
         assert any("was clipped to" in note for note in result.notes)
 
@@ -428,13 +448,12 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class TestManyCheckpoints:
-    """On one encoder: a slice is encoded once, and what one checkpoint says stays its own."""
+    """Checkpoints on one encoder: a slice is encoded once, each checkpoint answers for itself."""
 
     def checkpoint(self, host: Host, categories: Categories, seed: int) -> SegSam:
         torch.manual_seed(seed)
-        model = SegSam.with_semantics(host, categories)
-        model.semantic_is_trained = True
-        return model.eval()
+        card = Card(semantic_is_trained=True)
+        return SegSam(host, categories, semantics=True, text=True, card=card).eval()
 
     def test_embeddings_are_shared_and_answers_are_not(
         self, tiny_host: Host, five_categories: Categories
@@ -442,19 +461,19 @@ class TestManyCheckpoints:
         models = [self.checkpoint(tiny_host, five_categories, seed) for seed in (1, 2)]
         cache, alone, together = EmbeddingCache(), [], []
         for model in models:
-            for kept, answers in ((EmbeddingCache(), alone), (cache, together)):
-                predictor = Predictor(model, embeddings=kept)
+            for embeddings, answers in ((EmbeddingCache(), alone), (cache, together)):
+                predictor = Predictor(model, embeddings=embeddings)
                 predictor.set_volume(speckle())
                 answers.append(predictor.predict(Prompts(boxes=[FLAT])))
         assert [result.encoded for result in together] == [1, 0]
-        assert models[0].encoder_id == models[1].encoder_id
-        assert models[0].weights_id != models[1].weights_id
+        assert encoder_id(models[0].host) == encoder_id(models[1].host)
+        assert weights_id(models[0]) != weights_id(models[1])
         for own, shared in zip(alone, together, strict=True):
             assert own.slices == shared.slices
             assert np.array_equal(own.labels, shared.labels)
         assert together[0].slices[0].present != together[1].slices[0].present
 
-    def test_a_host_alone_finds_them_too(
+    def test_a_host_alone_finds_the_same_embeddings(
         self, tiny_host: Host, five_categories: Categories
     ) -> None:
         cache = EmbeddingCache()
@@ -506,23 +525,21 @@ class TestOnLiteMedSAM:
         assert followed > 0.88
         assert followed >= sections - 0.01
 
-    def test_a_lone_point_gets_a_mask_and_the_truth_about_it(self, litemedsam: Predictor) -> None:
+    def test_a_lone_point_gets_a_mask_and_a_note(self, litemedsam: Predictor) -> None:
         result = litemedsam.predict(Prompts([Point(CENTRE_IJK)]))
         assert LONE_POINT_NOTE in result.notes
 
-    def test_weights_that_know_points_need_no_such_note(
-        self, litemedsam: Predictor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(litemedsam.model, "prompts_trained", ("box", "point"))
-        assert LONE_POINT_NOTE not in litemedsam.predict(Prompts([Point(CENTRE_IJK)])).notes
+    def test_weights_trained_with_points_need_no_note(self, litemedsam: Predictor) -> None:
+        trained = with_facts(litemedsam, prompts_trained=("box", "point"))
+        assert LONE_POINT_NOTE not in trained.predict(Prompts([Point(CENTRE_IJK)])).notes
 
-    def test_nothing_there_is_said(self, litemedsam: Predictor) -> None:
+    def test_an_empty_mask_has_a_note(self, litemedsam: Predictor) -> None:
         empty = Volume.from_array(np.full((32, 32, 3), -100, np.int16), modality="CT")
         litemedsam.set_volume(empty)
         result = litemedsam.predict(Prompts([Point((5, 5, 1))]))
         assert (EMPTY_NOTE in result.notes) == (result.voxels == 0)
 
     def test_runs_without_gradients(self, litemedsam: Predictor) -> None:
-        kept = litemedsam.embeddings._kept.values()
-        assert kept
-        assert not any(entry.encoded.embedding.requires_grad for entry in kept)
+        entries = litemedsam.embeddings._entries.values()
+        assert entries
+        assert not any(entry.encoded.embedding.requires_grad for entry in entries)

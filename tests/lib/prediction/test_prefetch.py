@@ -16,7 +16,7 @@ def loads() -> list[int]:
 
 
 @pytest.fixture
-def ahead(loads: list[int]) -> Iterator[Prefetcher[int]]:
+def prefetcher(loads: list[int]) -> Iterator[Prefetcher[int]]:
     def load(index: int) -> int:
         loads.append(index)
         if index == 13:
@@ -28,43 +28,43 @@ def ahead(loads: list[int]) -> Iterator[Prefetcher[int]]:
     made.close()
 
 
-def test_what_was_announced_is_there_in_any_order(ahead: Prefetcher[int]) -> None:
-    ahead.expect(range(6))
-    assert [ahead.take(index) for index in (0, 1, 3, 2, 4, 5)] == [0, 10, 30, 20, 40, 50]
+def test_scheduled_items_are_there_in_any_order(prefetcher: Prefetcher[int]) -> None:
+    prefetcher.schedule(range(6))
+    assert [prefetcher.pop(index) for index in (0, 1, 3, 2, 4, 5)] == [0, 10, 30, 20, 40, 50]
 
 
-def test_nothing_else_is(ahead: Prefetcher[int]) -> None:
-    ahead.expect([1])
-    assert ahead.take(2) is None
-    assert ahead.take(1) == 10
-    assert ahead.take(1) is None, "it was taken"
+def test_other_items_are_not(prefetcher: Prefetcher[int]) -> None:
+    prefetcher.schedule([1])
+    assert prefetcher.pop(2) is None
+    assert prefetcher.pop(1) == 10
+    assert prefetcher.pop(1) is None, "an item is returned once"
 
 
-def test_it_does_not_run_far_ahead(ahead: Prefetcher[int], loads: list[int]) -> None:
-    ahead.expect(range(100))
-    ahead.take(0)
-    ahead.take(1)
-    ahead.close()
+def test_it_does_not_load_far_in_advance(prefetcher: Prefetcher[int], loads: list[int]) -> None:
+    prefetcher.schedule(range(100))
+    prefetcher.pop(0)
+    prefetcher.pop(1)
+    prefetcher.close()
     assert max(loads) <= 4
 
 
-def test_another_walk_replaces_the_first(ahead: Prefetcher[int]) -> None:
-    ahead.expect(range(5))
-    ahead.expect([20, 21])
-    assert ahead.take(4) is None
-    assert ahead.take(20) == 200
+def test_another_schedule_replaces_the_first(prefetcher: Prefetcher[int]) -> None:
+    prefetcher.schedule(range(5))
+    prefetcher.schedule([20, 21])
+    assert prefetcher.pop(4) is None
+    assert prefetcher.pop(20) == 200
 
 
-def test_what_goes_wrong_is_raised_where_it_is_taken(ahead: Prefetcher[int]) -> None:
-    ahead.expect([13])
+def test_an_error_while_loading_is_raised_by_pop(prefetcher: Prefetcher[int]) -> None:
+    prefetcher.schedule([13])
     with pytest.raises(ValueError, match="unlucky"):
-        ahead.take(13)
+        prefetcher.pop(13)
 
 
-def test_two_are_loaded_at_a_time() -> None:
+def test_two_items_are_loaded_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=WAIT)
-    ahead = Prefetcher(lambda index: both.wait() >= 0, 2)
-    ahead.expect([0, 1])
-    assert ahead.take(0)
-    assert ahead.take(1)
-    ahead.close()
+    prefetcher = Prefetcher(lambda index: both.wait() >= 0, 2)
+    prefetcher.schedule([0, 1])
+    assert prefetcher.pop(0)
+    assert prefetcher.pop(1)
+    prefetcher.close()

@@ -7,7 +7,7 @@ import torch
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.prediction.decoding import SliceMask
-from segsam.prediction.propagation import StopRule, neighbour_box, overlap
+from segsam.prediction.propagation import StopRule, dice, neighbour_box
 from segsam.prediction.result import SliceReport
 from segsam.prompting.prompts import Box
 
@@ -30,8 +30,8 @@ def disc(
 class TestStopRule:
     seed = disc(10)
 
-    def ends(self, now: SliceMask, before: SliceMask | None = None) -> bool:
-        return StopRule().ends(self.seed, before or self.seed, now)
+    def ends(self, now: SliceMask, previous: SliceMask | None = None) -> bool:
+        return StopRule().ends(self.seed, previous or self.seed, now)
 
     def test_goes_on_while_the_object_changes_slowly(self) -> None:
         assert not self.ends(disc(9))
@@ -54,24 +54,24 @@ class TestStopRule:
     def test_ends(self, now: SliceMask, why: str) -> None:
         assert self.ends(now), why
 
-    def test_doubt_is_held_against_the_seed(self) -> None:
+    def test_confidence_is_compared_with_the_seed(self) -> None:
         seed = disc(10, iou=0.6)
         assert not StopRule().ends(seed, seed, disc(10, iou=0.5))
         assert StopRule().ends(seed, seed, disc(10, iou=0.4))
 
-    def test_two_estimates_may_both_fall(self) -> None:
+    def test_with_two_decoders_both_estimates_may_fall(self) -> None:
         seed = disc(10, iou=0.8, agreement=0.9)
         assert not StopRule().ends(seed, seed, disc(10, iou=0.7, agreement=0.7))
         assert not StopRule().ends(seed, seed, disc(10, iou=0.5, agreement=0.9))
         assert StopRule().ends(seed, seed, disc(10, iou=0.5, agreement=0.7))
 
-    def test_brightness_is_held_against_the_seed_not_the_neighbour(self) -> None:
-        assert self.ends(disc(10, bright=145), before=disc(10, bright=125))
+    def test_brightness_is_compared_with_the_seed_not_the_neighbour(self) -> None:
+        assert self.ends(disc(10, bright=145), previous=disc(10, bright=125))
 
-    def test_a_mottled_object_may_change_its_brightness_more(self) -> None:
+    def test_a_heterogeneous_object_may_change_its_brightness_more(self) -> None:
         y_half = disc(10)
-        mottled = SliceMask(y_half.logits, y_half.low_res, y_half.report, 100.0, 40.0)
-        assert not StopRule().ends(mottled, mottled, disc(10, bright=150))
+        heterogeneous = SliceMask(y_half.logits, y_half.low_res_logits, y_half.report, 100.0, 40.0)
+        assert not StopRule().ends(heterogeneous, heterogeneous, disc(10, bright=150))
 
 
 class TestNeighbourBox:
@@ -102,18 +102,18 @@ class TestNeighbourBox:
         box = neighbour_box(self.view(), disc(4, centre=(10, 30)), 7, limit)
         assert box == Box((6, 7, 7), (14, 12, 7))
 
-    def test_beside_the_limit_the_limits_section_is_taken(self) -> None:
+    def test_outside_the_limit_the_section_of_the_limit_is_used(self) -> None:
         limit = Box((30, 30, 0), (35, 35, 8))
         assert neighbour_box(self.view(), disc(4, centre=(10, 30)), 7, limit) == limit.section(2, 7)
 
-    def test_specks_beside_the_object_do_not_widen_it(self) -> None:
+    def test_small_parts_beside_the_object_do_not_enlarge_it(self) -> None:
         mask = disc(4, centre=(10, 30))
         mask.logits[35, 2] = 4.0
         assert neighbour_box(self.view(), mask, 7) == Box((4, 5, 7), (14, 15, 7))
 
 
-def test_overlap_is_dice() -> None:
+def test_dice() -> None:
     first = np.array([[True, True, False]])
-    assert overlap(first, np.array([[False, True, True]])) == 0.5
-    assert overlap(first, ~first) == 0.0
-    assert overlap(np.zeros((2, 2), bool), np.zeros((2, 2), bool)) == 1.0
+    assert dice(first, np.array([[False, True, True]])) == 0.5
+    assert dice(first, ~first) == 0.0
+    assert dice(np.zeros((2, 2), bool), np.zeros((2, 2), bool)) == 1.0

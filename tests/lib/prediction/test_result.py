@@ -60,7 +60,7 @@ def test_slices_are_averaged() -> None:
     assert found.present == {3: {"liver": 0.9}}
 
 
-def test_what_else_is_present_is_not_the_object_itself() -> None:
+def test_other_present_categories_exclude_the_object_itself() -> None:
     reports = (
         SliceReport(3, 2, predicted_iou=0.5, present={"liver": 0.9, "spleen": 0.8}),
         SliceReport(4, 2, predicted_iou=0.5, present={"liver": 0.9}),
@@ -75,13 +75,13 @@ def test_what_else_is_present_is_not_the_object_itself() -> None:
 
 def test_json_holds_everything_but_the_voxels() -> None:
     found = result(reports=(SliceReport(4, 2, predicted_iou=0.7, propagated=True),))
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert told["shape_ijk"] == [6, 7, 8]
-    assert told["bounding_box"] == {"min_ijk": [1, 2, 4], "max_ijk": [2, 5, 4]}
-    assert told["slices"][0]["axis"] == "k"
-    assert told["slices"][0]["propagated"] is True
-    assert told["category"] is None
-    assert told["notes"] == ["a note"]
+    record = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert record["shape_ijk"] == [6, 7, 8]
+    assert record["bounding_box"] == {"min_ijk": [1, 2, 4], "max_ijk": [2, 5, 4]}
+    assert record["slices"][0]["axis"] == "k"
+    assert record["slices"][0]["propagated"] is True
+    assert record["category"] is None
+    assert record["notes"] == ["a note"]
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
@@ -104,7 +104,7 @@ def test_a_segment_is_named(tmp_path: Path) -> None:
     assert "SCT^10200004^Liver" in header["Segment0_Tags"]
 
 
-def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_extension_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"ending in \.nii\.gz"):
         result().save(tmp_path / "out.xyz")
     assert not list(tmp_path.iterdir())

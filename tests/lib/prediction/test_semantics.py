@@ -1,4 +1,4 @@
-"""What is read from the semantic decoder's logits, against the probabilities written out."""
+"""Readings of the semantic decoder's logits, compared with explicit probabilities."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.categories import Categories
-from segsam.model import Decoded, Host, SegSam
-from segsam.prediction.semantics import agreement, category_logits, class_scores, present
+from segsam.model import Decoded
+from segsam.prediction.semantics import agreement, category_logits, class_scores
 
 CHANCE = torch.Generator().manual_seed(0)
 BINARY = torch.randn(2, 1, 3, 3, generator=CHANCE)
@@ -23,24 +22,24 @@ ALONE = Decoded(BINARY, IOU)
 
 class TestOneCategory:
     @pytest.mark.parametrize("category", range(4))
-    def test_of_a_map_it_has_its_softmax_probability(self, category: int) -> None:
-        wanted = MAP.softmax(dim=1)[:, category + 1 : category + 2]
-        torch.testing.assert_close(category_logits(DENSE, category).sigmoid(), wanted)
+    def test_a_map_gives_the_softmax_probability(self, category: int) -> None:
+        expected = MAP.softmax(dim=1)[:, category + 1 : category + 2]
+        torch.testing.assert_close(category_logits(DENSE, category).sigmoid(), expected)
 
     @pytest.mark.parametrize("temperature", [1.0, 2.5])
-    def test_of_a_mask_it_has_its_share(self, temperature: float) -> None:
+    def test_a_mask_gives_the_class_share(self, temperature: float) -> None:
         share = (CLASSES / temperature).softmax(dim=1)[:, 3, None, None, None]
         found = category_logits(APART, 2, temperature).sigmoid()
         torch.testing.assert_close(found, share * MASK.sigmoid())
 
     def test_certainty_stays_finite(self) -> None:
-        sure = Decoded(
+        certain = Decoded(
             BINARY, IOU, torch.tensor([[-99.0, 99.0]] * 2), object_logits=torch.full_like(MASK, 99)
         )
-        assert torch.isfinite(category_logits(sure, 0)).all()
-        assert (category_logits(sure, 0) > 0).all()
+        assert torch.isfinite(category_logits(certain, 0)).all()
+        assert (category_logits(certain, 0) > 0).all()
 
-    def test_without_semantics_there_is_none(self) -> None:
+    def test_without_semantics_it_is_refused(self) -> None:
         with pytest.raises(ValueError, match="got a mask alone"):
             category_logits(ALONE, 0)
         with pytest.raises(ValueError, match="got neither"):
@@ -68,52 +67,13 @@ class TestClassScores:
 class TestAgreement:
     def test_it_is_the_soft_iou(self) -> None:
         one, other = MASK.sigmoid(), BINARY.sigmoid()
-        wanted = (one * other).sum() / (one + other - one * other).sum()
-        assert agreement(APART) == pytest.approx(float(wanted), rel=1e-5)
+        expected = (one * other).sum() / (one + other - one * other).sum()
+        assert agreement(APART) == pytest.approx(float(expected), rel=1e-5)
 
     def test_labels_stripped_is_one_minus_background(self) -> None:
         one, other = 1 - MAP.softmax(dim=1)[:, :1], BINARY.sigmoid()
-        wanted = (one * other).sum() / (one + other - one * other).sum()
-        assert agreement(DENSE) == pytest.approx(float(wanted), rel=1e-5)
+        expected = (one * other).sum() / (one + other - one * other).sum()
+        assert agreement(DENSE) == pytest.approx(float(expected), rel=1e-5)
 
     def test_a_host_alone_has_none(self) -> None:
         assert agreement(ALONE) is None
-
-
-class TestPresent:
-    @pytest.fixture
-    def model(self, tiny_host: Host, five_categories: Categories) -> SegSam:
-        return SegSam(tiny_host, five_categories)
-
-    def decoded(self) -> Decoded:
-        logits = torch.tensor([[1.0, -1.0, 4.0, 0.5, 2.0]])
-        return Decoded(BINARY, IOU, CLASSES, presence_logits=logits)
-
-    def test_the_likeliest_comes_first(self, model: SegSam) -> None:
-        assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
-
-    def test_categories_without_examples_are_not_reported(self, model: SegSam) -> None:
-        model.categories_seen = ("liver", "spleen", "polyp")
-        assert list(present(self.decoded(), model)) == ["polyp", "liver"]
-
-    def test_what_a_modality_does_not_hold_or_the_card_keeps_back(self, model: SegSam) -> None:
-        there = {item.name: item.modalities for item in model.categories.items}
-        found = list(present(self.decoded(), model, "CT"))
-        assert found
-        assert found == [
-            name
-            for name in present(self.decoded(), model)
-            if not there[name] or "CT" in there[name]
-        ]
-        model.unnamed_in = (f"CT: {found[0]}",)
-        assert list(present(self.decoded(), model, "CT")) == found[1:]
-        assert list(present(self.decoded(), model)) == ["heart", "polyp", "liver", "nerve"]
-        model.unnamed_in = ("CT",)
-        assert present(self.decoded(), model, "CT") == {}
-
-    def test_presence_that_never_saw_absence_is_not_reported(self, model: SegSam) -> None:
-        model.presence_is_trained = False
-        assert present(self.decoded(), model) == {}
-
-    def test_without_a_presence_branch_nothing_is_said(self, model: SegSam) -> None:
-        assert present(APART, model) == {}

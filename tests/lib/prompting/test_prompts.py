@@ -1,4 +1,4 @@
-"""Prompts: parsed strictly, checked against the volume, cut by slices."""
+"""Prompts: strict parsing, checks against the volume, sections by slice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from segsam.errors import PromptError
-from segsam.prompting.prompts import MAX_PROMPTS, Box, Point, Prompts, SlicePrompts
+from segsam.prompting.parsing import MAX_PROMPTS
+from segsam.prompting.prompts import Box, Point, Prompts, SlicePrompts
 
 SHAPE = (20, 30, 40)
 
@@ -30,7 +31,7 @@ class TestFromJson:
         )
         assert Prompts.from_json(prompts.to_json()) == prompts
 
-    def test_nothing_is_read_as_nothing(self) -> None:
+    def test_an_empty_object_gives_no_prompts(self) -> None:
         assert Prompts.from_json({}) == Prompts()
 
     def test_whole_floats_are_whole(self) -> None:
@@ -52,12 +53,12 @@ class TestFromJson:
             ({"points": [{}]}, r"points\[0\] lacks ijk"),
             ({"points": [{"ijk": [1, 2]}]}, r"points\[0\].ijk is three whole numbers .* \[1, 2\]"),
             ({"points": [{"ijk": [1, 2, 3, 4]}]}, "three whole numbers"),
-            ({"points": [{"ijk": [1, 2, 3.5]}]}, r"3\.5 in \[1, 2, 3\.5\] is none"),
-            ({"points": [{"ijk": [1, 2, float("nan")]}]}, "nan in .* is none"),
-            ({"points": [{"ijk": [1, 2, float("inf")]}]}, "inf in .* is none"),
-            ({"points": [{"ijk": [1, 2, True]}]}, "True in .* is none"),
-            ({"points": [{"ijk": [1, 2, "3"]}]}, "'3' in .* is none"),
-            ({"points": [{"ijk": [1, 2, None]}]}, "None in .* is none"),
+            ({"points": [{"ijk": [1, 2, 3.5]}]}, r"3\.5 in \[1, 2, 3\.5\] is not a whole number"),
+            ({"points": [{"ijk": [1, 2, float("nan")]}]}, "nan in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, float("inf")]}]}, "inf in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, True]}]}, "True in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, "3"]}]}, "'3' in .* is not a whole number"),
+            ({"points": [{"ijk": [1, 2, None]}]}, "None in .* is not a whole number"),
             ({"points": [{"ijk": "123"}]}, "three whole numbers"),
             ({"points": [{"ijk": [1, 2, 3], "positive": 1}]}, "positive must be true or false"),
             ({"points": [{"ijk": [1, 2, 3], "label": 1}]}, "unknown key 'label'"),
@@ -66,7 +67,7 @@ class TestFromJson:
             ({"boxes": 5}, "boxes must be a list; got 5"),
         ],
     )
-    def test_anything_else_is_named(self, value: object, sentence: str) -> None:
+    def test_anything_else_is_refused_by_name(self, value: object, sentence: str) -> None:
         with pytest.raises(PromptError, match=sentence):
             Prompts.from_json(value)
 
@@ -79,7 +80,7 @@ class TestFromJson:
             Prompts.from_json({"points": [{"ijk": ["9" * 10_000, 2, 3]}]})
         assert len(str(caught.value)) < 400
 
-    def test_huge_whole_numbers_are_outside_not_an_accident(self) -> None:
+    def test_huge_whole_numbers_are_refused_as_outside(self) -> None:
         with pytest.raises(PromptError, match="outside any volume"):
             Prompts.from_json({"points": [{"ijk": [10**400, 2, 3]}]}).checked(SHAPE)
         with pytest.raises(PromptError, match="a very long int, which is outside any volume"):
@@ -102,17 +103,17 @@ class TestFromText:
         assert prompts.boxes == (Box((1, 2, 3), (4, 5, 6)),)
 
     @pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "1,2,3,-,-", "1 2 3"])
-    def test_other_points(self, text: str) -> None:
+    def test_other_forms_of_points_are_refused(self, text: str) -> None:
         with pytest.raises(PromptError, match="A point is written i,j,k or i,j,k,-"):
             Prompts.from_text([text])
 
     @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5,6,7"])
-    def test_other_boxes(self, text: str) -> None:
+    def test_other_forms_of_boxes_are_refused(self, text: str) -> None:
         with pytest.raises(PromptError, match="A box is written i0,j0,k0,i1,j1,k1"):
             Prompts.from_text([], [text])
 
     @pytest.mark.parametrize("number", ["x", "1.5", "nan", "inf", "", "1e999"])
-    def test_what_is_no_whole_number(self, number: str) -> None:
+    def test_other_numbers_are_refused(self, number: str) -> None:
         with pytest.raises(PromptError, match="is not a whole number"):
             Prompts.from_text([f"1,2,{number}"])
 
@@ -133,7 +134,7 @@ class TestConstruction:
         with pytest.raises(PromptError, match="three whole numbers"):
             Point(ijk)
 
-    def test_positive_is_a_truth_value(self) -> None:
+    def test_positive_is_true_or_false(self) -> None:
         with pytest.raises(PromptError, match="true or false; got 1"):
             Point((1, 2, 3), 1)  # type: ignore[arg-type]
 
@@ -143,7 +144,7 @@ class TestConstruction:
 
 
 class TestChecks:
-    def test_what_fits_comes_back_as_it_is(self) -> None:
+    def test_valid_prompts_are_unchanged(self) -> None:
         prompts = Prompts(
             [Point((0, 0, 0)), Point((19, 29, 39), False)], [Box((0, 0, 0), (5, 5, 5))]
         )
@@ -180,7 +181,7 @@ class TestChecks:
         with pytest.raises(PromptError, match="lies wholly outside the volume of 20x30x40"):
             checked(boxes=(box,))
 
-    def test_half_out_is_clipped_and_said_so(self) -> None:
+    def test_a_box_partly_outside_is_clipped_with_a_note(self) -> None:
         prompts, notes = checked(boxes=(Box((-3, 2, 30), (5, 40, 45)), Box((0, 0, 0), (1, 1, 1))))
         assert prompts.boxes[0] == Box((0, 2, 30), (5, 29, 39))
         assert len(notes) == 1
@@ -206,6 +207,26 @@ class TestChecks:
             checked(boxes=(box,), shape=(1, 30, 40))
 
 
+class TestBox:
+    box = Box((0, 0, 0), (9, 9, 3))
+
+    def test_intersection_and_iou(self) -> None:
+        other = Box((5, 5, 2), (14, 14, 2))
+        assert self.box.intersection(other) == Box((5, 5, 2), (9, 9, 2))
+        assert self.box.iou(other) == 25 / (400 + 100 - 25)
+        assert self.box.iou(self.box) == 1
+
+    def test_boxes_that_share_no_voxel(self) -> None:
+        other = Box((0, 0, 4), (9, 9, 5))
+        assert self.box.intersection(other) is None
+        assert self.box.iou(other) == 0
+
+    def test_both_corners_are_inside(self) -> None:
+        assert self.box.contains((0, 0, 0))
+        assert self.box.contains((9, 9, 3))
+        assert not self.box.contains((9, 9, 4))
+
+
 class TestSlices:
     prompts = Prompts(
         [Point((1, 2, 3)), Point((4, 5, 6)), Point((7, 8, 9), positive=False)],
@@ -216,7 +237,7 @@ class TestSlices:
         assert self.prompts.slices_along(2) == (3, 5, 6, 7)
         assert Prompts([Point((1, 2, 3))]).slices_along(0) == (1,)
 
-    def test_what_lies_on_a_slice(self) -> None:
+    def test_prompts_on_a_slice(self) -> None:
         there = self.prompts.on_slice(2, 6)
         section = Box((0, 0, 6), (9, 9, 6))
         assert there == SlicePrompts((Point((4, 5, 6)),), sections=(section,))
@@ -226,7 +247,7 @@ class TestSlices:
     def test_sections_across_other_axes(self) -> None:
         assert self.prompts.on_slice(0, 3).sections == (Box((3, 0, 5), (3, 9, 7)),)
 
-    def test_a_box_drawn_on_the_slice_is_no_section(self) -> None:
+    def test_a_box_drawn_on_the_slice_is_not_a_section(self) -> None:
         drawn = Box((1, 1, 4), (5, 5, 4))
         assert Prompts(boxes=[drawn]).on_slice(2, 4) == SlicePrompts(boxes=(drawn,))
 
@@ -249,5 +270,5 @@ class TestSlices:
             ([Box((0, 0, 2), (0, 0, 8))], None),
         ],
     )
-    def test_the_axis_flat_boxes_dictate(self, boxes: list[Box], axis: int | None) -> None:
+    def test_the_axis_of_flat_boxes(self, boxes: list[Box], axis: int | None) -> None:
         assert Prompts(boxes=boxes).flat_axis == axis

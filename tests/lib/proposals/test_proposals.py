@@ -1,4 +1,4 @@
-"""Objects that nobody pointed at: on a tiny model that names at random, and on the shipped one."""
+"""Automatic segmentation, on a tiny model that names at random and on a packaged checkpoint."""
 
 from __future__ import annotations
 
@@ -26,17 +26,28 @@ from segsam.model import Card, SegSam, build_variant, load_pretrained, save_chec
 from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Box
 from segsam.proposals.automatic import Search, allowed_categories, segment_automatically
-from segsam.proposals.boxes import Proposal, box_iou, box_of, chain_of, inner_slices
+from segsam.proposals.boxes import (
+    Proposal,
+    box_of_mask,
+    centres_of_shares,
+    chain_of,
+    projected_iou,
+)
 from segsam.proposals.first_labels import NOTHING_NOTE, UNSEEN_PRESENCE_NOTE
-from segsam.proposals.overview import disagreement, looked_at, overview, pooled
-from segsam.proposals.probing import Probe, attention_points, best_of, grid_points, probe
+from segsam.proposals.overview import (
+    mean_disagreement,
+    mean_embedding,
+    overview,
+    sampled_slices,
+)
+from segsam.proposals.probing import Probe, attention_points, best_by_category, grid_points, probe
 
 from ..conftest import TinyHost
 
 
 @pytest.fixture
 def model(five_categories: Categories) -> SegSam:
-    """It has learnt nothing and is told that it has; its masks are blots that it trusts."""
+    """An untrained model that is marked as trained and predicts a high IoU for every mask."""
     torch.manual_seed(3)
     host = TinyHost()
     last = host.mask_decoder.iou_prediction_head.layers[-1]
@@ -44,8 +55,7 @@ def model(five_categories: Categories) -> SegSam:
         last.weight.zero_()
         last.bias.fill_(0.9)
     made = build_variant("segsam", host, five_categories, head="maskcls").eval()
-    made.semantic_is_trained = True
-    return made
+    return made.with_card(replace(made.card, semantic_is_trained=True))
 
 
 @pytest.fixture
@@ -62,8 +72,17 @@ def predictor(model: SegSam, volume: Volume) -> Predictor:
     return made
 
 
+def with_facts(predictor: Predictor, **facts: Any) -> Predictor:
+    """Return a predictor for the same volume, whose model's card has other facts."""
+    model = predictor.model
+    made = Predictor(model.with_card(replace(model.card, **facts)))
+    if predictor.volume is not None:
+        made.set_volume(predictor.volume)
+    return made
+
+
 def sees_everywhere(model: SegSam, *present: int) -> None:
-    """CO-tokens that find these categories on every slice, and no other."""
+    """Make presence find these categories on every slice, and no others."""
     branch = model.semantic_decoder.presence  # type: ignore[union-attr]
     with torch.no_grad():
         branch.weight.zero_()  # type: ignore[union-attr]
@@ -79,7 +98,7 @@ def calls_all(model: SegSam, category: int) -> None:
 
 
 class TestProbes:
-    def test_points_of_a_grid_lie_in_the_middles_of_its_cells(self) -> None:
+    def test_grid_points_are_the_centres_of_cells(self) -> None:
         points = grid_points((30, 20), 2)
         assert points.tolist() == [[5, 7.5], [15, 7.5], [5, 22.5], [15, 22.5]]
 
@@ -96,17 +115,17 @@ class TestProbes:
         block = branch.blocks[0]  # type: ignore[union-attr]
         cross = block.cross_attention
         features = predictor.slices(2).features(3)
-        tokens, keys, values = branch._begin(  # type: ignore[union-attr]
-            features.embedding.float(), predictor.model._image_pe()
+        tokens, keys, values = branch._inputs(  # type: ignore[union-attr]
+            features.embedding.float(), predictor.model._inputs.positions()
         )
         tokens = block.norm_self(tokens + block.self_attention(q=tokens, k=tokens, v=tokens))
         with torch.no_grad():
-            wanted = cross(q=tokens, k=keys, v=values)
+            expected = cross(q=tokens, k=keys, v=values)
             queries = cross._separate_heads(cross.q_proj(tokens), cross.num_heads)
             seen = cross._separate_heads(cross.k_proj(keys), cross.num_heads)
             each = (queries @ seen.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1)
             heads = each @ cross._separate_heads(cross.v_proj(values), cross.num_heads)
-            torch.testing.assert_close(cross.out_proj(cross._recombine_heads(heads)), wanted)
+            torch.testing.assert_close(cross.out_proj(cross._recombine_heads(heads)), expected)
 
     def test_the_peaks_lie_in_the_picture(self, predictor: Predictor) -> None:
         slices = predictor.slices(2)
@@ -118,7 +137,7 @@ class TestProbes:
         assert (points[:, 1] < size_px[0]).all()
         assert attention_points(predictor.model, features, [], size_px).shape == (0, 2)
 
-    def test_a_probe_says_what_a_click_there_gives(self, predictor: Predictor) -> None:
+    def test_a_probe_gives_the_answer_of_a_click(self, predictor: Predictor) -> None:
         model, slices = predictor.model, predictor.slices(2)
         found = probe(model, slices.features(3), grid_points(slices.view.size_px, 3))
         assert found
@@ -129,69 +148,69 @@ class TestProbes:
             assert 0 <= one.certainty <= one.confidence <= 1
 
     def test_without_trained_semantics_it_is_refused(self, predictor: Predictor) -> None:
-        predictor.model.semantic_is_trained = False
+        predictor = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="no trained semantic decoder"):
             probe(predictor.model, predictor.slices(2).features(0), grid_points((32, 32), 1))
 
     def test_the_best_of_each_category(self) -> None:
         some = [made(1, 0.9), made(1, 0.5), made(2, 0.3), made(3, 0.1)]
-        assert best_of(some, least=0.2) == {1: some[0], 2: some[2]}
+        assert best_by_category(some, min_certainty=0.2) == {1: some[0], 2: some[2]}
 
 
 def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float = 1.0) -> Probe:
     return Probe((0.0, 0.0), np.ones((2, 2), bool), category, confidence, agreement, iou)
 
 
-class TestWhatACaseIsWorth:
-    def test_disagreement_counts_what_the_model_takes_for_objects(self) -> None:
-        assert disagreement([made(0, 0.8)]) == pytest.approx(0.2)
+class TestOverview:
+    def test_disagreement_is_weighted_by_confidence(self) -> None:
+        assert mean_disagreement([made(0, 0.8)]) == pytest.approx(0.2)
         noise = made(0, 0.0, confidence=0.0)
-        assert disagreement([made(0, 0.8), noise]) == pytest.approx(0.2)
-        assert disagreement([made(0, 0.8), made(0, 0.2)]) == pytest.approx(0.5)
-        assert disagreement([noise]) == disagreement([]) == 1.0
+        assert mean_disagreement([made(0, 0.8), noise]) == pytest.approx(0.2)
+        assert mean_disagreement([made(0, 0.8), made(0, 0.2)]) == pytest.approx(0.5)
+        assert mean_disagreement([noise]) == mean_disagreement([]) == 1.0
 
-    def test_the_padding_is_no_part_of_a_place(self, predictor: Predictor) -> None:
+    def test_the_padding_is_not_part_of_the_embedding(self, predictor: Predictor) -> None:
         features = predictor.slices(2).features(3)
-        whole = pooled(features, (32, 32), 32)
+        whole = mean_embedding(features, (32, 32), 32)
         np.testing.assert_allclose(whole, features.embedding[0].float().mean((1, 2)), rtol=1e-5)
-        half = pooled(features, (16, 32), 32)
+        half = mean_embedding(features, (16, 32), 32)
         np.testing.assert_allclose(
             half, features.embedding[0, :, :4].float().mean((1, 2)), rtol=1e-5
         )
 
-    def test_an_overview_is_of_the_slices_that_are_asked_for(self, predictor: Predictor) -> None:
+    def test_an_overview_uses_the_given_slices_in_order(self, predictor: Predictor) -> None:
         slices = predictor.slices(2)
-        asked: list[int] = []
+        used: list[int] = []
 
         def of(index: int) -> Any:
-            asked.append(index)
+            used.append(index)
             return slices.features(index)
 
-        turns = [lambda index=index: of(index) for index in looked_at(slices.view.depth)]
-        found = overview(predictor.model, turns, slices.view.size_px)
-        assert asked == [1, 2, 4]
-        assert found.doubt is not None
-        assert 0 <= found.doubt <= 1
-        assert np.linalg.norm(found.place) == pytest.approx(1, abs=1e-5)
-        predictor.model.semantic_is_trained = False
-        assert overview(predictor.model, turns, slices.view.size_px).doubt is None
+        functions = [lambda index=index: of(index) for index in sampled_slices(slices.view.depth)]
+        found = overview(predictor.model, functions, slices.view.size_px)
+        assert used == [1, 2, 4]
+        assert found.disagreement is not None
+        assert 0 <= found.disagreement <= 1
+        assert np.linalg.norm(found.embedding) == pytest.approx(1, abs=1e-5)
+        predictor = with_facts(predictor, semantic_is_trained=False)
+        assert overview(predictor.model, functions, slices.view.size_px).disagreement is None
         with pytest.raises(ValueError, match="at least one slice"):
             overview(predictor.model, [], (32, 32))
 
     def test_slices_of_the_middle_half(self) -> None:
-        assert looked_at(100, 3) == (25, 50, 74)
-        assert looked_at(1) == (0,)
+        assert sampled_slices(100) == (25, 50, 74)
+        assert sampled_slices(1) == (0,)
 
 
 class TestSegmentingAutomatically:
-    def test_what_is_found_fits_the_volume_and_its_own_words(
+    def test_labels_fit_the_volume_and_the_record(
         self, predictor: Predictor, model: SegSam, volume: Volume
     ) -> None:
         sees_everywhere(model, 1)
         calls_all(model, 1)
-        told: list[tuple[int, int, str]] = []
+        messages: list[tuple[int, int, str]] = []
         found = segment_automatically(
-            predictor, Search(least=0.0), progress=lambda *one: told.append(one)
+            predictor, Search(min_certainty=0.0), progress=lambda *one: messages.append(one)
         )
         assert found.label_names == {"spleen": 1}
         assert found.labels.shape == volume.shape_ijk
@@ -205,16 +224,16 @@ class TestSegmentingAutomatically:
         assert min(one.presence.values()) > 0.99
         record = found.to_json()
         assert record["certainties"]["spleen"]["certainty"] == one.certainty
-        assert told[-1][0] == told[-1][1]
-        assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-        assert any("read the presence on" in what for _, _, what in told)
+        assert messages[-1][0] == messages[-1][1]
+        assert [done for done, _, _ in messages] == sorted(done for done, _, _ in messages)
+        assert any("read the presence on" in what for _, _, what in messages)
 
-    def test_a_category_that_is_absent_is_not_looked_for(
+    def test_an_absent_category_is_not_searched_for(
         self, predictor: Predictor, model: SegSam
     ) -> None:
         sees_everywhere(model, 0)
         calls_all(model, 1)
-        found = segment_automatically(predictor, Search(least=0.0))
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
         assert found.objects == ()
         assert found.notes == (NOTHING_NOTE,)
         assert not found.labels.any()
@@ -223,32 +242,32 @@ class TestSegmentingAutomatically:
         self, predictor: Predictor, model: SegSam
     ) -> None:
         sees_everywhere(model)
-        found = segment_automatically(predictor, Search(least=0.0))
-        assert (found.looked_at, found.objects) == ((), ())
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
+        assert (found.searched_slices, found.objects) == ((), ())
 
     def test_where_presence_is_not_trained_agreement_alone_decides(
         self, predictor: Predictor, model: SegSam
     ) -> None:
-        model.presence_is_trained = False
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
-        found = segment_automatically(predictor, Search(least=0.0, slices=2))
-        assert found.looked_at == (1, 4)
+        found = segment_automatically(predictor, Search(min_certainty=0.0, slices=2))
+        assert found.searched_slices == (1, 4)
         assert UNSEEN_PRESENCE_NOTE in found.notes
         assert found.label_names == {"spleen": 1}
         assert found.objects[0].presence == {}
 
-    def test_doubt_leaves_an_object_out(self, predictor: Predictor, model: SegSam) -> None:
-        model.presence_is_trained = False
+    def test_an_uncertain_object_is_left_out(self, predictor: Predictor, model: SegSam) -> None:
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
-        assert segment_automatically(predictor, Search(least=1.0)).objects == ()
+        assert segment_automatically(predictor, Search(min_certainty=1.0)).objects == ()
 
-    def test_only_what_is_wanted(self, predictor: Predictor, model: SegSam) -> None:
-        model.presence_is_trained = False
+    def test_only_requested_categories(self, predictor: Predictor, model: SegSam) -> None:
+        predictor = with_facts(predictor, presence_is_trained=False)
         calls_all(model, 1)
-        wanted = Search(least=0.0, categories=("Liver",))
-        assert segment_automatically(predictor, wanted).objects == ()
-        wanted = Search(least=0.0, categories=("SPLEEN", "liver"))
-        assert segment_automatically(predictor, wanted).label_names == {"spleen": 1}
+        search = Search(min_certainty=0.0, categories=("Liver",))
+        assert segment_automatically(predictor, search).objects == ()
+        search = Search(min_certainty=0.0, categories=("SPLEEN", "liver"))
+        assert segment_automatically(predictor, search).label_names == {"spleen": 1}
         with pytest.raises(CategoryError, match="no category 'leber'"):
             segment_automatically(predictor, Search(categories=("leber",)))
 
@@ -258,44 +277,43 @@ class TestSegmentingAutomatically:
         predictor = Predictor(model)
         voxels = np.random.default_rng(0).integers(0, 255, (32, 32, 1)).astype(np.uint8)
         predictor.set_volume(Volume.from_array(voxels))
-        found = segment_automatically(predictor, Search(least=0.0))
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
         assert found.labels.shape == (32, 32, 1)
-        assert found.looked_at == (0,)
+        assert found.searched_slices == (0,)
 
-    def test_it_stops_when_asked(self, predictor: Predictor) -> None:
-        asked: list[bool] = []
+    def test_cancel_stops_the_search(self, predictor: Predictor) -> None:
+        calls: list[bool] = []
 
         def cancel() -> bool:
-            asked.append(True)
-            return len(asked) > 2
+            calls.append(True)
+            return len(calls) > 2
 
         with pytest.raises(CancelledError, match="nothing was kept"):
             segment_automatically(predictor, cancel=cancel)
 
-    def test_what_cannot_be_meant(self, predictor: Predictor, model: SegSam) -> None:
-        with pytest.raises(PromptError, match="wants one axis; got 'all'"):
+    def test_invalid_settings_are_refused(self, predictor: Predictor, model: SegSam) -> None:
+        with pytest.raises(PromptError, match="needs one axis; got 'all'"):
             Search(axis="all")  # type: ignore[arg-type]
         with pytest.raises(PromptError, match="Expected 1 to 1000 slices"):
             Search(slices=0)
         with pytest.raises(PromptError, match="A certainty is 0 to 1"):
-            Search(least=2)
+            Search(min_certainty=2)
         with pytest.raises(VolumeError, match="No volume is set"):
             segment_automatically(Predictor(model))
-        model.semantic_is_trained = False
+        untrained = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="without prompts: this checkpoint has no trained"):
-            segment_automatically(predictor)
+            segment_automatically(untrained)
 
 
 def test_a_modality_in_which_names_are_not_reliable_is_refused(
     model: SegSam, ct_like: Volume
 ) -> None:
-    model.unnamed_in = ("CT",)
+    unnamed = model.with_card(replace(model.card, unnamed_in=("CT",)))
     with pytest.raises(PromptError, match="without prompts in CT volumes"):
-        allowed_categories(model, ct_like, ())
-    model.unnamed_in = ()
-    model.categories_seen = ("liver", "nerve")
+        allowed_categories(unnamed, ct_like, ())
+    model = model.with_card(replace(model.card, categories_seen=("liver", "nerve")))
     assert allowed_categories(model, ct_like, ()) == (0, 3)
-    model.unnamed_in = (f"CT: {model.categories.names[0]}",)
+    model = model.with_card(replace(model.card, unnamed_in=(f"CT: {model.categories.names[0]}",)))
     assert allowed_categories(model, ct_like, ()) == (3,)
 
 
@@ -304,36 +322,36 @@ def ct_like(volume: Volume) -> Volume:
     return replace(volume, modality="CT")
 
 
-class TestPlaces:
+class TestBoxes:
     @pytest.fixture
     def view(self, volume: Volume) -> SliceView:
         return SliceView.of(volume, 2, 32)
 
-    def test_slices_in_the_middles_of_equal_shares(self) -> None:
-        assert inner_slices(10, 5) == (1, 3, 5, 7, 9)
-        assert inner_slices(1, 5) == (0,)
-        assert inner_slices(3, 5) == (0, 1, 2)
+    def test_slices_at_the_centres_of_equal_shares(self) -> None:
+        assert centres_of_shares(range(10), 5) == (1, 3, 5, 7, 9)
+        assert centres_of_shares(range(1), 5) == (0,)
+        assert centres_of_shares(range(3), 5) == (0, 1, 2)
 
     def test_the_box_of_the_largest_part(self, view: SliceView) -> None:
         mask = np.zeros((32, 32), bool)
         mask[4:12, 6:10] = mask[20, 20] = True
-        box = box_of(view, mask, 3)
+        box = box_of_mask(view, mask, 3)
         assert box is not None
         assert view.rectangle(box.min_ijk, box.max_ijk) == (6, 4, 9, 11)
         assert box.min_ijk[2] == box.max_ijk[2] == 3
 
-    def test_what_lies_in_the_padding_has_none(self, view: SliceView) -> None:
+    def test_a_mask_in_the_padding_has_no_box(self, view: SliceView) -> None:
         mask = np.zeros((32, 32), bool)
         mask[29:, :] = True  # the picture has 28 rows
-        assert box_of(view, mask, 0) is None
+        assert box_of_mask(view, mask, 0) is None
 
-    def test_a_chain_leaves_out_what_does_not_lie_behind_it(self, view: SliceView) -> None:
+    def test_a_chain_leaves_out_boxes_elsewhere(self, view: SliceView) -> None:
         here, aside = ((4, 4), (12, 12)), ((20, 18), (28, 26))
         chain = [on(0, here, 0.5), on(1, aside, 0.6), on(2, here, 0.9), on(3, here, 0.4)]
-        kept = chain_of(chain, view)
-        assert [one.index for one in kept] == [0, 2, 3]
-        assert box_iou(view, chain[0].box, chain[2].box) == 1
-        assert box_iou(view, chain[0].box, chain[1].box) == 0
+        found = chain_of(chain, 2)
+        assert [one.index for one in found] == [0, 2, 3]
+        assert projected_iou(chain[0].box, chain[2].box, 2) == 1
+        assert projected_iou(chain[0].box, chain[1].box, 2) == 0
 
 
 def on(index: int, corners: tuple[tuple[int, int], tuple[int, int]], certainty: float) -> Proposal:
@@ -346,7 +364,7 @@ class TestOnTheCommandLine:
     def run(
         self, model: SegSam, volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., Result]:
-        """`segsam auto` on the blob, with a checkpoint that calls everything a spleen."""
+        """`segsam auto` on the blob, with a checkpoint that names everything spleen."""
         monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
         sees_everywhere(model, 1)
         calls_all(model, 1)
@@ -368,9 +386,9 @@ class TestOnTheCommandLine:
         done = run("-o", str(out), "--least", "0", "--slices", "1", "--json", str(record))
         assert done.exit_code == 0, done.output
         assert "1 spleen:" in done.output
-        told = json.loads(record.read_text())
-        assert told["label_names"] == {"spleen": 1}
-        assert 0 <= told["certainties"]["spleen"]["certainty"] <= 1
+        content = json.loads(record.read_text())
+        assert content["label_names"] == {"spleen": 1}
+        assert 0 <= content["certainties"]["spleen"]["certainty"] <= 1
         assert out.is_file()
 
     @pytest.mark.parametrize(
@@ -383,7 +401,7 @@ class TestOnTheCommandLine:
         ],
         ids=str,
     )
-    def test_what_is_refused_leaves_nothing(
+    def test_a_refused_command_writes_nothing(
         self,
         run: Callable[..., Result],
         arguments: tuple[str, ...],
@@ -409,5 +427,5 @@ def test_the_shipped_checkpoint_finds_the_ventricles_of_a_heart(shared_data: Any
         assert dice(mask, labels[..., 4:7] == value) > 0.6
 
 
-def dice(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
-    return 2 * int((found & wanted).sum()) / max(int(found.sum() + wanted.sum()), 1)
+def dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    return 2 * int((mask & truth).sum()) / max(int(mask.sum() + truth.sum()), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from segsam.research.bench.plan import CONTENDERS, ITEMS, QUICK, contender
 from segsam.research.bench.report import figures, read_record, targets, write_page
 from segsam.research.bench.run import run_bench
 from segsam.research.bench.targets import TARGETS, linearity, times_faster
+from segsam.research.bench.worker import measure
 
 
 @pytest.fixture
@@ -190,3 +192,12 @@ def test_names_are_unique() -> None:
     assert len({one.name for one in CONTENDERS}) == len(CONTENDERS)
     assert contender("sam").title.startswith("SAM")
     assert len(set(ITEMS.values())) == len(ITEMS)
+
+
+def test_a_missing_package_names_the_extra(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BenchCase.make(tmp_path, sample, QUICK.slices)
+    monkeypatch.setitem(sys.modules, "sam2", None)
+    with pytest.raises(BenchError, match=r"SAM 2\.1 .* pip install 'segsam\[research\]'"):
+        measure(contender("sam2"), tmp_path, QUICK)

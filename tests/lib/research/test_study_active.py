@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +157,10 @@ class TestTheTable:
 def test_automatic_segmentation_is_measured(five_categories: Categories, tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = build_variant("segsam", TinyHost(), five_categories, head="maskcls").eval()
-    model.semantic_is_trained, model.presence_is_trained = True, False
+    card = replace(model.card, semantic_is_trained=True, presence_is_trained=False)
+    model = model.with_card(card)
     write_dataset(tmp_path / "squares", ["a", "b"])
-    search = Search(least=0.0, grid=2)
+    search = Search(min_certainty=0.0, grid=2)
     found = measure_automatic(model, select([tmp_path / "squares"]), search=search)
     assert {(one.case, one.category) for one in found.scores} == {
         (case, name) for case in "ab" for name in ("liver", "spleen")

@@ -414,4 +414,4 @@ def test_ctrl_c_says_how_to_go_on(
     app.command()(train_command)
     result = CliRunner().invoke(app, [str(path)])
     assert result.exit_code == 130
-    assert "--resume goes on from there" in result.output
+    assert "--resume continues there" in result.output

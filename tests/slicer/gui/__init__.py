@@ -1,4 +1,4 @@
-"""What Slicer's application adds to its libraries, as far as this extension uses it, on PySide6.
+"""Stand-in on PySide6 for what Slicer's application adds to its libraries, as far as used here.
 
 The scene, markups, segmentations, terminologies and `slicer.util` are the real ones, from
 `slicer-core`. What only the application has is stood in for here: the flat modules `qt` and `ctk`,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import types
 from collections.abc import Callable
@@ -74,7 +75,7 @@ class Application:
 
 
 class ScriptedLoadableModule:
-    """What a module says of itself."""
+    """Title and texts of a module."""
 
     def __init__(self, parent: Any) -> None:
         self.parent = parent
@@ -100,8 +101,14 @@ class ScriptedLoadableModuleWidget:
     def setup(self) -> None:
         """The reload and test buttons of developers are Slicer's own."""
 
-    def setupDeveloperSection(self) -> None:
-        """Not here."""
+    def onReload(self) -> None:
+        """The first part of `slicer.util.reloadScriptedModule`: the module's file is run again."""
+        path = sys.modules[self.moduleName].__file__ or ""
+        spec = importlib.util.spec_from_file_location(self.moduleName, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[self.moduleName] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[self.moduleName])
 
     def cleanup(self) -> None:
         """Nothing of its own to end."""

@@ -85,7 +85,7 @@ class SliceWidget:
         return self._view.interactor()
 
     def scheduleRender(self) -> None:
-        """As `ctkVTKAbstractView` does it: what is asked for within its time is drawn once."""
+        """Schedule one rendering for several calls, as `ctkVTKAbstractView` does."""
         if not self._timer.isActive():
             self._timer.start()
 
@@ -115,7 +115,7 @@ def drag(view: Any, path_xy: Iterable[tuple[int, int]]) -> None:
 
 
 def pixel_of(view: Any, world_ras: Iterable[float]) -> tuple[int, int]:
-    """Where a point of the world is in a slice view."""
+    """Pixel of a slice view that shows a point of the world."""
     inverse = vtk.vtkMatrix4x4()
     vtk.vtkMatrix4x4.Invert(view.get_view_node().GetXYToRAS(), inverse)
     x, y, *_ = inverse.MultiplyPoint((*world_ras, 1.0))
@@ -135,7 +135,7 @@ def pixels(view: Any) -> np.ndarray:
 
 
 def save(view: Any, path: Path) -> None:
-    """As PNG."""
+    """Save a view as PNG."""
     from PySide6.QtGui import QImage
 
     values = np.ascontiguousarray(pixels(view))

@@ -26,7 +26,7 @@ _CLASSES: tuple[type[Host], ...] = (
     SegSamFast,
 )
 HOSTS: Mapping[str, type[Host]] = MappingProxyType({host.facts.name: host for host in _CLASSES})
-"""Each is called without arguments to build the published sizes, with random weights."""
+"""Hosts by name; a call without arguments builds the published sizes with random weights."""
 
 __all__ = [
     "HOSTS",

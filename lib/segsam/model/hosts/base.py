@@ -1,22 +1,23 @@
-"""What a SAM-family host gives SEG-SAM: SAM's three parts, and its way of preparing an image."""
+"""Interface of a SAM-family host: SAM's three parts, and its way of preparing an image."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsam.model.mask_decoding import decode_masks
-from segsam.model.two_way import Source
+from segsam.model.tensors import PromptTensors
+from segsam.model.two_way import ImageSource
 
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What is fixed about a host, for messages, cards and the geometry that surrounds it."""
+    """Fixed properties of a host, for messages, cards and geometry."""
 
     name: str
     input_size: int
@@ -25,107 +26,117 @@ class HostFacts:
     """Side of the square image embedding; a low-resolution mask is four times as wide."""
     embed_dim: int
     prompts_trained: tuple[str, ...]
-    """The kinds of prompt it was trained on; others are accepted, with less reason for trust."""
+    """Kinds of prompt that it was trained on; others are accepted, and less reliable."""
     normalisation: str
     licence: str
     source: str
     encoder: str = ""
-    """The image encoder, in a word."""
+    """Name of the image encoder."""
     frozen: str = "the image encoder"
-    """What never receives a gradient."""
+    """Parts that never receive a gradient."""
     trained: str = "prompt encoder and mask decoder"
-    """What does."""
+    """Parts that do."""
     preparation: str = ""
-    """Where a slice is prepared otherwise than the host's authors did, and why."""
+    """Difference from the authors' preparation of a slice, and the reason for it."""
     official_file: str = ""
-    """The name under which its authors publish the weights; empty where they publish none."""
-
-    @property
-    def stride(self) -> int:
-        """Model pixels per cell of the image embedding."""
-        return self.input_size // self.grid
-
-
-class EncoderRuntime(Protocol):
-    """What may compute a host's image encoder in PyTorch's place."""
-
-    @property
-    def mode(self) -> str:
-        """How it computes: "exact" when equal to float32, else a name of its own."""
-
-    @property
-    def threads(self) -> int:
-        """How many images it computes at a time, when they are encoded `alongside`."""
-
-    def encode(self, images: Tensor, *, alongside: bool) -> tuple[Tensor, Tensor | None]:
-        """As `Host.encode`; `alongside` says that it is not the only work there is."""
+    """Name of the weights file that its authors publish; empty if they publish none."""
 
 
 class Host(nn.Module, ABC):
     """An image encoder, a prompt encoder and a mask decoder with SAM's calling conventions.
 
     A host is one file: a subclass that sets `facts`, builds the three parts under these names (so
-    that published state dicts load as they are) and implements `prepare`. The image encoder starts
-    frozen, as in the paper (section 4.1), except for adapters that a host has put into it; while
-    all of it is frozen, it also stays in evaluation mode, because batch statistics would change it
-    as well.
+    that published state dicts load without renaming) and implements `prepare`.
+
+    The image encoder starts frozen, as in the paper (section 4.1), except for adapters that a host
+    adds to it. While all of it is frozen it also stays in evaluation mode, because batch statistics
+    would change its output too.
     """
 
     facts: HostFacts
     image_encoder: nn.Module
     prompt_encoder: Any
     mask_decoder: Any
+    always_multimask: bool = False
+    """True if only the three masks of an ambiguous prompt were trained, not SAM's single mask."""
     loading_notes: tuple[str, ...] = ()
-    """What was done to a weights file to make it fit, in sentences; empty if it fitted as it is."""
+    """Sentences about what was changed to make a weights file fit; empty if it fitted."""
 
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         """Normalise a resized slice (h_px, w_px, 3), pad it bottom and right to (3, S, S)."""
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Prepared images (B, 3, S, S) -> image embedding f_v (B, C, h, w), and what the host's own
-        mask decoder wants beside it (B, c, 4h, 4w), if anything.
+        """Encode prepared images (B, 3, S, S): f_v = E_img(I), equation 1.
+
+        Returns:
+            image embedding f_v (B, C, h, w), and finer maps (B, c, 4h, 4w) if the host's own mask
+            decoder reads any.
         """
         return self.image_encoder(images), None
 
-    def use_grid(self, side: int) -> None:
-        """Have the prompt encoder speak of a grid of `side` cells: positions, and the size of a
-        mask prompt. It has no weights that depend on it.
+    def encoding_parts(self) -> nn.ModuleDict:
+        """Return all parts that `encode` uses: the image encoder, and what a host adds to it."""
+        others = ("prompt_encoder", "mask_decoder")
+        return nn.ModuleDict({n: part for n, part in self.named_children() if n not in others})
+
+    def encode_prompts(self, prompts: PromptTensors) -> tuple[Tensor, Tensor]:
+        """Encode prompts: t_p = E_prompt(points or box), equation 1.
+
+        Returns:
+            prompt tokens t_p (P, N, C), and the dense prompt: (P, C, h, w) for mask prompts, else
+            (1, C, h, w), SAM's learned embedding of "no mask", which all prompts share.
         """
-        encoder = self.sams_prompt_encoder
+        points = None
+        if prompts.points_px is not None:
+            points = (prompts.points_px, prompts.point_labels)
+        boxes = None if prompts.boxes_px is None else prompts.boxes_px[:, None]
+        mask = prompts.mask_logits
+        masks = None if mask is None else self.mask_prompt(mask)
+        tokens, dense = self.prompt_encoder(points, boxes, masks)
+        return tokens, dense if masks is not None else dense[:1]
+
+    def use_grid(self, side: int) -> None:
+        """Set the prompt encoder's grid to `side` cells: positions, and the size of mask prompts.
+
+        No weights depend on it.
+        """
+        encoder = self.sam_prompt_encoder
         encoder.image_embedding_size = (side, side)
         encoder.mask_input_size = (4 * side, 4 * side)
 
     @property
-    def sams_prompt_encoder(self) -> Any:
-        """SAM's `PromptEncoder` itself, wherever a host keeps it."""
+    def sam_prompt_encoder(self) -> Any:
+        """SAM's `PromptEncoder` itself, which a host may keep inside of its own."""
         return self.prompt_encoder
 
     def mask_prompt(self, logits: Tensor) -> Tensor:
-        """An earlier mask (P, 1, 4h, 4w) as this host's prompt encoder wants it: logits, as SAM."""
+        """Convert an earlier mask (P, 1, 4h, 4w) for the prompt encoder; SAM reads logits."""
         return logits
 
     def decode_masks(
         self,
-        source: Source,
+        source: ImageSource,
         image_pe: Tensor,
         prompt_tokens: Tensor,
         *,
         multimask: bool,
         detail: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The mask decoder (SAGD) on the prompts of one image; see `mask_decoding.decode_masks`.
+        """Run the mask decoder (SAGD, equation 2) on the prompts of one image.
 
-        `detail` is what `encode` gave beside the embedding of this image.
+        Arguments and result as of `mask_decoding.decode_masks`; `detail` are the finer maps that
+        `encode` gave for this image.
         """
+        multimask = multimask or self.always_multimask
         return decode_masks(self.mask_decoder, source, image_pe, prompt_tokens, multimask=multimask)
 
-    def name_of_sams(self, key: str) -> str | None:
-        """This host's name for a parameter of SAM's; None if it has no place for it."""
+    def name_for_sam(self, key: str) -> str | None:
+        """Return this host's name for a parameter of SAM; None if it has no such parameter."""
         return key
 
     def train(self, mode: bool = True) -> Host:
-        """As `nn.Module.train`, except that a frozen image encoder is left in evaluation mode."""
+        """Set the training mode; a frozen image encoder is left in evaluation mode."""
         super().train(mode)
         if not any(parameter.requires_grad for parameter in self.image_encoder.parameters()):
             self.image_encoder.eval()

@@ -8,13 +8,13 @@ only.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsam.model.hosts.base import Host, HostFacts
+from segsam.model.hosts.preparation import normalise_min_max
 from segsam.model.hosts.tiny_vit import TinyViT
-from segsam.model.sam import MaskDecoder, PromptEncoder, TwoWayTransformer
+from segsam.model.sam import build_mask_decoder, build_prompt_encoder
 
 
 class LiteMedSAM(Host):
@@ -35,18 +35,10 @@ class LiteMedSAM(Host):
 
     def __init__(self) -> None:
         super().__init__()
-        size, grid, dim = self.facts.input_size, self.facts.grid, self.facts.embed_dim
+        facts = self.facts
         self.image_encoder = self._encoder()
-        self.prompt_encoder = PromptEncoder(
-            embed_dim=dim,
-            image_embedding_size=(grid, grid),
-            input_image_size=(size, size),
-            mask_in_chans=16,
-        )
-        self.mask_decoder = MaskDecoder(
-            transformer_dim=dim,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=8, mlp_dim=2048),
-        )
+        self.prompt_encoder = build_prompt_encoder(facts.embed_dim, facts.grid, facts.input_size)
+        self.mask_decoder = build_mask_decoder(facts.embed_dim)
         self.image_encoder.requires_grad_(False)
 
     @staticmethod
@@ -54,16 +46,8 @@ class LiteMedSAM(Host):
         return TinyViT()
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Stretch a resized slice (h_px, w_px, 3) to [0, 1] over all its values; zero-pad to
-        float32 (3, 256, 256).
+        """Map a resized slice (h_px, w_px, 3) onto [0, 1], then pad it to float32 (3, 256, 256).
 
-        The rule of LiteMedSAM's own inference: a constant slice becomes zeros, and padding comes
-        after stretching.
+        This is the rule of LiteMedSAM's own inference.
         """
-        size = self.facts.input_size
-        height, width, _ = image.shape
-        values = image.astype(np.float32)
-        low, high = values.min(), values.max()
-        padded = np.zeros((size, size, 3), dtype=np.float32)
-        padded[:height, :width] = (values - low) / np.clip(high - low, 1e-8, None)
-        return torch.from_numpy(padded.transpose(2, 0, 1).copy())
+        return normalise_min_max(image, self.facts.input_size)

@@ -1,14 +1,15 @@
 """Med-SA, the Medical SAM Adapter: SAM's ViT-B with bottleneck adapters in every block.
 
 Wu et al., "Medical SAM adapter: adapting segment anything model for medical image segmentation"
-(2023). Its code is published under the GPL; this is written from a description of the method alone.
-Kept from the published files: parameter names. Two things are read into the description: SAM's
-tables of relative positions are used (in the published code they go by another name, so that
-SAM's never load and stay at zero), and absolute positions stay at SAM's 64 x 64, resized when used.
+(2023). Its code is published under the GPL; this is written from a description of the method alone,
+with the parameter names of the published files. Two things differ from the published code. SAM's
+tables of relative positions are used; there they have another name, so SAM's values never load and
+the tables stay at zero. Absolute positions stay at SAM's 64 x 64 and are resized on use.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.model.hosts.base import HostFacts
-from segsam.model.hosts.vit import VisionTransformer, VitHost, VitSizes, attend
+from segsam.model.hosts.vit import AdaptedTransformer, VitHost, VitSizes, attend
 
 _MLP_SHARE = 0.5
-"""The weight of the adapter beside the MLP."""
+"""Weight of the adapter beside the MLP."""
 
 
-class Adapter(nn.Module):
-    """A bottleneck of a quarter of the width, optionally around its input."""
+class BottleneckAdapter(nn.Module):
+    """A bottleneck of a quarter of the width, with or without a residual connection."""
 
     def __init__(self, dim: int, *, residual: bool) -> None:
         super().__init__()
@@ -37,25 +38,30 @@ class Adapter(nn.Module):
         return tokens + out if self.residual else out
 
 
-class AdaptedTransformer(VisionTransformer):
-    """SAM's ViT, frozen, with adapters after the attention and beside the MLP that train.
+class BottleneckTransformer(AdaptedTransformer):
+    """SAM's ViT with adapters after the attention and beside the MLP.
 
-    `Depth_Adapter` belongs to the method's branch for volumes. It stands here so that files load
-    and are written whole; it is not used for slices and does not train.
+    `Depth_Adapter` belongs to the method's branch for volumes. It is here so that published files
+    load and are written completely; it is not used for slices and does not train.
     """
 
     def __init__(self, sizes: VitSizes, position_grid: int) -> None:
-        super().__init__(sizes)
-        self.pos_embed = nn.Parameter(torch.zeros(1, position_grid, position_grid, sizes.dim))
-        self.requires_grad_(False)
+        build = partial(BottleneckAdapter, sizes.dim)
+        super().__init__(
+            sizes,
+            {
+                "MLP_Adapter": partial(build, residual=False),
+                "Space_Adapter": partial(build, residual=True),
+                "Depth_Adapter": partial(build, residual=True),
+            },
+        )
+        positions = torch.zeros(1, position_grid, position_grid, sizes.dim)
+        self.pos_embed = nn.Parameter(positions, requires_grad=False)
         for block in self.blocks:
-            block.add_module("MLP_Adapter", Adapter(sizes.dim, residual=False))
-            block.add_module("Space_Adapter", Adapter(sizes.dim, residual=True))
-            block.add_module("Depth_Adapter", Adapter(sizes.dim, residual=True))
             block.Depth_Adapter.requires_grad_(False)
 
     def positions(self) -> Tensor:
-        """The absolute positions, resized to the grid where it is another one, (1, h, w, dim)."""
+        """Return the absolute positions, resized to the grid if they have another size."""
         positions: Tensor = self.pos_embed
         grid = self.sizes.grid
         if positions.shape[1] == grid:
@@ -66,7 +72,7 @@ class AdaptedTransformer(VisionTransformer):
         return resized.permute(0, 2, 3, 1)
 
     def run_block(self, block: Any, tokens: Tensor) -> Tensor:
-        """One block on (B, h, w, dim), with its two adapters."""
+        """Run one block on (B, h, w, dim), with its two adapters."""
         tokens = tokens + block.Space_Adapter(attend(block, block.norm1(tokens)))
         normed = block.norm2(tokens)
         out: Tensor = tokens + block.mlp(normed) + _MLP_SHARE * block.MLP_Adapter(normed)
@@ -91,6 +97,6 @@ class MedSa(VitHost):
     )
 
     def __init__(self, sizes: VitSizes | None = None, *, position_grid: int = 64) -> None:
-        """Random weights; sizes other than the published ones are for tests."""
+        """Build it with random weights; sizes other than the published ones are for tests."""
         sizes = sizes or VitSizes(input_size=self.facts.input_size)
-        super().__init__(sizes, AdaptedTransformer(sizes, position_grid))
+        super().__init__(sizes, BottleneckTransformer(sizes, position_grid))

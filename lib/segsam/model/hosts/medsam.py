@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segsam.model.hosts.preparing import stretched
+from segsam.model.hosts.preparation import normalise_min_max
 from segsam.model.hosts.sam import Sam
 
 
 class MedSam(Sam):
-    """SAM's parameters and keys (`medsam_vit_b.pth`); another normalisation.
+    """SAM's parameters and keys (`medsam_vit_b.pth`), with another normalisation.
 
-    Its authors trained the image encoder and froze the prompt encoder; as a host of SEG-SAM it is
-    the other way round, as for every host (paper, section 4.1).
+    Its authors trained the image encoder and froze the prompt encoder. As a host of SEG-SAM it is
+    the other way round, as for every host (section 4.1).
     """
 
     facts = replace(
@@ -35,5 +35,5 @@ class MedSam(Sam):
     )
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Stretch a resized slice (h_px, w_px, 3) to [0, 1]; zero-pad to float32 (3, S, S)."""
-        return stretched(image, self.facts.input_size)
+        """Map a resized slice (h_px, w_px, 3) onto [0, 1], then pad it to float32 (3, S, S)."""
+        return normalise_min_max(image, self.facts.input_size)

@@ -1,4 +1,4 @@
-"""SAM itself, ViT-B at 1024 px, of the package segment-anything's parts.
+"""SAM itself: ViT-B at 1024 px, built of the parts of the package segment-anything.
 
 Kirillov et al., "Segment anything" (2023), https://github.com/facebookresearch/segment-anything,
 Apache-2.0.
@@ -27,6 +27,6 @@ class Sam(VitHost):
     )
 
     def __init__(self, sizes: VitSizes | None = None) -> None:
-        """Random weights; `sizes` other than ViT-B's are for tests."""
+        """Build it with random weights; `sizes` other than ViT-B's are for tests."""
         sizes = sizes or VitSizes()
         super().__init__(sizes, VisionTransformer(sizes).requires_grad_(False))

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsam.model.hosts.base import HostFacts
-from segsam.model.hosts.preparing import standardised
-from segsam.model.hosts.vit import VisionTransformer, VitHost, VitSizes, attend
-from segsam.model.mask_decoding import best_mask
-from segsam.model.two_way import Source
+from segsam.model.hosts.preparation import normalise_by_imagenet
+from segsam.model.hosts.vit import AdaptedTransformer, VitHost, VitSizes, attend
 
 
-class Adapter(nn.Module):
-    """Channels gated by their mean over the image, then a convolution to half the grid and back,
-    added to the input and normalised.
+class ConvolutionalAdapter(nn.Module):
+    """Channels weighted by their mean over the image, then a convolution to half the grid and back.
+
+    The result is added to the input and normalised.
     """
 
     def __init__(self, dim: int) -> None:
@@ -42,23 +41,20 @@ class Adapter(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, h, w, dim) -> the same shape; h and w even."""
-        gated = tokens * self.channel(tokens.mean(dim=(1, 2), keepdim=True))
-        spread = self.spatial(gated.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        weighted = tokens * self.channel(tokens.mean(dim=(1, 2), keepdim=True))
+        spread = self.spatial(weighted.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         out: Tensor = self.norm(tokens + spread)
         return out
 
 
-class AdaptedTransformer(VisionTransformer):
-    """SAM's ViT, frozen, with an adapter in every block that trains."""
+class ConvolutionalTransformer(AdaptedTransformer):
+    """SAM's ViT with a `ConvolutionalAdapter` in every block."""
 
     def __init__(self, sizes: VitSizes) -> None:
-        super().__init__(sizes)
-        self.requires_grad_(False)
-        for block in self.blocks:
-            block.add_module("Adapter", Adapter(sizes.dim))
+        super().__init__(sizes, {"Adapter": lambda: ConvolutionalAdapter(sizes.dim)})
 
     def run_block(self, block: Any, tokens: Tensor) -> Tensor:
-        """One block on (B, h, w, dim): the adapter runs beside the MLP on the same input."""
+        """Run one block on (B, h, w, dim): adapter and MLP read the same input."""
         tokens = tokens + attend(block, block.norm1(tokens))
         normed = block.norm2(tokens)
         out: Tensor = tokens + block.mlp(normed) + block.Adapter(normed)
@@ -66,8 +62,13 @@ class AdaptedTransformer(VisionTransformer):
 
 
 class SamMed2d(VitHost):
-    """271,241,776 parameters, 180,504,576 of them adapters; the published 386 keys."""
+    """271,241,776 parameters, 180,504,576 of them adapters; the published 386 keys.
 
+    It always draws three masks, of which the best by its own estimate is used, as its authors do:
+    SAM's token for a single mask was not trained.
+    """
+
+    always_multimask = True
     facts = HostFacts(
         name="sam_med2d",
         input_size=256,
@@ -88,35 +89,17 @@ class SamMed2d(VitHost):
     )
 
     def __init__(self, sizes: VitSizes | None = None) -> None:
-        """Random weights; `sizes` other than the published ones are for tests."""
+        """Build it with random weights; `sizes` other than the published ones are for tests."""
         sizes = sizes or VitSizes(input_size=self.facts.input_size)
-        super().__init__(sizes, AdaptedTransformer(sizes))
+        super().__init__(sizes, ConvolutionalTransformer(sizes))
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """Standardise a resized slice (h_px, w_px, 3), its channels reversed as its authors read
-        them; zero-pad to float32 (3, S, S).
+        """Normalise a resized slice (h_px, w_px, 3), then pad it to float32 (3, S, S).
+
+        Channels are reversed first: its authors read pictures as BGR.
         """
-        return standardised(image[..., ::-1], self.facts.input_size)
+        return normalise_by_imagenet(image[..., ::-1], self.facts.input_size)
 
     def mask_prompt(self, logits: Tensor) -> Tensor:
-        """Its earlier masks were probabilities in training, where SAM's are logits."""
+        """Convert an earlier mask to probabilities, which it was trained with; SAM has logits."""
         return logits.sigmoid()
-
-    def decode_masks(
-        self,
-        source: Source,
-        image_pe: Tensor,
-        prompt_tokens: Tensor,
-        *,
-        multimask: bool,
-        detail: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Always three masks; for one, the best by its own estimate, as its authors do (SAM's
-        single-mask token was not trained).
-        """
-        logits, iou = super().decode_masks(
-            source, image_pe, prompt_tokens, multimask=True, detail=detail
-        )
-        if multimask:
-            return logits, iou
-        return best_mask(logits, iou)

@@ -1,7 +1,7 @@
 """A host of our own for processors: LiteMedSAM's layers on patches of 2 x 2 pixels.
 
-`segsam distill` makes its weights. The embedding has 32 x 32 cells, what LiteMedSAM's 64 x 64 are
-averaged to before decoders on the grid 32.
+`segsam distill` makes its weights. The embedding has 32 x 32 cells. Decoders on the grid 32 reduce
+LiteMedSAM's 64 x 64 cells to the same number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STEM = "patch_embed.seq.0.c.weight"
 
 
 class SegSamFast(LiteMedSAM):
-    """LiteMedSAM but for its encoder, whose grid is coarser."""
+    """LiteMedSAM with an image encoder of a coarser grid."""
 
     facts = replace(
         LiteMedSAM.facts,
@@ -38,6 +38,6 @@ class SegSamFast(LiteMedSAM):
 
     @staticmethod
     def encoder_like(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """LiteMedSAM's encoder for this one to begin from: it sees the mean of each patch."""
+        """Convert the state dict of LiteMedSAM's encoder; this one then reads each patch's mean."""
         stem = weights[_STEM].expand(-1, -1, _PATCH, _PATCH) / _PATCH**2
         return {**weights, _STEM: stem.clone(memory_format=torch.contiguous_format)}

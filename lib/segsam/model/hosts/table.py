@@ -1,4 +1,4 @@
-"""The table of hosts that `segsam models` prints, without building a single weight."""
+"""Table of hosts for `segsam models`; no weights are allocated for it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ HEADINGS = ("host", "size", "input", "parameters", "trainable", "frozen", "check
 
 @dataclass(frozen=True)
 class HostRow:
-    """One host."""
+    """Row of one host."""
 
     name: str
     size: str
-    """Its image encoder, in a word."""
+    """Name of its image encoder."""
     input_size: int
     """Side of the square input image, in model pixels."""
     grid: int
@@ -31,20 +31,20 @@ class HostRow:
     parameters: int
     trainable: int
     frozen: str
-    """What never receives a gradient."""
+    """Parts that never receive a gradient."""
     trained: str
-    """What does."""
+    """Parts that do."""
     checkpoint: str
-    """Where its official weights are on this machine; empty when they are not."""
+    """Path of its official weights; empty if they are not on this machine."""
     wanted: str
-    """Where they would be found."""
+    """Path at which they are looked for."""
     prompts_trained: tuple[str, ...]
     preparation: str
     licence: str
     source: str
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text, under `HEADINGS`."""
+        """Return the row as text, under `HEADINGS`."""
         return (
             self.name,
             self.size,
@@ -58,9 +58,9 @@ class HostRow:
 
 
 def host_table(names: Iterable[str] = HOSTS) -> tuple[HostRow, ...]:
-    """A row for each host named, in the order given.
+    """Return a row for each named host, in the given order.
 
-    Parameters are counted on PyTorch's meta device, which keeps shapes and no numbers.
+    Parameters are counted on PyTorch's meta device, which has shapes and no numbers.
     """
     return tuple(_row(name) for name in names)
 
@@ -69,7 +69,7 @@ def _row(name: str) -> HostRow:
     with torch.device("meta"):
         host = HOSTS[name]()
     facts = host.facts
-    wanted = _where(facts)
+    path = _path(facts)
     return HostRow(
         name=facts.name,
         size=facts.encoder,
@@ -80,8 +80,8 @@ def _row(name: str) -> HostRow:
         trainable=_count(host, trainable=True),
         frozen=facts.frozen,
         trained=facts.trained,
-        checkpoint=str(wanted) if wanted.is_file() else "",
-        wanted=str(wanted),
+        checkpoint=str(path) if path.is_file() else "",
+        wanted=str(path),
         prompts_trained=facts.prompts_trained,
         preparation=facts.preparation,
         licence=facts.licence,
@@ -89,12 +89,12 @@ def _row(name: str) -> HostRow:
     )
 
 
-def _where(facts: HostFacts) -> Path:
-    carried = litemedsam_path() if facts.name == LiteMedSAM.facts.name else None
-    return carried or official_path(facts)
+def _path(facts: HostFacts) -> Path:
+    packaged = litemedsam_path() if facts.name == LiteMedSAM.facts.name else None
+    return packaged or official_path(facts)
 
 
 def _count(module: nn.Module, *, trainable: bool) -> int:
-    """How many parameters a module has, or how many of them train."""
+    """Count the parameters of a module, or those that train."""
     parameters = module.parameters()
     return sum(one.numel() for one in parameters if one.requires_grad or not trainable)

@@ -1,13 +1,12 @@
-"""TinyViT as LiteMedSAM uses it: a stage of convolutions, three of windowed attention, SAM's neck.
+"""TinyViT of LiteMedSAM: a stage of convolutions, three of windowed attention, and SAM's neck.
 
-Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM's: the patch embedding has stride
-1 and the last stage does not shrink, so a 256 px image gives a 64 x 64 grid. Parameter names are
-those of the published file, so it loads as it is. With patches of 2 x 2 pixels the same layers give
-a 32 x 32 grid, at a quarter of the cost.
+Wu et al., "TinyViT" (ECCV 2022), with two changes of LiteMedSAM: the patch embedding has stride 1
+and the last stage does not shrink, so a 256 px image gives a 64 x 64 grid. Parameter names are
+those of the published file. With patches of 2 x 2 pixels the same layers give a 32 x 32 grid, at a
+quarter of the cost.
 
-Activations run as (b, c, y, x) tensors in channels-last memory: the pixels are rows of channels,
-which is what both the 1x1 convolutions and the attention's linear layers want, without a transposed
-copy between them.
+Activations are (b, c, y, x) tensors in channels-last memory: each pixel is a row of channels, as
+1x1 convolutions and the linear layers of attention need it, without a transposed copy in between.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ from segsam.model.sam import LayerNorm2d
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias and its batch normalisation, run as one convolution when not
-    training.
+    """Convolution without bias and its batch normalisation; one convolution outside of training.
 
-    The fold is computed from the current weights on each call (microseconds): nothing is cached, so
-    nothing can be stale after `load_state_dict`.
+    The kernel of that one is computed from the current weights on each call (microseconds): nothing
+    is cached, so nothing can be out of date after `load_state_dict`.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class ConvNorm(nn.Module):
         return F.conv2d(x, weight, bias, self.c.stride, self.c.padding, groups=self.c.groups)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of the one convolution that equals convolution and normalisation."""
+        """Return kernel and bias of the convolution that equals convolution and normalisation."""
         mean, variance = self.bn.get_buffer("running_mean"), self.bn.get_buffer("running_var")
         scale = self.bn.weight * torch.rsqrt(variance + self.bn.eps)
         return self.c.weight * scale[:, None, None, None], self.bn.bias - mean * scale
@@ -72,7 +70,7 @@ class PatchEmbed(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """MBConv: widen, depthwise 3x3, narrow, add the input."""
+    """MBConv block: widen, depthwise 3x3, narrow, add the input."""
 
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
@@ -88,7 +86,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Between stages: change of width, and a depthwise 3x3 that may halve the grid."""
+    """Change of width between stages, with a depthwise 3x3 that may halve the grid."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
         super().__init__()
@@ -115,13 +113,13 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
-        place = torch.arange(window * window)
-        y, x = place // window, place % window
+        position = torch.arange(window * window)
+        y, x = position // window, position % window
         offset = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
         self.register_buffer("bias_index", offset, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, c) -> the same shape; overhanging windows are filled with zeros."""
+        """(b, y, x, c) -> the same shape; windows over the edge are padded with zeros."""
         b, height, width, c = x.shape
         w = self.window
         x = F.pad(x, (0, 0, 0, -width % w, 0, -height % w))
@@ -136,20 +134,18 @@ class WindowAttention(nn.Module):
         return x[:, :height, :width]
 
     def _attend(self, windows: Tensor) -> Tensor:
-        """(n, t, c) -> the same shape; `qkv` gives query, key and value of a head side by side."""
+        """(n, t, c) -> the same shape; in `qkv`, query, key and value of a head are adjacent."""
         n, t, c = windows.shape
         qkv = self.qkv(self.norm(windows)).view(n, t, self.heads, 3, c // self.heads)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each (n, heads, t, c / heads)
-        bias = self.attention_biases[
-            :, self.bias_index
-        ]  # (heads, t, t), never kept: weights may change
+        bias = self.attention_biases[:, self.bias_index]  # (heads, t, t)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(n, -1, -1, -1))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(n, t, c))
         return out
 
 
 class Mlp(nn.Module):
-    """Normalise, widen, GELU, narrow."""
+    """MLP of a block: normalise, widen, GELU, narrow."""
 
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
@@ -164,7 +160,7 @@ class Mlp(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Windowed attention, a depthwise 3x3 that lets windows talk, and an MLP."""
+    """Windowed attention, a depthwise 3x3 that connects neighbouring windows, and an MLP."""
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()

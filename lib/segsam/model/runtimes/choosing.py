@@ -1,10 +1,9 @@
-"""Which runtime computes a model's image encoder, and how precisely: the user's word, or the best
-that there is here.
+"""Choice of the runtime and precision of a model's image encoder: the user's, or the best one here.
 
-`exact` equals PyTorch's float32 up to `EXACT_TOLERANCE`, whichever runtime computes it; `fast` lets
-OpenVINO compute in the half precision that the processor has instructions for, and changes masks a
-little (`docs/performance.md` has the Dice). Decoders stay with PyTorch: on the embeddings of a
-slice they are a tenth of the work, and their inputs change shape with every prompt.
+`exact` equals PyTorch's float32 up to `EXACT_TOLERANCE` with either runtime. `fast` lets OpenVINO
+compute in the half precision that the processor has instructions for, and changes masks a little
+(`docs/lab/performance.md` has the Dice). Decoders stay with PyTorch: they are a tenth of the work of a
+slice, and their inputs change shape with every prompt.
 """
 
 from __future__ import annotations
@@ -12,26 +11,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import get_args
 
 from segsam.errors import RuntimeChoiceError
 from segsam.model import SegSam
+from segsam.model.runtimes.runner import EncoderRunner, RuntimeFacts
 from segsam.types import PrecisionName, RuntimeName
 
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 PRECISIONS: tuple[PrecisionName, ...] = get_args(PrecisionName)
-
-
-@dataclass(frozen=True)
-class RuntimeFacts:
-    """What a model's image encoder is computed by, and why it is that one."""
-
-    runtime: RuntimeName
-    """torch or openvino."""
-    precision: PrecisionName
-    why: str
-    """A sentence."""
 
 
 def choose_runtime(
@@ -40,65 +28,61 @@ def choose_runtime(
     precision: str | None = None,
     *,
     env: Mapping[str, str] = os.environ,
-) -> RuntimeFacts:
-    """Have the model's image encoder computed by a runtime from now on.
+) -> EncoderRunner:
+    """Return the image encoder of a model by the chosen runtime.
 
     Args:
-        model: in evaluation mode, on its device; weights that change afterwards are not seen.
-        runtime: auto, torch or openvino; None is SEGSAM_RUNTIME, or else auto: OpenVINO where it is
-            installed and the model is on a processor.
+        model: in evaluation mode, on its device; later changes of its weights have no effect.
+        runtime: auto, torch or openvino; None is SEGSAM_RUNTIME, or else auto: OpenVINO if it is
+            installed and the model is on a CPU.
         precision: exact or fast; None is SEGSAM_PRECISION, or else exact.
         env: the environment.
 
     Raises:
-        RuntimeChoiceError: a word that is neither, or a choice that cannot be had here.
+        RuntimeChoiceError: an unknown word, or a choice that is not available here.
     """
-    runtime = _word("runtime", runtime or env.get("SEGSAM_RUNTIME") or "auto", RUNTIMES)
-    precision = _word("precision", precision or env.get("SEGSAM_PRECISION") or "exact", PRECISIONS)
-    fast = precision == "fast"
-    model.use_encoder(None)
+    runtime = _checked("runtime", runtime or env.get("SEGSAM_RUNTIME") or "auto", RUNTIMES)
+    precision = precision or env.get("SEGSAM_PRECISION") or "exact"
+    fast = _checked("precision", precision, PRECISIONS) == "fast"
+    runner = EncoderRunner(model)
     obstacle = "" if runtime == "torch" else _obstacle(model)
     if runtime == "torch" or (obstacle and runtime == "auto"):
-        why = obstacle or "torch was asked for."
+        why = obstacle or "torch was requested."
         if fast:
             raise RuntimeChoiceError(f"Precision fast is OpenVINO's, which is not used here: {why}")
-        return RuntimeFacts("torch", "exact", why)
+        return runner.with_runtime(None, RuntimeFacts("torch", "exact", why))
     if obstacle:
-        raise RuntimeChoiceError(f"OpenVINO was asked for: {obstacle}")
-    return _with_openvino(model, fast=fast, insist=fast or runtime == "openvino")
+        raise RuntimeChoiceError(f"OpenVINO was requested: {obstacle}")
+    return _by_openvino(runner, fast=fast, required=fast or runtime == "openvino")
 
 
-def _with_openvino(model: SegSam, *, fast: bool, insist: bool) -> RuntimeFacts:
+def _by_openvino(runner: EncoderRunner, *, fast: bool, required: bool) -> EncoderRunner:
+    """Return a runner by OpenVINO; by PyTorch if OpenVINO fails and is not required."""
     from segsam.model.runtimes.openvino_encoder import openvino_encoder
 
     try:
-        encoder = openvino_encoder(model.host, model.encoder_id, fast=fast)
+        encoder = openvino_encoder(runner.model.host, runner.encoder_id, fast=fast)
     except RuntimeChoiceError as error:
-        if insist:
+        if required:
             raise
-        return RuntimeFacts("torch", "exact", str(error))
-    model.use_encoder(encoder)
-    return RuntimeFacts("openvino", "fast" if fast else "exact", encoder.why)
+        return runner.with_runtime(None, RuntimeFacts("torch", "exact", str(error)))
+    facts = RuntimeFacts("openvino", "fast" if fast else "exact", encoder.why)
+    return runner.with_runtime(encoder, facts)
 
 
 def _obstacle(model: SegSam) -> str:
-    """Why OpenVINO cannot compute this model's encoder, as a sentence; empty when it can."""
+    """Return a sentence on why OpenVINO cannot compute this model's encoder; empty if it can."""
     if importlib.util.find_spec("openvino") is None:
         return "the package openvino is not installed (pip install openvino)."
-    parameters = [
-        parameter
-        for name, part in model.host.named_children()
-        if name not in ("prompt_encoder", "mask_decoder")
-        for parameter in part.parameters()
-    ]
+    parameters = list(model.host.encoding_parts().parameters())
     if any(parameter.device.type != "cpu" for parameter in parameters):
-        return f"the model is on {parameters[0].device}, and it computes on processors only."
+        return f"the model is on {parameters[0].device}, and it computes on CPUs only."
     if any(parameter.requires_grad for parameter in parameters):
-        return "parts of the image encoder are not frozen, and only in PyTorch can they learn."
+        return "parts of the image encoder are not frozen, and only PyTorch can train them."
     return ""
 
 
-def _word(what: str, word: str, known: tuple[str, ...]) -> str:
-    if word not in known:
-        raise RuntimeChoiceError(f"A {what} is one of {', '.join(known)}; got {word!r}.")
-    return word
+def _checked(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise RuntimeChoiceError(f"Expected one of {', '.join(known)} as {name}, got {value!r}.")
+    return value

@@ -1,8 +1,8 @@
-"""The image encoder as an OpenVINO model on disk, made once from our own modules.
+"""Export of the image encoder to an OpenVINO model on disk, once for each encoder.
 
-It is kept under the encoder's weights and OpenVINO's version, so that neither another checkpoint
-nor an update ever meets a file that was not made for it. Beside it is what PyTorch computes of one
-image, which whatever is compiled from the file has to equal before it is used.
+Its folder is named after the encoder's weights and OpenVINO's version, so that another checkpoint
+or an update never reads a file that was not made for it. Beside it is PyTorch's result for one
+image; the compiled model must reproduce it before it is used.
 
 OpenVINO's converter for PyTorch models is called directly: its `convert_model` would also report
 the conversion over the network.
@@ -31,13 +31,13 @@ from segsam.model import Host
 from segsam.system.folders import default_cache_dir
 
 _FORMAT = 1
-"""Of the folder; a new one when exports of before must not be used any more."""
+"""Version of the folder's content; a new one if older exports must not be used any more."""
 _NAME = "encoder.xml"
 _REFERENCE = "reference.npz"
 
 
 class _Encoding(nn.Module):
-    """What `Host.encode` gives, as a module without empty results."""
+    """Module that computes `Host.encode`, without empty results."""
 
     def __init__(self, host: Host) -> None:
         super().__init__()
@@ -49,42 +49,43 @@ class _Encoding(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """An encoder on disk."""
+    """Encoder on disk, with PyTorch's result for one image."""
 
     model: Path
-    """The `.xml`: (1, 3, S, S) to the embedding and what the host gives beside it."""
+    """The `.xml`: (1, 3, S, S) to the embedding and, for some hosts, the finer maps."""
     image: NDArray[np.float32]
     """(1, 3, S, S), noise."""
-    wanted: tuple[NDArray[np.float32], ...]
-    """What PyTorch makes of it."""
+    reference: tuple[NDArray[np.float32], ...]
+    """PyTorch's outputs for it."""
 
-    def apart(self, found: Sequence[NDArray[np.float32]]) -> float:
-        """The largest difference of outputs from what is wanted, as a share of the largest value;
-        infinite when they are no numbers at all.
+    def error(self, outputs: Sequence[NDArray[np.float32]]) -> float:
+        """Return the largest difference from the reference, as a share of the largest value.
+
+        It is infinite if outputs have another shape or are not finite.
         """
-        return max(_apart(one, other) for one, other in zip(self.wanted, found, strict=True))
+        return max(_error(one, other) for one, other in zip(self.reference, outputs, strict=True))
 
 
 def exported_encoder(host: Host, encoder_id: str) -> Exported:
-    """The host's image encoder, exported now unless it is there.
+    """Return the host's image encoder on disk; export it if it is not there yet.
 
     Raises:
-        RuntimeChoiceError: it cannot be exported, or not be kept.
+        RuntimeChoiceError: it cannot be exported, or not be written.
     """
     folder = encoder_folder(encoder_id)
     try:
         if not (folder / _NAME).is_file():
             _export(host, folder)
-        with np.load(folder / _REFERENCE) as kept:
-            wanted = tuple(kept[f"wanted{n}"] for n in range(len(kept.files) - 1))
-            return Exported(folder / _NAME, kept["image"], wanted)
+        with np.load(folder / _REFERENCE) as stored:
+            reference = tuple(stored[f"wanted{n}"] for n in range(len(stored.files) - 1))
+            return Exported(folder / _NAME, stored["image"], reference)
     except OSError as error:
         raise RuntimeChoiceError(
-            f"the encoder for OpenVINO cannot be kept in {folder}: {error.strerror or error}."
+            f"the encoder for OpenVINO cannot be written to {folder}: {error.strerror or error}."
         ) from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RuntimeChoiceError(
-            f"what was kept of the encoder in {folder} is damaged: {last_line(error)}"
+            f"the exported encoder in {folder} is damaged: {last_line(error)}"
         ) from error
     except RuntimeError as error:  # of the tracer and of OpenVINO
         raise RuntimeChoiceError(
@@ -93,20 +94,20 @@ def exported_encoder(host: Host, encoder_id: str) -> Exported:
 
 
 def last_line(error: Exception) -> str:
-    """What an error of a library says in the end."""
+    """Return the last line of an error's message."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__
 
 
 def encoder_folder(encoder_id: str) -> Path:
-    """Where everything about one encoder is kept."""
+    """Return the folder of one encoder's export."""
     version = openvino.__version__.partition("-")[0]
     digest = hashlib.sha256(f"{_FORMAT} {encoder_id} {version}".encode()).hexdigest()[:16]
     return default_cache_dir() / "openvino" / f"{version}-{digest}"
 
 
-def forget_encoder(encoder_id: str) -> None:
-    """Remove what is kept about an encoder."""
+def remove_export(encoder_id: str) -> None:
+    """Remove an encoder's export."""
     shutil.rmtree(encoder_folder(encoder_id), ignore_errors=True)
 
 
@@ -114,15 +115,15 @@ def _export(host: Host, folder: Path) -> None:
     size = host.facts.input_size
     image = torch.rand((1, 3, size, size), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        wanted = [part.numpy() for part in host.encode(image) if part is not None]
+        reference = [part.numpy() for part in host.encode(image) if part is not None]
     model = _converted(host, image)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-        whole = Path(fresh) / "whole"
-        openvino.save_model(model, whole / _NAME, compress_to_fp16=False)
-        named = {f"wanted{n}": part for n, part in enumerate(wanted)}
-        np.savez(whole / _REFERENCE, image=image.numpy(), **named)
-        _put(whole, folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        finished = Path(temporary) / "whole"
+        openvino.save_model(model, finished / _NAME, compress_to_fp16=False)
+        named = {f"wanted{n}": part for n, part in enumerate(reference)}
+        np.savez(finished / _REFERENCE, image=image.numpy(), **named)
+        _move(finished, folder)
 
 
 def _converted(host: Host, image: Tensor) -> Any:
@@ -130,7 +131,7 @@ def _converted(host: Host, image: Tensor) -> Any:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: the shape is fixed, so all it traces holds
+        warnings.simplefilter("ignore")  # tracing warns of constants; here the shape is fixed
         trace: Any = torch.jit.trace
         traced = torch.jit.freeze(trace(_Encoding(host).eval(), image, check_trace=False))
         decoder = TorchScriptPythonDecoder(traced, example_input=image)
@@ -141,17 +142,17 @@ def _converted(host: Host, image: Tensor) -> Any:
     return model
 
 
-def _apart(wanted: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    if wanted.shape != found.shape or not np.isfinite(found).all():
+def _error(reference: NDArray[np.float32], output: NDArray[np.float32]) -> float:
+    if reference.shape != output.shape or not np.isfinite(output).all():
         return float("inf")
-    return float(np.abs(wanted - found).max() / np.abs(wanted).max())
+    return float(np.abs(reference - output).max() / np.abs(reference).max())
 
 
-def _put(whole: Path, folder: Path) -> None:
-    """Rename a finished folder to its place; one that another process finished first stays."""
+def _move(finished: Path, folder: Path) -> None:
+    """Rename a finished folder to its place, unless another process was faster."""
     try:
-        whole.rename(folder)
+        finished.rename(folder)
     except OSError:
         if not (folder / _NAME).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            whole.rename(folder)
+            finished.rename(folder)

@@ -1,4 +1,4 @@
-"""The image encoder computed by OpenVINO on the processor."""
+"""Image encoder computed by OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -20,44 +20,43 @@ from torch import Tensor
 
 from segsam.errors import RuntimeChoiceError
 from segsam.model import Host
-from segsam.model.runtimes.exporting import Exported, exported_encoder, forget_encoder, last_line
+from segsam.model.runtimes.exporting import Exported, exported_encoder, last_line, remove_export
 
 EXACT_TOLERANCE = 1e-4
-"""Of the largest value of an embedding: what OpenVINO's float32 may differ from PyTorch's by.
-Measured is a tenth of it; masks are the same but for pixels at the threshold."""
+"""Largest difference allowed between OpenVINO's float32 and PyTorch's, as a share of the largest
+value of an embedding. A tenth of it was measured; masks differ only in pixels at the threshold."""
 FAST_TOLERANCE = 0.25
-"""The same for half precision, on noise: it only tells a result from rubbish."""
+"""The same for half precision, on a noise image: it only excludes nonsense results."""
 
 _HALF = {"BF16": "bf16", "FP16": "f16"}
-"""Half precisions that a processor may say it has instructions for, the preferred one first."""
+"""Half precisions that a CPU may have instructions for, the preferred one first."""
 
 
 def openvino_encoder(host: Host, encoder_id: str, *, fast: bool) -> OpenVinoEncoder:
-    """The encoder, shared by all models of this process that have the same one; see its class."""
+    """Return the encoder, which all models of this process with the same one share."""
     key = (encoder_id, fast, torch.get_num_threads())
-    with _making:
-        found = _in_use.get(key)
+    with _lock:
+        found = _encoders.get(key)
         if found is None:
-            found = _in_use[key] = OpenVinoEncoder(host, encoder_id, fast=fast)
+            found = _encoders[key] = OpenVinoEncoder(host, encoder_id, fast=fast)
         return found
 
 
 class OpenVinoEncoder:
-    """Stands in for `Host.encode`; may be called from any thread.
+    """Runtime for `Host.encode`; its methods may be called from any thread.
 
-    Somebody who waits gets all threads for one image. What is encoded `alongside` something else
-    gets one thread an image, and as many images at a time as there are threads: each is later, but
-    there are more of them in a given time. A thread that gives way (`lower_thread_priority`)
-    has a thread of OpenVINO's for itself, which gives way as well.
+    By default, one image gets all threads, which is best for a user who waits for it. `alongside`
+    other work, each image gets one thread, and as many images are encoded at a time as there are
+    threads: each takes longer, but more are finished per second. A calling thread of lower priority
+    (`lower_thread_priority`) has a thread of OpenVINO of its own, with the same low priority.
     """
 
     def __init__(self, host: Host, encoder_id: str, *, fast: bool) -> None:
-        """Export the encoder unless that was done before, compile it, and see that it computes what
-        PyTorch does.
+        """Export the encoder unless that was done before, compile it, and check its result.
 
         Raises:
-            RuntimeChoiceError: an encoder that cannot be exported or comes out differently, or a
-                processor without half precision where `fast` is wanted.
+            RuntimeChoiceError: the encoder cannot be exported, its result differs from PyTorch's,
+                or `fast` on a CPU without half precision.
         """
         self._core = openvino.Core()
         self.threads = torch.get_num_threads()
@@ -65,17 +64,16 @@ class OpenVinoEncoder:
         self.mode = f"openvino {self._precision}" if fast else "exact"
         self.why = f"OpenVINO {openvino.__version__.partition('-')[0]} in {self._precision}."
         self._compiled: list[Any] = []
-        self._beside = {False: _Pool(), True: _Pool()}
+        self._alongside = {False: _Pool(), True: _Pool()}
+        """Requests by whether the calling thread has a low priority."""
         try:
-            self._begin(exported_encoder(host, encoder_id))
-        except RuntimeChoiceError:  # files that somebody damaged are made anew
-            forget_encoder(encoder_id)
-            self._begin(exported_encoder(host, encoder_id))
+            self._compile_and_check(exported_encoder(host, encoder_id))
+        except RuntimeChoiceError:  # the files may be damaged: export once more
+            remove_export(encoder_id)
+            self._compile_and_check(exported_encoder(host, encoder_id))
 
     def encode(self, images: Tensor, *, alongside: bool = False) -> tuple[Tensor, Tensor | None]:
-        """As `Host.encode`: prepared images (B, 3, S, S) -> embedding (B, C, h, w), and what the
-        host's mask decoder wants beside it.
-        """
+        """Compute `Host.encode`: prepared images (B, 3, S, S) -> embedding (B, C, h, w), detail."""
         requests = self._requests_alongside() if alongside else self._alone
         with _borrowed(requests) as request:
             parts = [_inferred(request, image[None].contiguous().numpy()) for image in images]
@@ -84,39 +82,39 @@ class OpenVinoEncoder:
         )
         return embedding, detail[0] if detail else None
 
-    def _begin(self, exported: Exported) -> None:
+    def _compile_and_check(self, exported: Exported) -> None:
         self._exported = exported
         self._alone = self._requests(streams=1, threads=self.threads)
         with _borrowed(self._alone) as request:
-            apart = exported.apart(_inferred(request, exported.image))
+            error = exported.error(_inferred(request, exported.image))
         allowed = EXACT_TOLERANCE if self.mode == "exact" else FAST_TOLERANCE
-        if not apart <= allowed:
+        if not error <= allowed:  # NaN is refused too
             raise RuntimeChoiceError(
                 f"OpenVINO in {self._precision} computes this encoder differently from PyTorch: by "
-                f"{apart:.1e} of the largest value, where {allowed:.0e} is allowed."
+                f"{error:.1e} of the largest value, where {allowed:.0e} is allowed."
             )
 
     def _requests_alongside(self) -> queue.SimpleQueue[Any]:
-        gives_way = _gives_way()
-        if self.threads == 1 and not gives_way:
+        low_priority = _has_low_priority()
+        if self.threads == 1 and not low_priority:
             return self._alone
-        pool = self._beside[gives_way]
-        with pool.making:
+        pool = self._alongside[low_priority]
+        with pool.lock:
             if pool.requests is None:
-                at_a_time = 1 if gives_way else self.threads
-                pool.requests = self._requests(streams=at_a_time, threads=at_a_time)
+                images = 1 if low_priority else self.threads
+                pool.requests = self._requests(streams=images, threads=images)
             return pool.requests
 
     def _requests(self, *, streams: int, threads: int) -> queue.SimpleQueue[Any]:
-        """Compile for so many images at a time; one request for each.
+        """Compile for a number of images at a time (streams), and make a request for each.
 
-        The threads that OpenVINO starts for it have the priority of the one that calls this.
+        The threads that OpenVINO starts here have the priority of the calling thread.
         """
         settings = {
             "INFERENCE_PRECISION_HINT": self._precision,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            # Pinned threads would queue up behind whatever else runs on their core.
+            # A pinned thread would wait for everything else that runs on its core.
             "ENABLE_CPU_PINNING": False,
         }
         try:
@@ -137,27 +135,27 @@ class OpenVinoEncoder:
             if name in has:
                 return hint
         raise RuntimeChoiceError(
-            "Precision fast needs a processor with bfloat16 or float16 instructions; this one has "
+            "Precision fast needs a CPU with bfloat16 or float16 instructions; this one has "
             f"{', '.join(has)}. Use exact."
         )
 
 
 def _inferred(request: Any, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Outputs of our own, not the request's memory: it is used again."""
+    """Run a request; outputs are copied, because the request's memory is used again."""
     request.infer([image])
     return [tensor.data.copy() for tensor in request.output_tensors]
 
 
 @dataclass
 class _Pool:
-    """Requests that are made when they are first wanted."""
+    """Requests that are made when they are first needed."""
 
-    making: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     requests: queue.SimpleQueue[Any] | None = None
 
 
-def _gives_way() -> bool:
-    """Whether the calling thread has a lower priority than the program's first one."""
+def _has_low_priority() -> bool:
+    """Return True if the calling thread has a lower priority than the program's main thread."""
     if sys.platform != "linux":
         return False
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
@@ -173,5 +171,5 @@ def _borrowed(requests: queue.SimpleQueue[Any]) -> Iterator[Any]:
         requests.put(request)
 
 
-_making = threading.Lock()
-_in_use: WeakValueDictionary[tuple[str, bool, int], OpenVinoEncoder] = WeakValueDictionary()
+_lock = threading.Lock()
+_encoders: WeakValueDictionary[tuple[str, bool, int], OpenVinoEncoder] = WeakValueDictionary()

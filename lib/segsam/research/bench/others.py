@@ -8,10 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segsam.demo.baseline import build_litemedsam, decoded, encoded, windowed
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.research.bench.case import BenchCase
+from segsam.research.bench.litemedsam import (
+    build_litemedsam,
+    decoded,
+    encoded,
+    low_res_logits,
+    windowed,
+)
 from segsam.research.bench.measuring import Found, Timing, once, timed
 from segsam.research.bench.plan import BenchPlan
 
@@ -29,7 +35,7 @@ def litemedsam(case: BenchCase, plan: BenchPlan) -> Found:
     box_px = box * np.float32(scale)
     found = Found()
     found.items["encode"] = timed(lambda: encoded(network, plane), plan.slow_rounds)
-    found.items["decode"] = timed(lambda: _decode(network, embedding, box_px), plan.rounds)
+    found.items["decode"] = timed(lambda: low_res_logits(network, embedding, box_px), plan.rounds)
     found.items["second"] = timed(
         lambda: decoded(network, embedding, box_px, new_size, plane.shape), plan.rounds
     )
@@ -95,20 +101,6 @@ def _predicted(predictor: Any, case: BenchCase, plan: BenchPlan, *, sets_again: 
         each * plan.slices, each * plan.slices, each * plan.slices, 0, "computed from one slice"
     )
     return found
-
-
-@torch.inference_mode()
-def _decode(network: Any, embedding: torch.Tensor, box_px: NDArray[np.float32]) -> None:
-    sparse, dense = network.prompt_encoder(
-        points=None, boxes=torch.from_numpy(box_px)[None, None], masks=None
-    )
-    network.mask_decoder(
-        image_embeddings=embedding,
-        image_pe=network.prompt_encoder.get_dense_pe(),
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=False,
-    )
 
 
 def _plane(volume: Volume, index: int) -> NDArray[np.uint8]:

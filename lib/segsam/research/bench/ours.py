@@ -10,7 +10,7 @@ import torch
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
-from segsam.model import load_pretrained
+from segsam.model import ImageFeatures, load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
@@ -66,10 +66,10 @@ def _ready(mode: Mode) -> tuple[Predictor, Found]:
     """A predictor with an empty cache, and how long it took to get it."""
     began = time.perf_counter()
     model = load_pretrained(mode.checkpoint)
-    facts = choose_runtime(model, mode.runtime, mode.precision)
-    found = Found(facts={"load_s": time.perf_counter() - began, "runtime": asdict(facts)})
+    encoder = choose_runtime(model, mode.runtime, mode.precision)
+    found = Found(facts={"load_s": time.perf_counter() - began, "runtime": asdict(encoder.facts)})
     found.facts["encoder_gflop"] = encoder_gflop(model.host)
-    return Predictor(model, embeddings=EmbeddingCache(_CACHE_BYTES)), found
+    return Predictor(model, encoder=encoder, embeddings=EmbeddingCache(_CACHE_BYTES)), found
 
 
 @torch.inference_mode()
@@ -81,14 +81,14 @@ def _parts(
     view = SliceView.of(volume, 2, model.host.facts.input_size)
     shown = Intensity.for_volume(volume)
 
-    def encode() -> None:
+    def encode() -> ImageFeatures:
         picture = view.image(volume, shown, case.middle)
-        model.encode(model.host.prepare(picture)[None])
+        return model.features(*predictor.encoder.encode(model.host.prepare(picture)[None]))
 
-    features = model.encode(model.host.prepare(view.image(volume, shown, case.middle))[None])
+    features = encode()
     prompts = Prompts(boxes=(case.section(case.middle),)).on_slice(2, case.middle)
     tensors = prompt_tensors(view, prompts, torch.device("cpu"))
-    both = model.semantic_is_trained
+    both = model.card.semantic_is_trained
     found.items["encode"] = timed(encode, plan.slow_rounds + 2)
     found.items["decode"] = timed(
         lambda: model.decode(features, tensors, semantic=both),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from segsam.demo.prompting import ours as our_dialect
 from segsam.imaging.volume import Volume
 from segsam.prompting.prompts import Prompts
-from segsam.remote.client import Client
+from segsam.remote.client import Client, prompt_params
 from segsam.remote.server import Server, find_app
 from segsam.research.bench.case import BenchCase
 from segsam.research.bench.measuring import Found, Timing, once
 from segsam.research.bench.plan import BenchPlan
 
 _TINY = (24, 24, 6)
-_SETTINGS = {"SEGSAM_DISK_CACHE": "off", "SEGSAM_PREFETCH": "0"}
-"""So that what is measured is encoded by the click itself, and nothing else at the same time."""
 
 
 def server(
@@ -31,7 +27,6 @@ def server(
         ServerError: no app, or a server that does not answer.
     """
     folder = find_app(app)
-    os.environ.update(_SETTINGS)
     found = Found()
     with Server(folder, work / "empty", work / "server.log") as running:
         found.items["server_start"] = Timing.of([running.wait()])
@@ -52,7 +47,7 @@ def server(
 
 def _clicks(client: Client, case: BenchCase, plan: BenchPlan, found: Found) -> None:
     """The first click with the image's way to the server, then clicks on the same slice."""
-    asked = our_dialect(Prompts(boxes=(case.section(case.middle),)), "slice")
+    asked = prompt_params(Prompts(boxes=(case.section(case.middle),)), "slice")
     sessions: list[str] = []
 
     def first() -> None:
@@ -74,7 +69,7 @@ def _deep(client: Client, deep: BenchCase, plan: BenchPlan) -> None:
     session = client.open_session(deep.path)
     last = deep.box.max_ijk[2]
     for index in np.linspace(0, last, plan.clicked).round().astype(int):
-        asked = our_dialect(Prompts(boxes=(deep.section(int(index)),)), "slice")
+        asked = prompt_params(Prompts(boxes=(deep.section(int(index)),)), "slice")
         client.infer(session, asked)
     client.close_session(session)
 

@@ -56,7 +56,10 @@ def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = No
     try:
         return measured[one.name](case, plan)
     except ImportError as error:
-        raise BenchError(f"{one.title} is not installed: {error}") from error
+        raise BenchError(
+            f"{one.title} needs a package that is not installed ({error}): "
+            "pip install 'segsam[research]'"
+        ) from error
 
 
 def _ours(

@@ -148,7 +148,7 @@ def automatic_table(found: Automatic, *, checkpoint: str, search: Search, alone:
             "what is in it, all categories of the checkpoint competing. Dice is over the whole "
             f"volume (of a picture: over it), 0 where nothing was found. {how} "
             f"Searched: {search.slices} slices, {search.grid} x {search.grid} points, least "
-            f"certainty {search.least:g}.",
+            f"certainty {search.min_certainty:g}.",
         ),
         headings=("", "cases", "Dice", "found, %", "Dice where found", "certainty"),
         rows=tuple(rows),

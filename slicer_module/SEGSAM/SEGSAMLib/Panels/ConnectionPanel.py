@@ -1,4 +1,4 @@
-"""The section "Server": address, token, certificate, test, model and version."""
+"""Section "Server" of the panel: address, token, certificate, test, model and version."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from SEGSAMLib.Values.Replies import Diagnosis, Versions
 
 
 class ConnectionPanel:
-    """Shows and changes which server, which model and which version answers."""
+    """Choice of server, model and version."""
 
-    lanes = ("connect", "version")
+    tasks = ("connect", "version")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -29,33 +29,35 @@ class ConnectionPanel:
         self.ui.versionCombo.activated.connect(lambda *_: self._choose_version())
 
     def connect(self, address: str = "") -> None:
-        """Test the address (that of the panel when none is given), and use it when it answers."""
+        """Test an address, by default the one in the field, and use it if the test succeeds."""
         ui, session = self.ui, self.session
         if address:
             ui.serverCombo.currentText = address
-            self._show_token()  # the address may be the one that was there, its token another
+            self._show_token()  # the token may be new even if the address is not
         typed = ui.serverCombo.currentText
         session.settings.ca_file = ui.certificatePath.currentPath or ""
         token = ui.tokenEdit.text
-        if not self._keep_token(typed, token):
+        if not self._set_token(typed, token):
             return
         ui.diagnosisLabel.text = "Connecting …"
         if not session.attempt(session.workflow.connect, typed, token):
             ui.diagnosisLabel.text = ui.statusLabel.text
 
     def handle(self, event: Any) -> None:
+        """Show the result of a task of this panel."""
         if event.kind == "done" and isinstance(event.value, Diagnosis):
             self._show_diagnosis(event.value)
         elif event.kind == "done" and isinstance(event.value, Versions):
             self._show_versions(event.value)
-        elif event.kind == "cancelled" and event.lane == "connect":
+        elif event.kind == "cancelled" and event.task == "connect":
             self.ui.diagnosisLabel.text = "Cancelled."
 
     def refresh(self) -> None:
+        """Enable what can be used."""
         for widget in (self.ui.modelCombo, self.ui.versionCombo):
             widget.enabled = self.session.is_connected and widget.count > 0
 
-    def _keep_token(self, typed: str, token: str) -> bool:
+    def _set_token(self, typed: str, token: str) -> bool:
         try:
             remember = self.ui.rememberTokenCheckBox.checked
             self.session.settings.set_token(typed, token, remember=remember)
@@ -65,7 +67,7 @@ class ConnectionPanel:
         return True
 
     def _show_token(self) -> None:
-        """The token that is known for the address in the field, if it is one."""
+        """Show the known token for the address in the field."""
         try:
             typed = self.ui.serverCombo.currentText
             self.ui.tokenEdit.text = self.session.settings.token(typed)
@@ -78,7 +80,7 @@ class ConnectionPanel:
         session.is_connected = found.is_ok
         session.server_info = found.info if found.is_ok else None
         ui.diagnosisLabel.text = f"✔ {found.line}" if found.is_ok else f"⚠ {found.line}"
-        session.say(found.line, wrong=not found.is_ok)
+        session.show_status(found.line, is_error=not found.is_ok)
         ui.modelCombo.clear()
         ui.versionCombo.clear()
         if found.is_ok and found.info is not None:
@@ -88,14 +90,14 @@ class ConnectionPanel:
                 session.attempt(session.workflow.versions, session.parameters())
         else:
             ui.connectionSection.collapsed = False
-        session.changed()
+        session.notify_changed()
 
     def _offer_models(self, info: Any) -> None:
         names = [model.name for model in info.models]
         self.ui.modelCombo.addItems(names)
-        wanted = self.session.parameters().model
-        if wanted in names:
-            self.ui.modelCombo.currentText = wanted
+        model = self.session.parameters().model
+        if model in names:
+            self.ui.modelCombo.currentText = model
         self._write_model()
 
     def _choose_model(self) -> None:
@@ -104,7 +106,7 @@ class ConnectionPanel:
         self.ui.versionCombo.clear()
         if session.server_info and session.parameters().model in session.server_info.trainers:
             session.attempt(session.workflow.versions, session.parameters())
-        session.changed()
+        session.notify_changed()
 
     def _write_model(self) -> None:
         if self.session.node is not None and self.ui.modelCombo.currentText:

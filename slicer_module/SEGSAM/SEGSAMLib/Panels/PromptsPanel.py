@@ -1,16 +1,16 @@
-"""The section "Segment": which image and segment, the tools, undo, run."""
+"""Section "Segment" of the panel: image, segments, prompt tools, undo, run."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import qt
+from dataclasses import dataclass
+from typing import Any, Callable
 
 import slicer
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.Shortcuts import Shortcuts
 from SEGSAMLib.Scene import Views
 from SEGSAMLib.Scene.Pointer import PathXY, Pointer
+from SEGSAMLib.Values.Prompts import PromptSet
 
 TOOLS = {
     "inside": "pointInsideButton",
@@ -34,148 +34,160 @@ KEYS = {
     "Esc": "cancelButton",
 }
 READ_MS = 150
-"""How often moved and deleted markups are taken over: after the hand has stopped, not during."""
+"""Interval at which moved and deleted markups are read, so that a drag is read after its end."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Action of a button or a tool. After one that `runs_live`, changed prompts are segmented at
+    once in live mode.
+    """
+
+    call: Callable[..., Any]
+    runs_live: bool = True
 
 
 class PromptsPanel:
-    """Turns what the user does into verbs of `Logic` and `Workflow`."""
+    """Actions on segments and prompts, by button, key and mouse. `actions` are by name."""
 
-    lanes = ("segment",)
+    tasks = ("segment",)
 
     def __init__(self, session: Session) -> None:
         self.session = session
         ui = self.ui = session.ui
+        prompts, workflow = session.logic.prompts, session.workflow
+        self.actions = {
+            "add_segment": Action(session.logic.nodes.add_segment, runs_live=False),
+            "remove_segment": Action(session.logic.remove_segment),
+            "add_point": Action(prompts.add_point),
+            "add_scribble": Action(prompts.add_scribble),
+            "add_box_on_slice": Action(prompts.add_box_on_slice),
+            "add_box_from_roi": Action(prompts.add_box_from_roi),
+            "clear_prompts": Action(prompts.clear),
+            "undo": Action(workflow.undo, runs_live=False),
+            "redo": Action(workflow.redo, runs_live=False),
+        }
         self._is_following = False
-        self.pointer = Pointer(Views.slice_views, self.mark)
+        self.pointer = Pointer(Views.slice_views, self.add_prompt)
         window = slicer.util.mainWindow()
         self.shortcuts = Shortcuts(window, {key: getattr(ui, name) for key, name in KEYS.items()})
-        self._read = qt.QTimer()
-        self._read.interval = READ_MS
-        self._read.timeout.connect(self._read_markups)
+        self._read_timer = make_timer(READ_MS, self._read_markups)
         for tool, name in TOOLS.items():
-            getattr(ui, name).toggled.connect(self._chooser(tool))
+            getattr(ui, name).toggled.connect(self._toggle_slot(tool))
         ui.volumeSelector.currentNodeChanged.connect(lambda *_: self._choose_nodes())
         ui.segmentationSelector.currentNodeChanged.connect(lambda *_: self._choose_nodes())
         ui.segmentsTable.selectionChanged.connect(lambda *_: self._choose_segment())
-        ui.addSegmentButton.clicked.connect(lambda *_: self._do(session.logic.add_segment))
-        ui.removeSegmentButton.clicked.connect(lambda *_: self._remove_segment())
-        ui.undoButton.clicked.connect(lambda *_: self._do(session.workflow.undo))
-        ui.redoButton.clicked.connect(lambda *_: self._do(session.workflow.redo))
-        ui.clearButton.clicked.connect(lambda *_: self._do(session.logic.clear_prompts))
+        ui.addSegmentButton.clicked.connect(lambda *_: self.perform("add_segment"))
+        ui.removeSegmentButton.clicked.connect(
+            lambda *_: self.perform("remove_segment", session.logic.nodes.segment_id)
+        )
+        ui.undoButton.clicked.connect(lambda *_: self.perform("undo"))
+        ui.redoButton.clicked.connect(lambda *_: self.perform("redo"))
+        ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
-        ui.showPromptsCheckBox.toggled.connect(session.logic.markups.set_shown)
+        ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:
-        self.shortcuts.on()
-        self._read.start()
+        """Turn on the keys, and read markups from then on."""
+        self.shortcuts.turn_on()
+        self._read_timer.start()
 
     def leave(self) -> None:
-        """Keys, mouse and markups are Slicer's own again."""
-        self.put_down()
-        self.shortcuts.off()
-        self._read.stop()
+        """Release keys, mouse and markups."""
+        self.release_tool()
+        self.shortcuts.turn_off()
+        self._read_timer.stop()
 
-    def close(self) -> None:
-        self.leave()
-
-    def put_down(self) -> None:
-        """No tool is chosen any more."""
+    def release_tool(self) -> None:
+        """Deselect the tool."""
         for name in TOOLS.values():
             getattr(self.ui, name).checked = False
 
     def handle(self, event: Any) -> None:
+        """Show the state after a task of this panel."""
         self.refresh()
 
     def follow(self) -> None:
-        """The scene's parameters and the selectors take over the nodes that a verb has chosen."""
-        node, logic = self.session.node, self.session.logic
+        """Set parameter node and selectors to the nodes that an action selected."""
+        node, nodes = self.session.node, self.session.logic.nodes
         if node is None:
             return
         self._is_following = True
         for name in ("volume", "segmentation"):
-            if getattr(node, name) is not getattr(logic, name):
-                setattr(node, name, getattr(logic, name))
+            if getattr(node, name) is not getattr(nodes, name):
+                setattr(node, name, getattr(nodes, name))
         self._is_following = False
 
     def refresh(self) -> None:
-        ui, logic = self.ui, self.session.logic
-        ui.segmentsTable.setSegmentationNode(logic.segmentation)
-        if logic.segmentation is not None and logic.segment_id:
-            ui.segmentsTable.setSelectedSegmentIDs([logic.segment_id])
-        has_image = logic.volume is not None
+        """Show segments and prompts, and enable what can be used."""
+        ui, nodes, history = self.ui, self.session.logic.nodes, self.session.logic.history
+        ui.segmentsTable.setSegmentationNode(nodes.segmentation)
+        if nodes.segmentation is not None and nodes.segment_id:
+            ui.segmentsTable.setSelectedSegmentIDs([nodes.segment_id])
+        has_image = nodes.volume is not None
         for name in (*TOOLS.values(), "addSegmentButton"):
             getattr(ui, name).enabled = has_image
-        prompts = logic.prompts
-        ui.promptsLabel.text = _count(prompts)
+        prompts = self.session.logic.prompts.current
+        ui.promptsLabel.text = _summary(prompts)
         ui.clearButton.enabled = not prompts.is_empty
-        ui.removeSegmentButton.enabled = bool(logic.segment_id)
+        ui.removeSegmentButton.enabled = bool(nodes.segment_id)
         ui.runButton.enabled = has_image and self.session.is_connected and prompts.marks_object
-        for button, text, verb in (
-            (ui.undoButton, logic.undo_text, "Undo"),
-            (ui.redoButton, logic.redo_text, "Redo"),
-        ):
-            key = "Ctrl+Z" if verb == "Undo" else "Ctrl+Y"
-            button.enabled = bool(text) and not self.session.workflow.is_running("undo")
-            button.toolTip = (
-                f"{verb} {text} ({key})" if text else f"Nothing to {verb.lower()} ({key})"
-            )
+        self._show_step(ui.undoButton, "Undo", history.undo_text, "Ctrl+Z")
+        self._show_step(ui.redoButton, "Redo", history.redo_text, "Ctrl+Y")
 
     def run(self) -> None:
-        """Send the prompts of the chosen segment."""
+        """Segment with the prompts of the selected segment."""
         session = self.session
         if session.attempt(session.workflow.segment, session.parameters()):
-            session.say("Segmenting …")
+            session.show_status("Segmenting …")
 
-    def mark(self, tool: str, slice_node: Any, path_xy: PathXY) -> None:
-        """The mouse was released after a click or a drag in a slice view."""
-        logic = self.session.logic
+    def add_prompt(self, tool: str, slice_node: Any, path_xy: PathXY) -> None:
+        """Add the prompt of a click or a drag in a slice view."""
         if tool in ("inside", "outside"):
-            world = Views.world_of(slice_node, path_xy[-1])
-            self._do(logic.add_point, world, positive=tool == "inside")
+            world_ras = Views.world_ras_at(slice_node, path_xy[-1])
+            self.perform("add_point", world_ras, positive=tool == "inside")
         elif tool == "scribble":
-            path = [Views.world_of(slice_node, xy) for xy in path_xy]
-            self._do(logic.add_scribble, path)
+            path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
+            self.perform("add_scribble", path_ras)
         elif tool == "box":
-            self._do(logic.add_box_on_slice, slice_node, path_xy[0], path_xy[-1])
+            self.perform("add_box_on_slice", slice_node, path_xy[0], path_xy[-1])
         elif tool == "box3d":
             roi = Views.roi_from_drag(slice_node, path_xy[0], path_xy[-1])
-            self._do(logic.add_box_from_roi, roi)
+            self.perform("add_box_from_roi", roi)
 
-    def _do(self, verb: Any, *given: Any, **more: Any) -> None:
-        """Change prompts; in live mode the server is asked at once."""
-        logic = self.session.logic
-        before = logic.prompts
-        self.session.attempt(self._noted, verb, *given, **more)
-        flow = self.session.workflow
-        undoes = verb in (flow.undo, flow.redo, logic.add_segment)
-        if logic.prompts != before and not undoes:
+    def perform(self, name: str, *arguments: Any, **options: Any) -> None:
+        """Do the action of a name. In live mode changed prompts are segmented at once."""
+        session, prompts = self.session, self.session.logic.prompts
+        action, before = self.actions[name], prompts.current
+        prompts.note = ""
+        if session.attempt(action.call, *arguments, **options) and prompts.note:
+            session.show_status(prompts.note)
+        if action.runs_live and prompts.current != before:
             self._run_live()
-        self.session.changed()
-
-    def _noted(self, verb: Any, *given: Any, **more: Any) -> None:
-        """A verb may have something to say of a prompt that it took, such as that it was cut."""
-        note = verb(*given, **more)
-        if note and verb in (
-            self.session.logic.add_box_on_slice,
-            self.session.logic.add_box_from_roi,
-        ):
-            self.session.say(note)
+        session.notify_changed()
 
     def _run_live(self) -> None:
         is_live = self.session.is_connected and self.session.parameters().live
-        if is_live and self.session.logic.prompts.marks_object:
+        if is_live and self.session.logic.prompts.current.marks_object:
             self.run()
 
+    def _show_step(self, button: Any, verb: str, description: str, key: str) -> None:
+        is_running = self.session.workflow.worker.is_running("undo")
+        button.enabled = bool(description) and not is_running
+        text = f"{verb} {description}" if description else f"Nothing to {verb.lower()}"
+        button.toolTip = f"{text} ({key})"
+
     def _read_markups(self) -> None:
-        changed = self.session.logic.read_markups()
-        if self.session.logic.note:
-            self.session.say(self.session.logic.note)
+        prompts = self.session.logic.prompts
+        changed = prompts.read_markups()
+        if prompts.note:
+            self.session.show_status(prompts.note)
         if changed:
             self._run_live()
-            self.session.changed()
+            self.session.notify_changed()
 
-    def _chooser(self, tool: str) -> Any:
-        def toggled(is_on: bool) -> None:
+    def _toggle_slot(self, tool: str) -> Callable[[bool], None]:
+        def on_toggled(is_on: bool) -> None:
             if is_on:
                 for other, name in TOOLS.items():
                     if other != tool:
@@ -184,30 +196,27 @@ class PromptsPanel:
             elif self.pointer.tool == tool:
                 self.pointer.choose("")
 
-        return toggled
+        return on_toggled
 
     def _choose_nodes(self) -> None:
         if self._is_following:
             return
-        ui = self.ui
-        nodes = (ui.volumeSelector.currentNode(), ui.segmentationSelector.currentNode())
-        logic = self.session.logic
-        if nodes != (logic.volume, logic.segmentation):
-            self.session.attempt(logic.set_nodes, *nodes)
-            self.session.changed()
+        volume = self.ui.volumeSelector.currentNode()
+        segmentation = self.ui.segmentationSelector.currentNode()
+        nodes = self.session.logic.nodes
+        if (volume, segmentation) != (nodes.volume, nodes.segmentation):
+            self.session.attempt(nodes.select, volume, segmentation)
+            self.session.notify_changed()
 
     def _choose_segment(self) -> None:
-        chosen = self.ui.segmentsTable.selectedSegmentIDs()
-        if chosen and chosen[0] != self.session.logic.segment_id:
-            self.session.attempt(self.session.logic.select_segment, chosen[0])
-            self.session.changed()
-
-    def _remove_segment(self) -> None:
-        self._do(self.session.logic.remove_segment, self.session.logic.segment_id)
+        chosen, nodes = self.ui.segmentsTable.selectedSegmentIDs(), self.session.logic.nodes
+        if chosen and chosen[0] != nodes.segment_id:
+            self.session.attempt(nodes.select_segment, chosen[0])
+            self.session.notify_changed()
 
 
-def _count(prompts: Any) -> str:
-    """What is there, in words: 2 points inside, 1 box."""
+def _summary(prompts: PromptSet) -> str:
+    """Return the number of prompts in words, such as "2 points inside, 1 box"."""
     inside = sum(point.positive for point in prompts.points)
     kinds = (
         (inside, "point inside", "points inside"),

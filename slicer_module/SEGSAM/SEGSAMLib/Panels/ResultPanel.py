@@ -1,4 +1,4 @@
-"""The section "Result": what it is, how sure that is, what else is there, where to look first."""
+"""Section "Result" of the panel: category, confidence, other categories, certainty by slice."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import qt
 
-from SEGSAMLib.Panels import Pictures
+from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Scene import Views
+from SEGSAMLib.Values.Results import AppliedResult
 
-AS_THE_MODEL_SAYS = "as the model says"
-MOST_PRESENT = 6
+MODELS_CATEGORY = "the model's category"
+MAX_PRESENT = 6
 
 
 class ResultPanel:
-    """Shows the newest answer for the chosen segment, and the slice that is looked at."""
+    """Newest result for the selected segment, and the predictions for the slice in view."""
 
-    lanes = ("segment",)
+    tasks = ("segment",)
 
     def __init__(self, session: Session) -> None:
         self.session = session
         ui = self.ui = session.ui
         self.axis = 2
-        self._answers: dict[str, Any] = {}
-        """Segment id -> the newest `Applied`."""
+        self._results: dict[str, AppliedResult] = {}
         self._rows: list[tuple[Any, ...]] = []
         self._present: tuple = ()
         self._is_showing = False
@@ -34,63 +34,64 @@ class ResultPanel:
         ui.categoryCombo.activated.connect(lambda *_: self._choose_category())
 
     def handle(self, event: Any) -> None:
+        """Show the result of a request."""
         if event.kind == "done":
-            self._answers[event.value.segment_id] = event.value
+            self._results[event.value.segment_id] = event.value
         self.refresh()
 
     def refresh(self) -> None:
-        """After anything that was done: the colour, the strip, the list."""
+        """Show everything again after a change."""
         self._show_identity()
-        self._show_answer(self._answers.get(self.session.logic.segment_id))
+        self._show_result(self._results.get(self.session.logic.nodes.segment_id))
         self._show_strip()
-        self.look()
+        self.follow_views()
 
-    def look(self) -> None:
-        """A slice view moved: slider and list follow."""
-        logic = self.session.logic
-        if logic.volume is None or logic.volume.GetImageData() is None:
+    def follow_views(self) -> None:
+        """Set slider and list to the slice that the views show."""
+        nodes = self.session.logic.nodes
+        if nodes.volume is None or nodes.volume.GetImageData() is None:
             return
-        index = Views.shown_slice(logic.volume, self.axis)
+        index = Views.shown_slice(nodes.volume, self.axis)
         self._is_showing = True
-        self.ui.sliceSlider.maximum = logic.grid.shape_ijk[self.axis] - 1
+        self.ui.sliceSlider.maximum = nodes.grid.shape_ijk[self.axis] - 1
         if index is not None:
             self.ui.sliceSlider.value = index
         self._is_showing = False
         self._show_slice(self.ui.sliceSlider.value)
 
     def show_worst(self) -> None:
-        """Go to the slice where the decoders agree least."""
-        worst = self.session.logic.findings.worst(self.axis)
+        """Go to the slice with the lowest certainty."""
+        worst = self.session.logic.predictions.worst(self.axis)
         if worst is None:
-            self.session.say("No slice has a certainty yet: segment something first.")
+            self.session.show_status("No slice has a certainty yet: segment something first.")
         else:
             self.ui.sliceSlider.value = worst
 
     def _slide(self, index: int) -> None:
-        volume = self.session.logic.volume
+        volume = self.session.logic.nodes.volume
         if volume is not None and not self._is_showing:
             Views.show_slice(volume, self.axis, index)
             self._show_slice(index)
 
-    def _show_answer(self, applied: Any) -> None:
+    def _show_result(self, result: AppliedResult | None) -> None:
         ui = self.ui
-        self._percent(ui.confidenceBar, applied.confidence if applied is not None else None)
-        notes = list(applied.notes) if applied is not None else []
+        self._show_percent(ui.confidenceBar, None if result is None else result.confidence)
+        notes = () if result is None else result.notes
         ui.notesLabel.text = "\n".join(f"• {note}" for note in notes)
         ui.notesLabel.visible = bool(notes)
 
-    def _percent(self, bar: Any, share: float | None) -> None:
+    def _show_percent(self, bar: Any, share: float | None) -> None:
         is_known = share is not None and math.isfinite(share)
         bar.value = round(100 * share) if is_known and share is not None else 0
-        bar.format = "%p%" if is_known else "not said"
+        bar.format = "%p%" if is_known else "unknown"
 
     def _show_identity(self) -> None:
-        ui, identity = self.ui, self.session.logic.identity
+        ui, identity = self.ui, self.session.logic.nodes.identity
         ui.swatchLabel.visible = identity is not None
         if identity is None:
             ui.categoryLabel.text = "No segment chosen"
         else:
-            ui.swatchLabel.pixmap = Pictures.swatch(identity.colour)
+            ui.swatchLabel.pixmap = Pixmaps.swatch(identity.colour)
             by = {"model": " (the model's name)", "user": " (your choice)"}
             ui.categoryLabel.text = f"{identity.name}{by.get(identity.chosen_by, '')}"
         self._offer_categories()
@@ -100,45 +101,46 @@ class ResultPanel:
         chosen = session.parameters().model
         models = session.server_info.models if session.server_info is not None else ()
         known = next((model.categories for model in models if model.name == chosen), ())
-        wanted = [AS_THE_MODEL_SAYS, *known]
-        if [combo.itemText(row) for row in range(combo.count)] != wanted:
+        items = [MODELS_CATEGORY, *known]
+        if [combo.itemText(row) for row in range(combo.count)] != items:
             combo.clear()
-            combo.addItems(wanted)
-        identity = self.session.logic.identity
+            combo.addItems(items)
+        identity = session.logic.nodes.identity
         by_user = identity is not None and identity.chosen_by == "user"
         row = combo.findText(identity.name) if by_user else 0
         combo.currentIndex = max(row, 0)
-        combo.enabled = identity is not None and len(wanted) > 1
+        combo.enabled = identity is not None and len(items) > 1
 
     def _choose_category(self) -> None:
         chosen = self.ui.categoryCombo.currentText
-        category = "" if chosen == AS_THE_MODEL_SAYS else chosen
+        category = "" if chosen == MODELS_CATEGORY else chosen
         self.session.attempt(self.session.logic.choose_category, category)
-        self.session.changed()
+        self.session.notify_changed()
 
     def _show_strip(self) -> None:
-        findings = self.session.logic.findings
-        known = list(findings.certainty.values())
-        if findings.certainty:
-            self.axis = next(iter(findings.certainty))[0]
-        self._percent(self.ui.agreementBar, sum(known) / len(known) if known else None)
-        self.ui.certaintyStrip.pixmap = Pictures.strip([float(each) for each in self._strip()])
-        self.ui.worstSliceButton.enabled = findings.worst(self.axis) is not None
+        predictions = self.session.logic.predictions
+        known = list(predictions.certainty.values())
+        if known:
+            self.axis = next(iter(predictions.certainty))[0]
+        self._show_percent(self.ui.agreementBar, sum(known) / len(known) if known else None)
+        self.ui.certaintyStrip.pixmap = Pixmaps.strip([float(each) for each in self._strip()])
+        self.ui.worstSliceButton.enabled = predictions.worst(self.axis) is not None
 
     def _strip(self) -> Any:
         logic = self.session.logic
-        has_voxels = logic.volume is not None and logic.volume.GetImageData() is not None
-        count = logic.grid.shape_ijk[self.axis] if has_voxels else 1
-        return logic.findings.strip(self.axis, count)
+        volume = logic.nodes.volume
+        has_voxels = volume is not None and volume.GetImageData() is not None
+        count = logic.nodes.grid.shape_ijk[self.axis] if has_voxels else 1
+        return logic.predictions.strip(self.axis, count)
 
     def _show_slice(self, index: int) -> None:
         logic = self.session.logic
         values = self._strip()
         value = float(values[index]) if index < len(values) else math.nan
-        plane = logic.grid.plane_name(self.axis)
-        how = f"{100 * value:.0f} % certain" if math.isfinite(value) else "no result here"
-        self.ui.certaintyLabel.text = f"{plane} slice {index}: {how}"
-        self._show_present(tuple(logic.also_present(self.axis, index))[:MOST_PRESENT])
+        plane = logic.nodes.grid.plane_name(self.axis)
+        certainty = f"{100 * value:.0f} % certain" if math.isfinite(value) else "no result here"
+        self.ui.certaintyLabel.text = f"{plane} slice {index}: {certainty}"
+        self._show_present(logic.also_present(self.axis, index)[:MAX_PRESENT])
 
     def _show_present(self, present: tuple) -> None:
         if present == self._present and self._rows:
@@ -153,7 +155,7 @@ class ResultPanel:
                 self.ui.presentList.layout().addWidget(widget, number, column)
 
     def _nothing_present(self) -> tuple[Any, ...]:
-        label = qt.QLabel("Nothing else that the model could name here.")
+        label = qt.QLabel("No other category on this slice.")
         label.wordWrap = True
         label.enabled = False
         return (label,)
@@ -163,7 +165,7 @@ class ResultPanel:
         bar.maximum = 100
         bar.value = round(100 * probability)
         bar.format = f"{category}  %p%"
-        bar.toolTip = f"How likely {category} is on this slice."
+        bar.toolTip = f"Probability of {category} on this slice."
         button = qt.QToolButton()
         button.icon = self.ui.addSegmentButton.icon
         button.toolTip = f"Make {category} a segment"
@@ -172,8 +174,8 @@ class ResultPanel:
 
     def _make_segment(self, category: str) -> None:
         session = self.session
-        place = (self.axis, self.ui.sliceSlider.value)
-        ask = session.workflow.segment_category
-        if session.attempt(ask, category, *place, session.parameters()):
-            session.say(f"Asking for {category} on this slice …")
-        session.changed()
+        axis, index = self.axis, self.ui.sliceSlider.value
+        segment = session.workflow.segment_category
+        if session.attempt(segment, category, axis, index, session.parameters()):
+            session.show_status(f"Segmenting {category} on this slice …")
+        session.notify_changed()

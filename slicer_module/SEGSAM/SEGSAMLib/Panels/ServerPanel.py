@@ -1,23 +1,21 @@
-"""The section "Server on this computer": guided installation, start, log, stop."""
+"""Section "Server on this computer" of the panel: installation, start, log, stop."""
 
 from __future__ import annotations
 
 import secrets
-import socket
 from pathlib import Path
 from typing import Any, Callable
 
-import qt
-
 import slicer
 from SEGSAMLib.Errors import SegSamError
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Server import Install
 from SEGSAMLib.Server.Install import Environment, InstallError
 from SEGSAMLib.Server.Process import Process
 
 POLL_MS = 200
 _READY = "Uvicorn running on"
+"""Text in the server's log once it accepts requests."""
 _LOG_LINES = 2000
 _QUESTION = (
     "No SEG-SAM server is installed on this computer yet.\n\n"
@@ -28,7 +26,9 @@ _QUESTION = (
 
 
 class ServerPanel:
-    """Starts and stops one server, whose token nobody has to type."""
+    """Server that this module starts and stops. Its token is random, and the user need not enter
+    it.
+    """
 
     def __init__(self, session: Session, connect: Callable[[str], None]) -> None:
         self.session = session
@@ -42,23 +42,21 @@ class ServerPanel:
         self.ui.environmentPath.currentPath = str(self._environment.folder)
         self.ui.studiesPath.currentPath = str(base / "images")
         self.ui.serverLog.maximumBlockCount = _LOG_LINES
-        self._timer = qt.QTimer()
-        self._timer.interval = POLL_MS
-        self._timer.timeout.connect(self.poll)
+        self._timer = make_timer(POLL_MS, self.poll)
         self.ui.startServerButton.clicked.connect(lambda *_: self.start())
         self.ui.stopServerButton.clicked.connect(lambda *_: self.stop())
         self.refresh()
 
     @property
     def environment(self) -> Environment:
-        """The one that the panel names."""
+        """Environment in the folder that the panel names."""
         return Environment(Path(self.ui.environmentPath.currentPath), self._environment.source)
 
     def start(self) -> None:
-        """Start the server; where it is not installed, offer that first."""
-        wanted = self.environment
-        if not wanted.is_ready:
-            question = _QUESTION.format(folder=wanted.folder, gb=Install.NEEDED_GB)
+        """Start the server, or offer to install it if it is missing."""
+        environment = self.environment
+        if not environment.is_ready:
+            question = _QUESTION.format(folder=environment.folder, gb=Install.NEEDED_GB)
             if self.session.ask(question):
                 self._run(self._install_steps, "Installing …")
             return
@@ -66,17 +64,19 @@ class ServerPanel:
         self._run(self._start_steps, "Starting …")
 
     def stop(self) -> None:
+        """Ask the server or the installation to end."""
         if self.process is not None and self.process.is_running:
             self.process.stop()
-            self._tell("Stopping …")
+            self._show_state("Stopping …")
 
     def close(self) -> None:
-        """The module goes: the server that it started goes with it."""
+        """End the server that this module started."""
         self._timer.stop()
         if self.process is not None and self.process.is_running:
             self.process.end()
 
     def refresh(self) -> None:
+        """Enable what can be used."""
         running = self.process is not None and self.process.is_running
         self.ui.startServerButton.enabled = not running
         self.ui.startServerButton.text = "Start" if self.environment.is_ready else "Install…"
@@ -85,13 +85,13 @@ class ServerPanel:
         self.ui.studiesPath.enabled = not running
 
     def poll(self) -> None:
-        """Show what was said, and what has ended."""
+        """Show new output, and the end of the process."""
         if self.process is None:
             return
         for line in self.process.poll():
             self.ui.serverLog.appendPlainText(line)
             if self._is_server and _READY in line:
-                self._tell(f"Running on {self.address}.")
+                self._show_state(f"Running on {self.address}.")
                 self._connect(self.address)
         if not self.process.is_running:
             self._timer.stop()
@@ -105,26 +105,26 @@ class ServerPanel:
             self.process = Process(commands, variables)
             self.process.start()
         except SegSamError as error:
-            self._tell(f"⚠ {error}")
+            self._show_state(f"⚠ {error}")
         else:
-            self._tell(sentence)
+            self._show_state(sentence)
             self._timer.start()
         self.refresh()
 
     def _install_steps(self) -> Any:
         outside = slicer.util.startupEnvironment()
-        wanted = self.environment
         self._is_server = False
         python = Install.find_python(outside, Path(slicer.app.slicerHome))
-        return Install.install_steps(wanted, python), Install.server_variables(outside, "")
+        variables = Install.server_variables(outside, "")
+        return Install.install_steps(self.environment, python), variables
 
     def _start_steps(self) -> Any:
         studies = Path(self.ui.studiesPath.currentPath)
         try:
             studies.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InstallError(f"The folder {studies} cannot be made: {error}.") from error
-        port = _free_port()
+            raise InstallError(f"The folder {studies} cannot be created: {error}.") from error
+        port = Install.free_port()
         self.address = f"http://127.0.0.1:{port}"
         token = secrets.token_urlsafe(32)
         self.session.settings.set_token(self.address, token, remember=False)
@@ -133,25 +133,15 @@ class ServerPanel:
 
     def _ended(self, process: Process) -> None:
         if process.is_stopped:
-            self._tell("Stopped.")
+            self._show_state("Stopped.")
         elif process.exit_status == 0 and not self._is_server:
-            self._tell("✔ Installed.")
+            self._show_state("✔ Installed.")
             self.start()
         else:
-            what = "The server" if self._is_server else "The installation"
-            self._tell(f"⚠ {what} ended (status {process.exit_status}); see the log below.")
+            subject = "The server" if self._is_server else "The installation"
+            self._show_state(
+                f"⚠ {subject} ended (status {process.exit_status}); see the log below."
+            )
 
-    def _tell(self, sentence: str) -> None:
+    def _show_state(self, sentence: str) -> None:
         self.ui.serverStateLabel.text = sentence
-
-
-def _free_port() -> int:
-    """8000, which everybody expects, or any other."""
-    for wanted in (8000, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", wanted))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise InstallError("No port of 127.0.0.1 is free.")

@@ -1,8 +1,8 @@
-"""What the panels share: the scene's logic, the verbs, the settings, and how to tell the user."""
+"""Session of one widget: what the panels share. Logic, workflow, settings and the status line."""
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Iterator, MutableMapping
 
 import qt
 
@@ -12,34 +12,53 @@ from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Workflow import Workflow
 
-POLL_MS = 20
 
+class QSettingsStore(MutableMapping):
+    """Slicer's own settings as a mapping of texts."""
 
-class QtStore:
-    """`Settings` in Slicer's own settings, which are the operating system's."""
-
-    def get(self, key: str) -> str | None:
+    def __getitem__(self, key: str) -> str:
         value = qt.QSettings().value(key)
-        return None if value is None else str(value)
+        if value is None:
+            raise KeyError(key)
+        return str(value)
 
-    def set(self, key: str, value: str) -> None:
+    def __setitem__(self, key: str, value: str) -> None:
         qt.QSettings().setValue(key, value)
 
-    def remove(self, key: str) -> None:
+    def __delitem__(self, key: str) -> None:
         qt.QSettings().remove(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(qt.QSettings().allKeys())
+
+    def __len__(self) -> int:
+        return len(qt.QSettings().allKeys())
+
+
+def make_timer(interval_ms: int, slot: Callable[[], None]) -> Any:
+    """Return a stopped timer that calls a slot. Keep a reference to it, or it is deleted."""
+    timer = qt.QTimer()
+    timer.interval = interval_ms
+    timer.timeout.connect(slot)
+    return timer
 
 
 def ask(question: str) -> bool:
-    """A question with Yes and No, in Slicer's own box."""
+    """Ask a question with Yes and No in Slicer's own message box."""
     return bool(slicer.util.confirmYesNoDisplay(question, windowTitle="SEG-SAM"))
 
 
 class Session:
-    """One per widget. `node` is the wrapped parameter node, None while a scene is closing."""
+    """Shared state of the panels of one widget.
 
-    def __init__(self, ui: Any, settings: Settings | None = None) -> None:
+    `node` is the wrapped parameter node, None while a scene is closing. Functions in `on_changed`
+    are called after a change of the scene or of the connection, those in `on_started` after each
+    action that succeeded.
+    """
+
+    def __init__(self, ui: Any) -> None:
         self.ui = ui
-        self.settings = settings if settings is not None else Settings(QtStore())
+        self.settings = Settings(QSettingsStore())
         self.logic = Logic()
         self.workflow = Workflow(self.logic, self.settings)
         self.node: Any = None
@@ -50,34 +69,34 @@ class Session:
         self.on_started: list[Callable[[], None]] = []
 
     def parameters(self) -> Parameters:
-        """A copy of what the panel says now."""
+        """Return a copy of the parameters that the panel shows."""
         return Parameters.read(self.node) if self.node is not None else Parameters()
 
-    def attempt(self, verb: Callable[..., Any], *given: Any, **more: Any) -> bool:
-        """Call something that may refuse; a refusal is shown as its sentence, and is False.
+    def attempt(self, action: Callable[..., Any], *arguments: Any, **options: Any) -> bool:
+        """Call an action. If it raises a `SegSamError`, show its sentence and return False.
 
-        Where the user's consent is needed it is asked for, and remembered when it is given.
+        If the action needs the user's consent, ask for it, store it and call the action again.
         """
         try:
-            verb(*given, **more)
+            action(*arguments, **options)
         except ConsentNeededError as needed:
             if not self.ask(str(needed)):
-                self.say("Nothing was sent.")
+                self.show_status("Nothing was sent.")
                 return False
             self.settings.consent(needed.server)
-            return self.attempt(verb, *given, **more)
+            return self.attempt(action, *arguments, **options)
         except SegSamError as error:
-            self.say(str(error), wrong=True)
+            self.show_status(str(error), is_error=True)
             return False
-        for started in self.on_started:
-            started()
+        for callback in self.on_started:
+            callback()
         return True
 
-    def say(self, sentence: str, *, wrong: bool = False) -> None:
-        """One sentence in the line at the top of the panel."""
-        self.ui.statusLabel.text = f"⚠ {sentence}" if wrong else sentence
+    def show_status(self, sentence: str, *, is_error: bool = False) -> None:
+        """Show one sentence in the status line at the top of the panel."""
+        self.ui.statusLabel.text = f"⚠ {sentence}" if is_error else sentence
 
-    def changed(self) -> None:
-        """Something was done to the scene or the server: every panel shows what is now."""
-        for show in self.on_changed:
-            show()
+    def notify_changed(self) -> None:
+        """Tell all panels that the scene or the connection changed."""
+        for callback in self.on_changed:
+            callback()

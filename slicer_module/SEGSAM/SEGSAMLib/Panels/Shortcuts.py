@@ -1,4 +1,4 @@
-"""Keys of the module: there while it is open, gone when it is left."""
+"""Keyboard shortcuts of the module, active while it is open."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import qt
 
 
 class Shortcuts:
-    """Keys that click buttons, anywhere in Slicer's main window, while they are `on`.
+    """Keys that click buttons, anywhere in Slicer's main window, while they are on.
 
-    A key that somebody types into a field goes to the field: Qt asks the widget with the focus
-    first. A button that is switched off is not clicked.
+    A key that is typed into a text field goes to the field, because Qt sends it to the widget with
+    the focus first. A disabled button is not clicked.
     """
 
     def __init__(self, window: Any, buttons: Mapping[str, Any]) -> None:
@@ -19,7 +19,8 @@ class Shortcuts:
         self._buttons = dict(buttons)
         self._shortcuts: list[Any] = []
 
-    def on(self) -> None:
+    def turn_on(self) -> None:
+        """Create the shortcuts."""
         if self._shortcuts:
             return
         for key, button in self._buttons.items():
@@ -29,16 +30,13 @@ class Shortcuts:
             shortcut.activatedAmbiguously.connect(click)  # Slicer's own menu may have the key too
             self._shortcuts.append(shortcut)
 
-    def off(self) -> None:
+    def turn_off(self) -> None:
+        """Delete the shortcuts."""
         for shortcut in self._shortcuts:
             shortcut.enabled = False
             shortcut.setParent(None)
             shortcut.deleteLater()
         self._shortcuts = []
-
-    @property
-    def are_on(self) -> bool:
-        return bool(self._shortcuts)
 
 
 def _clicker(button: Any) -> Any:

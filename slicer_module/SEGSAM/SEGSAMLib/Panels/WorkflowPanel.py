@@ -1,4 +1,4 @@
-"""The section "Label and learn": next image, submit, train with its curve, versions."""
+"""Section "Label and learn" of the panel: next image, submission, training, versions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any, Mapping
 
 import qt
 
-from SEGSAMLib.Panels import Pictures
-from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Panels import Pixmaps
+from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Values.Replies import Conflict, Saved, TrainingStatus, Versions
 
 WATCH_MS = 2000
 _CURVE_PX = (396, 120)
-_ENDED = ("idle", "done", "failed", "stopped")
+_ENDED_STATES = ("idle", "done", "failed", "stopped")
 
 
 class WorkflowPanel:
-    """Drives the loop of annotation and training."""
+    """Loop of annotation and training."""
 
-    lanes = ("sample", "label", "train", "version")
+    tasks = ("sample", "label", "train", "version")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -26,9 +26,7 @@ class WorkflowPanel:
         self.conflict: Conflict | None = None
         self.versions: Versions | None = None
         self.training = TrainingStatus("idle")
-        self._watch = qt.QTimer()
-        self._watch.interval = WATCH_MS
-        self._watch.timeout.connect(self._look_at_training)
+        self._watch_timer = make_timer(WATCH_MS, self._watch_training)
         flow = session.workflow
         ui.nextButton.clicked.connect(lambda *_: self._next())
         ui.submitButton.clicked.connect(lambda *_: self._submit())
@@ -42,26 +40,28 @@ class WorkflowPanel:
         self._draw_curve()
 
     def handle(self, event: Any) -> None:
-        if event.lane == "train":
+        """Show the result of a task of this panel."""
+        if event.task == "train":
             self._handle_training(event)
         elif event.kind != "done":
             return
         elif isinstance(event.value, Versions):
             self._show_versions(event.value)
-        elif event.lane == "sample":
+        elif event.task == "sample":
             self._show_sample(event.value)
-        elif event.lane == "label":
+        elif event.task == "label":
             self._show_label(event.value)
         self.refresh()
 
     def refresh(self) -> None:
+        """Enable what can be used, and show the reason for the selected version."""
         ui, session = self.ui, self.session
         connected = session.is_connected
         ui.nextButton.enabled = connected
-        ui.submitButton.enabled = connected and session.logic.segmentation is not None
-        running = self.training.state not in _ENDED
-        offers = connected and session.parameters().model in session.server_info.trainers
-        ui.trainButton.enabled = offers and not running
+        ui.submitButton.enabled = connected and session.logic.nodes.segmentation is not None
+        running = self.training.state not in _ENDED_STATES
+        can_train = connected and session.parameters().model in session.server_info.trainers
+        ui.trainButton.enabled = can_train and not running
         ui.stopTrainingButton.enabled = connected and running
         chosen = self._chosen_version()
         known = {version.id: version for version in self.versions.versions} if self.versions else {}
@@ -71,11 +71,12 @@ class WorkflowPanel:
             label.visible = bool(label.text)
 
     def close(self) -> None:
-        self._watch.stop()
+        """Stop to watch the training."""
+        self._watch_timer.stop()
 
     # -- images and labels -------------------------------------------------------------------
     def _next(self) -> None:
-        self.ui.reasonLabel.text = "Asking for the next image …"
+        self.ui.reasonLabel.text = "Loading the next image …"
         self.session.attempt(self.session.workflow.next_sample, self.session.parameters())
 
     def _show_sample(self, loaded: Any) -> None:
@@ -85,7 +86,7 @@ class WorkflowPanel:
         sample = loaded.sample
         self.ui.reasonLabel.text = f"{sample.image_id}: {sample.why}"
         self._end_conflict()
-        self.session.changed()
+        self.session.notify_changed()
 
     def _submit(self) -> None:
         self._end_conflict()
@@ -98,7 +99,7 @@ class WorkflowPanel:
         if isinstance(value, Saved):
             self._end_conflict()
             self.ui.submitLabel.text = f"✔ Saved as version {value.version} of {value.image_id}."
-            self.session.say(self.ui.submitLabel.text)
+            self.session.show_status(self.ui.submitLabel.text)
         elif isinstance(value, Conflict):
             self.conflict = value
             self.ui.submitLabel.text = ""
@@ -106,8 +107,8 @@ class WorkflowPanel:
             self.ui.showTheirsButton.enabled = value.current is not None
             self.ui.conflictFrame.visible = True
         else:
-            self.session.say("The other label is in the scene, beside yours.")
-            self.session.changed()
+            self.session.show_status("The other label is in the scene, beside yours.")
+            self.session.notify_changed()
 
     def _show_theirs(self) -> None:
         if self.conflict is not None and self.conflict.current is not None:
@@ -116,7 +117,7 @@ class WorkflowPanel:
 
     def _keep_mine(self) -> None:
         if self.conflict is not None:
-            self.session.attempt(self.session.workflow.restore, self.conflict.kept)
+            self.session.attempt(self.session.workflow.restore, self.conflict.own_version)
 
     def _end_conflict(self) -> None:
         self.conflict = None
@@ -130,14 +131,14 @@ class WorkflowPanel:
             self.training = TrainingStatus("waiting", sentence="Starting …")
             self._show_training()
 
-    def _look_at_training(self) -> None:
+    def _watch_training(self) -> None:
         self.session.attempt(self.session.workflow.watch_training)
 
     def _handle_training(self, event: Any) -> None:
         if event.kind == "done" and isinstance(event.value, TrainingStatus):
             before, self.training = self.training, event.value
             self._show_training()
-            if self.training.state == "done" and before.state not in _ENDED:
+            if self.training.state == "done" and before.state not in _ENDED_STATES:
                 self.session.attempt(self.session.workflow.versions, self.session.parameters())
         elif event.kind == "failed":
             self.training = TrainingStatus("failed", sentence=str(event.error))
@@ -148,17 +149,17 @@ class WorkflowPanel:
         epochs = f" (epoch {now.epoch} of {now.epochs})" if now.epochs else ""
         self.ui.trainLabel.text = f"{now.state}{epochs}. {now.sentence}".strip()
         self._draw_curve()
-        if now.state in _ENDED:
-            self._watch.stop()
+        if now.state in _ENDED_STATES:
+            self._watch_timer.stop()
         else:
-            self._watch.start()
+            self._watch_timer.start()
         self.refresh()
 
     def _draw_curve(self) -> None:
         label = self.ui.curveLabel
         label.visible = bool(self.training.curve)
         if self.training.curve:
-            label.pixmap = Pictures.curve(self.training.curve, _CURVE_PX, label.palette)
+            label.pixmap = Pixmaps.curve(self.training.curve, _CURVE_PX, label.palette)
 
     # -- versions ----------------------------------------------------------------------------
     def _show_versions(self, found: Versions) -> None:
@@ -185,7 +186,7 @@ class WorkflowPanel:
 
 
 def _dice(metrics: Mapping[str, float]) -> str:
-    """The first Dice among metrics, in percent as they are sent or from a share of one."""
+    """Return the first Dice of the metrics as text, as it was sent: in percent, or from 0 to 1."""
     for name, value in metrics.items():
         if "dice" in name.lower() or "dsc" in name.lower():
             return f"{value:.3f}" if value <= 1 else f"{value:.1f}"

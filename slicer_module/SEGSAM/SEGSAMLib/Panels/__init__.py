@@ -1,1 +1,1 @@
-"""The parts of the panel. Qt only."""
+"""Sections of the panel. The only folder with Qt."""

@@ -1,4 +1,4 @@
-"""Where things are in the scene: the frames of nodes, of volumes and of slice views."""
+"""Coordinate frames of nodes, volumes and slice views, and conversions between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from SEGSAMLib.Values.Geometry import VolumeGrid
 
 
 def grid_of(volume: Any) -> VolumeGrid:
-    """The voxels of a volume node in its own frame. Raises `NodeError` for one without voxels."""
+    """Return the voxel grid of a volume node. Raises `NodeError` without voxels."""
     image = None if volume is None else volume.GetImageData()
     if image is None or 0 in image.GetDimensions():
         raise NodeError("Choose a volume first.")
@@ -23,17 +23,17 @@ def grid_of(volume: Any) -> VolumeGrid:
 
 
 def to_node(points_world: Any, node: Any) -> np.ndarray:
-    """(n, 3) points of the world in the frame of a node, through linear transforms or not."""
-    return _moved(points_world, None, node.GetParentTransformNode())
+    """Return points (n, 3) of the world in the frame of a node, below any transform."""
+    return _transformed(points_world, None, node.GetParentTransformNode())
 
 
 def to_world(points: Any, node: Any) -> np.ndarray:
-    """(n, 3) points in the frame of a node in the world."""
-    return _moved(points, node.GetParentTransformNode(), None)
+    """Return points (n, 3) of the frame of a node in the world."""
+    return _transformed(points, node.GetParentTransformNode(), None)
 
 
-def _moved(points: Any, source: Any, target: Any) -> np.ndarray:
-    """(n, 3) points from the frame under one transform node to that under another; None: world."""
+def _transformed(points: Any, source: Any, target: Any) -> np.ndarray:
+    """Return points (n, 3) from below one transform node to below another; None: world."""
     points = np.atleast_2d(np.asarray(points, dtype=float))
     if source is target:
         return points
@@ -43,8 +43,8 @@ def _moved(points: Any, source: Any, target: Any) -> np.ndarray:
 
 
 def between(source: Any, target: Any) -> np.ndarray:
-    """4x4 from the frame of one node to that of another. Raises `NodeError` when a transform
-    between them is not linear.
+    """Return the 4x4 matrix from the frame of one node to that of another. Raises `NodeError` if a
+    transform between them is not linear.
     """
     first, second = source.GetParentTransformNode(), target.GetParentTransformNode()
     if first is second:
@@ -59,7 +59,9 @@ def between(source: Any, target: Any) -> np.ndarray:
 
 
 def rectangle_on_view(slice_node: Any, first_xy: Any, last_xy: Any) -> np.ndarray:
-    """(4, 3), the world's corners of a rectangle between two pixels of a slice view, in order."""
+    """Return the corners (4, 3) in the world of a rectangle between two pixels of a slice view, in
+    order around it.
+    """
     (x0, y0), (x1, y1) = tuple(first_xy)[:2], tuple(last_xy)[:2]
     to_ras = as_array(slice_node.GetXYToRAS())
     corners = np.array([(x0, y0, 0, 1), (x1, y0, 0, 1), (x1, y1, 0, 1), (x0, y1, 0, 1)], float)
@@ -67,5 +69,5 @@ def rectangle_on_view(slice_node: Any, first_xy: Any, last_xy: Any) -> np.ndarra
 
 
 def as_array(matrix: Any) -> np.ndarray:
-    """A vtkMatrix4x4 as (4, 4)."""
+    """Return a vtkMatrix4x4 as an array (4, 4)."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

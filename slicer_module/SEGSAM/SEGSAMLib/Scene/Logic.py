@@ -1,8 +1,7 @@
-"""The scene: current volume and segmentation, prompts of the current segment, results. MRML only.
+"""Logic of the module in the scene: requests for the current segment, and their results. MRML only.
 
-All positions that come in are of the scene's world (RAS, mm) or pixels of a slice view; all that
-goes out to the server are voxels of the current volume. `Work` has nodes, prompts and undo,
-`Files` volumes and labels.
+Positions that come in are in the world of the scene (RAS, mm) or pixels of a slice view. Positions
+that go to the server are voxels of the current volume.
 """
 
 from __future__ import annotations
@@ -11,208 +10,217 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Parameters import Parameters
-from SEGSAMLib.Scene import Naming
-from SEGSAMLib.Scene.Files import Files
-from SEGSAMLib.Scene.Surfaces import Drawing, Surfaces
-from SEGSAMLib.Values.Edits import Edit
-from SEGSAMLib.Values.Findings import NO_FINDINGS, Findings
-from SEGSAMLib.Values.History import Identity, Step
-from SEGSAMLib.Values.Layers import Layers
+from SEGSAMLib.Scene import SegmentTags
+from SEGSAMLib.Scene.FileExchange import FileExchange
+from SEGSAMLib.Scene.SceneNodes import SceneNodes
+from SEGSAMLib.Scene.SegmentPrompts import SegmentPrompts
+from SEGSAMLib.Scene.Surfaces import Surfaces, SurfaceUpdate
+from SEGSAMLib.Scene.UndoHistory import UndoHistory
 from SEGSAMLib.Values.Replies import InferReply
-from SEGSAMLib.Values.Results import Applied, Asked, Written, voxels_of, written
+from SEGSAMLib.Values.Results import (
+    AppliedResult,
+    PendingRequest,
+    ResultEdit,
+    voxels_to_read,
+    write_result,
+)
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
+from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
+from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
-_LATE = "An answer came that nobody waits for any more; nothing was changed."
+_OUT_OF_DATE = "The reply belongs to an earlier request; nothing was changed."
 
 
-class Logic(Files):
-    """For one scene; the widget holds one, and calls it in the GUI thread only."""
+class Logic:
+    """Logic of one scene, for the GUI thread only. Its parts: `nodes` (what is worked on),
+    `prompts` of the current segment, `history` (undo), `files` (volumes and labels in and out).
+    """
 
     def __init__(self, scene: Any = None) -> None:
-        super().__init__(scene)
+        self.nodes = SceneNodes(scene)
+        self.history = UndoHistory(self.nodes)
+        self.prompts = SegmentPrompts(self.nodes, self.history)
+        self.files = FileExchange(self.nodes)
+        self.nodes.on_segment_selected = self.prompts.show
+        self._predictions: dict[str, SlicePredictions] = {}
         self._surfaces: dict[str, Surfaces] = {}
 
     def close(self) -> None:
-        """Let go of the scene: it is about to be closed, or the panel is."""
-        super().close()
+        """Release the scene, because it or the panel is about to be closed."""
+        self.prompts.markups.remove()
+        self.nodes.release()
+        self.history.clear()
+        self._predictions.clear()
         self._surfaces.clear()
 
+    def remove_segment(self, segment_id: str) -> None:
+        """Remove a segment with its prompts. `history` cannot undo this."""
+        self.history.stack.forget_segment(segment_id)
+        self.nodes.results.pop(segment_id, None)
+        self._predictions.pop(segment_id, None)
+        self.nodes.segmentation.GetSegmentation().RemoveSegment(segment_id)
+        if segment_id == self.nodes.segment_id:
+            self.nodes.select_segment(next(iter(self.nodes.segment_ids), ""))
+
+    # -- requests and results
+
     def request(self, parameters: Parameters) -> dict[str, Any]:
-        """The JSON of a request for the current segment. Raises `PromptError`, `NodeError`."""
-        prompts = self.prompts
-        body = self._body(prompts.to_request(), parameters)
+        """Return the JSON of a request for the current segment. Raises `PromptError`,
+        `NodeError`.
+        """
+        prompts, segment_id = self.prompts.current, self.nodes.segment_id
+        body = _request_body(prompts.to_request(), parameters)
         limits = (parameters.first_slice, parameters.last_slice)
-        self._asked = Asked(
+        self.nodes.pending_request = PendingRequest(
             body["request_id"],
-            self.segment_id,
+            segment_id,
             prompts,
             parameters.protection,
             limits if parameters.limit_slices else None,
-            self._results.get(self.segment_id),
-            replaces_slices=self.segment_id not in self._results and self._is_reopened(),
+            self.nodes.results.get(segment_id),
+            replaces_slices=segment_id not in self.nodes.results and self._has_stored_result(),
         )
         return body
 
     def request_category(
         self, category: str, axis: int, index: int, parameters: Parameters
     ) -> dict[str, Any]:
-        """The JSON of a request for what the model sees of another category on a slice, for a new
+        """Return the JSON of a request for another category on a slice. The result goes to a new
         segment of that name, which is selected.
         """
-        self.add_segment(category=category)
-        low, high = [0, 0, 0], [side - 1 for side in self._need_grid().shape_ijk]
+        segment_id = self.nodes.add_segment(category=category)
+        low, high = [0, 0, 0], [side - 1 for side in self.nodes.need_grid().shape_ijk]
         low[axis] = high[axis] = index
         box = {"min_ijk": low, "max_ijk": high}
-        body = self._body({"points": [], "boxes": [box]}, parameters)
+        body = _request_body({"points": [], "boxes": [box]}, parameters)
         body.update(axis="ijk"[axis], propagate=False, decoder="semantic", category=category)
-        self._asked = Asked(body["request_id"], self.segment_id, protection=parameters.protection)
+        self.nodes.pending_request = PendingRequest(
+            body["request_id"], segment_id, protection=parameters.protection
+        )
         return body
 
-    def apply(self, reply: InferReply) -> Applied:
-        """Write the answer to the newest request into its segment: only changed voxels, as the
-        protection mode says; the segment takes the model's category unless the user chose one.
+    def forget_request(self) -> None:
+        """Forget the newest request: its reply will be refused."""
+        self.nodes.pending_request = None
 
-        Raises `NodeError` when the answer is out of date, or its segment is gone.
+    def result_edit(self, reply: InferReply) -> VoxelEdit:
+        """Return the change that writes the reply to the newest request into its segment: only
+        changed voxels, in the request's protection mode. The segment takes the model's category
+        unless the user chose one. The value is an `AppliedResult`. Raises `NodeError` if the reply
+        is out of date; the change raises it if the segment was removed.
         """
-        applied: Applied = self.at_once(self.applying(reply))
-        return applied
-
-    def applying(self, reply: InferReply) -> Edit:
-        """What `apply` would do. Raises `NodeError` when the answer is out of date."""
-        asked = self._asked
-        if asked is None or reply.request_id != asked.request_id:
-            raise NodeError(_LATE)
+        pending = self.nodes.pending_request
+        if pending is None or reply.request_id != pending.request_id:
+            raise NodeError(_OUT_OF_DATE)
 
         def check() -> None:
-            if self._asked is not asked:
-                raise NodeError(_LATE)
+            if self.nodes.pending_request is not pending:
+                raise NodeError(_OUT_OF_DATE)
 
-        def compute(layers: Layers) -> Written:
-            return written(layers, asked, reply)
-
-        return Edit(
-            self._segments().look(),
-            voxels_of(asked, reply),
-            compute,
+        return VoxelEdit(
+            self.nodes.segments().layers(),
+            voxels_to_read(pending, reply),
+            lambda layers: write_result(layers, pending, reply),
             check,
-            lambda found: self._applied(asked, reply, found),
+            lambda edit: self._finish(pending, reply, edit),
         )
 
-    def _applied(self, asked: Asked, reply: InferReply, found: Written) -> Applied:
-        """What is to be done once the voxels are written."""
-        self._asked = None
-        before = Naming.identity_of(self._segment(asked.segment_id))
-        after = self._named(before, reply.category)
+    def _finish(
+        self, pending: PendingRequest, reply: InferReply, edit: ResultEdit
+    ) -> AppliedResult:
+        """Set name, undo step and predictions after the voxels of a result were written."""
+        self.nodes.pending_request = None
+        segment = self.nodes.segment(pending.segment_id)
+        before = SegmentTags.identity_of(segment)
+        after = before
+        if reply.category and before.chosen_by != "user":
+            after = SegmentTags.named(reply.category, chosen_by="model")
         if after != before:
-            Naming.set_identity(self._segment(asked.segment_id), after)
-        step = replace(found.step, identity_before=before, identity_after=after)
-        if found.added:
-            Naming.say_who_drew(self._segment(asked.segment_id))
+            SegmentTags.set_identity(segment, after)
+        if edit.added:
+            SegmentTags.set_algorithm(segment)
+        step = replace(
+            edit.step,
+            before=replace(edit.step.before, identity=before),
+            after=replace(edit.step.after, identity=after),
+        )
         if step.changes or after != before:
-            self._history().push_result(step)
-        self._results[asked.segment_id] = step.result_after
-        self._keep_findings(asked.segment_id, reply.findings)
-        category = after.name if after.chosen_by == "model" else ""
-        return Applied(
-            asked.segment_id,
-            found.added,
-            found.removed,
-            category,
+            self.history.stack.push_result(step)
+        self.nodes.results[pending.segment_id] = step.after.result
+        self._predictions[pending.segment_id] = reply.predictions
+        SegmentTags.set_tag(segment, SegmentTags.CERTAINTY_TAG, reply.predictions.to_text())
+        return AppliedResult(
+            pending.segment_id,
+            edit.added,
+            edit.removed,
+            after.name if after.chosen_by == "model" else "",
             reply.confidence,
             reply.notes,
         )
 
-    def forget_request(self) -> None:
-        """The newest request was cancelled: an answer that comes all the same is dropped."""
-        self._asked = None
+    def _has_stored_result(self) -> bool:
+        """Return True if the segment has voxels of an earlier result that was loaded with the
+        scene; which voxels they are is not known.
+        """
+        segment = self.nodes.segment()
+        has_certainty = bool(SegmentTags.tag(segment, SegmentTags.CERTAINTY_TAG))
+        return has_certainty or SegmentTags.identity_of(segment).chosen_by == "model"
+
+    # -- names and predictions
 
     def choose_category(self, category: str) -> None:
-        """The user's own choice for the current segment: it wins from now on."""
-        segment = self._segment()
-        before = Naming.identity_of(segment)
-        after = Naming.named(category, chosen_by="user")
-        Naming.set_identity(segment, after)
-        prompts = self.prompts
-        self._history().push(
-            Step(
-                self.segment_id,
-                "choice of a category",
-                prompts,
-                prompts,
-                result_before=self._results.get(self.segment_id),
-                result_after=self._results.get(self.segment_id),
-                identity_before=before,
-                identity_after=after,
-            )
-        )
+        """Set the user's choice of category for the current segment. Results do not change it."""
+        segment, segment_id = self.nodes.segment(), self.nodes.segment_id
+        before = SegmentTags.identity_of(segment)
+        after = SegmentTags.named(category, chosen_by="user")
+        SegmentTags.set_identity(segment, after)
+        prompts, result = self.prompts.current, self.nodes.results.get(segment_id)
+        states = SegmentState(prompts, result, before), SegmentState(prompts, result, after)
+        self.history.stack.push(UndoStep(segment_id, "choice of a category", *states))
 
     @property
-    def identity(self) -> Identity | None:
-        """Name, colour and code of the current segment and who chose them, None without one."""
-        return Naming.identity_of(self._segment()) if self.segment_id else None
-
-    @property
-    def findings(self) -> Findings:
-        """What the model said about the slices of the current segment."""
-        if self.segment_id not in self._findings and self.segment_id:
-            text = Naming.tag(self._segment(), Naming.CERTAINTY_TAG)
-            self._findings[self.segment_id] = Findings.from_text(text)
-        return self._findings.get(self.segment_id, NO_FINDINGS)
-
-    def certainty_strip(self, axis: int) -> np.ndarray:
-        """(n,) float32, 0 to 1, of all slices of an axis; NaN where nothing is known."""
-        return self.findings.strip(axis, self._need_grid().shape_ijk[axis])
-
-    def worst_slice(self, axis: int) -> int | None:
-        """The slice of an axis to look at first, None where nothing is known."""
-        return self.findings.worst(axis)
+    def predictions(self) -> SlicePredictions:
+        """Predictions of the model for the slices of the current segment."""
+        segment_id = self.nodes.segment_id
+        if segment_id and segment_id not in self._predictions:
+            text = SegmentTags.tag(self.nodes.segment(), SegmentTags.CERTAINTY_TAG)
+            self._predictions[segment_id] = SlicePredictions.from_text(text)
+        return self._predictions.get(segment_id, NO_PREDICTIONS)
 
     def also_present(self, axis: int, index: int) -> tuple[tuple[str, float], ...]:
-        """(category, probability) of what else is on a slice, without what this segment is."""
-        own = self._segment().GetName() if self.segment_id else ""
-        found = self.findings.present.get((axis, index), ())
+        """Return (category, probability) of other categories on a slice, without the name of the
+        current segment.
+        """
+        own = self.nodes.segment().GetName() if self.nodes.segment_id else ""
+        found = self.predictions.present.get((axis, index), ())
         return tuple((name, value) for name, value in found if name != own)
 
-    def drawing(self) -> Drawing | None:
-        """The surfaces that are out of date, None when nothing is to be shown in 3D: as Slicer
-        needs long for them, call it when the user has stopped clicking.
+    # -- 3D view
+
+    def surface_update(self) -> SurfaceUpdate | None:
+        """Return the update of the surfaces that are out of date, None if there are none. It takes
+        long: call it when the user has stopped clicking.
         """
-        if self.segmentation is None:
+        segmentation = self.nodes.segmentation
+        if segmentation is None:
             return None
-        surfaces = self._surfaces.setdefault(self.segmentation.GetID(), Surfaces(self.segmentation))
+        surfaces = self._surfaces.setdefault(segmentation.GetID(), Surfaces(segmentation))
         if not surfaces.are_shown:
             return None
-        drawing = surfaces.drawing(self._segments().look())
-        return drawing if drawing.places else None
+        update = surfaces.update(self.nodes.segments().layers())
+        return update if update.labels else None
 
-    def _is_reopened(self) -> bool:
-        """The segment came with voxels of a model's from an earlier time: nobody knows which."""
-        identity = Naming.identity_of(self._segment())
-        return bool(Naming.tag(self._segment(), Naming.CERTAINTY_TAG)) or (
-            identity.chosen_by == "model"
-        )
 
-    def _body(self, prompts: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
-        return {
-            "prompts": prompts,
-            "axis": parameters.axis,
-            "propagate": parameters.follows,
-            "decoder": parameters.decoder,
-            "category": parameters.category or None,
-            "window": parameters.window or None,
-            "result": "region",
-            "request_id": uuid.uuid4().hex,
-        }
-
-    def _named(self, now: Identity, category: str) -> Identity:
-        """The user's choice stands; else the model's, if it has one."""
-        if not category or now.chosen_by == "user":
-            return now
-        return Naming.named(category, chosen_by="model")
-
-    def _keep_findings(self, segment_id: str, findings: Findings) -> None:
-        self._findings[segment_id] = findings
-        Naming.set_tag(self._segment(segment_id), Naming.CERTAINTY_TAG, findings.to_text())
+def _request_body(prompts: dict[str, Any], parameters: Parameters) -> dict[str, Any]:
+    return {
+        "prompts": prompts,
+        "axis": parameters.axis,
+        "propagate": parameters.follows,
+        "decoder": parameters.decoder,
+        "category": parameters.category or None,
+        "window": parameters.window or None,
+        "result": "region",
+        "request_id": uuid.uuid4().hex,
+    }

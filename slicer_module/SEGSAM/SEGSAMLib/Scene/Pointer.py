@@ -1,8 +1,8 @@
-"""The mouse in slice views while a prompt tool is chosen: a click, a drag, a stroke. VTK only.
+"""Mouse in the slice views while a prompt tool is chosen: click, drag, stroke. VTK only.
 
-A tool's events are taken from the view before anything else sees them, and given back when no tool
-is chosen. Nothing here knows of prompts: whoever listens gets the slice node and the path in pixels
-of its view.
+A tool receives the events before all other observers, and keeps them from the others, until no tool
+is chosen. This file does not know prompts: its callback gets the slice node and the path of the
+mouse in pixels of the view.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PathXY = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A slice view: VTK's interactor of it, its `vtkMRMLSliceNode`, and what draws it soon: several
-    calls before that are one.
+    """Slice view: its VTK interactor, its `vtkMRMLSliceNode`, and a function that schedules one
+    rendering for several calls.
     """
 
     interactor: Any
@@ -31,10 +31,10 @@ class View:
 
 
 class Pointer:
-    """Listens in the views that `views` lists when a tool is chosen.
+    """Observer of the mouse in the views that `views` lists when a tool is chosen.
 
-    `on_path(tool, slice_node, path_xy)` is called when the button is released; `rectangles` names
-    the tools that draw a box while they are dragged, the others draw their path.
+    `on_path(tool, slice_node, path_xy)` is called when the button is released. `rectangles` names
+    the tools that draw a rectangle while the mouse is dragged; the others draw its path.
     """
 
     def __init__(
@@ -48,62 +48,63 @@ class Pointer:
         self._rectangles = tuple(rectangles)
         self._tags: list[tuple[View, int]] = []
         self._path: list[tuple[int, int]] = []
-        self._band = _Band()
+        self._outline = _Outline()
         self.tool = ""
 
     def choose(self, tool: str) -> None:
-        """Take the mouse for a tool; an empty name gives it back."""
-        self._let_go()
+        """Observe the mouse for a tool; an empty name ends this."""
+        self._remove_observers()
         self.tool = tool
         for view in self._views() if tool else ():
             for event in (PRESS, MOVE, RELEASE):
-                tag = view.interactor.AddObserver(event, self._listener(view, event), _PRIORITY)
+                tag = view.interactor.AddObserver(event, self._callback(view, event), _PRIORITY)
                 self._tags.append((view, tag))
 
-    def _let_go(self) -> None:
+    def _remove_observers(self) -> None:
         for view, tag in self._tags:
             view.interactor.RemoveObserver(tag)
         self._tags.clear()
         self._path.clear()
-        self._band.remove()
+        self._outline.remove()
 
-    def _listener(self, view: View, event: str) -> Callable[[Any, str], None]:
-        def heard(interactor: Any, _: str) -> None:
+    def _callback(self, view: View, event: str) -> Callable[[Any, str], None]:
+        def on_event(interactor: Any, _: str) -> None:
             at = interactor.GetEventPosition()
             if event == PRESS:
                 self._path = [at]
-                self._band.begin(view)
+                self._outline.begin(view)
             elif not self._path:
-                return  # the mouse merely moves, or was pressed in another view
+                return  # the mouse moves without a button, or was pressed in another view
             elif event == MOVE:
                 self._path.append(at)
-                self._band.show(self._outline())
+                self._outline.show(self._outline_xy())
             else:
                 self._end(view, at)
-            self._keep_from_others(view)
+            self._abort_event(view)
 
-        return heard
+        return on_event
 
     def _end(self, view: View, at: tuple[int, int]) -> None:
         path, self._path = (*self._path, at), []
-        self._band.remove()
+        self._outline.remove()
         self._on_path(self.tool, view.slice_node, path)
 
-    def _outline(self) -> Sequence[tuple[int, int]]:
+    def _outline_xy(self) -> Sequence[tuple[int, int]]:
         if self.tool not in self._rectangles:
             return self._path
         (x0, y0), (x1, y1) = self._path[0], self._path[-1]
         return ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))
 
-    def _keep_from_others(self, view: View) -> None:
+    def _abort_event(self, view: View) -> None:
+        """Keep the current event from the observers with a lower priority."""
         for each, tag in self._tags:
             command = view.interactor.GetCommand(tag) if each is view else None
             if command is not None:
                 command.SetAbortFlag(1)
 
 
-class _Band:
-    """The yellow line that is drawn while the mouse is down."""
+class _Outline:
+    """Yellow line that is drawn while the mouse button is down."""
 
     def __init__(self) -> None:
         self._data = vtk.vtkPolyData()

@@ -1,8 +1,7 @@
-"""The prompts of the current segment as markups in the views: shown, and read back when the user
-has moved or deleted something.
+"""Markups nodes that show prompts in the views, and are read when the user moved or deleted one.
 
-The nodes follow the volume (they are under its parent transform), so their own coordinates are the
-volume's RAS. They are not saved: the prompts are, with their segment, and nodes are made anew.
+The nodes are below the parent transform of the volume, so their own coordinates are the volume's
+RAS. They are not saved: the prompts are saved with their segment, and the nodes are made again.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 import vtk
 
-from SEGSAMLib.Errors import PlaceError
+from SEGSAMLib.Errors import PositionError
+from SEGSAMLib.Scene.Frames import as_array
 from SEGSAMLib.Values.Geometry import Box, VolumeGrid, Voxel, box_in_volume
 from SEGSAMLib.Values.Prompts import Point, PromptSet, Scribble
 
@@ -23,7 +23,7 @@ _KIND = "SEGSAM.Kind"
 
 
 class PromptNodes:
-    """`inside` and `outside` are the point lists for Slicer's place mode."""
+    """Markups of one set of prompts: point lists `inside` and `outside`, boxes and scribbles."""
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
@@ -35,24 +35,24 @@ class PromptNodes:
 
     @property
     def all(self) -> tuple[Any, ...]:
-        """Every node that there is, to observe."""
+        """All nodes."""
         points = [node for node in (self.inside, self.outside) if node is not None]
         return (*points, *self._boxes, *self._scribbles)
 
     def show(self, prompts: PromptSet, grid: VolumeGrid, transform_id: str) -> None:
-        """Make the nodes show `prompts`; markers that are right already stay where they are."""
+        """Make the nodes show `prompts`. Nodes that show them already are not changed."""
         if self.inside is None or self.inside.GetScene() is None:
             self.inside = self._points("Inside", INSIDE_COLOUR)
         if self.outside is None or self.outside.GetScene() is None:
             self.outside = self._points("Outside", OUTSIDE_COLOUR)
         for node, positive in ((self.inside, True), (self.outside, False)):
-            wanted = [point.ijk for point in prompts.points if point.positive is positive]
-            _place_points(node, wanted, grid)
-        self._fit(self._boxes, len(prompts.boxes), self._box)
+            voxels = [point.ijk for point in prompts.points if point.positive is positive]
+            _place_points(node, voxels, grid)
+        self._match_count(self._boxes, len(prompts.boxes), self._box)
         for node, box in zip(self._boxes, prompts.boxes):
             if _box_of(node, grid) != box:
                 _place_box(node, box, grid)
-        self._fit(self._scribbles, len(prompts.scribbles), self._scribble)
+        self._match_count(self._scribbles, len(prompts.scribbles), self._scribble)
         for node, scribble in zip(self._scribbles, prompts.scribbles):
             colour = INSIDE_COLOUR if scribble.positive else OUTSIDE_COLOUR
             node.GetDisplayNode().SetSelectedColor(*colour)
@@ -62,14 +62,14 @@ class PromptNodes:
             node.SetDisplayVisibility(self.are_shown)
 
     def set_shown(self, are_shown: bool) -> None:
-        """Take the prompts out of the views, for a look at what they found, or show them again."""
+        """Hide the prompts in the views, or show them again."""
         self.are_shown = are_shown
         for node in self.all:
             node.SetDisplayVisibility(are_shown)
 
     def read(self, prompts: PromptSet, grid: VolumeGrid) -> tuple[PromptSet, str]:
-        """The prompts as the user has left them, and a sentence about what lay outside the volume
-        and is not one any more.
+        """Return the prompts as the user left them, and a sentence about points that were dropped
+        because they lie outside the volume.
         """
         notes = []
         points = list(prompts.points)
@@ -82,7 +82,7 @@ class PromptNodes:
                     continue  # still being placed
                 try:
                     found.append(Point(grid.voxel(_position(node, number)), positive))
-                except PlaceError as error:
+                except PositionError as error:
                     notes.append(str(error))
             points = _replaced(points, found, positive)
         boxes = []
@@ -91,24 +91,24 @@ class PromptNodes:
                 self._boxes.remove(node)
                 continue
             boxes.append(_box_of(node, grid) or box)
-        scribbles = self._left(prompts.scribbles)
+        scribbles = self._remaining(prompts.scribbles)
         return PromptSet(tuple(points), tuple(boxes), scribbles), " ".join(notes)
 
     def remove(self) -> None:
-        """Take all nodes out of the scene."""
+        """Remove all nodes from the scene."""
         for node in self.all:
             if node.GetScene() is not None:
                 self._scene.RemoveNode(node)
         self.inside = self.outside = None
         self._boxes, self._scribbles = [], []
 
-    def _left(self, scribbles: tuple[Scribble, ...]) -> tuple[Scribble, ...]:
-        """Those whose node was not deleted."""
+    def _remaining(self, scribbles: tuple[Scribble, ...]) -> tuple[Scribble, ...]:
+        """Return the scribbles whose node the user did not delete."""
         left = [s for node, s in zip(self._scribbles, scribbles) if node.GetScene() is not None]
         self._scribbles = [node for node in self._scribbles if node.GetScene() is not None]
         return tuple(left)
 
-    def _fit(self, nodes: list[Any], count: int, make: Any) -> None:
+    def _match_count(self, nodes: list[Any], count: int, make: Any) -> None:
         nodes[:] = [node for node in nodes if node.GetScene() is not None]
         while len(nodes) > count:
             self._scene.RemoveNode(nodes.pop())
@@ -150,28 +150,28 @@ class PromptNodes:
 
 
 def _replaced(points: list[Point], found: list[Point], positive: bool) -> list[Point]:
-    """`points` with those of one sign replaced, in the order in which they were made."""
-    fresh = iter(found)
-    kept: list[Point] = []
+    """Return `points` with the points of one sign replaced, in their order."""
+    moved = iter(found)
+    merged: list[Point] = []
     for point in points:
         if point.positive is not positive:
-            kept.append(point)
+            merged.append(point)
             continue
-        nearest = next(fresh, None)
-        if nearest is not None:
-            kept.append(nearest)
-    return [*kept, *fresh]
+        replacement = next(moved, None)
+        if replacement is not None:
+            merged.append(replacement)
+    return [*merged, *moved]
 
 
-def _place_points(node: Any, wanted: list[Voxel], grid: VolumeGrid) -> None:
-    there = node.GetNumberOfControlPoints()
+def _place_points(node: Any, voxels: list[Voxel], grid: VolumeGrid) -> None:
+    """Move the control points of a node to voxels, and add or remove points as needed."""
     was_modified = node.StartModify()
-    for number in range(there - 1, -1, -1):
+    for number in reversed(range(node.GetNumberOfControlPoints())):
         if node.GetNthControlPointPositionStatus(number) != node.PositionDefined:
             node.RemoveNthControlPoint(number)
-    while node.GetNumberOfControlPoints() > len(wanted):
+    while node.GetNumberOfControlPoints() > len(voxels):
         node.RemoveNthControlPoint(node.GetNumberOfControlPoints() - 1)
-    for number, voxel in enumerate(wanted):
+    for number, voxel in enumerate(voxels):
         position = vtk.vtkVector3d(*(float(v) for v in grid.ras(voxel)[0]))
         if number >= node.GetNumberOfControlPoints():
             node.AddControlPoint(position)
@@ -183,7 +183,7 @@ def _place_points(node: Any, wanted: list[Voxel], grid: VolumeGrid) -> None:
 def _voxel_at(grid: VolumeGrid, point_ras: np.ndarray) -> Voxel | None:
     try:
         return grid.voxel(point_ras)
-    except PlaceError:
+    except PositionError:
         return None
 
 
@@ -194,12 +194,12 @@ def _position(node: Any, number: int) -> np.ndarray:
 
 
 def _place_box(node: Any, box: Box, grid: VolumeGrid) -> None:
-    """Along the volume's axes, around the voxels of the box."""
+    """Place a region of interest around the voxels of a box, along the volume's axes."""
     matrix = grid.matrix
     spacing = np.array(grid.spacing_mm)
     axes = matrix[:3, :3] / spacing
     if np.linalg.det(axes) < 0:
-        axes[:, 0] = -axes[:, 0]  # a region of interest is right-handed; its box is the same
+        axes[:, 0] = -axes[:, 0]  # a region of interest must be right-handed; its box is the same
     centre = grid.ras((np.array(box.min_ijk) + np.array(box.max_ijk)) / 2.0)[0]
     size = (np.array(box.max_ijk) - np.array(box.min_ijk) + 1) * spacing
     placed = np.eye(4)
@@ -214,17 +214,16 @@ def _place_box(node: Any, box: Box, grid: VolumeGrid) -> None:
 
 
 def roi_corners(node: Any) -> np.ndarray:
-    """(8, 3), the corners of a region of interest in its node's coordinates."""
-    matrix = node.GetObjectToNodeMatrix()
-    placed = np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)])
+    """Return the corners (8, 3) of a region of interest in the coordinates of its node."""
+    placed = as_array(node.GetObjectToNodeMatrix())
     half = np.array(node.GetSize()) / 2.0
     signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, -1).T
     return (signs * half) @ placed[:3, :3].T + placed[:3, 3]
 
 
 def _box_of(node: Any, grid: VolumeGrid) -> Box | None:
-    """None for one that was dragged out of the volume, or flat."""
+    """Return the box of a region of interest, None if it lies outside the volume or is flat."""
     try:
         return box_in_volume(grid, roi_corners(node))[0]
-    except PlaceError:
+    except PositionError:
         return None

@@ -1,4 +1,4 @@
-"""The sample CT of the tutorial, for Slicer's Sample Data module, which fetches it on request."""
+"""Sample CT of the tutorial for Slicer's module Sample Data, which downloads it on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"
 
 
 def register_sample_data() -> None:
-    """Called when Slicer has started, as the module SampleData is there only then."""
+    """Register the sample CT. Call it after the start of Slicer: SampleData must be loaded."""
     import SampleData
 
     thumbnail = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "SampleCT.png"

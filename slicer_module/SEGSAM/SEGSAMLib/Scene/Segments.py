@@ -1,8 +1,8 @@
-"""The voxels of a segmentation's segments: looked at, and written in place only where they change.
+"""Label maps of a segmentation: read without a copy, and written only where they change.
 
-`slicer.util` and the segmentations' logic copy a segment's whole label map for every change, and
-compute its closed surface anew, which takes seconds. Here the label map's own memory is changed, so
-that a click costs what it changes; surfaces stay as they were until they are shown anew.
+`slicer.util` and the segmentations logic copy the whole label map of a segment for each change, and
+compute its closed surface again, which takes seconds. Here the memory of the label map is changed
+directly, so that a click costs what it changes. Surfaces are updated later (`Surfaces`).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import slicer
 from SEGSAMLib.Errors import StaleError
 from SEGSAMLib.Scene.Frames import as_array
 from SEGSAMLib.Values.Geometry import VolumeGrid
-from SEGSAMLib.Values.Layers import Layer, Layers, Place
+from SEGSAMLib.Values.Layers import Layer, Layers, SegmentLabel
 
 LABELMAP = "Binary labelmap"
 SURFACE = "Closed surface"
 
 
 class Segments:
-    """Of a segmentation node, seen from a volume."""
+    """Label maps of a segmentation node, seen from a volume."""
 
     def __init__(self, node: Any, grid: VolumeGrid, volume_to_node: np.ndarray) -> None:
-        """`volume_to_node` is the 4x4 from the volume's RAS to the segmentation's."""
+        """`volume_to_node` is the 4x4 matrix from the volume's RAS to the segmentation's RAS."""
         self.node = node
         self._segmentation = node.GetSegmentation()
         self._to_node = volume_to_node @ grid.matrix
@@ -35,49 +35,52 @@ class Segments:
             self._segmentation.CreateRepresentation(LABELMAP)
             self._segmentation.SetSourceRepresentationName(LABELMAP)
 
-    def look(self) -> Layers:
-        """The label maps as they are: the scene's own memory, nothing is copied."""
+    def layers(self) -> Layers:
+        """Return the label maps. They are the scene's own memory; nothing is copied."""
         layers: dict[int, Layer] = {}
-        places: dict[str, Place] = {}
+        labels: dict[str, SegmentLabel] = {}
         for segment_id in self._segmentation.GetSegmentIDs():
             segment = self._segmentation.GetSegment(segment_id)
             image = segment.GetRepresentation(LABELMAP)
             if image is None:
-                places[segment_id] = Place(self._layer(None), 1)
+                labels[segment_id] = SegmentLabel(self._layer(None), 1)
                 continue
             if id(image) not in layers:
                 layers[id(image)] = self._layer(image)
-            places[segment_id] = Place(layers[id(image)], int(segment.GetLabelValue()))
-        return Layers(places, self._to_node)
+            labels[segment_id] = SegmentLabel(layers[id(image)], int(segment.GetLabelValue()))
+        return Layers(labels, self._to_node)
 
     def commit(self, layers: Layers) -> None:
-        """Write what became of them. Raises `StaleError`, with nothing written, when something else
-        has changed them since they were looked at.
+        """Write changed label maps to the scene. Raises `StaleError`, and writes nothing, if the
+        segmentation was changed since the layers were read.
         """
-        is_as_it_was = (
+        is_unchanged = (
             set(self._segmentation.GetSegmentIDs()) == set(layers.ids)
             and np.allclose(layers.to_node, self._to_node)
-            and all(each.owner is None or _stamp(each.owner) == each.stamp for each in layers.all)
+            and all(
+                each.image is None or _modified_time(each.image) == each.modified_time
+                for each in layers.all
+            )
         )
-        if not is_as_it_was:
+        if not is_unchanged:
             raise StaleError("The segmentation was changed meanwhile.")
         for layer in layers.all:
             if layer.is_changed:
                 self._write(layer)
         for segment_id in layers.moved:
-            place = layers.place(segment_id)
+            label = layers.label_of(segment_id)
             segment = self._segmentation.GetSegment(segment_id)
             surface = segment.GetRepresentation(SURFACE)
-            segment.SetLabelValue(place.value)
-            segment.AddRepresentation(LABELMAP, place.layer.owner)
+            segment.SetLabelValue(label.value)
+            segment.AddRepresentation(LABELMAP, label.layer.image)
             if surface is not None:
                 segment.AddRepresentation(SURFACE, surface)
 
     def _write(self, layer: Layer) -> None:
-        surfaces = self._surfaces(layer.owner)
-        if layer.owner is None:
-            layer.owner = slicer.vtkOrientedImageData()
-        image = layer.owner
+        surfaces = self._surfaces(layer.image)
+        if layer.image is None:
+            layer.image = slicer.vtkOrientedImageData()
+        image = layer.image
         if layer.was_replaced:
             _set_frame(image, layer.frame)
             i, j, k = (low + side - 1 for low, side in zip(layer.min_ijk, layer.labels.shape))
@@ -87,16 +90,16 @@ class Segments:
         else:
             labels = _array(image)
             for box in layer.written:
-                place = layer.place_of(box)
-                labels[place] = layer.labels[place]
+                index = layer.index_of(box)
+                labels[index] = layer.labels[index]
         image.GetPointData().GetScalars().Modified()
         image.Modified()
         for segment, surface in surfaces:
             segment.AddRepresentation(SURFACE, surface)
 
     def _surfaces(self, image: Any) -> list[tuple[Any, Any]]:
-        """Of the segments of a layer: changing it throws their surfaces away, and the 3D view with
-        them.
+        """Return the segments of a label map with their surfaces. Slicer drops the surfaces when
+        the label map changes, so they are added again afterwards to keep the 3D view.
         """
         found = []
         for segment_id in self._segmentation.GetSegmentIDs():
@@ -107,12 +110,12 @@ class Segments:
         return found
 
     def _layer(self, image: Any) -> Layer:
-        """An empty one takes the volume's voxels."""
+        """Read a label map. An empty one gets the voxel grid of the volume."""
         if image is None or _is_empty(image):
-            nothing = np.zeros((0, 0, 0), np.uint8)
+            empty = np.zeros((0, 0, 0), np.uint8)
             frame = tuple(float(value) for value in self._to_node.ravel())
-            stamp = 0 if image is None else _stamp(image)
-            return Layer(nothing, (0, 0, 0), np.eye(4), frame, image, stamp)
+            time = 0 if image is None else _modified_time(image)
+            return Layer(empty, (0, 0, 0), np.eye(4), frame, image, time)
         matrix = vtk.vtkMatrix4x4()
         image.GetImageToWorldMatrix(matrix)
         own = as_array(matrix)
@@ -123,12 +126,12 @@ class Segments:
             np.linalg.inv(own) @ self._to_node,
             tuple(float(value) for value in own.ravel()),
             image,
-            _stamp(image),
+            _modified_time(image),
         )
 
 
 def _array(image: Any) -> np.ndarray:
-    """The label map's own memory as (i, j, k)."""
+    """Return the memory of a label map as an array (i, j, k)."""
     extent = image.GetExtent()
     k, j, i = (extent[2 * axis + 1] - extent[2 * axis] + 1 for axis in (2, 1, 0))
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(k, j, i).transpose(2, 1, 0)
@@ -146,7 +149,7 @@ def _set_frame(image: Any, frame: tuple[float, ...]) -> None:
     image.SetImageToWorldMatrix(matrix)
 
 
-def _stamp(image: Any) -> int:
-    """Another number whenever voxels or frame were changed."""
+def _modified_time(image: Any) -> int:
+    """Return a number that grows with each change of voxels or frame."""
     scalars = image.GetPointData().GetScalars()
     return max(int(image.GetMTime()), 0 if scalars is None else int(scalars.GetMTime()))

@@ -1,8 +1,8 @@
-"""Closed surfaces of segments for the 3D view, computed in a worker's thread.
+"""Closed surfaces of segments for the 3D view, computed in a worker thread.
 
-Slicer's own conversion keeps the GUI's thread for seconds with a large organ. The same filters with
-the same settings are run here by VTK itself, whose `Update` lets other threads go on. Where other
-settings were chosen than these filters have, Slicer's conversion is called.
+Slicer's own conversion blocks the GUI thread for seconds with a large organ. Here the same VTK
+filters run with the same settings in a worker thread; VTK releases Python's lock meanwhile. If the
+user chose other conversion settings, Slicer's own conversion is called.
 """
 
 from __future__ import annotations
@@ -16,104 +16,108 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 import slicer
 from SEGSAMLib.Scene.Segments import SURFACE
-from SEGSAMLib.Values.Layers import Layers, Place
+from SEGSAMLib.Values.Layers import Layers, SegmentLabel
 from SEGSAMLib.Values.Masks import bounds
 
-_NOT_OURS = ("Decimation factor", "Joint smoothing", "Conversion method")
+_OTHER_SETTINGS = ("Decimation factor", "Joint smoothing", "Conversion method")
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """How surfaces are made, as the segmentation says. `is_ours` is false for what is left to
-    Slicer's own conversion.
+class ConversionSettings:
+    """Conversion settings of a segmentation. `is_supported` is False if only Slicer's own
+    conversion can apply them.
     """
 
     smoothing: float
     has_normals: bool
-    is_ours: bool
+    is_supported: bool
 
     @classmethod
-    def of(cls, segmentation: Any) -> Settings:
+    def of(cls, segmentation: Any) -> ConversionSettings:
+        """Read the settings of a segmentation."""
+
         def number(name: str) -> float:
             return float(segmentation.GetConversionParameter(name) or 0)
 
         return cls(
             number("Smoothing factor"),
             number("Compute surface normals") > 0,
-            not any(number(name) for name in _NOT_OURS),
+            not any(number(name) for name in _OTHER_SETTINGS),
         )
 
 
 class Surfaces:
-    """Those of one segmentation, and of which voxels they are."""
+    """Surfaces of one segmentation, and the state of the label maps that they were made from."""
 
     def __init__(self, node: Any) -> None:
         self._segmentation = node.GetSegmentation()
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._modified_times: dict[str, int] = {}
+        """Time of the label map that a surface was made from. VTK never gives a time twice."""
 
     @property
     def are_shown(self) -> bool:
-        """Whether the segmentation has surfaces."""
+        """True if the segmentation has surfaces."""
         return bool(self._segmentation.ContainsRepresentation(SURFACE))
 
-    def drawing(self, layers: Layers) -> Drawing:
-        """Of the segments whose label map was changed since their surface was made."""
-        places = {
-            segment_id: layers.place(segment_id)
-            for segment_id in layers.ids
-            if self._stamps.get(segment_id) != _stamp(layers.place(segment_id))
+    def update(self, layers: Layers) -> SurfaceUpdate:
+        """Return the update of the segments whose label map is newer than their surface."""
+        labels = {each: layers.label_of(each) for each in layers.ids}
+        changed = {
+            each: label
+            for each, label in labels.items()
+            if self._modified_times.get(each) != label.layer.modified_time
         }
-        return Drawing(self, places, Settings.of(self._segmentation))
+        return SurfaceUpdate(self, changed, ConversionSettings.of(self._segmentation))
 
-    def show(self, made: Mapping[str, Any], places: Mapping[str, Place]) -> None:
-        """Put surfaces into the scene, of segments that are still there."""
-        for segment_id, surface in made.items():
+    def show(self, surfaces: Mapping[str, Any], labels: Mapping[str, SegmentLabel]) -> None:
+        """Add surfaces to the segments that still exist."""
+        for segment_id, surface in surfaces.items():
             segment = self._segmentation.GetSegment(segment_id)
             if segment is not None and self.are_shown:
-                self._stamps[segment_id] = _stamp(places[segment_id])
+                self._modified_times[segment_id] = labels[segment_id].layer.modified_time
                 segment.AddRepresentation(SURFACE, surface)
 
-    def converted(self, segment_id: str) -> Any:
-        """By Slicer's own conversion, as long as it takes."""
+    def convert(self, segment_id: str) -> Any:
+        """Return the surface of a segment from Slicer's own conversion, which blocks."""
         convert = slicer.vtkSlicerSegmentationsModuleLogic.CreateRepresentationForOneSegment
         surface = convert(self._segmentation, segment_id, SURFACE)
         if surface is not None:
-            surface.UnRegister(None)  # its maker handed it over with one reference too many
+            surface.UnRegister(None)  # the function returns it with one reference too many
         return surface
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
-    """Surfaces that are to be made: `compute` in whatever thread, then `show` in the GUI's."""
+class SurfaceUpdate:
+    """Update of surfaces: `compute` in any thread, then `show` in the GUI thread."""
 
     surfaces: Surfaces
-    places: Mapping[str, Place]
-    settings: Settings
+    labels: Mapping[str, SegmentLabel]
+    settings: ConversionSettings
 
     def compute(self, check: Callable[[], None]) -> dict[str, Any]:
-        """Those that are not left to Slicer; `check` is called in between, to stop by raising."""
-        made = {}
-        for segment_id, at in self.places.items():
+        """Compute the surfaces by segment id, none if Slicer's own conversion is needed. `check` is
+        called between segments and may raise to stop.
+        """
+        surfaces = {}
+        for segment_id, label in self.labels.items():
             check()
-            if self.settings.is_ours:
-                made[segment_id] = closed_surface(at, self.settings)
-        return made
+            if self.settings.is_supported:
+                surfaces[segment_id] = closed_surface(label, self.settings)
+        return surfaces
 
-    def show(self, made: Mapping[str, Any]) -> None:
-        """In the scene."""
-        if not self.settings.is_ours:
-            converted = {each: self.surfaces.converted(each) for each in self.places}
-            made = {each: surface for each, surface in converted.items() if surface is not None}
-        self.surfaces.show(made, self.places)
-
-
-def _stamp(at: Place) -> tuple[int, int]:
-    return id(at.layer.owner), at.layer.stamp
+    def show(self, computed: Mapping[str, Any]) -> None:
+        """Add the surfaces to the scene."""
+        if not self.settings.is_supported:
+            converted = {each: self.surfaces.convert(each) for each in self.labels}
+            computed = {each: surface for each, surface in converted.items() if surface is not None}
+        self.surfaces.show(computed, self.labels)
 
 
-def closed_surface(at: Place, settings: Settings) -> Any:
-    """The surface of a segment as vtkPolyData in the segmentation's frame; in any thread."""
-    inside = at.layer.labels == at.value
+def closed_surface(label: SegmentLabel, settings: ConversionSettings) -> Any:
+    """Return the surface of a segment as vtkPolyData in the segmentation's frame. Runs in any
+    thread.
+    """
+    inside = label.layer.labels == label.value
     if not inside.any():
         return vtk.vtkPolyData()
     box = bounds(inside)
@@ -122,14 +126,14 @@ def closed_surface(at: Place, settings: Settings) -> Any:
     image.SetDimensions(*padded.shape)
     flat = np.ascontiguousarray(padded.transpose(2, 1, 0)).view(np.uint8).ravel()
     image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=True))
-    image.SetOrigin(*(low + side.start - 1 for low, side in zip(at.layer.min_ijk, box)))
+    image.SetOrigin(*(low + side.start - 1 for low, side in zip(label.layer.min_ijk, box)))
     edges = vtk.vtkDiscreteFlyingEdges3D()
     edges.SetInputData(image)
     edges.SetValue(0, 1)
     edges.ComputeGradientsOff()
     edges.ComputeNormalsOff()
     edges.ComputeScalarsOff()
-    last = _moved(_smooth(edges, settings.smoothing), at.layer.frame)
+    last = _transformed(_smoothed(edges, settings.smoothing), label.layer.frame)
     if settings.has_normals:
         normals = vtk.vtkPolyDataNormals()
         normals.SetInputConnection(last.GetOutputPort())
@@ -140,8 +144,10 @@ def closed_surface(at: Place, settings: Settings) -> Any:
     return last.GetOutput()
 
 
-def _smooth(source: Any, factor: float) -> Any:
-    """With the numbers of Slicer's conversion rule."""
+def _smoothed(source: Any, factor: float) -> Any:
+    """Append a smoothing filter with the parameters of Slicer's own conversion
+    (vtkBinaryLabelmapToClosedSurfaceConversionRule).
+    """
     if factor <= 0:
         return source
     smoother = vtk.vtkWindowedSincPolyDataFilter()
@@ -156,10 +162,11 @@ def _smooth(source: Any, factor: float) -> Any:
     return smoother
 
 
-def _moved(source: Any, frame: tuple[float, ...]) -> Any:
-    matrix = vtk.vtkTransform()
-    matrix.SetMatrix(frame)
-    mover = vtk.vtkTransformPolyDataFilter()
-    mover.SetInputConnection(source.GetOutputPort())
-    mover.SetTransform(matrix)
-    return mover
+def _transformed(source: Any, frame: tuple[float, ...]) -> Any:
+    """Append a transform from voxels to the frame of the segmentation."""
+    transform = vtk.vtkTransform()
+    transform.SetMatrix(frame)
+    transformer = vtk.vtkTransformPolyDataFilter()
+    transformer.SetInputConnection(source.GetOutputPort())
+    transformer.SetTransform(transform)
+    return transformer

@@ -1,1 +1,1 @@
-"""Nodes of the scene: volumes, segmentations, markups. MRML only."""
+"""Nodes of the scene: volumes, segmentations, markups, slice views. MRML and VTK, no Qt."""

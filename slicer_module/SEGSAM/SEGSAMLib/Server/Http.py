@@ -1,13 +1,14 @@
-"""One request to one server, that can be cancelled at any moment and believes nothing.
+"""HTTP requests to one server that can be cancelled at any time.
 
-No redirects are followed (an image is not to go where nobody agreed to), replies have limits of
-size and time, and whatever goes wrong is a `ClientError` with a sentence. Certificates are always
-verified, against the system's and one file of the user's.
+Redirects are not followed: an image must not be sent to a server that the user did not agree to.
+Replies are limited in size and time. Every problem is a `ClientError` with a sentence. Certificates
+are always verified, against those of the system and one file of the user.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import time
@@ -17,27 +18,29 @@ from typing import IO, Callable, Mapping, NoReturn, Protocol
 from urllib.parse import quote, urlencode
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Statuses import Reply, not_ours
-from SEGSAMLib.Server.Worker import Cancel
+from SEGSAMLib.Server.HttpReply import HttpReply, unexpected_reply
+from SEGSAMLib.Server.Worker import CancelToken
 from SEGSAMLib.Values.Address import Address
 
 CONNECT_SECONDS = 8.0
 REPLY_SECONDS = 30.0
-MOST_JSON_BYTES = 64 << 20
+MAX_JSON_BYTES = 64 << 20
 _CHUNK = 256 << 10
-Sent = Callable[[int, int], None]
-"""Told bytes sent and bytes in all."""
+_MIN_BYTES_PER_SECOND = 100 << 10
+"""A download may be this slow before it is ended."""
+OnSent = Callable[[int, int], None]
+"""Called with the bytes sent and the bytes in total."""
 
 
 class Readable(Protocol):
-    """What a body can be read from."""
+    """Source that a body is read from."""
 
     def read(self, size: int) -> bytes: ...
 
 
 @dataclass(frozen=True)
-class Call:
-    """What to ask. `body` is bytes, or something with `read` that has `length` bytes."""
+class HttpRequest:
+    """Request with its limits. `body` is bytes, or a reader of `length` bytes."""
 
     method: str
     path: str
@@ -46,49 +49,52 @@ class Call:
     body: bytes | Readable = b""
     length: int = 0
     reply_seconds: float = REPLY_SECONDS
-    most_bytes: int = MOST_JSON_BYTES
+    max_bytes: int = MAX_JSON_BYTES
 
 
 class Http:
-    """Of one server. Every call has a connection of its own, so that threads need not wait."""
+    """HTTP client of one server. Each request has its own connection, so that threads do not wait
+    for each other.
+    """
 
     def __init__(self, address: Address, *, token: str = "", ca_file: str = "") -> None:
-        """Connects nowhere. Raises `ClientError` for a certificate file that cannot be read, or a
-        token that is none.
+        """Prepare the client without connecting. Raises `ClientError` for a certificate file that
+        cannot be read, or an invalid token.
         """
         if token and (not token.isascii() or not token.isprintable() or " " in token):
-            raise ClientError("The token has characters that no token has.", code="token")
+            raise ClientError("Expected a token of ASCII characters without spaces.", code="token")
         self.address = address
         self._token = token
         self._tls = _tls_context(ca_file) if address.scheme == "https" else None
 
-    def ask(
+    def send(
         self,
-        call: Call,
-        cancel: Cancel,
+        request: HttpRequest,
+        cancel: CancelToken,
         *,
-        sent: Sent | None = None,
+        on_sent: OnSent | None = None,
         into: IO[bytes] | None = None,
-    ) -> Reply:
-        """The reply, of any status. With `into`, the body of a 2xx reply is written there. Raises
-        `ClientError`, `CancelledError`.
+    ) -> HttpReply:
+        """Send a request and return the reply, of any status. With `into`, the body of a 2xx reply
+        is written to that file. Raises `ClientError`, `CancelledError`.
         """
         cancel.check()
-        connection, patience = self._connection(), CONNECT_SECONDS
+        connection, limit_seconds = self._connection(), CONNECT_SECONDS
         try:
             connection.connect()
-            patience = call.reply_seconds
-            wire: socket.socket = connection.sock  # the connection itself lets go of it early
-            cancel.watch(lambda: _hang_up(wire))
+            limit_seconds = request.reply_seconds
+            # `connection.sock` becomes None when the reply has been read, hence the name.
+            sock: socket.socket = connection.sock
+            cancel.set_callback(lambda: _shut_down(sock))
             cancel.check()
-            wire.settimeout(call.reply_seconds)
-            self._send(connection, call, cancel, sent)
-            return _read(connection.getresponse(), call, cancel, into)
+            sock.settimeout(request.reply_seconds)
+            self._write(connection, request, cancel, on_sent)
+            return _read(connection.getresponse(), request, cancel, into)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            cancel.check()  # hanging up makes any of these out of a cancellation
-            self._explain(error, patience)
+            cancel.check()  # a cancellation shuts the socket down, which raises any of these
+            self._raise(error, limit_seconds)
         finally:
-            cancel.watch(None)
+            cancel.set_callback(None)
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -97,43 +103,41 @@ class Http:
             return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
         return http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=self._tls)
 
-    def _send(
+    def _write(
         self,
         connection: http.client.HTTPConnection,
-        call: Call,
-        cancel: Cancel,
-        sent: Sent | None,
+        request: HttpRequest,
+        cancel: CancelToken,
+        on_sent: OnSent | None,
     ) -> None:
-        query = f"?{urlencode(call.query, quote_via=quote)}" if call.query else ""
-        connection.putrequest(call.method, f"{self.address.path}{call.path}{query}")
+        query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
+        connection.putrequest(request.method, f"{self.address.path}{request.path}{query}")
         connection.putheader("Accept", "application/json, */*;q=0.5")
         connection.putheader("User-Agent", "SEGSAM-Slicer")
         if self._token:
             connection.putheader("Authorization", f"Bearer {self._token}")
-        for name, value in call.headers.items():
+        for name, value in request.headers.items():
             connection.putheader(name, value)
-        total = call.length if not isinstance(call.body, bytes) else len(call.body)
-        if total or call.method in ("POST", "PUT"):
+        body, total = request.body, request.length
+        if isinstance(body, bytes):
+            body, total = io.BytesIO(body), len(body)
+        if total or request.method in ("POST", "PUT"):
             connection.putheader("Content-Length", str(total))
         connection.endheaders()
         done = 0
         while done < total:
             cancel.check()
-            chunk = (
-                call.body[done : done + _CHUNK]
-                if isinstance(call.body, bytes)
-                else call.body.read(min(_CHUNK, total - done))
-            )
+            chunk = body.read(min(_CHUNK, total - done))
             try:
                 connection.send(chunk)
             except (BrokenPipeError, ConnectionResetError):
-                return  # a server may refuse early; its answer is there to be read
+                return  # a server may refuse before it has read all; its reply can still be read
             done += len(chunk)
-            if sent is not None:
-                sent(done, total)
+            if on_sent is not None:
+                on_sent(done, total)
 
-    def _explain(self, error: Exception, patience: float) -> NoReturn:
-        """What went wrong, for the person at the screen; `patience` is in seconds."""
+    def _raise(self, error: Exception, limit_seconds: float) -> NoReturn:
+        """Raise `ClientError` with a sentence about a network error."""
         where = self.address.url
         for kinds, code, sentence in (
             (ssl.SSLCertVerificationError, "tls", _certificate_sentence(error)),
@@ -145,23 +149,23 @@ class Http:
             (
                 (socket.gaierror, UnicodeError),
                 "dns",
-                f"There is no computer called {self.address.host}.",
+                f"There is no computer named {self.address.host}.",
             ),
             (
                 ConnectionRefusedError,
                 "refused",
-                f"Nothing answers at {where}: start the server, or check host and port.",
+                f"No server runs at {where}: start it, or check host and port.",
             ),
             (
                 (socket.timeout, TimeoutError),
                 "timeout",
-                f"{where} did not answer within {patience:.0f} s: it is busy, or a "
-                "firewall swallows what is sent.",
+                f"{where} did not answer within {limit_seconds:.0f} s: it is busy, or a "
+                "firewall blocks the connection.",
             ),
             (
                 (http.client.HTTPException, ConnectionError),
                 "reply",
-                f"{where} broke off, or does not speak HTTP.",
+                f"{where} closed the connection, or does not speak HTTP.",
             ),
         ):
             if isinstance(error, kinds):
@@ -171,51 +175,54 @@ class Http:
 
 
 def _read(
-    response: http.client.HTTPResponse, call: Call, cancel: Cancel, into: IO[bytes] | None
-) -> Reply:
+    response: http.client.HTTPResponse,
+    request: HttpRequest,
+    cancel: CancelToken,
+    into: IO[bytes] | None,
+) -> HttpReply:
     headers = {name.lower(): value for name, value in response.getheaders()}
-    most = call.most_bytes
-    if response.length is not None and response.length > most:
+    max_bytes = request.max_bytes
+    if response.length is not None and response.length > max_bytes:
         raise ClientError(
-            f"The server announces {response.length >> 20} MB, and {most >> 20} MB are the most "
-            "that this can have.",
+            f"Expected a reply of at most {max_bytes >> 20} MB, and the server announces "
+            f"{response.length >> 20} MB.",
             code="reply",
             status=response.status,
         )
     if headers.get("content-encoding", "identity") != "identity":
-        raise ClientError(not_ours("packed in a way that nobody asked for"), code="reply")
-    keep = into is not None and 200 <= response.status < 300
+        raise ClientError(unexpected_reply("in an encoding that was not requested"), code="reply")
+    target = into if 200 <= response.status < 300 else None
     body, size = [], 0
-    deadline = time.monotonic() + call.reply_seconds + most / (100 << 10)
+    deadline = time.monotonic() + request.reply_seconds + max_bytes / _MIN_BYTES_PER_SECOND
     while True:
         cancel.check()
         chunk = response.read(_CHUNK)
         if not chunk:
             break
         size += len(chunk)
-        if size > most or time.monotonic() > deadline:
-            raise ClientError(not_ours("without an end"), code="reply", status=response.status)
-        if keep and into is not None:
-            into.write(chunk)
+        if size > max_bytes or time.monotonic() > deadline:
+            raise ClientError(unexpected_reply("endless"), code="reply", status=response.status)
+        if target is not None:
+            target.write(chunk)
         else:
             body.append(chunk)
     cancel.check()
     declared = headers.get("content-length", "")
     if declared.isdigit() and size != int(declared):
-        raise ClientError("The server's answer was cut off; try again.", code="reply")
-    return Reply(response.status, headers, b"".join(body))
+        raise ClientError("The server's reply was cut off; try again.", code="reply")
+    return HttpReply(response.status, headers, b"".join(body))
 
 
-def _hang_up(wire: socket.socket) -> None:
-    """End a connection from another thread: whoever reads or writes gets an error at once."""
+def _shut_down(sock: socket.socket) -> None:
+    """End a connection from another thread: reading and writing raise an error at once."""
     with suppress(OSError):
-        wire.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _tls_context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     with suppress(ImportError, OSError):
-        import certifi  # Slicer bundles it; on some systems OpenSSL finds none of its own
+        import certifi  # Slicer bundles it; on some systems OpenSSL finds no certificates
 
         context.load_verify_locations(certifi.where())
     if ca_file:
@@ -223,7 +230,7 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
             raise ClientError(
-                f"The file of certificates {ca_file} cannot be read as PEM.", code="ca_file"
+                f"The certificate file {ca_file} cannot be read as PEM.", code="ca_file"
             ) from error
     return context
 
@@ -231,6 +238,6 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
 def _certificate_sentence(error: Exception) -> str:
     reason = getattr(error, "verify_message", "") or "it cannot be verified"
     return (
-        f"The server's certificate is not accepted: {reason}. If it is your hospital's own, choose "
-        "its file of certificates (CA) in the connection's settings."
+        f"The server's certificate is not accepted: {reason}. If your hospital issued it, choose "
+        "the hospital's certificate file (CA) in the section Server."
     )

@@ -1,6 +1,7 @@
-"""Commands in the background whose lines wait until somebody reads them. No Qt.
+"""Commands in the background whose output lines are collected until `poll` fetches them. No Qt.
 
-A reader thread per command; nothing here blocks, `stop` only asks and `poll` sees what came of it.
+Each command has a reader thread. Only `end` blocks; `stop` asks the command to end, and `poll`
+notices when it has.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from typing import Mapping, Sequence
 
 from SEGSAMLib.Errors import SegSamError
 
-GRACE_SECONDS = 5.0
-"""How long a command may take to end by itself when it was asked to."""
-LAST_WORDS_SECONDS = 1.0
-"""After the end of a process; one that it left behind may hold its output open for good."""
+STOP_SECONDS = 5.0
+"""Time that a command has to end after it was asked to."""
+OUTPUT_SECONDS = 1.0
+"""Time to read the rest of the output after the end of a process. It is limited because a child
+process that survived may keep the output open.
+"""
 
 
 class ProcessError(SegSamError):
-    """A command that could not be started at all."""
+    """Command that could not be started."""
 
     code = "process"
 
 
 class Process:
-    """Runs commands one after the other; the first that fails ends the row."""
+    """Sequence of commands, run one after the other until one fails."""
 
     def __init__(self, commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> None:
-        self._waiting = [list(command) for command in commands]
+        self._remaining = [list(command) for command in commands]
         self._environment = dict(environment)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
@@ -42,65 +45,11 @@ class Process:
         self._read_until = 0.0
         self.is_stopped = False
         self.exit_status: int | None = None
-        """None while something runs."""
+        """Exit status of the last command, None while one runs."""
 
     def start(self) -> None:
-        """Raises `ProcessError` when the first command is not there."""
-        self._next()
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self.exit_status is None
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process is not None else 0
-
-    def poll(self) -> list[str]:
-        """What was said since the last time; moves on to the next command."""
-        if self._process is not None and self.exit_status is None:
-            self._look(self._process)
-        lines = []
-        while not self._lines.empty():
-            lines.append(self._lines.get_nowait())
-        return lines
-
-    def stop(self) -> None:
-        """Ask it, and all it started, to end; after `GRACE_SECONDS`, `poll` ends it."""
-        self.is_stopped = True
-        self._waiting.clear()
-        if self._process is not None and self._process.poll() is None:
-            self._kill_at = time.monotonic() + GRACE_SECONDS
-            self._signal(self._process, "SIGTERM")
-
-    def end(self) -> None:
-        """At the end of Slicer: ask, wait at most `GRACE_SECONDS`, then end it."""
-        self.stop()
-        if self._process is None:
-            return
-        try:
-            self._process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._signal(self._process, "SIGKILL")
-        self.exit_status = self._process.poll()
-
-    def _look(self, process: subprocess.Popen[str]) -> None:
-        status = process.poll()
-        if status is None:
-            if self._kill_at and time.monotonic() > self._kill_at:
-                self._signal(process, "SIGKILL")
-            return
-        if self._reader is not None and self._reader.is_alive():
-            self._read_until = self._read_until or time.monotonic() + LAST_WORDS_SECONDS
-            if time.monotonic() < self._read_until:
-                return  # what it said last, which often is why it ended, is still being read
-        if status == 0 and self._waiting and not self.is_stopped:
-            self._next()
-        else:
-            self.exit_status = status
-
-    def _next(self) -> None:
-        command = self._waiting.pop(0)
+        """Start the first or next command. Raises `ProcessError` if it does not exist."""
+        command = self._remaining.pop(0)
         self._lines.put("$ " + " ".join(command))
         groups = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
@@ -125,6 +74,54 @@ class Process:
         self._read_until = 0.0
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
+
+    @property
+    def is_running(self) -> bool:
+        """True while a command runs."""
+        return self._process is not None and self.exit_status is None
+
+    def poll(self) -> list[str]:
+        """Return the output since the last call, and start the next command if one has ended."""
+        if self._process is not None and self.exit_status is None:
+            self._check(self._process)
+        lines = []
+        while not self._lines.empty():
+            lines.append(self._lines.get_nowait())
+        return lines
+
+    def stop(self) -> None:
+        """Ask the command and its children to end; after `STOP_SECONDS`, `poll` kills them."""
+        self.is_stopped = True
+        self._remaining.clear()
+        if self._process is not None and self._process.poll() is None:
+            self._kill_at = time.monotonic() + STOP_SECONDS
+            self._signal(self._process, "SIGTERM")
+
+    def end(self) -> None:
+        """Stop the command, wait at most `STOP_SECONDS`, then kill it. For the end of Slicer."""
+        self.stop()
+        if self._process is None:
+            return
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._signal(self._process, "SIGKILL")
+        self.exit_status = self._process.poll()
+
+    def _check(self, process: subprocess.Popen[str]) -> None:
+        status = process.poll()
+        if status is None:
+            if self._kill_at and time.monotonic() > self._kill_at:
+                self._signal(process, "SIGKILL")
+            return
+        if self._reader is not None and self._reader.is_alive():
+            self._read_until = self._read_until or time.monotonic() + OUTPUT_SECONDS
+            if time.monotonic() < self._read_until:
+                return  # the last lines, which often hold the reason, are still being read
+        if status == 0 and self._remaining and not self.is_stopped:
+            self.start()
+        else:
+            self.exit_status = status
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         if process.stdout is not None:

@@ -1,4 +1,4 @@
-"""Images on their way to the server: sent once for the same voxels and geometry."""
+"""Images on the server: each is uploaded once for the same voxels and geometry."""
 
 from __future__ import annotations
 
@@ -8,98 +8,102 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from SEGSAMLib.Errors import ClientError
-from SEGSAMLib.Server.Channel import Channel, FileForm
-from SEGSAMLib.Server.Http import Call
-from SEGSAMLib.Server.Statuses import check_status, json_of
-from SEGSAMLib.Server.Worker import Cancel, Progress, Tell
-from SEGSAMLib.Values.Images import ImageSource, digest, nrrd_file
+from SEGSAMLib.Server.Http import HttpRequest
+from SEGSAMLib.Server.HttpReply import check_status, json_object
+from SEGSAMLib.Server.Transport import FileForm, Transport
+from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
+from SEGSAMLib.Values.ImageFiles import ImagePayload, digest, nrrd_file
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-.+=@,() ]{0,127}")
-"""What the server calls an image or a session."""
+"""Form of the server's ids of images and sessions."""
 _CLOSE_SECONDS = 5.0
 
 
 class Uploads:
-    """The sessions of one server. Safe from several threads."""
+    """Upload sessions of one server. Safe to use from several threads."""
 
-    def __init__(self, channel: Channel, *, small: bool) -> None:
-        """`small` files for a server far away, quick ones for this computer."""
-        self._channel = channel
-        self._small = small
+    def __init__(self, transport: Transport, *, compress: bool) -> None:
+        """`compress` pays off for a remote server, and costs time for one on this computer."""
+        self._transport = transport
+        self._compress = compress
         self._lock = threading.Lock()
-        self._sending = threading.Lock()
+        self._upload_lock = threading.Lock()
         self._digests: dict[str, str] = {}
         self._sessions: dict[str, str] = {}
 
-    def where(self, image: ImageSource, cancel: Cancel, tell: Tell) -> dict[str, str]:
-        """The part of a query that names the image: a session, opened once for the same voxels
-        and geometry. Images of the server's own go there too, because Slicer turns the voxels of
-        left-handed files around when it reads them, and voxels are what prompts and masks count.
+    def open(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
+        """Return the id of the session of an image; the image is uploaded if it has none.
+
+        Images that came from the server are uploaded too: Slicer reverses the last axis of
+        left-handed files when it reads them, and prompts and masks count voxels.
         """
-        content = self.content(image, cancel, tell)
-        while not self._sending.acquire(timeout=0.1):
-            cancel.check()  # the same image may be on its way already
+        content = self._digest(image, cancel, report)
+        while not self._upload_lock.acquire(timeout=0.1):
+            cancel.check()  # another thread may be uploading the same image
         try:
             with self._lock:
                 session = self._sessions.get(content)
             if session is None:
-                session = self._open_session(image, cancel, tell)
+                session = self._upload(image, cancel, report)
                 with self._lock:
                     self._sessions[content] = session
         finally:
-            self._sending.release()
-        return {"session_id": session}
+            self._upload_lock.release()
+        return session
 
-    def session(self, image: ImageSource) -> str | None:
-        """The session that is open for an image, as far as that is known without looking at it."""
+    def known_session(self, image: ImagePayload) -> str | None:
+        """Return the open session of an image, None if there is none, without a hash of voxels."""
         with self._lock:
             return self._sessions.get(self._digests.get(image.key, ""))
 
-    def content(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
-        """SHA-256 of an image, computed once."""
+    def forget(self, session: str) -> None:
+        """Forget a session that has ended; its image will be uploaded again."""
+        with self._lock:
+            self._sessions = {key: each for key, each in self._sessions.items() if each != session}
+
+    def add_image(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
+        """Store an image in the server's study folder, so that its label can be saved. Return its
+        id, which is a hash of its content and does not identify a patient.
+        """
+        image_id = f"slicer-{self._digest(image, cancel, report)[:20]}"
+        with nrrd_file(image.array_kji, image.grid, cancel.check, small=True) as file:
+            form = FileForm("file", "image.nrrd", file)
+            query = {"image": image_id}
+            check_status(
+                self._transport.upload("/datastore/image", form, cancel, report, query=query)
+            )
+        return image_id
+
+    def close(self, cancel: CancelToken) -> None:
+        """End all sessions. Errors are ignored, because the server ends idle sessions itself."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+            self._sessions.clear()
+        for session in sessions:
+            path = f"/session/{quote(session)}"
+            with suppress(ClientError):
+                self._transport.http.send(
+                    HttpRequest("DELETE", path, reply_seconds=_CLOSE_SECONDS), cancel
+                )
+
+    def _digest(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
+        """Return the SHA-256 of an image, computed once."""
         with self._lock:
             known = self._digests.get(image.key)
         if known is not None:
             return known
-        tell(Progress(0, 0, "looking at the image"))
+        report(Progress(0, 0, "reading the image"))
         content = digest(image, cancel.check)
         with self._lock:
             self._digests[image.key] = content
         return content
 
-    def _open_session(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
-        tell(Progress(0, 0, "preparing the image"))
-        with nrrd_file(image.array_kji, image.grid, cancel.check, small=self._small) as file:
-            reply = self._channel.put(
-                "/session/", FileForm("files", "image.nrrd", file), cancel, tell
-            )
-        session = json_of(reply).get("session_id")
+    def _upload(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
+        report(Progress(0, 0, "preparing the image"))
+        with nrrd_file(image.array_kji, image.grid, cancel.check, small=self._compress) as file:
+            form = FileForm("files", "image.nrrd", file)
+            reply = self._transport.upload("/session/", form, cancel, report)
+        session = json_object(reply).get("session_id")
         if not isinstance(session, str) or not ID.fullmatch(session):
-            raise ClientError(f"The server named a session {session!r:.60}.", code="reply")
+            raise ClientError(f"Expected the id of a session, got {session!r:.60}.", code="reply")
         return session
-
-    def forget(self, session: str) -> None:
-        """A session has ended: its image will be sent again."""
-        with self._lock:
-            self._sessions = {key: each for key, each in self._sessions.items() if each != session}
-
-    def add(self, image: ImageSource, cancel: Cancel, tell: Tell) -> str:
-        """Put an image into the server's study folder, so that its label can be saved; its id,
-        which is made from its content and tells nothing of a patient.
-        """
-        image_id = f"slicer-{self.content(image, cancel, tell)[:20]}"
-        with nrrd_file(image.array_kji, image.grid, cancel.check, small=True) as file:
-            form = FileForm("file", "image.nrrd", file)
-            query = {"image": image_id}
-            check_status(self._channel.put("/datastore/image", form, cancel, tell, query=query))
-        return image_id
-
-    def close(self, cancel: Cancel) -> None:
-        """End all sessions."""
-        with self._lock:
-            sessions = list(self._sessions.values())
-            self._sessions.clear()
-        for session in sessions:
-            call = Call("DELETE", f"/session/{quote(session)}", reply_seconds=_CLOSE_SECONDS)
-            with suppress(ClientError):
-                self._channel.http.ask(call, cancel)

@@ -1,11 +1,11 @@
-"""Requests off the GUI thread: jobs run in threads, their answers wait until the GUI asks.
+"""Worker threads: jobs run in threads, and the GUI thread polls their results. No Qt.
 
-No Qt here. The widget owns a timer that calls `poll` about every 20 ms while `is_busy`; `poll`
-never raises and never waits longer than `lend_seconds`. It has to wait that little, though:
-Slicer's event loop keeps Python's lock, so threads only run while the GUI thread lends it.
+The widget owns a timer that calls `poll` about every 20 ms while `is_busy`. `poll` waits at most
+`wait_seconds` for an event. This short wait is necessary: Slicer's event loop holds Python's lock,
+so that threads run only while the GUI thread releases it.
 
-Jobs are in lanes. Of a lane, only the newest job's answers are delivered: a new one cancels the one
-before, and what that one still says is dropped.
+Each job belongs to a task, such as "segment". A task has at most one job: a new job cancels the
+previous one, whose results are dropped.
 """
 
 from __future__ import annotations
@@ -13,70 +13,79 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from SEGSAMLib.Errors import CancelledError, ClientError, SegSamError
 
 _BUG = "This is a bug of the SEG-SAM module; the Python console has the details."
+DEFERRED = object()
+"""Value of an event whose real value comes with a later event; `poll` drops such events."""
 
 
-class Cancel:
-    """Told by the GUI, asked by the job. `on_cancel` is called once, at once, in the GUI's thread:
-    it has to be quick (closing a socket is).
+class CancelToken:
+    """Cancellation flag of a job. The GUI thread sets it, and the job checks it.
+
+    A callback is called once, at once, in the thread that cancels. It must be quick, such as the
+    closing of a socket.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_set = False
-        self._on_cancel: Callable[[], None] | None = None
+        self._callback: Callable[[], None] | None = None
 
     @property
     def is_set(self) -> bool:
+        """True if the job was cancelled."""
         return self._is_set
 
     def set(self) -> None:
-        """Cancel; a second time does nothing."""
+        """Cancel the job. A second call does nothing."""
         with self._lock:
             first, self._is_set = not self._is_set, True
-            call = self._on_cancel if first else None
-        if call is not None:
-            call()
+            callback = self._callback if first else None
+        if callback is not None:
+            callback()
 
-    def watch(self, on_cancel: Callable[[], None] | None) -> None:
-        """What to call when it is cancelled, None for nothing any more."""
+    def set_callback(self, callback: Callable[[], None] | None) -> None:
+        """Set what to call on cancellation, None for nothing. If the job is already cancelled, the
+        callback is called at once.
+        """
         with self._lock:
-            self._on_cancel = on_cancel
-            is_late = self._is_set and on_cancel is not None
-        if is_late and on_cancel is not None:
-            on_cancel()
+            self._callback = callback
+            is_late = self._is_set
+        if is_late and callback is not None:
+            callback()
 
     def check(self) -> None:
-        """Raises `CancelledError` when it was cancelled."""
+        """Raise `CancelledError` if the job was cancelled."""
         if self._is_set:
             raise CancelledError("Cancelled; nothing was changed.")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` steps (0: unknown), and what is being done, for people."""
+    """Progress of a job: `done` of `total` steps (0: unknown), and a text for the user."""
 
     done: int
     total: int
-    what: str
+    text: str
 
 
-Tell = Callable[[Progress], None]
-Job = Callable[[Cancel, Tell], Any]
+ReportProgress = Callable[[Progress], None]
+Job = Callable[[CancelToken, ReportProgress], Any]
+Apply = Callable[[Any], Any]
+"""Takes the result of a job in the GUI thread, and returns the value of the event `done`."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a job says. `kind`: `progress` (with `value` a `Progress`), `done` (with its answer),
-    `failed` (with `error`), `cancelled`.
+    """Message of a job. `kind` is `progress` (`value` is a `Progress`), `done` (`value` is the
+    result), `failed` (with `error`) or `cancelled`.
     """
 
-    lane: str
+    task: str
     number: int
     kind: str
     value: Any = None
@@ -86,11 +95,12 @@ class Event:
 @dataclass(frozen=True)
 class _Running:
     number: int
-    cancel: Cancel
+    cancel: CancelToken
+    apply: Apply | None
 
 
 class Worker:
-    """All jobs of one module."""
+    """Runs the jobs of one module. All methods are for the GUI thread."""
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -99,79 +109,92 @@ class Worker:
 
     @property
     def is_busy(self) -> bool:
+        """True while a job runs, so that `poll` must be called."""
         return bool(self._running)
 
     @property
-    def lanes(self) -> frozenset[str]:
-        """Those in which something runs."""
+    def tasks(self) -> frozenset[str]:
+        """Tasks that have a running job."""
         return frozenset(self._running)
 
-    def is_running(self, lane: str) -> bool:
-        return lane in self._running
+    def is_running(self, task: str) -> bool:
+        """Return True if a task has a running job."""
+        return task in self._running
 
-    def start(self, lane: str, job: Job) -> int:
-        """Run `job(cancel, tell)` in a thread; its number is in each of its events."""
-        self.cancel(lane)
-        number, cancel = next(self._numbers), Cancel()
-        self._running[lane] = _Running(number, cancel)
+    def start(self, task: str, job: Job, apply: Apply | None = None) -> int:
+        """Run `job(cancel, report)` in a thread, and `apply(result)` in the GUI thread when `poll`
+        fetches the result. Return the number of the job, which all its events have.
+        """
+        self.cancel(task)
+        number, cancel = next(self._numbers), CancelToken()
+        self._running[task] = _Running(number, cancel, apply)
         thread = threading.Thread(
             target=self._run,
-            args=(lane, number, job, cancel),
-            name=f"SEGSAM {lane} {number}",
+            args=(task, number, job, cancel),
+            name=f"SEGSAM {task} {number}",
             daemon=True,
         )
         thread.start()
         return number
 
-    def cancel(self, lane: str) -> bool:
-        """End what runs in a lane, without waiting for it; nothing more is heard of it, but for one
-        event `cancelled`. False when nothing runs there.
+    def cancel(self, task: str) -> bool:
+        """Cancel the job of a task without waiting for its thread. One event `cancelled` follows,
+        and nothing else of this job. Return False if nothing runs.
         """
-        running = self._running.pop(lane, None)
+        running = self._running.pop(task, None)
         if running is None:
             return False
         running.cancel.set()
-        self._events.put(Event(lane, running.number, "cancelled"))
+        self._events.put(Event(task, running.number, "cancelled"))
         return True
 
     def cancel_all(self) -> None:
-        for lane in list(self._running):
-            self.cancel(lane)
+        """Cancel all jobs."""
+        for task in list(self._running):
+            self.cancel(task)
 
-    def poll(self, lend_seconds: float = 0.01) -> list[Event]:
-        """What was said since the last time, without what is out of date."""
+    def poll(self, wait_seconds: float = 0.01) -> list[Event]:
+        """Return the events since the last call, without those of replaced jobs."""
         found = []
-        wait = lend_seconds if self._running else 0.0
+        wait = wait_seconds if self._running else 0.0
         while True:
             try:
                 event = self._events.get(timeout=wait) if wait else self._events.get_nowait()
             except queue.Empty:
                 return found
             wait = 0.0
-            if self._is_current(event):
-                found.append(event)
+            current = self._current(event)
+            if current is not None and current.value is not DEFERRED:
+                found.append(current)
 
-    def _is_current(self, event: Event) -> bool:
+    def _current(self, event: Event) -> Event | None:
+        """Return the event with its result applied, None if its job was replaced or cancelled."""
         if event.kind == "cancelled":
-            return True  # put there by `cancel`, which ended it
-        running = self._running.get(event.lane)
+            return event  # put there by `cancel`, which ended the job
+        running = self._running.get(event.task)
         if running is None or running.number != event.number:
-            return False
-        if event.kind != "progress":
-            del self._running[event.lane]
-        return True
+            return None
+        if event.kind == "progress":
+            return event
+        del self._running[event.task]
+        if event.kind == "failed" or running.apply is None:
+            return event
+        try:
+            return replace(event, value=running.apply(event.value))
+        except SegSamError as error:
+            return replace(event, kind="failed", value=None, error=error)
 
-    def _run(self, lane: str, number: int, job: Job, cancel: Cancel) -> None:
-        def say(kind: str, value: Any = None, error: SegSamError | None = None) -> None:
+    def _run(self, task: str, number: int, job: Job, cancel: CancelToken) -> None:
+        def send(kind: str, value: Any = None, error: SegSamError | None = None) -> None:
             if not cancel.is_set:
-                self._events.put(Event(lane, number, kind, value, error))
+                self._events.put(Event(task, number, kind, value, error))
 
         outcome: tuple[Any, SegSamError | None] = (None, ClientError(_BUG, code="bug"))
         try:
             cancel.check()
-            outcome = (job(cancel, lambda progress: say("progress", progress)), None)
+            outcome = (job(cancel, lambda progress: send("progress", progress)), None)
         except SegSamError as error:
             outcome = (None, error)
-        finally:  # whatever else a job raises goes to Python's console, and the widget is told
-            answer, wrong = outcome
-            say("done" if wrong is None else "failed", answer, wrong)
+        finally:  # any other error goes to Python's console, and the widget gets `_BUG`
+            result, wrong = outcome
+            send("done" if wrong is None else "failed", result, wrong)

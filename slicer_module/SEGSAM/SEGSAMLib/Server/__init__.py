@@ -1,1 +1,1 @@
-"""HTTP, worker threads and the local server's process."""
+"""HTTP client, worker threads, and the process of the local server."""

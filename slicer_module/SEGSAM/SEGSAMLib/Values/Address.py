@@ -1,4 +1,4 @@
-"""The address of a server, as people type it and as it is used."""
+"""Address of a server, parsed from what the user typed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXAMPLE = "such as http://127.0.0.1:8000 or https://segsam.example.org"
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server answers."""
+    """Parts of the URL of a server."""
 
     scheme: str
     host: str
@@ -22,10 +22,10 @@ class Address:
     path: str = ""
 
     @classmethod
-    def read(cls, text: str) -> Address:
-        """From what somebody typed: a missing scheme is http on this computer and https on
-        another, a missing port 8000 on this computer and the scheme's own on another, 0.0.0.0 is
-        this computer. Raises `ClientError`.
+    def parse(cls, text: str) -> Address:
+        """Parse an address that the user typed. Defaults: scheme http on this computer and https
+        on another; port 8000 on this computer and the scheme's own on another. 0.0.0.0 means this
+        computer. Raises `ClientError` if the text is not an address.
         """
         typed = text.strip()
         if not typed or any(c.isspace() or not c.isprintable() for c in typed):
@@ -35,21 +35,23 @@ class Address:
             parts = urlsplit(typed if has_scheme else f"//{typed}")
             host, port = (parts.hostname or "").rstrip("."), parts.port
         except ValueError as error:
-            raise ClientError(f"{typed:.80} is no address, {_EXAMPLE}.", code="address") from error
+            raise ClientError(
+                f"Expected an address {_EXAMPLE}, got {typed:.80}.", code="address"
+            ) from error
         if parts.scheme not in ("", "http", "https") or not host:
-            raise ClientError(f"{typed:.80} is no address of a server, {_EXAMPLE}.", code="address")
+            raise ClientError(f"Expected an address {_EXAMPLE}, got {typed:.80}.", code="address")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ClientError(
-                "The address holds more than scheme, host, port and path; a token has a field of "
-                "its own.",
+                "Expected an address of scheme, host, port and path only. Enter a token in its own "
+                "field.",
                 code="address",
             )
-        if host in ("0.0.0.0", "::"):  # noqa: S104 - what servers print; nobody can connect to it
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - servers print it, and it is no target
             host = "127.0.0.1"
-        near = _is_loopback(host)
-        scheme = parts.scheme or ("http" if near or port in (80, DEFAULT_PORT) else "https")
+        is_local = _is_loopback(host)
+        scheme = parts.scheme or ("http" if is_local or port in (80, DEFAULT_PORT) else "https")
         if port is None:
-            port = DEFAULT_PORT if near else (443 if scheme == "https" else 80)
+            port = DEFAULT_PORT if is_local else (443 if scheme == "https" else 80)
         path = parts.path.rstrip("/")
         for page in ("/info", "/docs"):
             path = path[: -len(page)] if path.endswith(page) else path
@@ -57,23 +59,20 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Without a slash at its end, and without a port that goes without saying."""
-        usual = {"http": 80, "https": 443}[self.scheme]
-        port = "" if self.port == usual else f":{self.port}"
-        return f"{self.scheme}://{self.netloc_host}{port}{self.path}"
-
-    @property
-    def netloc_host(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+        """URL without a slash at the end, and without the scheme's default port."""
+        default = {"http": 80, "https": 443}[self.scheme]
+        port = "" if self.port == default else f":{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}{port}{self.path}"
 
     @property
     def is_loopback(self) -> bool:
-        """This computer: nothing leaves it."""
+        """True for this computer: no data leaves it."""
         return _is_loopback(self.host)
 
     @property
-    def is_open_to_readers(self) -> bool:
-        """Another computer without TLS: whoever is on the way can read images and tokens."""
+    def is_unencrypted(self) -> bool:
+        """True for another computer without TLS: the network can read images and tokens."""
         return self.scheme == "http" and not self.is_loopback
 
 

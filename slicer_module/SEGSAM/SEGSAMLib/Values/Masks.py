@@ -1,6 +1,6 @@
-"""Masks of part of a volume, and what they change in a segment: only those voxels, packed.
+"""Masks of part of a volume, and changes of a segment as packed bits.
 
-Arrays here are (i, j, k); 3D Slicer's are (k, j, i), and `Segments` turns them.
+Arrays here are (i, j, k). 3D Slicer's arrays are (k, j, i); `Segments` transposes them.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ Slices = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A mask inside a bounding box: `values` is bool (i, j, k), its first voxel at `min_ijk`."""
+    """Mask in a bounding box: `values` is bool (i, j, k), its first voxel lies at `min_ijk`."""
 
     min_ijk: Voxel
     values: np.ndarray
 
     @property
     def max_ijk(self) -> Voxel:
+        """The last voxel of the box."""
         i, j, k = (low + side - 1 for low, side in zip(self.min_ijk, self.values.shape))
         return i, j, k
 
     @property
     def slices(self) -> Slices:
-        """Where it lies in an array of the whole volume."""
+        """Index of the box in an array of the whole volume."""
         i, j, k = (slice(low, low + n) for low, n in zip(self.min_ijk, self.values.shape))
         return i, j, k
 
     @property
     def is_empty(self) -> bool:
+        """True if no voxel of the mask is set."""
         return not self.values.any()
 
     def within(self, axis: int, first: int, last: int) -> Region:
-        """The part on the slices `first` to `last` of an axis."""
+        """Return the part on the slices `first` to `last` of an axis."""
         low = max(first - self.min_ijk[axis], 0)
         high = max(last - self.min_ijk[axis] + 1, low)
         part: list[slice] = [slice(None)] * 3
@@ -50,40 +52,41 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Packed:
-    """A region that is kept for later: packed and compressed."""
+class PackedRegion:
+    """Region as packed and compressed bits, to be stored."""
 
     min_ijk: Voxel
     size_ijk: Voxel
     bits: bytes
 
     @classmethod
-    def of(cls, region: Region) -> Packed:
+    def pack(cls, region: Region) -> PackedRegion:
+        """Compress a region."""
         i, j, k = region.values.shape
         return cls(region.min_ijk, (i, j, k), _packed(region.values))
 
-    @property
-    def region(self) -> Region:
+    def unpack(self) -> Region:
+        """Return the region."""
         bits = _unpacked(self.bits, int(np.prod(self.size_ijk)))
         return Region(self.min_ijk, bits.reshape(self.size_ijk))
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
-    """The voxels of one segment that were changed, and what they were; enough for both ways.
+class VoxelChange:
+    """Changed voxels of one segment with their previous values, for undo and redo.
 
-    Only the bounding box of the changed voxels is kept, as packed and compressed bits. Setting
-    voxels instead of flipping them makes undo right even after something else was edited since.
+    Only the bounding box of the changed voxels is stored, as packed and compressed bits. Undo sets
+    voxels instead of flipping them, so it is right even if other voxels were edited since.
     """
 
     min_ijk: Voxel
     size_ijk: Voxel
     frame: tuple[float, ...]
-    """Of whose voxels: the matrix of the segment's label map, 16 numbers."""
+    """Matrix of the label map that the indices refer to, 16 numbers row by row."""
     changed: bytes
-    """One bit per voxel of the box: whether it was changed."""
+    """One bit per voxel of the box, set if the voxel was changed."""
     before: bytes
-    """One bit per changed voxel, in their order: whether it was in the segment."""
+    """One bit per changed voxel, in their order, set if the voxel was in the segment before."""
     count: int
 
     @classmethod
@@ -93,8 +96,8 @@ class Change:
         before: np.ndarray,
         after: np.ndarray,
         frame: tuple[float, ...] = (),
-    ) -> Change | None:
-        """Of bool arrays (i, j, k) that begin at `min_ijk`; None when they are equal."""
+    ) -> VoxelChange | None:
+        """Compare two bool arrays (i, j, k) that begin at `min_ijk`; None if they are equal."""
         different = before != after
         if not different.any():
             return None
@@ -113,25 +116,26 @@ class Change:
 
     @property
     def cost_bytes(self) -> int:
+        """Memory of the packed bits, in bytes."""
         return len(self.changed) + len(self.before)
 
     @property
     def lost(self) -> int:
-        """How many of the changed voxels were in the segment, and are not any more."""
+        """Number of voxels that the segment lost."""
         return int(np.count_nonzero(_unpacked(self.before, self.count)))
 
     @property
     def where(self) -> Region:
-        """The changed voxels."""
+        """The changed voxels as a region."""
         bits = _unpacked(self.changed, int(np.prod(self.size_ijk)))
         return Region(self.min_ijk, bits.reshape(self.size_ijk))
 
     def undone(self, now: np.ndarray) -> np.ndarray:
-        """`now`, bool (i, j, k) of the box, with the changed voxels as they were before."""
+        """Return `now`, bool (i, j, k) of the box, with the changed voxels as before the change."""
         return self._set(now, after=False)
 
     def redone(self, now: np.ndarray) -> np.ndarray:
-        """`now` with the changed voxels as they were afterwards."""
+        """Return `now` with the changed voxels as after the change."""
         return self._set(now, after=True)
 
     def _set(self, now: np.ndarray, *, after: bool) -> np.ndarray:
@@ -140,8 +144,8 @@ class Change:
         return values
 
 
-def covering(regions: Sequence[Region]) -> Region:
-    """An empty region that covers all of them; there must be one."""
+def bounding_region(regions: Sequence[Region]) -> Region:
+    """Return an empty region that covers all regions of a list of at least one."""
     low = np.min([region.min_ijk for region in regions], axis=0)
     high = np.max([region.max_ijk for region in regions], axis=0)
     i, j, k = (int(side) for side in low)
@@ -149,21 +153,27 @@ def covering(regions: Sequence[Region]) -> Region:
 
 
 def part_of(region: Region, box: Region) -> np.ndarray:
-    """What `region` holds in the place of `box`, False outside of it; a new array."""
+    """Return the voxels of `region` in the box of `box`, False elsewhere, as a new array."""
     found = np.zeros(box.values.shape, dtype=bool)
-    to, of = [], []
-    for axis in range(3):
-        low = max(region.min_ijk[axis], box.min_ijk[axis])
-        high = max(min(region.max_ijk[axis], box.max_ijk[axis]) + 1, low)
-        to.append(slice(low - box.min_ijk[axis], high - box.min_ijk[axis]))
-        of.append(slice(low - region.min_ijk[axis], high - region.min_ijk[axis]))
-    found[tuple(to)] = region.values[tuple(of)]
+    in_box, in_region = overlap(region, box)
+    found[in_box] = region.values[in_region]
     return found
 
 
+def overlap(region: Region, box: Region) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return the index of the common voxels in `box.values`, and their index in `region.values`."""
+    in_box, in_region = [], []
+    for axis in range(3):
+        low = max(region.min_ijk[axis], box.min_ijk[axis])
+        high = max(min(region.max_ijk[axis], box.max_ijk[axis]) + 1, low)
+        in_box.append(slice(low - box.min_ijk[axis], high - box.min_ijk[axis]))
+        in_region.append(slice(low - region.min_ijk[axis], high - region.min_ijk[axis]))
+    return tuple(in_box), tuple(in_region)
+
+
 def whole_shift(matrix: np.ndarray) -> Voxel | None:
-    """The shift in voxels that a 4x4 from voxels to voxels stands for; None when it is more than
-    that, or not whole.
+    """Return the shift in whole voxels that a 4x4 matrix from voxels to voxels stands for; None if
+    the matrix does anything else.
     """
     shift = np.round(matrix[:3, 3])
     is_shift = np.abs(matrix[:3, :3] - np.eye(3)).max() < 1e-4
@@ -174,8 +184,8 @@ def whole_shift(matrix: np.ndarray) -> Voxel | None:
 
 
 def resampled(region: Region, from_to: np.ndarray) -> Region:
-    """The same place in other voxels, each taken from the nearest: `from_to` is the 4x4 matrix from
-    the voxels of `region` to those wanted.
+    """Return a region on another voxel grid, by nearest neighbour. `from_to` is the 4x4 matrix from
+    the voxels of `region` to the voxels of the other grid.
     """
     shift = whole_shift(from_to)
     if shift is not None:
@@ -187,9 +197,9 @@ def resampled(region: Region, from_to: np.ndarray) -> Region:
     first = np.floor(placed.min(axis=1) + 0.5).astype(int)
     last = np.ceil(placed.max(axis=1) - 0.5).astype(int)
     box = Region(tuple(int(v) for v in first), np.zeros(np.maximum(last - first + 1, 1), bool))
-    wanted = np.indices(box.values.shape).reshape(3, -1) + first[:, None]
+    target = np.indices(box.values.shape).reshape(3, -1) + first[:, None]
     back = np.linalg.inv(from_to)
-    source = np.floor(back[:3, :3] @ wanted + back[:3, 3:] + 0.5).astype(int)
+    source = np.floor(back[:3, :3] @ target + back[:3, 3:] + 0.5).astype(int)
     source -= np.array(region.min_ijk)[:, None]
     inside = ((source >= 0) & (source < np.array(region.values.shape)[:, None])).all(axis=0)
     flat = box.values.reshape(-1)
@@ -198,7 +208,7 @@ def resampled(region: Region, from_to: np.ndarray) -> Region:
 
 
 def bounds(mask: np.ndarray) -> Slices:
-    """The box of the voxels of a mask that is not empty."""
+    """Return the bounding box of a mask that is not empty."""
     sides = []
     for axis in range(3):
         others = tuple(a for a in range(3) if a != axis)
@@ -208,14 +218,13 @@ def bounds(mask: np.ndarray) -> Slices:
 
 
 def unpacked_bits(packed: bytes, shape_ijk: Voxel) -> np.ndarray:
-    """Bool (i, j, k) of bits, first bit highest, k fastest. Raises `ValueError` for another
-    number of bytes.
+    """Return packed bits as bool (i, j, k): most significant bit first, k fastest. Raises
+    `ValueError` if the number of bytes does not fit.
     """
     count = int(np.prod(shape_ijk, dtype=np.int64))
     if len(packed) != (count + 7) // 8:
-        raise ValueError(f"{len(packed)} bytes of bits for {count} voxels")
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=count)
-    return bits.view(bool).reshape(shape_ijk)
+        raise ValueError(f"Expected bits for {count} voxels, got {len(packed)} bytes")
+    return _bits(packed, count).reshape(shape_ijk)
 
 
 def _packed(bits: np.ndarray) -> bytes:
@@ -223,4 +232,8 @@ def _packed(bits: np.ndarray) -> bytes:
 
 
 def _unpacked(packed: bytes, count: int) -> np.ndarray:
-    return np.unpackbits(np.frombuffer(zlib.decompress(packed), np.uint8), count=count).view(bool)
+    return _bits(zlib.decompress(packed), count)
+
+
+def _bits(packed: bytes, count: int) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=count).view(bool)

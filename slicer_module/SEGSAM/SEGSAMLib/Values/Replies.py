@@ -1,43 +1,40 @@
-"""What a server answered, checked before it is believed: values, and the readers that make them."""
+"""Values that the server's replies are parsed into (by `Server.ReplyReaders`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from SEGSAMLib.Values.Findings import NO_FINDINGS, Findings
 from SEGSAMLib.Values.Masks import Region
+from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model that a server offers; `categories` is what it can name, if anything."""
+    """Model that a server offers. `categories` are those that it can name, empty if none."""
 
     name: str
-    kind: str
-    description: str
-    checkpoint: str = ""
-    is_trained: bool = False
     categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ServerInfo:
-    """`is_segsam` is false for another MONAI Label app, which has no dialect of ours."""
+    """Server with its models. `is_segsam` is False for another MONAI Label app, which does not have
+    the SEG-SAM requests.
+    """
 
     name: str
     version: str
     is_segsam: bool
     models: tuple[Model, ...]
-    strategies: tuple[str, ...]
     trainers: tuple[str, ...]
-    labelled: int = 0
-    images: int = 0
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`line` is one sentence, with what to do; `code` is `ok` or a word of `ClientError`'s."""
+    """Outcome of a connection test: `line` is one sentence that says what to do, `code` is `ok` or
+    a code of `ClientError`.
+    """
 
     is_ok: bool
     code: str
@@ -47,8 +44,9 @@ class Diagnosis:
 
 @dataclass(frozen=True, eq=False)
 class InferReply:
-    """`region` is None when nothing was found; `slices` are (axis, index) of all that were looked
-    at; `category` is empty when the object was not named.
+    """Result of a segmentation request. `region` is None if nothing was found. `slices` are
+    (axis, index) of all slices that the model segmented. `category` is empty if the model did not
+    name the object.
     """
 
     request_id: str
@@ -57,28 +55,25 @@ class InferReply:
     confidence: float | None
     axes: tuple[int, ...]
     slices: tuple[tuple[int, int], ...] = ()
-    findings: Findings = NO_FINDINGS
+    predictions: SlicePredictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The next image: `path` is a temporary file of ours, `why` a sentence, `version` that of its
-    label (0: none).
+    """Next image to annotate: `path` is a temporary file, `why` a sentence, `version` the version
+    of its label (0: none).
     """
 
     image_id: str
     path: str
     why: str
-    strategy: str
-    score: float | None = None
     version: int = 0
 
 
 @dataclass(frozen=True)
 class LabelVersion:
-    """One saved label; `names` are voxel value -> name."""
+    """Saved version of a label. `names` maps voxel values to names."""
 
     number: int
     kind: str
@@ -89,25 +84,28 @@ class LabelVersion:
 
 @dataclass(frozen=True)
 class Saved:
+    """Version of the label of an image, as it was saved."""
+
     image_id: str
     version: int
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """Somebody saved a label since: theirs is `current`; the user's was kept as version `kept`."""
+    """Conflict of two labels: another user saved one since, which is `current`. The user's own
+    label is stored as version `own_version`.
+    """
 
     image_id: str
     sentence: str
-    began_from: int
-    kept: int
+    own_version: int
     current: LabelVersion | None
 
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """`state`: idle, waiting, running, done, failed, stopped. `curve` has (step, name, value);
-    `version` is that of the model that came out of it.
+    """State of a training: idle, waiting, running, done, failed or stopped. `curve` holds
+    (step, name, value).
     """
 
     state: str
@@ -115,16 +113,14 @@ class TrainingStatus:
     epochs: int = 0
     sentence: str = ""
     curve: tuple[tuple[int, str, float], ...] = ()
-    done: int = 0
-    total: int = 0
-    version: str = ""
 
 
 @dataclass(frozen=True)
 class ModelVersion:
+    """Version of a model, with its metrics on held-out cases before and after the training."""
+
     id: str
     created: str
-    promoted: bool
     why: str
     cases: int
     before: Mapping[str, float]
@@ -133,6 +129,8 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Versions:
+    """All versions of a model, and the id of the one in use."""
+
     model: str
     current: str
     versions: tuple[ModelVersion, ...]

@@ -1,4 +1,6 @@
-"""A reply becomes part of a segment: what of it is taken, what gives way, what is kept for undo."""
+"""Writing of a server's reply into the label maps: what is added, what is removed, and the undo
+step.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +9,38 @@ from dataclasses import dataclass
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
-from SEGSAMLib.Parameters import PROTECTIONS
-from SEGSAMLib.Values.History import Step
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Change, Packed, Region, covering, part_of
+from SEGSAMLib.Values.Masks import PackedRegion, Region, VoxelChange, bounding_region, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
 
-OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = PROTECTIONS
+PROTECTIONS = OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = ("overwrite", "keep others", "allow overlap")
+"""Modes for voxels that another segment has."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a request was about: the answer belongs there, whatever is selected by then."""
+class PendingRequest:
+    """Request that waits for its reply. The result goes to its segment, whichever is selected."""
 
     request_id: str
     segment_id: str
     prompts: PromptSet = NO_PROMPTS
     protection: str = KEEP_OTHERS
-    limits: tuple[int, int] | None = None
-    """First and last slice to keep, of the axis that the answer names."""
-    previous: Packed | None = None
-    """What the model had found before for this segment, which the answer replaces."""
+    slice_limits: tuple[int, int] | None = None
+    """First and last slice to keep, of the axis that the reply names."""
+    previous: PackedRegion | None = None
+    """The previous result of the model for this segment, which the new one replaces."""
     replaces_slices: bool = False
-    """What it had found before is not known (the scene was opened): the answer replaces all that
-    the segment has on the slices that it is about.
+    """True if the previous result is unknown because the scene was loaded from a file. Then the new
+    result replaces all voxels of the segment on the slices that the reply covers.
     """
 
 
 @dataclass(frozen=True)
-class Applied:
-    """What an answer did, for the panel: voxels added to and removed from the segment, and the
-    category that it has from the model (nothing when the user's own choice stands).
+class AppliedResult:
+    """Result that was written: voxels added to and removed from the segment, and the category that
+    the model gave it (empty if the user's choice was kept).
     """
 
     segment_id: str
@@ -50,81 +52,76 @@ class Applied:
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
-    """What was done to the layers: the step for undo, and voxels that the segment got and lost."""
+class ResultEdit:
+    """Undo step of a result in the layers, and how many voxels its segment gained and lost."""
 
-    step: Step
+    step: UndoStep
     added: int
     removed: int
 
 
-def voxels_of(asked: Asked, reply: InferReply) -> int:
-    """How many have to be looked at to write an answer."""
-    before = 0 if asked.previous is None else int(np.prod(asked.previous.size_ijk))
+def voxels_to_read(pending: PendingRequest, reply: InferReply) -> int:
+    """Return how many voxels `write_result` reads."""
+    before = 0 if pending.previous is None else int(np.prod(pending.previous.size_ijk))
     return before + (0 if reply.region is None else reply.region.values.size)
 
 
-def written(layers: Layers, asked: Asked, reply: InferReply) -> Written:
-    """`write`, and what that was."""
-    step = write(layers, asked, reply)
-    change = step.changes.get(asked.segment_id)
-    lost = 0 if change is None else change.lost
-    return Written(step, 0 if change is None else change.count - lost, lost)
-
-
-def write(layers: Layers, asked: Asked, reply: InferReply) -> Step:
-    """Write an answer into its segment, and only there, but for voxels that others lose in the
-    mode `overwrite`. In any thread. Raises `NodeError` when the segment is gone.
+def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> ResultEdit:
+    """Write a reply into its segment. Other segments only lose voxels, and only in the mode
+    `overwrite`. Runs in any thread. Raises `NodeError` if the segment was removed.
     """
-    if asked.segment_id not in layers.ids:
-        raise NodeError("The segment was removed before the answer came; nothing was changed.")
-    found = _wanted(asked, reply)
-    others = [each for each in layers.ids if each != asked.segment_id]
-    changes: dict[str, Change | None] = {}
-    if found is not None and asked.protection == KEEP_OTHERS:
+    target = pending.segment_id
+    if target not in layers.ids:
+        raise NodeError("The segment was removed before the result came; nothing was changed.")
+    found = _kept_region(pending, reply)
+    others = [each for each in layers.ids if each != target]
+    changes: dict[str, VoxelChange | None] = {}
+    if found is not None and pending.protection == KEEP_OTHERS:
         for other in others:
             found = Region(found.min_ijk, found.values & ~layers.read(other, found))
-    if found is not None and asked.protection == OVERWRITE:
+    if found is not None and pending.protection == OVERWRITE:
         for other in others:
-            changes[other] = layers.take(other, found)
-    remove = _given_up(layers, asked, reply, found)
+            changes[other] = layers.erase(other, found)
+    obsolete = _obsolete_region(layers, pending, reply, found)
     if found is not None:
-        changes[asked.segment_id] = layers.put(asked.segment_id, found, remove)
-    elif remove is not None:
-        changes[asked.segment_id] = layers.take(asked.segment_id, remove)
-    return Step(
-        asked.segment_id,
+        changes[target] = layers.write(target, found, obsolete)
+    elif obsolete is not None:
+        changes[target] = layers.erase(target, obsolete)
+    step = UndoStep(
+        target,
         "result",
-        asked.prompts,
-        asked.prompts,
+        SegmentState(pending.prompts, pending.previous),
+        SegmentState(pending.prompts, None if found is None else PackedRegion.pack(found)),
         {each: change for each, change in changes.items() if change is not None},
-        asked.previous,
-        None if found is None else Packed.of(found),
     )
+    change = step.changes.get(target)
+    removed = 0 if change is None else change.lost
+    return ResultEdit(step, 0 if change is None else change.count - removed, removed)
 
 
-def _wanted(asked: Asked, reply: InferReply) -> Region | None:
+def _kept_region(pending: PendingRequest, reply: InferReply) -> Region | None:
+    """Return the reply's region within the slice limits, None if nothing is left."""
     region = reply.region
-    if region is not None and asked.limits is not None and len(reply.axes) == 1:
-        region = region.within(reply.axes[0], *asked.limits)
+    if region is not None and pending.slice_limits is not None and len(reply.axes) == 1:
+        region = region.within(reply.axes[0], *pending.slice_limits)
     return None if region is None or region.is_empty else region
 
 
-def _given_up(
-    layers: Layers, asked: Asked, reply: InferReply, found: Region | None
+def _obsolete_region(
+    layers: Layers, pending: PendingRequest, reply: InferReply, found: Region | None
 ) -> Region | None:
-    """What the model had found before and finds no more."""
-    before = None if asked.previous is None else asked.previous.region
-    if before is None and asked.replaces_slices:
-        before = _on_slices(layers.all_of(asked.segment_id), reply)
+    """Return what the previous result had and the new one has not."""
+    before = None if pending.previous is None else pending.previous.unpack()
+    if before is None and pending.replaces_slices:
+        before = _on_slices(layers.whole(pending.segment_id), reply)
     if before is None or found is None:
         return before
-    whole = covering([before, found])
-    return Region(whole.min_ijk, part_of(before, whole) & ~part_of(found, whole))
+    box = bounding_region([before, found])
+    return Region(box.min_ijk, part_of(before, box) & ~part_of(found, box))
 
 
 def _on_slices(region: Region | None, reply: InferReply) -> Region | None:
-    """The part of a segment on the slices that a reply is about."""
+    """Return the part of a region on the slices that a reply covers."""
     if region is None or len(reply.axes) != 1:
         return region
     axis = reply.axes[0]

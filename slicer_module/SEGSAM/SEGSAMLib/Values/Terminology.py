@@ -1,7 +1,8 @@
-"""Names, colours and codes of categories, as segments carry them. Plain data.
+"""Names, colours and DICOM codes of categories, as segments hold them. Plain data.
 
-`Resources/Categories.json` is made from the library's vocabulary. A server can name categories that
-were added to it; such a one gets its name, a colour made from the name, and no code.
+`Resources/Categories.json` is generated from the library's list of categories. A server can name
+categories that were added to it. Such a category gets its name, a colour computed from the name,
+and no code.
 """
 
 from __future__ import annotations
@@ -18,33 +19,37 @@ TISSUE = (
     "Segmentation category and type - 3D Slicer General Anatomy list"
     "~SCT^85756007^Tissue~SCT^85756007^Tissue~^^~Anatomic codes - DICOM master list~^^~^^"
 )
-"""What 3D Slicer codes a segment that nobody coded."""
+"""Terminology entry that 3D Slicer gives to a new segment."""
 
 
 @dataclass(frozen=True)
 class Category:
-    """`colour` is red, green, blue, 0 to 1; `terminology` the text of Slicer's tag, or nothing."""
+    """Category with `colour` (red, green, blue, 0 to 1) and Slicer's `terminology` entry, empty if
+    the category has no code.
+    """
 
     name: str
     colour: tuple[float, float, float]
     terminology: str
 
-    @property
-    def code(self) -> str:
-        """The type's scheme, value and meaning for people, as "SCT 10200004 Liver"."""
-        parts = self.terminology.split("~")
-        return parts[2].replace("^", " ").strip() if len(parts) > 2 else ""
+
+@dataclass(frozen=True)
+class Identity:
+    """Name, colour (0 to 1) and terminology entry of a segment, and who chose them."""
+
+    name: str
+    colour: tuple[float, float, float]
+    terminology: str
+    chosen_by: str
+    """`model`, `user`, or empty if there was no choice yet."""
 
 
 def category(name: str) -> Category:
-    """By name or synonym, in any case; a name that is not in the table comes without a code."""
+    """Return a category by name or synonym, in any letter case. A name that is not in the table has
+    no code.
+    """
     known = _table().get(name.strip().casefold())
-    return known if known is not None else Category(name.strip(), _made_colour(name), "")
-
-
-def names() -> tuple[str, ...]:
-    """All names of the table, in its order, for a list to choose from."""
-    return tuple(dict.fromkeys(each.name for each in _table().values()))
+    return known if known is not None else Category(name.strip(), _colour_of(name), "")
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +64,7 @@ def _table() -> dict[str, Category]:
     return found
 
 
-def _made_colour(name: str) -> tuple[float, float, float]:
-    """The same for the same name, bright enough to be seen on a dark image."""
+def _colour_of(name: str) -> tuple[float, float, float]:
+    """Return a colour that depends on the name only, bright enough for a dark image."""
     number = zlib.crc32(name.strip().casefold().encode())
     return colorsys.hsv_to_rgb((number % 360) / 360, 0.55, 0.9)

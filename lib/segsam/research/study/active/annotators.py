@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from segsam.datasets.labelled_slices import spread
 from segsam.datasets.splits import TEST, TRAIN
 from segsam.errors import OutputError, StudyError
 from segsam.model import SegSam
-from segsam.proposals.overview import overview, pooled
+from segsam.proposals.overview import mean_embedding, overview
 from segsam.proposals.selection import Case, Strategy, choose
 from segsam.research.study.active.plan import ActivePlan
 from segsam.system.atomic import write_bytes
@@ -137,8 +137,8 @@ class _Bench:
         dataset = open_dataset(config.datasets[0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_model(config, start, [dataset])
-        self.model.semantic_is_trained = True
+            model = build_model(config, start, [dataset])
+        self.model = model.with_card(replace(model.card, semantic_is_trained=True))
         self.store = EmbeddingStore(embeddings or Path(config.out) / "kept", self.model)
         split = choose_split(config, [dataset])
         pool = spread(split.cases(TRAIN, dataset.name), plan.pool)
@@ -189,7 +189,7 @@ class _Bench:
     def _place(self, samples: list[Sample]) -> NDArray[np.float32]:
         side = self.model.host.facts.input_size
         means = [
-            pooled(self.store.features(one.key), _size(one), side)
+            mean_embedding(self.store.features(one.key), _size(one), side)
             for one in self._looked_at(samples)
         ]
         mean = np.mean(means, axis=0)
@@ -218,7 +218,7 @@ class _Bench:
         asked = [lambda one=one: self.store.features(one.key) for one in samples]
         found = overview(self.model, asked, _size(samples[0]), grid=self.plan.grid)
         self.model.train()
-        return found.doubt
+        return found.disagreement
 
     def _learn(self, cases: tuple[str, ...], steps: int, *, begun: int) -> None:
         samples = [one for case in cases for one in self.pool[case]]

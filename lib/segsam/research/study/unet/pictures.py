@@ -15,7 +15,7 @@ from segsam.datasets.folder import Dataset, class_numbers
 from segsam.datasets.labelled_slices import slices_of
 from segsam.datasets.splits import TRAIN, Split
 from segsam.errors import TrainingError
-from segsam.model.hosts.preparing import stretched
+from segsam.model.hosts.preparation import normalise_min_max
 from segsam.research.study.unet.networks import SIDE_PX
 
 
@@ -44,7 +44,7 @@ class ClassSlice:
 
 def prepared(picture: NDArray[np.uint8]) -> Tensor:
     """A slice (h_px, w_px, 3) stretched to [0, 1] and padded to (3, 256, 256)."""
-    return stretched(picture, SIDE_PX)
+    return normalise_min_max(picture, SIDE_PX)
 
 
 def categories_of(datasets: Sequence[Dataset]) -> Categories:

@@ -1,0 +1,152 @@
+"""Command `segsam segment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from segsam.cli.terminal import (
+    CheckpointOption,
+    ImageArgument,
+    JsonOption,
+    LabelsOption,
+    check_target,
+    err,
+    out,
+    print_written,
+    progress_bar,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from segsam.prediction.result import Result
+    from segsam.types import AxisChoice, DecoderName, PrecisionName, RuntimeName
+
+PointOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Voxel in the object as i,j,k, or outside it as i,j,k,- (repeatable)."),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Box as i0,j0,k0,i1,j1,k1, both corners included (repeatable). A box that is one "
+        "voxel thick along an axis is a 2D box on that slice."
+    ),
+]
+AxisOption = Annotated[
+    str,
+    typer.Option(
+        help="Voxel axis across which the image is sliced: auto, i, j, k, or all (mean of the "
+        "three)."
+    ),
+]
+PropagateOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--propagate/--no-propagate",
+        help="Follow the object from slice to slice, or segment only the slices with prompts. "
+        "Default: follow inside 3D boxes only.",
+    ),
+]
+DecoderOption = Annotated[
+    str, typer.Option(help="Decoder whose mask is the result: binary or semantic.")
+]
+CategoryOption = Annotated[
+    str | None,
+    typer.Option(help="Look for this category only (see: segsam categories)."),
+]
+WindowOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Displayed values: a CT preset (soft-tissue, lung, bone, brain, ...) or low,high."
+    ),
+]
+RuntimeOption = Annotated[
+    str | None, typer.Option(help="Runtime of the image encoder: auto, torch or openvino.")
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(help="exact, or fast: half precision if OpenVINO and the processor have it."),
+]
+PictureOption = Annotated[Path | None, typer.Option(help="Also draw the result to this .png.")]
+
+
+def segment(  # noqa: PLR0913 - the options of the command
+    image: ImageArgument,
+    output: LabelsOption,
+    *,
+    point: PointOption = None,
+    box: BoxOption = None,
+    axis: AxisOption = "auto",
+    propagate: PropagateOption = None,
+    decoder: DecoderOption = "binary",
+    category: CategoryOption = None,
+    window: WindowOption = None,
+    checkpoint: CheckpointOption = None,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
+    picture: PictureOption = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Segment one object, marked by points and boxes in voxel indices, and write its label volume.
+
+    Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o out.nii.gz --picture out.png
+    """
+    from segsam.imaging.volume import Volume
+    from segsam.imaging.writers import WRITABLE
+    from segsam.prompting.parsing import window_from_text
+    from segsam.prompting.prompts import Prompts
+
+    check_target(output, *WRITABLE)
+    check_target(picture, ".png")
+    check_target(json_file)
+    prompts = Prompts.from_text(point or (), box or ())
+    shown = window_from_text(window)
+    volume = Volume.load(image)
+    prompts.checked(volume.shape_ijk)
+    with err.status("Loading the weights"):
+        from segsam.prediction.predictor import Predictor
+
+        predictor = Predictor.from_pretrained(
+            checkpoint,
+            runtime=cast("RuntimeName | None", runtime),
+            precision=cast("PrecisionName | None", precision),
+        )
+    predictor.set_volume(volume, window=shown)
+    with progress_bar("encoding the first slice") as progress:
+        result = predictor.predict(
+            prompts,
+            axis=cast("AxisChoice", axis),
+            propagate=propagate,
+            decoder=cast("DecoderName", decoder),
+            category=category,
+            progress=progress,
+        )
+    result.save(output)
+    if picture is not None:
+        from segsam.prediction.picture import draw_result
+
+        draw_result(picture, result, prompts, window=shown)
+    record = {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}
+    write_json(json_file, record)
+    _show(result)
+    print_written(volume.notes + result.notes, output, picture)
+
+
+def _show(result: Result) -> None:
+    name = result.category or "object"
+    confidence = "" if result.confidence is None else f" ({result.confidence:.0%})"
+    seconds = result.seconds
+    out.print(
+        f"{name}{confidence}: {result.size_in_words}; slices across "
+        f"{', '.join(result.axes)}: {len(result.slices)}"
+    )
+    out.print(
+        f"{seconds['total']:.1f} s: {seconds['encode']:.1f} s to encode {result.encoded} of them, "
+        f"{seconds['decode']:.1f} s to decode"
+    )
+    if result.agreement is not None:
+        also = ", ".join(f"{name} {p:.0%}" for name, p in result.neighbours.items()) or "nothing"
+        out.print(f"the two decoders agree by {result.agreement:.0%}; also present: {also}")

@@ -1,0 +1,75 @@
+"""Base classes of the operator's settings, of request bodies and of stored JSON.
+
+They are frozen pydantic models: `segsam.system.records` turns the first invalid value, or an
+unknown key, into one sentence. The text under a field is its description;
+`AppConfig.described()` returns all of them with the defaults and ranges.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from typing_extensions import Self
+
+from segsam.system.records import Record
+from segsam_app.errors import ConfigError, RequestError
+
+MEGABYTE = 1 << 20
+
+Megabytes = Annotated[int, Field(ge=0, le=999_999_999)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda text: text or None)]
+
+
+class LaxRecord(Record):
+    """Record whose values may come as text or as JSON, which has fewer types than Python."""
+
+    model_config = ConfigDict(strict=False, use_attribute_docstrings=True)
+
+
+class RequestRecord(LaxRecord):
+    """Body of a request. Any way to build one raises `RequestError` for an invalid value, and for
+    an unknown key, so that a typo never has a silent effect.
+    """
+
+    refusal = RequestError
+
+
+class Settings(LaxRecord):
+    """Settings of the server: text from `--conf NAME VALUE` or the environment variable
+    `SEGSAM_<NAME>`. Any way to build one raises `ConfigError` for an invalid value.
+
+    MONAI Label passes every `--conf` value as a string, and passes it again to each child process
+    that it starts.
+    """
+
+    refusal = ConfigError
+
+    @classmethod
+    def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> Self:
+        """Return the settings of one start: a value of `conf` takes precedence over the
+        environment, the environment over the default. Keys of `conf` that belong to other records
+        are ignored.
+        """
+        conf, values = conf or {}, cls.defaults_for_operators()
+        for name in cls.model_fields:
+            text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))
+            if text is not None:
+                values[name] = str(text).strip()
+        return cls.model_validate(values)
+
+    @classmethod
+    def defaults_for_operators(cls) -> dict[str, str]:
+        """Return the values, as text, that hold for a server but not for code that builds the
+        record itself.
+        """
+        return {}
+
+
+def split(text: object) -> object:
+    """Return a text with commas as a tuple of its parts without blanks; anything else as it is."""
+    if not isinstance(text, str):
+        return text
+    return tuple(part.strip() for part in text.split(","))

@@ -1,0 +1,177 @@
+"""Routes for images, labels and the versions of labels.
+
+PUT  /datastore/image?image=ID                       as MONAI Label's, without its file left behind
+HEAD /datastore/image?image=ID&check_sum=SHA256:...  as MONAI Label's, with a check that can succeed
+PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3"
+GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
+GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
+GET  /datastore/label/version?label=ID&tag=final&version=2     the file of one version
+POST /datastore/label/restore?label=ID&tag=final&version=2     makes it current, as a new version
+
+A client that sends the version from which its annotator began (`If-Match`, or `expected_version`
+among the `params`) gets 409 if the label has changed since; its label is stored as a version all
+the same. Without it the label becomes current, and the one before stays as a version.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Header, UploadFile
+from fastapi.responses import FileResponse, JSONResponse, Response
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import User
+from monailabel.interfaces.utils.app import app_instance
+
+from segsam_app.errors import NotFoundError, RequestError
+from segsam_app.ids import checked_id
+from segsam_app.inference.images import check_header, path_of_image, safe_extension, uploaded
+from segsam_app.inference.requests import read_object
+from segsam_app.routes.roles import Annotator, AnyUser
+from segsam_app.storage.disk import sha256_of
+from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.store import FINAL, Store
+from segsam_app.strict_json import json_response
+
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+
+_MEDIA_TYPE = "application/octet-stream"
+
+UploadedFile = Annotated[UploadFile, File()]
+Params = Annotated[str, Form()]
+IfMatch = Annotated[str | None, Header()]
+
+
+@router.put("/datastore/", include_in_schema=False)
+@router.put("/datastore/image", include_in_schema=False)
+def add_image(
+    file: UploadedFile, image: str | None = None, params: Params = "{}", *, user: Annotator
+) -> JSONResponse:
+    """Add an image to the study folder. Without an id, its file name is the id."""
+    image_id = checked_id("image", _stem(file.filename) if image is None else image)
+    info = {**read_object(params), "user": user.username}
+    with uploaded(file.file, file.filename) as path:
+        check_header(path)
+        added = app_instance().datastore().add_image(image_id, str(path), info)
+    return JSONResponse({"image": added})
+
+
+@router.head("/datastore/image", include_in_schema=False)
+def check_image(image: str, check_sum: str | None = None, *, user: AnyUser) -> Response:
+    """Return 200 if the image exists and, if `check_sum` is given, has that SHA-256 (with or
+    without `SHA256:` before it). MONAI Label's own check never succeeds.
+    """
+    path = path_of_image(app_instance().datastore(), image)
+    algorithm, _, digest = (check_sum or "").rpartition(":")
+    if algorithm.upper() not in ("", "SHA256"):
+        raise RequestError(f"check_sum must be a SHA256, got {check_sum!r:.80}")
+    if check_sum is not None and digest.lower() != sha256_of(path):
+        raise NotFoundError(f"there is no image {image!r:.80} with this check_sum")
+    return Response()
+
+
+@router.put("/datastore/label", include_in_schema=False)
+def save_label(
+    image: str,
+    label: UploadedFile,
+    params: Params = "{}",
+    tag: str = FINAL,
+    *,
+    if_match: IfMatch = None,
+    user: Annotator,
+) -> JSONResponse:
+    """Save a label that an annotator drew."""
+    checked_id("image", image)
+    tag = checked_id("tag", tag or FINAL)
+    info = read_object(params) | _user_info(user)
+    if (expected := _version_in(if_match)) is not None:
+        info["expected_version"] = expected
+    app = app_instance()
+    store = app.datastore()
+    saved: dict[str, Any] = {}
+    with uploaded(label.file, label.filename) as path:
+        if isinstance(store, Store):
+            saved = _to_json(store.save(image, path, tag, info))
+        else:
+            store.save_label(image, str(path), tag, info)
+    status = app.on_save_label(image, image) or {}
+    headers = {"ETag": f'"{saved["version"]}"'} if saved else None
+    return json_response({**status, **saved, "image": image, "label": image}, headers=headers)
+
+
+@router.get("/datastore/label", include_in_schema=False)
+def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
+    """Return the file of the current label."""
+    store = app_instance().datastore()
+    path = Path(store.get_label_uri(checked_id("label", label), checked_id("tag", tag)))
+    if not path.is_file():
+        raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
+    version = store.get_label_info(label, tag).get("version")
+    headers = {} if version is None else {"ETag": f'"{version}"'}
+    return FileResponse(path, media_type=_MEDIA_TYPE, filename=path.name, headers=headers)
+
+
+@router.get("/datastore/label/versions")
+def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONResponse:
+    """Return every version of a label, oldest first, and the `current` one (0: none)."""
+    store = _store()
+    versions = [_to_json(version) for version in store.history(label, tag).all()]
+    current = store.get_label_info(label, tag).get("version", 0)
+    return json_response({"label": label, "tag": tag, "current": current, "versions": versions})
+
+
+@router.get("/datastore/label/version")
+def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
+    """Return the file of one version (from 1), as it was uploaded."""
+    history = _store().history(label, tag)
+    found = history.with_voxels(version)
+    name = f"{label}-{found.number:04d}{found.ending}"
+    headers = {"ETag": f'"{found.number}"'}
+    return FileResponse(history.file(found), media_type=_MEDIA_TYPE, filename=name, headers=headers)
+
+
+@router.post("/datastore/label/restore")
+def restore_version(
+    label: str, version: int, tag: str = FINAL, *, if_match: IfMatch = None, user: Annotator
+) -> JSONResponse:
+    """Make a version (from 1) current again, as a new version."""
+    name = str(_user_info(user).get("user", ""))
+    restored = _store().restore(label, tag, version, user=name, expected=_version_in(if_match))
+    app_instance().on_save_label(label, label)
+    headers = {"ETag": f'"{restored.number}"'}
+    return json_response({**_to_json(restored), "label": label, "tag": tag}, headers=headers)
+
+
+def _store() -> Store:
+    store = app_instance().datastore()
+    if not isinstance(store, Store):
+        raise NotFoundError("versions are kept for studies in a folder of this computer only")
+    return store
+
+
+def _to_json(version: LabelVersion) -> dict[str, Any]:
+    fields = asdict(version)
+    return {"version": fields.pop("number"), **fields}
+
+
+def _user_info(user: User) -> dict[str, Any]:
+    """Return the name in MONAI Label's log-in; without a log-in, everybody has the same one."""
+    return {"user": user.username} if settings.MONAI_LABEL_AUTH_ENABLE else {}
+
+
+def _version_in(if_match: str | None) -> int | None:
+    """Return the version in `If-Match`, None without one. Raises `RequestError`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    match = re.fullmatch(r'\s*(?:W/)?"?(\d{1,9})"?\s*', if_match)
+    if match is None:
+        raise RequestError(f'If-Match must name a version, as in "3"; got {if_match!r:.40}')
+    return int(match[1])
+
+
+def _stem(filename: str | None) -> str:
+    name = PurePosixPath((filename or "").replace("\\", "/")).name
+    return name.removesuffix(safe_extension(name, ""))

@@ -1,0 +1,153 @@
+"""Metadata that clients send with a label or an image: user, expected version, segment names.
+
+Segment names come in one of two forms.
+
+`label_names = {"liver": 1, ...}` maps names to voxel values, as our own replies do. It is
+unambiguous and wins.
+
+`label_info = [{"name", "idx"}, ...]` comes from MONAI Label's module for 3D Slicer, and its `idx`
+is not the voxel value: it also counts background and scribble segments, which were left out of the
+label. There the value is the position in the list, from 1. Other clients send `idx` as the value.
+The numbers tell which of the two it is: the module's `idx` always increase and are never below the
+position, and its labels hold no value beyond the length of the list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from segsam.errors import VolumeError
+from segsam_app.errors import RequestError
+from segsam_app.strict_json import json_safe
+
+_MAX_USER_LENGTH = 200
+_MAX_BYTES = 1 << 18
+_RESERVED = ("expected_version", "version", "names", "sha256", "kind", "ts", "name")
+"""Keys that only the store writes; a client's values for them are dropped."""
+
+_MAX_NAMES = 65_535
+_MAX_NAME_LENGTH = 200
+_MAX_LISTED = 8
+
+
+@dataclass(frozen=True)
+class LabelMetadata:
+    """Metadata of one label.
+
+    `expected` is the version that the annotator began from: 0 for no label, None if unknown.
+    """
+
+    info: dict[str, Any]
+    user: str
+    expected: int | None
+
+    @classmethod
+    def read(cls, info: object) -> LabelMetadata:
+        """Read the `params` that MONAI Label's clients send. Raises `RequestError`."""
+        fields = checked_info(info)
+        expected = fields.get("expected_version")
+        if expected is not None and not _is_number(expected):
+            raise RequestError(
+                f"expected_version must be the number of a version from 0, got {expected!r:.40}"
+            )
+        user = next((fields[key] for key in ("user", "client_id") if fields.get(key)), "")
+        kept = {key: value for key, value in fields.items() if key not in _RESERVED}
+        return cls(kept, _one_line(str(user)), expected)
+
+
+def checked_info(info: object) -> dict[str, Any]:
+    """Return a client's metadata of an image or a label as strict JSON. Raises `RequestError`."""
+    if info is None:
+        return {}
+    if not isinstance(info, Mapping):
+        raise RequestError(f"information must be a JSON object {{key: value}}, got {info!r:.80}")
+    text = json.dumps(json_safe(info), default=str)
+    if len(text) > _MAX_BYTES:
+        raise RequestError(
+            f"information must have at most {_MAX_BYTES} bytes of JSON, got {len(text)}"
+        )
+    return dict(json.loads(text))
+
+
+def names_by_value(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:
+    """Return voxel value -> segment name as submitted; empty if the client named nothing.
+
+    `values` are those that the label holds, except 0. Raises `RequestError` for invalid names,
+    `VolumeError` for a value without a name.
+    """
+    names = _submitted_names(info, values)
+    unnamed = sorted(set(values) - set(names))
+    if names and unnamed:
+        raise VolumeError(
+            f"the label holds {_listed(unnamed)}, but names were sent only for "
+            f"{_listed(sorted(names))}"
+        )
+    return names
+
+
+def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:
+    names = info.get("label_names")
+    if names is not None:
+        if not isinstance(names, Mapping):
+            raise RequestError(f"label_names must be {{name: value}}, got {names!r:.80}")
+        return _unique([(value, name) for name, value in names.items()])
+    items = info.get("label_info")
+    if not items:
+        return {}
+    if not isinstance(items, list) or len(items) > _MAX_NAMES:
+        raise RequestError(f"label_info must be a list of {{name, idx}}, got {items!r:.80}")
+    listed = [_field(item, "name") for item in items]
+    indices = [_field(item, "idx") for item in items]
+    fits = set(values) <= set(range(1, len(items) + 1))
+    if not any(isinstance(index, int) for index in indices) or (fits and _are_slicers(indices)):
+        return _unique(list(enumerate(listed, start=1)))
+    return _unique(list(zip(indices, listed, strict=True)))
+
+
+def _are_slicers(indices: list[Any]) -> bool:
+    """True if the `idx` increase and are never below their position (see the module)."""
+    if not all(isinstance(index, int) for index in indices):
+        return False
+    increases = all(one < other for one, other in pairwise(indices))
+    return increases and all(index >= place for place, index in enumerate(indices, start=1))
+
+
+def _field(item: Any, key: str) -> Any:
+    if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
+        raise RequestError(f"each item of label_info needs a name, got {item!r:.80}")
+    return item.get(key)
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for value, name in pairs:
+        if not _is_number(value) or not isinstance(name, str) or len(name) > _MAX_NAME_LENGTH:
+            raise RequestError(
+                f"a label must have a name of at most {_MAX_NAME_LENGTH} characters and a value "
+                f"from 0, got {name!r:.80} = {value!r:.40}"
+            )
+        if value in names:
+            raise RequestError(
+                f"the value {value} has two names, {names[value]!r:.80} and {name!r:.80}"
+            )
+        names[value] = name
+    return names
+
+
+def _is_number(value: object) -> bool:
+    """True for a whole number that can be a voxel value or number a version."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[^\S ]+|[\x00-\x1f\x7f]", " ", text)[:_MAX_USER_LENGTH].strip()
+
+
+def _listed(values: list[int]) -> str:
+    more = ", ..." if len(values) > _MAX_LISTED else ""
+    return ", ".join(map(str, values[:_MAX_LISTED])) + more

@@ -1,0 +1,152 @@
+"""Result of a training: averaged weights, scores, model card and version record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from segsam.model import SegSam
+from segsam.model.card import Card
+from segsam_app.storage.label_history import now
+from segsam_app.training.cases import LabelledCase
+from segsam_app.training.settings import TrainSettings
+from segsam_app.training.starting_model import StartingModel
+from segsam_app.versions.record import Metrics, TrainedCase, VersionRecord
+
+SCORE = "score"
+_SCORED = ("dsc_box", "dsc_point", "mdsc_box")
+"""Metrics whose mean is the score, of those that both models have (as in training itself)."""
+_SITE = "labels of this site"
+
+
+@torch.no_grad()
+def average_weights(model: SegSam, before: Mapping[str, Tensor], share: float) -> None:
+    """Move the weights of `model` towards those in `before` by `share`, where both have them.
+
+    The average of a model and the one that it was fine-tuned from keeps most of what either can do
+    (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). It needs none of the data
+    that the model was first trained on, which a hospital does not have.
+    """
+    for name, value in model.state_dict().items():
+        old = before.get(name)
+        if old is not None and old.shape == value.shape and value.is_floating_point():
+            value.lerp_(old.to(value), share)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores in percent before and after, on the same slices with the same prompts."""
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    @classmethod
+    def compare(cls, before: Mapping[str, float], after: Mapping[str, float]) -> Scores:
+        """Add to the results of `validate` the mean of what both have, as `score`."""
+        names = [name for name in _SCORED if name in before and name in after]
+        return cls(_with_mean(before, names), _with_mean(after, names))
+
+    @property
+    def gain(self) -> float | None:
+        """Rise of the score in percent points; None if nothing could be compared."""
+        if SCORE not in self.before or SCORE not in self.after:
+            return None
+        return round(self.after[SCORE] - self.before[SCORE], 2)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Facts of a training that has ended, except its scores.
+
+    `held_out` maps the cases that took part to True if they were held out.
+    """
+
+    settings: TrainSettings
+    parent: VersionRecord
+    start: StartingModel
+    held_out: Mapping[LabelledCase, bool]
+    notes: tuple[str, ...]
+
+    def card(self, scores: Scores | None = None) -> Card:
+        """Return the card of the version before, changed by what this training added."""
+        host = self.start.model.host.facts.name
+        old = self.start.card or Card(host, presence_is_trained=False)
+        seen = (*old.categories_seen, *self._trained_names()) if old.categories_seen else ()
+        return replace(
+            old,
+            name=old.name if _SITE in old.name else f"{old.name}, tuned on {_SITE}",
+            semantic_is_trained=self.start.semantics,
+            training_data=tuple(dict.fromkeys((*old.training_data, _SITE))),
+            licence=old.licence if _SITE in old.licence else f"{old.licence}; {_SITE}: their owner",
+            metrics={} if scores is None else dict(scores.after),
+            parent=f"version {self.parent.id}",
+            prompts_trained=tuple(dict.fromkeys((*old.prompts_trained, "box", "point"))),
+            categories_seen=tuple(dict.fromkeys(seen)),
+            training=self.settings.model_dump(),
+            data={},
+            results={},
+            calibration={},
+            failures=(),
+            split="by case; version.json beside the weights lists the cases that were held out",
+            seed=self.settings.seed,
+        )
+
+    def record(self, scores: Scores, current: str, version: str, sha256: str) -> VersionRecord:
+        """Return the version's record, and decide whether it replaces the `current` version."""
+        promoted, why = self._decide(scores, current)
+        return VersionRecord(
+            id=version,
+            created=now(),
+            parent=self.parent.id,
+            name=self.settings.name or "",
+            promoted=promoted,
+            why=why,
+            cases=sum(not held_out for held_out in self.held_out.values()),
+            metrics=Metrics(before=dict(scores.before), after=dict(scores.after)),
+            categories=self._categories(),
+            notes=[*self.start.notes, *self.notes],
+            learnt=[
+                TrainedCase(image=case.image, label=case.sha256, held_out=held_out)
+                for case, held_out in self.held_out.items()
+            ],
+            sha256=sha256,
+        )
+
+    def _decide(self, scores: Scores, current: str) -> tuple[bool, str]:
+        """(promoted, reason)."""
+        gain, may_fall = scores.gain, self.settings.tolerance
+        parent = self.parent.id
+        if current != parent:
+            return False, f"during the training from {parent}, somebody chose version {current}"
+        if gain is None:
+            return False, "no score could be compared, so the version before stays current"
+        values = f"{scores.before[SCORE]:.1f} before, {scores.after[SCORE]:.1f} after"
+        if gain >= -may_fall:
+            return True, f"the mean score is not worse than that of {parent}: {values}"
+        allowed = f" (it may fall by {may_fall:g})" if may_fall else ""
+        return False, f"the mean score is worse than that of {parent}: {values}{allowed}"
+
+    def _trained_names(self) -> list[str]:
+        own = self.start.model.categories
+        names = {name for case in self.held_out for name in case.names.values() if name}
+        return sorted({own.names[own.index(name)] for name in names})
+
+    def _categories(self) -> list[str]:
+        """Names of the categories that the new version can name."""
+        if not self.start.semantics:
+            return []
+        card = self.start.card
+        seen = card.categories_seen if card is not None else ()
+        own = (*seen, *self.start.added) if seen else self.start.model.categories.names
+        return list(dict.fromkeys((*self.parent.categories, *own)))
+
+
+def _with_mean(metrics: Mapping[str, float], names: list[str]) -> dict[str, float]:
+    """The metrics over all data sets, with the mean of those in `names` as `score`."""
+    overall = {name: value for name, value in metrics.items() if "/" not in name}
+    if not names:
+        return overall
+    return {SCORE: round(sum(metrics[name] for name in names) / len(names), 3), **overall}

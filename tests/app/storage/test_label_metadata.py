@@ -1,0 +1,63 @@
+"""Names of a label's values: which form the client uses follows from what it sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segsam.errors import VolumeError
+from segsam_app.errors import RequestError
+from segsam_app.storage.label_metadata import names_by_value
+
+
+def listed(**named: int) -> dict[str, Any]:
+    return {"label_info": [{"name": name, "idx": index} for name, index in named.items()]}
+
+
+@pytest.mark.parametrize(
+    ("info", "values", "names"),
+    [
+        ({}, (1, 7), {}),
+        ({"label_info": []}, (1, 7), {}),
+        # 3D Slicer's module: background came before a, so idx is one more than the value
+        (listed(a=2, b=3, c=4), (1, 3), {1: "a", 2: "b", 3: "c"}),
+        (listed(a=1, b=2), (1, 2), {1: "a", 2: "b"}),
+        # a client whose idx is the value: its order, or its label, shows it
+        (listed(b=2, a=1), (1, 2), {2: "b", 1: "a"}),
+        (listed(liver=5), (5,), {5: "liver"}),
+        (listed(liver=2, spleen=7), (2, 7), {2: "liver", 7: "spleen"}),
+        ({"label_info": [{"name": "a"}, {"name": "b"}]}, (2,), {1: "a", 2: "b"}),
+        # unambiguous
+        ({"label_names": {"liver": 2}, **listed(other=1)}, (2,), {2: "liver"}),
+    ],
+)
+def test_names(info: dict[str, Any], values: tuple[int, ...], names: dict[int, str]) -> None:
+    assert names_by_value(info, values) == names
+
+
+def test_a_value_without_a_name() -> None:
+    with pytest.raises(VolumeError, match="holds 3, 4, but names were sent only for 1, 2"):
+        names_by_value(listed(a=1, b=2), (1, 3, 4))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"label_info": "liver"},
+        {"label_info": ["liver"]},
+        {"label_info": [{"idx": 1}]},
+        {"label_info": [{"name": 3, "idx": 1}]},
+        {"label_info": [{"name": "b", "idx": 2}, {"name": "a", "idx": "1"}]},
+        {"label_info": [{"name": "b", "idx": 2}, {"name": "a", "idx": 2}]},
+        {"label_info": [{"name": "x" * 201, "idx": 1}]},
+        {"label_names": ["liver"]},
+        {"label_names": {"liver": True}},
+        {"label_names": {"liver": 1.5}},
+        {"label_names": {"liver": 2**31}},
+    ],
+    ids=str,
+)
+def test_invalid_names(info: dict[str, Any]) -> None:
+    with pytest.raises(RequestError):
+        names_by_value(info, (1,))
