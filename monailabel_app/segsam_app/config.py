@@ -15,7 +15,7 @@ from segsam.system.folders import default_cache_dir
 from segsam.types import AxisChoice, PrecisionName, RuntimeName
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
-from segsam_app.settings import MEGABYTE, Megabytes, OptionalText, Settings, split
+from segsam_app.records import MEGABYTE, Megabytes, OptionalText, Settings, split
 
 DEFAULT_MODEL = "segsam"
 """Name under which clients address the model of the setting `checkpoint`, whichever that is."""

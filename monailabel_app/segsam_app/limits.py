@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from segsam_app.settings import MEGABYTE, Settings, split
+from segsam_app.records import MEGABYTE, Settings, split
 
 SWITCHES: Mapping[str, str] = {
     "model": "uploading and deleting models (PUT, DELETE /model/{model})",

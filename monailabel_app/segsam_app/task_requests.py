@@ -18,7 +18,7 @@ from pydantic import Field
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import IdText
 from segsam_app.limits import Limits
-from segsam_app.validation import Record, validated
+from segsam_app.records import RequestRecord
 
 _IGNORED = frozenset(
     {"model", "method", "strategy", "device", "gpus", "multi_gpu", "client_id", "user"}
@@ -29,7 +29,7 @@ _MAX_WORD_LENGTH = 200
 Positive = Annotated[int, Field(ge=1)]
 
 
-class TrainRequest(Record):
+class TrainRequest(RequestRecord):
     """A training."""
 
     name: IdText | None = None
@@ -50,7 +50,7 @@ class TrainRequest(Record):
     """Learning rate."""
 
 
-class BatchInferRequest(Record):
+class BatchInferRequest(RequestRecord):
     """A batch inference."""
 
     save_label: bool | None = None
@@ -63,7 +63,7 @@ class BatchInferRequest(Record):
     """Number of images, 0 for all."""
 
 
-class ScoringRequest(Record):
+class ScoringRequest(RequestRecord):
     """A comparison of the labels of two tags."""
 
     y: IdText | None = None
@@ -72,7 +72,7 @@ class ScoringRequest(Record):
     """Tag of the compared labels."""
 
 
-class NextSampleRequest(Record):
+class NextSampleRequest(RequestRecord):
     """A request for the next image to annotate; the strategy announces what can be set."""
 
 
@@ -85,7 +85,7 @@ def find_task(kind: str, name: str, tasks: Mapping[str, Any]) -> Any:
 
 
 def read_task_request(
-    model: type[Record], params: Mapping[str, Any] | None, announced: Mapping[str, Any]
+    model: type[RequestRecord], params: Mapping[str, Any] | None, announced: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the part of `params` that is passed on to a task; `announced` are the keys of the
     task's own config.
@@ -97,7 +97,7 @@ def read_task_request(
     rest = {key: value for key, value in given.items() if key not in own}
     for key, value in own.items():
         _check_config_value(key, value)
-    return {**validated(model, rest).model_dump(exclude_none=True), **own}
+    return {**model.model_validate(rest).model_dump(exclude_none=True), **own}
 
 
 def check_limits(request: Mapping[str, Any], limits: Limits) -> None:

@@ -10,7 +10,7 @@ from segsam.system.folders import default_cache_dir
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
-from segsam_app.settings import Settings
+from segsam_app.records import Settings
 
 
 def test_without_settings_the_defaults_hold() -> None:
@@ -90,17 +90,21 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("axis", "z", r"axis must be 'auto', 'i', 'j', 'k' or 'all', got 'z'"),
-        ("device", "gpu", r"device must be auto, cpu, cuda.*got 'gpu'"),
-        ("runtime", "onnx", r"runtime must be 'auto', 'torch' or 'openvino', got 'onnx'"),
-        ("precision", "int4", r"precision must be 'exact' or 'fast', got 'int4'"),
-        ("cache_megabytes", "-1", r"cache_megabytes must be greater than .* 0, got '-1'"),
-        ("images_megabytes", "1e3", r"images_megabytes must be a valid integer, got '1e3'"),
-        ("labels", "spleen,,liver", r"labels must be different names.*got 'spleen,,liver'"),
-        ("labels", "liver,liver", r"labels must be different names.*got 'liver,liver'"),
-        ("disk_cache_megabytes", "much", r"disk_cache_megabytes must be a valid integer"),
-        ("prefetch", "-1", r"prefetch must be greater than .* 0, got '-1'"),
-        ("warm", "maybe", r"warm must be on or off, got 'maybe'"),
+        ("axis", "z", r"Expected axis to be 'auto', 'i', 'j', 'k' or 'all', got 'z'"),
+        ("device", "gpu", r"Expected device to be auto, cpu, cuda.*got 'gpu'"),
+        ("runtime", "onnx", r"Expected runtime to be 'auto', 'torch' or 'openvino', got 'onnx'"),
+        ("precision", "int4", r"Expected precision to be 'exact' or 'fast', got 'int4'"),
+        ("cache_megabytes", "-1", r"Expected cache_megabytes to be greater than .* 0, got '-1'"),
+        ("images_megabytes", "1e3", r"Expected images_megabytes to be a whole number, got '1e3'"),
+        ("labels", "spleen,,liver", r"Expected labels to be different names.*got 'spleen,,liver'"),
+        ("labels", "liver,liver", r"Expected labels to be different names.*got 'liver,liver'"),
+        (
+            "disk_cache_megabytes",
+            "much",
+            r"disk_cache_megabytes to be a whole number",
+        ),
+        ("prefetch", "-1", r"Expected prefetch to be greater than .* 0, got '-1'"),
+        ("warm", "maybe", r"Expected warm to be on or off, got 'maybe'"),
     ],
 )
 def test_an_invalid_value_is_refused(key: str, value: str, sentence: str) -> None:

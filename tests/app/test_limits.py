@@ -34,19 +34,19 @@ def test_names_and_switches() -> None:
     [
         ("0", "greater than or equal to 1"),
         ("-1", "greater than or equal to 1"),
-        ("1.5", "a valid integer"),
-        ("many", "a valid integer"),
-        ("", "a valid integer"),
+        ("1.5", "a whole number"),
+        ("many", "a whole number"),
+        ("", "a whole number"),
         ("9" * 11, "less than or equal to 1000000000"),
-        ("inf", "a valid integer"),
+        ("inf", "a whole number"),
     ],
 )
 def test_an_invalid_size_is_refused(text: str, requirement: str) -> None:
-    sentence = f"upload_megabytes must be {requirement}, got {text!r}"
+    sentence = f"Expected upload_megabytes to be {requirement}, got {text!r}"
     with pytest.raises(ConfigError, match=sentence):
         Limits.read({"upload_megabytes": text}, {})
 
 
 def test_an_unknown_switch_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"routes must be words out of model, reload.*, got"):
+    with pytest.raises(ConfigError, match=r"Expected routes to be words out of model, reload.*got"):
         Limits.read({"routes": "infer"}, {})

@@ -86,14 +86,14 @@ def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
 
 @settings(max_examples=1000 * TIMES, deadline=None)
 @given(OBJECTS)
-def test_an_order_is_understood_or_refused(params: dict[str, Any]) -> None:
-    for order in (TrainRequest, BatchInferRequest, ScoringRequest):
+def test_a_task_request_is_accepted_or_refused(params: dict[str, Any]) -> None:
+    for model in (TrainRequest, BatchInferRequest, ScoringRequest):
         try:
-            handed_on = read_task_request(order, params, {"replay_share": 0.5})
+            request = read_task_request(model, params, {"replay_share": 0.5})
         except RequestError:
             continue
-        assert "/" not in json.dumps(handed_on)
-        assert set(handed_on) <= {*order.model_fields, "replay_share"}
+        assert "/" not in json.dumps(request)
+        assert set(request) <= {*model.model_fields, "replay_share"}
 
 
 @settings(max_examples=500 * TIMES)

@@ -45,7 +45,7 @@ def bench(
     """Measure speed and memory side by side in one run: the own code of LiteMedSAM, SAM and SAM 2,
     and SEG-SAM in each mode. Takes about twelve minutes on two cores; run nothing else meanwhile.
 
-    Example: segsam bench --json bench.json --page docs/speed.md
+    Example: segsam bench --json bench.json --page docs/lab/speed.md
     """
     from segsam.research.bench.plan import FULL, QUICK
     from segsam.research.bench.report import figures, memory, read_record, targets, write_page

@@ -31,9 +31,13 @@ AnyRecord = TypeVar("AnyRecord", bound="Record")
 _SHOWN = 80
 """Characters of a wrong value that a sentence repeats: it may come from a stranger's request."""
 _EXPECTATIONS = {
+    "bool_parsing": "be on or off",
     "bool_type": "be true or false",
     "dict_type": "hold values by name",
+    "float_parsing": "be a number",
     "float_type": "be a number",
+    "int_from_float": "be a whole number",
+    "int_parsing": "be a whole number",
     "int_type": "be a whole number",
     "model_type": "hold values by name",
     "string_type": "be text",
@@ -194,7 +198,7 @@ class Record(BaseModel):
 
 def _described(facts: Mapping[str, Any]) -> str:
     """Return one property of a JSON schema in words."""
-    words = [str(facts.get("description", ""))]
+    words = [" ".join(str(facts.get("description", "")).split())]
     if "enum" in facts:
         words.append(f"One of {', '.join(map(str, facts['enum']))}.")
     words += [f"{limit} {facts[key]:g}." for key, limit in _LIMITS.items() if key in facts]

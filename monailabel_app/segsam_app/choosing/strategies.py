@@ -14,6 +14,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from segsam.proposals.overview import Overview
 from segsam.proposals.selection import Case, choose
 from segsam.proposals.selection import Strategy as Name
 from segsam_app.choosing.overviews import Overviews
@@ -50,7 +51,7 @@ class SelectionStrategy(Strategy):
         """Return {"id", "why", "score"}; None if every image has a final label. Raises
         `RequestError` for an invalid seed.
         """
-        overviews = {}
+        overviews: dict[str, Overview] = {}
         if self._name in NEEDS_OVERVIEWS:
             self._update_overviews()
             overviews = self._overviews.in_memory()
@@ -59,14 +60,7 @@ class SelectionStrategy(Strategy):
         if self._name == "first" or not free:
             free = unlabelled
         cases = [
-            Case(
-                image,
-                image not in unlabelled,
-                overviews[image].disagreement,
-                overviews[image].embedding,
-            )
-            if image in overviews
-            else Case(image, image not in unlabelled)
+            _case(image, image not in unlabelled, overviews.get(image))
             for image in datastore.list_images()
             if image in free or image not in unlabelled
         ]
@@ -76,6 +70,12 @@ class SelectionStrategy(Strategy):
         assigned = len(unlabelled) - len(free)
         why = choice.reason + (f" {assigned} more were given out a moment ago." if assigned else "")
         return {"id": choice.name, "why": why, "score": choice.score}
+
+
+def _case(image: str, is_labelled: bool, overview: Overview | None) -> Case:
+    if overview is None:
+        return Case(image, is_labelled)
+    return Case(image, is_labelled, overview.disagreement, overview.embedding)
 
 
 def _seed(request: Mapping[str, Any]) -> int:

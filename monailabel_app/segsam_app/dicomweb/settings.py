@@ -21,13 +21,15 @@ from pydantic import Field
 
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
-from segsam_app.validation import Record
+from segsam_app.records import LaxRecord
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class PacsSettings(Record, hide_input_in_errors=True):
+class PacsSettings(LaxRecord, hide_input_in_errors=True):
     """Settings of one DICOMweb server."""
+
+    refusal = ConfigError
 
     url: str
     """Root of the DICOMweb services, without a slash at the end."""

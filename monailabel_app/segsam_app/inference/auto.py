@@ -30,7 +30,6 @@ from segsam_app.inference.requests import (
 )
 from segsam_app.limits import Limits
 from segsam_app.strict_json import json_safe
-from segsam_app.validation import validated
 from segsam_app.web.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -119,7 +118,7 @@ class AutoInfer(InferTask):
 
     def read(self, params: Mapping[str, Any]) -> AutoRequest:
         """Return the validated request. Raises `RequestError`."""
-        return validated(AutoRequest, params)
+        return AutoRequest.model_validate(dict(params))
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Segment an image at MONAI Label's own call, as in batches: `request["image"]` is a file.

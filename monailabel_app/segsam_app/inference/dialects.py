@@ -49,7 +49,7 @@ from segsam_app.inference.requests import (
     Window,
     window_of,
 )
-from segsam_app.validation import Record, validated
+from segsam_app.records import RequestRecord
 
 Shape = tuple[int, int, int]
 ResultForm = Literal["slice", "region", "volume"]
@@ -97,7 +97,7 @@ class Request(Protocol):
         ...
 
 
-class OurRequest(Record):
+class OurRequest(RequestRecord):
     """Request in our dialect."""
 
     model_config = ConfigDict(strict=True)
@@ -186,11 +186,11 @@ def read_request(params: Mapping[str, Any]) -> Request:
     mixture of the dialects.
     """
     if _OURS not in params:
-        return validated(StockRequest, params)
+        return StockRequest.model_validate(dict(params))
     mixed = [key for key in _STOCK if key in params]
     if mixed:
         raise RequestError(f"{_OURS} and {mixed[0]} are of two dialects; send one of them")
-    return validated(OurRequest, params)
+    return OurRequest.model_validate(dict(params))
 
 
 def _box(roi: list[float], shape_ijk: Shape) -> Box:

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from segsam.imaging.intensity import CT_WINDOWS
 from segsam_app.errors import RequestError
 from segsam_app.ids import IdText
-from segsam_app.validation import Record
+from segsam_app.records import RequestRecord
 
 Extension = Literal[".nrrd", ".seg.nrrd", ".nii.gz", ".nii"]
 Window = str | tuple[float, float]
@@ -21,7 +21,7 @@ SERVER_KEYS = frozenset({"model", "image", "description", "session"})
 """Keys that MONAI Label itself adds to the request when it calls an inference task."""
 
 
-class MonaiLabelKeys(Record):
+class MonaiLabelKeys(RequestRecord):
     """Keys that MONAI Label's clients add to every request. None of them has an effect: a client
     chooses no file, model or device by them.
     """

@@ -17,16 +17,16 @@ from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import NotFoundError
+from segsam_app.records import RequestRecord
 from segsam_app.routes.roles import Admin, AnyUser
 from segsam_app.strict_json import json_response
-from segsam_app.validation import Record, validated
 from segsam_app.versions.folder import VersionFolder, VersionHistory
 from segsam_app.versions.record import VersionId
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 
-class UseRequest(Record):
+class UseRequest(RequestRecord):
     """Body of `POST /versions/{model}/use`."""
 
     version: VersionId
@@ -42,7 +42,7 @@ def list_versions(model: str, user: AnyUser) -> JSONResponse:
 @router.post("/versions/{model}/use")
 def use_version(model: str, params: Annotated[dict[str, Any], Body()], user: Admin) -> JSONResponse:
     """Make a version current."""
-    return _response(model, _versions(model).use(validated(UseRequest, params).version))
+    return _response(model, _versions(model).use(UseRequest.model_validate(params).version))
 
 
 def _versions(model: str) -> VersionFolder:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from segsam_app.ids import IdText
-from segsam_app.validation import Record, validated
+from segsam_app.records import RequestRecord
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,7 +17,7 @@ _HIDDEN = frozenset({"name", "val_batch_size", "seed"})
 """Settings that 3D Slicer's table does not show."""
 
 
-class TrainSettings(Record):
+class TrainSettings(RequestRecord):
     """Settings of one training. With the defaults it takes some minutes on two processor cores."""
 
     name: IdText | None = None
@@ -56,7 +56,7 @@ class TrainSettings(Record):
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> TrainSettings:
         """Read a request. Raises `RequestError` that names the first invalid setting."""
-        return validated(cls, {key: value for key, value in params.items() if value is not None})
+        return cls.model_validate({key: params[key] for key in params if params[key] is not None})
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from segsam.errors import CheckpointError
-from segsam_app.validation import Record
+from segsam_app.records import LaxRecord
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -20,7 +20,11 @@ VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class TrainedCase(Record):
+class _StoredRecord(LaxRecord):
+    refusal = CheckpointError
+
+
+class TrainedCase(_StoredRecord):
     """Labelled case that took part in the training of a version."""
 
     image: str
@@ -30,14 +34,14 @@ class TrainedCase(Record):
     """Used for validation only, never trained on."""
 
 
-class Metrics(Record):
+class Metrics(_StoredRecord):
     """Scores in percent by name, and their mean `score`, on the same validation slices."""
 
     before: dict[str, Score] = Field(default_factory=dict)
     after: dict[str, Score] = Field(default_factory=dict)
 
 
-class VersionRecord(Record):
+class VersionRecord(_StoredRecord):
     """One version of the model; the fields are the keys of `version.json`."""
 
     id: VersionId
@@ -73,7 +77,7 @@ def read_record(folder: Path) -> VersionRecord:
     try:
         text = (folder / RECORD).read_text(encoding="utf-8")
         record = VersionRecord.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, CheckpointError) as error:
         reason = "is missing" if isinstance(error, OSError) else "is damaged"
         raise CheckpointError(f"{RECORD} of version {folder.name} {reason}") from error
     if record.id != folder.name:

@@ -112,7 +112,7 @@ def test_the_newest_of_many_images_are_prefetched(
 
 def test_an_image_that_was_opened_has_its_middle_slice(engine: Engine, image: Path) -> None:
     Prefetcher(engine).open_image(image)
-    wait_for(lambda: engine.cached.ahead == 1)
+    wait_for(lambda: engine.cached.prefetched == 1)
     assert encoded(engine, image) == [3]
 
 
@@ -129,7 +129,7 @@ def test_slices_are_encoded_outwards_from_the_one_that_was_clicked_on(
     prefetcher.set_slices(3)
     click = OurRequest(prompts={"points": [{"ijk": [12, 12, 5], "positive": True}]}, axis="k")
     SegSamInfer(engine, CONFIG, on_view=prefetcher.prefetch_around).segment(image, click)
-    wait_for(lambda: engine.cached.ahead == 2 and prefetcher.pending == 0)
+    wait_for(lambda: engine.cached.prefetched == 2 and prefetcher.pending == 0)
     assert encoded(engine, image) == [4, 5, 6]
 
 
@@ -142,8 +142,8 @@ def test_prompts_go_first_and_the_newest_view_before_older_ones(
         prefetcher.prefetch_around(View(image, "k", 0))
         prefetcher.prefetch_around(View(image, "k", 6))
         time.sleep(0.3)
-        assert engine.cached.ahead == 0
-    wait_for(lambda: prefetcher.pending == 0 and engine.cached.ahead >= 2)
+        assert engine.cached.prefetched == 0
+    wait_for(lambda: prefetcher.pending == 0 and engine.cached.prefetched >= 2)
     assert {5, 6} <= set(encoded(engine, image))
 
 
@@ -180,7 +180,7 @@ def test_a_slice_that_fails_ends_its_image_alone(
         wait_for(lambda: "prefetching an image failed" in caplog.text)
     assert prefetcher.pending == 0
     prefetcher.prefetch_around(View(image, "k", 2))
-    wait_for(lambda: engine.cached.ahead == 3)
+    wait_for(lambda: engine.cached.prefetched == 3)
 
 
 def test_the_model_is_loaded_before_anybody_opens_an_image(

@@ -112,10 +112,13 @@ def test_impossible_prompts_are_refused(params: dict[str, Any], sentence: str) -
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"foregrund": []}, r"unknown key 'foregrund'; known keys: axis, background"),
-        ({"foreground": "all"}, r"foreground must be a valid list, got 'all'"),
-        ({"result_extension": ".exe"}, r"result_extension must be .*got '\.exe'"),
-        ({"axis": "x"}, r"axis must be .*got 'x'"),
+        (
+            {"foregrund": []},
+            r"one of the keys model, image.*got foregrund. The nearest is foreground",
+        ),
+        ({"foreground": "all"}, r"Expected foreground to be a valid list, got 'all'"),
+        ({"result_extension": ".exe"}, r"Expected result_extension to be .*got '\.exe'"),
+        ({"axis": "x"}, r"Expected axis to be .*got 'x'"),
     ],
 )
 def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str) -> None:

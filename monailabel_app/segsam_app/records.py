@@ -1,9 +1,8 @@
-"""Base of the operator's settings: text from `--conf NAME VALUE` or the environment variable
-`SEGSAM_<NAME>`, checked once.
+"""Base classes of the operator's settings, of request bodies and of stored JSON.
 
-MONAI Label passes every `--conf` value as a string, and passes it again to each child process that
-it starts. `Settings.read` converts the text; everything else reads a frozen record. The text under
-a field is its description: `Model.model_fields[name].description`.
+They are frozen pydantic models: `segsam.system.records` turns the first invalid value, or an
+unknown key, into one sentence. The text under a field is its description;
+`AppConfig.described()` returns all of them with the defaults and ranges.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ import os
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import Self
 
-from segsam_app.errors import ConfigError
-from segsam_app.validation import Record, sentence_of
+from segsam.system.records import Record
+from segsam_app.errors import ConfigError, RequestError
 
 MEGABYTE = 1 << 20
 
@@ -24,26 +23,42 @@ Megabytes = Annotated[int, Field(ge=0, le=999_999_999)]
 OptionalText = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
 
-class Settings(Record):
-    """Record whose fields are settings of the server."""
+class LaxRecord(Record):
+    """Record whose values may come as text or as JSON, which has fewer types than Python."""
+
+    model_config = ConfigDict(strict=False, use_attribute_docstrings=True)
+
+
+class RequestRecord(LaxRecord):
+    """Body of a request. Any way to build one raises `RequestError` for an invalid value, and for
+    an unknown key, so that a typo never has a silent effect.
+    """
+
+    refusal = RequestError
+
+
+class Settings(LaxRecord):
+    """Settings of the server: text from `--conf NAME VALUE` or the environment variable
+    `SEGSAM_<NAME>`. Any way to build one raises `ConfigError` for an invalid value.
+
+    MONAI Label passes every `--conf` value as a string, and passes it again to each child process
+    that it starts.
+    """
+
+    refusal = ConfigError
 
     @classmethod
     def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> Self:
         """Return the settings of one start: a value of `conf` takes precedence over the
         environment, the environment over the default. Keys of `conf` that belong to other records
         are ignored.
-
-        Raises `ConfigError` for an invalid value.
         """
         conf, values = conf or {}, cls.defaults_for_operators()
         for name in cls.model_fields:
             text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))
             if text is not None:
                 values[name] = str(text).strip()
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(sentence_of(error, cls)) from error
+        return cls.model_validate(values)
 
     @classmethod
     def defaults_for_operators(cls) -> dict[str, str]:
