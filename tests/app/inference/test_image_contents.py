@@ -9,7 +9,8 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from segsam_app.inference.masks import decode_mask
+
+from segsam.remote.masks import decode_mask
 
 from ..conftest import LPS_MM, SHAPE, ball, picture
 
