@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segsam.errors import CheckpointError
-from segsam_app.records import LaxRecord
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -20,8 +19,8 @@ VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _StoredRecord(LaxRecord):
-    refusal = CheckpointError
+class _StoredRecord(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class TrainedCase(_StoredRecord):
@@ -77,7 +76,7 @@ def read_record(folder: Path) -> VersionRecord:
     try:
         text = (folder / RECORD).read_text(encoding="utf-8")
         record = VersionRecord.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, CheckpointError) as error:
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
         reason = "is missing" if isinstance(error, OSError) else "is damaged"
         raise CheckpointError(f"{RECORD} of version {folder.name} {reason}") from error
     if record.id != folder.name:
