@@ -40,9 +40,9 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("params", "code", "words"),
     [
-        ({}, "prompt", "At least one point or box"),
-        ({"prompts": {}}, "prompt", "At least one point or box"),
-        ({"foreground": [], "background": [], "roi": []}, "prompt", "At least one"),
+        ({}, "prompt", "at least one point or box"),
+        ({"prompts": {}}, "prompt", "at least one point or box"),
+        ({"foreground": [], "background": [], "roi": []}, "prompt", "at least one"),
         ({"background": [[1, 1, 1]]}, "prompt", "positive"),
         (point(64, 0, 0), "prompt", "outside the volume of 64x56x8"),
         (point(-1, 0, 0), "prompt", "outside the volume"),

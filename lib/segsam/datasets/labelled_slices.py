@@ -129,7 +129,7 @@ def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
         PromptError: an unknown axis.
     """
     if axes not in get_args(Axes):
-        raise PromptError(f"Axes are {', '.join(get_args(Axes))}; got {axes!r}.")
+        raise PromptError(f"Expected axes {', '.join(get_args(Axes))}, got {axes!r}.")
     if 1 in volume.shape_ijk:
         return (choose_axis(volume, "auto"),)
     return (0, 1, 2) if axes == "all" else (choose_axis(volume, axes),)

@@ -148,7 +148,7 @@ def parse_axis_codes(codes: str) -> list[tuple[int, int]]:
                 parsed.append((known.index(letter), sign))
     if len(codes) != 3 or sorted(world for world, _ in parsed) != [0, 1, 2]:
         raise VolumeError(
-            f"Orientation codes are three letters, one of each pair R/L, A/P, S/I; got {codes!r}."
+            f"Expected orientation codes, one letter of each pair R/L, A/P, S/I, got {codes!r}."
         )
     return parsed
 

@@ -62,7 +62,7 @@ class SliceView:
         Raises PromptError for another axis.
         """
         if axis not in (0, 1, 2):
-            raise PromptError(f"A slice axis is 0, 1 or 2 (i, j, k); got {axis!r}.")
+            raise PromptError(f"Expected a slice axis 0, 1 or 2 (i, j, k), got {axis!r}.")
         axes, signs = nearest_axes(volume.affine_ras)
         # Radiological display: x and y run against the two other world axes, i.e. to the patient's
         # left (against R), posterior (against A) or inferior (against S).
@@ -229,7 +229,7 @@ def choose_axis(
     """
     if choice != "auto":
         if choice not in ("i", "j", "k"):
-            raise PromptError(f"An axis is auto, i, j or k; got {choice!r}.")
+            raise PromptError(f"Expected an axis auto, i, j or k, got {choice!r}.")
         return "ijk".index(choice)
     axes, _ = nearest_axes(volume.affine_ras)
     from_superior = (axes[2], axes[1], axes[0])

@@ -146,7 +146,7 @@ def first_axis(volume: Volume, axis: AxisChoice, prompts: Prompts) -> int:
         PromptError: an unknown axis, or a 2D box that is only a line on its slices.
     """
     if axis not in ("auto", "i", "j", "k", "all"):
-        raise PromptError(f"An axis is auto, i, j, k or all; got {axis!r}.")
+        raise PromptError(f"Expected an axis auto, i, j, k or all, got {axis!r}.")
     number = choose_axis(volume, "auto" if axis == "all" else axis, prompts.flat_axis)
     for box in prompts.boxes:
         if box.flat_axes and number not in box.flat_axes and volume.shape_ijk[number] > 1:

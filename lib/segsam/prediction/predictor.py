@@ -109,7 +109,9 @@ class Predictor:
         slices = self.slices(number)
         depth = slices.view.depth
         if index is not None and not 0 <= index < depth:
-            raise PromptError(f"Slices along {'ijk'[number]} are 0 to {depth - 1}; got {index}.")
+            raise PromptError(
+                f"Expected slice 0 to {depth - 1} along {'ijk'[number]}, got {index}."
+            )
         slices.features(depth // 2 if index is None else index, background=background)
 
     def slices(self, axis: int, job: Job | None = None) -> SliceDecoder:

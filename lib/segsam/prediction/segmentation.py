@@ -111,8 +111,8 @@ class Segmentation:
         solid = bool(prompts.boxes) and prompts.flat_axis is None
         if not solid and not propagate:
             raise PromptError(
-                "axis all needs a 3D box, or a 2D box or point with propagation; "
-                "got 2D prompts without propagation."
+                "Expected a 3D box, or propagation of a 2D box or point, for axis all; got 2D "
+                "prompts without propagation."
             )
         regions = [self._across(self._plan(prompts, first, propagate))]
         for axis in (axis for axis in range(3) if axis != first):

@@ -76,14 +76,14 @@ class Search:
     def __post_init__(self) -> None:
         """Refuse invalid settings; raises PromptError."""
         if self.axis not in ("auto", "i", "j", "k"):
-            raise PromptError(f"Automatic segmentation needs one axis; got {self.axis!r}.")
+            raise PromptError(f"Expected one axis auto, i, j or k, got {self.axis!r}.")
         if not 1 <= self.slices <= 1000 or not 1 <= self.grid <= 32:
             raise PromptError(
-                f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side; got {self.slices} "
+                f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side, got {self.slices} "
                 f"and {self.grid}."
             )
         if not 0 <= self.min_certainty <= 1:
-            raise PromptError(f"A certainty is 0 to 1; got {self.min_certainty}.")
+            raise PromptError(f"Expected a certainty of 0 to 1, got {self.min_certainty}.")
 
 
 def segment_automatically(

@@ -127,5 +127,5 @@ def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str
 
 
 def test_a_request_without_prompts_is_refused_by_the_library() -> None:
-    with pytest.raises(PromptError, match="At least one point or box"):
+    with pytest.raises(PromptError, match="at least one point or box"):
         click().prompts.checked(SHAPE)
