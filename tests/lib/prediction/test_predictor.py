@@ -399,7 +399,7 @@ class TestRefusals:
             predictor.predict(Prompts(boxes=[FLAT]), axis="i")
 
     def test_flat_prompts_on_all_axes(self, predictor: Predictor) -> None:
-        with pytest.raises(PromptError, match="Expected a 3D box, .* for axis all"):
+        with pytest.raises(PromptError, match=r"Expected a 3D box, .* for axis all"):
             predictor.predict(Prompts(boxes=[FLAT]), axis="all")
 
     def test_unknown_axis_and_decoder(self, predictor: Predictor) -> None:

@@ -135,7 +135,7 @@ class TestConstruction:
             Point(ijk)
 
     def test_positive_is_true_or_false(self) -> None:
-        with pytest.raises(PromptError, match="true or false as .* got 1"):
+        with pytest.raises(PromptError, match=r"true or false as .* got 1"):
             Point((1, 2, 3), 1)  # type: ignore[arg-type]
 
     def test_too_many(self) -> None:

@@ -292,7 +292,7 @@ class TestSegmentingAutomatically:
             segment_automatically(predictor, cancel=cancel)
 
     def test_invalid_settings_are_refused(self, predictor: Predictor, model: SegSam) -> None:
-        with pytest.raises(PromptError, match="Expected one axis .* got 'all'"):
+        with pytest.raises(PromptError, match=r"Expected one axis .* got 'all'"):
             Search(axis="all")  # type: ignore[arg-type]
         with pytest.raises(PromptError, match="Expected 1 to 1000 slices"):
             Search(slices=0)
