@@ -127,7 +127,7 @@ def _alignment(directions: NDArray[np.float64], order: tuple[int, ...]) -> float
 
 
 def _undirected_columns(directions: NDArray[np.float64], order: tuple[int, ...]) -> list[float]:
-    """The columns as lines without direction (first nonzero component positive), for sorting."""
+    """Return the columns with their first nonzero component positive, to sort them as lines."""
     values: list[float] = []
     for axis in order:
         column = np.round(directions[:, axis], 6)

@@ -9,13 +9,13 @@ import pytest
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
 from segsam_app.errors import RequestError
-from segsam_app.inference.dialects import Click, read_request
+from segsam_app.inference.dialects import ImageRequest, read_request
 
 SHAPE = (64, 48, 8)
 
 
-def click(**params: Any) -> Click:
-    return read_request(params).click(SHAPE)
+def click(**params: Any) -> ImageRequest:
+    return read_request(params).for_image(SHAPE)
 
 
 def test_points_inside_and_outside() -> None:

@@ -134,12 +134,12 @@ def _check_pixel_bytes(file: _File) -> None:
 
 
 def _slice_of(file: _File) -> Slice:
-    """The slice of a classic file, whose header holds all attributes itself."""
+    """Return the slice of a classic file, whose header holds all attributes itself."""
     return _make_slice(file, 0, lambda _: file.header)
 
 
 def _frames_of(file: _File) -> list[Slice]:
-    """The frames of an enhanced file, each with its own or the shared functional groups."""
+    """Return the frames of an enhanced file, each with its own or the shared functional groups."""
     shared = (file.header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
     per_frame = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
     if len(per_frame) != file.frames:
