@@ -58,7 +58,7 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
         ({**GOOD, "propagate": True}, "request", 'ask for "region"'),
         ({**GOOD, **box([1, 1, 1], [9, 9, 5])}, "request", "lie on 5 slices along k"),
         ({**GOOD, "category": "unicorn"}, "category", "unicorn"),
-        ({**GOOD, "decoder": "semantic"}, "prompt", "no trained semantic decoder"),
+        ({**GOOD, "decoder": "semantic"}, "prompt", "with a trained semantic decoder"),
         ({**GOOD, "window": "sunset"}, "request", "unknown window 'sunset'"),
         ({**GOOD, "roi": [1, 2, 3, 4, 5, 6]}, "request", "two dialects"),
     ],

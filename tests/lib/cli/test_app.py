@@ -114,7 +114,7 @@ class TestSegment:
             (["--point", "12,10,1", "--checkpoint", "sam3"], "litemedsam"),
             (
                 ["--point", "12,10,1", "--decoder", "semantic", "--checkpoint", "litemedsam"],
-                "no trained semantic decoder",
+                "with a trained semantic decoder",
             ),
             (["--point", "12,10,1", "--category", "livr"], "liver"),
         ],
