@@ -289,7 +289,7 @@ def test_embeddings_that_are_not_a_file_of_tensors_are_refused(own_file: Path) -
 
 def test_one_name_for_two_categories_is_refused(categories: Categories) -> None:
     twice = (categories.items[0], Category("x", (0, 0, 0), "t", "s", "p", synonyms=("Spleen",)))
-    with pytest.raises(CategoryError, match="'spleen' stands for both 'spleen' and 'x'"):
+    with pytest.raises(CategoryError, match="'spleen' in both 'spleen' and 'x'"):
         Categories(twice, categories.text_embeddings[:2], "m")
 
 
@@ -331,7 +331,7 @@ def test_one_more_category_goes_to_the_end(categories: Categories) -> None:
     ):
         categories.with_category(THING, np.zeros(3, dtype=np.float32))
     twice = Category("Hepar", (0, 0, 0), "t", "s", "p")
-    with pytest.raises(CategoryError, match="stands for both 'liver' and 'Hepar'"):
+    with pytest.raises(CategoryError, match="in both 'liver' and 'Hepar'"):
         categories.with_category(twice, categories.text_embeddings[0])
 
 
