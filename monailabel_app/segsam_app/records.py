@@ -1,4 +1,4 @@
-"""Base classes of the operator's settings and of request bodies.
+"""Base classes of the operator's settings, of request bodies and of stored JSON.
 
 They are frozen pydantic models: `segsam.system.records` turns the first invalid value, or an
 unknown key, into one sentence. The text under a field is its description;

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from segsam.errors import CheckpointError
+from segsam_app.records import LaxRecord
 
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
@@ -19,8 +20,8 @@ VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _StoredRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+class _StoredRecord(LaxRecord):
+    refusal = CheckpointError
 
 
 class TrainedCase(_StoredRecord):
@@ -76,7 +77,7 @@ def read_record(folder: Path) -> VersionRecord:
     try:
         text = (folder / RECORD).read_text(encoding="utf-8")
         record = VersionRecord.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, CheckpointError) as error:
         reason = "is missing" if isinstance(error, OSError) else "is damaged"
         raise CheckpointError(f"{RECORD} of version {folder.name} {reason}") from error
     if record.id != folder.name:
