@@ -37,8 +37,6 @@ class VolumeTooLargeError(VolumeError):
 class LabelError(VolumeError):
     """Label that does not lie on its image, holds no whole numbers, or contradicts its names."""
 
-    code = "label"
-
 
 class PromptError(SegSamError):
     """Invalid prompt: outside the volume, reversed, flat, empty or malformed."""
