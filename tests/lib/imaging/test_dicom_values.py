@@ -27,6 +27,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     RLELossless,
     generate_uid,
 )
@@ -118,6 +119,11 @@ def arithmetic_of_pydicom(folder: Path) -> NDArray[np.float64]:
         values = apply_modality_lut(header.pixel_array, header).astype(np.float64)
         planes.append((float(header.ImagePositionPatient[2]), values))
     return np.stack([values for _, values in sorted(planes, key=lambda pair: pair[0])]).T
+
+
+def arithmetic_of_pydicom_file(path: Path) -> NDArray[np.generic]:
+    """(i, j, 1) stored values of a file."""
+    return pydicom.dcmread(path).pixel_array.T[..., None]
 
 
 def of(low: int, high: int, kind: type, bits: int, **facts: Any) -> Callable[[int], FileDataset]:
@@ -585,6 +591,45 @@ class TestStills:
         (tmp_path / "x.png").write_bytes(b"")
         with pytest.raises(VolumeError, match="Expected a DICOM file to read frame 1 of"):
             Volume.load(tmp_path / "x.png", frame=1)
+
+
+class TestCompressedFrames:
+    """Frames whose own header is wrong; GDCM ended the process for one with 202 bits."""
+
+    def write(self, path: Path, change: Callable[[bytearray], None]) -> Path:
+        stream = io.BytesIO()
+        Image.fromarray(stored(0, 0, 255).astype(np.uint8)).save(stream, "JPEG")
+        frame = bytearray(stream.getvalue())
+        change(frame)
+        made = image(stored(0, 0, 255).astype(np.uint8))
+        made.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        made.PixelData = encapsulate([bytes(frame)])
+        made["PixelData"].is_undefined_length = True
+        return written(made, path)
+
+    def test_a_right_one(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path / "x.dcm", lambda _: None)
+        assert np.array_equal(Volume.load(path).voxels, arithmetic_of_pydicom_file(path))
+
+    @pytest.mark.parametrize(
+        ("offset", "value", "found"),
+        [
+            (4, 202, r"4x6 pixels of 1 component\(s\) with 202 bits"),
+            (6, 200, r"4x200 pixels"),
+            (8, 201, r"201x6 pixels"),
+            (9, 3, r"of 3 component\(s\)"),
+        ],
+    )
+    def test_another_header(self, offset: int, value: int, found: str, tmp_path: Path) -> None:
+        def change(frame: bytearray) -> None:
+            frame[frame.index(b"\xff\xc0") + offset] = value
+
+        with pytest.raises(VolumeError, match=rf"expected frame 1 as 4x6 pixels .*got .*{found}"):
+            Volume.load(self.write(tmp_path / "x.dcm", change))
+
+    def test_no_image(self, tmp_path: Path) -> None:
+        with pytest.raises(VolumeError, match="got no header of a JPEG"):
+            Volume.load(self.write(tmp_path / "x.dcm", lambda frame: frame.reverse()))
 
 
 class TestSentences:

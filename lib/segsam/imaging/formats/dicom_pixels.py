@@ -23,6 +23,7 @@ from pydicom.pixel_data_handlers import apply_color_lut, convert_color_space
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage, generate_uid
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom_codestreams import check_frames
 from segsam.imaging.formats.dicom_files import OVERLAY_BIT_POSITIONS, DicomFile, read_pixels
 from segsam.imaging.formats.raw import check_data_size, reading
 from segsam.imaging.voxels import shape_text
@@ -31,6 +32,7 @@ _DESCRIPTION = (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
     "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
 )  # fmt: skip
+_ALLOCATED = (1, 8, 16, 32, 64)
 _PALETTE = "PALETTE COLOR"
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 
@@ -50,6 +52,8 @@ def stored_values(file: DicomFile) -> NDArray[np.generic]:
     dataset = _described(read_pixels(file), file.path.name)
     with reading(file.path, "DICOM", _failure(file)):
         is_simple = file.is_native or file.transfer_syntax == RLELossless
+        if not is_simple:
+            check_frames(dataset, file.path.name)
         decoded = dataset.pixel_array if is_simple else _decode_by_gdcm(dataset)
         expected = (file.frames, int(dataset.Rows), int(dataset.Columns))
         samples = int(dataset.SamplesPerPixel)
@@ -84,10 +88,13 @@ def _failure(file: DicomFile) -> str:
 
 def _described(dataset: pydicom.Dataset, name: str) -> pydicom.Dataset:
     """Return the data set with the usual value of each missing attribute of its pixels."""
-    if not dataset.get("BitsAllocated"):
-        raise VolumeError(f"{name}: expected Bits Allocated (0028,0100) of its pixels, got none.")
+    allocated = int(dataset.get("BitsAllocated") or 0)
+    if allocated not in _ALLOCATED:
+        raise VolumeError(
+            f"{name}: expected Bits Allocated (0028,0100) to be one of {_ALLOCATED}, got "
+            f"{allocated or 'none'}."
+        )
     samples = int(dataset.get("SamplesPerPixel") or 1)
-    allocated = int(dataset.BitsAllocated)
     usual = {
         "SamplesPerPixel": samples,
         "PhotometricInterpretation": "MONOCHROME2" if samples == 1 else "RGB",
