@@ -252,7 +252,7 @@ def test_what_runs_is_told_to_end(tmp_path: Path) -> None:
 _STOPPED_BY_A_SIGNAL = """
 import pathlib, signal, sys
 from concurrent.futures import ThreadPoolExecutor
-from segsam.study.runner import Children
+from segsam.research.study.runner import Children
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 children = Children()
 command = [sys.executable, "-c", {script!r}]

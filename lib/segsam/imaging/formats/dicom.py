@@ -3,9 +3,9 @@
 Headers are read first, and the slices must form a regular grid. Only then are the pixels decoded,
 and each slice's own rescale slope and intercept applied.
 
-    normal ^   p3  ------      Every slice gives the position p of its first pixel, in LPS.
+    normal ^   p3  ------      The header of each slice has the position p of its first pixel (LPS).
            |   p2  ------      Steps along the normal must be equal (otherwise slices are missing),
-           |   p1  ------      and the p must lie on one line along the normal (otherwise the gantry
+           |   p1  ------      and all p must lie on one line along the normal (otherwise the gantry
                p0  ------      was tilted, and the volume is sheared).
 """
 
@@ -140,7 +140,7 @@ def _check_alone(files: Sequence[DicomFile], name: str) -> None:
 
 
 def _named(path: Path, frame: int | None) -> _Selection:
-    """The image that is meant by the name of one file."""
+    """Return the image that is meant by the name of one file."""
     given = read_file(path)
     if "Rows" not in given.header or "Columns" not in given.header:
         raise VolumeError(f"{path.name} is DICOM but holds no image.")
@@ -183,7 +183,7 @@ def _one_frame(file: DicomFile, frame: int) -> Slice:
 
 
 def _slices_of(file: DicomFile) -> list[Slice]:
-    """The slice of a classic file, or the frames of an enhanced one.
+    """Return the slice of a classic file, or the frames of an enhanced one.
 
     Each frame has its own functional groups, and may be the only frame.
     """
@@ -242,7 +242,7 @@ def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:
 
 
 def _region_spacing_mm(regions: Iterable[pydicom.Dataset]) -> NDArray[np.float64] | None:
-    """Spacing between rows and columns of the largest ultrasound region in two dimensions."""
+    """Return the spacing between rows and columns of the largest ultrasound region in two dimensions."""
     spacings = [
         (_region_area(region), abs(float(region.PhysicalDeltaY)), abs(float(region.PhysicalDeltaX)))
         for region in regions
@@ -294,7 +294,7 @@ def _stored_planes(
 
 
 def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Modality, guessed from the SOP class if missing, and a note about an unusual SOP class."""
+    """Return the modality, guessed from the SOP class if missing, and a note about an unusual SOP class."""
     modality = str(header.get("Modality") or "").strip() or None
     uid = UID(str(header.get("SOPClassUID") or ""))
     known = "" if uid.name == str(uid) else uid.name.removeprefix("Enhanced ")
@@ -316,7 +316,7 @@ def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str
 def _display(
     files: Sequence[DicomFile], modality: str | None, name: str
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether the picture is shown inverted, and the note about it."""
+    """Return True if the picture is shown inverted, and the note about it."""
     if not any(file.header.get("PhotometricInterpretation") == "MONOCHROME1" for file in files):
         return False, ()
     is_xray = modality in _XRAY

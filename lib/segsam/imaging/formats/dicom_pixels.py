@@ -60,8 +60,8 @@ def stored_values(file: DicomFile) -> NDArray[np.generic]:
         shape = expected if samples == 1 else (*expected, samples)
         if decoded.size != np.prod(shape):
             raise VolumeError(
-                f"{file.path.name}: the header declares {shape_text(shape)} frames x rows x "
-                f"columns; the decoded pixels are {shape_text(decoded.shape)}."
+                f"{file.path.name}: expected {shape_text(shape)} frames x rows x columns as the "
+                f"header declares, got {shape_text(decoded.shape)} decoded pixels."
             )
         pixels = decoded.reshape(shape)
         if dataset.PhotometricInterpretation == _PALETTE:
@@ -176,8 +176,8 @@ def _palette_colours(pixels: NDArray[np.generic], dataset: pydicom.Dataset) -> N
 def _check_colour(pixels: NDArray[np.generic], name: str) -> None:
     if pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
         raise VolumeError(
-            f"{name}: voxels must be single numbers or 8-bit colour; these are "
-            f"{pixels.shape[-1]} numbers of {8 * pixels.dtype.itemsize} bits."
+            f"{name}: expected single numbers or 8-bit colour as voxels, got {pixels.shape[-1]} "
+            f"{pixels.dtype} values each."
         )
 
 

@@ -110,7 +110,7 @@ def _modality_lut(item: pydicom.Dataset, is_little_endian: bool, label: str) -> 
 
 
 def _stored_range(header: pydicom.Dataset) -> tuple[tuple[float, float], bool]:
-    """Lowest and highest stored value, and whether floating-point numbers are stored."""
+    """Return the lowest and highest stored value, and whether floating-point numbers are stored."""
     allocated = int(header.get("BitsAllocated") or 8)
     if allocated >= 32 and "BitsStored" not in header and "PixelRepresentation" not in header:
         return (0.0, 0.0) if allocated == 32 else (-math.inf, math.inf), True
