@@ -50,6 +50,8 @@ class Volume:
     name: str = "image"
     notes: tuple[str, ...] = ()
     """Messages for the user about how the file was read, e.g. which orientation was used."""
+    is_shown_inverted: bool = False
+    """True if low values are shown bright (a MONOCHROME1 X-ray); the voxels are not inverted."""
 
     def __post_init__(self) -> None:
         voxels = to_volume_voxels(self.voxels, self.name)
@@ -57,18 +59,20 @@ class Volume:
         object.__setattr__(self, "affine_ras", validated_affine(self.affine_ras, self.name))
 
     @classmethod
-    def load(cls, path: str | Path) -> Volume:
+    def load(cls, path: str | Path, *, frame: int | None = None) -> Volume:
         """Read NIfTI, NRRD, MetaImage, a DICOM series (folder, or one of its files) or a picture.
+
+        `frame` (from 1) is the frame of a DICOM file to read, such as one of a cine.
 
         A picture (PNG, JPEG, TIFF, BMP) becomes one slice with i to the right and j down. The
         header is checked before any voxel is read. Raises VolumeNotFoundError, VolumeTooLargeError
         or VolumeError.
         """
-        raw = read_image(Path(path))
+        raw = read_image(Path(path), frame)
         volume = cls.from_array(
             raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name
         )
-        return replace(volume, notes=raw.notes)
+        return replace(volume, notes=raw.notes, is_shown_inverted=raw.is_shown_inverted)
 
     @classmethod
     def from_array(
