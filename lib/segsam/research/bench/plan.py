@@ -14,6 +14,7 @@ ITEMS = {
     "http_click": "second prompt over HTTP (`result: slice`), end to end",
     "http_overhead": "part of it that HTTP adds to the predictor",
     "http_click_full": "second prompt over HTTP with many other images in the studies folder",
+    "label_save_full": "save of a label over HTTP with many other images in the studies folder",
     "server_start": "server: start to first answer",
     "first_click": "server: upload of the image to its first mask",
     "train_cached": "training step of one image, embedding stored",

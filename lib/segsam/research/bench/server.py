@@ -12,7 +12,7 @@ from segsam.remote.client import Client, prompt_params
 from segsam.remote.server import Server, find_app
 from segsam.research.bench.case import BenchCase
 from segsam.research.bench.plan import BenchPlan
-from segsam.research.bench.timing import Measurements, Timing, seconds_of
+from segsam.research.bench.timing import Measurements, Timing, seconds_of, timed
 
 _TINY_IJK = (24, 24, 6)
 
@@ -20,7 +20,7 @@ _TINY_IJK = (24, 24, 6)
 def measure_server(
     case: BenchCase, deep: BenchCase, plan: BenchPlan, work: Path, app: Path | None
 ) -> Measurements:
-    """Measure clicks with an empty and with a full studies folder, and the server's memory.
+    """Measure clicks with an empty and a full studies folder, saves, and the server's memory.
 
     Raises:
         ServerError: no app, or a server that does not answer.
@@ -38,8 +38,8 @@ def measure_server(
     with Server(folder, full, work / "server_full.log") as running:
         running.wait()
         with Client(running.address) as client:
-            clicks = _measure_clicks(client, case, plan)
-            found.items["http_click_full"] = clicks["http_click"]
+            found.items["http_click_full"] = _measure_clicks(client, case, plan)["http_click"]
+            found.items["label_save_full"] = _measure_saves(client, work, plan)
     return found
 
 
@@ -62,6 +62,13 @@ def _measure_clicks(client: Client, case: BenchCase, plan: BenchPlan) -> dict[st
         "http_click": Timing.of(reply.seconds for reply in replies),
         "http_overhead": Timing.of(added),
     }
+
+
+def _measure_saves(client: Client, work: Path, plan: BenchPlan) -> Timing:
+    """Time saves of the label of one small image."""
+    label = work / "label.nii.gz"
+    Volume.from_array(np.ones(_TINY_IJK, dtype=np.uint8), np.eye(4)).save(label)
+    return timed(lambda: client.save_label("image0000", label, {"liver": 1}), 2 * plan.rounds)
 
 
 def _click_through(client: Client, deep: BenchCase, plan: BenchPlan) -> None:
