@@ -41,7 +41,9 @@ class TestUnasked:
         assert (watched[0] / "home" / ".cache" / "segsam" / "openvino").is_dir(), "it was not used"
         assert files_of_others(watched[0], ".cache/matplotlib/") == []
 
-    @pytest.mark.parametrize("path", ["/", "/docs", "/ohif/", "/ohif/app.bundle.css", "/ohif/assets"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/docs", "/ohif/", "/ohif/app.bundle.css", "/ohif/assets"]
+    )
     def test_pages_name_no_other_site(self, watched: tuple[Path, Server], path: str) -> None:
         reply = watched[1].get(path)
         assert reply.status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from segsam.errors import VolumeError, VolumeNotFoundError
@@ -13,6 +14,14 @@ from segsam.imaging.formats.nrrd_file import read_nrrd, read_nrrd_grid
 from segsam.imaging.formats.picture_file import read_picture
 from segsam.imaging.formats.raw import RawGrid, RawImage, matching_ending
 
+
+def _read_dicom(path: Path) -> RawImage:
+    """Read DICOM, whose planes are those in which the scanner took the image, or a radiologist
+    had it reformatted.
+    """
+    return replace(read_dicom(path), slice_axis=2)
+
+
 _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".nii.gz": read_nifti,
     ".nii": read_nifti,
@@ -20,7 +29,7 @@ _READERS: dict[str, Callable[[Path], RawImage]] = {
     ".nhdr": read_nrrd,
     ".mha": read_metaimage,
     ".mhd": read_metaimage,
-    ".dcm": read_dicom,
+    ".dcm": _read_dicom,
     ".png": read_picture,
     ".jpg": read_picture,
     ".jpeg": read_picture,
@@ -59,14 +68,14 @@ def read_image(path: Path) -> RawImage:
     except (OSError, ValueError):  # a name that the file system does not allow
         is_folder = is_file = False
     if is_folder:
-        return read_dicom(path)
+        return _read_dicom(path)
     if not is_file:
         raise VolumeNotFoundError(f"There is no image {path.name!r} at the given path.")
     ending = matching_ending(path, _READERS)
     if ending is not None:
         return _READERS[ending](path)
     if has_dicom_prefix(path):
-        return read_dicom(path)
+        return _read_dicom(path)
     raise VolumeError(
         f"{path.name} has no supported format; expected a DICOM series or a name ending in "
         f"{', '.join(_READERS)}."

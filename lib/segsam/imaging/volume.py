@@ -49,6 +49,8 @@ class Volume:
     name: str = "image"
     notes: tuple[str, ...] = ()
     """Messages for the user about how the file was read, e.g. which orientation was used."""
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image; None if unknown."""
 
     def __post_init__(self) -> None:
         voxels = to_volume_voxels(self.voxels, self.name)
@@ -67,7 +69,7 @@ class Volume:
         volume = cls.from_array(
             raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name
         )
-        return replace(volume, notes=raw.notes)
+        return replace(volume, notes=raw.notes, slice_axis=raw.slice_axis)
 
     @classmethod
     def from_array(
@@ -139,7 +141,12 @@ class Volume:
             order.append(old_axis)
             steps.append(slice(None, None, step))
         permuted = self.voxels.transpose((*order, *range(3, self.voxels.ndim)))
-        return replace(self, voxels=permuted[tuple(steps)], affine_ras=self.affine_ras @ new_to_old)
+        return replace(
+            self,
+            voxels=permuted[tuple(steps)],
+            affine_ras=self.affine_ras @ new_to_old,
+            slice_axis=None if self.slice_axis is None else order.index(self.slice_axis),
+        )
 
     def like(self, voxels: ArrayLike) -> Volume:
         """Return a volume of other voxels (i, j, k), e.g. labels, on the same grid.
@@ -152,7 +159,7 @@ class Volume:
                 f"{self.name}: voxels of the shape {array.shape} do not fit this volume of "
                 f"{shape_text(self.shape_ijk)} voxels."
             )
-        return Volume(array, self.affine_ras, None, self.name)
+        return Volume(array, self.affine_ras, None, self.name, slice_axis=self.slice_axis)
 
     def geometry_equals(self, other: Volume, *, tolerance_mm: float = 1e-3) -> bool:
         """Return True if shapes are equal and no grid corner differs by more than `tolerance_mm`.

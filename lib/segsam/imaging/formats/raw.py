@@ -65,6 +65,8 @@ class RawImage:
     affine_ras: Affine
     modality: str | None = None
     notes: tuple[str, ...] = ()
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image, if the file tells them."""
 
 
 @dataclass(frozen=True, eq=False)
