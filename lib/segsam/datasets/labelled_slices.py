@@ -1,6 +1,6 @@
 """Labelled slices: cases cut into pictures and label planes in model pixels.
 
-A volume is cut across the axis of its largest spacing (as in prediction), or across all three axes
+A volume is cut into the planes of its acquisition (as in prediction), or across all three axes
 (as in the paper and SAM-Med2D). Pictures hold values 0 to 255, mapped by the same `Intensity` as in
 prediction. Each label value on a slice is one object. Objects under 0.153 % of the slice are not
 prompted (paper, section 4.1), but they remain in the training targets of presence and full image.
@@ -152,7 +152,7 @@ def _instances(planes: Sequence[NDArray[np.uint8]]) -> tuple[Instance, ...]:
 
 
 def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
-    """Return the voxel axes to cut across: "auto" is that of the largest spacing, "all" all three.
+    """Return the voxel axes to cut across: "auto" is that of `choose_axis`, "all" all three.
 
     For a picture, or a volume of one slice, this is always its one axis.
 

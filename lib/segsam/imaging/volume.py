@@ -52,6 +52,8 @@ class Volume:
     """Messages for the user about how the file was read, e.g. which orientation was used."""
     is_shown_inverted: bool = False
     """True if low values are shown bright (a MONOCHROME1 X-ray); the voxels are not inverted."""
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image; None if unknown."""
 
     def __post_init__(self) -> None:
         voxels = to_volume_voxels(self.voxels, self.name)
@@ -72,7 +74,12 @@ class Volume:
         volume = cls.from_array(
             raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name
         )
-        return replace(volume, notes=raw.notes, is_shown_inverted=raw.is_shown_inverted)
+        return replace(
+            volume,
+            notes=raw.notes,
+            is_shown_inverted=raw.is_shown_inverted,
+            slice_axis=raw.slice_axis,
+        )
 
     @classmethod
     def from_array(
@@ -138,7 +145,8 @@ class Volume:
         order = [axes[world] for world, _ in parsed]
         steps = [sign * signs[world] for world, sign in parsed]
         voxels, affine = reordered(self.voxels, self.affine_ras, order, steps)
-        return replace(self, voxels=voxels, affine_ras=affine)
+        slice_axis = None if self.slice_axis is None else order.index(self.slice_axis)
+        return replace(self, voxels=voxels, affine_ras=affine, slice_axis=slice_axis)
 
     def like(self, voxels: ArrayLike) -> Volume:
         """Return a volume of other voxels (i, j, k), e.g. labels, on the same grid.
@@ -151,7 +159,7 @@ class Volume:
                 f"{self.name}: voxels of the shape {array.shape} do not fit this volume of "
                 f"{shape_text(self.shape_ijk)} voxels."
             )
-        return Volume(array, self.affine_ras, None, self.name)
+        return Volume(array, self.affine_ras, None, self.name, slice_axis=self.slice_axis)
 
     def geometry_equals(self, other: Volume, *, tolerance_mm: float = 1e-3) -> bool:
         """Return True if shapes are equal and no grid corner differs by more than `tolerance_mm`.

@@ -51,6 +51,8 @@ _MODALITIES = MappingProxyType(
 )  # fmt: skip
 """Beginnings of the names of SOP classes, after "Enhanced"; modality."""
 _CENTIMETRES, _TISSUE = 3, 1
+_SLICE_AXIS = 2
+"""Slices are stacked along k: across the planes of the scanner, or of a reformatted series."""
 _LISTED = 4
 
 
@@ -90,6 +92,7 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
             modality,
             (*selection.notes, *grid.notes, *about_modality, *about_display),
             is_inverted,
+            slice_axis=_SLICE_AXIS,
         )
 
 

@@ -66,6 +66,8 @@ class RawImage:
     modality: str | None = None
     notes: tuple[str, ...] = ()
     is_shown_inverted: bool = False
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image, if the file tells them."""
 
 
 @dataclass(frozen=True, eq=False)
