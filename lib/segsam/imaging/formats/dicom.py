@@ -147,7 +147,8 @@ def _named(path: Path, frame: int | None) -> _Selection:
     if frame is not None:
         return _Selection([given], [_one_frame(given, frame)])
     slices = _slices_of(given)
-    if given.frames > 1 or not given.series_uid:
+    # A still is read whatever else its folder holds.
+    if given.frames > 1 or not given.series_uid or not slices[0].is_placed:
         return _Selection([given], slices)
     siblings = [
         file
@@ -242,7 +243,7 @@ def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:
 
 
 def _region_spacing_mm(regions: Iterable[pydicom.Dataset]) -> NDArray[np.float64] | None:
-    """Return the spacing between rows and columns of the largest ultrasound region in two dimensions."""
+    """Return the spacing between rows and columns of the largest two-dimensional region."""
     spacings = [
         (_region_area(region), abs(float(region.PhysicalDeltaY)), abs(float(region.PhysicalDeltaX)))
         for region in regions
@@ -294,7 +295,7 @@ def _stored_planes(
 
 
 def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the modality, guessed from the SOP class if missing, and a note about an unusual SOP class."""
+    """Return the modality (by the SOP class if missing) and a note about an unusual SOP class."""
     modality = str(header.get("Modality") or "").strip() or None
     uid = UID(str(header.get("SOPClassUID") or ""))
     known = "" if uid.name == str(uid) else uid.name.removeprefix("Enhanced ")
