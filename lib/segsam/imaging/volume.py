@@ -26,6 +26,7 @@ from segsam.imaging.geometry import (
     nearest_axes,
     parse_axis_codes,
     regular_subsample,
+    reordered,
     spacing_of,
     validated_affine,
 )
@@ -133,17 +134,11 @@ class Volume:
         Voxels are not resampled and not copied, and every voxel keeps its world point.
         """
         axes, signs = nearest_axes(self.affine_ras)
-        new_to_old = np.zeros((4, 4))
-        new_to_old[3, 3] = 1
-        order, steps = [], []
-        for new_axis, (world, sign) in enumerate(parse_axis_codes(codes)):
-            old_axis, step = axes[world], sign * signs[world]
-            new_to_old[old_axis, new_axis] = step
-            new_to_old[old_axis, 3] = 0 if step > 0 else self.shape_ijk[old_axis] - 1
-            order.append(old_axis)
-            steps.append(slice(None, None, step))
-        permuted = self.voxels.transpose((*order, *range(3, self.voxels.ndim)))
-        return replace(self, voxels=permuted[tuple(steps)], affine_ras=self.affine_ras @ new_to_old)
+        parsed = parse_axis_codes(codes)
+        order = [axes[world] for world, _ in parsed]
+        steps = [sign * signs[world] for world, sign in parsed]
+        voxels, affine = reordered(self.voxels, self.affine_ras, order, steps)
+        return replace(self, voxels=voxels, affine_ras=affine)
 
     def like(self, voxels: ArrayLike) -> Volume:
         """Return a volume of other voxels (i, j, k), e.g. labels, on the same grid.

@@ -243,7 +243,7 @@ def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:
 
 
 def _region_spacing_mm(regions: Iterable[pydicom.Dataset]) -> NDArray[np.float64] | None:
-    """Return the spacing between rows and columns of the largest two-dimensional region."""
+    """Return the (row, column) spacing of the largest two-dimensional ultrasound region."""
     spacings = [
         (_region_area(region), abs(float(region.PhysicalDeltaY)), abs(float(region.PhysicalDeltaX)))
         for region in regions
@@ -295,7 +295,7 @@ def _stored_planes(
 
 
 def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the modality (by the SOP class if missing) and a note about an unusual SOP class."""
+    """Return the modality, guessed from the SOP class if missing, and a note if that is unusual."""
     modality = str(header.get("Modality") or "").strip() or None
     uid = UID(str(header.get("SOPClassUID") or ""))
     known = "" if uid.name == str(uid) else uid.name.removeprefix("Enhanced ")
