@@ -530,7 +530,7 @@ class TestStills:
             path = self.write(tmp_path / f"U{number}.dcm", number)
         volume = Volume.load(path)
         assert np.array_equal(volume.voxels[..., 0].T, stored(3, 0, 255))
-        assert volume.notes[0].startswith("U3.dcm: it was read alone; 3 other file(s)")
+        assert volume.notes[0].startswith("U3.dcm has no position or no orientation")
         with pytest.raises(VolumeError, match=r"got US .* \(4 files.* U0\.dcm, U1\.dcm.* is meant"):
             Volume.load(tmp_path)
 
@@ -556,6 +556,7 @@ class TestStills:
             written(made, tmp_path / f"{number}.dcm")
         volume = Volume.load(tmp_path / "1.dcm")
         assert np.array_equal(volume.voxels[..., 0].T, stored(1, 0, 9))
+        assert volume.notes[0].startswith("1.dcm: it was read alone; 2 other file(s)")
 
     def region(self, spacing_cm: float, size: int = 4, unit: int = 3) -> Dataset:
         return item(

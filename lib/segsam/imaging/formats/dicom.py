@@ -150,7 +150,8 @@ def _named(path: Path, frame: int | None) -> _Selection:
     if frame is not None:
         return _Selection([given], [_one_frame(given, frame)])
     slices = _slices_of(given)
-    if given.frames > 1 or not given.series_uid:
+    # A still is read whatever else its folder holds.
+    if given.frames > 1 or not given.series_uid or not slices[0].is_placed:
         return _Selection([given], slices)
     siblings = [
         file
