@@ -51,8 +51,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_tests_that_pages_name_exist() -> None:
-    there = {path.name: path for path in (ROOT / "tests").rglob("test_*.py")}
-    paths = {path.relative_to(ROOT).as_posix() for path in there.values()}
+    paths = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     wrong = []
     for page in PAGES:
         for name in re.findall(r"`((?:tests/)?[\w/]*test_\w+\.py)", page.read_text("utf-8")):

@@ -1,7 +1,7 @@
 """Errors of SEG-SAM: one class per kind, each with one sentence for the user.
 
-The sentence states what was expected and what came. The command line turns each of these errors
-into exit code 2. The server maps each class to one HTTP status
+The sentence states what was expected and what came ("Expected ..., got ..."). The command line ends
+with exit code 2 for each of these errors. The server maps each class to one HTTP status
 (`segsam_app.web.error_handlers`) and sends its `code`. The library raises no bare `Exception`.
 """
 
@@ -59,7 +59,7 @@ class RuntimeChoiceError(SegSamError):
 
 
 class OutputError(SegSamError):
-    """Result that cannot be written to the given place or in the given format."""
+    """Result that cannot be written to the given path or in the given format."""
 
     code = "output"
 

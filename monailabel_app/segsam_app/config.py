@@ -103,7 +103,7 @@ class AppConfig(Settings):
 
     @classmethod
     def defaults_for_operators(cls) -> dict[str, str]:
-        """Return the disk cache, which only a server has by default."""
+        """Return the disk cache: on for a server, but not for an `AppConfig()` made in code."""
         return {"disk_cache": "on"}
 
     @property
@@ -118,7 +118,7 @@ class AppConfig(Settings):
             name = Path(checkpoint).stem if is_path else checkpoint
             if name in models:
                 raise ConfigError(
-                    f"also names {checkpoint!r}, and there is a model {name!r} already"
+                    f"the setting also names {checkpoint!r}, but there is a model {name!r} already"
                 )
             models[name] = checkpoint
         return models

@@ -5,8 +5,8 @@ our code runs only inside the app's start-up event. By then Starlette has built 
 stack (it does so for the very first ASGI call, the start-up event), and `add_middleware` refuses.
 But the stack is only an attribute, which the public method `build_middleware_stack` makes from
 public lists. So `install` changes the lists and then builds the stack again. Requests pass the new
-stack; the start-up call, still running in the old one, is not affected. It remains MONAI Label's
-own app object, so its log-in and all other routes stay. `segsam_app.asgi` installs the same before
+stack; the start-up call, still running in the old one, is not affected. The app object is still
+MONAI Label's, with its log-in and all its other routes. `segsam_app.asgi` installs the same before
 the start.
 
 What is installed:
@@ -14,7 +14,8 @@ What is installed:
 * `GuardMiddleware`: access, limits of bodies, request log, metrics;
 * `error_response` for every exception, so there is no bare 500;
 * our routes before MONAI Label's, because Starlette takes the first that matches: inference,
-  uploads, sessions, tasks, and the rest of its own in worker threads (`routes/monai_label.py`).
+  uploads, sessions, tasks, versions, DICOMweb, monitoring, and MONAI Label's other routes run in
+  worker threads (`routes/monai_label.py`).
 
 MONAI Label's CORS middleware, which admits every web page, is removed unless the operator named
 pages in MONAI_LABEL_CORS_ORIGINS. The start-up rule (`web/startup.py`) is checked as well.
@@ -40,7 +41,7 @@ from segsam_app.web.middleware import GuardMiddleware
 
 
 def read_rules() -> tuple[AccessRules, Limits]:
-    """Return the rules for all requests, from the settings, the environment and the command line of
+    """Return access rules and limits, from the settings, the environment and the command line of
     this process.
 
     Raises `ConfigError` for an invalid setting. Ends the process if it would listen to other
@@ -70,14 +71,14 @@ def install(app: FastAPI) -> None:
     for kind in HANDLED:
         app.add_exception_handler(kind, error_response)
     others = [layer for layer in app.user_middleware if not _is_open_cors(layer)]
-    own = Middleware(
+    guard = Middleware(
         GuardMiddleware,
         access=access,
         limits=limits,
         metrics=metrics,
         prefix=settings.MONAI_LABEL_API_STR,
     )
-    app.user_middleware[:] = [own, *others]
+    app.user_middleware[:] = [guard, *others]
     app.middleware_stack = app.build_middleware_stack()
     request_log.configure()
 

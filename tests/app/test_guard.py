@@ -40,9 +40,9 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("params", "code", "words"),
     [
-        ({}, "prompt", "At least one point or box"),
-        ({"prompts": {}}, "prompt", "At least one point or box"),
-        ({"foreground": [], "background": [], "roi": []}, "prompt", "At least one"),
+        ({}, "prompt", "at least one point or box"),
+        ({"prompts": {}}, "prompt", "at least one point or box"),
+        ({"foreground": [], "background": [], "roi": []}, "prompt", "at least one"),
         ({"background": [[1, 1, 1]]}, "prompt", "positive"),
         (point(64, 0, 0), "prompt", "outside the volume of 64x56x8"),
         (point(-1, 0, 0), "prompt", "outside the volume"),
@@ -58,7 +58,7 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
         ({**GOOD, "propagate": True}, "request", 'ask for "region"'),
         ({**GOOD, **box([1, 1, 1], [9, 9, 5])}, "request", "lie on 5 slices along k"),
         ({**GOOD, "category": "unicorn"}, "category", "unicorn"),
-        ({**GOOD, "decoder": "semantic"}, "prompt", "no trained semantic decoder"),
+        ({**GOOD, "decoder": "semantic"}, "prompt", "with a trained semantic decoder"),
         ({**GOOD, "window": "sunset"}, "request", "unknown window 'sunset'"),
         ({**GOOD, "roi": [1, 2, 3, 4, 5, 6]}, "request", "two dialects"),
     ],

@@ -35,7 +35,8 @@ def test_one_that_is_not_in_the_table() -> None:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("segsam") is None, reason="the library is not in this environment"
+    any(importlib.util.find_spec(name) is None for name in ("segsam", "safetensors")),
+    reason="the library is not in this environment",
 )
 def test_the_table_is_made_from_the_librarys_vocabulary() -> None:
     from segsam.categories.files import DEFAULT_PATH, read_categories

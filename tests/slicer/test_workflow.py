@@ -206,7 +206,7 @@ def test_a_refusal_of_the_server_is_its_sentence(workflow: Workflow) -> None:
     workflow.segment(Parameters(decoder="semantic"))
     failed = events_until_idle(workflow)[-1]
     assert failed.kind == "failed"
-    assert "no trained semantic decoder" in str(failed.error)
+    assert "with a trained semantic decoder" in str(failed.error)
     workflow.segment(Parameters(model="no such model"))
     assert "there is no model" in str(events_until_idle(workflow)[-1].error)
 

@@ -1,6 +1,6 @@
 """What a slice of an archive costs beside the model: the figures of docs/cluster.md.
 
-Run in the project's environment:  python docs/measurements/archive.py
+Run in the project's environment:  python docs/lab/measurements/archive.py
 
 Processor seconds of one thread. The slices are those of the sample CT, enlarged to 512 x 512, with
 noise, which makes them no easier to compress than real ones.

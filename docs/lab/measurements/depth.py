@@ -1,6 +1,6 @@
-"""Does a prompt cost more in a deep volume? The figures of docs/performance.md.
+"""Does a prompt cost more in a deep volume? The figures of docs/lab/performance.md.
 
-Run in the project's environment:  python docs/measurements/depth.py
+Run in the project's environment:  python docs/lab/measurements/depth.py
 """
 
 from __future__ import annotations

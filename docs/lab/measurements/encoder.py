@@ -1,6 +1,6 @@
 """One slice encoded and one box decoded: LiteMedSAM as its package runs it, and ours.
 
-Run in the project's environment:  python docs/measurements/encoder.py [ROUNDS] [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/encoder.py [ROUNDS] [CHECKPOINT]
 
 With a checkpoint, it is measured as well, with all its decoders. Medians of the wall clock and of
 processor time; on a busy machine with OMP_NUM_THREADS=1 only the latter says something.

@@ -1,7 +1,7 @@
 """Pictures of what a checkpoint does worst, for its model card: shapes alone, never an image.
 
     segsam evaluate DATA/* --prompt box --split split.json:test --objects box.npz
-    python docs/measurements/failures.py box.npz --data DATA/hippocampus --data DATA/isic
+    python docs/lab/measurements/failures.py box.npz --data DATA/hippocampus --data DATA/isic
         --checkpoint model.safetensors --out docs/model_card >> facts.yaml
 
 Of each data set that is named, the objects with the lowest Dice are prompted as they were measured

@@ -1,6 +1,6 @@
 """How far the box of an object moves from one slice to the next: the figures of docs/training.md.
 
-Run in the project's environment:  python docs/measurements/neighbours.py DATA/acdc_cardiac ...
+Run in the project's environment:  python docs/lab/measurements/neighbours.py DATA/acdc_cardiac ...
 
 Of labelled volumes, cut across their largest spacing: each side of the tight box of a label on a
 slice against that on the next one, both ways round, as a share of the box; outwards is positive.

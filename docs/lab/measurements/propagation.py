@@ -1,6 +1,6 @@
-"""How well an object is followed from slice to slice: the figures of docs/performance.md.
+"""How well an object is followed from slice to slice: the figures of docs/lab/performance.md.
 
-Run in the project's environment:  python docs/measurements/propagation.py [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/propagation.py [CHECKPOINT]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What keeping embeddings in float16 does to masks: the figures of docs/performance.md.
+"""What keeping embeddings in float16 does to masks: the figures of docs/lab/performance.md.
 
-Run in the project's environment:  python docs/measurements/rounding.py [CHECKPOINT]
+Run in the project's environment:  python docs/lab/measurements/rounding.py [CHECKPOINT]
 
 Each organ of the sample CT is prompted with its tight box on three of its slices, once with the
 embedding as the encoder gave it and once rounded to float16 and back.

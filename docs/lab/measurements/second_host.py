@@ -1,6 +1,6 @@
 """A second host for the paper's Table 5: LiteMedSAM's prompt parts behind a distilled encoder.
 
-    python docs/measurements/second_host.py RUNS/distil/model.safetensors
+    python docs/lab/measurements/second_host.py RUNS/distil/model.safetensors
         --out RUNS/segsam_fast_host/model.safetensors
 
 `docs/benchmarks/study.yaml` begins its rows `second_host` from the file this writes.

@@ -26,7 +26,7 @@ _SUGGESTIONS = 3
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """Ordered vocabulary; category k is output k + 1 of a checkpoint."""
+    """Ordered vocabulary; category k is class k + 1 of the semantic decoder, class 0 is none."""
 
     items: tuple[Category, ...]
     text_embeddings: NDArray[np.float32] = field(repr=False)
@@ -45,7 +45,8 @@ class Categories:
             for word in dict.fromkeys(map(folded, (item.name, *item.synonyms))):
                 if word in seen:
                     raise CategoryError(
-                        f"The name {word!r} stands for both {seen[word]!r} and {item.name!r}."
+                        f"Expected each name or synonym in one category, got {word!r} in both "
+                        f"{seen[word]!r} and {item.name!r}."
                     )
                 seen[word] = item.name
 
@@ -146,7 +147,7 @@ class Categories:
 
 
 def folded(name: str) -> str:
-    """Return a name for comparison: lower case, "_" and "-" as blanks, no repeated blanks."""
+    """Return the form of a name that is compared: lower case, single blanks for "_" and "-"."""
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 

@@ -55,7 +55,10 @@ DecoderOption = Annotated[
 ]
 CategoryOption = Annotated[
     str | None,
-    typer.Option(help="Look for this category only (see: segsam categories)."),
+    typer.Option(
+        help="Name of the object (see: segsam categories list). With the semantic decoder, the "
+        "mask is restricted to this category."
+    ),
 ]
 WindowOption = Annotated[
     str | None,

@@ -237,7 +237,9 @@ def _write_new_png(path: Path, pixels: NDArray[Any]) -> None:
 def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if "--" in name or "/" in name or "\\" in name or name in {"", ".", ".."}:
-            raise TrainingError(f"A data set's name becomes part of file names; got {name!r}.")
+            raise TrainingError(
+                f"Expected a data set name that can be part of a file name, got {name!r}."
+            )
     check_distinct_names(names)
 
 

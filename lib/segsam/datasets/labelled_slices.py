@@ -1,13 +1,12 @@
 """Labelled slices: cases cut into pictures and label planes in model pixels.
 
-A volume is cut along its largest spacing (the default of prediction), or along all three axes as in
-the paper and SAM-Med2D. Pictures are 0 to 255. Every label of a slice is one object. Objects under
-0.153 % of the slice are not prompted (paper, section 4.1), but they remain in the targets of
-presence and of the full image.
+A volume is cut across the axis of its largest spacing (as in prediction), or across all three axes
+(as in the paper and SAM-Med2D). Pictures hold values 0 to 255, mapped by the same `Intensity` as in
+prediction. Each label value on a slice is one object. Objects under 0.153 % of the slice are not
+prompted (paper, section 4.1), but they remain in the training targets of presence and full image.
 
 Files are read by `Volume` and not by MONAI's LoadImage, because the latter accepts shears, NaN and
-4D. Values are mapped to 0 to 255 by the same `Intensity` as in prediction. For augmentation see
-`transforms`.
+4D. For augmentation see `transforms`.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ Axes = Literal["auto", "all", "i", "j", "k"]
 
 Item = TypeVar("Item")
 MIN_SHARE = 0.00153
-"""Smaller objects are not prompted: 100 pixels of 256 x 256."""
+"""Share of a slice under which an object is not prompted: 100 of 256 x 256 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One object of a slice: its label value and its mask, which may overlap others."""
+    """Object on a slice: its label value and its mask, which may overlap other objects' masks."""
 
     value: int
     mask: NDArray[np.bool_]
@@ -46,8 +45,8 @@ class Instance:
 class LabelledSlice:
     """One slice in model pixels with at least one object to prompt.
 
-    If a data set has one mask per object (several of one label, or overlapping), `instances` holds
-    those that are large enough, and `labels` shows smaller objects on top of larger ones.
+    Some data sets have a mask for each object: several of one label, or overlapping ones. Then
+    `instances` holds those that are large enough, and `labels` has smaller objects on top.
     """
 
     name: str
@@ -129,7 +128,7 @@ def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
         PromptError: an unknown axis.
     """
     if axes not in get_args(Axes):
-        raise PromptError(f"Axes are {', '.join(get_args(Axes))}; got {axes!r}.")
+        raise PromptError(f"Expected axes {', '.join(get_args(Axes))}, got {axes!r}.")
     if 1 in volume.shape_ijk:
         return (choose_axis(volume, "auto"),)
     return (0, 1, 2) if axes == "all" else (choose_axis(volume, axes),)

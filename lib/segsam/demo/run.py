@@ -37,14 +37,14 @@ def run_demo(
 ) -> DemoReport:
     """Segment organs of the sample CT through a real server; files and report go to `out`.
 
-    The server is stopped in any case. If a returned volume is not on the voxels that were sent,
-    nothing is raised and `report.ok` is False.
+    The server is always stopped at the end. If a returned volume does not lie on the voxels that
+    were sent, no error is raised, but `report.ok` is False.
 
     Args:
         out: the folder of the results; made if it does not exist.
         console: where progress and report are printed.
         app: the MONAI Label app; by default the one of this checkout.
-        fetch: returns the sample CT, downloading it if necessary.
+        fetch: returns the sample CT, and downloads it if it is not in the cache.
 
     Raises:
         SampleError: the sample cannot be fetched.

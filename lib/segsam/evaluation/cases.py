@@ -159,7 +159,7 @@ def _part(text: str) -> tuple[Split, str]:
     file, colon, part = text.rpartition(":")
     if not (colon and file and part):
         raise EvaluationError(
-            f"Expected a split as FILE:NAME, such as split.json:test; got {text!r}."
+            f"Expected a split as FILE:NAME, such as split.json:test, got {text!r}."
         )
     split = Split.load(file)
     if part not in split.parts:

@@ -161,7 +161,7 @@ def _scores_table(rows: Mapping[str, Any], scores: Mapping[str, str], head: str)
 def _score(value: float | None, interval: Sequence[float] | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.1f}" + (f" ({interval[0]:.1f} to {interval[1]:.1f})" if interval else "")
+    return f"{value:.1f}" + (f" ({interval[0]:.1f}-{interval[1]:.1f})" if interval else "")
 
 
 def _calibration(record: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""An evaluation: every object of every case is prompted once, by itself, on its own slice."""
+"""Run of an evaluation: each object on each slice of each case is prompted once, by itself."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ class Options:
             raise EvaluationError(f"Expected a number of slices of 0 or more, got {self.slices}.")
         if self.propagated and (self.slices or self.decoder == "semantic"):
             raise EvaluationError(
-                "Expected no limit of slices and the binary decoder, because objects are "
-                "propagated by it through whole volumes; got "
-                f"{self.slices} slices and the decoder {self.decoder}."
+                "Expected the binary decoder and no limit of slices, because it propagates objects "
+                f"through whole volumes, got {self.slices} slices and the decoder {self.decoder}."
             )
 
 
@@ -60,12 +59,12 @@ def evaluate(
     encoder: EncoderRunner | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a model.
+    """Measure a model on labelled cases, and return the score of each object.
 
     Args:
         model: in evaluation mode.
-        selections: of `cases.select`.
-        options: of the evaluation.
+        selections: data sets with their cases, from `cases.select`.
+        options: prompt, decoder, seed and limits.
         embeddings: a folder of stored embeddings, read and added to.
         encoder: runner of the image encoder; PyTorch without it.
         progress: called before the first and after each case.
@@ -159,13 +158,14 @@ class CaseScorer:
 def joined(
     model: SegSam, selections: Sequence[Selection], options: Options, scores: Sequence[CaseScores]
 ) -> Evaluation:
-    """Join the scores of all cases of `selections`, in their order, into an evaluation; its
-    `encoded` and `seconds` are 0.
+    """Return the evaluation made of the scores of all cases of `selections`, in their order.
+
+    Its `encoded` and `seconds` are 0.
     """
-    facts, rest = [], iter(scores)
+    facts, remaining = [], iter(scores)
     for selection in selections:
         dataset = selection.dataset
-        slices = sum(next(rest).slices for _ in selection.cases)
+        slices = sum(next(remaining).slices for _ in selection.cases)
         classes = known_classes(dataset, model.categories)
         counts = (len(selection.cases), slices)
         facts.append(DatasetFacts(dataset.name, dataset.modality, dataset.labels, classes, *counts))
@@ -175,8 +175,8 @@ def joined(
         seed=options.seed,
         semantics=model.card.semantic_is_trained and options.decoder != "binary",
         datasets=tuple(facts),
-        objects=tuple(score for one in scores for score in one.objects),
-        volumes=tuple(score for one in scores for score in one.volumes),
+        objects=tuple(score for case in scores for score in case.objects),
+        volumes=tuple(score for case in scores for score in case.volumes),
         categories=model.categories.names,
         encoded=0,
         seconds=0.0,

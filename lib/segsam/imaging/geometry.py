@@ -127,7 +127,7 @@ def _alignment(directions: NDArray[np.float64], order: tuple[int, ...]) -> float
 
 
 def _undirected_columns(directions: NDArray[np.float64], order: tuple[int, ...]) -> list[float]:
-    """The columns as lines without direction (first nonzero component positive), for sorting."""
+    """Return the columns with their first nonzero component positive, to sort them as lines."""
     values: list[float] = []
     for axis in order:
         column = np.round(directions[:, axis], 6)
@@ -148,7 +148,7 @@ def parse_axis_codes(codes: str) -> list[tuple[int, int]]:
                 parsed.append((known.index(letter), sign))
     if len(codes) != 3 or sorted(world for world, _ in parsed) != [0, 1, 2]:
         raise VolumeError(
-            f"Orientation codes are three letters, one of each pair R/L, A/P, S/I; got {codes!r}."
+            f"Expected orientation codes, one letter of each pair R/L, A/P, S/I, got {codes!r}."
         )
     return parsed
 

@@ -82,7 +82,7 @@ class Intensity:
         low, high = (float(value) for value in window)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise VolumeError(
-                f"A window is (low, high) with low below high, both finite; got ({low}, {high})."
+                f"Expected a finite window (low, high) with low below high, got ({low}, {high})."
             )
         return cls("window", low, high)
 

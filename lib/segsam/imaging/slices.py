@@ -1,20 +1,21 @@
 """Slices of a volume in radiological orientation and in model pixels, and the way back.
 
-Three frames, in this order:
+A slice has three frames; `cut` and `image` lead from left to right, `place` back from the plane:
 
-    voxel plane        plane (y, x)              model picture (px)
-    two voxel axes     x right, y down           x right, y down, longest side = input_size
-    in ascending       axial:    x -> left,      +----------+--+
-    order              y -> posterior            | picture  |  |   the model pads right and
-                       coronal:  x -> left,      |          |  |   below to a square
-                       y -> inferior             +----------+  |
-                       sagittal: x -> posterior, |             |
-                       y -> inferior             +-------------+
+    voxels           ->  plane (y, x)            ->  model picture (y, x) in model pixels, "px"
+    two voxel axes,      x to the right, y down      x to the right, y down
+    ascending            as radiologists see it      square pixels, longest side = input_size
+
+The model pads the picture to a square on the right and at the bottom. In the plane, x and y run to
+
+               x                       y
+    axial      the patient's left      posterior
+    coronal    the patient's left      inferior
+    sagittal   posterior               inferior
 
 The affine alone determines which voxel axis becomes x or y, and if it is flipped. All 48 storage
-orders of the same anatomy therefore give the same model picture, bit for bit.
-
-Pixels are made square: a sagittal slice of 1 x 1 x 5 mm voxels is stretched fivefold.
+orders of the same anatomy therefore give the same model picture, bit for bit. Square pixels stretch
+anisotropic slices: a sagittal slice of 1 x 1 x 5 mm voxels is stretched fivefold along y.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 BoxEdges = Literal["outer", "centres"]
 
 _ISOTROPIC = 1e-3
+"""Difference of two spacings, as a ratio, below which a slice is not stretched."""
 _SPACING_TIE = 0.01
+"""Difference of two spacings, as a ratio, below which neither counts as the larger one."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class SliceView:
         Raises PromptError for another axis.
         """
         if axis not in (0, 1, 2):
-            raise PromptError(f"A slice axis is 0, 1 or 2 (i, j, k); got {axis!r}.")
+            raise PromptError(f"Expected a slice axis 0, 1 or 2 (i, j, k), got {axis!r}.")
         axes, signs = nearest_axes(volume.affine_ras)
         # Radiological display: x and y run against the two other world axes, i.e. to the patient's
         # left (against R), posterior (against A) or inferior (against S).
@@ -118,7 +121,7 @@ class SliceView:
         return plane[self._flips]
 
     def place(self, plane: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Return a plane (y, x) with its voxel axes in ascending order: the inverse of `cut`."""
+        """Undo `cut`: return a plane (y, x) with its two voxel axes in ascending order; a view."""
         unflipped = plane[self._flips]
         return unflipped.swapaxes(0, 1) if self.y_axis > self.x_axis else unflipped
 
@@ -144,7 +147,7 @@ class SliceView:
     def points_px(self, points_ijk: ArrayLike) -> NDArray[np.float32]:
         """Return model pixels x, y (n, 2) of voxel indices (n, 3), scaled as in SAM.
 
-        A pixel is index * new side / old side.
+        SAM multiplies an index by new side / old side, without a shift by half a pixel.
         """
         points = np.asarray(points_ijk, dtype=np.float64).reshape(-1, 3)
         x = self._along(points[:, self.x_axis], self.width, flipped=self.x_flipped)
@@ -229,7 +232,7 @@ def choose_axis(
     """
     if choice != "auto":
         if choice not in ("i", "j", "k"):
-            raise PromptError(f"An axis is auto, i, j or k; got {choice!r}.")
+            raise PromptError(f"Expected an axis auto, i, j or k, got {choice!r}.")
         return "ijk".index(choice)
     axes, _ = nearest_axes(volume.affine_ras)
     from_superior = (axes[2], axes[1], axes[0])

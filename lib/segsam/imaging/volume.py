@@ -176,7 +176,7 @@ class Volume:
 
 
 def _is_hounsfield_like(volume: Volume) -> bool:
-    """True for the value range of a CT: air below -500 HU, soft tissue around 0.
+    """Return True for the value range of a CT: air below -500 HU, soft tissue around 0.
 
     The lower bound accepts the usual padding values (-1024, -2048, -3024) and excludes phase images
     (-4096 ... 4095).

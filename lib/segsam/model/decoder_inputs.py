@@ -15,7 +15,7 @@ class DecoderInputs:
 
     The first layer of a two-way transformer projects the image before any prompt has changed it.
     A second click on the same slice finds these keys, values and queries here
-    (docs/performance.md, "Decoders").
+    (docs/lab/performance.md, "Decoders").
     """
 
     def __init__(self, host: Host, decoder: SemanticDecoder | SharedDecoder | None) -> None:

@@ -24,10 +24,11 @@ from segsam.model.two_way import ImageSource
 
 
 class SegSam(nn.Module):
-    """A host (image encoder, prompt encoder, mask decoder), a semantic decoder, text enhancement.
+    """Network of the paper: a host with a semantic decoder and text-to-vision enhancement.
 
-    The last two may be absent. They start from the host's decoder where it has the same layers, at
-    random elsewhere. `card` records what the weights have learnt.
+    The host is a SAM-family model: image encoder, prompt encoder and mask decoder. The other two
+    parts may be absent; their new weights are copies of the host's decoder where it has the same
+    layers, and random elsewhere. `card` records what the weights have learnt.
     """
 
     def __init__(
@@ -40,7 +41,16 @@ class SegSam(nn.Module):
         text: bool = False,
         card: Card | None = None,
     ) -> None:
-        """Connect the parts; with `semantics` build a semantic decoder, with `text` T2VSE."""
+        """Connect the parts.
+
+        Args:
+            host: its weights are used as they are.
+            categories: what the semantic decoder can name, in the order of its outputs.
+            config: choices that the paper leaves open.
+            semantics: build a semantic decoder.
+            text: build the text-to-vision semantic enhancement (T2VSE).
+            card: what the weights have learnt; by default nothing.
+        """
         super().__init__()
         self.host, facts = host, host.facts
         self.categories = categories
@@ -76,7 +86,9 @@ class SegSam(nn.Module):
         return self.config.grid or self.host.facts.grid
 
     def forward(self, images: Tensor, prompts: PromptTensors) -> Decoded:
-        """Run figure 2 on prepared images (B, 3, S, S) and B * n prompts, the first image's first.
+        """Run the whole network on prepared images (B, 3, S, S), each with n prompts.
+
+        `prompts` holds B * n prompts, those of the first image first.
 
         Raises:
             ValueError: the number of prompts is not a multiple of the number of images.
@@ -88,7 +100,11 @@ class SegSam(nn.Module):
         return self.features(*self.host.encode(images))
 
     def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
-        """Compute what follows from the output of `Host.encode` by weights that learn."""
+        """Compute the image features from the output of `Host.encode`.
+
+        Separate from `encode`, because that output is stored while the weights used here learn:
+        those of a grid reduction and of the presence branch, if there are any.
+        """
         if self.reduction is not None:
             embedding, detail = self.reduction(embedding), self.reduction.pooled(detail)
         branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
@@ -96,11 +112,12 @@ class SegSam(nn.Module):
         return ImageFeatures(embedding, presence, detail)
 
     def decode_batch(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
-        """Run `forward` from the features of B images on; raises as `forward`."""
-        semantic, shares = self.semantic_decoder is not None, prompts.split(len(features))
+        """Run the part of `forward` that follows `encode`; raises as `forward`."""
+        semantic = self.semantic_decoder is not None
+        prompts_by_image = prompts.split(len(features))
         return Decoded.joined(
-            self.decode(features.of(image), share, semantic=semantic)
-            for image, share in enumerate(shares)
+            self.decode(features.of(image), own_prompts, semantic=semantic)
+            for image, own_prompts in enumerate(prompts_by_image)
         )
 
     def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
@@ -118,7 +135,7 @@ class SegSam(nn.Module):
         image_pe = self._inputs.positions()
         image = self._inputs.image(features.embedding, dense, shared=prompts.mask_logits is None)
         if not semantic:
-            return self._draw(image, tokens, features.detail)
+            return self._decode_mask(image, tokens, features.detail)
         decoder, enhanced = self.semantic_decoder, tokens
         if decoder is None or (decoder.presence is not None and features.presence_logits is None):
             raise CheckpointError(
@@ -132,19 +149,27 @@ class SegSam(nn.Module):
         else:  # M_s, equation 3
             prompted = enhanced if self.config.text_into == "both" else tokens
             semantics = decoder(image, image_pe, prompted, features.presence_logits)
-        binary = self._draw(image, enhanced, features.detail)
+        binary = self._decode_mask(image, enhanced, features.detail)
         return replace(binary, presence_logits=features.presence_logits, **semantics._asdict())
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
-        """Return where the CO-tokens look, (B, K, h, w), each map of sum 1; None without them."""
+        """Return the attention of each CO-token to the image, (B, K, h, w), each map of sum 1.
+
+        None without a presence branch.
+        """
         if self.semantic_decoder is None or self.semantic_decoder.presence is None:
             return None
         return self.semantic_decoder.presence.attention(
             features.embedding, self._inputs.positions()
         )
 
-    def _draw(self, image: ImageSource, tokens: Tensor, detail: Tensor | None) -> Decoded:
-        """Draw the binary mask M_b of each prompt (equation 2)."""
-        several, image_pe = self.config.multimask, self._inputs.positions()
-        masks = self.host.decode_masks(image, image_pe, tokens, multimask=several, detail=detail)
+    def _decode_mask(self, image: ImageSource, tokens: Tensor, detail: Tensor | None) -> Decoded:
+        """Decode the binary mask M_b of each prompt (equation 2)."""
+        masks = self.host.decode_masks(
+            image,
+            self._inputs.positions(),
+            tokens,
+            multimask=self.config.multimask,
+            detail=detail,
+        )
         return Decoded(*best_mask(*masks))

@@ -61,8 +61,10 @@ class PresenceBlock(nn.Module):
         tokens = self._attend_to_each_other(tokens)
         cross = self.cross_attention
         queries = cross._separate_heads(cross.q_proj(tokens), cross.num_heads)
-        seen = cross._separate_heads(cross.k_proj(keys), cross.num_heads)
-        weights: Tensor = (queries @ seen.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1)
+        projected = cross._separate_heads(cross.k_proj(keys), cross.num_heads)
+        weights: Tensor = (
+            queries @ projected.transpose(-1, -2) / queries.shape[-1] ** 0.5
+        ).softmax(-1)
         return weights.mean(dim=1)
 
     def _attend_to_each_other(self, tokens: Tensor) -> Tensor:
@@ -71,7 +73,8 @@ class PresenceBlock(nn.Module):
 
 
 class PresenceBranch(nn.Module):
-    """K CO-tokens, each with a linear layer: is the category present besides the prompted object?
+    """Presence branch: K CO-tokens, each with a linear layer that scores if its category is present
+    besides the prompted object.
 
     The branch reads no prompt, so it runs once for an image. It cannot know which object will be
     prompted; it learns the mean over the prompts of training.
@@ -98,7 +101,7 @@ class PresenceBranch(nn.Module):
         return (tokens * self.weight).sum(-1) + self.bias
 
     def attention(self, embedding: Tensor, image_pe: Tensor) -> Tensor:
-        """Return where the CO-tokens look in the last block: (b, K, h, w), each map of sum 1.
+        """Return the attention of the last block, (b, K, h, w): per CO-token a map of sum 1.
 
         Arguments as of `forward`.
         """
@@ -116,7 +119,7 @@ class PresenceBranch(nn.Module):
 
 
 class FullImageToken(nn.Module):
-    """A second token beside the SO-token, which draws every object of the image (Table 4, row 3).
+    """Second token beside the SO-token, for the masks of all objects in the image (Table 4, row 3).
 
     The paper does not say how this variant is built. It reports that the two tasks conflict, which
     they can only do if they share weights: so both tokens share the mask branch. One mask cannot
@@ -131,16 +134,16 @@ class FullImageToken(nn.Module):
 
 
 class SemanticDecoder(nn.Module):
-    """The mask branch, and beside it the task that `config.unprompted` names.
+    """Semantic-aware decoder: the mask branch, and the task that `config.unprompted` names.
 
-    That is the presence branch (whose answer informs the SO-token, equation 8), a token for the
-    full image, or nothing.
+    That task is the presence branch (whose output is added to the SO-token, equation 8), a token
+    for the full image, or none.
     """
 
     def __init__(self, categories: int, host_decoder: Any, config: SemanticConfig) -> None:
         """Start the mask branch as a copy of `host_decoder`, SAM's `MaskDecoder`.
 
-        The host draws good masks already; only categories are new. Widths are the host's; with
+        The host's masks are good already; only categories are new. Widths are the host's; with
         another `depth`, the blocks that both have are copied.
         """
         super().__init__()
@@ -157,8 +160,8 @@ class SemanticDecoder(nn.Module):
             self.full_image = FullImageToken(categories, host_decoder)
         self.semantic_token = nn.Parameter(_mask_token(host_decoder))
         self.transformer = TwoWayTransformer(config.depth, dim, host.num_heads, host.mlp_dim)
-        for mine, theirs in zip(self.transformer.layers, host.layers, strict=False):
-            mine.load_state_dict(theirs.state_dict())
+        for layer, host_layer in zip(self.transformer.layers, host.layers, strict=False):
+            layer.load_state_dict(host_layer.state_dict())
         for name in ("final_attn_token_to_image", "norm_final_attn"):
             getattr(self.transformer, name).load_state_dict(getattr(host, name).state_dict())
         self.upscaling = copy.deepcopy(host_decoder.output_upscaling)
@@ -184,10 +187,10 @@ class SemanticDecoder(nn.Module):
             class logits (P, K+1), and a map (P, K+1, 4h, 4w) or the object's mask; index 0 is "not
             the object", k + 1 is category k.
         """
-        own = [self._informed_token(presence_logits)]
+        learnt_tokens = [self._informed_token(presence_logits)]
         if self.full_image is not None:
-            own.append(self.full_image.token)
-        learnt = torch.cat(own).expand(len(prompt_tokens), -1, -1)
+            learnt_tokens.append(self.full_image.token)
+        learnt = torch.cat(learnt_tokens).expand(len(prompt_tokens), -1, -1)
         tokens = torch.cat([learnt, prompt_tokens], dim=1)
         tokens, pixels = refine(self.transformer, source, image_pe, tokens)
         upscaled = upscale(self.upscaling, pixels)
@@ -211,7 +214,7 @@ class SharedDecoder(nn.Module):
     """The paper's BaselineSem (section 4.3): a class token in the host's own mask decoder.
 
     Only the token and its head are here; everything else is the host's and learns both tasks. The
-    mask token still draws the binary mask in the host's own way. The decoder runs twice on the same
+    host's mask token still gives the binary mask. The decoder runs twice on the same
     tokens, once for semantics and once for the mask, with the same result as a single run.
     """
 

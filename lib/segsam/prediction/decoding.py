@@ -48,13 +48,13 @@ class MaskChoice:
             CategoryError: an unknown category.
         """
         if decoder not in ("binary", "semantic"):
-            raise PromptError(f"A decoder is binary or semantic; got {decoder!r}.")
+            raise PromptError(f"Expected the decoder binary or semantic, got {decoder!r}.")
         index = None if category is None else model.categories.index(category)
         if not model.card.semantic_is_trained and (decoder == "semantic" or category is not None):
-            requested = "the semantic decoder" if decoder == "semantic" else f"category {category}"
+            requested = "its mask" if decoder == "semantic" else f"the category {category}"
             raise PromptError(
-                f"{requested} was asked for, but this checkpoint has no trained semantic decoder; "
-                "use the binary decoder without a category, or another checkpoint."
+                f"Expected a checkpoint with a trained semantic decoder for {requested}, got one "
+                "without it; use the binary decoder and no category, or another checkpoint."
             )
         return cls(decoder, index)
 

@@ -197,7 +197,7 @@ def _label_type(values: Sequence[int]) -> type[np.uint8] | type[np.uint16]:
     """Return the smallest type that holds these label values."""
     for value in values:
         if not 1 <= value <= _LARGEST_LABEL:
-            raise OutputError(f"A label value is 1 to {_LARGEST_LABEL}; got {value}.")
+            raise OutputError(f"Expected a label value of 1 to {_LARGEST_LABEL}, got {value}.")
     return np.uint8 if max(values, default=1) <= np.iinfo(np.uint8).max else np.uint16
 
 

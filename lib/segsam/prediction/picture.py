@@ -46,7 +46,7 @@ def draw_result(
     """
     target = Path(path)
     if target.suffix.lower() != ".png":
-        raise OutputError(f"A picture is written as .png; got {target.name}.")
+        raise OutputError(f"Expected a picture name ending in .png, got {target.name}.")
     volume = result.volume
     axis = _picture_axis(result, prompts)
     indices = chosen_slices(result, prompts, axis)

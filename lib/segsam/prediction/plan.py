@@ -26,17 +26,17 @@ from segsam.prompting.prompts import Box, Point, Prompts, SlicePrompts
 from segsam.types import AxisChoice
 
 MAX_CANDIDATES = 13
-"""Slices of a 3D box that are decoded to find the one to follow the object from."""
+"""Most slices of a 3D box that are decoded to find its seed, where following begins."""
 
 THIRD, SIXTH = 1 / 3, 1 / 6
-"""Share of a 3D box at each end that holds no candidates. With two decoders, their agreement
-exposes a wrong mask, so that more of the box can be searched (SIXTH). LiteMedSAM alone was sure of
-wrong masks outside the middle third, in the stomach of the sample CT (THIRD)."""
+"""Margins: the share of a 3D box at each end that holds no candidates. With two decoders (SIXTH),
+their agreement exposes a wrong mask, so that more of the box can be searched. Without (THIRD),
+LiteMedSAM was sure of wrong masks outside the middle third, in the stomach of the sample CT."""
 
 
 @dataclass(frozen=True)
-class Walk:
-    """Slices to visit in the order of `indices`, starting beside the prompted slice `seed`."""
+class FollowedSlices:
+    """Slices on one side of a seed, in the order in which the object is followed through them."""
 
     seed: int
     indices: range
@@ -46,9 +46,10 @@ class Walk:
 class AxisPlan:
     """Plan of the slices across one axis.
 
-    `prompted` are prompts by slice index. Of each group of `candidates`, only the slice with the
-    best mask is used. `limit` is the 3D box that propagation must not leave. `points` are the
-    user's points, which count on their own slices during propagation too.
+    `prompted` are prompts by slice index. Each group of `candidates`, prompts by slice index too,
+    belongs to one 3D box: all are decoded, and only the slice with the best mask is used. `limit`
+    is the 3D box that propagation must not leave. `points` are the user's points, which count on
+    their own slices during propagation too.
     """
 
     axis: int
@@ -63,22 +64,22 @@ class AxisPlan:
         """Progress steps before propagation: each prompted slice, each candidate, each choice."""
         return len(self.prompted) + sum(1 + len(group) for group in self.candidates)
 
-    def walks(self, seeds: Collection[int], depth: int) -> Iterator[Walk]:
-        """Yield the walks from the seeds in a volume of `depth` slices; none without propagation.
+    def slices_to_follow(self, seeds: Collection[int], depth: int) -> Iterator[FollowedSlices]:
+        """Yield the slices on each side of each seed, of `depth` slices; none without propagation.
 
-        Each slice between two seeds is visited once, from the nearer seed.
+        A slice between two seeds is reached once, from the nearer one.
         """
         if not self.propagate or not seeds:
             return
         ordered = sorted(seeds)
         low = 0 if self.limit is None else self.limit.min_ijk[self.axis]
         high = depth - 1 if self.limit is None else self.limit.max_ijk[self.axis]
-        yield Walk(ordered[0], range(ordered[0] - 1, low - 1, -1))
+        yield FollowedSlices(ordered[0], range(ordered[0] - 1, low - 1, -1))
         for near, far in pairwise(ordered):
             middle = (near + far) // 2
-            yield Walk(near, range(near + 1, middle + 1))
-            yield Walk(far, range(far - 1, middle, -1))
-        yield Walk(ordered[-1], range(ordered[-1] + 1, high + 1))
+            yield FollowedSlices(near, range(near + 1, middle + 1))
+            yield FollowedSlices(far, range(far - 1, middle, -1))
+        yield FollowedSlices(ordered[-1], range(ordered[-1] + 1, high + 1))
 
 
 def plan_axis(
@@ -146,7 +147,7 @@ def first_axis(volume: Volume, axis: AxisChoice, prompts: Prompts) -> int:
         PromptError: an unknown axis, or a 2D box that is only a line on its slices.
     """
     if axis not in ("auto", "i", "j", "k", "all"):
-        raise PromptError(f"An axis is auto, i, j, k or all; got {axis!r}.")
+        raise PromptError(f"Expected an axis auto, i, j, k or all, got {axis!r}.")
     number = choose_axis(volume, "auto" if axis == "all" else axis, prompts.flat_axis)
     for box in prompts.boxes:
         if box.flat_axes and number not in box.flat_axes and volume.shape_ijk[number] > 1:

@@ -1,4 +1,4 @@
-"""The predictor: `set_volume` once (cheap), then `predict` for each prompt, then `reset`.
+"""Predictor: call `set_volume` once (cheap), `predict` for each prompt, and `reset` at the end.
 
 Model and embeddings may be shared by many predictors and threads: the model is only read, and the
 cache has its own lock.
@@ -58,7 +58,7 @@ class Predictor:
             name_or_path: name or path of a checkpoint, as for `load_pretrained`.
             device: device of the weights.
             cache_bytes: memory limit of the slice embeddings.
-            runtime: auto, torch or openvino, which computes the image encoder; see
+            runtime: what computes the image encoder: auto, torch or openvino; see
                 `choose_runtime`.
             precision: exact or fast.
 
@@ -97,19 +97,21 @@ class Predictor:
     def warm(
         self, *, axis: AxisChoice = "auto", index: int | None = None, background: bool = False
     ) -> None:
-        """Encode one slice before its first prompt: slice `index`, or the middle one.
+        """Encode slice `index`, or the middle one, so that its first prompt is answered faster.
 
-        In the `background`, predictions in other threads do not wait for it.
+        With `background`, predictions in other threads do not wait for it.
 
         Raises:
             PromptError: no such slice.
             VolumeError: no volume was set.
         """
-        number = choose_axis(self._require_volume().volume, "auto" if axis == "all" else axis)
-        slices = self.slices(number)
+        voxel_axis = choose_axis(self._require_volume().volume, "auto" if axis == "all" else axis)
+        slices = self.slices(voxel_axis)
         depth = slices.view.depth
         if index is not None and not 0 <= index < depth:
-            raise PromptError(f"Slices along {'ijk'[number]} are 0 to {depth - 1}; got {index}.")
+            raise PromptError(
+                f"Expected slice 0 to {depth - 1} along {'ijk'[voxel_axis]}, got {index}."
+            )
         slices.features(depth // 2 if index is None else index, background=background)
 
     def slices(self, axis: int, job: Job | None = None) -> SliceDecoder:
@@ -141,8 +143,8 @@ class Predictor:
             axis: the voxel axis to slice across. "auto" is the axis of a 2D box, else that of the
                 largest spacing; "all" averages the probabilities of the three directions.
             propagate: True follows the object from the prompted slices outwards, in a 3D box from
-                its middle slice and never out of it. False decodes each prompted slice by itself, a
-                3D box by its sections. None follows in 3D boxes only.
+                the best slice near its middle and never out of it. False decodes each prompted
+                slice by itself, a 3D box by its sections. None follows in 3D boxes only.
             decoder: the decoder whose mask is the result, binary or semantic.
             category: name or synonym of a category of the checkpoint. With the semantic decoder the
                 mask is restricted to it. The result gets this name.

@@ -3,7 +3,7 @@
 Each slice is prompted by the mask of the slice before it: its bounding box, slightly enlarged, and
 its low-resolution logits if the host was trained with mask prompts. (LiteMedSAM and SEG-SAM were
 not; with them, mask prompts lower the mean Dice in 3D boxes from 0.804 to 0.759 and from 0.773 to
-0.732.) From a 2D box the walk ends where the object ends, which `StopRule` decides.
+0.732.) From a 2D box, propagation stops where the object ends, which `StopRule` decides.
 
 All figures are from `docs/lab/performance.md`, "Following an object": mean Dice of eleven organs of
 the sample CT, measured with `docs/lab/measurements/propagation.py`.
@@ -23,9 +23,10 @@ from segsam.prediction.decoding import SliceDecoder, SliceMask
 from segsam.prompting.prompts import Box, Point, SlicePrompts
 
 HOST_MARGIN_PX = 6.0
-"""Enlargement of the neighbour's box on each side, in model pixels, for a host alone. MedSAM's
-boxes were drawn up to 5 px too large in training, never too small (its `bbox_shift`). With 3 px,
-LiteMedSAM falls from 0.804 to 0.766 in 3D boxes and from 0.761 to 0.753 from a 2D box."""
+"""Enlargement of the neighbour's box on each side, in model pixels, for a host without a semantic
+decoder. MedSAM's boxes were drawn up to 5 px too large in training, never too small (its
+`bbox_shift`). With 3 px, LiteMedSAM falls from 0.804 to 0.766 in 3D boxes and from 0.761 to 0.753
+from a 2D box."""
 
 MARGIN_PX = 3.0
 """The same for a model with both decoders. It was trained with boxes whose sides move both ways, as
@@ -87,9 +88,9 @@ def follow(
 ) -> Iterator[SliceMask]:
     """Yield the masks of `indices`, in this order, starting beside the seed.
 
-    Without a limit, the walk ends where the object does. `limit` is a box that the object fills
-    from end to end: the walk then visits all indices, and after an empty mask the next slice is
-    prompted with the box's section. `points` are the user's, each used on its slice.
+    Without a limit, it stops where the object ends. `limit` is a box that the object fills from end
+    to end: all indices are decoded then, and after an empty mask the next slice is prompted with
+    the box's section. `points` are the user's, each used on its slice.
     """
     previous = seed
     for index in indices:
@@ -118,10 +119,11 @@ def _prompts_beside(
     limit: Box | None,
     points: tuple[Point, ...],
 ) -> SlicePrompts:
-    own = tuple(point for point in points if point.ijk[view.axis] == index)
+    """Return the prompts of slice `index`: the box of its neighbour's mask, and its own points."""
+    on_slice = tuple(point for point in points if point.ijk[view.axis] == index)
     if previous.area:
-        return SlicePrompts(own, neighbours=(neighbour_box(view, previous, index, limit),))
-    return SlicePrompts(own, sections=(limit.section(view.axis, index),) if limit else ())
+        return SlicePrompts(on_slice, neighbours=(neighbour_box(view, previous, index, limit),))
+    return SlicePrompts(on_slice, sections=(limit.section(view.axis, index),) if limit else ())
 
 
 def neighbour_box(view: SliceView, mask: SliceMask, index: int, limit: Box | None = None) -> Box:

@@ -38,12 +38,12 @@ class Segmentation:
     """Segmentation of one object; `segment` is called once.
 
     Args:
-        model: supplies the decoders' weights. They may be an adapted copy of those that the slice
-            encoders belong to.
+        model: supplies the decoders' weights. It may differ from the model of the slice encoders
+            in everything that no image feature depends on.
         volume: the volume that the slice encoders cut.
         slice_encoder: returns the encoder of the slices across a voxel axis.
         job: counts slices and times.
-        choice: the decoder whose mask is the result.
+        choice: the decoder whose mask is the result, and the category that it is restricted to.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class Segmentation:
         solid = bool(prompts.boxes) and prompts.flat_axis is None
         if not solid and not propagate:
             raise PromptError(
-                "axis all needs a 3D box, or a 2D box or point with propagation; "
-                "got 2D prompts without propagation."
+                "Expected a 3D box, or propagation of a 2D box or point, for axis all; got 2D "
+                "prompts without propagation."
             )
         regions = [self._across(self._plan(prompts, first, propagate))]
         for axis in (axis for axis in range(3) if axis != first):
@@ -143,7 +143,7 @@ class Segmentation:
         return labels.region()
 
     def _prompted(self, decoder: SliceDecoder, plan: AxisPlan) -> Iterator[SliceMask]:
-        """Decode the prompted slices, and the best slice of each group of candidates."""
+        """Decode the prompted slices and the candidates; of each group yield the best seed."""
         candidates = [index for group in plan.candidates for index in group]
         decoder.encoder.prefetch([*plan.prompted, *candidates])
         for index, prompts in plan.prompted.items():
@@ -152,20 +152,20 @@ class Segmentation:
             tried = []
             for index, prompts in group.items():
                 tried.append(decoder.decode(index, prompts))
-                self._job.report("looked at", plan.axis, index)
+                self._job.report("decoded", plan.axis, index)
             yield best_seed(decoder.view, tried, group)
 
     def _followed(
         self, decoder: SliceDecoder, plan: AxisPlan, seeds: Mapping[int, SliceMask]
     ) -> Iterator[SliceMask]:
         """Decode the slices beside the seeds, until the object or its 3D box ends."""
-        walks = tuple(plan.walks(seeds, decoder.view.depth))
+        parts = tuple(plan.slices_to_follow(seeds, decoder.view.depth))
         if plan.limit is not None:  # without a limit, the number of slices is unknown
-            self._job.planned += sum(len(walk.indices) for walk in walks)
-        for walk in walks:
-            decoder.encoder.prefetch(walk.indices)
+            self._job.planned += sum(len(part.indices) for part in parts)
+        for part in parts:
+            decoder.encoder.prefetch(part.indices)
             yield from follow(
-                decoder, seeds[walk.seed], walk.indices, limit=plan.limit, points=plan.points
+                decoder, seeds[part.seed], part.indices, limit=plan.limit, points=plan.points
             )
 
     def _collect(self, mask: SliceMask, labels: LabelBuilder, what: str) -> None:

@@ -25,9 +25,11 @@ MAX_PROMPTS = 1000
 
 
 def voxel_index(value: object, what: str) -> VoxelIndex:
-    """Return a value as voxel index (i, j, k); raises PromptError, which begins with `what`."""
+    """Return a value as voxel index (i, j, k); raises PromptError, which names `what`."""
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
-        raise PromptError(f"A {what} is three whole numbers (i, j, k); got {short_repr(value)}.")
+        raise PromptError(
+            f"Expected {what} as three whole numbers (i, j, k), got {short_repr(value)}."
+        )
     i, j, k = (_whole_number(number, value, what) for number in value)
     return i, j, k
 
@@ -38,11 +40,11 @@ def _whole_number(number: Any, value: object, what: str) -> int:
     is_integer = isinstance(number, int) and not isinstance(number, bool)
     if is_integer or (isinstance(number, float) and number.is_integer()):
         if abs(number) > _LARGEST_INDEX:
-            raise PromptError(f"A {what} holds {short_repr(number)}, which is outside any volume.")
+            raise PromptError(f"Expected {what} inside a volume, got {short_repr(number)}.")
         return int(number)
     raise PromptError(
-        f"A {what} is three whole numbers (i, j, k); {short_repr(number)} in {short_repr(value)} "
-        "is not a whole number."
+        f"Expected {what} as three whole numbers (i, j, k), got {short_repr(number)} in "
+        f"{short_repr(value)}."
     )
 
 
@@ -60,22 +62,22 @@ def checked_mapping(
     """Return a JSON object that has all required and no unknown keys; raises PromptError."""
     known = ", ".join(required + optional)
     if not isinstance(value, Mapping):
-        raise PromptError(f"{what} must be an object with {known}; got {short_repr(value)}.")
+        raise PromptError(f"Expected {what} to be an object with {known}, got {short_repr(value)}.")
     unknown = [key for key in value if key not in required + optional]
     if unknown:
         raise PromptError(
-            f"{what} has the unknown key {short_repr(unknown[0])}; known are {known}."
+            f"Expected only the keys {known} in {what}, got {short_repr(unknown[0])}."
         )
     missing = [key for key in required if key not in value]
     if missing:
-        raise PromptError(f"{what} lacks {missing[0]}.")
+        raise PromptError(f"Expected {missing[0]} in {what}, got none.")
     return value
 
 
 def checked_items(value: object, what: str) -> Sequence[object]:
     """Return a JSON list of at most `MAX_PROMPTS` items; raises PromptError."""
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise PromptError(f"{what} must be a list; got {short_repr(value)}.")
+        raise PromptError(f"Expected {what} to be a list, got {short_repr(value)}.")
     check_count(value, what)
     return value
 
@@ -83,7 +85,7 @@ def checked_items(value: object, what: str) -> Sequence[object]:
 def check_count(items: Sized, what: str) -> None:
     """Raise PromptError for more than `MAX_PROMPTS` items."""
     if len(items) > MAX_PROMPTS:
-        raise PromptError(f"At most {MAX_PROMPTS} {what} are accepted; got {len(items)}.")
+        raise PromptError(f"Expected at most {MAX_PROMPTS} {what}, got {len(items)}.")
 
 
 def whole_numbers(parts: Sequence[str], text: str) -> list[int]:
@@ -97,7 +99,7 @@ def _whole_from_text(part: str, text: str) -> int:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number != int(number):
-        raise PromptError(f"{short_repr(part)} in {short_repr(text)} is not a whole number.")
+        raise PromptError(f"Expected whole numbers, got {short_repr(part)} in {short_repr(text)}.")
     return int(number)
 
 
@@ -113,4 +115,6 @@ def window_from_text(text: str | None) -> str | tuple[float, float] | None:
     try:
         return float(low), float(high)
     except ValueError:
-        raise OutputError(f"A window is a preset's name or low,high; got {text!r}.") from None
+        raise OutputError(
+            f"Expected a window as a preset's name or low,high, got {text!r}."
+        ) from None

@@ -35,7 +35,9 @@ class Point:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ijk", voxel_index(self.ijk, "point"))
         if not isinstance(self.positive, bool):
-            raise PromptError(f"A point's positive is true or false; got {self.positive!r}.")
+            raise PromptError(
+                f"Expected true or false as a point's positive, got {self.positive!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,10 @@ class Prompts:
                 wholly outside or degenerate.
         """
         if not self.points and not self.boxes:
-            raise PromptError("At least one point or box is needed; got none.")
+            raise PromptError("Expected at least one point or box, got none.")
         if not self.boxes and not any(point.positive for point in self.points):
             raise PromptError(
-                "At least one positive point or a box is needed; "
+                "Expected at least one positive point or a box, "
                 f"got {len(self.points)} negative point(s) only."
             )
         for point in self.points:
@@ -264,7 +266,9 @@ def _point_from(value: object, what: str) -> Point:
     item = checked_mapping(value, what, required=("ijk",), optional=("positive",))
     positive = item.get("positive", True)
     if not isinstance(positive, bool):
-        raise PromptError(f"{what}.positive must be true or false; got {short_repr(positive)}.")
+        raise PromptError(
+            f"Expected {what}.positive to be true or false, got {short_repr(positive)}."
+        )
     return Point(voxel_index(item["ijk"], f"{what}.ijk"), positive)
 
 
@@ -281,7 +285,7 @@ def _point_from_text(text: str) -> Point:
     positive = parts[3:] in ([], ["+"])
     if len(parts) not in (3, 4) or parts[3:] not in ([], ["+"], ["-"]):
         raise PromptError(
-            f"A point is written i,j,k or i,j,k,- (negative); got {short_repr(text)}."
+            f"Expected a point as i,j,k or i,j,k,- (negative), got {short_repr(text)}."
         )
     i, j, k = whole_numbers(parts[:3], text)
     return Point((i, j, k), positive)
@@ -290,6 +294,6 @@ def _point_from_text(text: str) -> Point:
 def _box_from_text(text: str) -> Box:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 6:
-        raise PromptError(f"A box is written i0,j0,k0,i1,j1,k1; got {short_repr(text)}.")
+        raise PromptError(f"Expected a box as i0,j0,k0,i1,j1,k1, got {short_repr(text)}.")
     i0, j0, k0, i1, j1, k1 = whole_numbers(parts, text)
     return Box((i0, j0, k0), (i1, j1, k1))

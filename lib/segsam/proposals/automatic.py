@@ -50,8 +50,10 @@ from segsam.proposals.probing import (
 from segsam.types import AxisName, Cancel, Progress
 
 _MAX_PRESENCE_SLICES = 32
-"""Slices whose presence is read; encoding a slice takes longer than everything decoded on it."""
+"""Most slices whose presence is read, because each has to be encoded, which takes longer than all
+decoding on it."""
 _SLICES_PER_CATEGORY = 3
+"""Slices that are searched for each category that presence finds."""
 _PROBE_SHARE = 0.4
 """Share of the required certainty that a probe needs. A click gives a less certain mask than a box,
 so a probe well below the requirement may still lead to a box that meets it."""
@@ -60,7 +62,7 @@ _AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 
 @dataclass(frozen=True)
 class Search:
-    """Settings of the automatic segmentation."""
+    """Settings of the automatic segmentation. Raises PromptError for invalid ones."""
 
     axis: AxisName | Literal["auto"] = "auto"
     """The voxel axis to slice across; "auto" is that of the largest spacing."""
@@ -76,14 +78,14 @@ class Search:
     def __post_init__(self) -> None:
         """Refuse invalid settings; raises PromptError."""
         if self.axis not in ("auto", "i", "j", "k"):
-            raise PromptError(f"Automatic segmentation needs one axis; got {self.axis!r}.")
+            raise PromptError(f"Expected one axis auto, i, j or k, got {self.axis!r}.")
         if not 1 <= self.slices <= 1000 or not 1 <= self.grid <= 32:
             raise PromptError(
-                f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side; got {self.slices} "
+                f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side, got {self.slices} "
                 f"and {self.grid}."
             )
         if not 0 <= self.min_certainty <= 1:
-            raise PromptError(f"A certainty is 0 to 1; got {self.min_certainty}.")
+            raise PromptError(f"Expected a certainty of 0 to 1, got {self.min_certainty}.")
 
 
 def segment_automatically(
@@ -135,12 +137,12 @@ class _AutomaticSegmentation:
         self._job.planned = self._job.done + len(slices)
         proposals = [proposal for index in slices for proposal in self._proposals_on(index)]
         found = []
-        for category in sorted({one.category for one in proposals}):
-            own = [one for one in proposals if one.category == category]
-            found.append(self._follow(category, chain_of(own, self._axis)))
+        for category in sorted({proposal.category for proposal in proposals}):
+            of_category = [proposal for proposal in proposals if proposal.category == category]
+            found.append(self._follow(category, chain_of(of_category, self._axis)))
         objects = tuple(
-            replace(one, value=value)
-            for value, one in enumerate((one for one in found if one is not None), start=1)
+            replace(each, value=value)
+            for value, each in enumerate((each for each in found if each is not None), start=1)
         )
         conditions = (
             (UNSEEN_PRESENCE_NOTE, not self._uses_presence),
@@ -171,7 +173,9 @@ class _AutomaticSegmentation:
             for category in self._categories
         ]
         chosen = {
-            i for own in slices_by_category for i in centres_of_shares(own, _SLICES_PER_CATEGORY)
+            i
+            for indices in slices_by_category
+            for i in centres_of_shares(indices, _SLICES_PER_CATEGORY)
         }
         count = max(self._search.slices, sum(map(bool, slices_by_category)))
         return spread(tuple(sorted(chosen)), count)
@@ -185,7 +189,7 @@ class _AutomaticSegmentation:
         return {category: scores[category] for category in self._categories}
 
     def _proposals_on(self, index: int) -> list[Proposal]:
-        """Return the best box of each category on a slice that both decoders agree on."""
+        """Return, for each category on a slice, the best box on which both decoders agree."""
         features, view = self._slices.features(index), self._slices.view
         categories = self._categories
         points = grid_points(view.size_px, self._search.grid)
@@ -199,12 +203,15 @@ class _AutomaticSegmentation:
             (one for one in probes if one.category in categories),
             min_certainty=_PROBE_SHARE * self._search.min_certainty,
         )
-        proposals = [self._confirmed(index, one) for one in best.values()]
+        proposals = [self._confirmed(index, found) for found in best.values()]
         self._job.report("searched", self._axis, index)
-        return [one for one in proposals if one is not None]
+        return [proposal for proposal in proposals if proposal is not None]
 
     def _confirmed(self, index: int, found: Probe) -> Proposal | None:
-        """Decode the box of a probe's mask as if it was drawn; None if the answer differs."""
+        """Decode the box of a probe's mask like a drawn box; None if that does not confirm it.
+
+        It is confirmed by the same category with the required certainty.
+        """
         box = box_of_mask(self._slices.view, found.mask, index)
         if box is None:
             return None
@@ -222,9 +229,11 @@ class _AutomaticSegmentation:
         return Proposal(category, index, box, mask_certainty)
 
     def _follow(self, category: int, chain: Sequence[Proposal]) -> FoundObject | None:
-        """Segment a category's object from its boxes; None if all slices together name another."""
+        """Segment a category's object from its boxes; None if it gets another name or too little
+        certainty over all slices.
+        """
         result = self._predictor.predict(
-            Prompts(boxes=tuple(one.box for one in chain)),
+            Prompts(boxes=tuple(proposal.box for proposal in chain)),
             axis=_AXIS_NAMES[self._axis],
             propagate=not self._volume.is_flat,
             progress=self._job.progress_of_part(),
@@ -234,7 +243,11 @@ class _AutomaticSegmentation:
         name = self._model.categories.names[category]
         if result.region.is_empty or result.category != name or result.confidence is None:
             return None
-        presence = {i: one[category] for i, one in self._presence.items() if category in one}
+        presence = {
+            i: by_category[category]
+            for i, by_category in self._presence.items()
+            if category in by_category
+        }
         found = FoundObject(0, name, result.confidence, result, presence)
         return found if found.certainty >= self._search.min_certainty else None
 

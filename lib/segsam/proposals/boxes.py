@@ -28,7 +28,7 @@ class Proposal:
 
 
 def centres_of_shares(items: Sequence[int], count: int) -> tuple[int, ...]:
-    """Return at most `count` of the items, each at the centre of an equal share of them."""
+    """Return at most `count` items, evenly spread: the middle one of each equal part."""
     if not items:
         return ()
     count = min(count, len(items))
@@ -51,9 +51,8 @@ def box_of_mask(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | N
 
 
 def chain_of(proposals: Sequence[Proposal], axis: int) -> tuple[Proposal, ...]:
-    """Return the most certain proposal and those that continue its object, ordered by slice.
-
-    Outwards from it, a proposal belongs to the object if its box overlaps the previous one's.
+    """Return the proposals of one object, ordered by slice: the most certain one, and from it in
+    both directions each one whose box overlaps the previous box.
     """
     ordered = sorted(proposals, key=lambda one: one.index)
     best = max(range(len(ordered)), key=lambda position: ordered[position].certainty)

@@ -1,4 +1,4 @@
-"""Client of the SEG-SAM server over HTTP; it uses `requests` and nothing of MONAI Label."""
+"""Client of the SEG-SAM server over HTTP. MONAI Label need not be installed for it."""
 
 from __future__ import annotations
 
@@ -60,13 +60,17 @@ def prompt_params(
 
 
 class Client:
-    """Client with one open connection. Every call raises ServerError with the server's message."""
+    """Client of one server, with one open connection.
+
+    Every method raises ServerError if the server does not answer, or with the sentence that it
+    answers an error with.
+    """
 
     def __init__(self, address: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._address = address
         self._limits = (_CONNECT_SECONDS, answer_seconds)
         self._http = requests.Session()
-        self._http.trust_env = False  # 127.0.0.1 is not reached through the user's proxy
+        self._http.trust_env = False  # the user's proxy could not reach this computer's 127.0.0.1
 
     def close(self) -> None:
         """Close the connection."""
@@ -93,11 +97,11 @@ class Client:
         self._call("DELETE", f"/session/{session}")
 
     def infer(self, session: str, params: Mapping[str, Any]) -> Reply:
-        """Send prompts for the image of a session, in either format."""
+        """Send prompts, from `prompt_params` or in the stock format, for the image of a session."""
         return self._infer({"image": "", "session_id": session}, params)
 
     def infer_image(self, image: str, params: Mapping[str, Any]) -> Reply:
-        """Send prompts for an image of the studies folder, in either format."""
+        """Send prompts, as `infer` does, for an image of the studies folder with this id."""
         return self._infer({"image": image}, params)
 
     def _infer(self, image: Mapping[str, str], params: Mapping[str, Any]) -> Reply:
@@ -151,7 +155,7 @@ class Client:
             raise ServerError(f"No answer to {method} {path}: {error}") from error
         if not answer.ok:
             raise ServerError(
-                f"{method} {path} was answered {answer.status_code}: {_detail(answer)}"
+                f"{method} {path} was answered with status {answer.status_code}: {_detail(answer)}"
             )
         return answer
 

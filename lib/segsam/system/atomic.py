@@ -1,8 +1,7 @@
-"""Atomic file writes: a file appears complete or not at all.
+"""Atomic file writes: a reader sees the old file or the new one, never a part of it.
 
-The content is written to a temporary file in the same folder, flushed to disk and renamed. A
-reader sees the old file or the new one, never a part, and a failed write leaves the old one as it
-was.
+The content is written to a temporary file in the same folder, flushed to disk and renamed. If that
+fails, the old file is unchanged.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from segsam.errors import OutputError
 
 @contextlib.contextmanager
 def replacing(path: Path, ending: str = "") -> Iterator[Path]:
-    """Yield a temporary path beside `path` with the same `ending`; rename it to `path` at the end.
+    """Yield a temporary path, to which the block writes; rename it to `path` when the block ends.
 
-    If the block fails, nothing is left behind. Raises OutputError if the file cannot be written.
+    `ending` is the ending of the temporary name, for writers that choose the format by it. If the
+    block fails, the temporary file is deleted. Raises OutputError if the file cannot be written.
     """
     temporary = path.parent / f".{secrets.token_hex(8)}.partial{ending}"
     try:
@@ -40,7 +40,7 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
 def flush_path(path: Path) -> None:
     """Flush a file, or the names in a folder, to disk (fsync). Raises OSError.
 
-    Windows cannot open folders and does not need them flushed.
+    Does nothing for a folder on Windows, which cannot open folders and need not flush them.
     """
     if os.name == "nt" and path.is_dir():
         return

@@ -1,8 +1,9 @@
-"""Strategies of active learning, `POST /activelearning/{strategy}`: the next image, and why it is
-that one.
+"""Strategies of active learning, `POST /activelearning/{strategy}`: the next image to label, and
+the reason.
 
-A strategy computes nothing. It chooses by the overviews in memory, to which the background thread
-adds (`scoring.py`), and reports what it chose by. The same state leads to the same choice.
+A strategy runs no model, so it answers at once. It reads the overviews (disagreement and embedding
+of each image) that a background thread computes (`scoring.py`). The same overviews, labels and seed
+lead to the same choice.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DESCRIPTIONS: Mapping[Name, str] = {
     "first": "The first unlabelled image in the order of their names",
     "agreement": "The unlabelled image about which the model's two decoders agree least",
     "diversity": "The unlabelled image that is most unlike all labelled ones",
-    "mix": "The unlabelled image that is high in both, disagreement and difference",
+    "mix": "The unlabelled image with the highest disagreement and difference together",
 }
 _ASSIGNED_SECONDS = 600
 """Time for which an image that one annotator was given is not given to another one, as long as
@@ -56,18 +57,18 @@ class SelectionStrategy(Strategy):
             self._update_overviews()
             overviews = self._overviews.in_memory()
         unlabelled = set(datastore.get_unlabeled_images())
-        free = {image for image in unlabelled if not _is_assigned(datastore, image)}
-        if self._name == "first" or not free:
-            free = unlabelled
+        candidates = {image for image in unlabelled if not _is_assigned(datastore, image)}
+        if self._name == "first" or not candidates:
+            candidates = unlabelled
         cases = [
             _case(image, image not in unlabelled, overviews.get(image))
             for image in datastore.list_images()
-            if image in free or image not in unlabelled
+            if image in candidates or image not in unlabelled
         ]
         choice = choose(self._name, cases, seed=_seed(request))
         if choice is None:
             return None
-        assigned = len(unlabelled) - len(free)
+        assigned = len(unlabelled) - len(candidates)
         why = choice.reason + (f" {assigned} more were given out a moment ago." if assigned else "")
         return {"id": choice.name, "why": why, "score": choice.score}
 

@@ -251,7 +251,7 @@ def _pages(search: Callable[..., Iterable[Record]], tag: str) -> Iterator[dict[s
 
 
 def _series(record: Record) -> Series | None:
-    """A series from a search result; None if its UIDs are invalid."""
+    """Return a series from a search result; None if its UIDs are invalid."""
     uid, study = (str(_value(record, tag) or "") for tag in (_SERIES, _STUDY))
     if not is_uid(uid) or not is_uid(study):
         return None
@@ -261,7 +261,7 @@ def _series(record: Record) -> Series | None:
 
 
 def _value(record: Record, tag: str) -> Any:
-    """The first value of an attribute; None if there is none."""
+    """Return the first value of an attribute; None if there is none."""
     values: Iterable[Any] = record.get(tag, {}).get("Value") or ()
     return next(iter(values), None)
 
@@ -275,7 +275,7 @@ def _declared_bytes(record: Record) -> int:
 
 
 def _has(client: DICOMwebClient, instance: pydicom.Dataset) -> bool:
-    """True if the server finds the instance."""
+    """Return True if the server finds the instance."""
     found = client.search_for_instances(
         instance.StudyInstanceUID,
         instance.SeriesInstanceUID,
@@ -285,7 +285,7 @@ def _has(client: DICOMwebClient, instance: pydicom.Dataset) -> bool:
 
 
 def _checked_uid(instance: pydicom.Dataset, series: Series) -> str:
-    """The UID of an instance that belongs to `series` and is complete. Raises `PacsError`."""
+    """Return the UID of an instance; raises `PacsError` if it is incomplete or not of `series`."""
     uid = str(instance.SOPInstanceUID)
     wrong = None
     if not is_uid(uid) or str(instance.SeriesInstanceUID) != series.uid:
@@ -300,7 +300,7 @@ def _checked_uid(instance: pydicom.Dataset, series: Series) -> str:
 
 
 def _expected_bytes(instance: pydicom.Dataset) -> int:
-    """The size of its pixels; 0 for compressed ones, which the decoder checks."""
+    """Return the size of an instance's pixels; 0 if compressed, as the decoder checks those."""
     if instance.file_meta.TransferSyntaxUID.is_compressed:
         return 0
     bits = int(instance.BitsAllocated) * int(instance.get("SamplesPerPixel", 1))

@@ -66,7 +66,7 @@ def _concept(code: Code) -> CodedConcept:
 
 
 def _private_value(name: str) -> str:
-    """The name itself if it can be a code value, else its beginning and a hash."""
+    """Return the name itself if it can be a code value, else its beginning and a hash."""
     plain = re.sub(r"[^A-Z0-9_]+", "_", name.strip().upper()).strip("_")
     is_short = bool(plain) and len(plain) <= _MAX_CODE_LENGTH
     if is_short and plain == name.strip().upper().replace(" ", "_"):

@@ -111,7 +111,7 @@ def _dataset(
 
 
 def _series_number(slices: SeriesSlices, facts: SegmentationFacts) -> int:
-    """A number next to the other versions, far from the series of the scanner."""
+    """Return a series number beside those of other versions, far from the scanner's own series."""
     own = int(slices.headers[0].get("SeriesNumber") or 0) % 100_000
     return 1_000_000 + own * 1000 + facts.version % 1000
 

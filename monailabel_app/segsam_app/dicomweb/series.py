@@ -19,7 +19,7 @@ _UID = re.compile(r"\d+(\.\d+)*", re.ASCII)
 
 
 def is_uid(text: str) -> bool:
-    """True if `text` is a DICOM UID: at most 64 digits and dots, so never a path (PS3.5 9.1)."""
+    """Return True for a DICOM UID: at most 64 digits and dots, so never a path (PS3.5 9.1)."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 

@@ -115,7 +115,7 @@ def data_folder(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def _folder_name(url: str) -> str:
-    """A name for each server that a person can tell from others."""
+    """Return a name for each server that a person can tell from others."""
     parts = urlsplit(url)
     host = re.sub(r"[^A-Za-z0-9.-]", "_", parts.hostname or "")
     return f"{host}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
@@ -137,7 +137,7 @@ def _login(env: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _secret(name: str, env: Mapping[str, str]) -> str | None:
-    """The variable `name`, or the first line of the file that `name`_FILE names."""
+    """Return the variable `name`, or the first line of the file that `name`_FILE names."""
     file = env.get(f"{name}_FILE")
     if not file:
         return env.get(name) or None

@@ -53,7 +53,7 @@ class SeriesScanner(FolderScanner):
         self._reported: Mapping[str, Series] | None = None
 
     def has_changed(self) -> bool:
-        """True if the files or the list may have changed since the last scan."""
+        """Return True if the files or the list may have changed since the last scan."""
         return self._listed.series is not self._reported or super().has_changed()
 
     def scan(self) -> FolderContents:
@@ -144,7 +144,7 @@ class DicomWebStore(Store):
         return str(self._file(image_id))
 
     def is_fetched(self, image_id: str) -> bool:
-        """True if the series was fetched, so that opening it needs no server."""
+        """Return True if the series was fetched, so that opening it needs no server."""
         return self._file(image_id).is_file() and self._headers(image_id).is_dir()
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Queue of labels to upload to the DICOMweb server: each stays in it until the server confirms.
 
-A saved label is first a version in the folder of labels, and acknowledged as such. Each version
-that was ever current is then sent as one DICOM segmentation, until the server confirms it; a small
-file beside the versions records the confirmation. If the process is killed between confirmation and
-record, the version is sent again with the same UIDs, so the server stores it only once.
+Saving a label needs no DICOMweb server: it makes a version in the folder of labels and answers the
+client. Afterwards, each version that was ever current is sent as one DICOM segmentation, again and
+again until the server confirms it; a small file beside the versions records the confirmation. If
+the process is killed between confirmation and record, the version is sent again with the same UIDs,
+so the server stores it only once.
 """
 
 from __future__ import annotations

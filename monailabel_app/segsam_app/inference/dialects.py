@@ -1,7 +1,7 @@
-"""Two dialects of the form field `params` of `POST /infer/segsam`, one JSON object each.
+"""Dialects: the two forms of an inference request, in the field `params` of `POST /infer/segsam`.
 
-**Our dialect** is recognised by its key `prompts`. An unknown key is refused by name, so that a
-typo never leads to a silently different mask::
+Each is one JSON object. **Our dialect** is recognised by its key `prompts`. An unknown key is
+refused by name, so that a typo never leads to a silently different mask::
 
     {"prompts": {"points": [{"ijk": [i, j, k], "positive": true}],
                  "boxes": [{"min_ijk": [i, j, k], "max_ijk": [i, j, k]}]},
@@ -65,9 +65,9 @@ _STOCK = ("foreground", "background", "roi")
 
 
 @dataclass(frozen=True)
-class Click:
-    """Inference request in either dialect, for one image: what to segment, how, and in which form
-    to reply.
+class ImageRequest:
+    """Inference request for one image, the same for both dialects: what to segment, how, and in
+    which form to reply.
 
     `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only. `label`
     names the mask in the reply; None for the model's own name of the object. `notes` are sentences
@@ -90,7 +90,7 @@ class Click:
 class Request(Protocol):
     """Validated request. Its meaning can depend on the image, because stock boxes are clamped."""
 
-    def click(self, shape_ijk: Shape) -> Click:
+    def for_image(self, shape_ijk: Shape) -> ImageRequest:
         """Return the request for an image of `shape_ijk`. Raises `PromptError` for invalid
         prompts.
         """
@@ -121,10 +121,10 @@ class OurRequest(RequestRecord):
     client_id: Any = None
     """No effect: MONAI Label's client adds it to everything."""
 
-    def click(self, shape_ijk: Shape) -> Click:
+    def for_image(self, shape_ijk: Shape) -> ImageRequest:
         """Return the request; our prompts mean the same in every image. Raises `PromptError`."""
         del shape_ijk
-        return Click(
+        return ImageRequest(
             prompts=Prompts.from_json(self.prompts),
             axis=self.axis,
             propagate=self.propagate,
@@ -158,7 +158,7 @@ class StockRequest(MonaiLabelKeys):
     request_id: ShortText | None = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
 
-    def click(self, shape_ijk: Shape) -> Click:
+    def for_image(self, shape_ijk: Shape) -> ImageRequest:
         """Return the request for an image of `shape_ijk`. Raises `PromptError` for invalid
         prompts.
         """
@@ -170,7 +170,7 @@ class StockRequest(MonaiLabelKeys):
             points = _on_slice(points, slice_k, box is not None)
             box = box and box.section(2, slice_k)
         propagate = self.propagate
-        return Click(
+        return ImageRequest(
             prompts=Prompts(points=tuple(points), boxes=() if box is None else (box,)),
             axis=self.axis if slice_k is None else "k",
             propagate=FOLLOWING[propagate] if isinstance(propagate, str) else propagate,

@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ImageKey:
-    """Identity of an image file in one state: a file that was written again is another image."""
+    """Identity of an image file and its content: a file that was written again is another image."""
 
     path: str
     mtime_ns: int
@@ -70,8 +70,8 @@ class OpenImage:
 
 
 class Engine:
-    """Models, the cache of slice embeddings that all annotators share, and the open images, as long
-    as they fit into memory.
+    """Owner of the models, of the open images as long as they fit into memory, and of the cache of
+    slice embeddings that all annotators share.
 
     Nothing is loaded before it is needed, because MONAI Label builds the app again in every child
     process. Thread-safe; two prompts on a new image read it once.
@@ -84,8 +84,10 @@ class Engine:
         *,
         temporary_folders: Sequence[Path] = (),
     ) -> None:
-        """`current` returns the checkpoint that training has made of the configured one; it is
-        called each time. The embeddings of images in `temporary_folders` are not written to disk.
+        """Prepare the caches; nothing is loaded yet.
+
+        `current` returns the checkpoint that training has made of the configured one; it is called
+        for each prompt. Embeddings of images in `temporary_folders` are not written to disk.
         """
         self._config = config
         self._current = current or (lambda: config.checkpoint)
@@ -125,8 +127,10 @@ class Engine:
         *,
         checkpoint: str | None = None,
     ) -> Predictor:
-        """Return the predictor for `volume`, which `volume(path)` returned, with an intensity
-        window; of the current version of the configured checkpoint, or of `checkpoint`.
+        """Return a predictor with `volume` set, which is what `self.volume(path)` returned.
+
+        It displays the volume in `window`, and its model is `checkpoint` or, without one, the
+        current version of the configured checkpoint. It is reused as long as the image stays open.
         """
         key = (self.resolved(checkpoint), window)
         with self._images_lock:
@@ -167,15 +171,15 @@ class Engine:
         return self.model_of(self.resolved(None))
 
     def resolved(self, checkpoint: str | None) -> str | None:
-        """Return the checkpoint to use: the current version for the configured one (or None), any
-        other one as it is. Frees what the version before has in memory.
+        """Return the checkpoint to load: the current version of the configured one for None or its
+        name, and any other checkpoint unchanged. Frees the memory of the previous version.
         """
         if checkpoint not in (None, self._config.checkpoint):
             return checkpoint
         current = self._current()
         if current != self._used:
-            self._used, before = current, self._used
-            self._forget(before)
+            self._used, previous = current, self._used
+            self._forget(previous)
         return current
 
     def model_of(self, checkpoint: str | None) -> SegSam:

@@ -1,14 +1,16 @@
 """Interactive task `segsam`: prompts in, the mask of one object out.
 
-**Why the model announces dimension 3.** For a model of dimension 2, the MONAI Label module of 3D
-Slicer sends a `slice` and then merges only that slice of the reply, always along k, pixel by pixel
-in Python. Images that were stored with their slices along i or j could not be segmented, a box over
-many slices would be cut to one, and the `slice` sent with a box is wrong for most images (see
-`dialects.py`). For dimension 3 it sends all points and the box with every click, and puts our mask
-in the segment's place through its fast import. So the task replies for every slice that a prompt
-lies on, and the object grows click by click, because all prompts come along each time; the slices
-are encoded only once. The type is `deepgrow` because the module lists no other type as interactive
-with a box.
+MONAI Label's own 3D Slicer module decides by two facts how it uses a model.
+
+**The dimension is 3**, although single slices are segmented. For a model of dimension 2, the module
+sends a `slice` and merges only that slice of the reply, always along k. Images stored with their
+slices along i or j could not be segmented, a box over many slices would be cut to one, and the
+`slice` sent with a box is wrong for most images (see `dialects.py`). For dimension 3 it sends all
+points and the box with every click, and replaces the whole segment by the reply. The task therefore
+replies for every slice that has a prompt. Earlier prompts are decoded again with each click, but
+their slices are encoded only once.
+
+**The type is `deepgrow`**, because the module offers a box for no other interactive type.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
 from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
-from segsam_app.inference.dialects import FOLLOWING, Click, Request, read_request
+from segsam_app.inference.dialects import FOLLOWING, ImageRequest, Request, read_request
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
@@ -63,8 +65,10 @@ class SegSamInfer(InferTask):
         on_view: Callable[[View], object] | None = None,
         progress: ProgressTracker | None = None,
     ) -> None:
-        """Without `checkpoint`, the configured one is used. `on_view` is called after each prompt
-        with the slice that its annotator views. The weights are loaded with the first prompt.
+        """Describe the model to MONAI Label; the weights are loaded with the first prompt.
+
+        Without `checkpoint`, the configured one is used. `on_view` is called after each prompt with
+        the slice that its annotator views.
 
         Raises `CheckpointError` if the checkpoint's card is missing or invalid.
         """
@@ -129,27 +133,27 @@ class SegSamInfer(InferTask):
         start = time.perf_counter()
         with self._engine.interactive():
             volume = self._engine.volume(image, temporary=temporary)
-            click = request.click(volume.shape_ijk)
-            axis = click.axis or self._axis
-            _check_one_slice(click, volume, axis)
+            image_request = request.for_image(volume.shape_ijk)
+            axis = image_request.axis or self._axis
+            _check_one_slice(image_request, volume, axis)
             predictor = self._engine.predictor(
-                image, volume, click.window, checkpoint=self._checkpoint
+                image, volume, image_request.window, checkpoint=self._checkpoint
             )
             read = time.perf_counter()
-            with self._progress.track(click.request_id) as progress:
+            with self._progress.track(image_request.request_id) as progress:
                 result = predictor.predict(
-                    click.prompts,
+                    image_request.prompts,
                     axis=axis,
-                    propagate=click.propagate,
-                    decoder=click.decoder,
-                    category=click.category,
+                    propagate=image_request.propagate,
+                    decoder=image_request.decoder,
+                    category=image_request.category,
                     progress=progress,
                     cancel=cancel,
                 )
         predicted = time.perf_counter()
-        notes = disagreement(result, click, predictor.model.categories)
-        click = replace(click, notes=(*click.notes, *notes))
-        file, reply = _reply(result, click)
+        notes = disagreement(result, image_request, predictor.model.categories)
+        image_request = replace(image_request, notes=(*image_request.notes, *notes))
+        file, reply = _reply(result, image_request)
         end = time.perf_counter()
         reply["latencies"] = {
             "read": read - start,
@@ -160,13 +164,13 @@ class SegSamInfer(InferTask):
         }
         logger.info(
             "%s of %d slices, %d encoded, %.3f s",
-            click.form,
+            image_request.form,
             len(result.slices),
             result.encoded,
             end - start,
         )
         if not temporary and self._on_view is not None:
-            self._on_view(_view(image, click, result, self._checkpoint))
+            self._on_view(_view(image, image_request, result, self._checkpoint))
         return file, json_safe(reply)
 
 
@@ -190,39 +194,39 @@ def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
     }
 
 
-def _view(image: Path, click: Click, result: Result, checkpoint: str | None) -> View:
-    """Return the slice of the last prompt, across the (first) axis that was segmented along."""
+def _view(image: Path, request: ImageRequest, result: Result, checkpoint: str | None) -> View:
+    """Return the slice of the last prompt, across the (first) axis that was sliced."""
     axis = result.axes[0]
-    number, prompts = "ijk".index(axis), click.prompts
+    number, prompts = "ijk".index(axis), request.prompts
     if prompts.points:
         index = prompts.points[-1].ijk[number]
     else:
         box = prompts.boxes[-1]
         index = (box.min_ijk[number] + box.max_ijk[number]) // 2
-    return View(image, cast("AxisName", axis), index, click.window, checkpoint)
+    return View(image, cast("AxisName", axis), index, request.window, checkpoint)
 
 
-def _reply(result: Result, click: Click) -> tuple[str | None, dict[str, Any]]:
-    reply = describe(result, click)
-    if click.form == "volume":
-        return str(write_result(result, click)), reply
+def _reply(result: Result, request: ImageRequest) -> tuple[str | None, dict[str, Any]]:
+    reply = describe(result, request)
+    if request.form == "volume":
+        return str(write_result(result, request)), reply
     reply["mask"] = encode_mask(result.region)
     return None, reply
 
 
-def _check_one_slice(click: Click, volume: Volume, axis: AxisChoice) -> None:
+def _check_one_slice(request: ImageRequest, volume: Volume, axis: AxisChoice) -> None:
     """Raise `RequestError`, before anything is computed, for a result that is not one plane."""
-    if click.form != "slice":
+    if request.form != "slice":
         return
-    if click.propagate or axis == "all":
+    if request.propagate or axis == "all":
         raise RequestError(
             'result "slice" is one plane: with propagate or axis "all" ask for "region"'
         )
-    prompts, _ = click.prompts.checked(volume.shape_ijk)
-    along = choose_axis(volume, axis, prompts.flat_axis)
-    slices = prompts.slices_along(along)
+    prompts, _ = request.prompts.checked(volume.shape_ijk)
+    voxel_axis = choose_axis(volume, axis, prompts.flat_axis)
+    slices = prompts.slices_along(voxel_axis)
     if len(slices) != 1:
         raise RequestError(
             f'result "slice" is one plane, and these prompts lie on {len(slices)} slices '
-            f'along {"ijk"[along]}; ask for "region"'
+            f'along {"ijk"[voxel_axis]}; ask for "region"'
         )

@@ -13,10 +13,10 @@ from segsam.categories import Categories
 from segsam.errors import CategoryError
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.result import Result
-from segsam_app.inference.dialects import Click
+from segsam_app.inference.dialects import ImageRequest
 
 
-def describe(result: Result, click: Click) -> dict[str, Any]:
+def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
     """Return the JSON reply without the mask.
 
     `category`, `confidence` and `agreement` are None, and `present` is empty, if the checkpoint has
@@ -26,8 +26,8 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
     clients: the segment that they asked for, else the category.
     """
     return {
-        "request_id": click.request_id,
-        "label_names": {_name(result, click): 1},
+        "request_id": request.request_id,
+        "label_names": {_name(result, request): 1},
         "category": result.category,
         "confidence": result.confidence,
         "agreement": result.agreement,
@@ -39,14 +39,14 @@ def describe(result: Result, click: Click) -> dict[str, Any]:
             s.predicted_iou if s.agreement is None else s.agreement for s in result.slices
         ],
         "encoded_slices": result.encoded,
-        "notes": [*click.notes, *result.notes],
+        "notes": [*request.notes, *result.notes],
     }
 
 
-def write_result(result: Result, click: Click) -> Path:
+def write_result(result: Result, request: ImageRequest) -> Path:
     """Write the label file of a result, see `write_labels`."""
     labels = result.volume.like(result.labels)
-    return write_labels(labels, {1: _segment(result, click)}, click.extension)
+    return write_labels(labels, {1: _segment(result, request)}, request.extension)
 
 
 def write_labels(labels: Volume, segments: Mapping[int, Segment], extension: str) -> Path:
@@ -62,29 +62,29 @@ def write_labels(labels: Volume, segments: Mapping[int, Segment], extension: str
     return Path(name)
 
 
-def disagreement(result: Result, click: Click, categories: Categories) -> tuple[str, ...]:
+def disagreement(result: Result, request: ImageRequest, categories: Categories) -> tuple[str, ...]:
     """Return a note if the annotator's segment has the name of another category than the model
     found.
     """
-    if click.label is None or result.category is None or result.confidence is None:
+    if request.label is None or result.category is None or result.confidence is None:
         return ()
     try:
-        requested = categories.names[categories.index(click.label)]
+        requested = categories.names[categories.index(request.label)]
     except CategoryError:
         return ()  # a name of the annotator's own
     if requested == result.category:
         return ()
     return (
         f"The model takes this for {result.category} ({result.confidence:.0%}); your segment is "
-        f"{click.label}.",
+        f"{request.label}.",
     )
 
 
-def _name(result: Result, click: Click) -> str:
-    return click.label or result.category or "object"
+def _name(result: Result, request: ImageRequest) -> str:
+    return request.label or result.category or "object"
 
 
-def _segment(result: Result, click: Click) -> Segment:
+def _segment(result: Result, request: ImageRequest) -> Segment:
     """Return the segment, with the category's colour and code if it has the category's name."""
-    name = _name(result, click)
+    name = _name(result, request)
     return result.segment if result.segment and name == result.category else Segment(name)

@@ -2,7 +2,7 @@
 
 POST /infer/{model}                    MONAI Label's route, with the same parameters
 POST /prefetch?image=ID&axis=k&slice=12    the slice that a user views; those around it are encoded
-GET  /segsam/progress/{request_id}     progress of an inference that runs
+GET  /segsam/progress/{request_id}     progress of a running inference
 
 They are plain functions, so the server runs them in worker threads and answers other requests
 meanwhile. The model serves one request at a time (`web/request_queue.py`). A job stops at the next
@@ -90,13 +90,13 @@ def prefetch(
     window: Annotated[str, Query(max_length=200)] = "",
     user: AnyUser,
 ) -> JSONResponse:
-    """Encode the slices around `slice` (default: the middle one) across `axis`, while nothing else
-    is to do. `window` is a preset's name or low,high. A slice beyond the last one stands for the
-    last one.
+    """Encode the slices around `slice` (default: the middle one) across `axis` while no prompt is
+    being answered. `window` is a preset's name or low,high. A slice beyond the last one stands for
+    the last one.
 
-    The reply comes at once, with status 202; `accepted` is false if the server does not prefetch. A
-    prompt has the same effect, so no client needs this route. An invalid image is reported to its
-    first prompt only.
+    The reply comes at once, with status 202; `accepted` is false if the server does not prefetch.
+    Each prompt prefetches around its own slice, so clients can do without this route. An invalid
+    image is not reported here, but by its first prompt.
     """
     app = app_instance()
     app.task(model)  # raises if there is none
@@ -108,8 +108,8 @@ def prefetch(
 @router.get("/segsam/progress/{request_id}", include_in_schema=False)
 def progress(request_id: str, user: AnyUser) -> dict[str, Any]:
     """Return the progress of the inference that was sent with this `request_id`."""
-    found: dict[str, Any] = app_instance().progress.get(checked_id("request_id", request_id))
-    return found
+    state: dict[str, Any] = app_instance().progress.get(checked_id("request_id", request_id))
+    return state
 
 
 def _stored_image(image: str, session_id: str) -> Path:

@@ -41,7 +41,7 @@ def output_errors(action: str) -> Iterator[None]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """True if a process began to write `path` more than an hour ago and never finished."""
+    """Return True if a process began to write `path` more than an hour ago and never finished."""
     if PARTIAL not in path.name:
         return False
     with suppress(OSError):

@@ -65,7 +65,7 @@ class Index:
         return self._model
 
     def is_behind(self) -> bool:
-        """True if another process has written since the last read."""
+        """Return True if another process has written since the last read."""
         return self._read_at != self._identity()
 
     def catch_up(self) -> None:

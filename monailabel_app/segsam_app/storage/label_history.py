@@ -153,7 +153,7 @@ class LabelHistory:
         return None
 
     def is_intact(self, version: LabelVersion) -> bool:
-        """True if the current label is still the file of `version`."""
+        """Return True if the current label is still the file of `version`."""
         current = self.current_file(version.ending)
         if not current.is_file() or current.stat().st_size != version.size:
             return False
@@ -183,10 +183,10 @@ class LabelHistory:
             files[staged.version] = self.file(version)
             if version.is_label:
                 files[staged.current] = self._pending_file(version)
-        with self._partial_files("r") as (fresh,), ExitStack() as undo:
+        with self._partial_files("r") as (temporary,), ExitStack() as undo:
             undo.callback(self.withdraw, version)
-            fresh.write_text(json.dumps(asdict(version), indent=1, allow_nan=False), "utf-8")
-            files[fresh] = self.folder / f"{number:04d}.json"  # renamed last: the commit point
+            temporary.write_text(json.dumps(asdict(version), indent=1, allow_nan=False), "utf-8")
+            files[temporary] = self.folder / f"{number:04d}.json"  # renamed last: the commit point
             flush(*files)
             for file, name in files.items():
                 file.replace(name)
@@ -217,28 +217,28 @@ class LabelHistory:
         return {ending for ending in LABEL_ENDINGS if self.current_file(ending).is_file()}
 
     def settle(self) -> bool:
-        """Complete or remove what a killed process left (step 2); True if there was something.
+        """Complete or remove the files that a killed process left (step 2); True if there were any.
 
         Raises OSError.
         """
         if not self.folder.is_dir():
             return False
-        left_over = [path for path in self.folder.iterdir() if self._is_left_over(path)]
+        abandoned = [path for path in self.folder.iterdir() if self._is_abandoned(path)]
         newest = self.newest()
         if newest is not None and newest.kind == "removed":
             removed = self.get(newest.parent)
             if removed is not None and self.is_intact(removed):
                 self.current_file(removed.ending).unlink()
                 return True
-        if not left_over:
+        if not abandoned:
             return False
-        if newest is not None and newest.is_label and self._pending_file(newest) in left_over:
+        if newest is not None and newest.is_label and self._pending_file(newest) in abandoned:
             self.finish(newest)
-        for path in left_over:
+        for path in abandoned:
             path.unlink(missing_ok=True)
         return True
 
-    def _is_left_over(self, path: Path) -> bool:
+    def _is_abandoned(self, path: Path) -> bool:
         if PARTIAL in path.name:  # `staged` of another process may be writing it, without the lock
             return is_abandoned(path)
         match = _NUMBERED.fullmatch(path.name)
@@ -258,7 +258,7 @@ class LabelHistory:
 
     @contextmanager
     def _partial_files(self, *parts: str) -> Iterator[list[Path]]:
-        """Paths for new files; those that still have these names at the end are removed."""
+        """Yield paths for new files; files that still have these names at the end are removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         token = secrets.token_hex(8)
         paths = [self.folder / f".{token}-{part}{PARTIAL}" for part in parts]

@@ -104,13 +104,15 @@ def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[i
     listed = [_field(item, "name") for item in items]
     indices = [_field(item, "idx") for item in items]
     fits = set(values) <= set(range(1, len(items) + 1))
-    if not any(isinstance(index, int) for index in indices) or (fits and _are_slicers(indices)):
+    if not any(isinstance(index, int) for index in indices) or (
+        fits and _count_all_segments(indices)
+    ):
         return _unique(list(enumerate(listed, start=1)))
     return _unique(list(zip(indices, listed, strict=True)))
 
 
-def _are_slicers(indices: list[Any]) -> bool:
-    """True if the `idx` increase and are never below their position (see the module)."""
+def _count_all_segments(indices: list[Any]) -> bool:
+    """Return True if the `idx` count segments as 3D Slicer's module does (see above)."""
     if not all(isinstance(index, int) for index in indices):
         return False
     increases = all(one < other for one, other in pairwise(indices))
@@ -140,7 +142,7 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[int, str]:
 
 
 def _is_number(value: object) -> bool:
-    """True for a whole number that can be a voxel value or number a version."""
+    """Return True for a whole number that can be a voxel value or number a version."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 

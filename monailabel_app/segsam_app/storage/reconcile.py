@@ -78,7 +78,7 @@ def changed_entries(
 def _quick_entry(
     listed: DataModel | None, endings: set[str], history: LabelHistory
 ) -> DataModel | None:
-    """The entry of the current label, without opening its history if the files allow it."""
+    """Return the entry of the current label, without opening its history if the files allow it."""
     if not endings:
         return None
     if listed is not None and listed.ext in endings:
@@ -89,7 +89,7 @@ def _quick_entry(
 def _settled_entry(
     listed: DataModel | None, endings: set[str], history: LabelHistory
 ) -> DataModel | None:
-    """The entry of the current label after its history was settled; None without a label."""
+    """Return the entry of the current label after its history was settled; None without a label."""
     if history.settle():
         endings = history.current_endings()
     return _entry_of_files(listed, endings, history) if endings else None
@@ -98,7 +98,7 @@ def _settled_entry(
 def _entry_of_files(
     listed: DataModel | None, endings: set[str], history: LabelHistory
 ) -> DataModel:
-    """The entry of the label that has files with these endings.
+    """Return the entry of the label that has files with these endings.
 
     A file that no version describes was put there without the store: it is version 0 until the next
     save records it.

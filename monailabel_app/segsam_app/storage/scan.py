@@ -24,7 +24,7 @@ _MAX_NAME_LENGTH = 200
 
 
 def is_listable(name: object) -> bool:
-    """True if a file or id of this name may be listed: printable, not hidden, not a path.
+    """Return True if a file or id of this name may be listed: printable, not hidden, not a path.
 
     This is wider than `checked_id`, which is for ids that clients make up: a file that is there
     already may have a name that no client could send as a new one.
@@ -36,7 +36,7 @@ def is_listable(name: object) -> bool:
 
 
 def is_tag(name: object) -> bool:
-    """True if a folder of this name can hold the labels of a tag."""
+    """Return True if a folder of this name can hold the labels of a tag."""
     try:
         return isinstance(name, str) and bool(checked_id("tag", name))
     except RequestError:
@@ -71,7 +71,7 @@ class FolderScanner:
         return ending_of(name, self._endings)
 
     def has_changed(self) -> bool:
-        """True if a file may have appeared, vanished or been renamed since the last scan."""
+        """Return True if a file may have appeared, vanished or been renamed since the last scan."""
         if self._scanned is None:
             return True
         return any(_modified_ns(path) != time_ns for path, time_ns in self._scanned.items())

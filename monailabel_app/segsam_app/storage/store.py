@@ -221,7 +221,7 @@ class Store(LocalDatastore):
         return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
 
     def _known(self, image_id: str) -> ImageLabelModel:
-        """The entry of an image.
+        """Return the entry of an image.
 
         Raises `RequestError` for an invalid id, `NotFoundError` for an unknown one.
         """
@@ -232,7 +232,7 @@ class Store(LocalDatastore):
         return known
 
     def _known_label(self, image_id: str, tag: str) -> ImageLabelModel:
-        """The entry of an image with a label of this tag. Raises `NotFoundError`."""
+        """Return the entry of an image with a label of this tag. Raises `NotFoundError`."""
         known = self._known(image_id)
         if tag not in known.labels:
             raise NotFoundError(f"there is no label {image_id!r:.80} with the tag {tag}")
@@ -242,7 +242,7 @@ class Store(LocalDatastore):
         return LabelHistory(self._folder / "labels" / tag, image_id)
 
     def _index_update(self, image_id: str, tag: str) -> UpdateIndex:
-        """The function that puts a label's entry, or None for no label, into the index."""
+        """Return the function that puts a label's entry, or None for no label, into the index."""
 
         def put(label: DataModel | None) -> None:
             known = self._index.model.objects.get(image_id)

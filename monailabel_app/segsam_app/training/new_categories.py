@@ -78,7 +78,7 @@ def _without_description(known: Categories, name: str, found: list[Category]) ->
 
 
 def _embedding(known: Categories, category: Category) -> NDArray[np.float32] | None:
-    """The text embedding by the encoder of `known`; None if it is not installed or another one."""
+    """Return the text embedding by the encoder that made those of `known`; None without it."""
     encoder = LocalEncoder()
     if encoder.name != known.embedding_model:
         return None

@@ -145,7 +145,7 @@ class TrainingResult:
 
 
 def _with_mean(metrics: Mapping[str, float], names: list[str]) -> dict[str, float]:
-    """The metrics over all data sets, with the mean of those in `names` as `score`."""
+    """Return the metrics over all data sets, with the mean of those in `names` as `score`."""
     overall = {name: value for name, value in metrics.items() if "/" not in name}
     if not names:
         return overall

@@ -64,7 +64,7 @@ _LOSS = {"dice": 5.0, "focal": 10.0, "focal_alpha": 0.5}
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training, with what it needs."""
+    """One training: the labelled cases, the settings, and the folder that gets the new version."""
 
     versions: VersionFolder
     settings: TrainSettings
@@ -82,16 +82,16 @@ class TrainingRun:
         """
         with self.versions.training_lock():
             parent = self.versions.history().find(self.versions.current)
-            held_out = {one.image for one in parent.learnt if one.held_out}
+            held_out = {case.image for case in parent.learnt if case.held_out}
             parts, notes = split_cases(self.cases, held_out, self.settings.val_split)
             self._continue_or_clean(parent, parts)
             start = self._starting_model()
             trained_on = parent.learnt if self.settings.pretrained else []
-            earlier = {(one.image, one.label) for one in trained_on}
+            earlier = {(case.image, case.label) for case in trained_on}
             cut = self._cut(start.model, parts, earlier)
             config = self._config(start, cut)
             before = self._measure(start.before, config)
-            state = {name: one.clone() for name, one in start.model.state_dict().items()}
+            state = {name: tensor.clone() for name, tensor in start.model.state_dict().items()}
             trained = self._train_or_resume(start, config)
             used = [case for case in self.cases if case.image in cut.used]
             held_out_cases = {case: parts[case.image] == VALIDATION for case in used}
@@ -117,12 +117,12 @@ class TrainingRun:
 
     @property
     def _checkpoint(self) -> str | None:
-        """Weights to start from."""
+        """Weights to start from; None for the checkpoint in the package."""
         version = self.versions.current if self.settings.pretrained else FIRST
         return self.versions.weights(version)
 
     def _continue_or_clean(self, parent: VersionRecord, parts: Mapping[str, str]) -> None:
-        """Keep what a killed training left if it had the same plan; else remove it."""
+        """Keep the files of a killed training if its plan was the same; else remove them."""
         plan = {
             "parent": [parent.id, parent.sha256, str(self._checkpoint)],
             "settings": self.settings.model_dump(exclude={"name", "tolerance"}),
@@ -188,7 +188,7 @@ class TrainingRun:
         )
 
     def _measure(self, model: SegSam, config: TrainConfig) -> dict[str, float]:
-        """Scores of a model on the held-out slices, or on the training slices if there are none."""
+        """Return a model's scores on the held-out slices; without any, on the training slices."""
         model = model.to(choose_device(config))
         report = self.progress.phase(PREPARING, "encoding slices")
         store = EmbeddingStore(self._embeddings, model)
@@ -218,9 +218,9 @@ class TrainingRun:
         return load_pretrained(found.checkpoint)
 
     def _training_progress(self) -> Progress:
-        """Progress of `loop.train`, which first reports encoded slices and then training steps."""
+        """Return a callback for `loop.train`, which reports encoded slices, then training steps."""
         preparing = self.progress.phase(PREPARING, "encoding slices")
-        learning: list[Progress] = []
+        learning: list[Progress] = []  # empty before the first step, with which the phase begins
 
         def step(done: int, total: int, what: str) -> None:
             if what.startswith("preparing"):
@@ -252,5 +252,5 @@ class TrainingRun:
 
 
 def _without_copies(samples: Sequence[Sample]) -> list[Sample]:
-    """Slices without their augmented copies."""
-    return [one for one in samples if "#" not in one.name]
+    """Return the samples that are not augmented copies."""
+    return [sample for sample in samples if "#" not in sample.name]

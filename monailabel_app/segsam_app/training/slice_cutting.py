@@ -143,7 +143,7 @@ class SliceCutter:
     def _labels_by_name(
         self, case: LabelledCase, voxels: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint8], dict[int, str]]:
-        """The label with one value per name, the same in all cases; and value -> name.
+        """Return labels with one value per name, the same in all cases, and value -> name.
 
         A value without a name is a structure of its own.
         """
@@ -169,7 +169,7 @@ class SliceCutter:
         return self._groups[key]
 
     def _shares(self, groups: Sequence[_Group]) -> dict[str, float]:
-        """How often each data set is drawn.
+        """Return the share of each data set among the slices that are drawn.
 
         New and earlier ones are drawn by `replay_share`, and among them each by the number of its
         slices.

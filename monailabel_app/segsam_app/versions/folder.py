@@ -106,7 +106,7 @@ class VersionFolder:
     def history(self) -> VersionHistory:
         """Return all versions as they are now."""
         found = {name: self._read(name) for name in self._names()}
-        damaged = {name: what for name, what in found.items() if isinstance(what, str)}
+        damaged = {name: reason for name, reason in found.items() if isinstance(reason, str)}
         usable = [record for record in found.values() if isinstance(record, VersionRecord)]
         current, notes = self._choose(usable)
         return VersionHistory(current, (self._first, *usable), damaged, notes)
@@ -118,7 +118,7 @@ class VersionFolder:
 
     @property
     def current(self) -> str:
-        """Id of the current version; costs two reads of file states if nothing changed."""
+        """Id of the current version. If nothing changed, only the files' states are read."""
         state = self._state_of_current()
         if state is None:
             return FIRST
@@ -195,7 +195,7 @@ class VersionFolder:
                     "it has ended"
                 ) from error
         try:
-            self._remove_left_over()
+            self._remove_abandoned()
             yield
         finally:
             lock.release()
@@ -206,7 +206,7 @@ class VersionFolder:
         return sorted(each.name for each in self.folder.iterdir() if _NUMBER.fullmatch(each.name))
 
     def _read(self, name: str) -> VersionRecord | str:
-        """The record of a version, or what is wrong with it.
+        """Return the record of a version, or a clause that states what is wrong with it.
 
         Weights are hashed again only if a file changed.
         """
@@ -234,7 +234,7 @@ class VersionFolder:
         return state.st_mtime_ns, state.st_ino
 
     def _choose(self, usable: list[VersionRecord]) -> tuple[str, tuple[str, ...]]:
-        """The version that current.json names, or else the newest promoted one before it."""
+        """Return the version that current.json names, or else the newest promoted one before it."""
         if not (self.folder / CURRENT).exists():
             return FIRST, ()
         try:
@@ -243,17 +243,21 @@ class VersionFolder:
             named = ""
         if named in {FIRST, *(record.id for record in usable)}:
             return named, ()
-        before = [one.id for one in usable if one.promoted and (not named or one.id < named)]
-        chosen = before[-1] if before else FIRST
-        what = f"version {named}, which is current, cannot be used"
-        what = what if named else f"{CURRENT}, which names the current version, is damaged"
-        return chosen, (f"{what}; {chosen} is used instead",)
+        earlier = [
+            record.id for record in usable if record.promoted and (not named or record.id < named)
+        ]
+        chosen = earlier[-1] if earlier else FIRST
+        problem = f"version {named}, which is current, cannot be used"
+        if not named:
+            problem = f"{CURRENT}, which names the current version, is damaged"
+        return chosen, (f"{problem}; {chosen} is used instead",)
 
-    def _remove_left_over(self) -> None:
-        """Remove what killed trainings left.
+    def _remove_abandoned(self) -> None:
+        """Remove the partial versions and files that killed processes left.
 
-        Only the holder of the lock writes folders, so partial ones can go at once. A partial file
-        may be a choice that another process is making.
+        Only the holder of the training lock writes folders, so partial folders are removed at once.
+        A partial file may be a `current.json` that another process is writing, so it is removed
+        only when it is old.
         """
         for path in self.folder.glob(f".*{PARTIAL}"):
             if path.is_dir():
@@ -272,7 +276,7 @@ def version_folder_name(checkpoint: str | None) -> str:
 
 
 def _checked(folder: Path, record: VersionRecord) -> VersionRecord | str:
-    """The record, or in which way weights or card differ from those that were written."""
+    """Return the record, or what is wrong: weights or card differ from those that were written."""
     if sha256_of(folder / WEIGHTS) != record.sha256:
         return "its weights are not those that were written"
     if read_card(folder / WEIGHTS).sha256 != record.sha256:

@@ -25,7 +25,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID = "x-request-id"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Methods that are logged by name: any other text would come from the client."""
+"""Methods that are logged by name; any other is logged as "other", because a client invents it."""
 _UPLOADS = re.compile(
     r"PUT (/datastore/?|/datastore/image|/datastore/label|/session/?)|POST /infer/[^/]+"
     r"|POST /proxy/.*"
@@ -50,11 +50,11 @@ class _Exchange:
             self.status = message["status"]
             if self.status == 413:
                 await self.body.drain()
-            own = [
+            headers = [
                 (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
             ]
-            message = {**message, "headers": [*message.get("headers", ()), *own]}
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         self.bytes_out += len(message.get("body", b""))
         await self.send(message)
 

@@ -48,9 +48,9 @@ class RequestQueue:
     def slot(self, check: Callable[[], None]) -> Iterator[Callable[[], None]]:
         """Wait for the model and own it within the block.
 
-        `check` is called regularly during the wait; what it raises ends the wait. The value of the
-        block is a function for long jobs: it goes to the end of the queue if other requests wait,
-        and returns when the model is owned again.
+        `check` is called regularly during the wait; what it raises ends the wait. The block gets a
+        function for long jobs, to be called between two slices: it lets the waiting requests go
+        first, and returns when the block owns the model again.
 
         Raises `BusyError` at once if the queue is full.
         """
@@ -71,8 +71,9 @@ class RequestQueue:
                 self._changed.notify_all()
 
     def wait_until_idle(self, should_stop: Callable[[], bool]) -> None:
-        """Return when no request has the model or waits for it, or when `should_stop`. Background
-        work uses this; it takes no place in the queue.
+        """Return when no request has the model or waits for it, or when `should_stop()` is True.
+
+        For background work, which must not take a place in the queue.
         """
         while not should_stop():
             with self._changed:

@@ -46,8 +46,8 @@ ICONS = {
 POLL_MS = 20
 UNDO_STATES = 10
 SURFACES_MS = 1500
-"""Wait after the last result before surfaces are updated, because that takes longer than a click
-may.
+"""Wait after the last result before surfaces are updated, so that their computation does not slow
+down the next click.
 """
 PREFETCH_MS = 300
 """Wait after the last movement of a slice view, so that slices that the user scrolls past are not
@@ -105,7 +105,7 @@ class Widget:
         self.refresh()
 
     def enter(self) -> None:
-        """Turn on keys, and follow the slice views from then on."""
+        """Turn on the keyboard shortcuts, and observe the slice views until `leave`."""
         self.prompts.enter()
         for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             tag = slice_node.AddObserver("ModifiedEvent", self._on_slice_moved)
@@ -113,7 +113,7 @@ class Widget:
         self.refresh()
 
     def leave(self) -> None:
-        """Release keys, mouse and slice views."""
+        """Turn off the keyboard shortcuts and the tool, and stop observing the slice views."""
         self.prompts.leave()
         for slice_node, tag in self._slice_observers:
             slice_node.RemoveObserver(tag)

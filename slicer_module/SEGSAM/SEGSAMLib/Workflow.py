@@ -1,5 +1,7 @@
-"""Actions behind the buttons. Each starts its work in a thread and returns at once; `poll` returns
-the results and has applied them to the scene. Joins `Scene` and `Server`.
+"""Actions behind the buttons. Each starts its work in a thread and returns at once.
+
+`poll` applies finished work to the scene and returns events. Each action belongs to a task, and a
+new action of a task cancels the one that runs. This module connects `Scene` and `Server`.
 
     task        actions                                value of the event `done`
     connect     connect                                Diagnosis
@@ -120,16 +122,16 @@ class Workflow:
     def segment_category(
         self, category: str, axis: int, index: int, parameters: Parameters
     ) -> None:
-        """Segment another category on a slice, as a new segment."""
+        """Segment another category on one slice, into a new segment."""
         make_request = self.logic.request_category
         self._infer(parameters, partial(make_request, category, axis, index, parameters))
 
     def undo(self) -> None:
-        """Revert the newest step, and cancel a running request. Raises `NodeError`."""
+        """Undo the newest step, and cancel a running segmentation. Raises `NodeError`."""
         self._step(self.logic.history.undo_edit())
 
     def redo(self) -> None:
-        """Apply the step again that was undone last. Raises `NodeError`."""
+        """Redo the step that was undone last. Raises `NodeError`."""
         self._step(self.logic.history.redo_edit())
 
     def refresh_surfaces(self) -> None:
@@ -266,8 +268,9 @@ class Workflow:
             self._edit("undo", edit)
 
     def _remembering(self) -> Callable[[Saved | Conflict], Saved | Conflict]:
-        """Return a function that stores the saved version with the volume, which is the current one
-        now, and may be another one when the reply arrives.
+        """Return a function that stores the number of the saved version with the volume.
+
+        With the volume that is current now: another one may be current when the reply arrives.
         """
         volume = self.logic.nodes.volume
 

@@ -86,11 +86,12 @@ def test_overviews_decide(overviews: Overviews, store: Store) -> None:
     assert found["score"] == pytest.approx(doubts[found["id"]])
     save_label(store, 0, {1: "liver"})
     far = {
-        name: float(np.linalg.norm(one.place - known["case0"].place)) for name, one in known.items()
+        name: float(np.linalg.norm(one.embedding - known["case0"].embedding))
+        for name, one in known.items()
     }
     found = ask("diversity", overviews, store)
     assert found["id"] == max(far, key=lambda name: far[name])
-    assert "most unlike" in found["why"]
+    assert "differs most" in found["why"]
     assert "both" in ask("mix", overviews, store)["why"]
 
 

@@ -114,7 +114,7 @@ class TestTheStockModule:
 
     def test_params_cannot_choose_the_image(self, server: Any, tmp_path: Path) -> None:
         params = {"roi": STOCK_ROI, "image": str(server.studies / "text.nii.gz"), "model": "x"}
-        with pytest.raises(MONAILabelClientException, match=r"400.*must be an id, not a path"):
+        with pytest.raises(MONAILabelClientException, match=r"400.*to be an id, not a path"):
             server.client(tmp_path).infer("segsam", "straight", params)
 
     def test_the_forms_of_the_reply(self, server: Any) -> None:

@@ -9,19 +9,19 @@ import pytest
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
 from segsam_app.errors import RequestError
-from segsam_app.inference.dialects import Click, read_request
+from segsam_app.inference.dialects import ImageRequest, read_request
 from segsam_app.inference.requests import read_object
 
 SHAPE = (64, 64, 8)
 POINTS = {"points": [{"ijk": [1, 2, 3], "positive": False}, {"ijk": [4, 5, 3]}]}
 
 
-def click(**params: Any) -> Click:
-    return read_request(params).click(SHAPE)
+def click(**params: Any) -> ImageRequest:
+    return read_request(params).for_image(SHAPE)
 
 
 def test_the_defaults_are_one_binary_mask_as_a_volume() -> None:
-    assert click(prompts=POINTS) == Click(
+    assert click(prompts=POINTS) == ImageRequest(
         Prompts(points=(Point((1, 2, 3), positive=False), Point((4, 5, 3))))
     )
 
@@ -75,8 +75,8 @@ def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str
     ("prompts", "sentence"),
     [
         ({"points": [{"ijk": [1, 2]}]}, r"three whole numbers"),
-        ({"lines": []}, r"unknown key 'lines'"),
-        (None, r"must be an object"),
+        ({"lines": []}, r"got 'lines'"),
+        (None, r"to be an object"),
     ],
 )
 def test_invalid_prompts_are_refused_by_the_library(prompts: object, sentence: str) -> None:

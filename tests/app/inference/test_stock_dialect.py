@@ -9,13 +9,13 @@ import pytest
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
 from segsam_app.errors import RequestError
-from segsam_app.inference.dialects import Click, read_request
+from segsam_app.inference.dialects import ImageRequest, read_request
 
 SHAPE = (64, 48, 8)
 
 
-def click(**params: Any) -> Click:
-    return read_request(params).click(SHAPE)
+def click(**params: Any) -> ImageRequest:
+    return read_request(params).for_image(SHAPE)
 
 
 def test_points_inside_and_outside() -> None:
@@ -127,5 +127,5 @@ def test_an_invalid_key_is_refused_by_name(params: dict[str, Any], sentence: str
 
 
 def test_a_request_without_prompts_is_refused_by_the_library() -> None:
-    with pytest.raises(PromptError, match="At least one point or box"):
+    with pytest.raises(PromptError, match="at least one point or box"):
         click().prompts.checked(SHAPE)

@@ -226,7 +226,7 @@ def test_the_next_click_is_answered_by_the_current_version(
 
 
 def test_records_hold_finite_numbers_only() -> None:
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(CheckpointError, match="finite"):
         VersionRecord.model_validate(
             {"id": "0001", "why": "x", "metrics": {"after": {"d": float("nan")}}}
         )

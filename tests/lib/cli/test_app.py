@@ -96,19 +96,25 @@ class TestSegment:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            (["--box", "12,10,1,25,21"], "A box is written i0,j0,k0,i1,j1,k1; got '12,10,1,25,21'"),
+            (
+                ["--box", "12,10,1,25,21"],
+                "Expected a box as i0,j0,k0,i1,j1,k1, got '12,10,1,25,21'",
+            ),
             (["--point", "a,b,c"], "a,b,c"),
             (["--point", "12,10,7"], "(12, 10, 7) is outside the volume of 40x36x3 voxels"),
             (["--box", "25,10,1,12,21,1"], "reversed along i"),
             (["--box", "12,10,1,12,21,1"], "degenerate"),
-            ([], "At least one point or box is needed"),
+            ([], "Expected at least one point or box"),
             (["--point", "1,1,1,-"], "negative"),
-            (["--point", "12,10,1", "--axis", "x"], "An axis is auto, i, j, k or all; got 'x'"),
+            (
+                ["--point", "12,10,1", "--axis", "x"],
+                "Expected an axis auto, i, j, k or all, got 'x'",
+            ),
             (["--point", "12,10,1", "--window", "spleen"], "soft-tissue"),
             (["--point", "12,10,1", "--checkpoint", "sam3"], "litemedsam"),
             (
                 ["--point", "12,10,1", "--decoder", "semantic", "--checkpoint", "litemedsam"],
-                "no trained semantic decoder",
+                "with a trained semantic decoder",
             ),
             (["--point", "12,10,1", "--category", "livr"], "liver"),
         ],

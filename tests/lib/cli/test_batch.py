@@ -81,7 +81,7 @@ def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: 
     [
         (["--prompts", "{archive}"], BatchError, "has a file of prompts; --auto needs none"),
         (["--format", ".png"], OutputError, r"Expected the labels as .*, got '\.png'"),
-        (["--window", "a,b"], OutputError, "a preset's name or low,high; got 'a,b'"),
+        (["--window", "a,b"], OutputError, "a preset's name or low,high, got 'a,b'"),
         (["--workers", "-1"], BatchError, "not negative"),
     ],
 )

@@ -185,7 +185,7 @@ def test_pixels_are_square_and_none_is_lost(tmp_path: Path) -> None:
     assert {"made/p1/i4", "made/p1/j8", "made/p1/k10"} <= names
     (automatic, *_) = slices_of(dataset, "p1", input_size=32)
     assert automatic.name == "made/p1/2"
-    with pytest.raises(PromptError, match="Axes are auto, all, i, j, k; got 'x'"):
+    with pytest.raises(PromptError, match="Expected axes auto, all, i, j, k, got 'x'"):
         next(slices_of(dataset, "p1", input_size=32, axes="x"))  # type: ignore[arg-type]
 
 

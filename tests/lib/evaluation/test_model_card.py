@@ -56,11 +56,11 @@ def line(page: str, start: str) -> str:
 
 def test_scores_stand_with_their_intervals(card: Card) -> None:
     page = model_card(card)
-    assert line(page, "| CT |") == "| CT | 91.2 (90.0 to 92.5) | 85.0 |"
+    assert line(page, "| CT |") == "| CT | 91.2 (90.0-92.5) | 85.0 |"
     assert line(page, "| MR |") == "| MR | 80.0 | - |"
     assert line(page, "| average |").startswith("| average | 91.2")
     assert "### Prompted with one box an object" in page
-    assert line(page, "| heart |") == "| heart | 88.2 (80.0 to 90.0) |"
+    assert line(page, "| heart |") == "| heart | 88.2 (80.0-90.0) |"
     assert "| btcv |" not in page, "it has no volumes"
 
 

@@ -42,7 +42,7 @@ class TestWindows:
 
     @pytest.mark.parametrize("window", [(5, 5), (9, 1), (np.nan, 1), (0, np.inf)])
     def test_impossible_ranges(self, window: tuple[float, float]) -> None:
-        with pytest.raises(VolumeError, match="low below high, both finite"):
+        with pytest.raises(VolumeError, match=r"finite window .* low below high"):
             Intensity.for_volume(volume_of(np.zeros((2, 2, 2))), window)
 
     def test_colour_has_no_window(self) -> None:

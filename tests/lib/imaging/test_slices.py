@@ -130,7 +130,7 @@ class TestTheRadiologicalView:
         assert np.array_equal(SliceView.of(picture, 2).cut(picture.voxels, 0), pixels)
 
     def test_an_axis_that_is_none(self, ras: Volume) -> None:
-        with pytest.raises(PromptError, match=r"0, 1 or 2 \(i, j, k\); got 3"):
+        with pytest.raises(PromptError, match=r"0, 1 or 2 \(i, j, k\), got 3"):
             SliceView.of(ras, 3)
 
 
@@ -310,5 +310,5 @@ class TestChoosingTheAxis:
         assert [choose_axis(volume, name, prompts_axis=1) for name in ("i", "j", "k")] == [0, 1, 2]
 
     def test_another_word_is_refused(self, anisotropic: Callable[..., Volume]) -> None:
-        with pytest.raises(PromptError, match="auto, i, j or k; got 'all'"):
+        with pytest.raises(PromptError, match="auto, i, j or k, got 'all'"):
             choose_axis(anisotropic((1.0, 1.0, 1.0)), "all")

@@ -161,7 +161,7 @@ def test_a_taken_name_or_another_length_is_refused(
 ) -> None:
     model = build(tiny_host, five_categories)
     taken = Category("Liver", (9, 9, 9), "Even.", "Round.", "Inside.")
-    with pytest.raises(CategoryError, match="stands for both 'liver' and 'Liver'"):
+    with pytest.raises(CategoryError, match="in both 'liver' and 'Liver'"):
         grow(model, taken, vector(five_categories))
     with pytest.raises(CategoryError, match="Expected 12 numbers as the text embedding"):
         grow(model, NEW, np.zeros(384, dtype=np.float32))
@@ -219,7 +219,7 @@ def test_a_taken_name_is_refused_before_the_encoder_is_asked(
 ) -> None:
     encoder = FixedEncoder("made up for a test", vector(five_categories))
     taken = Category("spleen", (9, 9, 9), "Even.", "Round.", "Inside.")
-    with pytest.raises(CategoryError, match="'spleen' stands for both"):
+    with pytest.raises(CategoryError, match="'spleen' in both"):
         grow_checkpoint(saved, tmp_path / "grown.safetensors", taken, encoder)
     assert encoder.asked == []
 

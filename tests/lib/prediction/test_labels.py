@@ -153,7 +153,7 @@ class TestMerging:
 
     @pytest.mark.parametrize("value", [0, -1, 65_536])
     def test_other_values_are_refused(self, value: int) -> None:
-        with pytest.raises(OutputError, match=f"A label value is 1 to 65535; got {value}"):
+        with pytest.raises(OutputError, match=f"Expected a label value of 1 to 65535, got {value}"):
             merge_objects([(cube((0, 1), (0, 1), (0, 1)), value)])
 
     def test_objects_of_different_volumes_are_refused(self) -> None:

@@ -72,6 +72,6 @@ class TestDrawing:
         assert (tmp_path / "out.png").stat().st_size > 1000
 
     def test_only_png(self, tmp_path: Path) -> None:
-        with pytest.raises(OutputError, match=r"written as \.png; got out\.jpg"):
+        with pytest.raises(OutputError, match=r"ending in \.png, got out\.jpg"):
             draw_result(tmp_path / "out.jpg", result(), self.prompts)
         assert not list(tmp_path.iterdir())

@@ -11,13 +11,13 @@ SOLID = Box((1, 2, 10), (8, 9, 20))
 FLAT = Box((1, 2, 30), (8, 9, 30))
 
 
-def walked(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
-    """Seed -> all slices walked from it; of each group of candidates the first slice is taken."""
+def followed(prompts: Prompts, *, propagate: bool | None, depth: int = 50) -> dict[int, list[int]]:
+    """Return seed -> slices followed from it; the first candidate of each group is its seed."""
     found: dict[int, list[int]] = {}
     plan = plan_axis(prompts, 2, propagate=propagate)
     seeds = [*plan.prompted, *(min(group) for group in plan.candidates)]
-    for walk in plan.walks(seeds, depth):
-        found.setdefault(walk.seed, []).extend(walk.indices)
+    for part in plan.slices_to_follow(seeds, depth):
+        found.setdefault(part.seed, []).extend(part.indices)
     return found
 
 
@@ -26,13 +26,13 @@ class TestSolidBox:
         plan = plan_axis(Prompts(boxes=[SOLID]), 2, propagate=False)
         assert sorted(plan.prompted) == list(range(10, 21))
         assert plan.prompted[12] == SlicePrompts(sections=(SOLID.section(2, 12),))
-        assert list(plan.walks([12], 50)) == []
+        assert list(plan.slices_to_follow([12], 50)) == []
 
     @pytest.mark.parametrize("propagate", [True, None])
     def test_followed_from_its_middle_to_its_ends_and_no_further(
         self, propagate: bool | None
     ) -> None:
-        assert walked(Prompts(boxes=[SOLID]), propagate=propagate) == {
+        assert followed(Prompts(boxes=[SOLID]), propagate=propagate) == {
             13: [12, 11, 10, 14, 15, 16, 17, 18, 19, 20]
         }
 
@@ -57,7 +57,7 @@ class TestSolidBox:
 
     def test_points_inside_are_further_seeds(self) -> None:
         prompts = Prompts([Point((4, 4, 12)), Point((4, 4, 19), positive=False)], [SOLID])
-        assert walked(prompts, propagate=None) == {
+        assert followed(prompts, propagate=None) == {
             12: [11, 10],
             13: [14, 15, 16, 17, 18, 19, 20],
         }
@@ -73,23 +73,23 @@ class TestFlatPrompts:
         for propagate in (None, False):
             plan = plan_axis(Prompts(boxes=[FLAT]), 2, propagate=propagate)
             assert sorted(plan.prompted) == [30]
-            assert list(plan.walks([30], 50)) == []
+            assert list(plan.slices_to_follow([30], 50)) == []
 
     def test_propagate_to_both_ends_of_the_volume(self) -> None:
-        assert walked(Prompts(boxes=[FLAT]), propagate=True, depth=33) == {
+        assert followed(Prompts(boxes=[FLAT]), propagate=True, depth=33) == {
             30: [*range(29, -1, -1), 31, 32]
         }
 
     def test_two_seeds_meet_halfway(self) -> None:
         prompts = Prompts([Point((0, 0, 3)), Point((0, 0, 8))])
-        assert walked(prompts, propagate=True, depth=10) == {
+        assert followed(prompts, propagate=True, depth=10) == {
             3: [2, 1, 0, 4, 5],
             8: [7, 6, 9],
         }
 
     def test_every_other_slice_is_visited_exactly_once(self) -> None:
         prompts = Prompts([Point((0, 0, k)) for k in (0, 1, 7, 20, 21, 49)])
-        visited = [k for walk in walked(prompts, propagate=True).values() for k in walk]
+        visited = [k for part in followed(prompts, propagate=True).values() for k in part]
         assert sorted(visited) == sorted(set(range(50)) - {0, 1, 7, 20, 21, 49})
 
 

@@ -106,7 +106,9 @@ class TestClient:
     ) -> None:
         client, answers = scripted
         answers.script = {"/infer/segsam": (400, "application/json", content)}
-        with pytest.raises(ServerError, match=f"POST /infer/segsam was answered 400: {sentence}"):
+        with pytest.raises(
+            ServerError, match=f"POST /infer/segsam was answered with status 400: {sentence}"
+        ):
             client.infer("abc", {})
 
     def test_no_server(self) -> None:

@@ -3,9 +3,9 @@
 Headers are read with pydicom, and the slices must form a regular grid. Only then does SimpleITK
 (GDCM) decode the pixels and apply each slice's own rescale slope and intercept.
 
-    normal ^   p3  ------      Every slice gives the position p of its first pixel, in LPS.
+    normal ^   p3  ------      The header of each slice has the position p of its first pixel (LPS).
            |   p2  ------      Steps along the normal must be equal (otherwise slices are missing),
-           |   p1  ------      and the p must lie on one line along the normal (otherwise the gantry
+           |   p1  ------      and all p must lie on one line along the normal (otherwise the gantry
                p0  ------      was tilted, and the volume is sheared).
 """
 
@@ -134,12 +134,12 @@ def _check_pixel_bytes(file: _File) -> None:
 
 
 def _slice_of(file: _File) -> Slice:
-    """The slice of a classic file, whose header holds all attributes itself."""
+    """Return the slice of a classic file, whose header holds all attributes itself."""
     return _make_slice(file, 0, lambda _: file.header)
 
 
 def _frames_of(file: _File) -> list[Slice]:
-    """The frames of an enhanced file, each with its own or the shared functional groups."""
+    """Return the frames of an enhanced file, each with its own or the shared functional groups."""
     shared = (file.header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
     per_frame = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
     if len(per_frame) != file.frames:
@@ -195,28 +195,31 @@ def _read_pixels(slices: list[Slice], name: str) -> Voxels:
 
     float32 if any rescale slope or intercept has a fraction, otherwise an integer type.
     """
-    is_multiframe = any(piece.frame for piece in slices)
+    is_multiframe = any(each.frame for each in slices)
     if is_multiframe:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(slices[0].path))
     else:
         reader = sitk.ImageSeriesReader()
-        reader.SetFileNames([str(piece.path) for piece in slices])
+        reader.SetFileNames([str(each.path) for each in slices])
     reader.SetImageIO("GDCMImageIO")
     # ITK takes the pixel type from the first slice, which would truncate fractions in later ones.
-    if any(not number.is_integer() for piece in slices for number in piece.rescale):
+    if any(not number.is_integer() for each in slices for number in each.rescale):
         reader.SetOutputPixelType(sitk.sitkFloat32)
     kji: NDArray[np.generic] = sitk.GetArrayFromImage(reader.Execute())
     expected = (len(slices), slices[0].rows, slices[0].columns)
     if kji.shape[:3] != expected:
         raise VolumeError(
-            f"{name}: the headers declare {shape_text(expected)} slices x rows x columns; "
-            f"the decoded pixels are {shape_text(kji.shape)}."
+            f"{name}: expected {shape_text(expected)} slices x rows x columns as the headers "
+            f"declare, got {shape_text(kji.shape)} decoded pixels."
         )
     if is_multiframe:
-        if len({piece.rescale for piece in slices}) > 1:
+        if len({each.rescale for each in slices}) > 1:
             raise VolumeError(f"{name}: its frames have different rescale slopes or intercepts.")
-        kji = kji[[piece.frame for piece in slices]]
+        kji = kji[[each.frame for each in slices]]
     if kji.ndim == 4 and (kji.shape[3] != 3 or kji.dtype != np.uint8):
-        raise VolumeError(f"{name}: voxels must be single numbers or 8-bit colour.")
+        raise VolumeError(
+            f"{name}: expected single numbers or 8-bit colour as voxels, got {kji.shape[3]} "
+            f"{kji.dtype} values each."
+        )
     return kji.transpose((2, 1, 0, *range(3, kji.ndim)))

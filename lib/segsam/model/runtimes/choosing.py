@@ -2,8 +2,8 @@
 
 `exact` equals PyTorch's float32 up to `EXACT_TOLERANCE` with either runtime. `fast` lets OpenVINO
 compute in the half precision that the processor has instructions for, and changes masks a little
-(`docs/performance.md` has the Dice). Decoders stay with PyTorch: they are a tenth of the work of a
-slice, and their inputs change shape with every prompt.
+(`docs/lab/performance.md` has the Dice). Decoders stay with PyTorch: they are a tenth of the work
+of a slice, and their inputs change shape with every prompt.
 """
 
 from __future__ import annotations

@@ -48,7 +48,10 @@ class Action:
 
 
 class PromptsPanel:
-    """Actions on segments and prompts, by button, key and mouse. `actions` are by name."""
+    """Section with the actions on segments and prompts, by button, key and mouse.
+
+    `actions` maps the name of an action to what it does.
+    """
 
     tasks = ("segment",)
 
@@ -88,12 +91,12 @@ class PromptsPanel:
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:
-        """Turn on the keys, and read markups from then on."""
+        """Turn on the keyboard shortcuts, and read the markups regularly until `leave`."""
         self.shortcuts.turn_on()
         self._read_timer.start()
 
     def leave(self) -> None:
-        """Release keys, mouse and markups."""
+        """Deselect the tool, turn off the shortcuts, and stop reading the markups."""
         self.release_tool()
         self.shortcuts.turn_off()
         self._read_timer.stop()
@@ -108,7 +111,7 @@ class PromptsPanel:
         self.refresh()
 
     def follow(self) -> None:
-        """Set parameter node and selectors to the nodes that an action selected."""
+        """Set the parameter node, and by it the selectors, to the nodes that an action selected."""
         node, nodes = self.session.node, self.session.logic.nodes
         if node is None:
             return
@@ -156,7 +159,7 @@ class PromptsPanel:
             self.perform("add_box_from_roi", roi)
 
     def perform(self, name: str, *arguments: Any, **options: Any) -> None:
-        """Do the action of a name. In live mode changed prompts are segmented at once."""
+        """Do the action with this name. In live mode, changed prompts are segmented at once."""
         session, prompts = self.session, self.session.logic.prompts
         action, before = self.actions[name], prompts.current
         prompts.note = ""

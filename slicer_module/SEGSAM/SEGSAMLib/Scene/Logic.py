@@ -34,8 +34,10 @@ _OUT_OF_DATE = "The reply belongs to an earlier request; nothing was changed."
 
 
 class Logic:
-    """Logic of one scene, for the GUI thread only. Its parts: `nodes` (what is worked on),
-    `prompts` of the current segment, `history` (undo), `files` (volumes and labels in and out).
+    """Logic of one scene, for the GUI thread only.
+
+    Its parts: `nodes` (the current volume, segmentation and segment), `prompts` of the current
+    segment, `history` (undo and redo), `files` (exchange of volumes and labels with files).
     """
 
     def __init__(self, scene: Any = None) -> None:
@@ -106,10 +108,12 @@ class Logic:
         self.nodes.pending_request = None
 
     def result_edit(self, reply: InferReply) -> VoxelEdit:
-        """Return the change that writes the reply to the newest request into its segment: only
-        changed voxels, in the request's protection mode. The segment takes the model's category
-        unless the user chose one. The value is an `AppliedResult`. Raises `NodeError` if the reply
-        is out of date; the change raises it if the segment was removed.
+        """Return the voxel edit that writes a reply into the segment of its request.
+
+        The edit changes only voxels that differ, and other segments as the request's protection
+        mode allows. It gives the segment the model's category unless the user chose one, and
+        returns an `AppliedResult`. Raises `NodeError` if the reply is not to the newest request;
+        the edit raises it if the segment was removed meanwhile.
         """
         pending = self.nodes.pending_request
         if pending is None or reply.request_id != pending.request_id:
@@ -193,9 +197,9 @@ class Logic:
         """Return (category, probability) of other categories on a slice, without the name of the
         current segment.
         """
-        own = self.nodes.segment().GetName() if self.nodes.segment_id else ""
-        found = self.predictions.present.get((axis, index), ())
-        return tuple((name, value) for name, value in found if name != own)
+        segment_name = self.nodes.segment().GetName() if self.nodes.segment_id else ""
+        present = self.predictions.present.get((axis, index), ())
+        return tuple((name, value) for name, value in present if name != segment_name)
 
     # -- 3D view
 

@@ -87,7 +87,7 @@ class Transport:
         return self.http.send(request, cancel, on_sent=on_sent)
 
     def download(self, path: str, query: Mapping[str, str], cancel: CancelToken) -> str:
-        """Download a file to the temporary folder, under a name of ours, and return its path."""
+        """Download a file to the temporary folder and return its path; the name is chosen here."""
         request = HttpRequest(
             "GET", path, query, max_bytes=MAX_FILE_BYTES, reply_seconds=DOWNLOAD_SECONDS
         )

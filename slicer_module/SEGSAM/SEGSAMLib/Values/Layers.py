@@ -29,13 +29,15 @@ from SEGSAMLib.Values.Masks import (
 )
 
 _WIDER = {np.uint8: np.int16, np.int16: np.int32}
+"""Data type of a label map -> the next larger one."""
 
 
 @dataclass(eq=False)
 class Layer:
     """Label map with its place in the volume and in the segmentation.
 
-    `labels` (i, j, k) begins at `min_ijk`. It is the scene's own memory until `write` copies it.
+    `labels` (i, j, k) begins at the voxel `min_ijk`. It is the scene's own memory until `write`
+    replaces it by a copy.
     `to_layer` is the 4x4 matrix from the volume's voxels to the layer's voxels. `frame` is the 4x4
     matrix from the layer's voxels to the segmentation, as 16 numbers. `image` is the vtk image in
     the scene, None for a new layer, and `modified_time` its time when it was read.
@@ -73,12 +75,12 @@ class Layer:
         found[in_box] = labels != 0 if value is None else labels == value
         return found
 
-    def write(self, box: Region, more: np.ndarray, less: np.ndarray, value: int) -> None:
-        """Set a label value in the voxels `more` of a box, and 0 in the voxels `less`."""
+    def write(self, box: Region, added: np.ndarray, removed: np.ndarray, value: int) -> None:
+        """Set a label value in the voxels `added` of a box, and 0 in the voxels `removed`."""
         self._copy_for(box, value)
         labels = self.labels[self.index_of(box)]
-        np.copyto(labels, labels.dtype.type(value), where=more)
-        np.copyto(labels, labels.dtype.type(0), where=less)
+        np.copyto(labels, labels.dtype.type(value), where=added)
+        np.copyto(labels, labels.dtype.type(0), where=removed)
         self.written.append(Region(box.min_ijk, np.broadcast_to(False, box.values.shape)))
 
     def _copy_for(self, box: Region, value: int) -> None:
@@ -151,9 +153,9 @@ class Layers:
         """Return the voxels of a segment in a box, bool (i, j, k)."""
         at = self.label_of(segment_id)
         everywhere = Region(box.min_ijk, np.broadcast_to(True, box.values.shape))
-        place = resampled(everywhere, at.layer.to_layer)
-        own = Region(place.min_ijk, at.layer.cut(place, at.value))
-        return part_of(resampled(own, np.linalg.inv(at.layer.to_layer)), box)
+        box_in_layer = resampled(everywhere, at.layer.to_layer)
+        found = Region(box_in_layer.min_ijk, at.layer.cut(box_in_layer, at.value))
+        return part_of(resampled(found, np.linalg.inv(at.layer.to_layer)), box)
 
     def whole(self, segment_id: str) -> Region | None:
         """Return a whole segment in its bounding box, None if it is empty."""
@@ -166,16 +168,16 @@ class Layers:
         return resampled(Region((i, j, k), inside[box]), np.linalg.inv(at.layer.to_layer))
 
     def write(self, segment_id: str, add: Region, remove: Region | None) -> VoxelChange | None:
-        """Add voxels to a segment and remove others; other segments are not changed. Voxels that
-        another segment has belong to both afterwards. Returns the change, None if there is none.
+        """Add the voxels `add` to a segment and remove the voxels `remove`; return the change, None
+        if there is none. Other segments are not changed: an added voxel may belong to several.
         """
         at = self.label_of(segment_id)
-        more = resampled(add, at.layer.to_layer)
-        less = None if remove is None else resampled(remove, at.layer.to_layer)
-        box = bounding_region([more] if less is None else [more, less])
+        added = resampled(add, at.layer.to_layer)
+        removed = None if remove is None else resampled(remove, at.layer.to_layer)
+        box = bounding_region([added] if removed is None else [added, removed])
         before = at.layer.cut(box, at.value)
-        after = before if less is None else before & ~part_of(less, box)
-        after = after | part_of(more, box)
+        after = before if removed is None else before & ~part_of(removed, box)
+        after = after | part_of(added, box)
         change = VoxelChange.between(box.min_ijk, before, after, at.layer.frame)
         if change is not None:
             i, j, k = (
@@ -186,7 +188,7 @@ class Layers:
         return change
 
     def erase(self, segment_id: str, remove: Region) -> VoxelChange | None:
-        """Remove voxels from a segment. Returns the change, None if there is none."""
+        """Remove voxels from a segment; return the change, None if there is none."""
         if not self.label_of(segment_id).layer.labels.size:
             return None
         return self.write(segment_id, Region(remove.min_ijk, np.zeros((1, 1, 1), bool)), remove)
@@ -218,16 +220,17 @@ class Layers:
             self._set(segment_id, Region(where.min_ijk, now), then)
 
     def _set(self, segment_id: str, now: Region, then: np.ndarray) -> None:
+        """Set the voxels of a segment from `now` to `then`, if need be in a layer of its own."""
         at = self.label_of(segment_id)
-        more, less = then & ~now.values, now.values & ~then
-        if (at.layer.cut(now) & more).any():
+        added, removed = then & ~now.values, now.values & ~then
+        if (at.layer.cut(now) & added).any():  # another segment has some of them in this layer
             at = self._move_to_own_layer(segment_id, at)
-        at.layer.write(now, more, less, at.value)
+        at.layer.write(now, added, removed, at.value)
         if at.layer.image is None and segment_id not in self.moved:
             self.moved.append(segment_id)
 
     def _move_to_own_layer(self, segment_id: str, at: SegmentLabel) -> SegmentLabel:
-        """Move a segment out of a layer in which another segment has voxels that it gets."""
+        """Move a segment to a new layer, because another segment has voxels that it gets."""
         old = at.layer
         inside = old.labels == at.value
         layer = Layer(inside.astype(np.uint8), old.min_ijk, old.to_layer, old.frame)

@@ -131,11 +131,11 @@ class VoxelChange:
         return Region(self.min_ijk, bits.reshape(self.size_ijk))
 
     def undone(self, now: np.ndarray) -> np.ndarray:
-        """Return `now`, bool (i, j, k) of the box, with the changed voxels as before the change."""
+        """Return `now`, the segment's voxels in the box, with the change undone; bool (i, j, k)."""
         return self._set(now, after=False)
 
     def redone(self, now: np.ndarray) -> np.ndarray:
-        """Return `now` with the changed voxels as after the change."""
+        """Return `now` with the change applied again."""
         return self._set(now, after=True)
 
     def _set(self, now: np.ndarray, *, after: bool) -> np.ndarray:

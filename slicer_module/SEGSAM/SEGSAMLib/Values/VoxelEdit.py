@@ -8,9 +8,11 @@ from typing import Any, Callable
 from SEGSAMLib.Values.Layers import Layers
 
 QUICK_VOXELS = 1 << 19
-"""This many voxels are computed within about 10 ms, less than a hand-over to a thread takes."""
+"""Most voxels that the GUI thread computes itself: that takes about 10 ms, less than a hand-over to
+another thread.
+"""
 _COPY_SPEEDUP = 8
-"""How much cheaper it is to copy a voxel than to compute it."""
+"""Ratio of the time to compute a voxel to the time to copy it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,5 +31,5 @@ class VoxelEdit:
 
     @property
     def is_quick(self) -> bool:
-        """True if the GUI thread may compute it."""
+        """True if the edit is small enough for the GUI thread."""
         return self.voxels + self.layers.voxels // _COPY_SPEEDUP <= QUICK_VOXELS
