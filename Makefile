@@ -1,5 +1,5 @@
-# The project's verbs. `make demo` and `make test` are all a new machine needs: each makes .venv when it is missing
-# or older than what it is made from. PYTHON picks the interpreter: `make test PYTHON=python3.11`.
+# The commands of the project. On a new machine nothing has to be done before: each makes .venv if it is missing or
+# older than requirements.txt or pyproject.toml. PYTHON chooses the interpreter: `make test PYTHON=python3.11`.
 
 RIGHT_PYTHON := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
@@ -14,17 +14,17 @@ JOBS   ?= 2
 
 # sam2, which MONAI Label asks for, would otherwise try to compile a CUDA extension that nothing here uses.
 export SAM2_BUILD_CUDA := 0
-# Threads that wait sleep: with a server beside the tests on few cores, spinning multiplies every time.
+# Waiting threads sleep: with a server beside the tests on few cores, spinning ones would slow down everything.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: batch-test demo loop test reliability lint types server doctor clean help
+.PHONY: batch-test demo loop test slicer-test reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make slicer-test  those of the 3D Slicer module alone, in Slicer's own libraries"
-	@echo "make reliability  the fault, load and fuzz tests in full: hours, and figures"
+	@echo "make reliability  the fault, load and fuzz tests in full, with measured figures: hours"
 	@echo "make batch-test  a whole archive on two workers of Ray Data, one of which is killed"
 	@echo "make lint     ruff and mypy"
 	@echo "make server   MONAI Label server for the images in STUDIES=folder on 127.0.0.1:$(PORT)"
@@ -43,11 +43,11 @@ test: $(STAMP) $(SLICER)/.installed
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 	@$(MAKE) --no-print-directory slicer-test
 
-# In an environment of their own: Slicer's libraries want another numpy than MONAI Label. The server is ours.
+# In their own environment, because Slicer's libraries need another numpy than MONAI Label. The server runs in .venv.
 slicer-test: $(STAMP) $(SLICER)/.installed
 	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer
 
-# What `make test` does a little of, as much of it as docs/reliability.md says. It needs a quiet machine.
+# Tests of which `make test` runs a short form, at the length that docs/reliability.md reports. Needs a quiet machine.
 RELIABILITY := tests/app/storage/test_faults.py tests/app/versions/test_versions.py tests/app/test_load.py \
                tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/routes/test_training.py tests/lib/prompting/test_prompt_fuzz.py tests/properties
 reliability: export SEGSAM_TEST_FULL := 1
@@ -56,7 +56,7 @@ reliability: $(STAMP) $(SLICER)/.installed
 	$(BIN)/python -m pytest -o timeout=0 --durations=0 $(RELIABILITY)
 	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer/test_readers.py
 
-# Ray Data is an optional part: `make test` leaves this out where it is not installed.
+# Ray Data is optional: `make test` skips these tests where it is not installed.
 batch-test: $(STAMP)
 	$(BIN)/python -m pip install $(if $(CI),--quiet) -e ".[cluster]" -r requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/lib/batch/test_batch.py tests/lib/batch/test_ray_workers.py
@@ -70,8 +70,8 @@ doctor: $(STAMP)
 	$(BIN)/segsam doctor
 
 server: $(STAMP)
-	@test -n "$(STUDIES)" || { echo "Say where the images are: make server STUDIES=path/to/folder"; exit 2; }
-	MONAI_LABEL_TRACKING_ENABLED=false \
+	@test -n "$(STUDIES)" || { echo "Expected a folder of images, got none: make server STUDIES=path/to/folder"; exit 2; }
+	MONAI_LABEL_TRACKING_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true \
 	  $(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
 
 $(STAMP): requirements.txt pyproject.toml

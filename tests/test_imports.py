@@ -117,7 +117,7 @@ def test_a_folder_imports_only_from_those_above_it() -> None:
     assert [arrow for package in PACKAGES for arrow in wrong_arrows(package)] == []
 
 
-def test_only_the_command_line_imports_the_laboratory() -> None:
+def test_only_the_command_line_imports_research() -> None:
     folder = PACKAGES["segsam"]
     importers = {
         own_part(path, folder)

@@ -28,7 +28,7 @@ OPENINGS = (
     "Of", "As", "With", "What", "Whether", "How", "Which", "Where", "Who", "Whose", "From", "By",
     "For", "When", "If", "And", "But", "To",
 )  # fmt: skip
-"""A docstring that begins so does not say what the thing is or does."""
+"""First words of docstrings that do not begin with what the thing is or does."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Described = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -107,9 +107,9 @@ def test_public_docstrings_begin_with_what_the_thing_is_or_does() -> None:
     assert not found, f"{len(found)} docstrings:\n" + "\n".join(found)
 
 
-def test_no_drawers_for_anything() -> None:
-    drawer = re.compile("util|helper|misc|common")
-    assert [name_of(path) for path in MODULES if drawer.search(path.stem)] == []
+def test_no_module_has_a_vague_name() -> None:
+    vague = re.compile("util|helper|misc|common")
+    assert [name_of(path) for path in MODULES if vague.search(path.stem)] == []
 
 
 def test_types_are_published() -> None:

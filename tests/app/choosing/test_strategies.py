@@ -86,8 +86,8 @@ def test_overviews_decide(overviews: Overviews, store: Store) -> None:
     assert found["score"] == pytest.approx(doubts[found["id"]])
     save_label(store, 0, {1: "liver"})
     far = {
-        name: float(np.linalg.norm(one.embedding - known["case0"].embedding))
-        for name, one in known.items()
+        name: float(np.linalg.norm(overview.embedding - known["case0"].embedding))
+        for name, overview in known.items()
     }
     found = ask("diversity", overviews, store)
     assert found["id"] == max(far, key=lambda name: far[name])
