@@ -139,7 +139,7 @@ def test_the_page_shows_everything(tmp_path: Path, record: BenchRecord) -> None:
     assert "| exact | 60.0 | 300 ms | 200 ms | 67% |" in page
     assert "SAM 2 was not measured: it is not installed" in page
     assert "| ct | 9 | 80.00 | 79.50 | 98.00 |" in page
-    assert [table.row_count for table in tables(record)] == [6, 2, len(TARGETS)]
+    assert [table.row_count for table in tables(record)] == [6, 1, len(TARGETS)]
 
 
 def test_without_the_machine_itself_no_limits_are_shown(record: BenchRecord) -> None:
