@@ -91,7 +91,7 @@ def test_overviews_decide(overviews: Overviews, store: Store) -> None:
     }
     found = ask("diversity", overviews, store)
     assert found["id"] == max(far, key=lambda name: far[name])
-    assert "most unlike" in found["why"]
+    assert "differs most" in found["why"]
     assert "both" in ask("mix", overviews, store)["why"]
 
 
