@@ -71,7 +71,7 @@ doctor: $(STAMP)
 
 server: $(STAMP)
 	@test -n "$(STUDIES)" || { echo "Expected a folder of images, got none: make server STUDIES=path/to/folder"; exit 2; }
-	MONAI_LABEL_TRACKING_ENABLED=false \
+	MONAI_LABEL_TRACKING_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true \
 	  $(BIN)/python -m monailabel.main start_server --app monailabel_app --studies "$(STUDIES)" --host 127.0.0.1 --port $(PORT)
 
 $(STAMP): requirements.txt pyproject.toml

@@ -25,6 +25,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
 from segsam.system.process import tune_allocator
+from segsam.system.telemetry import switch_off_reports
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.scoring import OVERVIEW, BackgroundScorer, OverviewScoring
 from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy
@@ -61,6 +62,7 @@ class SegSamApp(MONAILabelApp):
     """MONAI Label's app, composed of the parts of `segsam_app`."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        switch_off_reports()
         self.config = AppConfig.read(conf)
         self.limits = Limits.read(conf)
         self.queue = RequestQueue(self.limits.queue)

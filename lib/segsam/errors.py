@@ -34,6 +34,10 @@ class VolumeTooLargeError(VolumeError):
     code = "too_large"
 
 
+class LabelError(VolumeError):
+    """Label that does not lie on its image, holds no whole numbers, or contradicts its names."""
+
+
 class PromptError(SegSamError):
     """Invalid prompt: outside the volume, reversed, flat, empty or malformed."""
 

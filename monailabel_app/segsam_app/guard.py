@@ -33,6 +33,7 @@ from segsam_app.limits import Limits
 from segsam_app.routes import datastore, dicomweb, infer, session, tasks, versions
 from segsam_app.routes.monai_label import threaded_routes
 from segsam_app.routes.monitoring import monitoring_routes
+from segsam_app.routes.pages import page_routes
 from segsam_app.web import request_log, startup
 from segsam_app.web.access import AccessRules, allowed_hosts, read_token
 from segsam_app.web.error_handlers import HANDLED, error_response
@@ -92,6 +93,7 @@ def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:
         versions.router,
         dicomweb.router,
         monitoring_routes(metrics),
+        page_routes(app),
         threaded_routes(limits.routes),
     ]
     app.router.routes[:0] = [route for router in routers for route in router.routes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,26 @@ def test_clicks_and_boxes_in_all_48_orders(scene: Any, order: Any) -> None:
         assert box == Box(tuple(expected_low), tuple(expected_high))  # type: ignore[arg-type]
     assert logic.prompts.current.points == (Point((11, 12, 4)),)
     assert logic.prompts.read_markups() is False  # the markups show the same prompts
+
+
+@pytest.mark.parametrize("order", ORDERS[::5], ids=str)
+def test_a_click_is_answered_on_the_view_where_it_was_made(scene: Any, order: Any) -> None:
+    logic = made(scene, stored(order))
+    where = world(logic, (11, 12, 4))
+    assert logic.prompts.view_axis is None
+    for axis, view in enumerate(axis_views(logic, scene, (11, 12, 4))):
+        logic.prompts.clear()
+        logic.prompts.add_point(where, view=view)
+        assert logic.request(KEEP)["axis"] == "ijk"[axis]
+        assert logic.request(replace(KEEP, axis="all"))["axis"] == "all"
+    logic.nodes.add_segment()
+    logic.prompts.add_point(where)
+    assert logic.request(KEEP)["axis"] == "auto"  # nobody knows in which view
+    logic.prompts.add_point(where, view=view)
+    logic.prompts.add_box_on_slice(
+        view, pixel(view, world(logic, (4, 5, 2))), pixel(view, world(logic, (20, 18, 7)))
+    )
+    assert logic.request(KEEP)["axis"] == "auto"  # the rectangle says it
 
 
 @pytest.mark.parametrize("kind", ["turned", "scaled", "bent"])

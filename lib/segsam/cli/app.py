@@ -27,6 +27,7 @@ from segsam.cli.terminal import err, out
 from segsam.cli.train import distill, train
 from segsam.errors import SegSamError
 from segsam.system.process import set_passive_openmp_wait, tune_allocator
+from segsam.system.telemetry import switch_off_reports
 
 _COMMANDS = (
     *(segment, demo, doctor, auto, convert, split),
@@ -51,6 +52,7 @@ def main() -> None:
     """Run the command `segsam`."""
     set_passive_openmp_wait()
     tune_allocator()
+    switch_off_reports()
     try:
         app()
     except SegSamError as error:

@@ -8,6 +8,7 @@ import typer
 
 from segsam.cli.terminal import (
     CheckpointOption,
+    FrameOption,
     ImageArgument,
     JsonOption,
     LabelsOption,
@@ -44,6 +45,7 @@ def auto(
         str | None, typer.Option(help="Displayed values: a CT preset or low,high.")
     ] = None,
     checkpoint: CheckpointOption = None,
+    frame: FrameOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Segment all known categories without a prompt, and write one label volume. The result is a
@@ -60,7 +62,7 @@ def auto(
     check_target(json_file)
     search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
     shown = window_from_text(window)
-    volume = Volume.load(image)
+    volume = Volume.load(image, frame=frame)
     with err.status("Loading the weights"):
         from segsam.prediction.predictor import Predictor
 

@@ -48,24 +48,25 @@ def bench(
     Example: segsam bench --json bench.json --page docs/lab/speed.md
     """
     from segsam.research.bench.plan import FULL, QUICK
-    from segsam.research.bench.report import figures, memory, read_record, targets, write_page
+    from segsam.research.bench.record import BenchRecord
+    from segsam.research.bench.report import tables, write_page
     from segsam.research.bench.run import run_bench
 
     check_target(json_file)
     check_target(page)
     if earlier is not None:
-        record = read_record(earlier)
+        record = BenchRecord.read(earlier)
     else:
         record = run_bench(
             QUICK if quick else FULL,
             only=only or (),
             app=server_app,
             fast_weights=fast_weights,
-            tell=print_plain,
+            report=print_plain,
         )
-    for table in (figures(record), memory(record), targets(record)):
+    for table in tables(record):
         out.print(table)
-    write_json(json_file, record)
+    write_json(json_file, record.to_json())
     if page is not None:
         pictures = write_page(record, page)
         out.print(f"Written: {page}, with {len(pictures)} pictures.", highlight=False)

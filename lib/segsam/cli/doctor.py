@@ -23,6 +23,7 @@ import typer
 
 from segsam.cli.terminal import JsonOption, check_target, err, out, print_plain, write_json
 from segsam.errors import SegSamError
+from segsam.system.telemetry import block_openvino_reports
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -194,6 +195,7 @@ def check_torch() -> Check:
 
 def check_openvino() -> Check:
     """Check the runtime of the image encoder on a CPU, and its support for precision fast."""
+    block_openvino_reports()
     try:
         import openvino
     except ImportError as error:

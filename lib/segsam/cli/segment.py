@@ -9,6 +9,7 @@ import typer
 
 from segsam.cli.terminal import (
     CheckpointOption,
+    FrameOption,
     ImageArgument,
     JsonOption,
     LabelsOption,
@@ -88,6 +89,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     category: CategoryOption = None,
     window: WindowOption = None,
     checkpoint: CheckpointOption = None,
+    frame: FrameOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = None,
     picture: PictureOption = None,
@@ -107,7 +109,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     check_target(json_file)
     prompts = Prompts.from_text(point or (), box or ())
     shown = window_from_text(window)
-    volume = Volume.load(image)
+    volume = Volume.load(image, frame=frame)
     prompts.checked(volume.shape_ijk)
     with err.status("Loading the weights"):
         from segsam.prediction.predictor import Predictor

@@ -65,16 +65,16 @@ def run(  # noqa: PLR0917 - the options of the command
 
     Example: segsam study run docs/benchmarks/study.yaml --data data --out runs/study --jobs 2
     """
-    from segsam.research.study.commands import Places
     from segsam.research.study.plan import load_study
     from segsam.research.study.runner import run_study
+    from segsam.research.study.steps import StudyFolders
 
     check_target(json_file)
-    places = Places(data, out_folder, results, embeddings)
+    folders = StudyFolders(data, out_folder, results, embeddings)
     plan = load_study(study)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with exit_when_interrupted("Stopped; the same command continues."):
-        outcomes = run_study(plan, places, only=only or (), jobs=jobs, tell=print_plain)
+        outcomes = run_study(plan, folders, only=only or (), jobs=jobs, report=print_plain)
     failed = [outcome for outcome in outcomes if outcome.error]
     out.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs are done.")
     write_json(json_file, {"runs": [asdict(outcome) for outcome in outcomes]})
@@ -160,17 +160,17 @@ def active(
 
     Example: segsam study active docs/benchmarks/active.yaml --data data --out runs/active
     """
-    from segsam.research.study.active.annotators import simulate
     from segsam.research.study.active.curves import NAME, PICTURE, SCORES, active_table, lines_of
     from segsam.research.study.active.plan import ActivePlan
+    from segsam.research.study.active.simulation import simulate
     from segsam.research.study.plots import draw_lines
 
     plan = ActivePlan.load(plan_file)
     folders = {"data": str(data), "out": str(out_folder)}
-    curves = simulate(plan, folders, out_folder, embeddings, tell=print_plain)
+    curves = simulate(plan, folders, out_folder, embeddings, report=print_plain)
     written = active_table(plan, curves).save(results, NAME)
-    panels = [(words, lines_of(plan, curves, score)) for score, words in SCORES]
-    draw_lines(results.parent / PICTURE, panels, across="labelled cases")
+    panels = [(title, lines_of(plan, curves, score)) for score, title in SCORES]
+    draw_lines(results.parent / PICTURE, panels, x_label="labelled cases")
     out.print(f"Written: {written}; next: segsam study report", highlight=False)
 
 
@@ -202,6 +202,6 @@ def automatic(  # noqa: PLR0917 - the options of the command
         found,
         checkpoint=f"{Path(checkpoint).stem}, weights {weights_id(model)[:12]}",
         search=search,
-        alone=not model.card.presence_is_trained,
+        only_agreement=not model.card.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; next: segsam study report", highlight=False)

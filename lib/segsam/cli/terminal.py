@@ -36,6 +36,10 @@ ImageArgument = Annotated[
         help="NIfTI, NRRD or MetaImage file, folder with one DICOM series, or PNG or JPEG picture."
     ),
 ]
+FrameOption = Annotated[
+    int | None,
+    typer.Option(help="Read this frame (from 1) of a DICOM file, such as one of a cine."),
+]
 DatasetsArgument = Annotated[
     list[Path],
     typer.Argument(

@@ -24,6 +24,7 @@ from segsam.datasets.folder import Dataset, check_distinct_names, load_case
 from segsam.datasets.labelled_slices import (
     Axes,
     axes_of,
+    label_map,
     label_planes,
     large_objects,
     native_view,
@@ -38,7 +39,6 @@ from segsam.datasets.med2d import (
     Med2dDataset,
     Med2dPicture,
     PictureName,
-    label_map,
     read_picture,
 )
 from segsam.datasets.png import encode_png

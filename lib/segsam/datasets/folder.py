@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.errors import CategoryError, TrainingError
+from segsam.categories.segment_names import category_name, is_same_name
+from segsam.errors import CategoryError, LabelError, TrainingError
+from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
 
 _SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg")
+_LABEL_SUFFIXES = (*_SUFFIXES, ".seg.nrrd", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
@@ -103,36 +106,61 @@ def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
 
 def case_files(dataset: Dataset, case: str) -> tuple[Path, Path]:
     """Return the files of a case's image and labels. Raises TrainingError if one is missing."""
-    return _find_file(dataset.folder / "images", case), _find_file(dataset.folder / "labels", case)
+    image = _find_file(dataset.folder / "images", case, _SUFFIXES)
+    return image, _find_file(dataset.folder / "labels", case, _LABEL_SUFFIXES)
 
 
 def load_case(dataset: Dataset, case: str) -> tuple[Volume, NDArray[np.uint8]]:
-    """Read an image and its labels (i, j, k).
+    """Read an image, and its labels (i, j, k) on the voxels of the image.
+
+    A segmentation file that names its segments is read by these names, whatever their values.
 
     Raises:
-        TrainingError: a missing file, labels of another shape than their image, or values without a
-            name.
+        TrainingError: a missing file, or values or names that `dataset.json` does not name.
+        LabelError: labels that lie elsewhere than their image, or segments that overlap.
         VolumeError: a file that cannot be read.
     """
     image_path, labels_path = case_files(dataset, case)
     volume = Volume.load(image_path)
-    labels = Volume.load(labels_path).voxels
-    if labels.shape != volume.shape_ijk:
-        raise TrainingError(
-            f"{dataset.name}: the labels of {case} have the shape {labels.shape}, "
-            f"the image {volume.shape_ijk}."
-        )
-    unknown = sorted(set(np.unique(labels).tolist()) - {0, *dataset.labels})
+    try:
+        read = read_labels(labels_path, volume)
+        labels = read.as_one_map()
+    except LabelError as error:
+        raise LabelError(f"{dataset.name}, {case}: {error}.") from error
+    values = {value: value for value in read.values} | _values_by_name(dataset, case, read)
+    unknown = sorted(value for value in values.values() if value not in dataset.labels)
     if unknown:
         raise TrainingError(
             f"{dataset.name}: the labels of {case} hold {unknown[:3]}, which dataset.json does not "
             "name."
         )
-    return volume, labels.astype(np.uint8)
+    if all(value == own for own, value in values.items()):
+        return volume, labels.astype(np.uint8)
+    renumbered = np.zeros(labels.shape, dtype=np.uint8)
+    for own, value in values.items():
+        renumbered[labels == own] = value
+    return volume, renumbered
 
 
-def _find_file(folder: Path, case: str) -> Path:
-    for suffix in _SUFFIXES:
+def _values_by_name(dataset: Dataset, case: str, labels: Labels) -> dict[int, int]:
+    """Value in a file that names it -> value of that name in `dataset.json`."""
+    found = {}
+    for own in labels.values:
+        name = category_name(labels.names.get(own, ""))
+        if not name:
+            continue
+        same = [value for value, each in dataset.labels.items() if is_same_name(name, each)]
+        if not same:
+            raise TrainingError(
+                f"{dataset.name}: the labels of {case} name a segment {name!r:.80}; expected a "
+                f"name of dataset.json, such as {next(iter(dataset.labels.values()))!r:.80}."
+            )
+        found[own] = own if own in same else same[0]
+    return found
+
+
+def _find_file(folder: Path, case: str, suffixes: Sequence[str]) -> Path:
+    for suffix in suffixes:
         path = folder / f"{case}{suffix}"
         if path.is_file():
             return path

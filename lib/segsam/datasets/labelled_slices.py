@@ -1,6 +1,6 @@
 """Labelled slices: cases cut into pictures and label planes in model pixels.
 
-A volume is cut across the axis of its largest spacing (as in prediction), or across all three axes
+A volume is cut into the planes of its acquisition (as in prediction), or across all three axes
 (as in the paper and SAM-Med2D). Pictures hold values 0 to 255, mapped by the same `Intensity` as in
 prediction. Each label value on a slice is one object. Objects under 0.153 % of the slice are not
 prompted (paper, section 4.1), but they remain in the training targets of presence and full image.
@@ -92,7 +92,7 @@ def slices_of(
 
 def cut_volume(
     volume: Volume,
-    labels: NDArray[np.uint8],
+    labels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
     name: str,
     *,
     input_size: int,
@@ -101,26 +101,58 @@ def cut_volume(
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a volume and its labels (i, j, k), named `name`/index; see `slices_of`.
 
+    Several label maps hold objects that overlap; the slices then have `instances`.
+
     Raises:
         PromptError: an unknown axis.
     """
+    maps = [labels] if isinstance(labels, np.ndarray) else list(labels)
     intensity = Intensity.for_volume(volume)
     for axis in axes_of(volume, axes):
         view = SliceView.of(volume, axis, input_size) if input_size else native_view(volume, axis)
         letter = "" if axes == "auto" else "ijk"[axis]
-        planes = dict(label_planes(view, labels))
-        prompted = {index: large_objects(plane) for index, plane in planes.items()}
+        planes = _planes_of_maps(view, maps)
+        prompted = {index: _prompted(of_slice) for index, of_slice in planes.items()}
         for index in spread([index for index, values in prompted.items() if values], limit):
+            instances = _instances(planes[index]) if len(maps) > 1 else ()
             yield LabelledSlice(
                 f"{name}/{letter}{index}",
                 view.image(volume, intensity, index),
-                planes[index],
+                label_map(instances, view.size_px) if instances else planes[index][0],
                 prompted[index],
+                tuple(each for each in instances if is_large(each.mask)),
             )
 
 
+def _planes_of_maps(
+    view: SliceView, maps: Sequence[NDArray[np.uint8]]
+) -> dict[int, list[NDArray[np.uint8]]]:
+    """Slice index -> its plane of every map that holds something there."""
+    planes: dict[int, list[NDArray[np.uint8]]] = {}
+    for each in maps:
+        for index, plane in label_planes(view, each):
+            planes.setdefault(index, []).append(plane)
+    return dict(sorted(planes.items()))
+
+
+def _prompted(planes: Sequence[NDArray[np.uint8]]) -> tuple[int, ...]:
+    """Label values that are large enough in one slice of all maps."""
+    if len(planes) == 1:
+        return large_objects(planes[0])
+    return tuple(each.value for each in _instances(planes) if is_large(each.mask))
+
+
+def _instances(planes: Sequence[NDArray[np.uint8]]) -> tuple[Instance, ...]:
+    """One object per label value; the parts of one value in several maps belong together."""
+    values = sorted({int(value) for plane in planes for value in np.unique(plane)} - {0})
+    return tuple(
+        Instance(value, np.logical_or.reduce([plane == value for plane in planes]))
+        for value in values
+    )
+
+
 def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
-    """Return the voxel axes to cut across: "auto" is that of the largest spacing, "all" all three.
+    """Return the voxel axes to cut across: "auto" is that of `choose_axis`, "all" all three.
 
     For a picture, or a volume of one slice, this is always its one axis.
 
@@ -160,6 +192,14 @@ def large_objects(labels: NDArray[np.uint8]) -> tuple[int, ...]:
     counts = np.bincount(labels.ravel(), minlength=1)
     large = np.flatnonzero(counts >= MIN_SHARE * labels.size)
     return tuple(int(value) for value in large if value > 0)
+
+
+def label_map(instances: Sequence[Instance], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return one map (h, w) of all objects, smaller ones on top of larger ones."""
+    labels = np.zeros(shape[:2], np.uint8)
+    for instance in sorted(instances, key=lambda each: -int(np.count_nonzero(each.mask))):
+        labels[instance.mask] = instance.value
+    return labels
 
 
 def is_large(mask: NDArray[np.bool_]) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from segsam.datasets.labelled_slices import (
     Instance,
     LabelledSlice,
     is_large,
+    label_map,
     resize_labels,
     spread,
 )
@@ -199,14 +200,6 @@ def read_picture(
         elif mask.any():
             instances.append(Instance(file.value, mask))
     return pixels, tuple(instances), other_size
-
-
-def label_map(instances: Sequence[Instance], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return one map (h, w) of all objects, smaller ones on top of larger ones."""
-    labels = np.zeros(shape[:2], np.uint8)
-    for instance in sorted(instances, key=lambda each: -int(np.count_nonzero(each.mask))):
-        labels[instance.mask] = instance.value
-    return labels
 
 
 def _resized(

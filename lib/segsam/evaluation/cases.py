@@ -30,7 +30,7 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class OpenCase:
-    """A case in memory; its slices lie across the axis of the largest spacing."""
+    """A case in memory; its slices are those that prediction takes by itself."""
 
     dataset: Dataset
     case: str

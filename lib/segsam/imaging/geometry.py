@@ -13,13 +13,17 @@ hold LPS affines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from segsam.errors import VolumeError
 from segsam.types import Affine
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 SHEAR_TOLERANCE = 1e-3
 """Largest accepted element of |RᵀR - I|; R holds the unit directions of the three voxel axes."""
@@ -134,6 +138,34 @@ def _undirected_columns(directions: NDArray[np.float64], order: tuple[int, ...])
         leading = column[np.flatnonzero(column)[0]]
         values += [float(value) + 0.0 for value in column * np.sign(leading)]
     return values
+
+
+def reordered(
+    voxels: NDArray[Scalar], affine: Affine, axes: Sequence[int], signs: Sequence[int]
+) -> tuple[NDArray[Scalar], Affine]:
+    """Return voxels (i, j, k, ...) in another order, as a view, with the affine that places them.
+
+    New axis n is the old axis `axes[n]`, reversed if `signs[n]` is -1. Every voxel keeps its world
+    point.
+    """
+    new_to_old = np.zeros((4, 4))
+    new_to_old[3, 3] = 1
+    for new_axis, (old_axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        new_to_old[old_axis, new_axis] = sign
+        new_to_old[old_axis, 3] = 0 if sign > 0 else voxels.shape[old_axis] - 1
+    permuted = voxels.transpose((*axes, *range(3, voxels.ndim)))
+    steps = tuple(slice(None, None, sign) for sign in signs)
+    return permuted[steps], np.asarray(affine @ new_to_old)
+
+
+def axis_codes(affine: Affine) -> str:
+    """Return the directions to which i, j and k run nearest, e.g. "LPS"."""
+    axes, signs = nearest_axes(affine)
+    letters = {
+        axis: (_POSITIVE_CODES if sign > 0 else _NEGATIVE_CODES)[world]
+        for world, (axis, sign) in enumerate(zip(axes, signs, strict=True))
+    }
+    return "".join(letters[axis] for axis in range(3))
 
 
 def parse_axis_codes(codes: str) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -47,11 +47,15 @@ _SAMPLE_LIMIT = 4_000_000
 
 @dataclass(frozen=True)
 class Intensity:
-    """Intensity mapping of one volume: values up to `low` become 0, from `high` on 255."""
+    """Intensity mapping of one volume: values up to `low` become 0, from `high` on 255.
+
+    If `is_inverted`, they become 255 and 0: an X-ray of which low values are shown bright.
+    """
 
     kind: Literal["window", "percentile", "colour"]
     low: float
     high: float
+    is_inverted: bool = False
 
     @classmethod
     def for_volume(
@@ -63,13 +67,15 @@ class Intensity:
         million voxels, percentiles are computed from a regular subsample. The mapping does not
         depend on the storage order of the voxels. Raises VolumeError for an invalid window.
         """
-        if window is not None:
-            return cls._from_window(volume, window)
-        if volume.is_colour:
+        if window is None and volume.is_colour:
             return cls("colour", 0.0, 255.0)
-        if volume.modality == "CT":
-            return cls._from_preset(DEFAULT_CT_WINDOW)
-        return cls("percentile", *_percentiles(volume))
+        if window is not None:
+            mapping = cls._from_window(volume, window)
+        elif volume.modality == "CT":
+            mapping = cls._from_preset(DEFAULT_CT_WINDOW)
+        else:
+            mapping = cls("percentile", *_percentiles(volume))
+        return replace(mapping, is_inverted=volume.is_shown_inverted)
 
     @classmethod
     def _from_window(cls, volume: Volume, window: str | tuple[float, float]) -> Intensity:
@@ -107,12 +113,14 @@ class Intensity:
         if not low < high:
             return np.zeros(values.shape, dtype=np.uint8)
         halves = np.clip(values.astype(np.float64) / 2, low, high)
-        return np.asarray((halves - low) / (high - low) * 255, dtype=np.uint8)
+        shown = np.asarray((halves - low) / (high - low) * 255, dtype=np.uint8)
+        return np.invert(shown) if self.is_inverted else shown
 
     @property
     def key(self) -> str:
         """Text for cache keys: equal for equal mappings, different otherwise."""
-        return f"{self.kind}:{self.low!r}:{self.high!r}"
+        inverted = ":inverted" if self.is_inverted else ""
+        return f"{self.kind}:{self.low!r}:{self.high!r}{inverted}"
 
 
 def _percentiles(volume: Volume) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segsam.errors import VolumeError, VolumeNotFoundError
-from segsam.imaging.formats.dicom import has_dicom_prefix, read_dicom
+from segsam.imaging.formats.dicom import is_dicom, read_dicom
 from segsam.imaging.formats.metaimage import read_metaimage
 from segsam.imaging.formats.nifti import read_nifti, read_nifti_grid
 from segsam.imaging.formats.nrrd_file import read_nrrd, read_nrrd_grid
@@ -48,25 +48,27 @@ def read_grid(path: Path) -> RawGrid:
     return RawGrid((i, j, k), raw.affine_ras)
 
 
-def read_image(path: Path) -> RawImage:
+def read_image(path: Path, frame: int | None = None) -> RawImage:
     """Read voxels, affine, modality and notes of a file or a DICOM folder.
 
-    Raises VolumeNotFoundError, VolumeTooLargeError or VolumeError, and no other exception for a
-    file that cannot be read.
+    `frame` (from 1) reads one frame of a DICOM file. Raises VolumeNotFoundError,
+    VolumeTooLargeError or VolumeError, and no other exception for a file that cannot be read.
     """
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError):  # a name that the file system does not allow
         is_folder = is_file = False
     if is_folder:
-        return read_dicom(path)
+        return read_dicom(path, frame)
     if not is_file:
         raise VolumeNotFoundError(f"There is no image {path.name!r} at the given path.")
     ending = matching_ending(path, _READERS)
+    if ending == ".dcm" or (ending is None and is_dicom(path)):
+        return read_dicom(path, frame)
+    if frame is not None:
+        raise VolumeError(f"Expected a DICOM file to read frame {frame} of, got {path.name}.")
     if ending is not None:
         return _READERS[ending](path)
-    if has_dicom_prefix(path):
-        return read_dicom(path)
     raise VolumeError(
         f"{path.name} has no supported format; expected a DICOM series or a name ending in "
         f"{', '.join(_READERS)}."

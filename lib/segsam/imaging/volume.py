@@ -26,6 +26,7 @@ from segsam.imaging.geometry import (
     nearest_axes,
     parse_axis_codes,
     regular_subsample,
+    reordered,
     spacing_of,
     validated_affine,
 )
@@ -49,6 +50,10 @@ class Volume:
     name: str = "image"
     notes: tuple[str, ...] = ()
     """Messages for the user about how the file was read, e.g. which orientation was used."""
+    is_shown_inverted: bool = False
+    """True if low values are shown bright (a MONOCHROME1 X-ray); the voxels are not inverted."""
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image; None if unknown."""
 
     def __post_init__(self) -> None:
         voxels = to_volume_voxels(self.voxels, self.name)
@@ -56,18 +61,25 @@ class Volume:
         object.__setattr__(self, "affine_ras", validated_affine(self.affine_ras, self.name))
 
     @classmethod
-    def load(cls, path: str | Path) -> Volume:
+    def load(cls, path: str | Path, *, frame: int | None = None) -> Volume:
         """Read NIfTI, NRRD, MetaImage, a DICOM series (folder, or one of its files) or a picture.
+
+        `frame` (from 1) is the frame of a DICOM file to read, such as one of a cine.
 
         A picture (PNG, JPEG, TIFF, BMP) becomes one slice with i to the right and j down. The
         header is checked before any voxel is read. Raises VolumeNotFoundError, VolumeTooLargeError
         or VolumeError.
         """
-        raw = read_image(Path(path))
+        raw = read_image(Path(path), frame)
         volume = cls.from_array(
             raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name
         )
-        return replace(volume, notes=raw.notes)
+        return replace(
+            volume,
+            notes=raw.notes,
+            is_shown_inverted=raw.is_shown_inverted,
+            slice_axis=raw.slice_axis,
+        )
 
     @classmethod
     def from_array(
@@ -129,17 +141,12 @@ class Volume:
         Voxels are not resampled and not copied, and every voxel keeps its world point.
         """
         axes, signs = nearest_axes(self.affine_ras)
-        new_to_old = np.zeros((4, 4))
-        new_to_old[3, 3] = 1
-        order, steps = [], []
-        for new_axis, (world, sign) in enumerate(parse_axis_codes(codes)):
-            old_axis, step = axes[world], sign * signs[world]
-            new_to_old[old_axis, new_axis] = step
-            new_to_old[old_axis, 3] = 0 if step > 0 else self.shape_ijk[old_axis] - 1
-            order.append(old_axis)
-            steps.append(slice(None, None, step))
-        permuted = self.voxels.transpose((*order, *range(3, self.voxels.ndim)))
-        return replace(self, voxels=permuted[tuple(steps)], affine_ras=self.affine_ras @ new_to_old)
+        parsed = parse_axis_codes(codes)
+        order = [axes[world] for world, _ in parsed]
+        steps = [sign * signs[world] for world, sign in parsed]
+        voxels, affine = reordered(self.voxels, self.affine_ras, order, steps)
+        slice_axis = None if self.slice_axis is None else order.index(self.slice_axis)
+        return replace(self, voxels=voxels, affine_ras=affine, slice_axis=slice_axis)
 
     def like(self, voxels: ArrayLike) -> Volume:
         """Return a volume of other voxels (i, j, k), e.g. labels, on the same grid.
@@ -152,7 +159,7 @@ class Volume:
                 f"{self.name}: voxels of the shape {array.shape} do not fit this volume of "
                 f"{shape_text(self.shape_ijk)} voxels."
             )
-        return Volume(array, self.affine_ras, None, self.name)
+        return Volume(array, self.affine_ras, None, self.name, slice_axis=self.slice_axis)
 
     def geometry_equals(self, other: Volume, *, tolerance_mm: float = 1e-3) -> bool:
         """Return True if shapes are equal and no grid corner differs by more than `tolerance_mm`.

@@ -140,8 +140,9 @@ class Predictor:
         Args:
             prompts: points and boxes in voxel indices. A box one voxel thick is a 2D box on that
                 slice; a thicker one applies to every slice it spans.
-            axis: the voxel axis to slice across. "auto" is the axis of a 2D box, else that of the
-                largest spacing; "all" averages the probabilities of the three directions.
+            axis: the voxel axis to slice across. "auto" is the axis of a 2D box, else that across
+                the planes of acquisition (`choose_axis`); "all" averages the probabilities of the
+                three directions.
             propagate: True follows the object from the prompted slices outwards, in a 3D box from
                 the best slice near its middle and never out of it. False decodes each prompted
                 slice by itself, a 3D box by its sections. None follows in 3D boxes only.

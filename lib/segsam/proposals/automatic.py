@@ -65,7 +65,7 @@ class Search:
     """Settings of the automatic segmentation. Raises PromptError for invalid ones."""
 
     axis: AxisName | Literal["auto"] = "auto"
-    """The voxel axis to slice across; "auto" is that of the largest spacing."""
+    """The voxel axis to slice across; "auto" is that of `choose_axis`."""
     categories: tuple[str, ...] = ()
     """Names or synonyms; empty for all categories with examples in training."""
     slices: int = 5

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from segsam.remote.client import ANSWER_SECONDS, Client, ServerError
+from segsam.system.telemetry import quiet_variables
 
 START_SECONDS = 180
 """Longest time for the start: importing MONAI Label takes about 10 s, several times that from a
@@ -82,17 +83,21 @@ class Server:
 
     def __enter__(self) -> Server:
         (self._work / "studies").mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
-            "SEGSAM_TOKEN": "",  # the operator's token is for another server
-            "SEGSAM_TOKEN_FILE": "",
-            "SEGSAM_VERSIONS_FOLDER": str(self._work / "versions"),
-            "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
-            "MONAI_LABEL_TRACKING_ENABLED": "false",
-            "SEGSAM_DISK_CACHE": "off",  # a first click must encode its slice
-            "SEGSAM_PREFETCH": "0",
-            "SEGSAM_INFER_SECONDS": str(ANSWER_SECONDS),
-            "PYTHONUNBUFFERED": "1",
-        }
+        environment = (
+            quiet_variables()
+            | os.environ
+            | {
+                "SEGSAM_TOKEN": "",  # the operator's token is for another server
+                "SEGSAM_TOKEN_FILE": "",
+                "SEGSAM_VERSIONS_FOLDER": str(self._work / "versions"),
+                "MONAI_LABEL_SESSION_PATH": str(self._work / "sessions"),
+                "MONAI_LABEL_TRACKING_ENABLED": "false",
+                "SEGSAM_DISK_CACHE": "off",  # a first click must encode its slice
+                "SEGSAM_PREFETCH": "0",
+                "SEGSAM_INFER_SECONDS": str(ANSWER_SECONDS),
+                "PYTHONUNBUFFERED": "1",
+            }
+        )
         self._output = self.log.open("wb")
         self._process = subprocess.Popen(
             self.command(),

@@ -1,4 +1,4 @@
-"""The laboratory: the paper's tables (study), the speed page (bench).
+"""Experiments: the small versions of the paper's tables (`study`) and the speed page (`bench`).
 
-Only the command line imports it.
+Only the command line imports this package.
 """

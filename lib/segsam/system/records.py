@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from typing_extensions import Self
 
 from segsam.errors import SegSamError
 
@@ -144,6 +145,16 @@ class Record(BaseModel):
     def _refuse_in_a_sentence(cls, values: Any, check: ModelWrapValidatorHandler[Any]) -> Any:
         try:
             return check(values)
+        except ValidationError as error:
+            raise cls.refusal(sentence_of(error, cls.model_fields, cls.prefix)) from error
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Validate JSON text. Raises `refusal`, also for text that is no JSON: pydantic finds that
+        before the record's own validator runs.
+        """
+        try:
+            return super().model_validate_json(json_data, **options)
         except ValidationError as error:
             raise cls.refusal(sentence_of(error, cls.model_fields, cls.prefix)) from error
 

@@ -1,8 +1,8 @@
 """DICOM segmentation of a series from a label (PS3.3 A.51), built by highdicom.
 
-The label has the array of its image, (i, j, k): i is the column, j the row, and k the slice of the
-series in the order in which the image was assembled. So frame k is `label[:, :, k]` transposed, and
-nothing is resampled.
+The label lies on the voxels of its image, (i, j, k): i is the column, j the row, and k the slice of
+the series in the order in which the image was assembled. So frame k is `label[:, :, k]` transposed,
+and nothing is resampled. Of segments that overlap, each has frames of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, Se
 from pydicom.sr.codedict import codes as dicom_codes
 
 from segsam.errors import VolumeError
+from segsam.imaging.label_files import Labels
 from segsam.types import Voxels
 from segsam_app.dicomweb.codes import PRIVATE_SCHEME, long_string, private_scheme, segment_codes
 from segsam_app.dicomweb.headers import SeriesSlices
@@ -42,14 +43,14 @@ class SegmentationFacts:
 
 
 def build_segmentation(
-    label: Voxels, names: Mapping[int, str], slices: SeriesSlices, facts: SegmentationFacts
+    labels: Labels, names: Mapping[int, str], slices: SeriesSlices, facts: SegmentationFacts
 ) -> pydicom.Dataset:
-    """Build the segmentation of `label` (i, j, k), whole numbers, 0 for background.
+    """Build the segmentation of labels on the voxels of the image; segments may overlap.
 
     `names` maps values to segment names; a value without a name is called "segment 3". Raises
     VolumeError for an empty label, which DICOM cannot hold, and for headers that lack something.
     """
-    values = [int(value) for value in np.unique(label) if value]
+    values = labels.values
     if not values:
         raise VolumeError("the label is empty, but a DICOM segmentation needs at least one segment")
     if len(values) > _MAX_SEGMENTS:
@@ -61,9 +62,7 @@ def build_segmentation(
         _segment(number, names.get(value) or f"segment {value}")
         for number, value in enumerate(values, start=1)
     ]
-    numbers = np.searchsorted([0, *values], label).astype(np.uint16)
-    frames = np.empty(label.shape[::-1], np.uint16)
-    frames[slices.frame_of_k] = numbers.transpose(2, 1, 0)
+    frames = _frames(labels, slices)
     try:
         with warnings.catch_warnings():  # about values of the series, which we must not change
             warnings.simplefilter("ignore")
@@ -76,6 +75,22 @@ def build_segmentation(
     if any(kind.CodingSchemeDesignator == PRIVATE_SCHEME for kind in kinds):
         made.CodingSchemeIdentificationSequence = [private_scheme()]
     return made
+
+
+def _frames(labels: Labels, slices: SeriesSlices) -> Voxels:
+    """Segment numbers (frame, row, column); masks (frame, row, column, segment) if they overlap."""
+    values = labels.values
+    shape = labels.maps[0].shape[::-1]
+    if len(labels.maps) == 1:
+        frames = np.empty(shape, np.uint16)
+        numbers = np.searchsorted([0, *values], labels.maps[0]).astype(np.uint16)
+        frames[slices.frame_of_k] = numbers.transpose(2, 1, 0)
+        return frames
+    masks = np.empty((*shape, len(values)), np.uint8)
+    for number, value in enumerate(values):
+        mask = np.logical_or.reduce([each == value for each in labels.maps])
+        masks[slices.frame_of_k, ..., number] = mask.transpose(2, 1, 0)
+    return masks
 
 
 def uids_of(key: str) -> tuple[str, str]:

@@ -22,9 +22,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segsam.categories.segment_names import names_in_file_first
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.readers import read_image
+from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
 from segsam_app.dicomweb.client import PacsClient
 from segsam_app.dicomweb.headers import SeriesSlices, read_headers, save_headers
@@ -34,7 +35,6 @@ from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
 from segsam_app.errors import RequestError
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
-from segsam_app.storage.label_checks import check_label
 from segsam_app.storage.label_history import LabelVersion
 from segsam_app.storage.scan import FolderContents, FolderScanner
 from segsam_app.storage.store import FINAL, Store
@@ -237,12 +237,13 @@ class DicomWebStore(Store):
         self.get_image_uri(image_id)
         grid: RawGrid = self._images.grid(image_id, ENDING)
         file = self.history(image_id, FINAL).file(version)
-        check_label(file, grid)
+        labels = read_labels(file, grid, integers_only=True)
         slices = SeriesSlices.match(read_headers(self._headers(image_id)), grid)
         key = f"{image_id} {version.number} {version.created} {version.sha256}"
         description = f"SEG-SAM {FINAL}, version {version.number}"
         facts = SegmentationFacts(key, version.number, description)
-        names = {int(value): name for value, name in version.names.items()}
-        self._client.store(build_segmentation(read_image(file).voxels, names, slices, facts))
+        recorded = {int(value): name for value, name in version.names.items()}
+        names = names_in_file_first(labels.names, recorded)
+        self._client.store(build_segmentation(labels, names, slices, facts))
         logger.info("version %d of a label was stored on the DICOMweb server", version.number)
         return uids_of(key)[1]

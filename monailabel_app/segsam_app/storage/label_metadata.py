@@ -10,6 +10,8 @@ is not the voxel value: it also counts background and scribble segments, which w
 label. There the value is the position in the list, from 1. Other clients send `idx` as the value.
 The numbers tell which of the two it is: the module's `idx` always increase and are never below the
 position, and its labels hold no value beyond the length of the list.
+
+Names inside a segmentation file (.seg.nrrd) count. A request that contradicts them is refused.
 """
 
 from __future__ import annotations
@@ -21,15 +23,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from segsam.errors import VolumeError
+from segsam.categories.segment_names import agreed_names, category_name, is_same_name
+from segsam.errors import LabelError, VolumeError
 from segsam_app.errors import RequestError
 from segsam_app.strict_json import json_safe
 
 _MAX_USER_LENGTH = 200
 _MAX_BYTES = 1 << 18
-_RESERVED = ("expected_version", "version", "names", "sha256", "kind", "ts", "name")
+NAMES_NOTE = "names_note"
+"""Key of a sentence about names, for the client and the record."""
+
+_RESERVED = ("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE)
 """Keys that only the store writes; a client's values for them are dropped."""
 
+_NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")
 _MAX_NAMES = 65_535
 _MAX_NAME_LENGTH = 200
 _MAX_LISTED = 8
@@ -74,12 +81,18 @@ def checked_info(info: object) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def names_by_value(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:
-    """Return voxel value -> segment name as submitted; empty if the client named nothing.
+def names_by_value(
+    info: Mapping[str, Any], values: Collection[int], own: Mapping[int, str] | None = None
+) -> dict[int, str]:
+    """Return voxel value -> segment name; empty if nothing is named.
 
-    `values` are those that the label holds, except 0. Raises `RequestError` for invalid names,
-    `VolumeError` for a value without a name.
+    `values` are those that the label holds, except 0. `own` are the names in the label's file,
+    which count. Raises `RequestError` for invalid names, VolumeError for a value without a name,
+    LabelError for names that contradict those in the file.
     """
+    own = own or {}
+    if any(category_name(name) for name in own.values()):
+        return _completed_names(info, values, own)
     names = _submitted_names(info, values)
     unnamed = sorted(set(values) - set(names))
     if names and unnamed:
@@ -88,6 +101,44 @@ def names_by_value(info: Mapping[str, Any], values: Collection[int]) -> dict[int
             f"{_listed(sorted(names))}"
         )
     return names
+
+
+def _completed_names(
+    info: Mapping[str, Any], values: Collection[int], own: Mapping[int, str]
+) -> dict[int, str]:
+    """The names in the file, which a request may complete by value, or list by name.
+
+    The `idx` and the order in `label_info` are not voxel values, so only its names are compared.
+    """
+    if info.get("label_names") is not None:
+        drawn = {value: name for value, name in own.items() if value in values}
+        return agreed_names(drawn, _submitted_names(info, values))
+    for name in _submitted_names(info, values).values():
+        known = any(is_same_name(name, each) for each in own.values())
+        if category_name(name) and name not in _NOT_STRUCTURES and not known:
+            raise LabelError(
+                f"label_info lists {name!r:.80}, but the segments in the file are named "
+                f"{', '.join(f'{each!r:.80}' for each in list(own.values())[:_MAX_LISTED])}; "
+                "expected the same names in both"
+            )
+    return {value: name for value, name in own.items() if value in values}
+
+
+def note_on_names(info: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, str]:
+    """Return {NAMES_NOTE: sentence} if `label_info`, read without the file, gives other `names`."""
+    listed = _submitted_names(info, names) if info.get("label_info") else {}
+    other = [
+        value
+        for value, name in names.items()
+        if value in listed and not is_same_name(listed[value], name)
+    ]
+    if not other:
+        return {}
+    value = other[0]
+    return {
+        NAMES_NOTE: f"the file itself names its value {value} {names[value]!r:.80}; label_info "
+        f"lists {listed[value]!r:.80} there, and the names in the file were used"
+    }
 
 
 def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:

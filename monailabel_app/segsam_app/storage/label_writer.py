@@ -12,11 +12,13 @@ from pathlib import Path
 
 from monailabel.datastore.local import DataModel
 
+from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.label_files import read_label_names
 from segsam_app.errors import ConflictError
 from segsam_app.storage.label_checks import check_label
 from segsam_app.storage.label_history import LabelHistory, LabelVersion, StagedCopies, now
-from segsam_app.storage.label_metadata import LabelMetadata, names_by_value
+from segsam_app.storage.label_metadata import LabelMetadata, names_by_value, note_on_names
 from segsam_app.storage.reconcile import label_entry
 
 UpdateIndex = Callable[[DataModel | None], None]
@@ -49,7 +51,7 @@ class LabelWriter:
         Raises VolumeError, `RequestError`, OSError.
         """
         label = check_label(file, image)
-        names = names_by_value(metadata.info, label.values)
+        names = names_by_value(metadata.info, label.values, label.names)
         version = LabelVersion(
             number=0,
             kind="saved",
@@ -57,7 +59,7 @@ class LabelWriter:
             user=metadata.user,
             ending=label.ending,
             names={str(value): name for value, name in names.items()},
-            info=metadata.info,
+            info={**metadata.info, **note_on_names(metadata.info, names)},
         )
         with self._history.staged(file) as staged:
             yield Draft(staged, version)
@@ -138,7 +140,12 @@ class LabelWriter:
         ending = newest.ending if newest is not None and newest.ending in endings else min(endings)
         file = self._history.current_file(ending)
         found = LabelVersion(
-            number=0, kind="found", parent=self._current, created=now(), ending=ending
+            number=0,
+            kind="found",
+            parent=self._current,
+            created=now(),
+            ending=ending,
+            names=_names_in(file),
         )
         with self._history.staged(file) as staged:
             recorded = self._publish(found, staged, update_index)
@@ -146,3 +153,11 @@ class LabelWriter:
         # seen it, so it is no conflict.
         if newest is not None:
             self._current = recorded.number
+
+
+def _names_in(file: Path) -> dict[str, str]:
+    """Names that a label file gives its values; none if it cannot be read, as it is kept anyway."""
+    try:
+        return {str(value): name for value, name in read_label_names(file).items()}
+    except VolumeError:
+        return {}

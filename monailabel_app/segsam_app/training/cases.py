@@ -2,32 +2,28 @@
 
 MONAI Label hands a trainer image and label files without names, and 3D Slicer numbers the segments
 of each image in their order there: value 2 may be the spleen in one case and the liver in the next.
-The store has the names that came with each label, so training goes by names only.
+The store has the names that came with each label, so training goes by names only. A segmentation
+file that holds names is read by these.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segsam.categories.vocabulary import folded
-from segsam.errors import SegSamError, TrainingError
+from segsam.categories.segment_names import category_name, names_in_file_first
+from segsam.errors import SegSamError
+from segsam.imaging.label_files import Labels, read_labels
+from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam_app.storage.disk import sha256_of
 from segsam_app.storage.label_metadata import names_by_value
 from segsam_app.storage.store import FINAL
 
 logger = logging.getLogger(__name__)
-
-_UNNAMED = re.compile(r"(object|segment|label|region|mask|roi|foreground|structure)?[ .]*\d*")
-"""Names that segments have before an annotator names them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,25 +45,20 @@ class LabelledCase:
     def find(cls, datastore: Any, image: str) -> LabelledCase:
         """Find a case in a data store with MONAI Label's interface."""
         info = datastore.get_label_info(image, FINAL)
+        file = Path(datastore.get_image_uri(image))
         label = Path(datastore.get_label_uri(image, FINAL))
         sha256 = str(info.get("sha256") or sha256_of(label))
-        return cls(image, Path(datastore.get_image_uri(image)), label, _names(info, label), sha256)
+        return cls(image, file, label, _names(info, label, file), sha256)
 
-    def load(self) -> tuple[Volume, NDArray[np.int64]]:
-        """Load the image, and the label's voxels (i, j, k).
+    def load(self) -> tuple[Volume, Labels]:
+        """Load the image, and the label on the voxels of the image.
 
         Raises:
             VolumeError: a file that cannot be read.
-            TrainingError: a label of another shape.
+            LabelError: a label that lies elsewhere than its image, or holds no whole numbers.
         """
         volume = Volume.load(self.image_file)
-        labels = Volume.load(self.label_file).voxels
-        if labels.shape != volume.shape_ijk:
-            raise TrainingError(
-                f"The label of {self.image} has the shape {labels.shape}, its image "
-                f"{volume.shape_ijk}."
-            )
-        return volume, labels.astype(np.int64)
+        return volume, read_labels(self.label_file, volume)
 
 
 def labelled_cases(datastore: Any) -> list[LabelledCase]:
@@ -76,18 +67,18 @@ def labelled_cases(datastore: Any) -> list[LabelledCase]:
     return [LabelledCase.find(datastore, image) for image in images]
 
 
-def category_name(segment: str) -> str:
-    """Return the category name of a segment; "" for one like "Segment_1", which names nothing."""
-    name = " ".join(segment.replace("_", " ").split())
-    return "" if _UNNAMED.fullmatch(folded(name)) else name
-
-
-def _names(info: Mapping[str, Any], label: Path) -> dict[int, str]:
+def _names(info: Mapping[str, Any], label: Path, image: Path) -> dict[int, str]:
+    """Value -> category name; names in the label's file count, also over those in its record."""
     try:
-        values = [int(value) for value in np.unique(Volume.load(label).voxels) if value]
-        submitted = info.get("names") or names_by_value(info, values)
+        labels = read_labels(label, read_grid(image))
     except SegSamError as error:
-        logger.warning("a label is used without names: %s", error)
+        logger.warning("a label is left out: %s", error)
         return {}
-    named = {int(value): str(name) for value, name in submitted.items()}
-    return {value: category_name(named.get(value, "")) for value in values}
+    try:
+        stated = info.get("names") or names_by_value(info, labels.values, labels.names)
+    except SegSamError as error:
+        logger.warning("a label is used without the names that were sent with it: %s", error)
+        stated = {}
+    recorded = {int(value): str(name) for value, name in stated.items()}
+    names = names_in_file_first(labels.names, recorded)
+    return {value: category_name(names.get(value, "")) for value in labels.values}

@@ -21,7 +21,8 @@ from segsam.datasets.shards import PreparedSlice, write_shards
 from segsam.datasets.splits import TRAIN, VALIDATION, Split
 from segsam.datasets.transforms import augmented
 from segsam.errors import SegSamError, TrainingError
-from segsam.types import Progress
+from segsam.imaging.label_files import Labels
+from segsam.types import LabelArray, Progress
 from segsam_app.training.cases import LabelledCase
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.validation_split import BY_SLICE
@@ -117,8 +118,8 @@ class SliceCutter:
             yield from found
 
     def _slices_of_case(self, case: LabelledCase, input_size: int) -> Iterator[PreparedSlice]:
-        volume, voxels = case.load()
-        labels, names = self._labels_by_name(case, voxels)
+        volume, found = case.load()
+        labels, names = self._labels_by_name(case, found)
         if not names:
             return
         group = self._group(case, names)
@@ -141,25 +142,23 @@ class SliceCutter:
                 yield PreparedSlice(made, group.name, part)
 
     def _labels_by_name(
-        self, case: LabelledCase, voxels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], dict[int, str]]:
-        """Return labels with one value per name, the same in all cases, and value -> name.
+        self, case: LabelledCase, found: Labels
+    ) -> tuple[tuple[NDArray[np.uint8], ...], dict[int, str]]:
+        """Return the label maps with one value per name, the same in all cases; and value -> name.
 
         A value without a name is a structure of its own.
         """
-        labels = np.zeros(voxels.shape, dtype=np.uint8)
         names: dict[int, str] = {}
-        for value in np.unique(voxels).tolist():
-            if value == 0:
-                continue
+        numbers: dict[int, int] = {}
+        for value in found.values:
             name = case.names.get(value, "")
             key = folded(name) or f"\0{value}"
             number = self._value_of_name.setdefault(key, len(self._value_of_name) + 1)
             if number > _MAX_VALUES:
                 raise TrainingError(f"The labels have more than {_MAX_VALUES} different names.")
-            labels[voxels == value] = number
+            numbers[value] = number
             names[number] = name
-        return labels, names
+        return tuple(_renumbered(each, numbers) for each in found.maps), names
 
     def _group(self, case: LabelledCase, names: Mapping[int, str]) -> _Group:
         age = EARLIER if case.image in self._earlier else NEW
@@ -186,6 +185,14 @@ class SliceCutter:
             group.name: counts[group.name] / count_of_age[group.age] * share_of_age[group.age]
             for group in groups
         }
+
+
+def _renumbered(voxels: LabelArray, numbers: Mapping[int, int]) -> NDArray[np.uint8]:
+    labels = np.zeros(voxels.shape, dtype=np.uint8)
+    for value in np.unique(voxels).tolist():
+        if value:
+            labels[voxels == value] = numbers[value]
+    return labels
 
 
 def _augmented_copies(one: LabelledSlice, count: int) -> Iterator[LabelledSlice]:

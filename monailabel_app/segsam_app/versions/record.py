@@ -77,7 +77,7 @@ def read_record(folder: Path) -> VersionRecord:
     try:
         text = (folder / RECORD).read_text(encoding="utf-8")
         record = VersionRecord.model_validate_json(text)
-    except (OSError, ValueError, CheckpointError) as error:  # ValueError: no UTF-8, or no JSON
+    except (OSError, UnicodeDecodeError, CheckpointError) as error:
         reason = "is missing" if isinstance(error, OSError) else "is damaged"
         raise CheckpointError(f"{RECORD} of version {folder.name} {reason}") from error
     if record.id != folder.name:

@@ -23,6 +23,12 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "x-request-id"
+CONTENT_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; "
+    "object-src 'none'; base-uri 'self'"
+)
+"""Content-Security-Policy of every reply: a browser loads what a page of this server names from
+this server alone, and sends nothing elsewhere. OHIF needs inline and WebAssembly code."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name; any other is logged as "other", because a client invents it."""
@@ -53,6 +59,7 @@ class _Exchange:
             headers = [
                 (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
+                (b"content-security-policy", CONTENT_POLICY.encode()),
             ]
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
         self.bytes_out += len(message.get("body", b""))

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.label_files import Labels
 from segsam.imaging.volume import Volume
 from segsam_app.dicomweb.codes import segment_codes
 from segsam_app.dicomweb.headers import SeriesSlices, read_headers, save_headers
@@ -46,11 +47,15 @@ def label() -> NDArray[np.uint8]:
     return made
 
 
+def labels() -> Labels:
+    return Labels((label(),), {})
+
+
 @pytest.mark.parametrize("geometry", [Geometry(), turned()], ids=["straight", "oblique"])
 @pytest.mark.parametrize("turn", [1, -1], ids=["as sent", "the other way round"])
 def test_every_voxel_is_on_its_slice(tmp_path: Path, geometry: Geometry, turn: int) -> None:
     slices = slices_of(tmp_path, series(geometry)[::turn])
-    made = build_segmentation(label(), {3: "liver"}, slices, FACTS)
+    made = build_segmentation(labels(), {3: "liver"}, slices, FACTS)
     bits = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")
     frames = bits[: made.NumberOfFrames * 42].reshape(-1, SHAPE[1], SHAPE[0])
     found = np.zeros(SHAPE, np.uint8)
@@ -68,12 +73,33 @@ def test_every_voxel_is_on_its_slice(tmp_path: Path, geometry: Geometry, turn: i
 
 
 def test_a_value_without_a_name_is_called_by_its_value(tmp_path: Path) -> None:
-    made = build_segmentation(label(), {3: "liver"}, slices_of(tmp_path, series()), FACTS)
+    made = build_segmentation(labels(), {3: "liver"}, slices_of(tmp_path, series()), FACTS)
     assert [each.SegmentLabel for each in made.SegmentSequence] == ["liver", "segment 9"]
 
 
+def test_overlapping_segments_have_frames_of_their_own(tmp_path: Path) -> None:
+    organ, lesion = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+    organ[1:5, 1:5, 1:3] = 1
+    lesion[3:6, 2:4, 2] = 2
+    geometry = turned()
+    slices = slices_of(tmp_path, series(geometry)[::-1])
+    both = Labels((organ, lesion), {})
+    made = build_segmentation(both, {1: "liver", 2: "tumour"}, slices, FACTS)
+    bits = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")
+    frames = bits[: made.NumberOfFrames * 42].reshape(-1, SHAPE[1], SHAPE[0])
+    found = {1: np.zeros(SHAPE, np.uint8), 2: np.zeros(SHAPE, np.uint8)}
+    for frame, groups in zip(frames, made.PerFrameFunctionalGroupsSequence, strict=True):
+        place = groups.PlanePositionSequence[0].ImagePositionPatient
+        apart = [np.abs(np.subtract(geometry.position(n), place)).max() for n in range(4)]
+        number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        found[number][:, :, int(np.argmin(apart))] = frame.T
+    np.testing.assert_array_equal(found[1], organ)
+    np.testing.assert_array_equal(found[2], lesion // 2)
+    assert [each.SegmentLabel for each in made.SegmentSequence] == ["liver", "tumour"]
+
+
 def test_the_same_key_gives_the_same_ids(tmp_path: Path) -> None:
-    made = build_segmentation(label(), {}, slices_of(tmp_path, series()), FACTS)
+    made = build_segmentation(labels(), {}, slices_of(tmp_path, series()), FACTS)
     assert (made.SeriesInstanceUID, made.SOPInstanceUID) == uids_of("key")
     assert not set(uids_of("key")) & set(uids_of("another"))
     assert all(len(uid) <= 64 for uid in uids_of("key"))
@@ -81,7 +107,7 @@ def test_the_same_key_gives_the_same_ids(tmp_path: Path) -> None:
 
 def test_headers_with_little_in_them(tmp_path: Path) -> None:
     bare = dict.fromkeys(("AccessionNumber", "StudyID", "PatientSex", "ReferringPhysicianName"))
-    made = build_segmentation(label(), {}, slices_of(tmp_path, series(**bare)), FACTS)
+    made = build_segmentation(labels(), {}, slices_of(tmp_path, series(**bare)), FACTS)
     assert made.AccessionNumber in (None, "")
 
 
@@ -89,12 +115,12 @@ class TestRefusals:
     def test_an_empty_label(self, tmp_path: Path) -> None:
         slices = slices_of(tmp_path, series())
         with pytest.raises(VolumeError, match="the label is empty"):
-            build_segmentation(np.zeros(SHAPE, np.uint8), {}, slices, FACTS)
+            build_segmentation(Labels((np.zeros(SHAPE, np.uint8),), {}), {}, slices, FACTS)
 
     def test_a_series_without_a_frame_of_reference(self, tmp_path: Path) -> None:
         slices = slices_of(tmp_path, series(FrameOfReferenceUID=None))
         with pytest.raises(VolumeError, match="headers of the series are not sufficient"):
-            build_segmentation(label(), {}, slices, FACTS)
+            build_segmentation(labels(), {}, slices, FACTS)
 
     def test_other_slices(self, tmp_path: Path) -> None:
         headers = slices_of(tmp_path, series()).headers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -171,14 +170,6 @@ class TestOurDialect:
         ask(server, prompts=prompts, result="slice")
         other = ask(server, prompts=prompts, result="slice", window=[0, 400])
         assert other["encoded_slices"] == 1
-
-    def test_the_time_that_http_adds(self, server: Any, record_property: Any) -> None:
-        added_ms = []
-        for _ in range(10):
-            start = time.perf_counter()
-            reply = ask(server, prompts={"boxes": [BOX_2D]}, result="slice")
-            added_ms.append(1000 * (time.perf_counter() - start - reply["latencies"]["model"]))
-        record_property("ms that HTTP adds to a slice", statistics.median(added_ms))
 
 
 class TestNames:

@@ -9,7 +9,6 @@ import os
 import random
 import resource
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.store import Store
 
-from ..annotators import FULL
 from ..stored import SHAPE, label, make_studies, voxels_of, write
 
 SAVER = Path(__file__).with_name("saver.py")
@@ -422,23 +420,7 @@ def test_f8_two_processes_save_at_once(savers: TextIO, studies: Path, labels: Pa
 
 
 class TestL8FlatCost:
-    """What a save writes to the index is one line, however many images there are; in full, times
-    are written down.
-    """
-
-    @pytest.mark.skipif(not FULL, reason="thousands of images: SEGSAM_TEST_FULL=1")
-    @pytest.mark.parametrize("images", [100, 1000, 5000])
-    def test_times(
-        self, tmp_path: Path, labels: Path, images: int, record_property: Callable[..., None]
-    ) -> None:
-        studies = make_studies(tmp_path / "many", images)
-        store, seconds = opened(studies), []
-        for number in range(50):
-            start = time.perf_counter()
-            store.save(f"case{number % 10}", labels / f"{1 + number % 3}.nii.gz", "final", {})
-            seconds.append(time.perf_counter() - start)
-        median_ms = 1000 * statistics.median(seconds[10:])
-        record_property(f"L8 save among {images} images, median ms", median_ms)
+    """A save writes one line to the index, however many images there are."""
 
     def test_the_index_is_not_rewritten(self, tmp_path: Path) -> None:
         grown = []

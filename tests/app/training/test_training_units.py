@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from segsam.categories import Categories, Category
+from segsam.categories.segment_names import category_name
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam_app.errors import RequestError
-from segsam_app.training.cases import LabelledCase, category_name
+from segsam_app.training.cases import LabelledCase
 from segsam_app.training.new_categories import new_categories
 from segsam_app.training.progress import DONE, LEARNING, ProgressFile, read_progress
 from segsam_app.training.result import Scores, average_weights

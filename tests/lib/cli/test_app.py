@@ -117,6 +117,7 @@ class TestSegment:
                 "with a trained semantic decoder",
             ),
             (["--point", "12,10,1", "--category", "livr"], "liver"),
+            (["--point", "12,10,1", "--frame", "2"], "a DICOM file to read frame 2 of, got organ"),
         ],
     )
     def test_refuses_in_one_sentence_with_2_and_writes_nothing(

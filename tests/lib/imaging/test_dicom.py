@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from segsam.errors import VolumeError, VolumeTooLargeError
+from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 
 CT_STORAGE, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
@@ -84,6 +85,24 @@ class TestReading:
         assert volume.notes == ()
         lps = [[0.5, 0, 0, -10], [0, 0.75, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1]]
         np.testing.assert_allclose(volume.affine_ras, np.diag([-1, -1, 1, 1]) @ lps)
+
+    @pytest.mark.parametrize("spacing", [0.625, 0.75, 2.5])
+    def test_slices_are_the_planes_that_were_acquired(
+        self, series: Callable[..., Path], spacing: float
+    ) -> None:
+        """Sagittal planes here: neither the spacing nor the anatomy says so."""
+
+        def sagittal(number: int) -> dict[str, Any]:
+            return {
+                "ImageOrientationPatient": [0, 1, 0, 0, 0, -1],
+                "ImagePositionPatient": [number * spacing, 0, 0],
+                "PixelSpacing": [0.75, 0.75],
+            }
+
+        volume = Volume.load(series(change=sagittal))
+        assert volume.spacing_mm == pytest.approx((0.75, 0.75, spacing))
+        assert choose_axis(volume, "auto") == volume.slice_axis == 2
+        assert choose_axis(volume.reoriented("RAS"), "auto") == 0
 
     def test_one_file_selects_its_series(self, series: Callable[..., Path]) -> None:
         folder = series()

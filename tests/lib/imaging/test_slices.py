@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -281,14 +282,49 @@ class TestChoosingTheAxis:
             ((0.5, 5.0, 0.5), 1),
             ((1.0, 1.0, 1.0), 2),
             ((1.0, 1.0, 0.995), 2),
-            ((3.0, 3.0, 1.0), 1),
-            ((1.0, 1.0, 0.98), 1),
+            ((0.9, 0.9, 1.0), 2),
+            ((1.0, 0.9, 0.9), 0),
+            ((0.6, 0.7, 4.0), 2),
+            ((4.0, 0.6, 0.7), 0),
+            # Thinner slices than pixels: the planes of square pixels.
+            ((0.7, 0.7, 0.625), 2),
+            ((0.625, 0.7, 0.7), 0),
+            ((3.0, 3.0, 1.0), 2),
+            ((1.0, 1.0, 0.98), 2),
+            # All different, and none stands out: axial.
+            ((1.2, 1.0, 0.8), 2),
+            ((1.0, 1.4, 1.2), 2),
         ],
     )
-    def test_auto_takes_the_largest_spacing_then_axial(
+    def test_auto_takes_thick_slices_then_square_pixels_then_axial(
         self, anisotropic: Callable[..., Volume], spacing: tuple[float, float, float], axis: int
     ) -> None:
         assert choose_axis(anisotropic(spacing), "auto") == axis
+
+    @pytest.mark.parametrize(
+        "spacing",
+        [
+            *((0.7, 0.7, 0.625), (0.625, 0.7, 0.7), (0.7, 0.625, 0.7), (0.5, 0.5, 5.0)),
+            *((1.0, 1.4, 1.2), (0.9, 1.0, 0.9), (1.0, 0.995, 0.988), (1.0, 1.0, 1.0)),
+        ],
+    )
+    def test_every_order_gives_the_same_anatomical_axis(
+        self,
+        anisotropic: Callable[..., Volume],
+        storage_order: Any,
+        spacing: tuple[float, float, float],
+    ) -> None:
+        volume = anisotropic(spacing)
+        stored = storage_order.stored(volume)
+        assert storage_order.axes[choose_axis(stored, "auto")] == choose_axis(volume, "auto")
+
+    def test_the_planes_of_the_scanner_are_taken(self, anisotropic: Callable[..., Volume]) -> None:
+        sagittal = replace(anisotropic((1.0, 1.0, 1.0)), slice_axis=0)
+        assert choose_axis(sagittal, "auto") == 0
+        assert choose_axis(sagittal, "auto", prompts_axis=1) == 1
+        assert choose_axis(sagittal.reoriented("SRA"), "auto") == 1
+        assert choose_axis(sagittal.like(np.ones((10, 10, 10), np.uint8)), "auto") == 0
+        assert choose_axis(replace(anisotropic((1.0, 1.0, 5.0)), slice_axis=0), "auto") == 2
 
     def test_ties_follow_the_anatomy_in_every_order(
         self, anisotropic: Callable[..., Volume], storage_order: Any

@@ -1,4 +1,4 @@
-"""`segsam bench`: its volumes, its processes, its page; and one contender for real."""
+"""`segsam bench`: volumes, processes and page; and one contender that is really measured."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from segsam.errors import BenchError
 from segsam.imaging.volume import Volume
 from segsam.model import Host
 from segsam.research.bench import run as run_module
-from segsam.research.bench.case import SIDE, BenchCase
-from segsam.research.bench.limits import encoder_gflop, limit_rows, limit_words, machine
-from segsam.research.bench.measuring import Timing, once, peak_mb, timed
-from segsam.research.bench.plan import CONTENDERS, ITEMS, QUICK, contender
-from segsam.research.bench.report import figures, read_record, targets, write_page
+from segsam.research.bench.case import SIDE_PX, BenchCase
+from segsam.research.bench.machine_limits import (
+    encoder_gflop,
+    limit_rows,
+    limit_text,
+    measure_machine,
+)
+from segsam.research.bench.plan import CONTENDER_BY_NAME, CONTENDERS, ITEMS, QUICK
+from segsam.research.bench.record import BenchRecord
+from segsam.research.bench.report import tables, write_page
 from segsam.research.bench.run import run_bench
-from segsam.research.bench.targets import TARGETS, linearity, times_faster
+from segsam.research.bench.targets import TARGETS, linearity
+from segsam.research.bench.timing import Timing, peak_mb, seconds_of, timed
 from segsam.research.bench.worker import measure
 
 
@@ -47,8 +53,8 @@ def timing(seconds: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def record() -> dict[str, Any]:
-    """As a run writes it; ours takes a quarter of the baseline's time, and SAM 2 is not there."""
+def content() -> dict[str, Any]:
+    """JSON of a run: `exact` takes a quarter of LiteMedSAM's time, SAM 2 is not installed."""
     items = {"encode": timing(1.2), "decode": timing(0.06), "box_cold": timing(130.0)}
     baseline = {"name": "litemedsam", "title": "LiteMedSAM", "skipped": "", "items": items}
     quarter = {name: timing(one["median_s"] / 4) for name, one in items.items()}
@@ -77,33 +83,38 @@ def record() -> dict[str, Any]:
     return {"when": "now", "machine": machine, "plan": plan, "contenders": everybody}
 
 
-def test_the_clock_warms_up_and_gives_the_median() -> None:
+@pytest.fixture
+def record(content: dict[str, Any]) -> BenchRecord:
+    return BenchRecord.model_validate(content)
+
+
+def test_timing_warms_up_and_gives_the_median() -> None:
     calls: list[int] = []
     found = timed(lambda: calls.append(1), 3)
     assert len(calls) == 4
     assert found.runs == 3
     assert found.low_s <= found.median_s <= found.high_s
     assert Timing.of([3.0, 1.0, 2.0]).median_s == 2.0
-    assert once(lambda: None) >= 0
+    assert seconds_of(lambda: None) >= 0
     assert (peak_mb() or 1.0) > 0
 
 
 def test_the_object_goes_through_every_slice(tmp_path: Path, sample: Sample) -> None:
     made = BenchCase.make(tmp_path, sample, 7)
     volume = Volume.load(made.path)
-    assert volume.shape_ijk == (SIDE, SIDE, 7)
+    assert volume.shape_ijk == (SIDE_PX, SIDE_PX, 7)
     assert (made.box.min_ijk[2], made.box.max_ijk[2]) == (0, 6)
     centre = volume.voxels[made.box.min_ijk[0] + 60, made.box.min_ijk[1] + 60]
     np.testing.assert_allclose(centre, np.linspace(120, 160, 7), atol=1)
     assert BenchCase.read(tmp_path, 7) == made
-    assert made.section(3).flat_axes == (2,)
+    assert made.slice_prompt(3).boxes[0].flat_axes == (2,)
 
 
-def test_ratios_are_of_the_baseline(record: dict[str, Any]) -> None:
-    assert times_faster(record, "exact", "encode") == pytest.approx(4)
-    assert times_faster(record, "sam2", "encode") is None
+def test_ratios_are_of_the_baseline(record: BenchRecord) -> None:
+    assert record.speedup("exact", "encode") == pytest.approx(4)
+    assert record.speedup("sam2", "encode") is None
     assert linearity(record) == pytest.approx(1)
-    by_name = {target.what: target for target in TARGETS}
+    by_name = {target.title: target for target in TARGETS}
     encode = by_name["Encode one slice, exact"]
     assert encode.verdict(encode.measure(record)) == "reached"
     cold = by_name["3D box, cold, exact"]
@@ -111,7 +122,7 @@ def test_ratios_are_of_the_baseline(record: dict[str, Any]) -> None:
     assert by_name["3D box, warm"].measure(record) is None
 
 
-def test_the_page_tells_all_of_it(tmp_path: Path, record: dict[str, Any]) -> None:
+def test_the_page_shows_everything(tmp_path: Path, record: BenchRecord) -> None:
     rows = [{"part": "ct", "objects": 9, "exact": 80.0, "fast": 79.5, "agreement": 98.0}]
     (tmp_path / "speed").mkdir()
     precision = tmp_path / "speed" / "precision.json"
@@ -124,73 +135,74 @@ def test_the_page_tells_all_of_it(tmp_path: Path, record: dict[str, Any]) -> Non
         "| encode one slice of 512 x 512 | exact | 300 ms | 300 ms to 300 ms (3) | 4.0 x |" in page
     )
     assert "| 3D box, cold, exact | ≥ 5 x | 4 x | missed | nearly all of it is encoding" in page
-    assert "at 300 billion operations a second in float32" in page
+    assert "at 300 billion operations per second in float32" in page
     assert "| exact | 60.0 | 300 ms | 200 ms | 67% |" in page
     assert "SAM 2 was not measured: it is not installed" in page
     assert "| ct | 9 | 80.00 | 79.50 | 98.00 |" in page
-    assert figures(record).row_count == 6
-    assert targets(record).row_count == len(TARGETS)
+    assert [table.row_count for table in tables(record)] == [6, 2, len(TARGETS)]
 
 
-def test_without_the_machine_itself_no_limits_are_told(record: dict[str, Any]) -> None:
-    record["contenders"] = record["contenders"][1:]
+def test_without_the_machine_itself_no_limits_are_shown(record: BenchRecord) -> None:
+    record = record.model_copy(update={"contenders": record.contenders[1:]})
     assert limit_rows(record) == []
-    assert limit_words(record) == ""
+    assert limit_text(record) == ""
 
 
-def test_the_machine_and_an_encoder_have_their_measure(tiny_host: Host) -> None:
-    assert all(value > 0 for value in machine().facts.values())
+def test_the_machine_and_an_encoder_are_measured(tiny_host: Host) -> None:
+    assert all(value > 0 for value in measure_machine().facts.values())
     assert encoder_gflop(tiny_host) > 0
 
 
-def test_what_an_earlier_run_wrote_is_read(tmp_path: Path, record: dict[str, Any]) -> None:
-    (tmp_path / "bench.json").write_text(json.dumps(record))
-    assert read_record(tmp_path / "bench.json") == record
+def test_an_earlier_run_is_read(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "bench.json").write_text(json.dumps(content))
+    assert BenchRecord.read(tmp_path / "bench.json").to_json() == content
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(BenchError, match="is not what"):
-        read_record(tmp_path / "other.json")
-    with pytest.raises(BenchError, match="Expected the JSON of a run"):
-        read_record(tmp_path / "none.json")
+    with pytest.raises(
+        BenchError, match=r"Expected a file of `segsam bench --json`, got other\.json"
+    ):
+        BenchRecord.read(tmp_path / "other.json")
+    with pytest.raises(BenchError, match=r"Cannot read .*/none\.json"):
+        BenchRecord.read(tmp_path / "none.json")
 
 
 def test_an_unknown_contender_is_refused() -> None:
-    with pytest.raises(BenchError, match="There is no contender 'nobody'"):
-        run_bench(QUICK, only=["nobody"], tell=lambda line: None)
+    with pytest.raises(BenchError, match=r"Expected one of the contenders machine, .*, got nobody"):
+        run_bench(QUICK, only=["nobody"], report=lambda line: None)
 
 
-def test_one_that_fails_says_why_and_the_others_go_on(
+def test_a_failing_contender_gives_the_reason_and_the_others_continue(
     sample: Sample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(run_module, "fetch_sample", lambda: sample)
     monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path / "cache"))
     plan = replace(QUICK, slices=2, deep=2)
-    said: list[str] = []
+    lines: list[str] = []
     fastest, server = run_bench(
         plan,
         only=["server", "segsam-fast"],
         app=tmp_path,
         fast_weights=tmp_path / "none.safetensors",
-        tell=said.append,
-    )["contenders"]
-    assert "There is no MONAI Label app" in server["skipped"]
-    assert "none.safetensors" in fastest["skipped"]
-    assert any("not measured" in line for line in said)
+        report=lines.append,
+    ).contenders
+    assert "There is no MONAI Label app" in server.skipped
+    assert "none.safetensors" in fastest.skipped
+    assert any("not measured" in line for line in lines)
 
 
 @pytest.mark.slow
-def test_ours_is_measured_for_real(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segsam_is_really_measured(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "fetch_sample", lambda: sample)
     plan = replace(QUICK, slices=2, deep=3, rounds=1)
-    (found,) = run_bench(plan, only=["torch"], tell=lambda line: None)["contenders"]
-    assert found["skipped"] == ""
-    assert set(found["items"]) == {"encode", "decode", "second"}
-    assert found["facts"]["runtime"]["runtime"] == "torch"
-    assert found["peak_mb"] is None or found["peak_mb"] > 100
+    (found,) = run_bench(plan, only=["torch"], report=lambda line: None).contenders
+    assert found.skipped == ""
+    assert set(found.items) == {"encode", "decode", "second"}
+    assert found.facts["runtime"]["runtime"] == "torch"
+    assert found.peak_mb is None or found.peak_mb > 100
 
 
 def test_names_are_unique() -> None:
     assert len({one.name for one in CONTENDERS}) == len(CONTENDERS)
-    assert contender("sam").title.startswith("SAM")
+    assert CONTENDER_BY_NAME["sam"].title.startswith("SAM")
     assert len(set(ITEMS.values())) == len(ITEMS)
 
 
@@ -200,4 +212,4 @@ def test_a_missing_package_names_the_extra(
     BenchCase.make(tmp_path, sample, QUICK.slices)
     monkeypatch.setitem(sys.modules, "sam2", None)
     with pytest.raises(BenchError, match=r"SAM 2\.1 .* pip install 'segsam\[research\]'"):
-        measure(contender("sam2"), tmp_path, QUICK)
+        measure(CONTENDER_BY_NAME["sam2"], tmp_path, QUICK)

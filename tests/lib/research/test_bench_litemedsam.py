@@ -13,14 +13,14 @@ from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Prompts
-from segsam.research.bench.litemedsam import build_litemedsam, decoded, encoded, windowed
+from segsam.research.bench.litemedsam import apply_window, build_litemedsam, decode, encode
 
 AXIAL = 2
 
 
 def test_the_window_is_40_400() -> None:
     voxels = np.array([[[-1000, -160, 40, 240, 3000]]], np.int16)
-    np.testing.assert_array_equal(windowed(voxels), [[[0, 0, 127, 255, 255]]])
+    np.testing.assert_array_equal(apply_window(voxels), [[[0, 0, 127, 255, 255]]])
 
 
 def test_segsam_with_its_weights_is_as_good_on_an_organ() -> None:
@@ -36,10 +36,10 @@ def test_segsam_with_its_weights_is_as_good_on_an_organ() -> None:
     truth = organ.mask[:, :, index]
 
     network, view = build_litemedsam(), SliceView.of(volume, AXIAL)
-    plane = view.cut(windowed(volume.voxels), index)
-    embedding, scale, new_size = encoded(network, plane)
+    plane = view.cut(apply_window(volume.voxels), index)
+    embedding, scale, new_size = encode(network, plane)
     box_px = np.array(view.rectangle(box.min_ijk, box.max_ijk), np.float32) * np.float32(scale)
-    theirs = dice(view.place(decoded(network, embedding, box_px, new_size, plane.shape)), truth)
+    theirs = dice(view.place(decode(network, embedding, box_px, new_size, plane.shape)), truth)
     assert theirs > 0.85
 
     predictor = Predictor.from_pretrained("litemedsam")

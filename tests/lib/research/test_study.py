@@ -1,9 +1,8 @@
-"""Plans, results, tables, targets and the page, on made-up numbers in a temporary folder."""
+"""Plans, results, tables, targets and the page of a study, on invented numbers."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from segsam.categories.category import MODALITIES
 from segsam.errors import StudyError
 from segsam.model import VARIANTS
 from segsam.research.study import tables
-from segsam.research.study.board import Board, Figure, difference
-from segsam.research.study.markdown import shown, table_lines, target_lines, verdict
+from segsam.research.study.markdown import cell_text, table_lines, target_lines
+from segsam.research.study.measured_study import MeasuredStudy, SeedMean, difference
 from segsam.research.study.paper import BY_VARIANT
-from segsam.research.study.plan import Study, expanded, load_study
+from segsam.research.study.plan import Study, load_study
 from segsam.research.study.report import check_report, make_page, write_report
-from segsam.research.study.results import Result, load_results, unfolded
+from segsam.research.study.results import Result, load_results
+from segsam.research.study.stored import insert_folders, remove_folders
 from segsam.research.study.targets import TARGETS
 from segsam.training.config import TrainConfig
 
@@ -86,8 +86,9 @@ def result_of(study: Study, id: str, box: float, **changes: Any) -> Result:
         training={"steps": 100, "training_seconds": 50.0, "slices": {"train": 400}},
         cost={"ms_per_prompt": 10.0, "decoder_parameters": 4_000_000},
         evaluations={"box": evaluation(box, box - 2), "point": evaluation(box - 10, None)},
+        calibration={},
     )
-    return replace(made, **changes)
+    return made.model_copy(update=changes)
 
 
 class TestPlan:
@@ -121,9 +122,9 @@ class TestPlan:
     def test_folders_there_and_back(self) -> None:
         folders = {"data": "/d", "out": "/d/out"}
         plain = {"a": ["{data}/x", 3], "b": {"c": "{out}/y"}}
-        there = expanded(plain, folders)
+        there = insert_folders(plain, folders)
         assert there == {"a": ["/d/x", 3], "b": {"c": "/d/out/y"}}
-        assert unfolded(there, folders) == plain
+        assert remove_folders(there, folders) == plain
 
     @pytest.mark.parametrize(
         ("old", "new", "match"),
@@ -190,9 +191,9 @@ class TestResults:
         assert found.average("box", "dsc") == 80.123457
         assert found.average("point", "mdsc") is None
         assert found.average("none", "mdsc") is None
-        assert found.of_dataset("box", "volume_dice", "hippocampus") == 87.5
+        assert found.dataset_score("box", "volume_dice", "hippocampus") == 87.5
         assert found.seconds_per_step == 0.5
-        assert found.minutes_an_epoch == pytest.approx(0.5 * 100 / 60)
+        assert found.minutes_per_epoch == pytest.approx(0.5 * 100 / 60)
         written_at = path.stat().st_mtime_ns
         made.save(tmp_path / "results")
         assert path.stat().st_mtime_ns == written_at, "unchanged, so not written"
@@ -200,18 +201,20 @@ class TestResults:
     def test_what_is_no_result(self, tmp_path: Path) -> None:
         assert load_results(tmp_path / "none") == {}
         (tmp_path / "a.json").write_text('{"format": 1, "id": "a"}')
-        with pytest.raises(StudyError, match=r"Missing or unknown .* a\.json: calibration, config"):
+        with pytest.raises(
+            StudyError, match=r"In a\.json: Expected values for run, .*, calibration, got none"
+        ):
             load_results(tmp_path)
         (tmp_path / "a.json").write_text('{"format": 2}')
-        with pytest.raises(StudyError, match="of format 1"):
+        with pytest.raises(StudyError, match=r"Expected format 1 in a\.json"):
             load_results(tmp_path)
         (tmp_path / "a.json").write_text("{")
-        with pytest.raises(StudyError, match="Cannot read the result"):
+        with pytest.raises(StudyError, match=r"Cannot read .*/a\.json"):
             load_results(tmp_path)
 
 
 @pytest.fixture
-def board(study: Study) -> Board:
+def measured(study: Study) -> MeasuredStudy:
     found = [
         result_of(study, "as_it_comes", 75, training={}),
         result_of(study, "baseline-s0", 79),
@@ -221,26 +224,26 @@ def board(study: Study) -> Board:
         result_of(study, "full-s1", 86),
         result_of(study, "unetr-s0", 0, evaluations={"none": evaluation(None, 60)}, cost={}),
     ]
-    return Board(study, {one.id: one for one in found})
+    return MeasuredStudy(study, {one.id: one for one in found})
 
 
 class TestTables:
-    def test_mean_and_spread_over_seeds(self, board: Board) -> None:
-        found = board.average("full", "box", "dsc")
-        assert found == Figure(85, pytest.approx(2**0.5), 2)
-        assert board.average("sem", "box", "dsc") == Figure(78, None, 1)
-        assert board.average("other", "box", "dsc") is None
-        gain = difference(found, board.average("baseline", "box", "dsc"))
-        assert gain == Figure(5, pytest.approx(2), 2)
+    def test_mean_and_spread_over_seeds(self, measured: MeasuredStudy) -> None:
+        found = measured.average("full", "box", "dsc")
+        assert found == SeedMean(85, pytest.approx(2**0.5), 2)
+        assert measured.average("sem", "box", "dsc") == SeedMean(78, None, 1)
+        assert measured.average("other", "box", "dsc") is None
+        gain = difference(found, measured.average("baseline", "box", "dsc"))
+        assert gain == SeedMean(5, pytest.approx(2), 2)
         assert difference(found, None) is None
 
-    def test_a_partner_is_trained_in_the_same_way(self, board: Board) -> None:
-        assert board.partner("full", "baseline") == "baseline"
-        assert board.partner("other", "baseline") is None
-        assert board.partner("full", "so") is None
+    def test_a_partner_is_trained_in_the_same_way(self, measured: MeasuredStudy) -> None:
+        assert measured.partner("full", "baseline") == "baseline"
+        assert measured.partner("other", "baseline") is None
+        assert measured.partner("full", "so") is None
 
-    def test_methods(self, board: Board) -> None:
-        table = tables.methods_table(board, "box")
+    def test_methods(self, measured: MeasuredStudy) -> None:
+        table = tables.methods_table(measured, "box")
         assert table.headings == ("", *MODALITIES, "average", "95 %", "paper")
         assert [row.label for row in table.rows] == [
             "as it comes",
@@ -249,85 +252,96 @@ class TestTables:
             "SEG-SAM minus fine-tuned",
         ]
         assert table.rows[3].signed
-        assert shown(table.rows[3].cells[-3], signed=True) == "+5.00 ± 2.00"
+        assert cell_text(table.rows[3].cells[-3], signed=True) == "+5.00 ± 2.00"
         assert table.rows[0].cells[-2] == "70.0 to 90.0"
         assert [row.cells[-1] for row in table.rows] == ["", "77.30", "81.46", "+4.16"]
-        assert tables.methods_table(board, "point").rows[1].cells[-1] == "65.45"
+        assert tables.methods_table(measured, "point").rows[1].cells[-1] == "65.45"
 
-    def test_names(self, board: Board) -> None:
-        rows = {row.label: row for row in tables.semantic_table(board).rows}
-        assert rows["UNETR"].cells[-3] == Figure(60, None, 1), "without a prompt"
-        assert rows["BaselineSem"].cells[-3] == Figure(76, None, 1)
-        assert rows["SEG-SAM minus BaselineSem"].cells[-3] == Figure(7, None, 1)
+    def test_names(self, measured: MeasuredStudy) -> None:
+        rows = {row.label: row for row in tables.semantic_table(measured).rows}
+        assert rows["UNETR"].cells[-3] == SeedMean(60, None, 1), "the prompt is none"
+        assert rows["BaselineSem"].cells[-3] == SeedMean(76, None, 1)
+        assert rows["SEG-SAM minus BaselineSem"].cells[-3] == SeedMean(7, None, 1)
 
-    def test_ladder_grid_hosts_and_rows(self, board: Board) -> None:
-        ladder = tables.ladder_table(board)
+    def test_ladder_grid_hosts_and_rows(self, measured: MeasuredStudy) -> None:
+        ladder = tables.ladder_table(measured)
         assert ladder.rows[0].cells[1:4:2] == ("77.30", "")
-        grid = tables.grid_table(board)
-        assert grid.rows[0].cells[3] == Figure(0.5, 0.0, 2)
+        grid = tables.grid_table(measured)
+        assert grid.rows[0].cells[3] == SeedMean(0.5, 0.0, 2)
         assert grid.rows[1].cells == (None,) * 5
-        assert tables.hosts_table(board).rows[0].cells == (None,) * 4
-        runs = {row.label: row.cells for row in tables.runs_table(board, "study.yaml").rows}
+        assert tables.hosts_table(measured).rows[0].cells == (None,) * 4
+        runs = {row.label: row.cells for row in tables.runs_table(measured, "study.yaml").rows}
         assert runs["full"][0] == "0, 1"
         assert runs["full"][-1] == (
             "`segsam study run study.yaml --data DATA --out RUNS --only full`"
         )
         assert runs["other"][0] is None
-        other = result_of(board.study, "sem-s0", 78, fingerprint="another")
-        cells = tables.runs_table(Board(board.study, {other.id: other}), "study.yaml").rows[2].cells
-        assert cells[0] == "0 (configured otherwise than the study says now)"
+        other = result_of(measured.study, "sem-s0", 78, fingerprint="another")
+        cells = (
+            tables.runs_table(MeasuredStudy(measured.study, {other.id: other}), "study.yaml")
+            .rows[2]
+            .cells
+        )
+        assert cells[0] == "0 (the study has another configuration now)"
 
-    def test_the_papers_rows_are_variants_of_ours(self) -> None:
+    def test_the_papers_rows_are_variants_of_segsam(self) -> None:
         assert set(BY_VARIANT) <= set(VARIANTS)
         assert BY_VARIANT["segsam"].figure("box", "mdsc") == 80.90
         assert BY_VARIANT["segsam"].figure("none", "mdsc") is None
 
-    def test_shown(self) -> None:
-        assert shown(None) == "—"
-        assert shown("as it is") == "as it is"
+    def test_cells_as_text(self) -> None:
+        assert cell_text(None) == "—"
+        assert cell_text("as it is") == "as it is"
         assert (
-            shown(Figure(1234.5, None, 1)) == "1,234" or shown(Figure(1234.5, None, 1)) == "1,235"
+            cell_text(SeedMean(1234.5, None, 1)) == "1,234"
+            or cell_text(SeedMean(1234.5, None, 1)) == "1,235"
         )
-        assert shown(Figure(-1.0, None, 1), signed=True) == "-1.00"
+        assert cell_text(SeedMean(-1.0, None, 1), signed=True) == "-1.00"
 
     def test_a_table_without_rows(self) -> None:
         assert "No rows." in table_lines(tables.Table("title", ("a",), ()))
 
 
 class TestTargets:
-    def test_each_is_measured_from_results(self, board: Board) -> None:
-        found = {target.what: target.measure(board) for target in TARGETS}
-        values = [None if one is None else round(one.mean, 3) for one in found.values()]
-        assert values == [85, 5, 10, 75, 83, 7, 87.5, None, 96, 0.833, 0.833]
-        verdicts = [verdict(target.measure(board), target) for target in TARGETS]
+    def test_each_is_measured_from_results(self, measured: MeasuredStudy) -> None:
+        means = [target.measure(measured) for target in TARGETS]
+        values = [None if one is None else one.mean for one in means]
+        assert [None if one is None else round(one, 3) for one in values] == [
+            85, 5, 10, 75, 83, 7, 87.5, None, 96, 0.833, 0.833
+        ]  # fmt: skip
+        verdicts = [one.verdict(value) for one, value in zip(TARGETS, values, strict=True)]
         assert verdicts.count("reached") == 9
-        assert verdicts[6:8] == ["**missed**", "not measured"]
+        assert verdicts[6:8] == ["missed", "not measured"]
+        assert "| 87.50 ± 0.00 | **missed** |" in target_lines(measured, TARGETS)[8]
 
     def test_without_results(self, study: Study) -> None:
-        empty = Board(study, {})
+        empty = MeasuredStudy(study, {})
         assert all(target.measure(empty) is None for target in TARGETS)
         assert "| — | not measured |" in target_lines(empty, TARGETS)[2]
 
     def test_without_a_shipped_row(self, tmp_path: Path) -> None:
         lone = written(tmp_path, "runs: [{name: a, checkpoint: litemedsam}]")
-        assert all(target.measure(Board(lone, {})) is None for target in TARGETS)
+        assert all(target.measure(MeasuredStudy(lone, {})) is None for target in TARGETS)
 
     def test_an_epoch_is_timed_by_the_run_that_was_made_for_it(self, tmp_path: Path) -> None:
         timed = "- {name: timed, processes: 2, train: {steps: 9}, tables: {epoch: two processes}}"
         study = written(tmp_path, RUNS + timed)
         fast = result_of(study, "timed-s0", 0, training={"steps": 9, "training_seconds": 9})
-        fast = replace(fast, training=fast.training | {"slices": {"train": 400}})
+        training = {**fast.training, "slices": {"train": 400}}
+        fast = fast.model_copy(update={"training": training})
         both = {one.id: one for one in (fast, result_of(study, "full-s0", 84))}
-        assert TARGETS[-1].measure(Board(study, both)) == Figure(
+        assert TARGETS[-1].measure(MeasuredStudy(study, both)) == SeedMean(
             pytest.approx(400 / 4 / 60), None, 1
         )
 
-    def test_at_most(self, board: Board) -> None:
-        slow = result_of(board.study, "full-s0", 84, training={"steps": 1, "training_seconds": 99})
-        assert slow.minutes_an_epoch is None, "how many slices is not known"
+    def test_at_most(self, measured: MeasuredStudy) -> None:
+        slow = result_of(
+            measured.study, "full-s0", 84, training={"steps": 1, "training_seconds": 99}
+        )
+        assert slow.minutes_per_epoch is None, "the number of slices is not known"
         minutes = TARGETS[-1]
-        assert not minutes.reached(Figure(5.1, None, 1))
-        assert minutes.reached(Figure(5, None, 1))
+        assert minutes.verdict(5.1) == "missed"
+        assert minutes.verdict(5) == "reached"
 
 
 def measured_bin(confidence: float, accuracy: float) -> dict[str, float]:
@@ -338,35 +352,33 @@ class TestReport:
     @pytest.mark.parametrize("ids", [[], ["as_it_comes"], ["full-s0", "other-s0", "unetr-s0"]])
     def test_any_subset_gives_a_page(self, study: Study, ids: list[str]) -> None:
         results = {id: result_of(study, id, 80) for id in ids}
-        page = make_page(Board(study, results), "docs/study.yaml")
+        page = make_page(MeasuredStudy(study, results), "docs/study.yaml")
         assert page.text.startswith("# Benchmarks")
         assert "segsam study run docs/study.yaml --data DATA" in page.text
         assert "None" not in page.text
         assert page.pictures == (("grid.png",) if len(ids) == 3 else ())
 
-    def test_written_and_checked(self, board: Board, tmp_path: Path) -> None:
-        for one in board.results.values():
+    def test_written_and_checked(self, measured: MeasuredStudy, tmp_path: Path) -> None:
+        for one in measured.results.values():
             one.save(tmp_path / "results")
-        calibrated = replace(
-            board.results["full-s0"],
-            calibration={
-                "temperature": 1.5,
-                "test": {
-                    "before": {"ece": 0.2, "bins": [measured_bin(0.9, 0.7)]},
-                    "after": {
-                        "ece": 0.05,
-                        "accuracy": 0.7,
-                        "objects": 3,
-                        "bins": [measured_bin(0.8, 0.7)],
-                    },
-                    "agreement": {
-                        "box": {"rho": 0.61, "objects": 3},
-                        "point": {"rho": None, "objects": 2},
-                    },
+        calibration = {
+            "temperature": 1.5,
+            "test": {
+                "before": {"ece": 0.2, "bins": [measured_bin(0.9, 0.7)]},
+                "after": {
+                    "ece": 0.05,
+                    "accuracy": 0.7,
+                    "objects": 3,
+                    "bins": [measured_bin(0.8, 0.7)],
                 },
-                "pairs": [[0.9, 0.95], [0.5, 0.4]],
+                "agreement": {
+                    "box": {"rho": 0.61, "objects": 3},
+                    "point": {"rho": None, "objects": 2},
+                },
             },
-        )
+            "pairs": [[0.9, 0.95], [0.5, 0.4]],
+        }
+        calibrated = measured.results["full-s0"].model_copy(update={"calibration": calibration})
         calibrated.save(tmp_path / "results")
         files = (tmp_path / "study.yaml", tmp_path / "results", tmp_path / "page.md")
         with pytest.raises(StudyError, match="run: segsam study report"):

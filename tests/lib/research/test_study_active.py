@@ -16,12 +16,12 @@ from segsam.errors import StudyError
 from segsam.evaluation.cases import select
 from segsam.model import SegSam, build_variant
 from segsam.proposals.automatic import Search
-from segsam.research.study.active.annotators import Curve, Measured, simulate
-from segsam.research.study.active.curves import active_table, cases_needed, lines_of, verdict
+from segsam.research.study.active.curves import active_table, cases_needed, comparison, lines_of
 from segsam.research.study.active.plan import ActivePlan
+from segsam.research.study.active.simulation import Curve, CurvePoint, simulate
 from segsam.research.study.automatic import automatic_table, measure_automatic
-from segsam.research.study.extras import Extra, extra_lines, load_extras
 from segsam.research.study.plots import draw_lines
+from segsam.research.study.stored_tables import StoredTable, load_tables, stored_table_lines
 
 from ..conftest import TinyHost
 from ..training.test_train_run import write_dataset
@@ -52,14 +52,14 @@ def start(tiny_host: TinyHost, five_categories: Categories) -> SegSam:
     return SegSam(tiny_host, five_categories)
 
 
-def test_curves_begin_alike_are_kept_and_gone_on_with(
+def test_curves_start_alike_are_stored_and_continued(
     plan: ActivePlan, start: SegSam, tmp_path: Path
 ) -> None:
-    folders, told = {"data": str(tmp_path), "out": str(tmp_path / "out")}, list[str]()
+    folders, reports = {"data": str(tmp_path), "out": str(tmp_path / "out")}, list[str]()
 
     def again(plan: ActivePlan) -> list[Curve]:
         out = tmp_path / "out"
-        return simulate(plan, folders, out, tmp_path / "kept", tell=told.append, start=start)
+        return simulate(plan, folders, out, tmp_path / "kept", report=reports.append, start=start)
 
     random, mix = again(plan)
     assert random.points[0] == mix.points[0]
@@ -67,16 +67,16 @@ def test_curves_begin_alike_are_kept_and_gone_on_with(
     assert mix.points[1].cases[:1] == mix.points[0].cases
     assert set(mix.points[1].cases) <= {f"c{number}" for number in range(4)}
     assert {"dsc_box", "dsc_point", "mdsc_box"} <= set(mix.points[0].metrics)
-    lines = len(told)
+    lines = len(reports)
     assert again(plan) == [random, mix]
-    assert len(told) == lines, "nothing was done again"
+    assert len(reports) == lines, "nothing was done again"
     (tmp_path / "out" / "mix-s0.json").unlink()
     assert again(plan) == [random, mix], "the same seed gives the same curve"
-    with pytest.raises(StudyError, match="of another plan"):
+    with pytest.raises(StudyError, match="belongs to another plan"):
         again(plan.model_copy(update={"steps": 2}))
     more = plan.model_copy(update={"sizes": (1, 5)})
     with pytest.raises(StudyError, match="Expected 5 cases to choose from, got 4"):
-        simulate(more, folders, tmp_path / "more", None, tell=told.append, start=start)
+        simulate(more, folders, tmp_path / "more", None, report=reports.append, start=start)
 
 
 def test_the_plan_of_the_page_is_read() -> None:
@@ -107,10 +107,12 @@ def test_what_cannot_be_simulated(changes: dict[str, Any], words: str, tmp_path:
 
 def curve(strategy: str, seed: int, *scores: float) -> Curve:
     points = tuple(
-        Measured(size, (), dict.fromkeys(("dsc_point", "dsc_box", "mdsc_box"), score))
+        CurvePoint(
+            size=size, cases=(), metrics=dict.fromkeys(("dsc_point", "dsc_box", "mdsc_box"), score)
+        )
         for size, score in zip((2, 4, 8), scores, strict=True)
     )
-    return Curve(strategy, seed, "x", points)
+    return Curve(strategy=strategy, seed=seed, fingerprint="x", points=points)
 
 
 class TestTheTable:
@@ -124,34 +126,36 @@ class TestTheTable:
     def test_an_advantage_is_claimed_when_it_is_more_than_chance(self) -> None:
         curves = [curve("random", seed, 10, 20, 30 + seed / 10) for seed in range(3)]
         better = [curve("mix", seed, 10, 30, 40 + seed / 10) for seed in (2, 0, 1)]
-        said = verdict(self.PLAN, curves + better)
+        said = comparison(self.PLAN, curves + better)
         assert "reaches it with 4.0 cases" in said
-        assert "more than chance makes" in said
+        assert "more than chance explains" in said
         noise = [curve("mix", seed, 10, 20, 30 + (seed - 1) * 8) for seed in range(3)]
-        assert "no advantage is claimed" in verdict(self.PLAN, curves + noise)
-        assert verdict(self.PLAN, curves) == ""
-        assert "2 seed(s): too few" in verdict(self.PLAN, curves[:2] + better)
+        assert "no advantage is claimed" in comparison(self.PLAN, curves + noise)
+        assert comparison(self.PLAN, curves) == ""
+        assert "2 seed(s): too few" in comparison(self.PLAN, curves[:2] + better)
 
     def test_it_is_stored_and_shown_with_its_picture(self, tmp_path: Path) -> None:
         curves = [curve(name, seed, 10, 20, 30) for name in ("random", "mix") for seed in (0, 1)]
         table = active_table(self.PLAN, curves)
         assert table.rows[0] == ("random, DSC, point", "10.0 ± 0.0", "20.0 ± 0.0", "30.0 ± 0.0")
         table.save(tmp_path, "active")
-        (loaded,) = load_extras(tmp_path)
-        text = "\n".join(extra_lines([loaded], "benchmarks"))
+        (loaded,) = load_tables(tmp_path)
+        text = "\n".join(stored_table_lines([loaded], "benchmarks"))
         assert "## Which case to annotate next" in text
         assert "| random, DSC, point | 10.0 ± 0.0 |" in text
         assert "](benchmarks/active.png)" in text
         picture = tmp_path / "active.png"
-        draw_lines(picture, [("DSC", lines_of(self.PLAN, curves, "dsc_box"))], across="cases")
+        draw_lines(picture, [("DSC", lines_of(self.PLAN, curves, "dsc_box"))], x_label="cases")
         assert picture.read_bytes().startswith(b"\x89PNG")
 
     def test_a_file_that_is_no_table_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "tables").mkdir()
         (tmp_path / "tables" / "bad.json").write_text('{"format": 1}')
-        with pytest.raises(StudyError, match=r"Expected a table of the page in bad\.json"):
-            load_extras(tmp_path)
-        assert load_extras(tmp_path / "none") == ()
+        with pytest.raises(
+            StudyError, match=r"In bad\.json: Expected values for section, title, .*, got none"
+        ):
+            load_tables(tmp_path)
+        assert load_tables(tmp_path / "none") == ()
 
 
 def test_automatic_segmentation_is_measured(five_categories: Categories, tmp_path: Path) -> None:
@@ -166,11 +170,11 @@ def test_automatic_segmentation_is_measured(five_categories: Categories, tmp_pat
         (case, name) for case in "ab" for name in ("liver", "spleen")
     }
     assert all(0 <= one.dice <= 1 for one in found.scores)
-    table = automatic_table(found, checkpoint="tiny", search=search, alone=True)
-    assert isinstance(table, Extra)
+    table = automatic_table(found, checkpoint="tiny", search=search, only_agreement=True)
+    assert isinstance(table, StoredTable)
     assert [row[0] for row in table.rows] == [
         "squares: liver",
         "squares: spleen",
-        "squares: what is not there",
+        "squares: absent categories",
     ]
     assert "decided alone" in table.notes[0]

@@ -1,5 +1,5 @@
-"""`segsam study run`: what is missing is done, once, and results are stored. Commands stand in for
-`segsam` itself, which takes long to start; one test runs the real ones.
+"""`segsam study run`: what is missing is done, once, and results are stored. A script refolders
+`segsam` itself, which takes long to start; one test runs the real commands.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 
 from segsam.errors import StudyError
-from segsam.research.study import commands
-from segsam.research.study.board import Board
-from segsam.research.study.commands import Places, steps_of, write_config
+from segsam.research.study import steps
+from segsam.research.study.measured_study import MeasuredStudy
 from segsam.research.study.plan import Entry, Study, load_study
 from segsam.research.study.report import make_page
 from segsam.research.study.results import load_results
-from segsam.research.study.runner import Children, run_study
+from segsam.research.study.runner import ChildProcesses, run_study
+from segsam.research.study.steps import StudyFolders, steps_of, write_config
 from segsam.training.config import TrainConfig
 
 STUDY = """
@@ -63,20 +63,20 @@ made.write_text(json.dumps(record))
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolders:
     """A folder to work in, with a stand-in for the program."""
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(commands, "SEGSAM", (sys.executable, str(script)))
+    monkeypatch.setattr(steps, "SEGSAM", (sys.executable, str(script)))
     (tmp_path / "split.json").write_text("{}")
     (tmp_path / "study.yaml").write_text(STUDY)
-    return Places(tmp_path / "data", tmp_path / "runs", tmp_path / "results")
+    return StudyFolders(tmp_path / "data", tmp_path / "runs", tmp_path / "results")
 
 
 @pytest.fixture
-def study(places: Places) -> Study:
+def study(folders: StudyFolders) -> Study:
     return load_study("study.yaml")
 
 
@@ -85,7 +85,7 @@ def entry_of(study: Study, id: str) -> Entry:
 
 
 def silent(line: str) -> None:
-    """Nobody wants to know."""
+    """Ignore a report."""
 
 
 def calls() -> list[str]:
@@ -93,31 +93,31 @@ def calls() -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
-def test_what_a_trained_run_consists_of(study: Study, places: Places) -> None:
+def test_what_a_trained_run_consists_of(study: Study, folders: StudyFolders) -> None:
     entry = entry_of(study, "so-s1")
-    training, cost, box = steps_of(entry, study, places)
-    folder = places.out / "so-s1"
+    training, cost, box = steps_of(entry, study, folders)
+    folder = folders.out / "so-s1"
     assert training.arguments == ("train", str(folder / "run.yaml"))
     assert training.makes == (folder / "report.json",)
     assert cost.arguments[:3] == ("study", "cost", str(folder / "model.safetensors"))
     assert box.arguments == (
-        *("evaluate", str(places.data / "a"), "--prompt", "box", "--decoder", "both"),
+        *("evaluate", str(folders.data / "a"), "--prompt", "box", "--decoder", "both"),
         *("--seed", "0", "--checkpoint", str(folder / "model.safetensors")),
         *("--split", "split.json:test", "--slices", "2", "--limit", "3"),
-        *("--embeddings", str(places.out / "embeddings"), "--json", str(folder / "box.json")),
+        *("--embeddings", str(folders.out / "embeddings"), "--json", str(folder / "box.json")),
     )
-    write_config(entry, study, places)
+    write_config(entry, study, folders)
     config = TrainConfig.model_validate(json.loads((folder / "run.yaml").read_text()))
     assert (config.variant, config.seed, config.split) == ("so", 1, "split.json")
-    assert config.datasets == (str(places.data / "a"),)
+    assert config.datasets == (str(folders.data / "a"),)
     (folder / "last.pt").touch()
-    assert steps_of(entry, study, places)[0].arguments[-1] == "--resume"
+    assert steps_of(entry, study, folders)[0].arguments[-1] == "--resume"
 
 
-def test_a_training_is_shared_out_to_processes(study: Study, places: Places) -> None:
-    alone = steps_of(entry_of(study, "so-s1"), study, places)
+def test_a_training_is_shared_out_to_processes(study: Study, folders: StudyFolders) -> None:
+    alone = steps_of(entry_of(study, "so-s1"), study, folders)
     entry = replace(entry_of(study, "so-s1"), processes=2)
-    training, *measuring = steps_of(entry, study, places)
+    training, *measuring = steps_of(entry, study, folders)
     by_itself = alone[0].command
     launcher = training.command[: -len(by_itself)]
     assert training.command[-len(by_itself) :] == by_itself
@@ -127,31 +127,33 @@ def test_a_training_is_shared_out_to_processes(study: Study, places: Places) -> 
 
 
 def test_a_packaged_checkpoint_is_measured_in_place_of_the_run(
-    study: Study, places: Places
+    study: Study, folders: StudyFolders
 ) -> None:
-    steps = steps_of(entry_of(study, "packaged-s0"), study, places)
-    assert steps[0].arguments[0] == "train"
-    box = steps[2].arguments
+    training, _, evaluation = steps_of(entry_of(study, "packaged-s0"), study, folders)
+    assert training.arguments[0] == "train"
+    box = evaluation.arguments
     assert box[box.index("--checkpoint") + 1] == "segsam"
     assert "--propagated" in box
 
 
-def test_an_average_is_made_of_runs_and_then_measured(places: Places, tmp_path: Path) -> None:
+def test_an_average_is_made_of_runs_and_then_measured(
+    folders: StudyFolders, tmp_path: Path
+) -> None:
     file = tmp_path / "means.yaml"
     rows = '- {name: mean, average: ["{out}/so-s0", "{out}/so-s1"], tables: {shipped: Mean}}'
     file.write_text(f"{STUDY}{rows}\n")
     study = load_study(file)
-    average, cost, *_ = steps_of(entry_of(study, "mean"), study, places)
-    out, made = places.out, places.out / "mean" / "model.safetensors"
+    average, cost, *_ = steps_of(entry_of(study, "mean"), study, folders)
+    out, made = folders.out, folders.out / "mean" / "model.safetensors"
     sources = tuple(str(out / name / "model.safetensors") for name in ("so-s0", "so-s1"))
     assert average.arguments == ("models", "average", *sources, "--output", str(made))
     assert average.makes == (made,)
     assert cost.arguments[2] == str(made)
-    write_config(entry_of(study, "mean"), study, places)
-    write_config(entry_of(study, "mean"), study, places)
+    write_config(entry_of(study, "mean"), study, folders)
+    write_config(entry_of(study, "mean"), study, folders)
     file.write_text(f"{STUDY}{rows.replace('so-s1', 'packaged-s0')}\n")
-    with pytest.raises(StudyError, match=r"mean was begun with another configuration \(of\)"):
-        write_config(entry_of(load_study(file), "mean"), study, places)
+    with pytest.raises(StudyError, match=r"mean was started with another configuration \(of\)"):
+        write_config(entry_of(load_study(file), "mean"), study, folders)
     file.write_text(f'{STUDY}- {{name: mean, average: ["{{out}}/so-s0"]}}\n')
     with pytest.raises(
         StudyError, match="In the run mean: Expected average to have at least 2 items"
@@ -159,80 +161,82 @@ def test_an_average_is_made_of_runs_and_then_measured(places: Places, tmp_path: 
         load_study(file)
 
 
-def test_everything_is_done_once(study: Study, places: Places) -> None:
+def test_everything_is_done_once(study: Study, folders: StudyFolders) -> None:
     lines: list[str] = []
-    outcomes = run_study(study, places, tell=lines.append)
+    outcomes = run_study(study, folders, report=lines.append)
     assert [one.id for one in outcomes] == ["host", "so-s0", "so-s1", "net-s0", "packaged-s0"]
     assert not any(one.error for one in outcomes)
     assert len(calls()) == 2 + 3 + 3 + 1 + 3
     assert all(call.endswith(" -") for call in calls()), "threads as the machine has them"
     assert "so-s0: train" in lines
-    results = load_results(places.results)
+    results = load_results(folders.results)
     assert set(results) == {one.id for one in outcomes}
     assert results["so-s1"].training["steps"] == 10
     assert results["so-s1"].average("box", "dsc") == 80
     assert results["net-s0"].average("none", "dsc") == 80
-    text = (places.results / "so-s0.json").read_text()
-    assert str(places.out) not in text
+    text = (folders.results / "so-s0.json").read_text()
+    assert str(folders.out) not in text
     assert "{out}/so-s0/box.json" in text
-    run_study(study, places, tell=silent)
+    run_study(study, folders, report=silent)
     assert len(calls()) == 12, "nothing is done again"
 
 
-def test_a_clone_with_results_does_nothing(study: Study, places: Places) -> None:
-    run_study(study, places, only=["so-s0"], tell=silent)
-    elsewhere = Places(places.data, places.out / "elsewhere", places.results)
+def test_a_clone_with_results_does_nothing(study: Study, folders: StudyFolders) -> None:
+    run_study(study, folders, only=["so-s0"], report=silent)
+    elsewhere = StudyFolders(folders.data, folders.out / "elsewhere", folders.results)
     lines: list[str] = []
-    run_study(study, elsewhere, only=["so-s0"], tell=lines.append)
+    run_study(study, elsewhere, only=["so-s0"], report=lines.append)
     assert lines == ["so-s0: its result is stored"]
     Path("study.yaml").write_text(STUDY.replace("steps: 10", "steps: 11"))
-    run_study(load_study("study.yaml"), elsewhere, only=["so-s0"], tell=silent)
+    run_study(load_study("study.yaml"), elsewhere, only=["so-s0"], report=silent)
     assert len(calls()) == 6, "another configuration is another run"
 
 
-def test_two_at_a_time_have_a_thread_each(study: Study, places: Places) -> None:
-    outcomes = run_study(study, places, only=["so"], jobs=2, tell=silent)
+def test_two_at_a_time_have_a_thread_each(study: Study, folders: StudyFolders) -> None:
+    outcomes = run_study(study, folders, only=["so"], jobs=2, report=silent)
     assert [one.id for one in outcomes] == ["so-s0", "so-s1"]
     assert all(call.endswith(" 1") for call in calls())
-    assert load_results(places.results)["so-s0"].facts["threads"] == 1
+    assert load_results(folders.results)["so-s0"].facts["threads"] == 1
 
 
-def test_a_failure_is_told_and_does_not_stop_the_others(study: Study, places: Places) -> None:
+def test_a_failure_is_reported_and_does_not_stop_the_others(
+    study: Study, folders: StudyFolders
+) -> None:
     Path("fail").write_text("train")
-    outcomes = run_study(study, places, only=["host", "so-s0", "net"], tell=silent)
+    outcomes = run_study(study, folders, only=["host", "so-s0", "net"], report=silent)
     assert [bool(one.error) for one in outcomes] == [False, True, False]
     assert "could not train (exit code 1): Error: the disk is full." in outcomes[1].error
     Path("fail").unlink()
-    outcomes = run_study(study, places, only=["so-s0"], tell=silent)
+    outcomes = run_study(study, folders, only=["so-s0"], report=silent)
     assert not outcomes[0].error
     Path("fail").write_text("evaluate")
-    outcomes = run_study(study, places, only=["so-s1"], tell=silent)
+    outcomes = run_study(study, folders, only=["so-s1"], report=silent)
     assert outcomes[0].error
-    stored = load_results(places.results)["so-s1"]
+    stored = load_results(folders.results)["so-s1"]
     assert stored.training["steps"] == 10, "what there is is stored"
     assert not stored.evaluations
 
 
-def test_a_run_that_changed_is_refused(study: Study, places: Places) -> None:
+def test_a_run_that_changed_is_refused(study: Study, folders: StudyFolders) -> None:
     entry = entry_of(study, "so-s0")
-    write_config(entry, study, places)
-    folder = places.of(entry)
+    write_config(entry, study, folders)
+    folder = folders.of(entry)
     config = TrainConfig.model_validate(json.loads((folder / "run.yaml").read_text()))
     begun = json.loads(config.to_json()) | {"threads": 7}
     (folder / "config.json").write_text(json.dumps(begun))
-    write_config(entry, study, Places(Path("moved"), places.out, places.results))
+    write_config(entry, study, StudyFolders(Path("moved"), folders.out, folders.results))
     Path("study.yaml").write_text(STUDY.replace("steps: 10", "steps: 11"))
     changed = load_study("study.yaml")
-    with pytest.raises(StudyError, match=r"so-s0 was begun with another configuration \(steps\)"):
-        write_config(entry_of(changed, "so-s0"), changed, places)
+    with pytest.raises(StudyError, match=r"so-s0 was started with another configuration \(steps\)"):
+        write_config(entry_of(changed, "so-s0"), changed, folders)
 
 
-def test_an_unknown_run(study: Study, places: Places) -> None:
-    with pytest.raises(StudyError, match="There is no run sos; there are host, so, net, packaged"):
-        run_study(study, places, only=["sos", "net"], tell=silent)
+def test_an_unknown_run(study: Study, folders: StudyFolders) -> None:
+    with pytest.raises(StudyError, match="Expected runs of host, so, net, packaged, got sos"):
+        run_study(study, folders, only=["sos", "net"], report=silent)
 
 
-def test_what_runs_is_told_to_end(tmp_path: Path) -> None:
+def test_running_processes_are_terminated(tmp_path: Path) -> None:
     script = "import pathlib, time; pathlib.Path('begun').touch(); time.sleep(60)"
     began = time.monotonic()
     process = subprocess.Popen(
@@ -242,23 +246,23 @@ def test_what_runs_is_told_to_end(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     assert process.wait(50) == 3
-    children = Children()
-    with children.stopped_at_the_end():
-        assert children.run([sys.executable, "-c", ""], tmp_path / "log.txt") == 0
+    processes = ChildProcesses()
+    with processes.ended_at_exit():
+        assert processes.run([sys.executable, "-c", ""], tmp_path / "log.txt") == 0
     with pytest.raises(StudyError, match="was stopped"):
-        children.run([sys.executable, "-c", ""], tmp_path / "log.txt")
+        processes.run([sys.executable, "-c", ""], tmp_path / "log.txt")
 
 
 _STOPPED_BY_A_SIGNAL = """
 import pathlib, signal, sys
 from concurrent.futures import ThreadPoolExecutor
-from segsam.research.study.runner import Children
+from segsam.research.study.runner import ChildProcesses
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-children = Children()
+processes = ChildProcesses()
 command = [sys.executable, "-c", {script!r}]
 try:
-    with ThreadPoolExecutor(1) as pool, children.stopped_at_the_end():
-        list(pool.map(lambda one: children.run(one, pathlib.Path("log.txt")), [command]))
+    with ThreadPoolExecutor(1) as pool, processes.ended_at_exit():
+        list(pool.map(lambda one: processes.run(one, pathlib.Path("log.txt")), [command]))
 except KeyboardInterrupt:
     sys.exit(3)
 """
@@ -306,8 +310,10 @@ def test_the_real_commands(tmp_path: Path) -> None:
     assert result.average("box", "mdsc") is not None
     assert result.trained_parameters_in_millions is not None
     assert result.trained_parameters_in_millions > 4
-    assert result.minutes_an_epoch is not None
+    assert result.minutes_per_epoch is not None
     assert 0.05 <= result.calibration["temperature"] <= 20
     assert len(result.calibration["pairs"]) == 1
-    page = make_page(Board(load_study(tmp_path / "study.yaml"), {result.id: result}), "study.yaml")
+    page = make_page(
+        MeasuredStudy(load_study(tmp_path / "study.yaml"), {result.id: result}), "study.yaml"
+    )
     assert page.pictures == ("reliability.png", "agreement.png")

@@ -1,4 +1,4 @@
-"""Networks without prompts: what they learn from, by which loss, and how they are scored."""
+"""Networks without prompts: training slices, loss, training and scoring."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from segsam.evaluation.cases import select
 from segsam.research.study.unet.config import UNetConfig
 from segsam.research.study.unet.loss import partial_loss
 from segsam.research.study.unet.networks import build_network
-from segsam.research.study.unet.pictures import categories_of, training_slices
 from segsam.research.study.unet.run import run_unet
 from segsam.research.study.unet.scoring import evaluate_network, winning_margin
+from segsam.research.study.unet.slices import Augmentation, categories_of, training_slices
 from segsam.research.study.unet.training import UNetRun
-from segsam.research.study.unet.varying import Varying
 
 PARTS = {
     "train": {"squares": ["a", "b"], "bars": ["a"]},
@@ -90,7 +89,7 @@ class TestSlices:
         competing = slices[2].competing.nonzero()[:, 0].tolist()
         assert competing == [0, numbers["spleen"]]
         assert slices[0].picture.shape == (192, 256, 1), "grey is kept once"
-        prepared = slices[0].prepared()
+        prepared = slices[0].network_input()
         assert prepared.shape == (3, 256, 256)
         assert (float(prepared.min()), float(prepared.max())) == (0, 1)
         assert not prepared[:, 192:].any(), "padding"
@@ -98,15 +97,15 @@ class TestSlices:
 
     def test_nothing_to_learn_from(self, folders: list[Path]) -> None:
         datasets = [open_dataset(folder) for folder in folders]
-        with pytest.raises(TrainingError, match="holds no slice"):
+        with pytest.raises(TrainingError, match="Expected slices of these data sets"):
             training_slices(datasets, Split({}), categories_of(datasets), {})
 
     def test_variation_is_seeded_and_keeps_classes(self, folders: list[Path], split: Path) -> None:
         datasets = [open_dataset(folder) for folder in folders]
         slices = training_slices(datasets, Split.load(split), categories_of(datasets), {})
-        first = Varying().batch(slices, 3)
-        again = Varying().batch(slices, 3)
-        other = Varying().batch(slices, 4)
+        first = Augmentation().batch(slices, 3)
+        again = Augmentation().batch(slices, 3)
+        other = Augmentation().batch(slices, 4)
         assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
         assert not torch.equal(first[0], other[0])
         assert first[0].shape == (3, 3, 256, 256)
@@ -136,7 +135,7 @@ class TestLoss:
 
 
 class Colours(nn.Module):
-    """A network that tells classes by brightness; small enough to train here."""
+    """Small network that distinguishes classes by brightness."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -159,20 +158,20 @@ class TestTraining:
         datasets = [open_dataset(folder) for folder in folders]
         slices = training_slices(datasets, Split.load(split), categories_of(datasets), {})
         whole = UNetRun(config(folders, split, tmp_path / "whole"), small())
-        whole.learn(slices, lambda *_: None)
+        whole.train(slices, lambda *_: None)
         assert whole.spent.step == 4
 
         def stop(done: int, total: int, what: str) -> None:
             if what.startswith("step 2"):
-                broken._keep()
+                broken._save()
                 raise KeyboardInterrupt
 
         broken = UNetRun(config(folders, split, tmp_path / "broken"), small())
         with pytest.raises(KeyboardInterrupt):
-            broken.learn(slices, stop)
+            broken.train(slices, stop)
         resumed = UNetRun(config(folders, split, tmp_path / "broken"), small())
         assert resumed.spent.step == 2
-        resumed.learn(slices, lambda *_: None)
+        resumed.train(slices, lambda *_: None)
         for one, two in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
             assert torch.allclose(one, two, atol=1e-6)
         again = UNetRun(config(folders, split, tmp_path / "broken"), small())
@@ -205,7 +204,7 @@ class TestTraining:
 
 
 class Answers(nn.Module):
-    """Says of every bright pixel that it is one class."""
+    """Network that gives one class to every bright pixel."""
 
     def __init__(self, number: int, channels: int) -> None:
         super().__init__()

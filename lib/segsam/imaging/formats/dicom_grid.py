@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom_values import ModalityTransform
 from segsam.imaging.geometry import SHEAR_TOLERANCE
 from segsam.types import Affine
 
@@ -21,11 +22,10 @@ _SAME_GEOMETRY_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """Geometry and rescale of one slice or frame as its header gives them; None if missing.
+    """Geometry and values of one slice or frame as its header gives them; None if missing.
 
     `position_lps` is the first pixel (3,). `orientation_lps` holds the direction of a row, then of
-    a column (6,). `spacing_mm` is the distance between rows, then between columns (2,). `rescale`
-    is slope and intercept.
+    a column (6,). `spacing_mm` is the distance between rows, then between columns (2,).
     """
 
     path: Path
@@ -36,13 +36,17 @@ class Slice:
     orientation_lps: NDArray[np.float64] | None
     spacing_mm: NDArray[np.float64] | None
     thickness_mm: float | None
-    rescale: tuple[float, float]
-    is_inverted: bool
+    transform: ModalityTransform
 
     @property
     def label(self) -> str:
         """Name of the file, or of the frame and its file, for messages."""
         return self.path.name if self.frame == 0 else f"frame {self.frame} of {self.path.name}"
+
+    @property
+    def is_placed(self) -> bool:
+        """True if position and orientation in the patient are known."""
+        return self.position_lps is not None and self.orientation_lps is not None
 
     @property
     def axes_lps(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -105,6 +109,23 @@ def _check_same_geometry(slices: Sequence[Slice], name: str) -> None:
             ("pixel spacing", first.spacing_mm),
         ):
             _check_equal(other, attributes[attribute], f"{name}: the {attribute}", piece.label)
+
+
+def lie_in_one_view(first: Slice, other: Slice) -> bool:
+    """Return True if both slices are placed, of one size and parallel."""
+    if first.orientation_lps is None or other.orientation_lps is None or not other.is_placed:
+        return False
+    difference = float(np.abs(first.orientation_lps - other.orientation_lps).max())
+    is_one_size = (first.columns, first.rows) == (other.columns, other.rows)
+    return is_one_size and difference <= _SAME_GEOMETRY_TOLERANCE
+
+
+def lie_at_one_position(slices: Sequence[Slice]) -> bool:
+    """Return True if all slices are placed and lie in one plane."""
+    if len(slices) < 2 or not all(piece.is_placed for piece in slices):
+        return False
+    along = np.array([piece.position_lps for piece in slices]) @ np.cross(*slices[0].axes_lps)
+    return float(np.ptp(along)) <= _SPACING_TOLERANCE_MM
 
 
 def _check_equal(
@@ -191,16 +212,11 @@ def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.floa
 
 def _notes(first: Slice, name: str) -> tuple[str, ...]:
     notes = []
-    if first.position_lps is None or first.orientation_lps is None:
+    if not first.is_placed:
         notes.append(
             f"{name} has no position or no orientation in the patient; it was read as an axial "
             "slice at the origin."
         )
     if first.spacing_mm is None:
         notes.append(f"{name} has no pixel spacing; 1 mm was assumed.")
-    if first.is_inverted:
-        notes.append(
-            f"{name} is stored with white as its lowest value (MONOCHROME1); its values were not "
-            "changed."
-        )
     return tuple(notes)

@@ -11,6 +11,7 @@ See https://teem.sourceforge.net/nrrd/format.html
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ _FRAMES = {
     "lps": (-1, -1, 1),
 }
 """World frame in the header -> signs that convert it to RAS."""
+_SEGMENT_FIELD = re.compile(r"Segment\d+_(ID|Name|LabelValue|Layer)")
 _GZIP, _RAW, _TEXT = ("gzip", "gz"), ("raw",), ("ascii", "text", "txt")
 
 
@@ -71,11 +73,66 @@ def read_nrrd(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another file."""
     with reading(path, "NRRD"), path.open("rb") as stream:
         header = _read_header(stream, path.name)
-        array = _read_data(stream, header.fields, header.sizes, path)
         spatial = header.spatial_axes
-        others = [axis for axis in range(len(header.sizes)) if axis not in spatial]
-        voxels = _to_volume_shape(array.transpose((*spatial, *others)), len(spatial))
+        layers = _layers(header)
+        if layers > 1:
+            raise VolumeError(
+                f"{path.name}: expected an image, got a segmentation whose segments overlap, in "
+                f"{layers} layers."
+            )
+        voxels = _to_volume_shape(_read_in_order(stream, header, path), len(spatial))
         return RawImage(voxels, header.affine_ras, None, _notes(header.fields, path.name))
+
+
+@dataclass(frozen=True, eq=False)
+class NrrdLayers:
+    """Layers (i, j, k) of a segmentation, their affine, and the fields of the header."""
+
+    layers: tuple[Voxels, ...]
+    affine_ras: Affine
+    fields: Mapping[str, Any]
+
+
+def read_nrrd_layers(path: Path) -> NrrdLayers | None:
+    """Read a segmentation of 3D Slicer; None for a NRRD without segments. Raises VolumeError."""
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        header = _read_header(stream, path.name)
+        if not is_segmentation(header.fields):
+            return None
+        array = _read_in_order(stream, header, path)
+        shape = squeeze_shape(array.shape[: len(header.spatial_axes)], path.name)
+        stacked = array.reshape((*shape, -1))
+        layers = tuple(stacked[..., layer] for layer in range(stacked.shape[3]))
+        return NrrdLayers(layers, header.affine_ras, header.fields)
+
+
+def read_nrrd_segment_fields(path: Path) -> tuple[Mapping[str, Any], int] | None:
+    """Read header fields and number of layers of a segmentation; None for a NRRD without segments.
+
+    No voxel is read. Raises VolumeError.
+    """
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        header = _read_header(stream, path.name)
+        return (header.fields, _layers(header)) if is_segmentation(header.fields) else None
+
+
+def is_segmentation(fields: Mapping[str, Any]) -> bool:
+    """Return True if a header describes segments, as 3D Slicer writes them."""
+    return any(_SEGMENT_FIELD.fullmatch(key) for key in fields)
+
+
+def _layers(header: _Header) -> int:
+    """Number of layers: 1 but for a segmentation whose segments overlap."""
+    others = [side for axis, side in enumerate(header.sizes) if axis not in header.spatial_axes]
+    return math.prod(others) if is_segmentation(header.fields) else 1
+
+
+def _read_in_order(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
+    """Voxels with the axes in space first."""
+    array = _read_data(stream, header.fields, header.sizes, path)
+    spatial = header.spatial_axes
+    others = [axis for axis in range(len(header.sizes)) if axis not in spatial]
+    return array.transpose((*spatial, *others))
 
 
 def read_nrrd_grid(path: Path) -> RawGrid:
@@ -113,8 +170,12 @@ def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
 def _check_layout(
     sizes: list[int], spatial: list[int], header: Mapping[str, Any], name: str
 ) -> None:
-    """Accept two or three axes in space, and one more of length 1, or of length 3 for colour."""
+    """Accept two or three axes in space, and one more of length 1, of length 3 for colour, or of
+    any length for the layers of a segmentation.
+    """
     others = [sizes[axis] for axis in range(len(sizes)) if axis not in spatial]
+    if len(spatial) == 3 and len(others) == 1 and is_segmentation(header):
+        return
     is_colour = others == [3] and _dtype(header, name) == np.uint8
     if len(spatial) not in (2, 3) or (any(side != 1 for side in others) and not is_colour):
         raise VolumeError(

@@ -65,6 +65,9 @@ class RawImage:
     affine_ras: Affine
     modality: str | None = None
     notes: tuple[str, ...] = ()
+    is_shown_inverted: bool = False
+    slice_axis: int | None = None
+    """Voxel axis across the planes in which the scanner took the image, if the file tells them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +84,11 @@ def matching_ending(path: Path, endings: Iterable[str]) -> str | None:
 
 
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
+def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None]:
     """Turn every exception of a reading library into a VolumeError with the file's name.
 
-    Raises VolumeTooLargeError if memory runs out or Pillow suspects a decompression bomb.
+    `sentence` is the error's text instead of a general one with the library's reason. Raises
+    VolumeTooLargeError if memory runs out or Pillow suspects a decompression bomb.
     """
     try:
         with warnings.catch_warnings():
@@ -96,6 +100,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             f"{path.name} is too large to be read into memory as {kind}."
         ) from error
     except _READ_FAILURES as error:
+        if sentence is not None:
+            raise VolumeError(sentence) from error
         reason = _short_reason(error, path)
         raise VolumeError(
             f"{path.name} could not be read as {kind}; it may be damaged or of another format "

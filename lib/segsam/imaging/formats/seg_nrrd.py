@@ -1,22 +1,36 @@
-"""Writer of 3D Slicer's segmentation file: NRRD with one label layer and fields per segment.
+"""3D Slicer's segmentation file: NRRD with label layers and fields per segment.
 
-A label volume becomes one layer ("binary labelmap") that all segments share; each segment has its
-own label value. See Slicer's vtkMRMLSegmentationStorageNode for the fields.
+    Segment0_Name: liver    Segment0_LabelValue: 3    Segment0_Layer: 0
+
+A layer ("binary labelmap") is shared by segments that do not overlap; each has its own label value
+there. Segments that overlap lie in different layers, possibly with the same value. A label volume
+is written as one layer. Files from before 2020 have one layer per segment, without values.
+See Slicer's vtkMRMLSegmentationStorageNode for the fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from segsam.errors import OutputError
-from segsam.imaging.formats.nrrd_file import write_nrrd
+from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.nrrd_file import (
+    read_nrrd_layers,
+    read_nrrd_segment_fields,
+    write_nrrd,
+)
 from segsam.types import Affine, LabelArray, Voxels
 
 _PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79))
+_FIELD = re.compile(r"Segment(\d{1,6})_[A-Za-z]+")
+_MAX_DIGITS = 9
+_NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")
+"""Names of segments that MONAI Label's module keeps beside those of the structures."""
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
@@ -28,6 +42,128 @@ class Segment:
     name: str
     colour_rgb: tuple[int, int, int] | None = None
     snomed: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class StoredSegment:
+    """Segment of a file: its name, and where its voxels are."""
+
+    name: str
+    layer: int
+    """Layer of the file that holds it."""
+    label_value: int
+    """Value of its voxels in that layer."""
+    value: int
+    """Value that it gets when the layers are read together: different for every segment."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Content of a segmentation file: label maps (i, j, k), their affine, and the segments.
+
+    `maps` is one map if no segments overlap, else one per layer; in both, a voxel of a segment has
+    its `value`.
+    """
+
+    maps: tuple[Voxels, ...]
+    affine_ras: Affine
+    segments: tuple[StoredSegment, ...]
+
+
+def read_segmentation(path: Path) -> Segmentation | None:
+    """Read a segmentation by its segments; None for a NRRD without any. Raises VolumeError.
+
+    Scribbles and background, which MONAI Label keeps as segments, are left out.
+    """
+    read = read_nrrd_layers(path)
+    if read is None:
+        return None
+    segments = _parse_segments(read.fields, len(read.layers), path.name)
+    drawn = tuple(segment for segment in segments if segment.name not in _NOT_STRUCTURES)
+    maps = [
+        _by_value(layer, [one for one in segments if one.layer == number], path.name)
+        for number, layer in enumerate(read.layers)
+    ]
+    return Segmentation(_merged(maps), read.affine_ras, drawn)
+
+
+def read_segments(path: Path) -> tuple[StoredSegment, ...]:
+    """Read the segments from the header of a NRRD; empty if it has none. Raises VolumeError."""
+    read = read_nrrd_segment_fields(path)
+    if read is None:
+        return ()
+    segments = _parse_segments(*read, path.name)
+    return tuple(segment for segment in segments if segment.name not in _NOT_STRUCTURES)
+
+
+def _parse_segments(fields: Mapping[str, Any], layers: int, name: str) -> list[StoredSegment]:
+    """The segments that the header of a file with so many layers describes, in its order."""
+    numbers = sorted({int(match[1]) for key in fields if (match := _FIELD.fullmatch(key))})
+    places, names = [], []
+    one_each = layers == len(numbers) > 1
+    for place, number in enumerate(numbers):
+        layer = _whole(fields, f"Segment{number}_Layer", place if one_each else 0, name)
+        value = _whole(fields, f"Segment{number}_LabelValue", 1, name)
+        if value < 1 or layer >= layers:
+            raise VolumeError(
+                f"{name}: expected each segment in one of {layers} layers with a value from 1, got "
+                f"layer {layer} and value {value} for segment {number}."
+            )
+        places.append((layer, value))
+        names.append(str(fields.get(f"Segment{number}_Name", f"Segment_{number + 1}")).strip())
+    if len(set(places)) < len(places):
+        layer, value = next(place for place in places if places.count(place) > 1)
+        raise VolumeError(
+            f"{name}: expected one segment for each value of a layer, got several for the value "
+            f"{value} in layer {layer}."
+        )
+    values = [value for _, value in places]
+    if len(set(values)) < len(values):  # of overlapping segments: told apart by their layer
+        values = list(range(1, len(places) + 1))
+    return [
+        StoredSegment(text, layer, stored, value)
+        for text, (layer, stored), value in zip(names, places, values, strict=True)
+    ]
+
+
+def _whole(fields: Mapping[str, Any], key: str, default: int, name: str) -> int:
+    text = str(fields.get(key, default)).strip()
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
+        raise VolumeError(f"{name}: expected a whole number as {key}, got {text!r:.40}.")
+    return int(text)
+
+
+def _by_value(layer: Voxels, segments: Sequence[StoredSegment], name: str) -> Voxels:
+    """A layer whose voxels have the `value` of their segments, and 0 for what is no structure."""
+    if layer.dtype.kind not in "iu":
+        raise VolumeError(f"{name}: expected whole numbers in a segmentation, got {layer.dtype}.")
+    present = [int(value) for value in np.unique(layer) if value]
+    target = {one.label_value: 0 if one.name in _NOT_STRUCTURES else one.value for one in segments}
+    unknown = [value for value in present if value not in target]
+    if unknown:
+        raise VolumeError(
+            f"{name}: expected a segment for every value, got the values {unknown[:8]} without one."
+        )
+    changed = [value for value in present if target[value] != value]
+    if not changed:
+        return layer
+    result = np.zeros(layer.shape, dtype=np.uint16 if max(target.values()) < 2**16 else np.uint32)
+    for value in present:
+        result[layer == value] = target[value]
+    return result
+
+
+def _merged(maps: Sequence[Voxels]) -> tuple[Voxels, ...]:
+    """One map if no voxel has two values, else the maps that hold something."""
+    filled = [each for each in maps if each.any()]
+    if len(filled) < 2:
+        return tuple(filled) or (maps[0],)
+    merged = filled[0].copy()
+    for other in filled[1:]:
+        if np.logical_and(merged, other).any():
+            return tuple(filled)
+        merged = np.where(other != 0, other, merged)
+    return (merged,)
 
 
 def write_seg_nrrd(

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsam.errors import RuntimeChoiceError
 from segsam.model import Host
+from segsam.model.runtimes.openvino_package import openvino
 from segsam.system.folders import default_cache_dir
 
 _FORMAT = 1

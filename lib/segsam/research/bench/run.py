@@ -1,4 +1,6 @@
-"""The whole run: volumes written once, then each contender in a process of its own, in turn."""
+"""Whole run of the bench: the volumes are written once, then each contender is measured in turn in
+a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,12 @@ from typing import Any
 from segsam.datasets.sample import fetch_sample
 from segsam.errors import BenchError
 from segsam.research.bench.case import BenchCase
-from segsam.research.bench.plan import CONTENDERS, BenchPlan, Contender
-from segsam.research.study.machine import machine_facts
+from segsam.research.bench.plan import CONTENDER_BY_NAME, CONTENDERS, BenchPlan, Contender
+from segsam.research.bench.record import BenchRecord
+from segsam.research.machine import machine_facts
 
-Tell = Callable[[str], None]
 _SETTINGS = ("OMP_WAIT_POLICY", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-"""Of ours in the environment; the others run without them, as their users do."""
-
+"""Environment variables that SEG-SAM sets; other programs run without them, as at their users."""
 _END_SECONDS = 30
 
 
@@ -34,47 +35,55 @@ def run_bench(
     only: Sequence[str] = (),
     app: Path | None = None,
     fast_weights: Path | None = None,
-    tell: Tell,
-) -> dict[str, Any]:
-    """Measure all contenders, or those named; what cannot be measured here says why.
+    report: Callable[[str], None],
+) -> BenchRecord:
+    """Measure all contenders, or those named in `only`.
 
-    `app` is the MONAI Label app and `fast_weights` the checkpoint of segsam-fast, where they are
-    not the ones of this package.
+    A contender that cannot be measured here has the reason in its record.
+
+    Args:
+        plan: amount of work.
+        only: names of contenders; empty for all.
+        app: folder of the MONAI Label app; None for the one of this checkout.
+        fast_weights: checkpoint of segsam-fast; None for the one in this package.
+        report: called with a line of text when something begins.
 
     Raises:
-        BenchError: a name that is none.
-        SampleError: the sample CT cannot be had.
+        BenchError: an unknown name.
+        SampleError: the sample CT is not available.
     """
-    chosen = _chosen(only)
+    chosen = _select(only)
     machine = machine_facts() | {"load_before": _load()}
-    given = [*_option("--app", app), *_option("--fast-weights", fast_weights)]
-    began = time.monotonic()
+    options = [*_option("--app", app), *_option("--fast-weights", fast_weights)]
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="segsam-bench-") as name:
         folder = Path(name)
-        tell("Writing the volumes")
+        report("Writing the volumes")
         sample = fetch_sample()
         for slices in {plan.slices, plan.deep}:
             BenchCase.make(folder, sample, slices)
         records = []
-        for place, one in enumerate(chosen, start=1):
-            tell(f"{place} of {len(chosen)}, {time.monotonic() - began:.0f} s: {one.title}")
-            records.append(_measured(one, folder, plan, given))
+        for number, one in enumerate(chosen, start=1):
+            report(f"{number} of {len(chosen)}, {time.monotonic() - start:.0f} s: {one.title}")
+            records.append(_measure(one, folder, plan, options))
             if records[-1]["skipped"]:
-                tell(f"   not measured: {records[-1]['skipped']}")
-    return {
-        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine | {"load_after": _load()},
-        "plan": asdict(plan),
-        "seconds": round(time.monotonic() - began, 1),
-        "contenders": records,
-    }
+                report(f"   not measured: {records[-1]['skipped']}")
+    return BenchRecord.model_validate(
+        {
+            "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine | {"load_after": _load()},
+            "plan": asdict(plan),
+            "seconds": round(time.monotonic() - start, 1),
+            "contenders": records,
+        }
+    )
 
 
-def _chosen(only: Sequence[str]) -> tuple[Contender, ...]:
-    known = {one.name: one for one in CONTENDERS}
+def _select(only: Sequence[str]) -> tuple[Contender, ...]:
     for name in only:
-        if name not in known:
-            raise BenchError(f"There is no contender {name!r}; known are {', '.join(known)}.")
+        if name not in CONTENDER_BY_NAME:
+            known = ", ".join(CONTENDER_BY_NAME)
+            raise BenchError(f"Expected one of the contenders {known}, got {name}.")
     return tuple(one for one in CONTENDERS if not only or one.name in only)
 
 
@@ -82,32 +91,25 @@ def _option(name: str, path: Path | None) -> list[str]:
     return [] if path is None else [name, str(path.absolute())]
 
 
-def _measured(
-    one: Contender, folder: Path, plan: BenchPlan, given: Sequence[str]
+def _measure(
+    one: Contender, folder: Path, plan: BenchPlan, options: Sequence[str]
 ) -> dict[str, Any]:
-    """What a contender's process wrote, or why it wrote nothing."""
-    began = time.monotonic()
+    """Return the record of a contender: what its process wrote, or why it wrote nothing."""
+    start = time.monotonic()
     target = folder / f"{one.name}.json"
-    command = [
-        sys.executable,
-        "-m",
-        "segsam.research.bench.worker",
-        one.name,
-        str(folder),
-        str(target),
-    ]
-    command += [json.dumps(asdict(plan)), *given]
+    module = ["-m", "segsam.research.bench.worker"]
+    arguments = [one.name, str(folder), str(target), json.dumps(asdict(plan)), *options]
     environment = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
     record: dict[str, Any] = {"name": one.name, "title": one.title, "skipped": "", "items": {}}
     process = subprocess.Popen(
-        command,
+        [sys.executable, *module, *arguments],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        _, said = process.communicate(timeout=plan.seconds)
+        _, errors = process.communicate(timeout=plan.seconds)
     except subprocess.TimeoutExpired:
         _end(process)
         return record | {"skipped": f"it took more than {plan.seconds} s."}
@@ -115,14 +117,14 @@ def _measured(
         _end(process)
         raise
     if process.returncode or not target.is_file():
-        lines = said.strip().splitlines() or ["it ended without a word"]
+        lines = errors.strip().splitlines() or ["it ended without a message"]
         return record | {"skipped": lines[-1].strip()}
     measured: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-    return record | measured | {"seconds": round(time.monotonic() - began, 1)}
+    return record | measured | {"seconds": round(time.monotonic() - start, 1)}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """As by Ctrl-C first, so that it ends the server that it may have started."""
+    """Interrupt a process as Ctrl-C does, so that it can end its server; then kill it."""
     if sys.platform != "win32":
         process.send_signal(signal.SIGINT)
     try:
@@ -133,5 +135,5 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _load() -> float | None:
-    """Processes that want a core, mean of the last minute: on an idle machine about 0."""
+    """Return the number of processes that use or wait for a core, mean of the last minute."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

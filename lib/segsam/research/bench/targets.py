@@ -1,18 +1,13 @@
-"""What was aimed at, as ratios of one run, and what came of it."""
+"""Targets of the bench: ratios of times in one run, and a few absolute values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-from segsam.research.bench.plan import BASELINE
+from segsam.research.bench.record import BenchRecord
+from segsam.research.targets import Target
 
-Record = dict[str, Any]
-
-MISSED = "missed"
-_ALIKE = {"http_click": "second"}
-"""An item of ours -> that of somebody else which it is held against."""
+BenchTarget: TypeAlias = Target[BenchRecord, float]
 
 _ARITHMETIC = "the float32 arithmetic of LiteMedSAM's encoder, see below"
 _TRAFFIC = "memory: half precision halves the traffic of its first stage, and no more"
@@ -20,146 +15,84 @@ _OWN = "its arithmetic, a quarter of LiteMedSAM's, see below"
 _ENCODING = "nearly all of it is encoding, as above"
 
 
-@dataclass(frozen=True)
-class Target:
-    """One line: `measure` gives the figure, or None when a part of it was not measured."""
-
-    what: str
-    wanted: str
-    measure: Callable[[Record], float | None]
-    unit: str
-    limit: float
-    at_most: bool
-    obstacle: str = ""
-    """What stands in the way where it is missed, if that is known."""
-
-    def verdict(self, found: float | None) -> str:
-        """In a word."""
-        if found is None:
-            return "not measured"
-        met = found <= self.limit if self.at_most else found >= self.limit
-        return "reached" if met else MISSED
+def _speedup(title: str, name: str, item: str, limit: float, obstacle: str = "") -> BenchTarget:
+    """Return the target of a ratio to LiteMedSAM's own code."""
+    return Target(title, limit, lambda record: record.speedup(name, item), "x", obstacle=obstacle)
 
 
-def median_s(record: Record, name: str, item: str) -> float | None:
-    """Seconds of a contender's item; None when it was not measured."""
-    for one in record["contenders"]:
-        if one["name"] == name and item in one["items"]:
-            return float(one["items"][item]["median_s"])
-    return None
+def _at_most_ms(
+    title: str, name: str, item: str, limit_ms: float, obstacle: str = ""
+) -> BenchTarget:
+    """Return the target of a time in milliseconds."""
 
-
-def fact(record: Record, name: str, key: str) -> float | None:
-    """One of the other figures of a contender."""
-    for one in record["contenders"]:
-        if one["name"] == name:
-            value = one.get("facts", {}).get(key)
-            return None if value is None else float(value)
-    return None
-
-
-def times_faster(record: Record, name: str, item: str, than: str = BASELINE) -> float | None:
-    """How many times less for an item it takes than the contender `than`, which has no HTTP."""
-    ours, theirs = median_s(record, name, item), median_s(record, than, _ALIKE.get(item, item))
-    return None if ours is None or theirs is None else theirs / ours
-
-
-def _faster(what: str, name: str, item: str, limit: float, obstacle: str = "") -> Target:
-    return Target(
-        what,
-        f"≥ {limit:g} x",
-        lambda record: times_faster(record, name, item),
-        " x",
-        limit,
-        at_most=False,
-        obstacle=obstacle,
-    )
-
-
-def _slice(what: str, name: str) -> Target:
-    def measure(record: Record) -> float | None:
-        seconds = median_s(record, name, "encode")
+    def measure(record: BenchRecord) -> float | None:
+        seconds = record.median_s(name, item)
         return None if seconds is None else 1000 * seconds
 
-    return Target(what, "≤ 100 ms", measure, " ms", 100.0, at_most=True, obstacle=_OWN)
+    return Target(title, limit_ms, measure, "ms", at_most=True, obstacle=obstacle)
 
 
-def _second(record: Record) -> float | None:
-    ratio = times_faster(record, "segsam", "decode")
-    return None if ratio is None else 1 / ratio
+def _decoders_ratio(record: BenchRecord) -> float | None:
+    speedup = record.speedup("segsam", "decode")
+    return None if speedup is None else 1 / speedup
 
 
-def _overhead_ms(record: Record) -> float | None:
-    seconds = median_s(record, "server", "http_overhead")
-    return None if seconds is None else 1000 * seconds
+def _full_folder_ratio(record: BenchRecord) -> float | None:
+    empty, full = (record.median_s("server", f"http_click{one}") for one in ("", "_full"))
+    return None if empty is None or full is None else full / empty
 
 
-def _crowded(record: Record) -> float | None:
-    alone = median_s(record, "server", "http_click")
-    among = median_s(record, "server", "http_click_full")
-    return None if alone is None or among is None else among / alone
-
-
-def linearity(record: Record) -> float | None:
-    """Seconds a slice in the second half of the deep volume over those in the first."""
-    points = [
-        one["facts"]["curve"] for one in record["contenders"] if "curve" in one.get("facts", {})
-    ]
-    if not points or len(points[0]) < 4:
+def linearity(record: BenchRecord) -> float | None:
+    """Return seconds per slice in the second half of the deep volume over those in the first."""
+    curve = record.fact("curve", "curve")
+    if curve is None or len(curve) < 4:
         return None
-    curve = points[0]
     half = len(curve) // 2
     first = (curve[half][1] - curve[0][1]) / (curve[half][0] - curve[0][0])
     second = (curve[-1][1] - curve[half][1]) / (curve[-1][0] - curve[half][0])
     return float(second / first)
 
 
-TARGETS = (
-    _faster("Encode one slice, exact", "exact", "encode", 2.5, _ARITHMETIC),
-    _faster("Encode one slice, fast", "fast", "encode", 5, _TRAFFIC),
-    _faster("Encode one slice, segsam-fast", "segsam-fast", "encode", 12, _OWN),
-    _faster("Encode one slice, segsam-fast, fast", "segsam-fast+fast", "encode", 12, _OWN),
-    _slice("segsam-fast encodes a slice", "segsam-fast"),
-    _slice("segsam-fast, fast, encodes a slice", "segsam-fast+fast"),
+TARGETS: tuple[BenchTarget, ...] = (
+    _speedup("Encode one slice, exact", "exact", "encode", 2.5, _ARITHMETIC),
+    _speedup("Encode one slice, fast", "fast", "encode", 5, _TRAFFIC),
+    _speedup("Encode one slice, segsam-fast", "segsam-fast", "encode", 12, _OWN),
+    _speedup("Encode one slice, segsam-fast, fast", "segsam-fast+fast", "encode", 12, _OWN),
+    _at_most_ms("segsam-fast encodes a slice", "segsam-fast", "encode", 100, _OWN),
+    _at_most_ms("segsam-fast, fast, encodes a slice", "segsam-fast+fast", "encode", 100, _OWN),
+    Target("Both decoders over LiteMedSAM's one decoder", 1, _decoders_ratio, "x", at_most=True),
+    _at_most_ms("HTTP adds to a click", "server", "http_overhead", 20),
+    _speedup("3D box, cold, exact", "exact", "box_cold", 5, _ENCODING),
+    _speedup("3D box, cold, fast", "fast", "box_cold", 5, _ENCODING),
+    _speedup("3D box, cold, segsam-fast", "segsam-fast", "box_cold", 5),
+    _speedup("3D box, warm", "exact", "box_warm", 25, "decoding of each slice at 64 x 64 cells"),
+    _speedup("3D box, warm, 32 x 32 cells", "segsam", "box_warm", 25),
     Target(
-        "Both decoders, of LiteMedSAM's one",
-        "≤ 1 x",
-        _second,
-        " x",
-        1.0,
-        at_most=True,
-    ),
-    Target("HTTP adds to a click", "≤ 20 ms", _overhead_ms, " ms", 20.0, at_most=True),
-    _faster("3D box, cold, exact", "exact", "box_cold", 5, _ENCODING),
-    _faster("3D box, cold, fast", "fast", "box_cold", 5, _ENCODING),
-    _faster("3D box, cold, segsam-fast", "segsam-fast", "box_cold", 5),
-    _faster("3D box, warm", "exact", "box_warm", 25, "a decoding a slice, of 64 x 64 cells"),
-    _faster("3D box, warm, 32 x 32 cells", "segsam", "box_warm", 25),
-    Target(
-        "Server's memory, deep CT and its clicked slices",
-        "≤ 2560 MiB",
-        lambda record: fact(record, "server", "server_peak_mb"),
-        " MiB",
+        "Server's memory with the deep CT and its clicked slices",
         2560,
+        lambda record: record.fact("server", "server_peak_mb"),
+        "MiB",
         at_most=True,
     ),
     Target(
         "First mask after the first request",
-        "≤ 3 s",
-        lambda record: median_s(record, "server", "first_click"),
-        " s",
-        3.0,
+        3,
+        lambda record: record.median_s("server", "first_click"),
+        "s",
         at_most=True,
     ),
     Target(
-        "A slice of the deep volume's second half, of one of the first",
-        "≤ 1.15 x",
-        linearity,
-        " x",
+        "A slice in the second half of the deep volume over one in the first",
         1.15,
+        linearity,
+        "x",
         at_most=True,
     ),
     Target(
-        "A click in a full store, of one in an empty store", "≤ 1.15 x", _crowded, " x", 1.15, True
+        "A click with a full studies folder over one with an empty folder",
+        1.15,
+        _full_folder_ratio,
+        "x",
+        at_most=True,
     ),
 )

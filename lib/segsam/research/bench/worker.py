@@ -1,4 +1,4 @@
-"""One contender in its own process: `python -m segsam.research.bench.worker`; `run` starts it."""
+"""Process that measures one contender: `python -m segsam.research.bench.worker`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from segsam.errors import BenchError, SegSamError
 from segsam.research.bench.case import BenchCase
-from segsam.research.bench.measuring import Found, peak_mb
-from segsam.research.bench.plan import FASTEST, FULL, BenchPlan, Contender, contender
+from segsam.research.bench.plan import CONTENDER_BY_NAME, FASTEST, BenchPlan, Contender, Mode
+from segsam.research.bench.timing import Measurements, peak_mb
 from segsam.system.process import set_passive_openmp_wait, tune_allocator
 
 
 def main() -> None:
-    """Measure the contender that the arguments name; its figures go to a JSON file."""
+    """Measure the contender that the arguments name, and write its measurements as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
@@ -23,38 +23,39 @@ def main() -> None:
     parser.add_argument("plan")
     parser.add_argument("--app", type=Path)
     parser.add_argument("--fast-weights", default=FASTEST)
-    asked = parser.parse_args()
-    plan = replace(FULL, **json.loads(asked.plan))
+    given = parser.parse_args()
+    plan = BenchPlan(**json.loads(given.plan))
     try:
-        one = _with_weights(contender(asked.name), asked.fast_weights)
-        found = measure(one, asked.folder, plan, asked.app)
+        one = _with_weights(CONTENDER_BY_NAME[given.name], given.fast_weights)
+        found = measure(one, given.folder, plan, given.app)
     except SegSamError as error:
         raise SystemExit(str(error)) from None
     record = asdict(found) | {"peak_mb": peak_mb()}
-    asked.target.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+    given.target.write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
 
 
-def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = None) -> Found:
-    """The figures of one contender on the volumes in a folder.
+def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = None) -> Measurements:
+    """Measure one contender on the volumes in a folder.
 
     Raises:
-        BenchError: it is not one that can be measured here.
-        SegSamError: whatever it says itself.
+        BenchError: a package or weights that are not installed.
+        SegSamError: an error of the contender.
     """
     case = BenchCase.read(folder, plan.slices)
     if one.name == "machine":
-        from segsam.research.bench.limits import machine
+        from segsam.research.bench.machine_limits import measure_machine
 
-        return machine()
+        return measure_machine()
     if one.mode is not None or one.name in ("server", "training"):
-        set_passive_openmp_wait()  # as our command line and our server do
+        set_passive_openmp_wait()  # as the command line and the server do
         tune_allocator()
-        return _ours(one, case, folder, plan, app)
-    from segsam.research.bench import others
+        return _measure_segsam(one, case, folder, plan, app)
+    from segsam.research.bench import baselines
 
-    measured = {"litemedsam": others.litemedsam, "sam": others.sam, "sam2": others.sam2}
     try:
-        return measured[one.name](case, plan)
+        if one.name == "litemedsam":
+            return baselines.measure_litemedsam(case, plan)
+        return (baselines.measure_sam if one.name == "sam" else baselines.measure_sam2)(case, plan)
     except ImportError as error:
         raise BenchError(
             f"{one.title} needs a package that is not installed ({error}): "
@@ -62,38 +63,41 @@ def measure(one: Contender, folder: Path, plan: BenchPlan, app: Path | None = No
         ) from error
 
 
-def _ours(
+def _measure_segsam(
     one: Contender, case: BenchCase, folder: Path, plan: BenchPlan, app: Path | None
-) -> Found:
+) -> Measurements:
     work = folder / one.name
     work.mkdir(exist_ok=True)
     if one.name == "server":
-        from segsam.research.bench.serving import server
+        from segsam.research.bench.server import measure_server
 
-        return server(case, BenchCase.read(folder, plan.deep), plan, work, app)
-    if one.name == "training":
-        from segsam.research.bench.learning import training
-
-        return training(case, plan, work)
-    from segsam.model.packaged import shipped_path
-    from segsam.research.bench.ours import curve, ours
-
+        return measure_server(case, BenchCase.read(folder, plan.deep), plan, work, app)
     if one.mode is None:
-        raise BenchError(f"Nobody knows how to measure {one.title}.")
-    if one.mode.checkpoint == FASTEST and shipped_path(FASTEST) is None:
+        from segsam.research.bench.training_step import measure_training
+
+        return measure_training(case, plan, work)
+    from segsam.research.bench.segsam_modes import measure_curve, measure_mode
+
+    _check_weights(one.mode)
+    if one.name == "curve":
+        return measure_curve(BenchCase.read(folder, plan.deep), one.mode)
+    return measure_mode(case, plan, one.mode)
+
+
+def _check_weights(mode: Mode) -> None:
+    from segsam.model.packaged import shipped_path
+
+    if mode.checkpoint == FASTEST and shipped_path(FASTEST) is None:
         raise BenchError(
             "The weights of segsam-fast are not in this package; name a file with --fast-weights."
         )
-    if one.name == "curve":
-        return curve(BenchCase.read(folder, plan.deep), one.mode)
-    return ours(case, plan, one.mode)
 
 
-def _with_weights(one: Contender, fast: str) -> Contender:
-    """The contender with the weights that stand for segsam-fast."""
+def _with_weights(one: Contender, fast_weights: str) -> Contender:
+    """Return the contender with the weights that the command line gives for segsam-fast."""
     if one.mode is None or one.mode.checkpoint != FASTEST:
         return one
-    return replace(one, mode=replace(one.mode, checkpoint=fast))
+    return replace(one, mode=replace(one.mode, checkpoint=fast_weights))
 
 
 if __name__ == "__main__":

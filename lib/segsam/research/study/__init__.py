@@ -1,3 +1,1 @@
-"""The paper's tables in small: runs from a list, results as files, and a report made of them."""
-
-from __future__ import annotations
+"""The paper's tables at a small scale: runs from a list, results in files, a report from both."""

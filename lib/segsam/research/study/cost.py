@@ -1,4 +1,4 @@
-"""What a model costs: parameters, and the time that a prompt takes once a slice is encoded."""
+"""Cost of a model: parameters, and the time of a prompt on an encoded slice."""
 
 from __future__ import annotations
 
@@ -15,33 +15,30 @@ _REPEATS = 15
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one model on this machine."""
+    """Cost of one model on this machine."""
 
     parameters: int
-    """The host's image encoder included."""
+    """All parameters, with those of the host's image encoder."""
     decoder_parameters: int
-    """All but the image encoder: what is trained."""
+    """Parameters without those of the image encoder; these are trained."""
     ms_per_prompt: float
-    """Quickest of several for one box on an encoded slice, with semantics where the model has them;
-    the quickest depends least on what else the machine does."""
+    """Shortest time of several for one box on an encoded slice, with semantics if the model has
+    them. The shortest time depends least on other work of the machine."""
     threads: int
 
 
 @torch.inference_mode()
 def measure_cost(model: SegSam) -> Cost:
-    """Count and time a model in evaluation mode."""
-    facts = model.host.facts
+    """Count the parameters of a model in evaluation mode, and time a prompt."""
+    side = model.host.facts.input_size
     generator = torch.Generator().manual_seed(0)
-    shape = (1, 3, facts.input_size, facts.input_size)
-    features = model.encode(torch.rand(shape, generator=generator))
-    side = facts.input_size
-    box = torch.tensor([[side / 4, side / 4, side / 2, side / 2]])
-    prompts = PromptTensors(boxes_px=box)
+    features = model.encode(torch.rand((1, 3, side, side), generator=generator))
+    prompts = PromptTensors(boxes_px=torch.tensor([[side / 4, side / 4, side / 2, side / 2]]))
     times = []
     for _ in range(_WARM_UP + _REPEATS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         model.decode(features, prompts, semantic=model.semantic_decoder is not None)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     total = sum(one.numel() for one in model.parameters())
     encoder = sum(one.numel() for one in model.host.image_encoder.parameters())
     return Cost(

@@ -1,75 +1,49 @@
-"""Tables, targets and pictures as Markdown; the only place that knows how a number is shown."""
+"""Tables and targets of the study as Markdown, with the format of all numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segsam.research.study.board import Board, Figure
+from segsam.research.page import NOT_MEASURED, markdown_table
+from segsam.research.study.measured_study import MeasuredStudy
 from segsam.research.study.tables import Cell, Table
-from segsam.research.study.targets import Target
+from segsam.research.study.targets import StudyTarget
+from segsam.research.targets import MISSED
 
-NOT_MEASURED = "—"
 
-
-def shown(cell: Cell, *, signed: bool = False) -> str:
-    """A cell's text: two places after the point, none for large numbers."""
+def cell_text(cell: Cell, *, signed: bool = False) -> str:
+    """Return a cell as text: two decimals, none for large numbers."""
     if cell is None:
         return NOT_MEASURED
     if isinstance(cell, str):
         return cell
-    places = 0 if abs(cell.mean) >= 200 else 2
-    text = f"{cell.mean:{'+' if signed else ''},.{places}f}"
-    return text if cell.spread is None else f"{text} ± {cell.spread:.{places}f}"
+    decimals = 0 if abs(cell.mean) >= 200 else 2
+    text = f"{cell.mean:{'+' if signed else ''},.{decimals}f}"
+    return text if cell.std is None else f"{text} ± {cell.std:.{decimals}f}"
 
 
 def table_lines(table: Table) -> list[str]:
-    """A table under its title, with its notes."""
+    """Return the lines of a table with its title and notes."""
     lines = [f"### {table.title}", ""]
     for note in table.notes:
         lines += [note, ""] if note else []
     if not table.rows:
         return [*lines, "No rows.", ""]
     rows = [
-        [row.label, *(shown(cell, signed=row.signed) for cell in row.cells)] for row in table.rows
+        [row.label, *(cell_text(cell, signed=row.signed) for cell in row.cells)]
+        for row in table.rows
     ]
-    return [*lines, *_grid(table.headings, rows), ""]
+    return [*lines, *markdown_table(table.headings, rows, numbers=True), ""]
 
 
-def target_lines(board: Board, targets: Sequence[Target]) -> list[str]:
-    """What was aimed at and what came of it."""
+def target_lines(measured: MeasuredStudy, targets: Sequence[StudyTarget]) -> list[str]:
+    """Return the lines of the table of targets."""
     rows = []
     for target in targets:
-        found = target.measure(board)
-        sign = "≤" if target.at_most else "≥"
-        wanted = f"{sign} {target.wanted:g}{_unit(target)}"
-        wanted += "" if target.goal is None else f" (goal {target.goal:g})"
-        rows.append([target.what, wanted, _measured(found, target), verdict(found, target)])
-    return [*_grid(("target", "wanted", "measured", ""), rows), ""]
-
-
-def verdict(found: Figure | None, target: Target) -> str:
-    """In a word."""
-    if found is None:
-        return "not measured"
-    return "reached" if target.reached(found) else "**missed**"
-
-
-def picture_line(file: str, alt: str) -> str:
-    """A picture that stands beside the page."""
-    return f"![{alt}]({file})"
-
-
-def _measured(found: Figure | None, target: Target) -> str:
-    return NOT_MEASURED if found is None else shown(found) + _unit(target)
-
-
-def _unit(target: Target) -> str:
-    return f" {target.unit}" if target.unit else ""
-
-
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(headings) + " |",
-        "|" + "|".join("---" if place == 0 else "---:" for place in range(len(headings))) + "|",
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
-    ]
+        value = target.measure(measured)
+        text = cell_text(value) + ("" if value is None else target.spaced_unit)
+        verdict = target.verdict(None if value is None else value.mean)
+        shown = f"**{verdict}**" if verdict == MISSED else verdict
+        rows.append([target.title, target.required, text, shown])
+    headings = ("target", "required", "measured", "")
+    return [*markdown_table(headings, rows, numbers=True), ""]

@@ -1,7 +1,7 @@
-"""The paper's own figures, to stand beside ours: SEG-SAM's tables 1, 4, 5, 7 and 8, in percent.
+"""Figures of the SEG-SAM paper, tables 1, 4, 5, 7 and 8, in percent.
 
-Measured there on SA-Med2D-16M with SAM-Med2D, MedSAM and Med-SA as hosts; only the differences
-between rows can be compared with ours.
+The paper measured on SA-Med2D-16M with SAM-Med2D, MedSAM and Med-SA as hosts. Only the differences
+between rows can be compared with the results of this study.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of tables 4 (boxes) and 8 (points)."""
+    """Row of tables 4 (boxes) and 8 (points)."""
 
     box_dsc: float
     point_dsc: float
@@ -21,7 +21,7 @@ class PaperRow:
     point_mdsc: float | None = None
 
     def figure(self, prompt: str, score: str) -> float | None:
-        """By the prompt (box, point) and the score (dsc, mdsc); None where the paper has none."""
+        """Return a score (dsc, mdsc) for a prompt (box, point); None if the paper has none."""
         value: float | None = getattr(self, f"{prompt}_{score}", None)
         return value
 
@@ -37,6 +37,6 @@ BY_VARIANT: Mapping[str, PaperRow] = MappingProxyType(
         "segsam": PaperRow(81.46, 73.15, 80.90, 75.28),
     }
 )
-"""By the name in `segsam.model.VARIANTS`."""
+"""Rows by name in `segsam.model.VARIANTS`."""
 PLUG_IN = "SAM-Med2D 77.30 to 78.51, MedSAM 77.37 to 78.83, Med-SA 77.23 to 78.42 with boxes"
 """Tables 5 and 7 on Med2D: DSC before and after the semantic decoder was added."""

@@ -1,4 +1,4 @@
-"""Study read from YAML: its runs over a common base, and the row of the report that each fills.
+"""Study, read from YAML: runs that share a base, and the row of the report that each fills.
 
     split: docs/benchmarks/split.json
     train: {datasets: ["{data}/hippocampus"], steps: 800, …}     the base of every trained run
@@ -10,8 +10,8 @@
       - {name: mean, average: ["{out}/tuned-s0", "{out}/tuned-s1"], tables: {methods: Their mean}}
       - {name: dynunet, unet: {network: dynunet}, tables: {semantic: DynUNet}}
 
-`{data}`, `{embeddings}` and `{out}` stand for the folders that the command line names, so that the
-file, and the stored results of a run, name no machine's folders.
+`{data}`, `{embeddings}` and `{out}` stand for folders that the command line names, so that the file
+and the stored results contain no folders of a machine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Evaluations(Record):
 
     part: str = Field(default="test", description="Part of the split; empty for all cases.")
     prompts: Several[PromptName] = Field(default=("box", "point"), description="Kinds of prompt.")
-    decoder: str = Field(default="both", description="As of `segsam evaluate`.")
+    decoder: str = Field(default="both", description="Decoder, as in `segsam evaluate`.")
     seed: int = Field(default=0, description="Seed of the prompts, the same for every run.")
     slices: int = Field(
         default=0, description="Most slices per volume; 0 for all, which volume scores need."
@@ -193,19 +193,6 @@ def load_study(path: str | Path) -> Study:
     rows = [Row(run.name, table, label) for run in runs for table, label in run.tables.items()]
     datasets = map(str, file.train.get("datasets", []))
     return Study(file.split, tuple(datasets), tuple(entries), tuple(rows))
-
-
-def expanded(value: Any, folders: Mapping[str, str]) -> Any:
-    """Return plain values with `{name}` replaced by the folder of that name in every text."""
-    if isinstance(value, str):
-        for name, folder in folders.items():
-            value = value.replace(f"{{{name}}}", folder)
-        return value
-    if isinstance(value, Mapping):
-        return {key: expanded(item, folders) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [expanded(item, folders) for item in value]
-    return value
 
 
 def _entries(run: Run, file: StudyFile) -> list[Entry]:

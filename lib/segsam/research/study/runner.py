@@ -1,35 +1,32 @@
-"""Doing what is missing of a study: restartable at any kill, nothing that is done is done again."""
+"""Runner that does what is missing of a study; stopped at any time, it repeats nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from segsam.errors import SegSamError, StudyError
-from segsam.research.study.collecting import collected, is_complete
-from segsam.research.study.commands import FACTS, Places, Step, steps_of, write_config
-from segsam.research.study.machine import machine_facts
+from segsam.research.machine import machine_facts
+from segsam.research.study.collect import collect_result, is_complete
 from segsam.research.study.plan import Entry, Study
-from segsam.research.study.results import load_results
-from segsam.system.atomic import write_bytes
+from segsam.research.study.results import Result, load_results
+from segsam.research.study.steps import FACTS, Step, StudyFolders, steps_of, write_config
+from segsam.system.atomic import write_json
 
-LOG = "log.txt"
+_LOG = "log.txt"
 _TAIL_LINES = 3
-Tell: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went with one run; `error` is empty when all of it is done."""
+    """Outcome of one run; `error` is empty if all of it is done."""
 
     id: str
     error: str = ""
@@ -37,53 +34,52 @@ class Outcome:
 
 def run_study(
     study: Study,
-    places: Places,
+    folders: StudyFolders,
     *,
     only: Sequence[str] = (),
     jobs: int = 1,
-    tell: Tell,
+    report: Callable[[str], None],
 ) -> list[Outcome]:
-    """Train and measure what is not there yet, and store the results.
+    """Train and measure what is missing, and store the results.
 
-    A run that fails does not keep the others from being done. With two jobs or more, each has one
-    thread.
+    If a run fails, the others are still done.
 
     Args:
         study: the runs.
-        places: the folders.
+        folders: the folders on this machine.
         only: names of runs, or of single entries (with their seed); empty for all.
-        jobs: so many runs at a time.
-        tell: called with a line for people whenever something begins or ends.
+        jobs: number of runs at the same time; with two or more, each has one thread.
+        report: called with a line of text when something begins or ends.
 
     Raises:
-        StudyError: a name in `only` that is none.
+        StudyError: an unknown name in `only`.
     """
     entries = [one for one in study.entries if not only or {one.id, one.run} & set(only)]
-    missing = set(only) - {name for one in entries for name in (one.id, one.run)}
-    if missing:
+    unknown = set(only) - {name for one in entries for name in (one.id, one.run)}
+    if unknown:
         known = ", ".join(dict.fromkeys(one.run for one in study.entries))
-        raise StudyError(f"There is no run {', '.join(sorted(missing))}; there are {known}.")
-    threads = 1 if jobs > 1 else 0
-    runner = _Runner(study, places, Children(threads), tell)
-    with ThreadPoolExecutor(max_workers=jobs) as pool, runner.children.stopped_at_the_end():
+        raise StudyError(f"Expected runs of {known}, got {', '.join(sorted(unknown))}.")
+    processes = ChildProcesses(threads=1 if jobs > 1 else 0)
+    runner = _Runner(study, folders, load_results(folders.results), processes, report)
+    with ThreadPoolExecutor(max_workers=jobs) as pool, processes.ended_at_exit():
         return list(pool.map(runner.outcome, entries))
 
 
-class Children:
-    """The processes that are at work."""
+class ChildProcesses:
+    """Running processes of the study."""
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
-        """Of each; 0 for as many as the machine has."""
+        """Threads of each process; 0 for as many as the machine has cores."""
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self, command: Sequence[str], log: Path) -> int:
-        """Run a command to its end, its words added to `log`; its exit code.
+        """Run a command, append its output to `log`, and return its exit code.
 
         Raises:
-            StudyError: when no more may begin.
+            StudyError: if the study was stopped.
         """
         environment = dict(os.environ)
         if self.threads:
@@ -97,7 +93,7 @@ class Children:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env=environment,
-                    start_new_session=True,  # Ctrl-C is ours to pass on, once
+                    start_new_session=True,  # only this process gets Ctrl-C, and ends the others
                 )
                 self._running.add(process)
             try:
@@ -107,8 +103,8 @@ class Children:
                     self._running.discard(process)
 
     @contextlib.contextmanager
-    def stopped_at_the_end(self) -> Iterator[None]:
-        """When the block is left early, by Ctrl-C or a signal, whatever runs is told to end."""
+    def ended_at_exit(self) -> Iterator[None]:
+        """Terminate all processes when the block is left, as by Ctrl-C or a signal."""
         try:
             yield
         finally:
@@ -118,53 +114,51 @@ class Children:
                     process.terminate()
 
 
+@dataclass(frozen=True)
 class _Runner:
-    def __init__(self, study: Study, places: Places, children: Children, tell: Tell) -> None:
-        self.study = study
-        self.places = places
-        self.children = children
-        self.tell = tell
-        self.stored = load_results(places.results)
+    study: Study
+    folders: StudyFolders
+    stored: Mapping[str, Result]
+    processes: ChildProcesses
+    report: Callable[[str], None]
 
     def outcome(self, entry: Entry) -> Outcome:
         try:
-            self._do(entry)
+            self._complete(entry)
         except SegSamError as error:
-            self.tell(f"{entry.id}: failed. {error}")
+            self.report(f"{entry.id}: failed. {error}")
             return Outcome(entry.id, str(error))
         return Outcome(entry.id)
 
-    def _do(self, entry: Entry) -> None:
-        folder = self.places.of(entry)
+    def _complete(self, entry: Entry) -> None:
         stored = self.stored.get(entry.id)
-        if not folder.exists() and stored is not None and is_complete(stored, entry):
-            self.tell(f"{entry.id}: its result is stored")
+        if not self.folders.of(entry).exists() and stored and is_complete(stored, entry):
+            self.report(f"{entry.id}: its result is stored")
             return
-        write_config(entry, self.study, self.places)
-        self._keep_facts(entry)
-        for step in steps_of(entry, self.study, self.places):
+        write_config(entry, self.study, self.folders)
+        self._write_facts(entry)
+        for step in steps_of(entry, self.study, self.folders):
             if not step.is_done:
-                self._step(entry, step)
-                collected(entry, self.places).save(self.places.results)
-        result = collected(entry, self.places).save(self.places.results)
-        self.tell(f"{entry.id}: done, {result.name}")
+                self._run(entry, step)
+                collect_result(entry, self.folders).save(self.folders.results)
+        result = collect_result(entry, self.folders).save(self.folders.results)
+        self.report(f"{entry.id}: done, {result.name}")
 
-    def _step(self, entry: Entry, step: Step) -> None:
-        self.tell(f"{entry.id}: {step.what}")
-        log = self.places.of(entry) / LOG
-        code = self.children.run(step.command, log)
+    def _run(self, entry: Entry, step: Step) -> None:
+        self.report(f"{entry.id}: {step.title}")
+        log = self.folders.of(entry) / _LOG
+        code = self.processes.run(step.command, log)
         if code or not step.is_done:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            last = " ".join(lines[-_TAIL_LINES:]) or "it said nothing"
-            raise StudyError(f"It could not {step.what} (exit code {code}): {last}")
+            last = " ".join(lines[-_TAIL_LINES:]) or "without output"
+            raise StudyError(f"It could not {step.title} (exit code {code}): {last}")
 
-    def _keep_facts(self, entry: Entry) -> None:
-        """Of the machine and the code, when the run begins."""
-        path = self.places.of(entry) / FACTS
+    def _write_facts(self, entry: Entry) -> None:
+        """Write the facts about machine and code when the run starts."""
+        path = self.folders.of(entry) / FACTS
         if path.is_file():
             return
         split = Path(self.study.split)
         digest = hashlib.sha256(split.read_bytes()).hexdigest() if split.is_file() else ""
-        threads = self.children.threads or int(entry.config.get("threads", 0))
-        facts = machine_facts(threads) | {"split_sha256": digest[:16]}
-        write_bytes(path, json.dumps(facts, indent=1).encode())
+        threads = self.processes.threads or int(entry.config.get("threads", 0))
+        write_json(path, machine_facts(threads) | {"split_sha256": digest[:16]})

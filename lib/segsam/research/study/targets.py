@@ -1,69 +1,52 @@
-"""What was aimed at, and whether it was reached; every figure comes from the stored results."""
+"""Targets of the study; every figure comes from the stored results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TypeAlias
 
 from segsam.categories.category import MODALITIES
-from segsam.research.study.board import Board, Figure, difference
+from segsam.research.study.measured_study import MeasuredStudy, SeedMean, difference
 from segsam.research.study.plan import TableName
+from segsam.research.study.results import Result
+from segsam.research.targets import Target
+
+StudyTarget: TypeAlias = Target[MeasuredStudy, SeedMean]
+Measure: TypeAlias = Callable[[MeasuredStudy], SeedMean | None]
 
 
-@dataclass(frozen=True)
-class Target:
-    """One aim; `measure` says what came of it, None where that was not measured."""
+def _shipped(value: Callable[[Result], float | None]) -> Measure:
+    """Return a function that reads a number of the shipped checkpoint."""
 
-    what: str
-    wanted: float
-    measure: Callable[[Board], Figure | None]
-    goal: float | None = None
-    """What would be better still."""
-    at_most: bool = False
-    unit: str = ""
-
-    def reached(self, found: Figure) -> bool:
-        """Whether a measured number is enough."""
-        return found.mean <= self.wanted if self.at_most else found.mean >= self.wanted
-
-
-def shipped_average(prompt: str, score: str) -> Callable[[Board], Figure | None]:
-    """Of the shipped checkpoint, the mean over the modalities."""
-
-    def measure(board: Board) -> Figure | None:
-        row = board.first("shipped")
-        return None if row is None else board.average(row.run, prompt, score)
+    def measure(measured: MeasuredStudy) -> SeedMean | None:
+        row = measured.first("shipped")
+        return None if row is None else measured.mean(row.run, value)
 
     return measure
 
 
-def shipped_volume(dataset: str) -> Callable[[Board], Figure | None]:
-    """Of the shipped checkpoint, the Dice of volumes with a box a slice."""
-
-    def measure(board: Board) -> Figure | None:
-        row = board.first("shipped")
-        if row is None:
-            return None
-        return board.figure(
-            row.run, lambda result: result.of_dataset("box", "volume_dice", dataset)
-        )
-
-    return measure
+def _shipped_average(prompt: str, score: str) -> Measure:
+    return _shipped(lambda result: result.average(prompt, score))
 
 
-def gain_over(variant: str, prompt: str, score: str) -> Callable[[Board], Figure | None]:
-    """SEG-SAM minus another variant that was trained in the same way: the shipped one if it has
-    such a partner, else that of the tables.
+def _shipped_volume_dice(dataset: str) -> Measure:
+    return _shipped(lambda result: result.dataset_score("box", "volume_dice", dataset))
+
+
+def _gain_over(variant: str, score: str) -> Measure:
+    """Return a function that subtracts a variant trained in the same way from SEG-SAM, both with
+    boxes: from the shipped run if it has such a partner, else from that of the tables.
     """
 
-    def measure(board: Board) -> Figure | None:
-        for table in ("shipped", "methods", "ladder"):
-            row = board.first(table, "segsam")
-            partner = None if row is None else board.partner(row.run, variant)
+    def measure(measured: MeasuredStudy) -> SeedMean | None:
+        tables: tuple[TableName, ...] = ("shipped", "methods", "ladder")
+        for table in tables:
+            row = measured.first(table, "segsam")
+            partner = None if row is None else measured.partner(row.run, variant)
             if row is None or partner is None:
                 continue
             found = difference(
-                board.average(row.run, prompt, score), board.average(partner, prompt, score)
+                measured.average(row.run, "box", score), measured.average(partner, "box", score)
             )
             if found is not None:
                 return found
@@ -72,86 +55,76 @@ def gain_over(variant: str, prompt: str, score: str) -> Callable[[Board], Figure
     return measure
 
 
-def worst_gain_over_the_host(board: Board) -> Figure | None:
-    """The least difference of a modality between the shipped checkpoint and the host as it comes,
-    with boxes; None unless all modalities were measured.
+def _smallest_gain_over_host(measured: MeasuredStudy) -> SeedMean | None:
+    """Return the smallest difference of a modality between the shipped checkpoint and the
+    published host, with boxes; None unless all modalities were measured.
     """
-    row = board.first("shipped")
-    host = next(
-        (
-            one
-            for one in board.study.rows_of("methods")
-            if board.entry(one.run).kind == "checkpoint"
-        ),
-        None,
-    )
+    row = measured.first("shipped")
+    methods = measured.study.rows_of("methods")
+    host = next((one for one in methods if measured.entry(one.run).kind == "checkpoint"), None)
     if row is None or host is None:
         return None
-    found = [
-        difference(
-            board.of_modality(row.run, "box", "dsc", name),
-            board.of_modality(host.run, "box", "dsc", name),
-        )
+    gains = [
+        difference(*(measured.modality_score(one.run, "box", "dsc", name) for one in (row, host)))
         for name in MODALITIES
     ]
-    known = [one for one in found if one is not None]
-    return min(known, key=lambda one: one.mean) if len(known) == len(MODALITIES) else None
+    known = [one for one in gains if one is not None]
+    return min(known, key=lambda one: one.mean) if len(known) == len(gains) else None
 
 
-def minutes_an_epoch(table: str) -> Callable[[Board], Figure | None]:
-    """Of SEG-SAM in the shipped configuration (that of the tables, where the shipped one is an
-    average), or in that of the ladder, in the run made to time it if there is one; embeddings kept.
-    """
+def _minutes_per_epoch(*tables: TableName) -> Measure:
+    """Return a function that reads the time of an epoch from the first table with SEG-SAM."""
 
-    def measure(board: Board) -> Figure | None:
-        tables: tuple[TableName, ...] = (
-            ("shipped", "methods") if table == "shipped" else ("epoch", "ladder")
-        )
-        rows = [board.first(one, "segsam") for one in tables]
+    def measure(measured: MeasuredStudy) -> SeedMean | None:
+        rows = (measured.first(table, "segsam") for table in tables)
         row = next((one for one in rows if one is not None), None)
         if row is None:
             return None
-        return board.figure(row.run, lambda result: result.minutes_an_epoch)
+        return measured.mean(row.run, lambda result: result.minutes_per_epoch)
 
     return measure
 
 
-TARGETS = (
-    Target("DSC with boxes, average of eight modalities", 84, shipped_average("box", "dsc"), 88),
+TARGETS: tuple[StudyTarget, ...] = (
     Target(
-        "the same minus the host fine-tuned without semantic parts",
-        4,
-        gain_over("baseline", "box", "dsc"),
+        "DSC with boxes, average of eight modalities", 84, _shipped_average("box", "dsc"), goal=88
     ),
     Target(
-        "least gain of a modality over the host as it comes, boxes", 0, worst_gain_over_the_host
+        "its gain over the host fine-tuned without semantic parts", 4, _gain_over("baseline", "dsc")
     ),
-    Target("DSC with points, average", 72, shipped_average("point", "dsc"), 78),
-    Target("mDSC with boxes, average", 78, shipped_average("box", "mdsc"), 82),
-    Target("the same minus BaselineSem", 4, gain_over("baseline_sem", "box", "mdsc")),
-    Target("volume Dice of the hippocampus, a box a slice", 88, shipped_volume("hippocampus")),
     Target(
-        "volume Dice of ventricles and myocardium, a box a slice",
+        "smallest gain of a modality over the published host, boxes", 0, _smallest_gain_over_host
+    ),
+    Target("DSC with points, average", 72, _shipped_average("point", "dsc"), goal=78),
+    Target("mDSC with boxes, average", 78, _shipped_average("box", "mdsc"), goal=82),
+    Target("its gain over BaselineSem", 4, _gain_over("baseline_sem", "mdsc")),
+    Target(
+        "volume Dice of the hippocampus, a box per slice", 88, _shipped_volume_dice("hippocampus")
+    ),
+    Target(
+        "volume Dice of ventricles and myocardium, a box per slice",
         88,
-        shipped_volume("acdc_cardiac"),
+        _shipped_volume_dice("acdc_cardiac"),
     ),
     Target(
-        "category named right inside the modality, boxes",
+        "correct category within the modality, boxes",
         95,
-        shipped_average("box", "category_accuracy_in_modality"),
+        _shipped_average("box", "category_accuracy_in_modality"),
     ),
+    # The shipped checkpoint may be an average, which has no steps of its own.
     Target(
-        "minutes an epoch in the shipped configuration",
+        "minutes per epoch in the shipped configuration",
         30,
-        minutes_an_epoch("shipped"),
+        _minutes_per_epoch("shipped", "methods"),
+        "min",
         at_most=True,
-        unit="min",
     ),
+    # The table `epoch` holds a run that was made to time it, if there is one.
     Target(
-        "minutes an epoch in the ablations' configuration",
+        "minutes per epoch in the ablations' configuration",
         5,
-        minutes_an_epoch("ladder"),
+        _minutes_per_epoch("epoch", "ladder"),
+        "min",
         at_most=True,
-        unit="min",
     ),
 )

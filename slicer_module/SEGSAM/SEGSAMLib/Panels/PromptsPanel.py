@@ -148,15 +148,15 @@ class PromptsPanel:
         """Add the prompt of a click or a drag in a slice view."""
         if tool in ("inside", "outside"):
             world_ras = Views.world_ras_at(slice_node, path_xy[-1])
-            self.perform("add_point", world_ras, positive=tool == "inside")
+            self.perform("add_point", world_ras, positive=tool == "inside", view=slice_node)
         elif tool == "scribble":
             path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
-            self.perform("add_scribble", path_ras)
+            self.perform("add_scribble", path_ras, view=slice_node)
         elif tool == "box":
             self.perform("add_box_on_slice", slice_node, path_xy[0], path_xy[-1])
         elif tool == "box3d":
             roi = Views.roi_from_drag(slice_node, path_xy[0], path_xy[-1])
-            self.perform("add_box_from_roi", roi)
+            self.perform("add_box_from_roi", roi, view=slice_node)
 
     def perform(self, name: str, *arguments: Any, **options: Any) -> None:
         """Do the action with this name. In live mode, changed prompts are segmented at once."""

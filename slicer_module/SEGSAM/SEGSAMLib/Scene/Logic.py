@@ -74,6 +74,8 @@ class Logic:
         """
         prompts, segment_id = self.prompts.current, self.nodes.segment_id
         body = _request_body(prompts.to_request(), parameters)
+        if parameters.axis == "auto" and self.prompts.view_axis is not None:
+            body["axis"] = "ijk"[self.prompts.view_axis]  # the annotator means the slice they see
         limits = (parameters.first_slice, parameters.last_slice)
         self.nodes.pending_request = PendingRequest(
             body["request_id"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from SEGSAMLib.Scene import Frames, SegmentTags
+from SEGSAMLib.Scene import Frames, SegmentTags, Views
 from SEGSAMLib.Scene.PromptNodes import PromptNodes, roi_corners
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
@@ -24,6 +24,17 @@ class SegmentPrompts:
         self._history = history
         self.markups = PromptNodes(nodes.scene)
         self.note = ""
+        self._view_axes: dict[tuple[str, str], int] = {}
+        """Axis of the view of the newest prompt, by segment and volume."""
+
+    @property
+    def view_axis(self) -> int | None:
+        """The axis across the slices of the view in which the newest prompt was made; None if it is
+        not known, or if a rectangle says it.
+        """
+        if self._nodes.volume is None or any(box.is_flat for box in self.current.boxes):
+            return None
+        return self._view_axes.get((self._nodes.segment_id, self._nodes.volume.GetID()))
 
     @property
     def current(self) -> PromptSet:
@@ -32,10 +43,12 @@ class SegmentPrompts:
             SegmentTags.prompts_of(self._nodes.segment()) if self._nodes.segment_id else NO_PROMPTS
         )
 
-    def add_point(self, world_ras: Any, *, positive: bool = True) -> None:
-        """Add a click. Raises `PositionError` outside the volume."""
+    def add_point(self, world_ras: Any, *, positive: bool = True, view: Any = None) -> None:
+        """Add a click, in the slice view of the node `view`. Raises `PositionError` outside the
+        volume.
+        """
         voxel = self._nodes.need_grid().voxel(self._nodes.to_volume_ras(world_ras))
-        self._add(Point(voxel, positive), "point")
+        self._add(Point(voxel, positive), "point", view=view)
 
     def add_box_on_slice(self, slice_node: Any, first_xy: Any, last_xy: Any) -> None:
         """Add a rectangle between two pixels of a slice view. Raises `PositionError`."""
@@ -44,17 +57,17 @@ class SegmentPrompts:
         box, note = box_on_slice(self._nodes.need_grid(), corners_ras)
         self._add(box, "box", note)
 
-    def add_box_from_roi(self, roi: Any) -> None:
-        """Add the 3D box of a region of interest. Raises `PositionError`."""
+    def add_box_from_roi(self, roi: Any, *, view: Any = None) -> None:
+        """Add the 3D box of a region of interest, drawn in `view`. Raises `PositionError`."""
         corners_ras = self._nodes.to_volume_ras(Frames.to_world(roi_corners(roi), roi))
         box, note = box_in_volume(self._nodes.need_grid(), corners_ras)
-        self._add(box, "box", note)
+        self._add(box, "box", note, view=view)
 
-    def add_scribble(self, path_world_ras: Any, *, positive: bool = True) -> None:
+    def add_scribble(self, path_world_ras: Any, *, positive: bool = True, view: Any = None) -> None:
         """Add a stroke (n, 3), reduced to some points. Raises `PositionError`."""
         path_ras = self._nodes.to_volume_ras(path_world_ras)
         path_ijk = reduced_scribble(self._nodes.need_grid(), path_ras)
-        self._add(Scribble(path_ijk, positive), "scribble")
+        self._add(Scribble(path_ijk, positive), "scribble", view=view)
 
     def clear(self) -> None:
         """Remove all prompts of the segment. Its voxels stay, and the next result adds to them."""
@@ -97,9 +110,15 @@ class SegmentPrompts:
             transform_id = volume.GetTransformNodeID() or ""
             self.markups.show(self.current, self._nodes.need_grid(), transform_id)
 
-    def _add(self, item: Point | Box | Scribble, description: str, note: str = "") -> None:
+    def _add(
+        self, item: Point | Box | Scribble, description: str, note: str = "", view: Any = None
+    ) -> None:
         if not self._nodes.segment_id:
             self._nodes.add_segment()
+        if view is not None:
+            volume = self._nodes.volume
+            axis, _ = Views.axis_and_slice(view, volume)
+            self._view_axes[self._nodes.segment_id, volume.GetID()] = axis
         self._set(self.current.plus(item), description)
         self.note = note
 

@@ -140,6 +140,7 @@ def server_variables(outside: Mapping[str, str], token: str) -> dict[str, str]:
         "SEGSAM_TOKEN_FILE",
     )
     return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",  # unless the user has set it
         **{name: value for name, value in outside.items() if name not in dropped},
         "SEGSAM_TOKEN": token,
         "MONAI_LABEL_TRACKING_ENABLED": "false",

@@ -30,6 +30,11 @@ class Box:
     min_ijk: Voxel
     max_ijk: Voxel
 
+    @property
+    def is_flat(self) -> bool:
+        """True for a 2D box."""
+        return any(low == high for low, high in zip(self.min_ijk, self.max_ijk))
+
 
 @dataclass(frozen=True)
 class VolumeGrid:

@@ -1,1 +1,1 @@
-"""Simulated annotators: how good a model gets with the cases that each strategy chooses."""
+"""Simulated annotators, to compare the strategies that choose the next case."""

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from segsam.errors import StudyError
 from segsam.proposals.selection import STRATEGIES
-from segsam.research.study.plan import expanded
+from segsam.research.study.stored import insert_folders
 from segsam.system.records import ByName, Record, Several
 from segsam.training.config import TrainConfig
 
@@ -49,7 +49,9 @@ class ActivePlan(Record):
     looked_at: int = Field(default=2, description="Slices per case that a strategy examines.")
     grid: int = Field(default=3, description="Points per side on each of these slices.")
     strategies: Several[str] = Field(
-        default=("random", "agreement", "diversity", "mix"), min_length=1, description="By name."
+        default=("random", "agreement", "diversity", "mix"),
+        min_length=1,
+        description="Strategies to compare.",
     )
     seeds: Several[int] = Field(
         default=(0, 1, 2),
@@ -79,4 +81,4 @@ class ActivePlan(Record):
         TrainingError.
         """
         fixed = {"datasets": [self.dataset], "split": self.split, "seed": seed, "out": "{out}"}
-        return TrainConfig.model_validate(expanded({**self.train, **fixed}, folders))
+        return TrainConfig.model_validate(insert_folders({**self.train, **fixed}, folders))

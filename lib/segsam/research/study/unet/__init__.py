@@ -1,3 +1,1 @@
-"""Networks without prompts, trained on the same slices, to compare the semantic masks with."""
-
-from __future__ import annotations
+"""Networks without prompts, trained on the same slices, for comparison of the semantic masks."""

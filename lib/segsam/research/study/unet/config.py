@@ -14,8 +14,8 @@ NetworkName: TypeAlias = Literal["dynunet", "unetr"]
 
 
 class UNetConfig(Record):
-    """One run: as many steps as fit into a time, on the slices that a promptable model learns
-    from. Invalid values raise TrainingError.
+    """Settings of one run: as many steps as fit into a time, on the slices on which a promptable
+    model is trained. Invalid values raise TrainingError.
     """
 
     refusal: ClassVar[type[TrainingError]] = TrainingError
@@ -24,7 +24,7 @@ class UNetConfig(Record):
     datasets: Several[str] = Field(
         min_length=1, description="Folders with dataset.json, images/ and labels/."
     )
-    split: str = Field(description="Split file; the network learns from its part `train`.")
+    split: str = Field(description="Split file; the network is trained on its part `train`.")
     out: str = Field(description="Folder of the run.")
     seconds: Number = Field(
         default=600.0,

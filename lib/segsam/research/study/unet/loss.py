@@ -1,4 +1,4 @@
-"""Dice and cross-entropy where labels are partial."""
+"""Dice and cross-entropy for data sets that annotate only some of the classes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 
 def partial_loss(logits: Tensor, target: Tensor, competing: Tensor) -> Tensor:
-    """Dice + cross-entropy (as nnU-Net) among the classes that were looked for in each image.
+    """Return Dice + cross-entropy (as nnU-Net) among the classes that each image annotates.
 
-    An organ that a data set does not annotate may be in its images all the same, so its class
-    neither wins nor loses there. Images with the same competitors share a Dice, which steadies it
-    for classes that are in few of them.
+    An organ that a data set does not annotate may still be visible in its images. Its class is
+    therefore left out of the softmax there. Images with the same competing classes share one Dice
+    term, which makes it steadier for classes that are visible in few of them.
 
     Args:
         logits: (B, K + 1, H, W).
-        target: (B, H, W) int64, class numbers that compete in their image.
+        target: (B, H, W) int64, class numbers among those that compete in the image.
         competing: (B, K + 1) bool.
     """
     groups, member = torch.unique(competing, dim=0, return_inverse=True)
     total = logits.new_zeros(())
-    for place, allowed in enumerate(groups):
-        rows, channels = (member == place).nonzero()[:, 0], allowed.nonzero()[:, 0]
+    for group, allowed in enumerate(groups):
+        rows, channels = (member == group).nonzero()[:, 0], allowed.nonzero()[:, 0]
         compact = torch.searchsorted(channels, target[rows])
         value = _dice_ce()(logits[rows][:, channels].float(), compact[:, None])
         total = total + value * (len(rows) / len(logits))
@@ -30,7 +30,7 @@ def partial_loss(logits: Tensor, target: Tensor, competing: Tensor) -> Tensor:
 
 
 def _dice_ce() -> DiceCELoss:
-    # Smoothed by a pixel: a class that is in none of the images does not shout.
+    # Smoothed by one pixel, so that a class that no image shows does not dominate the loss.
     return DiceCELoss(
         include_background=False,
         to_onehot_y=True,

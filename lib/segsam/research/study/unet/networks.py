@@ -1,4 +1,4 @@
-"""The U-Net family of MONAI for slices of 256 x 256: DynUNet, which is nnU-Net's, and UNETR."""
+"""Networks of MONAI for slices of 256 x 256: DynUNet, the architecture of nnU-Net, and UNETR."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from segsam.research.study.unet.config import NetworkName
 
 SIDE_PX = 256
 _FILTERS = (16, 32, 64, 128, 256, 256, 256)
-"""nnU-Net's plan for 256 x 256 goes down to 4 x 4 and doubles 32 filters up to 512. Half of that
-here: on a processor of two cores, twice the steps in the same time are worth more."""
+"""Half the filters of nnU-Net's plan for 256 x 256, which goes down to 4 x 4 and doubles 32 filters
+up to 512. On two cores, twice the steps in the same time bring more."""
 
 
 def build_network(name: NetworkName, channels: int) -> nn.Module:
-    """A network from pictures (B, 3, 256, 256) to logits (B, channels, 256, 256), untrained.
+    """Build an untrained network from images (B, 3, 256, 256) to logits (B, channels, 256, 256).
 
     nnU-Net: Isensee et al., Nature Methods 18 (2021), figure 2; UNETR: Hatamizadeh et al., WACV
     2022, with a hidden size of 384 in place of 768.

@@ -1,4 +1,4 @@
-"""A run of a network without prompts from its first slice to its score."""
+"""Run of a network without prompts: preparation, training and evaluation."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from segsam.evaluation.cases import select
 from segsam.evaluation.summary import report
 from segsam.research.study.unet.config import UNetConfig
 from segsam.research.study.unet.networks import build_network
-from segsam.research.study.unet.pictures import categories_of, training_slices
 from segsam.research.study.unet.scoring import evaluate_network
+from segsam.research.study.unet.slices import categories_of, training_slices
 from segsam.research.study.unet.training import UNetRun
 from segsam.types import Progress
 
 
 def run_unet(config: UNetConfig, progress: Progress) -> dict[str, Any]:
-    """Train what is left of a run's time, then measure.
+    """Train for the time that is left of a run, then measure.
 
     Returns:
         `training` {steps, training_seconds, seconds, slices}, `cost` {parameters,
-        decoder_parameters} and `evaluation`, in the form of `segsam evaluate --json`, plain values.
+        decoder_parameters} and `evaluation`, as `segsam evaluate --json` writes it; plain values.
 
     Raises:
-        TrainingError, CategoryError, VolumeError: data that cannot be trained on, or another run's
-            folder.
-        EvaluationError: a part of the split that holds nothing to measure.
+        TrainingError, CategoryError, VolumeError: data that the network cannot be trained on, or
+            the folder of another run.
+        EvaluationError: a part of the split without cases.
         OutputError: a folder that cannot be written to.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     if config.threads:
         torch.set_num_threads(config.threads)
     datasets = [open_dataset(folder) for folder in config.datasets]
@@ -42,14 +42,14 @@ def run_unet(config: UNetConfig, progress: Progress) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build_network(config.network, len(categories) + 1)
-    network.to(memory_format=torch.channels_last)  # as these convolve faster
+    network.to(memory_format=torch.channels_last)  # faster convolutions on processors
     run = UNetRun(config, network)
-    learnt_from = 0
+    slice_count = 0
     if not run.is_done:
         progress(0, 1, "cutting slices")
         slices = training_slices(datasets, split, categories, config.slices_per_volume_of)
-        learnt_from = len(slices)
-        run.learn(slices, progress)
+        slice_count = len(slices)
+        run.train(slices, progress)
     evaluation = evaluate_network(
         network, categories, selections, slices=config.slices, progress=progress
     )
@@ -58,8 +58,8 @@ def run_unet(config: UNetConfig, progress: Progress) -> dict[str, Any]:
         "training": {
             "steps": run.spent.step,
             "training_seconds": run.spent.seconds,
-            "seconds": time.monotonic() - began,
-            "slices": {"train": learnt_from},
+            "seconds": time.monotonic() - start,
+            "slices": {"train": slice_count},
         },
         "cost": {"parameters": parameters, "decoder_parameters": parameters},
         "evaluation": report(evaluation)

@@ -1,6 +1,5 @@
-"""The score of a network without prompts, by the rule that a promptable model's mDSC has: the Dice
-between an object and the pixels that the network itself labels with its category, all categories
-competing.
+"""Score of a network without prompts by the rule for the mDSC of a promptable model: the Dice
+between an object and the pixels to which the network gives its category, all categories competing.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from segsam.evaluation.cases import OpenCase, Selection, known_classes, open_cas
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore
 from segsam.evaluation.scores import dice
 from segsam.research.study.unet.networks import SIDE_PX
-from segsam.research.study.unet.pictures import prepared
+from segsam.research.study.unet.slices import network_input
 from segsam.types import Progress
 
-NO_PROMPT = "none"
+_NO_PROMPT = "none"
 
 
 @torch.inference_mode()
@@ -34,16 +33,16 @@ def evaluate_network(
     """Measure a network on all slices of the cases, or on `slices` of each.
 
     Args:
-        network: pictures (B, 3, 256, 256) to logits (B, K + 1, 256, 256), background first.
-        categories: its K.
-        selections: of `evaluation.cases.select`.
-        slices: at most so many of a volume, evenly spread; 0 for all.
+        network: from images (B, 3, 256, 256) to logits (B, K + 1, 256, 256), background first.
+        categories: the K categories of the network.
+        selections: cases, from `evaluation.cases.select`.
+        slices: most slices per volume, evenly spread; 0 for all.
         progress: called before the first and after each case.
 
     Raises:
         TrainingError, VolumeError: a case that cannot be read.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     network.eval()
     objects: list[ObjectScore] = []
     facts = []
@@ -62,7 +61,7 @@ def evaluate_network(
         counts = (len(selection.cases), measured)
         facts.append(DatasetFacts(dataset.name, dataset.modality, dataset.labels, classes, *counts))
     return Evaluation(
-        prompt=NO_PROMPT,
+        prompt=_NO_PROMPT,
         decoder="semantic",
         seed=0,
         semantics=True,
@@ -71,27 +70,27 @@ def evaluate_network(
         volumes=(),
         categories=categories.names,
         encoded=0,
-        seconds=time.monotonic() - began,
+        seconds=time.monotonic() - start,
     )
 
 
 def _scores(network: nn.Module, opened: OpenCase) -> Iterator[ObjectScore]:
     for index, values in opened.objects:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = network(prepared(opened.picture(index))[None])
+            logits = network(network_input(opened.picture(index))[None])
         plane = opened.plane(index)
         for value in values:
             margin = winning_margin(logits[0].float(), opened.classes[value])
-            found = (opened.view.logits_to_plane(margin) > 0).numpy()
+            predicted = (opened.view.logits_to_plane(margin) > 0).numpy()
             yield ObjectScore(
-                prompt=NO_PROMPT,
+                prompt=_NO_PROMPT,
                 **opened.object_facts(index, value),
                 predicted_iou=0.0,
-                mdsc=dice(found, plane == value),
+                mdsc=dice(predicted, plane == value),
             )
 
 
 def winning_margin(logits: Tensor, number: int) -> Tensor:
-    """Of logits (K + 1, H, W), by how much a class leads all others, (H, W); above 0 it wins."""
+    """Return logits (K + 1, H, W) of one class minus the highest other; above 0 the class wins."""
     others = torch.cat([logits[:number], logits[number + 1 :]]).amax(dim=0)
     return logits[number] - others

@@ -1,4 +1,4 @@
-"""The clock and the memory of a process."""
+"""Wall-clock time and memory of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall-clock seconds of one piece of work."""
+    """Wall-clock seconds of one piece of work over several runs."""
 
     median_s: float
     low_s: float
@@ -22,35 +22,35 @@ class Timing:
 
     @classmethod
     def of(cls, seconds: Iterable[float], note: str = "") -> Timing:
-        """Of at least one run."""
+        """Summarise the seconds of at least one run."""
         times = list(seconds)
         return cls(statistics.median(times), min(times), max(times), len(times), note)
 
 
 @dataclass
-class Found:
-    """What one contender's process measured."""
+class Measurements:
+    """Timings by item and other facts that one contender's process measured."""
 
     items: dict[str, Timing] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-    """Anything else that is told, as plain values."""
+    """Plain values by name."""
 
 
 def timed(work: Callable[[], Any], rounds: int, note: str = "") -> Timing:
-    """Run once to warm up, then `rounds` times under the clock."""
+    """Run once to warm up, then measure `rounds` runs."""
     work()
-    return Timing.of((once(work) for _ in range(rounds)), note)
+    return Timing.of((seconds_of(work) for _ in range(rounds)), note)
 
 
-def once(work: Callable[[], Any]) -> float:
-    """Seconds of one run."""
-    began = time.perf_counter()
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Return the seconds of one run."""
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def peak_mb() -> float | None:
-    """The most memory that this process had so far, in MiB; None where the system does not say."""
+    """Return the highest memory of this process so far in MiB; None on Windows."""
     if sys.platform == "win32":
         return None
     import resource

@@ -1,4 +1,4 @@
-"""Where a run takes place: what is stored beside its numbers."""
+"""Facts about the machine on which an experiment runs; they are stored beside its numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 
 
 def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
-    """Commit, processor, threads of a run (0 for what the environment, or else the machine, gives)
-    and torch's version, as plain values.
+    """Return commit, processor, threads and the version of torch as plain values.
+
+    Args:
+        threads: threads of a run; 0 takes OMP_NUM_THREADS, or else the machine's cores.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     return {
@@ -23,7 +25,7 @@ def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
 
 
 def _commit() -> str:
-    """Of the checkout at work; empty outside of one."""
+    """Return the commit of the checkout in the working directory; empty outside of one."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, check=False, text=True)
@@ -33,7 +35,7 @@ def _commit() -> str:
 
 
 def _processor() -> str:
-    """The processor's name and how many cores of it there are."""
+    """Return the processor's name and its number of cores."""
     path = Path("/proc/cpuinfo")
     name = platform.processor() or platform.machine()
     if path.is_file():

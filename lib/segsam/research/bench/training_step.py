@@ -1,4 +1,4 @@
-"""A training step as `segsam train` makes it, on slices of the bench's own CT."""
+"""Time of a training step of `segsam train`, on slices of the bench's CT."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from segsam.imaging.volume import Volume
 from segsam.research.bench.case import BenchCase
-from segsam.research.bench.measuring import Found, Timing
 from segsam.research.bench.plan import BenchPlan
+from segsam.research.bench.timing import Measurements, Timing
 from segsam.training.config import TrainConfig
 from segsam.training.loop import train
 
 
-def training(case: BenchCase, plan: BenchPlan, work: Path) -> Found:
-    """Train for a few steps of one image with five prompts; its embeddings are made first."""
-    data = _dataset(work / "data", case, plan.steps)
+def measure_training(case: BenchCase, plan: BenchPlan, work: Path) -> Measurements:
+    """Time a few steps of one image with five prompts, with and without its embedding stored."""
+    data = _make_dataset(work / "data", case, plan.steps)
     config = TrainConfig.model_validate(
         {
             "datasets": [str(data)],
@@ -33,30 +33,27 @@ def training(case: BenchCase, plan: BenchPlan, work: Path) -> Found:
             "tensorboard": False,
         }
     )
-    clock: list[tuple[float, bool]] = []
+    preparing: list[float] = []
+    steps: list[float] = []
 
-    def progress(done: int, total: int, what: str) -> None:
-        clock.append((time.perf_counter(), what.startswith("loss")))
+    def progress(done: int, total: int, text: str) -> None:
+        (steps if text.startswith("loss") else preparing).append(time.perf_counter())
 
     report = train(config, progress=progress)
-    preparing = [when for when, is_step in clock if not is_step]
-    steps = [when for when, is_step in clock if is_step]
-    found = Found()
     cached = Timing.of(np.diff(steps).tolist(), "5 prompts, LiteMedSAM at grid 32")
-    found.items["train_cached"] = cached
-    each = (preparing[-1] - preparing[0]) / max(report.encoded, 1)
-    found.items["train_uncached"] = Timing(
-        cached.median_s + each,
-        cached.low_s + each,
-        cached.high_s + each,
+    encoding_s = (preparing[-1] - preparing[0]) / max(report.encoded, 1)
+    uncached = Timing(
+        cached.median_s + encoding_s,
+        cached.low_s + encoding_s,
+        cached.high_s + encoding_s,
         cached.runs,
-        "the mean of preparing a slice added",
+        "plus the mean time of preparing a slice",
     )
-    return found
+    return Measurements({"train_cached": cached, "train_uncached": uncached})
 
 
-def _dataset(folder: Path, case: BenchCase, slices: int) -> Path:
-    """Some slices of the CT, each a case, labelled by the section of the box."""
+def _make_dataset(folder: Path, case: BenchCase, slices: int) -> Path:
+    """Write a data set of some slices of the CT, each a case labelled by the section of the box."""
     volume = Volume.load(case.path)
     (low_i, low_j, _), (high_i, high_j, _) = case.box.min_ijk, case.box.max_ijk
     label = np.zeros((*volume.shape_ijk[:2], 1), dtype=np.uint8)

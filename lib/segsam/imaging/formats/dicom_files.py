@@ -1,0 +1,204 @@
+"""DICOM files: what is one, its header and its data set, and the files of one series.
+
+A file begins with 128 bytes and "DICM" (PS3.10, section 7.1). Files of old scanners and exports
+begin with their first element instead. Deflated files are inflated here, and never further than
+their header declares.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pydicom
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from segsam.errors import VolumeError
+from segsam.imaging.formats.raw import reading
+
+NATIVE_SYNTAXES = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+"""Transfer syntaxes whose pixels are not compressed by an image codec."""
+
+OVERLAY_BIT_POSITIONS = tuple(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2))
+"""Elements that give the pixels' bit in which an old overlay is stored."""
+
+_PIXEL_MODULE: list[str | int] = [
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
+    "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+    *OVERLAY_BIT_POSITIONS,
+]  # fmt: skip
+_PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
+_HEADER: list[str | int] = [
+    *_PIXEL_MODULE,
+    "SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
+    "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_FIRST_GROUPS = (0x0002, 0x0008)
+_LONGEST_FIRST_VALUE = 1024
+_HEADER_LIMIT = 2**24
+"""Bytes of a deflated file that are inflated for its header."""
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFile:
+    """DICOM image file with its header: the data set without pixels."""
+
+    path: Path
+    header: pydicom.Dataset
+
+    @property
+    def series_uid(self) -> str:
+        """Series Instance UID; empty if missing."""
+        return str(self.header.get("SeriesInstanceUID") or "")
+
+    @property
+    def frames(self) -> int:
+        """Number of frames; 1 if the header does not give it."""
+        return int(self.header.get("NumberOfFrames") or 1)
+
+    @property
+    def transfer_syntax(self) -> pydicom.uid.UID:
+        """UID of how the file is encoded."""
+        return self.header.file_meta.TransferSyntaxUID
+
+    @property
+    def is_native(self) -> bool:
+        """True if no image codec compresses the pixels."""
+        return self.transfer_syntax in NATIVE_SYNTAXES
+
+    @property
+    def is_deflated(self) -> bool:
+        """True if the whole data set is compressed by deflate."""
+        return bool(self.transfer_syntax == DeflatedExplicitVRLittleEndian)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of the pixels without compression, as the header declares them."""
+        header = self.header
+        samples = int(header.get("SamplesPerPixel") or 1)
+        numbers = int(header.Rows) * int(header.Columns) * self.frames * samples
+        if header.get("PhotometricInterpretation") == "YBR_FULL_422":
+            numbers = numbers // 3 * 2  # two pixels share their colour
+        return (numbers * int(header.get("BitsAllocated") or 8) + 7) // 8
+
+
+def is_dicom(path: Path) -> bool:
+    """Return True if the file has "DICM" after its preamble, or begins with a DICOM element."""
+    with path.open("rb") as stream:
+        start = stream.read(_PREAMBLE + len(_MAGIC))
+    return start[_PREAMBLE:] == _MAGIC or _begins_with_element(start[:8])
+
+
+def _begins_with_element(start: bytes) -> bool:
+    """Return True for a first element of group 2 or 8, with or without its value representation."""
+    if len(start) < 8:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack(f"{order}HHI", start)
+        if group not in _FIRST_GROUPS or element > 0xFF:
+            continue
+        if start[4:6].isalpha() and start[4:6].isupper():
+            return True
+        is_short = length % 2 == 0 and length <= _LONGEST_FIRST_VALUE
+        return bool(order == "<" and group == 0x0008 and is_short)
+    return False
+
+
+def read_file(path: Path) -> DicomFile:
+    """Read the header of a DICOM file. Raises VolumeError if it is not one."""
+    if not is_dicom(path):
+        raise VolumeError(
+            f"Expected a DICOM file, got {path.name}, which does not begin as one ('DICM' after "
+            "128 bytes, or a first element)."
+        )
+    return DicomFile(path, _read_dataset(path, _HEADER, 0))
+
+
+def read_pixels(file: DicomFile) -> pydicom.Dataset:
+    """Read the data set of a file with its pixels and what describes them."""
+    dataset = _read_dataset(file.path, [*_PIXEL_MODULE, *_PIXELS], file.pixel_bytes)
+    if not any(keyword in dataset for keyword in _PIXELS):
+        raise VolumeError(
+            f"{file.path.name} could not be read as DICOM: expected {file.pixel_bytes} bytes of "
+            "pixels, got none or not all of them; the file ends too early."
+        )
+    return dataset
+
+
+def image_files(folder: Path) -> list[DicomFile]:
+    """Read the headers of all DICOM images of a folder, by name; hidden files are left out."""
+    candidates = sorted(path for path in folder.iterdir() if path.is_file())
+    files = [
+        read_file(path) for path in candidates if not path.name.startswith(".") and is_dicom(path)
+    ]
+    return [file for file in files if "Rows" in file.header and "Columns" in file.header]
+
+
+def _read_dataset(path: Path, keywords: Sequence[str | int], pixel_bytes: int) -> pydicom.Dataset:
+    """Read these elements; without pixels if `pixel_bytes` is 0."""
+    sentence = (
+        f"{path.name} could not be read as DICOM: expected a sequence of DICOM elements, got a "
+        "damaged or incomplete one."
+    )
+    with reading(path, "DICOM", sentence):
+        inflated = _inflated(path, _HEADER_LIMIT + pixel_bytes)
+        dataset = pydicom.dcmread(
+            path if inflated is None else inflated,
+            force=True,  # is_dicom accepts files without a preamble, which pydicom does not
+            stop_before_pixels=not pixel_bytes,
+            specific_tags=list(keywords),
+        )
+        if inflated is not None:
+            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        elif "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = _syntax_of(dataset)
+    return dataset
+
+
+def _syntax_of(dataset: pydicom.Dataset) -> pydicom.uid.UID:
+    if dataset.is_implicit_VR:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if dataset.is_little_endian else ExplicitVRBigEndian
+
+
+def _inflated(path: Path, limit: int) -> BinaryIO | None:
+    """Return up to `limit` inflated bytes of the data set of a deflated file; None for others."""
+    with path.open("rb") as stream:
+        start = stream.read(_PREAMBLE + 1024)
+        if str(DeflatedExplicitVRLittleEndian).encode() not in start:
+            return None
+        has_preamble = start[_PREAMBLE : _PREAMBLE + len(_MAGIC)] == _MAGIC
+        meta = _PREAMBLE + len(_MAGIC) if has_preamble else 0
+        tag, length = start[meta : meta + 8], start[meta + 8 : meta + 12]
+        if tag != b"\x02\0\0\0UL\x04\0":
+            raise VolumeError(
+                f"{path.name} is deflated DICOM without the length of its file meta information; "
+                "expected the length (0002,0000) as its first element."
+            )
+        stream.seek(meta + 12 + struct.unpack("<I", length)[0])
+        decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+        return io.BytesIO(decoder.decompress(stream.read(), limit))

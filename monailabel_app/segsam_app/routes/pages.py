@@ -1,0 +1,92 @@
+"""Pages that a browser shows: the list of routes, and the OHIF viewer, with nothing of other sites.
+
+MONAI Label's pages load scripts, styles and fonts from other sites, which then see who works with
+this server. Its list of routes (`/`, `/docs`) is replaced by one without scripts; references to
+other sites are taken out of OHIF's page and styles. The content policy that every reply carries
+(`web/middleware.py`) makes the browser refuse what is left.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from monailabel import endpoints
+from monailabel.config import settings
+from monailabel.utils.others.generic import get_mime_type
+from starlette.concurrency import run_in_threadpool
+
+from segsam_app.errors import NotFoundError
+from segsam_app.routes.roles import AnyUser
+
+_OTHER_SITES = {
+    ".html": re.compile(r"<link\b[^>]*\bhref=[\"']?https?://[^>]*>", re.I),
+    ".css": re.compile(r"@import\s+(url\()?[\"']?https?://[^;]*;", re.I),
+}
+"""References to other sites that load something, by the ending of the file."""
+_METHODS = ("get", "put", "post", "delete", "patch")
+_STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}code{font-weight:bold}"
+
+
+def page_routes(app: FastAPI) -> APIRouter:
+    """Return a router with the pages of an app."""
+    router = APIRouter()
+
+    @router.get("/docs", include_in_schema=False)
+    @router.get("/", include_in_schema=False)
+    async def routes_page() -> HTMLResponse:
+        return HTMLResponse(_routes_page(app.openapi()))
+
+    @router.get(settings.MONAI_LABEL_API_STR + "/ohif/{path:path}", include_in_schema=False)
+    async def ohif(path: str, user: AnyUser) -> Response:
+        return await run_in_threadpool(_ohif_file, path)
+
+    return router
+
+
+def _ohif_file(path: str) -> Response:
+    """Return a file of OHIF, or its page for any other path; without what other sites deliver."""
+    files = _ohif_files()
+    file = files.get(path) or files.get("index.html")
+    if file is None:
+        raise NotFoundError("the viewer OHIF is not part of this installation")
+    kind, pattern = get_mime_type(file), _OTHER_SITES.get(file.suffix)
+    if pattern is None:
+        return FileResponse(file, media_type=kind)
+    return Response(pattern.sub("", file.read_text(encoding="utf-8")), media_type=kind)
+
+
+@functools.cache
+def _ohif_files() -> Mapping[str, Path]:
+    """Return OHIF's files by their path below `/ohif`: no name of a client reaches the disk."""
+    folder = Path(endpoints.__path__[0]) / "static" / "ohif"
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in files}
+
+
+def _routes_page(spec: Mapping[str, Any]) -> str:
+    """Return the list of routes as HTML, from the OpenAPI description `/openapi.json`."""
+    title = html.escape(spec["info"]["title"])
+    items = "".join(_items(spec["paths"]))
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        '<p>As a file for programs: <a href="/openapi.json">/openapi.json</a></p>'
+        f"<ul>{items}</ul></body></html>"
+    )
+
+
+def _items(paths: Mapping[str, Any]) -> Iterator[str]:
+    for path, methods in sorted(paths.items()):
+        for method in (name for name in _METHODS if name in methods):
+            route = methods[method]
+            names = ", ".join(str(one["name"]) for one in route.get("parameters", ()))
+            summary = html.escape(str(route.get("summary", "")))
+            takes = f" ({html.escape(names)})" if names else ""
+            yield f"<li><code>{method.upper()} {html.escape(path)}</code>{takes}: {summary}</li>"

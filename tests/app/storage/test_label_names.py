@@ -1,0 +1,153 @@
+"""Labels in the store: on their image in any voxel order, named by the file itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import nrrd
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segsam.errors import LabelError, VolumeError
+from segsam.imaging.volume import Segment, Volume
+from segsam_app.storage.store import Store
+
+from ..stored import AFFINE, SHAPE, make_studies, write
+
+CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "seg_nrrd_names"
+POSTERIOR, ANTERIOR = "posterior hippocampus", "anterior hippocampus"
+BY_POSITION = {"label_info": [{"name": ANTERIOR, "idx": 1}, {"name": POSTERIOR, "idx": 2}]}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(make_studies(tmp_path / "studies", 2)), on_image=lambda _: None)
+
+
+def two() -> NDArray[np.uint8]:
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[1:3, 2:6, 1:3], voxels[4:7, 3:8, 1:] = 1, 2
+    return voxels
+
+
+def segmentation(path: Path, names: dict[int, str]) -> Path:
+    segments = {value: Segment(name) for value, name in names.items()}
+    Volume.from_array(two(), AFFINE).save(path, segments=segments)
+    return path
+
+
+class TestPlace:
+    def test_another_voxel_order_is_saved_as_it_is(self, store: Store, tmp_path: Path) -> None:
+        image = nibabel.Nifti1Image(two(), AFFINE).as_reoriented([[2, -1], [0, 1], [1, -1]])
+        path = write(tmp_path / "a.nii.gz", np.asarray(image.dataobj), image.affine)
+        version = store.save("case0", path, "final", {})
+        assert Path(store.get_label_uri("case0", "final")).read_bytes() == path.read_bytes()
+        assert version.size == path.stat().st_size
+
+    def test_elsewhere_is_refused_with_both_geometries(self, store: Store, tmp_path: Path) -> None:
+        moved = AFFINE.copy()
+        moved[:3, 3] += 40
+        path = write(tmp_path / "a.nii.gz", two(), moved)
+        words = "the label: 8x9x4 voxels .* R 47, A 31, S 70 mm; the image: 8x9x4 .* R 7, A -9, S 3"
+        with pytest.raises(LabelError, match=words):
+            store.save("case0", path, "final", {})
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "info",
+        [
+            {},
+            BY_POSITION,
+            {"label_names": {POSTERIOR: 1, ANTERIOR: 2}},
+            {"label_names": {"Posterior_Hippocampus": 1}},
+            {"label_names": {"Segment_1": 1, "Segment_2": 2}},
+        ],
+    )
+    def test_those_in_the_file_win(
+        self, store: Store, tmp_path: Path, info: dict[str, Any]
+    ) -> None:
+        path = segmentation(tmp_path / "a.seg.nrrd", {1: POSTERIOR, 2: ANTERIOR})
+        version = store.save("case0", path, "final", info)
+        assert version.names == {"1": POSTERIOR, "2": ANTERIOR}
+        assert store.get_label_info("case0", "final")["names"] == version.names
+        noted = "label_info lists 'anterior hippocampus' there, and the names in the file were used"
+        assert (noted in version.info.get("names_note", "")) == (info == BY_POSITION)
+
+    @pytest.mark.parametrize(
+        ("info", "words"),
+        [
+            (
+                {"label_names": {ANTERIOR: 1, POSTERIOR: 2}},
+                "names its value 1 'posterior hippocampus', but it was sent as 'anterior hippo",
+            ),
+            (
+                {"label_info": [{"name": ANTERIOR, "idx": 1}, {"name": "spleen", "idx": 2}]},
+                "label_info lists 'spleen', but the segments in the file are named 'posterior",
+            ),
+        ],
+    )
+    def test_a_contradiction_is_refused(
+        self, store: Store, tmp_path: Path, info: dict[str, Any], words: str
+    ) -> None:
+        path = segmentation(tmp_path / "a.seg.nrrd", {1: POSTERIOR, 2: ANTERIOR})
+        with pytest.raises(LabelError, match=words):
+            store.save("case0", path, "final", info)
+        assert store.get_label_uri("case0", "final") == ""
+
+    def test_the_request_names_what_the_file_does_not(self, store: Store, tmp_path: Path) -> None:
+        path = segmentation(tmp_path / "a.seg.nrrd", {1: "Segment_1", 2: ANTERIOR})
+        version = store.save("case0", path, "final", {"label_names": {POSTERIOR: 1}})
+        assert version.names == {"1": POSTERIOR, "2": ANTERIOR}
+        path = segmentation(tmp_path / "b.seg.nrrd", {1: "Segment_1", 2: "Segment_2"})
+        version = store.save("case0", path, "final", BY_POSITION)
+        assert version.names == {"1": ANTERIOR, "2": POSTERIOR}
+
+    def test_a_file_put_there_by_hand_keeps_its_names(self, store: Store, tmp_path: Path) -> None:
+        folder = Path(store._datastore_path) / "labels" / "final"
+        folder.mkdir(parents=True, exist_ok=True)
+        segmentation(folder / "case0.seg.nrrd", {1: POSTERIOR, 2: ANTERIOR})
+        store.refresh()
+        store.save("case0", write(tmp_path / "a.nii.gz", two()), "final", {})
+        found = store.history("case0", "final").all()[0]
+        assert (found.kind, found.names) == ("found", {"1": POSTERIOR, "2": ANTERIOR})
+
+
+def test_the_shared_case(tmp_path: Path) -> None:
+    if not CASE.is_dir():
+        pytest.skip("the shared cases are not here")
+    (tmp_path / "studies").mkdir()
+    shutil.copy(CASE / "h1.nii.gz", tmp_path / "studies")
+    store = Store(str(tmp_path / "studies"), on_image=lambda _: None)
+    version = store.save("h1", CASE / "h1.seg.nrrd", "final", BY_POSITION)
+    assert version.names == {"1": POSTERIOR, "2": ANTERIOR}
+    with pytest.raises(LabelError, match="names its value 1 'posterior hippocampus'"):
+        store.save("h1", CASE / "h1.seg.nrrd", "final", {"label_names": {ANTERIOR: 1}})
+
+
+class TestOverlapping:
+    def layers(self, path: Path, **fields: str) -> Path:
+        whole = (two() > 0).astype(np.uint8)
+        header = {
+            "space": "left-posterior-superior",
+            "space directions": np.vstack([np.full(3, np.nan), np.diag([1.5, 1.5, 4])]),
+            "space origin": [-7, 9, 30],
+            **{"Segment0_Name": "organ", "Segment0_Layer": "0", "Segment0_LabelValue": "1"},
+            **{"Segment1_Name": "lesion", "Segment1_Layer": "1", "Segment1_LabelValue": "1"},
+            **fields,
+        }
+        nrrd.write(str(path), np.stack([whole, (two() == 2).astype(np.uint8)]), header)
+        return path
+
+    def test_segments_are_named_each(self, store: Store, tmp_path: Path) -> None:
+        path = self.layers(tmp_path / "a.seg.nrrd")
+        assert store.save("case0", path, "final", {}).names == {"1": "organ", "2": "lesion"}
+
+    def test_a_damaged_header_is_a_sentence(self, store: Store, tmp_path: Path) -> None:
+        path = self.layers(tmp_path / "a.seg.nrrd", Segment1_Layer="2")
+        with pytest.raises(VolumeError, match="got layer 2 and value 1 for segment 1"):
+            store.save("case0", path, "final", {})

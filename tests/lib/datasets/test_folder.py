@@ -1,0 +1,146 @@
+"""Data sets in a folder: labels by geometry, segments by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segsam.categories import Categories
+from segsam.datasets.convert import to_med2d
+from segsam.datasets.folder import Dataset, load_case, open_dataset
+from segsam.datasets.labelled_slices import cut_volume, slices_of
+from segsam.datasets.shards import PreparedSlice, Shards, write_shards
+from segsam.errors import LabelError, TrainingError
+from segsam.evaluation.cases import open_case
+from segsam.imaging.volume import Segment, Volume
+
+CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+AFFINE = np.array([[1.0, 0, 0, -20], [0, 1, 0, 30], [0, 0, 1, 5], [0, 0, 0, 1]])
+NAMES = {1: "anterior hippocampus", 2: "posterior hippocampus"}
+
+
+def labels() -> NDArray[np.uint8]:
+    """Two blocks without any symmetry."""
+    made = np.zeros((20, 24, 16), np.uint8)
+    made[2:9, 3:11, 2:9] = 1
+    made[8:14, 12:21, 4:13] = 2
+    return made
+
+
+def dataset(folder: Path, label: nib.Nifti1Image | None = None) -> Dataset:
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    voxels = labels().astype(np.int16) * 70 + 20
+    nib.save(nib.Nifti1Image(voxels, AFFINE), folder / "images" / "c1.nii.gz")
+    if label is not None:
+        nib.save(label, folder / "labels" / "c1.nii.gz")
+    record = {"name": "made", "labels": {str(value): name for value, name in NAMES.items()}}
+    (folder / "dataset.json").write_text(json.dumps(record))
+    return open_dataset(folder)
+
+
+def flipped() -> nib.Nifti1Image:
+    return nib.Nifti1Image(labels(), AFFINE).as_reoriented([[1, -1], [0, 1], [2, -1]])
+
+
+def moved() -> nib.Nifti1Image:
+    affine = AFFINE.copy()
+    affine[:3, 3] += 40
+    return nib.Nifti1Image(labels(), affine)
+
+
+class TestPlace:
+    def test_another_voxel_order_is_brought_onto_the_image(self, tmp_path: Path) -> None:
+        same = dataset(tmp_path / "same", nib.Nifti1Image(labels(), AFFINE))
+        other = dataset(tmp_path / "other", flipped())
+        volume, found = load_case(other, "c1")
+        assert volume.shape_ijk == found.shape
+        np.testing.assert_array_equal(found, labels())
+        for one, two in zip(
+            slices_of(same, "c1", input_size=32),
+            slices_of(other, "c1", input_size=32),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one.labels, two.labels)
+        opened = open_case(other, "c1", input_size=32, categories=Categories.load())
+        np.testing.assert_array_equal(opened.labels, labels())
+        counts = [to_med2d([each], tmp_path / f"{each.folder.name}_out") for each in (same, other)]
+        assert counts[0].masks == counts[1].masks > 0
+        for path in sorted((tmp_path / "same_out").rglob("*.png")):
+            twin = tmp_path / "other_out" / path.relative_to(tmp_path / "same_out")
+            assert path.read_bytes() == twin.read_bytes()
+
+    def test_elsewhere_is_refused_with_both_geometries(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path, moved())
+        words = r"made, c1: the label does not lie .*R 20, A 70, S 45 mm; .*R -20, A 30, S 5 mm"
+        for read in (
+            lambda: load_case(made, "c1"),
+            lambda: open_case(made, "c1", input_size=32, categories=Categories.load()),
+            lambda: to_med2d([made], tmp_path / "out"),
+            lambda: list(slices_of(made, "c1", input_size=32)),
+        ):
+            with pytest.raises(LabelError, match=words):
+                read()
+
+    def test_the_shared_cases(self) -> None:
+        if not CASES.is_dir():
+            pytest.skip("the shared cases are not here")
+        stored = open_dataset(CASES / "ds_label_stored_flipped")
+        image, found = load_case(stored, "hippocampus_001")
+        file = nib.load(stored.folder / "labels" / "hippocampus_001.nii.gz")
+        np.testing.assert_array_equal(found, np.asarray(file.dataobj)[::-1])
+        assert image.shape_ijk == found.shape
+        with pytest.raises(LabelError, match="does not lie on its image"):
+            load_case(open_dataset(CASES / "ds_label_moved"), "hippocampus_001")
+
+
+class TestNames:
+    def save(self, made: Dataset, segments: dict[int, Segment]) -> None:
+        path = made.folder / "labels" / "c1.seg.nrrd"
+        Volume.from_array(labels(), AFFINE).save(path, segments=segments)
+
+    def test_those_in_the_file_win(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path)
+        self.save(made, {1: Segment("posterior_hippocampus"), 2: Segment("Anterior hippocampus")})
+        found = load_case(made, "c1")[1]
+        np.testing.assert_array_equal(found, np.array([0, 2, 1], np.uint8)[labels()])
+
+    def test_names_that_name_nothing_leave_the_values(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path)
+        self.save(made, {1: Segment("Segment_1"), 2: Segment("Segment_2")})
+        np.testing.assert_array_equal(load_case(made, "c1")[1], labels())
+
+    def test_others_are_refused(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path)
+        self.save(made, {1: Segment("anterior hippocampus"), 2: Segment("spleen")})
+        with pytest.raises(TrainingError, match="c1 name a segment 'spleen'; expected a name of"):
+            load_case(made, "c1")
+
+
+def shown(voxels: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
+    """A slice as radiologists see it: the patient's right on the left, anterior on top."""
+    return voxels[::-1, ::-1, k].T
+
+
+def test_overlapping_maps_make_instances_that_survive_shards(tmp_path: Path) -> None:
+    one, other = (labels() == 1).astype(np.uint8), np.zeros_like(labels())
+    other[4:18, 5:20, 2:9] = 2
+    volume = Volume.from_array(labels().astype(np.int16), AFFINE)
+    cut = list(cut_volume(volume, (one, other), "made/c1", input_size=0, axes="k"))
+    assert [each.name for each in cut] == [f"made/c1/k{index}" for index in range(2, 9)]
+    for number, each in enumerate(cut, start=2):
+        assert each.prompted == (1, 2)
+        by_value = {found.value: found.mask for found in each.objects}
+        np.testing.assert_array_equal(by_value[1], shown(one, number) == 1)
+        np.testing.assert_array_equal(by_value[2], shown(other, number) == 2)
+        assert (by_value[1] & by_value[2]).any()
+    made = dataset(tmp_path / "set")
+    write_shards(tmp_path / "shards", (made,), [PreparedSlice(cut[0], "made", "train")])
+    (back,) = list(Shards(tmp_path / "shards"))
+    for first, second in zip(back.slice.objects, cut[0].objects, strict=True):
+        np.testing.assert_array_equal(first.mask, second.mask)

@@ -1,0 +1,184 @@
+"""Label files: segments by name, value and layer; whole numbers; pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import nrrd
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from segsam.errors import LabelError, VolumeError
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.label_files import read_label_names, read_labels
+from segsam.imaging.volume import Segment, Volume
+
+SHAPE = (6, 5, 4)
+AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
+IMAGE = RawGrid(SHAPE, AFFINE)
+
+
+def write_layers(path: Path, layers: NDArray[Any], fields: Mapping[str, str]) -> Path:
+    """Write a segmentation as 3D Slicer does: layers (n, i, j, k), or one map (i, j, k)."""
+    directions = np.diag([1.0, 1.0, 2.0])
+    kinds = ["domain"] * 3
+    if layers.ndim == 4:
+        directions = np.vstack([np.full(3, np.nan), directions])
+        kinds = ["list", *kinds]
+    header = {
+        "space": "left-posterior-superior",
+        "space directions": directions,
+        "space origin": np.zeros(3),
+        "kinds": kinds,
+        "encoding": "gzip",
+        **fields,
+    }
+    nrrd.write(str(path), layers, header)
+    return path
+
+
+def segment(number: int, name: str, value: int, layer: int = 0) -> dict[str, str]:
+    return {
+        f"Segment{number}_ID": f"Segment_{number + 1}",
+        f"Segment{number}_Name": name,
+        f"Segment{number}_LabelValue": str(value),
+        f"Segment{number}_Layer": str(layer),
+    }
+
+
+def two_blocks() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    liver, tumour = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    liver[:4], tumour[2:, 1:3] = True, True
+    return liver, tumour
+
+
+class TestSegmentations:
+    def test_names_belong_to_values_not_to_positions(self, tmp_path: Path) -> None:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[0], labels[1] = 1, 2
+        fields = segment(0, "posterior", 2) | segment(1, "anterior", 1)
+        path = write_layers(tmp_path / "a.seg.nrrd", labels, fields)
+        read = read_labels(path, IMAGE)
+        assert read.names == read_label_names(path) == {2: "posterior", 1: "anterior"}
+        np.testing.assert_array_equal(read.as_one_map(), labels)
+
+    @pytest.mark.parametrize("count", [2, 3], ids=["two", "three, which is not colour"])
+    def test_overlapping_segments_are_read_by_layer(self, tmp_path: Path, count: int) -> None:
+        liver, tumour = two_blocks()
+        layers = np.stack([liver, tumour, liver & tumour][:count]).astype(np.uint8)
+        names = ["liver", "tumour", "rim"][:count]
+        fields: dict[str, str] = {}
+        for number, name in enumerate(names):
+            fields |= segment(number, name, 1, number)
+        path = write_layers(tmp_path / "a.seg.nrrd", layers, fields)
+        read = read_labels(path, IMAGE)
+        assert read.names == read_label_names(path) == dict(enumerate(names, start=1))
+        assert len(read.maps) == count
+        np.testing.assert_array_equal(read.maps[0] == 1, liver)
+        np.testing.assert_array_equal(read.maps[1] == 2, tumour)
+        with pytest.raises(LabelError, match=f"overlap in {np.sum(liver & tumour)} voxels"):
+            read.as_one_map()
+        with pytest.raises(VolumeError, match=f"in {count} layers"):
+            Volume.load(path)
+
+    def test_layers_that_do_not_overlap_are_one_map(self, tmp_path: Path) -> None:
+        liver, tumour = two_blocks()
+        layers = np.stack([liver & ~tumour, tumour * 4]).astype(np.uint8)
+        fields = segment(0, "liver", 1, 0) | segment(1, "tumour", 4, 1)
+        read = read_labels(write_layers(tmp_path / "a.seg.nrrd", layers, fields), IMAGE)
+        expected = np.where(tumour, 4, liver)
+        np.testing.assert_array_equal(read.as_one_map(), expected)
+        assert read.names == {1: "liver", 4: "tumour"}
+
+    def test_a_file_without_values_has_one_layer_per_segment(self, tmp_path: Path) -> None:
+        liver, tumour = two_blocks()
+        fields = {"Segment0_ID": "a", "Segment0_Name": "liver"}
+        fields |= {"Segment1_ID": "b", "Segment1_Name": "tumour"}
+        path = write_layers(tmp_path / "a.seg.nrrd", np.stack([liver, tumour]).astype("u1"), fields)
+        read = read_labels(path, IMAGE)
+        assert read.names == {1: "liver", 2: "tumour"}
+        np.testing.assert_array_equal(read.maps[1] == 2, tumour)
+
+    def test_scribbles_are_no_structures(self, tmp_path: Path) -> None:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[0], labels[1], labels[2] = 1, 2, 3
+        fields = segment(0, "background_scribbles", 1) | segment(1, "liver", 2)
+        fields |= segment(2, "foreground_scribbles", 3)
+        read = read_labels(write_layers(tmp_path / "a.seg.nrrd", labels, fields), IMAGE)
+        assert (read.values, read.names) == ((2,), {2: "liver"})
+
+    def test_what_save_wrote_is_read(self, tmp_path: Path) -> None:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[1, 2, 3] = 7
+        segments = {7: Segment("left kidney"), 9: Segment("spleen")}
+        Volume.from_array(labels, AFFINE).save(tmp_path / "a.seg.nrrd", segments=segments)
+        read = read_labels(tmp_path / "a.seg.nrrd", IMAGE)
+        assert read.names == {7: "left kidney", 9: "spleen"}
+        np.testing.assert_array_equal(read.as_one_map(), labels)
+
+    def test_it_may_be_cropped_and_stored_in_another_order(self, tmp_path: Path) -> None:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[1:3, 2:4, 1:3] = np.arange(1, 9).reshape(2, 2, 2)
+        part = Volume.from_array(labels[1:3, 2:4, 1:3], AFFINE @ translation(1, 2, 1))
+        part.reoriented("SAR").save(tmp_path / "a.seg.nrrd")
+        read = read_labels(tmp_path / "a.seg.nrrd", IMAGE)
+        np.testing.assert_array_equal(read.as_one_map(), labels)
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            (segment(0, "a", 1) | segment(1, "b", 1), "one segment for each value"),
+            (segment(0, "a", 2), r"got the values \[1\] without one"),
+            (segment(0, "a", 1, 3), "got layer 3 and value 1"),
+            (segment(0, "a", 0), "got layer 0 and value 0"),
+            (segment(0, "a", 1) | {"Segment0_LabelValue": "one"}, "got 'one'"),
+            (segment(0, "a", 1) | {"Segment0_Layer": "9" * 5000}, "expected a whole number"),
+        ],
+    )
+    def test_what_is_refused(self, tmp_path: Path, fields: dict[str, str], words: str) -> None:
+        path = write_layers(tmp_path / "a.seg.nrrd", np.ones(SHAPE, np.uint8), fields)
+        with pytest.raises(VolumeError, match=words):
+            read_labels(path, IMAGE)
+
+
+def translation(*ijk: int) -> NDArray[np.float64]:
+    moved = np.eye(4)
+    moved[:3, 3] = ijk
+    return moved
+
+
+class TestWholeNumbers:
+    def nifti(self, path: Path, voxels: NDArray[Any]) -> Path:
+        nib.save(nib.Nifti1Image(voxels, AFFINE), path)
+        return path
+
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])
+    def test_of_any_type(self, tmp_path: Path, dtype: str) -> None:
+        voxels = np.zeros(SHAPE, dtype)
+        voxels[2, 3, 1] = 117
+        read = read_labels(self.nifti(tmp_path / "a.nii.gz", voxels), IMAGE)
+        assert read.as_one_map().dtype == np.uint8
+        assert (read.values, read.names) == ((117,), {})
+        np.testing.assert_array_equal(read.as_one_map(), voxels)
+
+    @pytest.mark.parametrize("wrong", [-1.0, 0.5, 1e12, np.nan])
+    def test_others_are_refused(self, tmp_path: Path, wrong: float) -> None:
+        voxels = np.zeros(SHAPE, np.float32)
+        voxels[0, 0, 0] = wrong
+        with pytest.raises(VolumeError, match=r"whole numbers|NaN"):
+            read_labels(self.nifti(tmp_path / "a.nii.gz", voxels), IMAGE)
+
+    def test_a_picture_lies_on_its_image(self, tmp_path: Path) -> None:
+        plane = np.zeros((5, 6), np.uint8)
+        plane[1, 4] = 3
+        Image.fromarray(plane).save(tmp_path / "a.png")
+        read = read_labels(tmp_path / "a.png", RawGrid((6, 5, 1), np.diag([0.3, 0.3, 2, 1])))
+        np.testing.assert_array_equal(read.as_one_map()[:, :, 0], plane.T)
+        Image.fromarray(np.stack([plane, plane * 2, plane], -1)).save(tmp_path / "b.png")
+        with pytest.raises(LabelError, match="this one is colour"):
+            read_labels(tmp_path / "b.png", RawGrid((6, 5, 1), AFFINE))
