@@ -175,7 +175,7 @@ def _limits(record: BenchRecord) -> list[str]:
 
 
 def _draw_bars(record: BenchRecord, path: Path, item: str, label: str) -> Path | None:
-    """Draw the times of an item, the slowest on top; None if nobody was measured."""
+    """Draw the times of an item, the slowest on top; None without measurements."""
     measured = [one for one in record.contenders if item in one.items]
     measured.sort(key=lambda one: (one.items[item].median_s, one.title))
     if not measured:
