@@ -27,8 +27,7 @@ class SegSam(nn.Module):
     """Network of the paper: a host with a semantic decoder and text-to-vision enhancement.
 
     The host is a SAM-family model: image encoder, prompt encoder and mask decoder. The other two
-    parts may be absent; their new weights are copies of the host's decoder where it has the same
-    layers, and random elsewhere. `card` records what the weights have learnt.
+    parts may be absent; new ones start from the host's decoder. `card` records what was learnt.
     """
 
     def __init__(
@@ -41,16 +40,7 @@ class SegSam(nn.Module):
         text: bool = False,
         card: Card | None = None,
     ) -> None:
-        """Connect the parts.
-
-        Args:
-            host: its weights are used as they are.
-            categories: what the semantic decoder can name, in the order of its outputs.
-            config: choices that the paper leaves open.
-            semantics: build a semantic decoder.
-            text: build the text-to-vision semantic enhancement (T2VSE).
-            card: what the weights have learnt; by default nothing.
-        """
+        """Connect the parts; `semantics` builds the semantic decoder, `text` the T2VSE."""
         super().__init__()
         self.host, facts = host, host.facts
         self.categories = categories
@@ -86,12 +76,8 @@ class SegSam(nn.Module):
         return self.config.grid or self.host.facts.grid
 
     def forward(self, images: Tensor, prompts: PromptTensors) -> Decoded:
-        """Run the whole network on prepared images (B, 3, S, S), each with n prompts.
-
-        `prompts` holds B * n prompts, those of the first image first.
-
-        Raises:
-            ValueError: the number of prompts is not a multiple of the number of images.
+        """Run the whole network on images (B, 3, S, S) and B * n prompts, the first image's first.
+        Raises ValueError for another number of prompts.
         """
         return self.decode_batch(self.encode(images), prompts)
 
@@ -100,10 +86,8 @@ class SegSam(nn.Module):
         return self.features(*self.host.encode(images))
 
     def features(self, embedding: Tensor, detail: Tensor | None = None) -> ImageFeatures:
-        """Compute the image features from the output of `Host.encode`.
-
-        Separate from `encode`, because that output is stored while the weights used here learn:
-        those of a grid reduction and of the presence branch, if there are any.
+        """Compute the image features from the output of `Host.encode`, which may have been stored:
+        the weights used here (grid reduction, presence branch) learn, the host's encoder does not.
         """
         if self.reduction is not None:
             embedding, detail = self.reduction(embedding), self.reduction.pooled(detail)
@@ -113,11 +97,10 @@ class SegSam(nn.Module):
 
     def decode_batch(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
         """Run the part of `forward` that follows `encode`; raises as `forward`."""
-        semantic = self.semantic_decoder is not None
-        prompts_by_image = prompts.split(len(features))
+        semantic, by_image = self.semantic_decoder is not None, prompts.split(len(features))
         return Decoded.joined(
             self.decode(features.of(image), own_prompts, semantic=semantic)
-            for image, own_prompts in enumerate(prompts_by_image)
+            for image, own_prompts in enumerate(by_image)
         )
 
     def decode(self, features: ImageFeatures, prompts: PromptTensors, *, semantic: bool) -> Decoded:
@@ -153,23 +136,14 @@ class SegSam(nn.Module):
         return replace(binary, presence_logits=features.presence_logits, **semantics._asdict())
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
-        """Return the attention of each CO-token to the image, (B, K, h, w), each map of sum 1.
-
-        None without a presence branch.
-        """
-        if self.semantic_decoder is None or self.semantic_decoder.presence is None:
+        """Return the CO-tokens' attention to the image, (B, K, h, w) of sum 1, if there are any."""
+        decoder, positions = self.semantic_decoder, self._inputs.positions()
+        if decoder is None or decoder.presence is None:
             return None
-        return self.semantic_decoder.presence.attention(
-            features.embedding, self._inputs.positions()
-        )
+        return decoder.presence.attention(features.embedding, positions)
 
     def _decode_mask(self, image: ImageSource, tokens: Tensor, detail: Tensor | None) -> Decoded:
         """Decode the binary mask M_b of each prompt (equation 2)."""
-        masks = self.host.decode_masks(
-            image,
-            self._inputs.positions(),
-            tokens,
-            multimask=self.config.multimask,
-            detail=detail,
-        )
+        several, image_pe = self.config.multimask, self._inputs.positions()
+        masks = self.host.decode_masks(image, image_pe, tokens, multimask=several, detail=detail)
         return Decoded(*best_mask(*masks))
