@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from segsam.datasets.folder import Dataset, load_case
 from segsam.errors import PromptError
 from segsam.imaging.intensity import Intensity
-from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.slices import SliceView, choose_axis, largest_spacing_axis
 from segsam.imaging.volume import Volume
 
 Axes = Literal["auto", "all", "i", "j", "k"]
@@ -152,7 +152,7 @@ def _instances(planes: Sequence[NDArray[np.uint8]]) -> tuple[Instance, ...]:
 
 
 def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
-    """Return the voxel axes to cut across: "auto" is that of `choose_axis`, "all" all three.
+    """Return the voxel axes to cut across: "auto" is that of the largest spacing, "all" all three.
 
     For a picture, or a volume of one slice, this is always its one axis.
 
@@ -161,8 +161,8 @@ def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:
     """
     if axes not in get_args(Axes):
         raise PromptError(f"Expected axes {', '.join(get_args(Axes))}, got {axes!r}.")
-    if 1 in volume.shape_ijk:
-        return (choose_axis(volume, "auto"),)
+    if axes == "auto" or 1 in volume.shape_ijk:
+        return (largest_spacing_axis(volume),)
     return (0, 1, 2) if axes == "all" else (choose_axis(volume, axes),)
 
 

@@ -16,7 +16,7 @@ from segsam.datasets.labelled_slices import large_objects, spread
 from segsam.datasets.splits import Split, patient_of
 from segsam.errors import CategoryError, EvaluationError, SegSamError
 from segsam.imaging.intensity import Intensity
-from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.slices import SliceView, largest_spacing_axis
 from segsam.imaging.volume import Volume
 
 
@@ -131,7 +131,7 @@ def open_case(
     try:
         volume, labels = load_case(dataset, case)
         intensity = Intensity.for_volume(volume)
-        view = SliceView.of(volume, choose_axis(volume, "auto"), input_size)
+        view = SliceView.of(volume, largest_spacing_axis(volume), input_size)
     except SegSamError as error:
         name = f"{dataset.name}/{case}"
         raise type(error)(f"The case {name} cannot be measured: {error}") from error

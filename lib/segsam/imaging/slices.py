@@ -248,6 +248,22 @@ def choose_axis(
     return _acquisition_axis(volume, from_superior)
 
 
+def largest_spacing_axis(volume: Volume) -> int:
+    """Return the voxel axis of the largest spacing, across which labelled volumes are cut.
+
+    Training and evaluation keep this rule for whatever a user would see, so that scores of
+    different versions compare (docs/evaluation.md). Spacings within 1 % count as equal; among
+    equals, the axis nearest to superior-inferior is used, then anterior-posterior.
+    """
+    axes, _ = nearest_axes(volume.affine_ras)
+    from_superior = (axes[2], axes[1], axes[0])
+    flat = [axis for axis in from_superior if volume.shape_ijk[axis] == 1]
+    if flat:
+        return flat[0]
+    least = max(volume.spacing_mm) * (1 - _SPACING_TIE)
+    return next(axis for axis in from_superior if volume.spacing_mm[axis] >= least)
+
+
 def _acquisition_axis(volume: Volume, from_superior: tuple[int, ...]) -> int:
     """Return the axis across which the image was acquired, or probably was.
 

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate, pad
 from segsam.errors import PromptError
 from segsam.imaging.geometry import nearest_axes
 from segsam.imaging.intensity import Intensity
-from segsam.imaging.slices import SliceView, choose_axis
+from segsam.imaging.slices import SliceView, choose_axis, largest_spacing_axis
 from segsam.imaging.volume import Volume
 
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -300,6 +300,15 @@ class TestChoosingTheAxis:
         self, anisotropic: Callable[..., Volume], spacing: tuple[float, float, float], axis: int
     ) -> None:
         assert choose_axis(anisotropic(spacing), "auto") == axis
+
+    @pytest.mark.parametrize(
+        ("spacing", "axis"),
+        [((0.7, 0.7, 0.625), 1), ((1.0, 1.0, 5.0), 2), ((5.0, 1.0, 1.0), 0), ((1.0, 1.0, 1.0), 2)],
+    )
+    def test_labelled_volumes_are_cut_across_the_largest_spacing(
+        self, anisotropic: Callable[..., Volume], spacing: tuple[float, float, float], axis: int
+    ) -> None:
+        assert largest_spacing_axis(anisotropic(spacing)) == axis
 
     @pytest.mark.parametrize(
         "spacing",
