@@ -77,7 +77,7 @@ NEARLY = st.fixed_dictionaries(
 @given(OBJECTS | NEARLY)
 def test_a_prompt_is_understood_or_refused(params: dict[str, Any]) -> None:
     try:
-        click = read_request(params).click((10, 9, 8))
+        click = read_request(params).for_image((10, 9, 8))
         prompts, _ = click.prompts.checked((10, 9, 8))
     except SegSamError:
         return
