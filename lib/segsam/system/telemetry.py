@@ -24,7 +24,7 @@ _OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-"""Variables by which the libraries themselves are told."""
+"""Environment variables that switch the reports off, as the libraries document them."""
 
 
 def quiet_variables() -> dict[str, str]:
