@@ -2,7 +2,7 @@
 
 Run in the project's environment:  python docs/lab/measurements/neighbours.py DATA/acdc_cardiac ...
 
-Of labelled volumes, cut into the planes of their acquisition: each side of the tight box of a label
+Of labelled volumes, cut across their largest spacing: each side of the tight box of a label
 on a slice against that on the next one, both ways round, as a share of the box; outwards is
 positive.
 """

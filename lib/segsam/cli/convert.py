@@ -41,7 +41,7 @@ def convert(
     axes: Annotated[
         str,
         typer.Option(
-            help="Axes across which volumes are cut: all, auto (planes of acquisition), i, j, k."
+            help="Axes across which volumes are cut: all, auto (largest spacing), i, j, k."
         ),
     ] = "all",
     json_file: JsonOption = None,

@@ -1,6 +1,6 @@
 """Labelled slices: cases cut into pictures and label planes in model pixels.
 
-A volume is cut into the planes of its acquisition (as in prediction), or across all three axes
+A volume is cut across its largest spacing (`largest_spacing_axis`), or across all three axes
 (as in the paper and SAM-Med2D). Pictures hold values 0 to 255, mapped by the same `Intensity` as in
 prediction. Each label value on a slice is one object. Objects under 0.153 % of the slice are not
 prompted (paper, section 4.1), but they remain in the training targets of presence and full image.

@@ -238,9 +238,7 @@ def choose_axis(
         if choice not in ("i", "j", "k"):
             raise PromptError(f"Expected an axis auto, i, j or k, got {choice!r}.")
         return "ijk".index(choice)
-    axes, _ = nearest_axes(volume.affine_ras)
-    from_superior = (axes[2], axes[1], axes[0])
-    flat = [axis for axis in from_superior if volume.shape_ijk[axis] == 1]
+    from_superior, flat = _axes_from_superior(volume)
     if prompts_axis is not None and (not flat or prompts_axis in flat):
         return prompts_axis
     if flat:
@@ -251,17 +249,25 @@ def choose_axis(
 def largest_spacing_axis(volume: Volume) -> int:
     """Return the voxel axis of the largest spacing, across which labelled volumes are cut.
 
-    Training and evaluation keep this rule for whatever a user would see, so that scores of
-    different versions compare (docs/evaluation.md). Spacings within 1 % count as equal; among
-    equals, the axis nearest to superior-inferior is used, then anterior-posterior.
+    Training and evaluation keep this rule, although `choose_axis` may show a user other slices, so
+    that scores of different versions can be compared (docs/evaluation.md). Spacings within 1 %
+    count as equal; among equals, the axis nearest to superior-inferior is used, then
+    anterior-posterior.
     """
-    axes, _ = nearest_axes(volume.affine_ras)
-    from_superior = (axes[2], axes[1], axes[0])
-    flat = [axis for axis in from_superior if volume.shape_ijk[axis] == 1]
+    from_superior, flat = _axes_from_superior(volume)
     if flat:
         return flat[0]
     least = max(volume.spacing_mm) * (1 - _SPACING_TIE)
     return next(axis for axis in from_superior if volume.spacing_mm[axis] >= least)
+
+
+def _axes_from_superior(volume: Volume) -> tuple[tuple[int, int, int], list[int]]:
+    """Return the voxel axes, that nearest to superior-inferior first and that nearest to left-right
+    last; and in this order those along which the volume has one slice.
+    """
+    axes, _ = nearest_axes(volume.affine_ras)
+    from_superior = (axes[2], axes[1], axes[0])
+    return from_superior, [axis for axis in from_superior if volume.shape_ijk[axis] == 1]
 
 
 def _acquisition_axis(volume: Volume, from_superior: tuple[int, ...]) -> int:
