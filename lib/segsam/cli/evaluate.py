@@ -17,6 +17,7 @@ from segsam.cli.terminal import (
     err,
     exit_when_interrupted,
     out,
+    print_unused,
     progress_bar,
     write_json,
 )
