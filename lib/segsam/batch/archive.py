@@ -68,8 +68,8 @@ def find_items(archive: Path, prompts: Path | None = None) -> Found:
                     f"Two images in {archive} have the same case name {image.case}: "
                     f"{Path(found[image.case].path).name} and {Path(image.path).name}; rename one."
                 )
-            beside = Path(image.path).with_name(Path(image.case).name + _PROMPTS)
-            file = beside if prompts is None else prompts.absolute() / f"{image.case}.json"
+            own = None if prompts is None else prompts.absolute() / f"{image.case}.json"
+            file = own or Path(image.prompts)
             found[image.case] = replace(image, prompts=str(file) if file.is_file() else "")
     if not found:
         raise BatchError(
@@ -109,17 +109,20 @@ def _folders(root: Path, prompts: Path | None) -> Iterator[Path]:
 
 
 def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
-    """Return the images of one folder, and the files that are none; prompts are in neither."""
+    """Return the images of one folder, and the files that are none; prompts are in neither.
+
+    `prompts` of an image is where they lie if they are beside it.
+    """
     place = folder.relative_to(root)
     names = [path.name for path in folder.iterdir() if path.is_file()]
     images, left_out = images_in(folder, [name for name in names if not name.endswith(_PROMPTS)])
     items = []
     for image in images:
-        if image.stem:
-            files = image.names if len(image.names) > 1 else ()
-            items.append(Item((place / image.stem).as_posix(), str(image.path), files=files))
-        else:
-            items.append(Item(root.name if folder == root else place.as_posix(), str(folder)))
+        is_root = place / image.stem == Path()
+        case = root.name if is_root else (place / image.stem).as_posix()
+        beside = (root.parent if is_root else root) / f"{case}{_PROMPTS}"
+        files = image.names if len(image.names) > 1 and image.path != folder else ()
+        items.append(Item(case, str(image.path), str(beside), files))
     return items, [replace(one, path=(place / one.path).as_posix()) for one in left_out]
 
 

@@ -186,7 +186,7 @@ def _find_file(folder: Path, case: str, endings: Sequence[str]) -> Path:
             return path
     whole = folder / case  # a series in a folder, or DICOM without an ending
     if folder.name == "images" and case and whole.exists():
-        return whole
+        return images_in(whole)[0][0].path if whole.is_dir() else whole
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name[: len(case)] == case and path.name[len(case) :].lower() in endings:
             return path
@@ -205,7 +205,7 @@ def _image_files(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
             continue
         inside, others = images_in(series)
         if len(inside) == 1 and not inside[0].stem:
-            listed.append((series.name, series))
+            listed.append((series.name, inside[0].path))
             others = [LeftOut(f"{series.name}/{one.path}", one.reason) for one in others]
         else:
             others = [LeftOut(series.name, _why_no_series(series, inside, others))]

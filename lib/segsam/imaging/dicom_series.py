@@ -27,7 +27,7 @@ _LISTED = 4
 
 @dataclass(frozen=True)
 class DicomFacts:
-    """What a list needs to know of one DICOM file; `problem` says why it is no image."""
+    """Facts about one DICOM file for a list of images; `problem` says why it is no image."""
 
     series_uid: str = ""
     frames: int = 1
@@ -35,7 +35,9 @@ class DicomFacts:
     position_lps: tuple[float, ...] | None = None
     orientation_lps: tuple[float, ...] | None = None
     problem: str = ""
-    is_label: bool = False
+    may_be_image: bool = True
+    hinders_folder: bool = False
+    """True if the folder cannot be read as one series because of this file."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class DicomSeries:
     uid: str
     folder: Path
     names: tuple[str, ...]
-    has_folder: bool
-    """True if no other DICOM image lies in the folder."""
+    is_alone: bool
+    """True if the folder holds no other series."""
+    is_folder: bool
+    """True if the folder can be read as this series."""
 
     @property
     def path(self) -> Path:
         """Path under which `Volume.load` reads the series: its folder, else its first file."""
-        return self.folder if self.has_folder else self.folder / self.names[0]
+        return self.folder if self.is_folder else self.folder / self.names[0]
 
 
 def read_facts(path: Path) -> DicomFacts | None:
@@ -62,9 +66,9 @@ def read_facts(path: Path) -> DicomFacts | None:
             return DicomFacts(problem="not a DICOM file") if named_dicom else None
         return _facts(read_file(path))
     except VolumeError as error:
-        return DicomFacts(problem=str(error))
+        return DicomFacts(problem=str(error), hinders_folder=True)
     except OSError:
-        return DicomFacts(problem="the file cannot be opened")
+        return DicomFacts(problem="the file cannot be opened", hinders_folder=True)
 
 
 def dicom_facts(folder: Path, names: Iterable[str]) -> dict[str, DicomFacts]:
@@ -78,7 +82,7 @@ def series_of(
 ) -> tuple[list[DicomSeries], list[LeftOut]]:
     """Return the images among the DICOM files of a folder, and the files left out."""
     left_out = [
-        LeftOut(name, each.problem, may_be_image=not each.is_label)
+        LeftOut(name, each.problem, each.may_be_image)
         for name, each in facts.items()
         if each.problem
     ]
@@ -87,6 +91,8 @@ def series_of(
         if not each.problem:
             groups.setdefault(each.series_uid or f"/{name}", []).append(name)
     found = []
+    is_alone = len(groups) == 1
+    is_folder = is_alone and not any(each.hinders_folder for each in facts.values())
     for key, names in groups.items():
         problem = _why_no_volume([facts[name] for name in names])
         if problem:
@@ -95,7 +101,7 @@ def series_of(
             left_out += [LeftOut(name, sentence) for name in names]
         else:
             uid = "" if key.startswith("/") else key
-            found.append(DicomSeries(uid, folder, tuple(names), len(groups) == 1))
+            found.append(DicomSeries(uid, folder, tuple(names), is_alone, is_folder))
     return found, left_out
 
 
@@ -103,15 +109,17 @@ def _facts(file: DicomFile) -> DicomFacts:
     header = file.header
     modality = str(header.get("Modality") or "").strip()
     if modality == "SEG" or str(header.get("SOPClassUID") or "") in _SEGMENTATIONS:
-        return DicomFacts(problem="a DICOM segmentation, not an image", is_label=True)
+        problem = "a DICOM segmentation, not an image"
+        return DicomFacts(problem=problem, may_be_image=False, hinders_folder=True)
     if "Rows" not in header or "Columns" not in header:
         kind = f" ({modality})" if modality else ""
-        return DicomFacts(problem=f"DICOM{kind} without an image", is_label=True)
+        return DicomFacts(problem=f"DICOM{kind} without an image", may_be_image=False)
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     if file.frames > 1 and len(per_frame) != file.frames:
         return DicomFacts(
             problem=f"its {file.frames} frames have no positions in the patient, so they form no "
-            "volume; segsam segment --frame reads one of them"
+            "volume; segsam segment --frame reads one of them",
+            hinders_folder=True,
         )
     own = per_frame[0] if file.frames == 1 and len(per_frame) == 1 else pydicom.Dataset()
     position = _macro(header, own, "PlanePositionSequence").get("ImagePositionPatient")

@@ -21,8 +21,8 @@ from segsam.imaging.image_files import (
 class FoundImage:
     """One image, as `Volume.load` opens it by its `path`.
 
-    `stem` is its file name without the ending, that of the first file of a series, or "" if `path`
-    is the folder itself. `names` are the files of a DICOM series.
+    `stem` is its file name without the ending, that of the first file of a series, or "" if the
+    folder holds no other image. `names` are the files of a DICOM series.
     """
 
     stem: str
@@ -35,7 +35,7 @@ def images_in(
 ) -> tuple[list[FoundImage], list[LeftOut]]:
     """Return the images among the files of a folder (or those of them in `names`), by name.
 
-    With `as_folder`, a folder that holds one DICOM series and no other image is itself the image.
+    With `as_folder`, the only DICOM series of a folder without other images has no stem.
     Raises OSError.
     """
     if names is None:
@@ -54,8 +54,8 @@ def images_in(
             left_out.append(reason)
     is_folder = as_folder and not found
     for each in series:
-        if is_folder and each.has_folder:
-            found.append(FoundImage("", folder, each.names))
+        if is_folder and each.is_alone:
+            found.append(FoundImage("", each.path, each.names))
         else:
             kind = kind_of(each.names[0])
             stem = each.names[0] if kind is None else stem_of(each.names[0], kind)

@@ -40,6 +40,11 @@ def read_grid(path: Path) -> RawGrid:
     return RawGrid((i, j, k), raw.affine_ras)
 
 
+def ending_by_content(path: Path) -> str:
+    """Return the ending for a file whose name has none: DICOM begins as such, others are NIfTI."""
+    return ".dcm" if is_dicom(path) else ".nii.gz"
+
+
 def read_image(path: Path, frame: int | None = None) -> RawImage:
     """Read voxels, affine, modality and notes of a file or a DICOM folder.
 
