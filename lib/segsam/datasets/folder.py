@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.categories.segment_names import category_name, is_same_name
+from segsam.categories.segment_names import category_name, is_same_name, learnt_name
 from segsam.errors import CategoryError, LabelError, TrainingError
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
@@ -36,6 +36,16 @@ class Dataset:
     labels: Mapping[int, str]
     """Label value -> name."""
     cases: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Label value -> name, of the labels whose names are learnt and asked for."""
+        return {value: name for value, name in self.labels.items() if learnt_name(name)}
+
+    @property
+    def masks_without_name(self) -> dict[int, str]:
+        """Label value -> what the data set calls it, of the other labels (see `learnt_name`)."""
+        return {value: name for value, name in self.labels.items() if not learnt_name(name)}
 
     def to_record(self) -> dict[str, Any]:
         """Return the content of `dataset.json`."""
@@ -94,7 +104,7 @@ def check_distinct_names(names: Sequence[str]) -> None:
 def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
     """Return label value -> class of the semantic decoder (index of its category + 1).
 
-    The class is 0 for a label without a name (""), which trains masks only.
+    The class is 0 for a mask without a name, which trains masks only.
 
     Raises:
         CategoryError: a label that is not a category; the message lists the nearest names.
@@ -176,7 +186,7 @@ def _case_name(path: Path) -> str:
 
 
 def _class_of(name: str, categories: Categories, dataset: str) -> int:
-    if not name:
+    if not learnt_name(name):
         return 0
     try:
         return categories.index(name) + 1
