@@ -9,7 +9,7 @@ file that holds names is read by these.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class LabelledCase:
 
     `image` is its id. `names` maps every voxel value of the label to the name of a category; it is
     "" if the annotator gave none. `sha256` is the hash of the label. `problem` states why the case
-    cannot be trained on, and is empty if it can; then `names` is empty.
+    cannot be trained on, and is empty if it can. `read_image` reads the
+    image as its store does.
     """
 
     image: str
@@ -48,6 +49,7 @@ class LabelledCase:
     names: Mapping[int, str]
     sha256: str
     problem: str = ""
+    read_image: Callable[[Path], Volume] = Volume.load
 
     @classmethod
     def find(cls, datastore: Any, image: str) -> LabelledCase:
@@ -62,7 +64,8 @@ class LabelledCase:
             sha256, names, problem = "", {}, _reason(error)
         if not names:
             problem = problem or "its label is empty"
-        return cls(image, file, label, names, sha256, problem)
+        read_image = getattr(datastore, "read_image", Volume.load)  # MONAI Label's own has none
+        return cls(image, file, label, names, sha256, problem, read_image)
 
     def load(self) -> tuple[Volume, Labels]:
         """Load the image, and the label on the voxels of the image.
@@ -71,7 +74,7 @@ class LabelledCase:
             VolumeError: a file that cannot be read.
             LabelError: a label that lies elsewhere than its image, or is an image itself.
         """
-        volume = Volume.load(self.image_file)
+        volume = self.read_image(self.image_file)
         return volume, _read(self.label_file, volume)
 
 
