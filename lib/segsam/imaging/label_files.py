@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ class Labels:
     maps: tuple[LabelArray, ...]
     names: Mapping[int, str]
 
-    @property
+    @cached_property
     def values(self) -> tuple[int, ...]:
         """Values that occur, without 0, in ascending order."""
         found = {int(value) for each in self.maps for value in np.unique(each)}

@@ -16,7 +16,7 @@ from segsam.errors import LabelError
 from segsam.imaging.volume import Segment, Volume
 from segsam.types import no_progress
 from segsam_app.storage.store import FINAL, Store
-from segsam_app.training.cases import LabelledCase, labelled_cases
+from segsam_app.training.cases import LabelledCase, labelled_cases, usable_cases
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.slice_cutting import CutSlices, SliceCutter
 
@@ -92,6 +92,29 @@ class TestPlace:
         assert note.startswith("case0 was left out: the label does not lie on its image")
         assert "the label: 32x32x6 voxels" in note
         assert "the image: 32x32x6 voxels" in note
+
+
+class TestUsable:
+    def case(self, image: str, names: dict[int, str], problem: str = "") -> LabelledCase:
+        return LabelledCase(image, Path("i"), Path("l"), names, image, problem)
+
+    def test_a_case_with_too_many_structures_leaves_the_others(self) -> None:
+        many = dict.fromkeys(range(1, 300), "")
+        cases = [self.case("a", many), self.case("b", {1: "liver"}), self.case("c", {}, "no file")]
+        usable, left_out = usable_cases(cases)
+        assert [case.image for case in usable] == ["b"]
+        assert [one.image for one in left_out] == ["a", "c"]
+        assert left_out[0].reason == (
+            "its label holds 299 structures, and a training has room for 255, of which the other "
+            "cases take 1"
+        )
+        assert left_out[1].reason == "no file"
+
+    def test_structures_of_many_cases_count_once(self) -> None:
+        names = {value: f"structure {value}" for value in range(1, 118)}
+        shifted = {value + 900: name.upper() for value, name in names.items()}
+        cases = [self.case("a", names), self.case("b", shifted)]
+        assert usable_cases(cases) == (cases, [])
 
 
 class TestNames:
