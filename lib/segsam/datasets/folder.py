@@ -20,9 +20,10 @@ from segsam.categories.segment_names import category_name, is_same_name
 from segsam.errors import CategoryError, LabelError, TrainingError
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
+from segsam.system.reasons import reason_of
 
 _SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg")
-_LABEL_SUFFIXES = (*_SUFFIXES, ".seg.nrrd", ".nrrd", ".mha")
+_LABEL_SUFFIXES = (*_SUFFIXES, ".seg.nrrd", ".nrrd", ".mha", ".dcm")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def open_dataset(folder: str | Path) -> Dataset:
         labels = parse_labels(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TrainingError(
-            f"Expected dataset.json with labels by number in {folder.name}: {error}."
+            f"Expected dataset.json with labels by number in {folder.name}, but {reason_of(error)}."
         ) from error
     if not labels or min(labels) < 1 or max(labels) > 255:
         raise TrainingError(f"{folder.name}: label values are 1 to 255, got {sorted(labels)}.")
