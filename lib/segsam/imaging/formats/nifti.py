@@ -90,9 +90,9 @@ def _read_header(stream: Any, name: str) -> tuple[Any, RawGrid]:
     kind, magic = _kind(stream.read(_LONGEST_HEADER), name)
     stream.seek(0)
     image = kind.from_file_map({"image": nib.FileHolder(fileobj=stream)})
-    _check_one_file(image, magic, name)
     shape = image.header.get_data_shape()
     check_declared_shape(shape, name)
+    _check_one_file(image, magic, name)
     ijk = squeeze_shape(shape, name)
     return image, RawGrid(ijk, validated_affine(image.affine, name))
 
