@@ -22,15 +22,14 @@ from segsam.imaging.formats.dicom_segmentation import (
 )
 from segsam.imaging.formats.nifti import read_nifti_names
 from segsam.imaging.formats.picture_file import read_picture_labels
-from segsam.imaging.formats.raw import RawGrid, matching_ending
+from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.formats.seg_nrrd import Segmentation, read_segmentation, read_segments
+from segsam.imaging.image_files import Format, kind_of
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.voxels import check_finite, to_volume_voxels
 from segsam.types import Affine, LabelArray, Voxels
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_NIFTI = (".nii.gz", ".nii")
 _MAX_VALUE = 2**32 - 1
 _EXPECTED = "a label must hold whole numbers from 0"
 
@@ -74,8 +73,10 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
         VolumeError: a file that cannot be read.
     """
-    is_nrrd, is_nifti = _is_nrrd(path), matching_ending(path, _NIFTI)
-    if is_nrrd or is_nifti:  # a label that lies elsewhere is refused before its voxels are read
+    is_nrrd = _is_nrrd(path)
+    if (
+        is_nrrd or _format_of(path) == "NIfTI"
+    ):  # a label that lies elsewhere is refused before its voxels are read
         place_label(read_grid(path), image, may_be_cropped=is_nrrd and bool(read_segments(path)))
     stored = _read_stored(path)
     maps = stored.maps
@@ -105,7 +106,7 @@ class _StoredLabels:
 
 
 def _read_stored(path: Path) -> _StoredLabels:
-    if matching_ending(path, _PICTURES):
+    if _format_of(path) == "picture":
         return _StoredLabels((read_picture_labels(path).voxels,), None, {})
     segmentation = _segmentation(path)
     if segmentation is not None:
@@ -123,7 +124,7 @@ def _segmentation(path: Path) -> Segmentation | None:
 
 def read_label_names(path: Path) -> dict[int, str]:
     """Read the names that a label file gives its values, from its header. Raises VolumeError."""
-    if matching_ending(path, _NIFTI):
+    if _format_of(path) == "NIfTI":
         return read_nifti_names(path)
     if _is_nrrd(path):
         segments = read_segments(path)
@@ -134,7 +135,13 @@ def read_label_names(path: Path) -> dict[int, str]:
 
 def _is_dicom(path: Path) -> bool:
     """Return True for a DICOM segmentation, by its content."""
-    return not matching_ending(path, (*_NIFTI, *_PICTURES)) and is_dicom_segmentation(path)
+    return _format_of(path) in {"DICOM", None} and is_dicom_segmentation(path)
+
+
+def _format_of(path: Path) -> Format | None:
+    """Format by the ending of the name; None for an unknown one."""
+    kind = kind_of(path.name)
+    return None if kind is None else kind.format
 
 
 def _is_nrrd(path: Path) -> bool:

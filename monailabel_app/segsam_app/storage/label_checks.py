@@ -6,22 +6,17 @@ declares more voxels than the server reads, is refused before any voxel is unpac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
 from segsam.imaging.label_files import read_labels
 
-LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
-"""Formats that MONAI Label's clients send, longest ending first."""
-
-
-def ending_of(name: str, endings: Collection[str]) -> str | None:
-    """Return the longest of `endings` that `name` ends in (in any case), None for none of them."""
-    lowered = name.lower()
-    return next((end for end in sorted(endings, key=len)[::-1] if lowered.endswith(end)), None)
+LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
+"""Formats in which a label is stored: one file with its geometry."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segsam.errors import LabelError, VolumeError
+from segsam.imaging.folder_images import labels_in
 from segsam.imaging.label_files import read_label_names, read_labels
 from segsam.imaging.volume import Volume
 
@@ -224,6 +225,18 @@ class TestKinds:
 
         path = segmentation(ct_slices(), apart(), tmp_path / "seg.dcm", change=unnamed)
         assert read_label_names(path)[2] == "Liver"
+
+
+def test_in_a_folder_of_labels(tmp_path: Path) -> None:
+    slices = ct_slices()
+    image_of(slices, tmp_path / "ct")
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    segmentation(slices, apart(), folder / "a.dcm")
+    slices[0].save_as(folder / "b.dcm", write_like_original=False)
+    found, left_out = labels_in(folder)
+    assert [stem for stem, _ in found] == ["a"]
+    assert [one.path for one in left_out] == ["b.dcm"]
 
 
 class TestRefusals:
