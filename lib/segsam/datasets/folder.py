@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Categories
-from segsam.categories.segment_names import category_name, is_same_name
+from segsam.categories.segment_names import category_name, is_same_name, learnt_name
 from segsam.errors import CategoryError, LabelError, TrainingError
 from segsam.imaging.folder_images import FoundImage, images_in, labels_in
 from segsam.imaging.image_files import (
@@ -46,6 +46,16 @@ class Dataset:
     cases: tuple[str, ...]
     unused: tuple[LeftOut, ...] = field(default=(), kw_only=True)
     """Files in images/ and labels/ that belong to no case."""
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Label value -> name, of the labels whose names are learnt and asked for."""
+        return {value: name for value, name in self.labels.items() if learnt_name(name)}
+
+    @property
+    def masks_without_name(self) -> dict[int, str]:
+        """Label value -> what the data set calls it, of the other labels (see `learnt_name`)."""
+        return {value: name for value, name in self.labels.items() if not learnt_name(name)}
 
     def to_record(self) -> dict[str, Any]:
         """Return the content of `dataset.json`."""
@@ -107,7 +117,7 @@ def check_distinct_names(names: Sequence[str]) -> None:
 def class_numbers(dataset: Dataset, categories: Categories) -> dict[int, int]:
     """Return label value -> class of the semantic decoder (index of its category + 1).
 
-    The class is 0 for a label without a name (""), which trains masks only.
+    The class is 0 for a mask without a name, which trains masks only.
 
     Raises:
         CategoryError: a label that is not a category; the message lists the nearest names.
@@ -245,7 +255,7 @@ def _unused_labels(folder: Path, images: Container[str]) -> list[LeftOut]:
 
 
 def _class_of(name: str, categories: Categories, dataset: str) -> int:
-    if not name:
+    if not learnt_name(name):
         return 0
     try:
         return categories.index(name) + 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsam.categories.segment_names import category_name, names_in_file_first
+from segsam.categories.segment_names import learnt_name, names_in_file_first
 from segsam.errors import SegSamError
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.readers import read_grid
@@ -31,8 +31,8 @@ class LabelledCase:
     """One image with the label that an annotator saved as final.
 
     `image` is its id. `names` maps every voxel value of the label to the name of a category; it is
-    "" if the annotator gave none, and `names` is empty if the label cannot be read. `sha256` is the
-    hash of the label. `read_image` reads the image as its store does.
+    "" for a mask without a name (`learnt_name`), and `names` is empty if the label cannot be read.
+    `sha256` is the hash of the label. `read_image` reads the image as its store does.
     """
 
     image: str
@@ -50,7 +50,8 @@ class LabelledCase:
         label = Path(datastore.get_label_uri(image, FINAL))
         sha256 = str(info.get("sha256") or sha256_of(label))
         names = _names(info, label, file)
-        return cls(image, file, label, names, sha256, datastore.read_image)
+        read_image = getattr(datastore, "read_image", Volume.load)
+        return cls(image, file, label, names, sha256, read_image)
 
     def load(self) -> tuple[Volume, Labels]:
         """Load the image, and the label on the voxels of the image.
@@ -83,4 +84,4 @@ def _names(info: Mapping[str, Any], label: Path, image: Path) -> dict[int, str]:
         stated = {}
     recorded = {int(value): str(name) for value, name in stated.items()}
     names = names_in_file_first(labels.names, recorded)
-    return {value: category_name(names.get(value, "")) for value in labels.values}
+    return {value: learnt_name(names.get(value, "")) for value in labels.values}

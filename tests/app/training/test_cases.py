@@ -101,6 +101,20 @@ class TestNames:
         (case,) = labelled_cases(store)
         assert case.names == NAMES
 
+    def test_labels_of_convenience_are_masks_without_a_name(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        named = {1: "upper vertebra", 2: NAMES[2]}
+        write_segmentation(placed_by_hand(store, "case0", ".seg.nrrd"), named)
+        store.refresh()
+        (case,) = labelled_cases(store)
+        assert case.names == {1: "", 2: NAMES[2]}
+        result, slices = cut([case], tmp_path / "shards")
+        assert result.used == ("case0",)
+        (dataset,) = slices.datasets
+        assert sorted(dataset.labels.values()) == ["", NAMES[2]]
+        assert {value for one in slices for value in one.slice.prompted} == {1, 2}
+
     def test_an_earlier_record_with_swapped_names_does_not_count(self, store: Store) -> None:
         path = write_segmentation(placed_by_hand(store, "case0", ".seg.nrrd"), NAMES)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -13,11 +14,17 @@ from PIL import Image
 
 from segsam.categories import Categories
 from segsam.datasets.convert import to_med2d
-from segsam.datasets.folder import Dataset, load_case, open_dataset, unused_files
+from segsam.datasets.folder import (
+    Dataset,
+    class_numbers,
+    load_case,
+    open_dataset,
+    unused_files,
+)
 from segsam.datasets.labelled_slices import cut_volume, slices_of
 from segsam.datasets.shards import PreparedSlice, Shards, write_shards
-from segsam.errors import LabelError, TrainingError
-from segsam.evaluation.cases import open_case
+from segsam.errors import CategoryError, LabelError, TrainingError
+from segsam.evaluation.cases import known_classes, open_case
 from segsam.imaging.volume import Segment, Volume
 
 from ...dicom_writing import affine_ras, values, write_series, write_stills
@@ -231,3 +238,23 @@ def test_overlapping_maps_make_instances_that_survive_shards(tmp_path: Path) -> 
     (back,) = list(Shards(tmp_path / "shards"))
     for first, second in zip(back.slice.objects, cut[0].objects, strict=True):
         np.testing.assert_array_equal(first.mask, second.mask)
+
+
+class TestMasksWithoutName:
+    LABELS = MappingProxyType({1: "vertebra L5", 2: "upper vertebra", 3: "object 3", 4: ""})
+
+    def test_they_have_no_class_and_no_name_to_learn(self) -> None:
+        made = Dataset(Path("made"), "made", "MR", "CC0", self.LABELS, ())
+        categories = Categories.load()
+        level = categories.index("vertebra L5") + 1
+        assert class_numbers(made, categories) == {1: level, 2: 0, 3: 0, 4: 0}
+        assert known_classes(made, categories) == {1: level, 2: 0, 3: 0, 4: 0}
+        assert made.names == {1: "vertebra L5"}
+        assert made.masks_without_name == {2: "upper vertebra", 3: "object 3", 4: ""}
+        assert made.to_record()["labels"]["2"] == "upper vertebra", "what it says is kept"
+
+    def test_other_names_that_are_not_known_are_still_refused(self) -> None:
+        made = Dataset(Path("made"), "made", "MR", "CC0", {1: "lower vertebrum"}, ())
+        with pytest.raises(CategoryError, match="A label of made: There is no category"):
+            class_numbers(made, Categories.load())
+        assert known_classes(made, Categories.load()) == {1: 0}
