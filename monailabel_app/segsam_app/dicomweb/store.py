@@ -35,7 +35,7 @@ from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
 from segsam_app.errors import RequestError
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
-from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.scan import FolderContents, FolderScanner
 from segsam_app.storage.store import FINAL, Store
 

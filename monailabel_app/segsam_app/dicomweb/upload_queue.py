@@ -22,7 +22,8 @@ from segsam.system.atomic import write_json
 from segsam_app.dicomweb.series import is_uid
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
 from segsam_app.storage.disk import output_errors
-from segsam_app.storage.label_history import VERSIONS, LabelHistory, LabelVersion, now
+from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.label_record import LabelVersion, now
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from segsam_app.inference.images import check_header, path_of_image, safe_extens
 from segsam_app.inference.requests import read_object
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import sha256_of
-from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response
 

@@ -14,8 +14,11 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.label_files import read_labels
 
-LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
+LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats that MONAI Label's clients send, longest ending first."""
+
+FOUND_ENDINGS = (*LABEL_ENDINGS, ".mhd")
+"""Formats in which other programs put labels there; an .mhd has its voxels in a file beside it."""
 
 
 def ending_of(name: str, endings: Collection[str]) -> str | None:
@@ -36,15 +39,17 @@ class CheckedLabel:
     names: Mapping[int, str]
 
 
-def check_label(path: Path, image: RawGrid) -> CheckedLabel:
+def check_label(
+    path: Path, image: RawGrid, endings: Collection[str] = LABEL_ENDINGS
+) -> CheckedLabel:
     """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels.
 
     Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
-    ending = ending_of(path.name, LABEL_ENDINGS)
+    ending = ending_of(path.name, endings)
     if ending is None:
         raise VolumeError(
-            f"a label must be a file that ends in {', '.join(LABEL_ENDINGS)}; this name ends in "
+            f"a label must be a file that ends in {', '.join(endings)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
     labels = read_labels(path, image, integers_only=True)

@@ -26,6 +26,7 @@ from typing import Any
 from segsam.categories.segment_names import agreed_names, category_name, is_same_name
 from segsam.errors import LabelError, VolumeError
 from segsam_app.errors import RequestError
+from segsam_app.storage.label_record import RECORD_CHECKSUM
 from segsam_app.strict_json import json_safe
 
 _MAX_USER_LENGTH = 200
@@ -33,7 +34,10 @@ _MAX_BYTES = 1 << 18
 NAMES_NOTE = "names_note"
 """Key of a sentence about names, for the client and the record."""
 
-_RESERVED = ("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE)
+_RESERVED = (
+    *("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE),
+    RECORD_CHECKSUM,
+)
 """Keys that only the store writes; a client's values for them are dropped."""
 
 _NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")

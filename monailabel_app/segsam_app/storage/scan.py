@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.storage.label_checks import LABEL_ENDINGS, ending_of
+from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.label_checks import FOUND_ENDINGS, ending_of
 
 _TIMESTAMP_STEP_NS = 100_000_000
 """Upper bound of the step in which file systems give folders a modification time. A folder that
@@ -65,6 +66,7 @@ class FolderScanner:
         self._endings = tuple(pattern.replace("*", "") for pattern in patterns)
         self._scanned: dict[Path, int] | None = None
         """Modification time (ns) of each folder at the last scan; None if it must be repeated."""
+        self._watched: Mapping[Path, FileStamp] = {}
 
     def image_ending(self, name: str) -> str | None:
         """Return the ending of an image's file, None if files of this kind are not images here."""
@@ -74,7 +76,17 @@ class FolderScanner:
         """Return True if a file may have appeared, vanished or been renamed since the last scan."""
         if self._scanned is None:
             return True
+        if any(stamp_of(file) != stamp for file, stamp in self._watched.items()):
+            return True
         return any(_modified_ns(path) != time_ns for path, time_ns in self._scanned.items())
+
+    def watch(self, files: Mapping[Path, FileStamp]) -> None:
+        """Take note of files, with their states, after whose change a scan is needed."""
+        self._watched = files
+
+    def scan_again(self) -> None:
+        """Make the next `has_changed` True."""
+        self._scanned = None
 
     def scan(self) -> FolderContents:
         """Return everything that lies in the folder. Raises OSError."""
@@ -89,7 +101,8 @@ class FolderScanner:
         for folder in tag_folders:
             contents.labels[folder.name] = _labels(folder)
         age_ns = time.time_ns() - max(scanned.values())
-        self._scanned = scanned if age_ns > _TIMESTAMP_STEP_NS else None
+        # A time in the future was given before the clock was set back; the next one will differ.
+        self._scanned = scanned if abs(age_ns) > _TIMESTAMP_STEP_NS else None
         return contents
 
     def _add_image(self, entry: os.DirEntry[str], root: str, contents: FolderContents) -> None:
@@ -107,12 +120,13 @@ class FolderScanner:
 
 
 def _labels(folder: Path) -> dict[str, set[str]]:
-    """Endings of the labels in the folder of one tag, by image id."""
+    """Endings of the labels in the folder of one tag, as they are spelled, by image id."""
     labels: dict[str, set[str]] = {}
     for entry in _entries(folder):
-        ending = ending_of(entry.name, LABEL_ENDINGS)
+        ending = ending_of(entry.name, FOUND_ENDINGS)
         if ending and is_listable(entry.name) and entry.is_file(follow_symlinks=False):
-            labels.setdefault(entry.name[: -len(ending)], set()).add(ending)
+            stem = entry.name[: -len(ending)]
+            labels.setdefault(stem, set()).add(entry.name[len(stem) :])
     return labels
 
 
