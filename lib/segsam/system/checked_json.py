@@ -20,8 +20,8 @@ MAX_BYTES = 256 << 20
 """Largest record that is read: the index of some 100,000 images."""
 
 
-def parse_json(content: bytes, max_bytes: int = MAX_BYTES) -> Any:
-    """Return the value in JSON text.
+def parse_json(content: bytes, max_bytes: int = MAX_BYTES, *, finite: bool = True) -> Any:
+    """Return the value in JSON text; `finite=False` accepts NaN and Infinity, as Python writes them.
 
     Raises:
         DamagedRecordError: too large, not UTF-8, not JSON, a number that is not finite or has
@@ -30,8 +30,9 @@ def parse_json(content: bytes, max_bytes: int = MAX_BYTES) -> Any:
     if len(content) > max_bytes:
         raise DamagedRecordError(f"it has {len(content)} bytes, more than {max_bytes}")
     try:
-        value = json.loads(content.decode("utf-8"), parse_constant=_refuse)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        text = content.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse if finite else None)
+        json.dumps(value, ensure_ascii=False, allow_nan=not finite).encode("utf-8")
     except UnicodeError as error:
         raise DamagedRecordError("its text is not UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -75,9 +76,25 @@ def without_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
         DamagedRecordError: another checksum than that of the content.
     """
     rest = {key: value for key, value in record.items() if key != CHECKSUM}
-    if CHECKSUM in record and record[CHECKSUM] != digest(rest):
-        raise DamagedRecordError("it is not what was written: its checksum is another")
+    check_digest(rest, record, CHECKSUM)
     return rest
+
+
+def check_digest(content: Any, holder: Mapping[str, Any], name: str) -> None:
+    """Compare the digest of `content` with `holder[name]`, if it is there.
+
+    Raises:
+        DamagedRecordError: another digest, or a name with one wrong character.
+    """
+    if name in holder and holder[name] != digest(content):
+        raise DamagedRecordError("it is not what was written: its checksum is another")
+    if name not in holder and any(is_near(key, name) for key in holder):
+        raise DamagedRecordError("it is not what was written: the name of its checksum is another")
+
+
+def is_near(key: str, name: str) -> bool:
+    """Return True for a key that differs from `name` in one character."""
+    return len(key) == len(name) and sum(a != b for a, b in zip(key, name, strict=True)) == 1
 
 
 def digest(record: Any) -> str:

@@ -125,12 +125,13 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 
 @router.get("/datastore/label/version")
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
-    """Return the file of one version (from 1), as it was uploaded."""
+    """Return the file of one version (from 1), as it was uploaded; its SHA-256 is compared first."""
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
     headers = {"ETag": f'"{found.number}"'}
-    return FileResponse(history.file(found), media_type=_MEDIA_TYPE, filename=name, headers=headers)
+    file = history.voxels_of(found)
+    return FileResponse(file, media_type=_MEDIA_TYPE, filename=name, headers=headers)
 
 
 @router.post("/datastore/label/restore")

@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _MAX_LISTED = 1000
+ASIDE = re.compile(r"\.(damaged|torn|aside)-\d{8}T\d{6}-\d{6}$")
+"""End of the names of files that were set aside."""
 
 
 class DamageList:

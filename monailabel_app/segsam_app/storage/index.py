@@ -228,6 +228,31 @@ class Index:
         )
 
 
+def check_index(folder: Path, damage: DamageList) -> None:
+    """List what is damaged in the index of a folder; changes nothing. Raises OSError."""
+    index = Index(folder)
+    try:
+        _, damaged = _read_model(parse_json(index.path.read_bytes()))
+    except FileNotFoundError:
+        damaged = []
+    except (DamagedRecordError, ValueError) as error:
+        damaged = [str(error).splitlines()[0]]
+    if damaged:
+        damage.note(index.path, _listed(damaged))
+    if not index.journal.exists():
+        return
+    lines = index.journal.read_bytes().splitlines(keepends=True)
+    wrong = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            _read_line(line)
+        except (DamagedRecordError, ValueError, KeyError, TypeError):
+            if line.endswith(b"\n"):  # a killed process may leave part of the last one
+                wrong.append(f"line {number}")
+    if wrong:
+        damage.note(index.journal, _listed(wrong))
+
+
 def _empty(folder: Path) -> LocalDatastoreModel:
     return LocalDatastoreModel(
         name="new-dataset",

@@ -172,11 +172,6 @@ class LabelHistory:
                 return version
         return None
 
-    def unreadable_newest(self) -> int | None:
-        """Return the number of the newest version if its record cannot be read."""
-        last = self.last_number()
-        return last if last and self.get(last) is None else None
-
     def replace_record(self, version: LabelVersion) -> None:
         """Write the record of `version` anew; the damaged one stays beside it. Raises OSError."""
         record = self.record_file(version.number)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segsam.errors import DamagedRecordError
-from segsam.system.checked_json import digest, parse_object
+from segsam.system.checked_json import check_digest, digest, parse_object
 from segsam.system.records import sentence_of
 
 Kind = Literal["saved", "found", "conflict", "restored", "removed"]
@@ -102,10 +102,9 @@ def read_version(content: bytes, number: int) -> LabelVersion:
     """
     record = parse_object(content, _MAX_BYTES)
     info = record.get("info")
-    if isinstance(info, dict) and RECORD_CHECKSUM in info:
+    if isinstance(info, dict):
         record["info"] = {key: info[key] for key in info if key != RECORD_CHECKSUM}
-        if digest(record) != info[RECORD_CHECKSUM]:
-            raise DamagedRecordError("it is not what was written: its checksum is another")
+        check_digest(record, info, RECORD_CHECKSUM)
     try:
         version = _READER.validate_json(json.dumps(record))  # strict, but for its own dataclass
     except ValidationError as error:

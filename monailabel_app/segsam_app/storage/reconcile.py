@@ -55,12 +55,14 @@ def label_entry(version: LabelVersion, name: str) -> DataModel:
 
 
 def mend_record(history: LabelHistory, listed: DataModel | None) -> bool:
-    """Write the damaged record of the newest version anew, from the entry of the index.
+    """Write the damaged record of the current version anew, from its entry in the index.
 
     The damaged file stays beside it. Returns True if the record is good again. Raises OSError.
     """
-    number = history.unreadable_newest()
-    if number is None or listed is None or listed.info.get("version") != number:
+    number = listed.info.get("version") if listed is not None else None
+    if listed is None or type(number) is not int or not history.record_file(number).is_file():
+        return False
+    if history.get(number) is not None:
         return False
     try:
         version = _version_of(listed, number, history)

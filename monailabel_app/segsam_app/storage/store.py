@@ -44,7 +44,7 @@ from segsam_app.storage.reconcile import (
     image_entry,
     mend_record,
 )
-from segsam_app.storage.scan import FolderScanner, is_tag
+from segsam_app.storage.scan import FolderScanner
 from segsam_app.storage.write_lock import WriteLock
 
 logger = logging.getLogger(__name__)
@@ -246,16 +246,11 @@ class Store(LocalDatastore):
         damaged = dict(self.damage.listed())
         return status | ({"damaged": damaged} if damaged else {})
 
-    def check_records(self) -> Mapping[str, str]:
-        """Read every record of every label, and the voxels of every version; return what is
-        damaged, by name. Takes as long as reading all labels.
-        """
-        self._refresh_index()
-        for image_id in list(self._index.model.objects):
-            for folder in sorted((self._folder / "labels").iterdir()):
-                if is_tag(folder.name):
-                    self._history(image_id, folder.name).check()
-        return self.damage.listed()
+    def check_records(self) -> None:
+        """Read the record of every version of every label, so that `damage` lists what is wrong."""
+        for image_id, known in list(self._datastore.objects.items()):
+            for tag in known.labels:
+                self._history(image_id, tag).all()
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
