@@ -49,7 +49,7 @@ def test_a_server_on_damaged_files(tmp_path: Path) -> None:
         assert server.get("/versions/segsam").json()["current"] == "0000"
         chosen = server.ask("POST", "/versions/segsam/use", json={"version": "0000"})
         assert (chosen.status_code, chosen.json()["notes"]) == (200, [])
-        assert server.get("/train/").status_code == 200
+        assert server.get("/info/").status_code == 200
         finals = server.studies / "labels" / "final"
         assert save(server, label_file(tmp_path, 1)) == 1
         theirs = label_file(finals, 2, ".nii").rename(finals / "straight.nii")

@@ -21,7 +21,7 @@ MAX_BYTES = 256 << 20
 
 
 def parse_json(content: bytes, max_bytes: int = MAX_BYTES, *, finite: bool = True) -> Any:
-    """Return the value in JSON text; `finite=False` accepts NaN and Infinity, as Python writes them.
+    """Return the value in JSON text; `finite=False` accepts NaN and Infinity, as Python does.
 
     Raises:
         DamagedRecordError: too large, not UTF-8, not JSON, a number that is not finite or has

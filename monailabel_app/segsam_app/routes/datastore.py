@@ -125,7 +125,7 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 
 @router.get("/datastore/label/version")
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
-    """Return the file of one version (from 1), as it was uploaded; its SHA-256 is compared first."""
+    """Return the file of one version (from 1), as it was uploaded, once its SHA-256 is compared."""
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
