@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from segsam.errors import LabelError
-from segsam.imaging.formats.raw import RawGrid, matching_ending
+from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.formats.seg_nrrd import read_segmentation, read_segments
+from segsam.imaging.image_files import kind_of
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.voxels import check_finite, to_volume_voxels
 from segsam.types import LabelArray, Voxels
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MAX_VALUE = 2**32 - 1
 _EXPECTED = "a label must hold whole numbers from 0"
 
@@ -37,7 +38,7 @@ class Labels:
     maps: tuple[LabelArray, ...]
     names: Mapping[int, str]
 
-    @property
+    @cached_property
     def values(self) -> tuple[int, ...]:
         """Values that occur, without 0, in ascending order."""
         found = {int(value) for each in self.maps for value in np.unique(each)}
@@ -87,7 +88,8 @@ def placement_of(path: Path, image: Grid) -> Placement:
         VolumeError: a file that cannot be read.
     """
     grid = read_grid(path)
-    if matching_ending(path, _PICTURES):
+    kind = kind_of(path.name)
+    if kind is not None and kind.format == "picture":
         grid = RawGrid(grid.shape_ijk, image.affine_ras)
     return place_label(grid, image, may_be_cropped=_is_nrrd(path) and bool(read_segments(path)))
 

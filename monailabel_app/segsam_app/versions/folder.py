@@ -168,7 +168,7 @@ class VersionFolder:
 
     @property
     def damaged(self) -> dict[str, str]:
-        """What was damaged when the versions were last looked at: name -> clause."""
+        """Files that were damaged when the versions were last looked at: name -> clause."""
         return self._damaged
 
     def publish(

@@ -280,6 +280,7 @@ class TestWhatIsRefused:
             "nan": (holey, AFFINE, "whole numbers"),
             "negative": (label().astype(np.int16) - 3, AFFINE, "holds -3"),
             "movie": (np.stack([label()] * 2, axis=-1), AFFINE, "4D"),
+            "image": (np.arange(1, 289).reshape(SHAPE).astype(np.uint16), AFFINE, "got an image"),
             "unnamed": (label(7), AFFINE, "holds 7, but names were sent only for 1"),
         }
         names = {"label_info": [{"name": "liver", "idx": 1}]}
