@@ -10,10 +10,13 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsam.errors import OutputError
+
+_STARTED, _STARTED_STEADY = time.time(), time.monotonic()
 
 
 @contextlib.contextmanager
@@ -36,6 +39,16 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def seconds_old(path: Path) -> float:
+    """Return the age of a file by its modification time; raises OSError.
+
+    The system clock may be set while a file is being written. So the age is also measured with a
+    clock that goes on steadily from the start of this process, and the smaller one counts.
+    """
+    steady = _STARTED + time.monotonic() - _STARTED_STEADY
+    return min(time.time(), steady) - path.stat().st_mtime
 
 
 def flush_path(path: Path) -> None:

@@ -66,6 +66,15 @@ def read_metaimage(path: Path) -> RawImage:
         return RawImage(array, affine, _modality(header), _notes(header, path.name))
 
 
+def data_file_of(path: Path) -> Path | None:
+    """Return the file with the voxels of a header; None if they are in the same file.
+
+    Raises VolumeError, also for data in another folder.
+    """
+    with reading(path, "MetaImage"), path.open("rb") as stream:
+        return _data_path(_read_header(stream, path.name), path)
+
+
 def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
     """Read the `key = value` lines up to ElementDataFile, which is always the last."""
     header: dict[str, str] = {}
