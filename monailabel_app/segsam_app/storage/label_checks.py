@@ -1,4 +1,4 @@
-"""Checks of a label file before it is saved: format, grid, voxel values.
+"""Checks of a label file before it is saved: format, grid, voxel values, and that it is no image.
 
 The header is checked first. A label that lies elsewhere than its image, or one whose header
 declares more voxels than the server reads, is refused before any voxel is unpacked.
@@ -6,22 +6,18 @@ declares more voxels than the server reads, is refused before any voxel is unpac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
 from segsam.imaging.label_files import read_labels
+from segsam.imaging.label_regions import check_regions
 
-LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
-"""Formats that MONAI Label's clients send, longest ending first."""
-
-
-def ending_of(name: str, endings: Collection[str]) -> str | None:
-    """Return the longest of `endings` that `name` ends in (in any case), None for none of them."""
-    lowered = name.lower()
-    return next((end for end in sorted(endings, key=len)[::-1] if lowered.endswith(end)), None)
+LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
+"""Formats in which a label is stored: one file with its geometry."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,8 @@ class CheckedLabel:
 
 
 def check_label(path: Path, image: RawGrid) -> CheckedLabel:
-    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels.
+    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels, and
+    that these are structures.
 
     Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
@@ -48,4 +45,5 @@ def check_label(path: Path, image: RawGrid) -> CheckedLabel:
             f"{path.suffix or 'nothing'!r:.20}"
         )
     labels = read_labels(path, image, integers_only=True)
+    check_regions(labels)
     return CheckedLabel(ending, labels.values, labels.names)
