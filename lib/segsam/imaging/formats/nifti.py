@@ -53,7 +53,7 @@ def read_nifti(path: Path) -> RawImage:
             compressed=_is_gzip_name(path),
         )
         voxels = _load_voxels(image, grid.shape_ijk)
-        return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
+        return RawImage(voxels, grid.affine_ras, None, grid.notes)
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
@@ -68,7 +68,8 @@ def _read_header(path: Path) -> tuple[Any, RawGrid]:
     shape = image.header.get_data_shape()
     check_declared_shape(shape, path.name)
     ijk = squeeze_shape(shape, path.name)
-    return image, RawGrid(ijk, validated_affine(image.affine, path.name))
+    affine = validated_affine(image.affine, path.name)
+    return image, RawGrid(ijk, affine, _notes(image, path.name))
 
 
 @contextmanager
