@@ -26,6 +26,7 @@ from monailabel.datastore.local import (
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError
+from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.storage.disk import output_errors, remove_abandoned
@@ -67,13 +68,29 @@ class Store(LocalDatastore):
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
         with output_errors("Opening the study folder"):
-            super().__init__(
-                folder,
-                extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
-                auto_reload=False,  # MONAI Label's watcher would scan everything for every file
-                read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
-            )
+            if self.is_read_only:
+                self._open_read_only(folder)
+            else:
+                super().__init__(
+                    folder,
+                    extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+                    auto_reload=False,  # MONAI Label's watcher would scan everything for every file
+                    read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+                )
         self._is_open = True
+
+    def _open_read_only(self, folder: str) -> None:
+        """Set what MONAI Label's constructor sets, without the folders that it makes."""
+        self._datastore_path = folder
+        self._datastore_config_path = str(self._index.path)
+        self._extensions = list(settings.MONAI_LABEL_DATASTORE_FILE_EXT)
+        logger.warning("the study folder can only be read: labels cannot be saved")
+        self._reconcile_in_memory()
+
+    @property
+    def is_read_only(self) -> bool:
+        """True if this process may not write to the study folder."""
+        return not self._write_lock.is_possible
 
     @property
     def _datastore(self) -> LocalDatastoreModel:
@@ -93,12 +110,17 @@ class Store(LocalDatastore):
         self._known(image_id)
         return self._history(image_id, checked_id("tag", tag))
 
+    def read_image(self, path: Path) -> Volume:
+        """Read the file of an image of this store. Raises VolumeError."""
+        return Volume.load(path)
+
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add an image, call `on_image` and return its id: `image_id`, or else the file's name.
 
         Adding the same file twice is no error; another file under a used id raises `ConflictError`.
         """
         info = checked_info(image_info)
+        self._write_lock.check()
         with self._images.staged(image_id, Path(image_filename)) as image, self._writing():
             known = self._index.model.objects.get(image.id)
             if known is None:
@@ -128,6 +150,7 @@ class Store(LocalDatastore):
         """
         metadata = LabelMetadata.read(info)
         known = self._known(image_id)
+        self._write_lock.check()
         writer = LabelWriter(self.history(image_id, tag))
         grid = self._images.grid(image_id, known.image.ext)
         checked = writer.draft(file, grid, metadata)
@@ -142,6 +165,7 @@ class Store(LocalDatastore):
         Raises `NotFoundError` if there is no such version, `ConflictError` if the label is at
         another version than `expected`.
         """
+        self._write_lock.check()
         writer = LabelWriter(self.history(image_id, tag))
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
@@ -181,9 +205,12 @@ class Store(LocalDatastore):
             self._index.put({label_id: known})
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return the metadata of the image. Raises `NotFoundError`."""
+        """Return the metadata of the image, without MONAI Label's path of its file. Raises
+        `NotFoundError`.
+        """
         self._known(image_id)
-        return dict(super().get_image_info(image_id))
+        info = dict(super().get_image_info(image_id))
+        return {key: info[key] for key in info if key != "path"}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version`, `names` by value and
@@ -216,8 +243,11 @@ class Store(LocalDatastore):
             return str(super().get_dataset_archive(limit_cases))
 
     def status(self) -> dict[str, Any]:
-        """Return MONAI Label's counts, and the damaged files that were `set_aside`, if any."""
+        """Return MONAI Label's counts, `read_only` if nothing can be saved, and the damaged files
+        that were `set_aside`, if any.
+        """
         status: dict[str, Any] = super().status()
+        status |= {"read_only": True} if self.is_read_only else {}
         return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
 
     def _known(self, image_id: str) -> ImageLabelModel:
@@ -267,7 +297,10 @@ class Store(LocalDatastore):
     def _refresh_index(self) -> None:
         """Read changes of other processes and new files; after a disk error the index stays."""
         try:
-            if self._index.is_behind():
+            is_behind = self._index.is_behind()
+            if is_behind and self.is_read_only:
+                self._reconcile_in_memory()
+            elif is_behind:
                 self._init_from_datastore_file()
             if self._notices_files and self._scanner.has_changed():
                 self._reconcile(thorough=False)
@@ -291,7 +324,22 @@ class Store(LocalDatastore):
         """
         self._reconcile(thorough=True)
 
+    def _reconcile_in_memory(self) -> None:
+        """Bring the index in memory in line with the files, none of which is changed."""
+        self._index.is_read_only = True
+        try:
+            self._index.catch_up()
+            changed = changed_entries(
+                self._index.model.objects, self._scanner.scan(), self._history, thorough=False
+            )
+            self._index.remember(changed)
+        finally:
+            self._index.is_read_only = False
+
     def _reconcile(self, *, thorough: bool) -> None:
+        if self.is_read_only:
+            self._reconcile_in_memory()
+            return
         with self._write_lock.held():
             self._index.catch_up()
             if not self._folder.is_dir():
