@@ -9,7 +9,7 @@ file that holds names is read by these.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class LabelledCase:
 
     `image` is its id. `names` maps every voxel value of the label to the name of a category; it is
     "" if the annotator gave none, and `names` is empty if the label cannot be read. `sha256` is the
-    hash of the label.
+    hash of the label. `read_image` reads the image as its store does.
     """
 
     image: str
@@ -40,6 +40,7 @@ class LabelledCase:
     label_file: Path
     names: Mapping[int, str]
     sha256: str
+    read_image: Callable[[Path], Volume] = Volume.load
 
     @classmethod
     def find(cls, datastore: Any, image: str) -> LabelledCase:
@@ -48,7 +49,8 @@ class LabelledCase:
         file = Path(datastore.get_image_uri(image))
         label = Path(datastore.get_label_uri(image, FINAL))
         sha256 = str(info.get("sha256") or sha256_of(label))
-        return cls(image, file, label, _names(info, label, file), sha256)
+        names = _names(info, label, file)
+        return cls(image, file, label, names, sha256, datastore.read_image)
 
     def load(self) -> tuple[Volume, Labels]:
         """Load the image, and the label on the voxels of the image.
@@ -57,7 +59,7 @@ class LabelledCase:
             VolumeError: a file that cannot be read.
             LabelError: a label that lies elsewhere than its image, or holds no whole numbers.
         """
-        volume = Volume.load(self.image_file)
+        volume = self.read_image(self.image_file)
         return volume, read_labels(self.label_file, volume)
 
 
