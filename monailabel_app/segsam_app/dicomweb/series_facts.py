@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class SeriesFacts(LaxRecord):
-    """What the headers of a series say beyond voxels and geometry."""
+    """Facts in the headers of a series beyond voxels and geometry."""
 
     modality: Annotated[str, Field(max_length=64)] | None = None
     is_shown_inverted: bool = False

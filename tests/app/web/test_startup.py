@@ -95,7 +95,7 @@ LOCAL = ("--host", "127.0.0.1")
             {"SEGSAM_QUEUE": "many"},
             ["axis to be 'auto', 'i', 'j', 'k' or 'all', got 'z'", "queue to be a whole number"],
         ),
-        ([*LOCAL, "--conf", "checkpoint", "nothing.safetensors"], {}, ["nothing.safetensors"]),
+        ([*LOCAL, "--conf", "checkpoint", "nothing.safetensors"], {}, ["nothing.json"]),
     ],
     ids=["plain", "uvicorn_app", "token", "names", "values", "checkpoint"],
 )

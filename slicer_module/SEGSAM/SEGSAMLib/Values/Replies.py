@@ -74,7 +74,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a server says about the image that it offers next."""
+    """Words of a server about the image that it offers next."""
 
     why: str
     notes: tuple[str, ...]
