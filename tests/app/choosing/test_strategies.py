@@ -202,7 +202,7 @@ class TestInTheBackground:
         self, overviews: Overviews, store: Store
     ) -> None:
         queue = RequestQueue(2)
-        scorer = BackgroundScorer(overviews, queue, lambda: store)
+        scorer = BackgroundScorer(overviews, queue, lambda: store, RefusedImages())
         with queue.slot(nothing):
             scorer.update()
             threading.Event().wait(0.1)
