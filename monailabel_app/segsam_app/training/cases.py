@@ -50,7 +50,8 @@ class LabelledCase:
         label = Path(datastore.get_label_uri(image, FINAL))
         sha256 = str(info.get("sha256") or sha256_of(label))
         names = _names(info, label, file)
-        return cls(image, file, label, names, sha256, datastore.read_image)
+        read_image = getattr(datastore, "read_image", Volume.load)  # only our stores have it
+        return cls(image, file, label, names, sha256, read_image)
 
     def load(self) -> tuple[Volume, Labels]:
         """Load the image, and the label on the voxels of the image.
