@@ -50,6 +50,7 @@ ORDER = {
         "inference",
         "choosing",
         "training",
+        "check_files",
         "routes",
         "guard",
         "asgi",

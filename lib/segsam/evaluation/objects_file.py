@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segsam.categories.segment_names import learnt_name
 from segsam.errors import EvaluationError
 from segsam.evaluation.records import ObjectScore
 from segsam.system.atomic import write_bytes
+from segsam.system.reasons import reason_of
 
 TEXTS = ("dataset", "modality", "prompt", "case", "patient", "name")
 WHOLE = ("slice", "label", "category", "found")
@@ -64,6 +66,11 @@ class ObjectTable:
             if one.class_logits is not None:
                 logits[row] = one.class_logits
         return cls(columns, logits, tuple(categories) if width else ())
+
+    @property
+    def has_name(self) -> NDArray[np.bool_]:
+        """(N,) False for masks without a name, of which no name is asked."""
+        return np.array([bool(learnt_name(name)) for name in self.columns["name"].tolist()], bool)
 
     def select(self, rows: NDArray[np.bool_]) -> ObjectTable:
         """Return the rows where a mask (N,) is True."""
@@ -121,7 +128,8 @@ def load_objects(path: str | Path) -> ObjectTable:
         raise EvaluationError(f"Expected a file of objects, got no file {path.name}.") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
         raise EvaluationError(
-            f"Expected the objects that segsam evaluate --objects writes in {path.name}: {error}."
+            f"Expected the objects that segsam evaluate --objects writes in {path.name}, but "
+            f"{reason_of(error)}."
         ) from error
     if len({len(column) for column in (*table.columns.values(), table.class_logits)}) != 1:
         raise EvaluationError(

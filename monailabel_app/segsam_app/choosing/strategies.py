@@ -101,4 +101,5 @@ def _is_assigned(store: Datastore, image: str) -> bool:
         if isinstance(given, Mapping)
         else []
     )
-    return max(times, default=0) > time.time() - _ASSIGNED_SECONDS
+    # In both directions: a time in the future was noted before the clock was set back.
+    return any(abs(time.time() - given_at) < _ASSIGNED_SECONDS for given_at in times)

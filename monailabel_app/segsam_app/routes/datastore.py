@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
@@ -33,11 +33,17 @@ from segsam.errors import VolumeError
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
-from segsam_app.inference.images import check_header, path_of_image, safe_extension, uploaded
+from segsam_app.inference.images import (
+    base_name,
+    check_header,
+    path_of_image,
+    safe_extension,
+    uploaded,
+)
 from segsam_app.inference.requests import read_object
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import sha256_of
-from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response
 
@@ -148,11 +154,11 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 
 @router.get("/datastore/label/version")
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
-    """Return the file of one version (from 1), as it was uploaded."""
+    """Return the file of one version (from 1), as it was uploaded, once its SHA-256 is compared."""
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
-    return _file(history.file(found), "label", label, found.number, name=name)
+    return _file(history.voxels_of(found), "label", label, found.number, name=name)
 
 
 @router.post("/datastore/label/restore")
@@ -213,5 +219,5 @@ def _version_in(if_match: str | None) -> int | None:
 
 
 def _stem(filename: str | None) -> str:
-    name = PurePosixPath((filename or "").replace("\\", "/")).name
-    return name.removesuffix(safe_extension(name, ""))
+    name = base_name(filename)
+    return name[: len(name) - len(safe_extension(name))]

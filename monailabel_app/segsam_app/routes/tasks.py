@@ -47,7 +47,7 @@ _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 NO_IMAGE_CAN_BE_OPENED = (
     "Every image without a label cannot be opened; the reply names some, with the reasons."
 )
-_RESULTS = ("version", "promoted", "why", "metrics", "notes")
+_RESULTS = ("version", "promoted", "why", "metrics", "notes", "left_out", "evidence")
 
 
 @router.get("/train/", include_in_schema=False)

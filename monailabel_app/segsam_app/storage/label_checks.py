@@ -1,4 +1,4 @@
-"""Checks of a label file before it is saved: format, grid, voxel values.
+"""Checks of a label file before it is saved: format, grid, voxel values, and that it is no image.
 
 The header is checked first. A label that lies elsewhere than its image, or one whose header
 declares more voxels than the server reads, is refused before any voxel is unpacked.
@@ -12,16 +12,15 @@ from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
 from segsam.imaging.label_files import read_labels
+from segsam.imaging.label_regions import check_regions
 
-LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
-"""Formats that MONAI Label's clients send, longest ending first."""
+LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
+"""Formats in which a label is stored: one file with its geometry."""
 
-
-def ending_of(name: str, endings: Collection[str]) -> str | None:
-    """Return the longest of `endings` that `name` ends in (in any case), None for none of them."""
-    lowered = name.lower()
-    return next((end for end in sorted(endings, key=len)[::-1] if lowered.endswith(end)), None)
+FOUND_ENDINGS = (*LABEL_ENDINGS, ".mhd")
+"""Formats in which other programs put labels there; an .mhd has its voxels in a file beside it."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,20 @@ class CheckedLabel:
     names: Mapping[int, str]
 
 
-def check_label(path: Path, image: RawGrid) -> CheckedLabel:
-    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels.
+def check_label(
+    path: Path, image: RawGrid, endings: Collection[str] = LABEL_ENDINGS
+) -> CheckedLabel:
+    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels, and
+    that these are structures.
 
     Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
-    ending = ending_of(path.name, LABEL_ENDINGS)
+    ending = ending_of(path.name, endings)
     if ending is None:
         raise VolumeError(
-            f"a label must be a file that ends in {', '.join(LABEL_ENDINGS)}; this name ends in "
+            f"a label must be a file that ends in {', '.join(endings)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
     labels = read_labels(path, image, integers_only=True)
+    check_regions(labels)
     return CheckedLabel(ending, labels.values, labels.names)

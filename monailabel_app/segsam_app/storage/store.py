@@ -25,26 +25,38 @@ from monailabel.datastore.local import (
 )
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from segsam.errors import OutputError
+from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
-from segsam_app.storage.disk import output_errors, remove_abandoned
+from segsam_app.storage.damage import DamageList
+from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned, stamp_of
+from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
-from segsam_app.storage.label_history import LabelHistory, LabelVersion
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import LabelMetadata, checked_info
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import LabelWriter, UpdateIndex
-from segsam_app.storage.reconcile import changed_entries, image_entry
-from segsam_app.storage.scan import FolderScanner
+from segsam_app.storage.read_only import ReadOnlyAccess
+from segsam_app.storage.reconcile import (
+    ListedLabel,
+    changed_entries,
+    image_entry,
+    mend_record,
+)
+from segsam_app.storage.scan import FolderScanner, configured_patterns
+from segsam_app.storage.series import ENDING
 from segsam_app.storage.write_lock import WriteLock
 
 logger = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
+_MAX_LEFT_OUT = 100
 
 
-class Store(LocalDatastore):
+class Store(ReadOnlyAccess, LocalDatastore):
     """`LocalDatastore` in `folder` with MONAI Label's settings.
 
     `on_image` is called with the file of every new image. Raises `OutputError` (507) for a disk
@@ -60,17 +72,17 @@ class Store(LocalDatastore):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._on_image = on_image
         self._write_lock = WriteLock(self._folder)
-        self._index = Index(self._folder)
-        self._scanner = scanner or FolderScanner(
-            self._folder, settings.MONAI_LABEL_DATASTORE_FILE_EXT
-        )
+        self.damage = DamageList(self._folder)
+        self._found = FoundLabels(self.damage)
+        self._seen: dict[Path, FileStamp] = {}
+        """Current labels, in the states in which they were last compared with their versions."""
+        self._index = Index(self._folder, self.damage)
+        self._scanner = scanner or FolderScanner(self._folder, configured_patterns())
         self._images = ImageFiles(self._folder, self._scanner)
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
         with output_errors("Opening the study folder"):
-            if self.is_read_only:
-                self._open_read_only(folder)
-            else:
+            if not self._opened_read_only(folder):
                 super().__init__(
                     folder,
                     extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
@@ -78,19 +90,6 @@ class Store(LocalDatastore):
                     read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
                 )
         self._is_open = True
-
-    def _open_read_only(self, folder: str) -> None:
-        """Set what MONAI Label's constructor sets, without the folders that it makes."""
-        self._datastore_path = folder
-        self._datastore_config_path = str(self._index.path)
-        self._extensions = list(settings.MONAI_LABEL_DATASTORE_FILE_EXT)
-        logger.warning("the study folder can only be read: labels cannot be saved")
-        self._reconcile_in_memory()
-
-    @property
-    def is_read_only(self) -> bool:
-        """True if this process may not write to the study folder."""
-        return not self._write_lock.is_possible
 
     @property
     def _datastore(self) -> LocalDatastoreModel:
@@ -112,7 +111,28 @@ class Store(LocalDatastore):
 
     def read_image(self, path: Path) -> Volume:
         """Read the file of an image of this store. Raises VolumeError."""
-        return Volume.load(path)
+        return self._images.read(path)
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Return the file of an image, "" for an unknown one; of a DICOM series, one file is made.
+
+        Raises VolumeError for a series that cannot be read, `OutputError`.
+        """
+        if image_id in self._datastore.objects and image_id in self._scanner.series:
+            return str(self._images.path(image_id, ENDING))
+        return str(super().get_image_uri(image_id))
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Return image and label files of all images with a final label that can be read."""
+        pairs = []
+        for image_id in self.get_labeled_images():
+            try:
+                image = Store.get_image_uri(self, image_id)
+            except VolumeError as error:
+                logger.warning("%s is left out: %s", image_id, error)
+                continue
+            pairs.append({"image": image, "label": self.get_label_uri(image_id, FINAL)})
+        return pairs
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add an image, call `on_image` and return its id: `image_id`, or else the file's name.
@@ -151,10 +171,11 @@ class Store(LocalDatastore):
         metadata = LabelMetadata.read(info)
         known = self._known(image_id)
         self._write_lock.check()
-        writer = LabelWriter(self.history(image_id, tag))
         grid = self._images.grid(image_id, known.image.ext)
+        writer = LabelWriter(self.history(image_id, tag), self._found, grid)
         checked = writer.draft(file, grid, metadata)
         with output_errors("Saving the label"), checked as draft, self._writing():
+            self._mend(image_id, tag)
             return writer.save(draft, metadata.expected, self._index_update(image_id, tag))
 
     def restore(
@@ -162,26 +183,29 @@ class Store(LocalDatastore):
     ) -> LabelVersion:
         """Make the voxels of version `number` current again, as a new version.
 
-        Raises `NotFoundError` if there is no such version, `ConflictError` if the label is at
-        another version than `expected`.
+        Raises `NotFoundError` if there is no such version or its voxels are damaged,
+        `ConflictError` if the label is at another version than `expected`.
         """
         self._write_lock.check()
-        writer = LabelWriter(self.history(image_id, tag))
+        writer = LabelWriter(self.history(image_id, tag), self._found, self._grid(image_id))
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
+            self._mend(image_id, tag)
             writer.check_version(expected)
             return writer.save(draft, None, self._index_update(image_id, tag))
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Hide the label; its versions stay and can be restored."""
-        writer = LabelWriter(self.history(label_id, label_tag))
+        writer = LabelWriter(self.history(label_id, label_tag), self._found, self._grid(label_id))
         with output_errors("Removing the label"), self._writing():
             self._known_label(label_id, label_tag)
+            self._mend(label_id, label_tag)
             writer.remove(self._index_update(label_id, label_tag))
 
     def remove_image(self, image_id: str) -> None:
         """Hide the image and its labels; its file moves to the folder `.removed`."""
         known = self._known(image_id)
+        self._images.check_removable(image_id)
         for tag in list(known.labels):
             self.remove_label(image_id, tag)
         with output_errors("Removing the image"), self._writing():
@@ -205,18 +229,25 @@ class Store(LocalDatastore):
             self._index.put({label_id: known})
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return the metadata of the image, without MONAI Label's path of its file. Raises
-        `NotFoundError`.
-        """
+        """Return the metadata of the image without its path. Raises `NotFoundError`."""
         self._known(image_id)
         info = dict(super().get_image_info(image_id))
-        return {key: info[key] for key in info if key != "path"}
+        series = self._scanner.series.get(image_id)
+        if series is None:
+            return {key: info[key] for key in info if key != "path"}
+        return {**info, "series": series.uid, "slices": len(series.names)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version`, `names` by value and
         `sha256`; {} without a label.
         """
+        self._look_again(label_id, label_tag)
         return copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        """Return the file of the current label; "" without one."""
+        self._look_again(label_id, label_tag)
+        return str(super().get_label_uri(label_id, label_tag))
 
     def get_labeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
@@ -243,12 +274,25 @@ class Store(LocalDatastore):
             return str(super().get_dataset_archive(limit_cases))
 
     def status(self) -> dict[str, Any]:
-        """Return MONAI Label's counts, `read_only` if nothing can be saved, and the damaged files
-        that were `set_aside`, if any.
+        """Return MONAI Label's counts, `read_only` if nothing can be saved, damaged files of the
+        index that were `set_aside`, all `damaged` files that are known, and files that are not
+        listed as images though they may be some, if any.
         """
         status: dict[str, Any] = super().status()
-        status |= {"read_only": True} if self.is_read_only else {}
-        return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
+        left_out = {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}
+        more = {
+            "read_only": self.is_read_only,
+            "left_out": left_out,
+            "set_aside": self._index.set_aside,
+            "damaged": dict(self.damage.listed()),
+        }
+        return status | {name: found for name, found in more.items() if found}
+
+    def check_records(self) -> None:
+        """Read the record of every version of every label, so that `damage` lists what is wrong."""
+        for image_id, known in list(self._datastore.objects.items()):
+            for tag in known.labels:
+                self._history(image_id, tag).all()
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
@@ -269,7 +313,67 @@ class Store(LocalDatastore):
         return known
 
     def _history(self, image_id: str, tag: str) -> LabelHistory:
-        return LabelHistory(self._folder / "labels" / tag, image_id)
+        return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
+
+    def history_of(self, image_id: str, tag: str) -> LabelHistory:
+        """Return the history of a label, whether its image is known or not."""
+        return self._history(image_id, tag)
+
+    def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
+        """Return False for a label that its header puts elsewhere than its image."""
+        grid = self._grid(image_id, ending)
+        return grid is None or self._found.lies_on(file, grid)
+
+    def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
+        """Make versions of labels that another program wrote; needs the write lock."""
+        if self.is_read_only:
+            return
+        writer = LabelWriter(
+            self._history(image_id, tag), self._found, self._grid(image_id, ending)
+        )
+        try:
+            writer.bring_up_to_date(lambda _: None, endings)
+        except (OutputError, OSError) as error:
+            logger.warning("a label of another program is not recorded yet: %s", error)
+
+    def _grid(self, image_id: str, ending: str | None = None) -> RawGrid | None:
+        """Return the grid of an image, None if it cannot be read now."""
+        try:
+            return self._images.grid(image_id, ending or self._known(image_id).image.ext)
+        except (VolumeError, OutputError):
+            return None
+
+    def _look_again(self, image_id: str, tag: str) -> None:
+        """Adopt the current label of an image if another program has changed it in place."""
+        label = self._datastore.label(image_id, tag)
+        if label is None or not self._notices_files or self.is_read_only:
+            return
+        file = self._history(image_id, tag).current_file(label.ext)
+        stamp = stamp_of(file)
+        if stamp is None or self._seen.get(file) == stamp:
+            return
+        try:
+            with self._writing():
+                self._reconcile_label(image_id, tag)
+        except (OutputError, OSError) as error:
+            logger.warning("a label could not be compared with its versions: %s", error)
+        if (stamp := stamp_of(file)) is not None and file not in self._found.refused:
+            self._seen[file] = stamp
+
+    def _reconcile_label(self, image_id: str, tag: str) -> None:
+        known = self._index.model.objects.get(image_id)
+        listed = known.labels.get(tag) if known is not None else None
+        if known is None or listed is None:
+            return
+        label = ListedLabel(self, image_id, known.image.ext, tag, listed)
+        entry = label.settled(self._history(image_id, tag).endings({listed.ext}))
+        if entry != listed:
+            self._index_update(image_id, tag)(entry)
+
+    def _mend(self, image_id: str, tag: str) -> None:
+        known = self._index.model.objects.get(image_id)
+        if known is not None:
+            mend_record(self._history(image_id, tag), known.labels.get(tag))
 
     def _index_update(self, image_id: str, tag: str) -> UpdateIndex:
         """Return the function that puts a label's entry, or None for no label, into the index."""
@@ -297,10 +401,7 @@ class Store(LocalDatastore):
     def _refresh_index(self) -> None:
         """Read changes of other processes and new files; after a disk error the index stays."""
         try:
-            is_behind = self._index.is_behind()
-            if is_behind and self.is_read_only:
-                self._reconcile_in_memory()
-            elif is_behind:
+            if self._index.is_behind() and not self._reconciled_in_memory():
                 self._init_from_datastore_file()
             if self._notices_files and self._scanner.has_changed():
                 self._reconcile(thorough=False)
@@ -324,21 +425,8 @@ class Store(LocalDatastore):
         """
         self._reconcile(thorough=True)
 
-    def _reconcile_in_memory(self) -> None:
-        """Bring the index in memory in line with the files, none of which is changed."""
-        self._index.is_read_only = True
-        try:
-            self._index.catch_up()
-            changed = changed_entries(
-                self._index.model.objects, self._scanner.scan(), self._history, thorough=False
-            )
-            self._index.remember(changed)
-        finally:
-            self._index.is_read_only = False
-
     def _reconcile(self, *, thorough: bool) -> None:
-        if self.is_read_only:
-            self._reconcile_in_memory()
+        if self._reconciled_in_memory():
             return
         with self._write_lock.held():
             self._index.catch_up()
@@ -348,8 +436,15 @@ class Store(LocalDatastore):
             if thorough:
                 remove_abandoned(self._folder)
             contents = self._scanner.scan()
-            changed = changed_entries(
-                self._index.model.objects, contents, self._history, thorough=thorough
-            )
+            changed = changed_entries(self._index.model.objects, contents, self, thorough=thorough)
             self._index.put_or_remember(changed, compact=thorough)
             self._index.lost_something = False
+            self._watch_refused()
+
+    def _watch_refused(self) -> None:
+        """Notice when a file that is no label yet becomes one."""
+        self._found.forget_missing()
+        refused = self._found.refused
+        self._scanner.watch(refused)
+        if any(map(self._found.may_be_unfinished, refused)):
+            self._scanner.scan_again()
