@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -28,11 +30,13 @@ from segsam.errors import SegSamError
 from segsam.imaging.volume import Volume
 from segsam.system.process import lower_thread_priority, tune_allocator
 from segsam.system.telemetry import switch_off_reports
+from segsam_app.choosing.next_image import next_image
 from segsam_app.choosing.overviews import Overviews
+from segsam_app.choosing.refused import RefusedImages
 from segsam_app.choosing.scoring import OVERVIEW, BackgroundScorer, OverviewScoring
 from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy
-from segsam_app.config import DEFAULT_MODEL, AppConfig
-from segsam_app.dicomweb.settings import PacsSettings
+from segsam_app.config import DEFAULT_MODEL, read_settings
+from segsam_app.dicomweb.settings import PacsSettings, without_secrets
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError
 from segsam_app.inference.auto import AUTO_MODEL, AutoInfer
@@ -43,17 +47,19 @@ from segsam_app.inference.infer import DESCRIPTION, SegSamInfer
 from segsam_app.inference.prefetching import Prefetcher
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.sessions import AppSessions, sessions_folder
-from segsam_app.limits import Limits
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.routes.monai_label import NO_WHOLE_SLIDES
+from segsam_app.server_paths import hide_folders
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
 from segsam_app.task_requests import find_task
 from segsam_app.training.server_watch import mark_children, stopping_with_server
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.folder import VersionFolder
+from segsam_app.web import startup
 from segsam_app.web.access import token_header
 from segsam_app.web.request_queue import RequestQueue
+from segsam_app.web.shutdown import Shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +70,16 @@ class SegSamApp(MONAILabelApp):
     """MONAI Label's app, composed of the parts of `segsam_app`."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        """Compose the app. What it cannot be made of ends the start of a server with a sentence."""
         switch_off_reports()
-        self.config = AppConfig.read(conf)
-        self.limits = Limits.read(conf)
+        with startup.refusing_to_start():
+            self._compose(app_dir, studies, conf)
+
+    def _compose(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        if _is_url(studies) and studies != without_secrets(studies):
+            startup.replace_in_logs(studies, without_secrets(studies))
+        self.config, self.limits = read_settings(conf)
+        hide_folders([app_dir, studies, settings.MONAI_LABEL_SESSION_PATH, *self.config.folders])
         self.queue = RequestQueue(self.limits.queue)
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
         self.versions = VersionFolder.open(folder, self.config.checkpoint)
@@ -88,7 +101,9 @@ class SegSamApp(MONAILabelApp):
         }
         cache = None if _is_url(studies) else Path(studies) / ".segsam" / "overviews"
         self.overviews = Overviews(self.engine, cache)
-        self.scorer = BackgroundScorer(self.overviews, self.queue, self.datastore)
+        self.refused = RefusedImages()
+        self.scorer = BackgroundScorer(self.overviews, self.queue, self.datastore, self.refused)
+        self.shutdown = Shutdown([self.scorer.stop])
         labels = self._prompted[DEFAULT_MODEL].segment_names()
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
@@ -113,8 +128,10 @@ class SegSamApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return the strategies of active learning."""
-        update = self.scorer.update
-        return {name: SelectionStrategy(name, self.overviews, update) for name in DESCRIPTIONS}
+        update, refused = self.scorer.update, self.refused.current
+        return {
+            name: SelectionStrategy(name, self.overviews, update, refused) for name in DESCRIPTIONS
+        }
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """Return the one scoring method."""
@@ -149,14 +166,16 @@ class SegSamApp(MONAILabelApp):
         # MONAI Label reads PYTHONPATH to start a process, and fails silently if it is not set.
         os.environ.setdefault("PYTHONPATH", "")
         mark_children()
+        self.shutdown.install()
         guard.install(app)
         if self.config.warm:
             self.prefetcher.load_model()
         self.prefetcher.set_slices(self.config.prefetch)
-        super().on_init_complete()
-        store = self.datastore()
-        if isinstance(store, DicomWebStore):
-            store.start()
+        with startup.refusing_to_start():
+            super().on_init_complete()
+            store = self.datastore()
+            if isinstance(store, DicomWebStore):
+                store.start()
         Thread(target=self._look_for_damage, name="segsam-damage", daemon=True).start()
 
     def _look_for_damage(self) -> None:
@@ -225,12 +244,24 @@ class SegSamApp(MONAILabelApp):
         except KeyboardInterrupt as error:
             raise SystemExit("the training was stopped") from error
 
+    def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
+        """Segment many images, in a child process that ends with its server."""
+        with _ending_with_server("batch inference"):
+            return super().batch_infer(request, datastore)
+
+    def scoring(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
+        """Run a scoring method, in a child process that ends with its server."""
+        with _ending_with_server("scoring"):
+            return super().scoring(request, datastore)
+
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the next image to annotate, and prefetch it. Raises `NotFoundError` for an unknown
-        strategy.
+        """Return the next image to annotate, which was opened and is prefetched; {} if there is
+        none. Images that cannot be opened are passed over, see `refused`.
+
+        Raises `NotFoundError` for an unknown strategy, `BusyError` if many images are damaged.
         """
-        find_task("strategy", request.get("strategy", ""), self._strategies)
-        sample: dict[str, Any] = super().next_sample(request)
+        strategy = find_task("strategy", request.get("strategy", ""), self._strategies)
+        sample = next_image(strategy, request, self.datastore(), self.engine, self.refused)
         if sample:
             self.on_image(Path(sample["path"]))
         return sample
@@ -251,6 +282,15 @@ class SegSamApp(MONAILabelApp):
             logger.error("%s was not started: status %d", action, reply.status_code)
             return None
         return reply.json()
+
+
+@contextmanager
+def _ending_with_server(task: str) -> Iterator[None]:
+    try:
+        with stopping_with_server():
+            yield
+    except KeyboardInterrupt as error:
+        raise SystemExit(f"the {task} was stopped") from error
 
 
 def _is_url(studies: str) -> bool:

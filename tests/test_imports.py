@@ -37,6 +37,7 @@ ORDER = {
     "segsam_app": (
         "errors",
         "ids",
+        "server_paths",
         "strict_json",
         "records",
         "limits",

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import Self
@@ -34,6 +34,21 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
         raise ValueError("must be different names with commas between them")
     return names
+
+
+def read_settings(
+    conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ
+) -> tuple[AppConfig, Limits]:
+    """Return all settings of one start. Raises `ConfigError` that names every invalid value."""
+    problems, found = [], []
+    for record in (AppConfig, Limits):
+        try:
+            found.append(record.read(conf, env))
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(" ".join(problems))
+    return cast("tuple[AppConfig, Limits]", tuple(found))
 
 
 def _folder(value: object) -> object:
@@ -98,7 +113,9 @@ class AppConfig(Settings):
         unknown = sorted(set(conf or {}) - known - _MONAI_LABEL_KEYS)
         if unknown:
             listed = ", ".join(sorted(known))
-            raise ConfigError(f"--conf {unknown[0]} is unknown; the app knows {listed}")
+            are = "is" if len(unknown) == 1 else "are"
+            names = ", ".join(f"{name:.80}" for name in unknown)
+            raise ConfigError(f"--conf {names} {are} unknown; the app knows {listed}")
         return super().read(conf, env)
 
     @classmethod
@@ -122,6 +139,14 @@ class AppConfig(Settings):
                 )
             models[name] = checkpoint
         return models
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders that the settings name, those of checkpoints included."""
+        named = [self.versions_folder, self.dicomweb_folder, self.disk_cache]
+        checkpoints = [one for one in self.models.values() if one and os.sep in one]
+        folders = [Path(one).expanduser() for one in named if one]
+        return [*folders, *(Path(one).expanduser().absolute().parent for one in checkpoints)]
 
     @property
     def cache_bytes(self) -> int:

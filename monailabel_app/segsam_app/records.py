@@ -51,14 +51,26 @@ class Settings(LaxRecord):
     def read(cls, conf: Mapping[str, str] | None, env: Mapping[str, str] = os.environ) -> Self:
         """Return the settings of one start: a value of `conf` takes precedence over the
         environment, the environment over the default. Keys of `conf` that belong to other records
-        are ignored.
+        are ignored. Raises `ConfigError` that names every invalid value.
         """
         conf, values = conf or {}, cls.defaults_for_operators()
         for name in cls.model_fields:
             text = conf.get(name, env.get(f"SEGSAM_{name.upper()}"))
             if text is not None:
                 values[name] = str(text).strip()
+        problems = list(filter(None, (cls._problem(one) for one in values.items())))
+        if len(problems) > 1:
+            raise cls.refusal(" ".join(problems))
         return cls.model_validate(values)
+
+    @classmethod
+    def _problem(cls, setting: tuple[str, str]) -> str:
+        """Return the sentence about one invalid setting, "" for a valid one."""
+        try:
+            cls.model_validate(dict([setting]))
+        except cls.refusal as error:
+            return str(error)
+        return ""
 
     @classmethod
     def defaults_for_operators(cls) -> dict[str, str]:

@@ -10,6 +10,8 @@ import numpy as np
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
+from segsam_app.server_paths import without_paths
+
 
 def json_safe(value: Any) -> Any:
     """Return `value` in the types of JSON: a number that is not finite becomes None, a key text, an
@@ -31,5 +33,6 @@ def json_safe(value: Any) -> Any:
 def json_response(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return the HTTP response with `value` as strict JSON."""
-    return JSONResponse(jsonable_encoder(json_safe(value)), status, headers=headers)
+    """Return the HTTP response with `value` as strict JSON, without paths of this computer."""
+    content = without_paths(jsonable_encoder(json_safe(value)))
+    return JSONResponse(content, status, headers=headers)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segsam.system.folders import default_cache_dir
-from segsam_app.config import AppConfig
+from segsam_app.config import AppConfig, read_settings
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
 from segsam_app.records import Settings
@@ -110,6 +110,20 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
 def test_an_invalid_value_is_refused(key: str, value: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         AppConfig.read({key: value}, {})
+
+
+def test_every_unknown_key_and_every_invalid_value_is_named() -> None:
+    with pytest.raises(ConfigError, match="--conf axes, devices are unknown; the app knows"):
+        read_settings({"devices": "cpu", "axes": "k"}, {})
+    wrong = {"axis": "z", "prefetch": "-1", "queue": "many", "hosts": "a", "sessions": "0"}
+    with pytest.raises(ConfigError) as refused:
+        read_settings(wrong, {})
+    sentences = str(refused.value)
+    for name in ("axis", "prefetch", "queue", "sessions"):
+        assert f"Expected {name} to be " in sentences
+    assert sentences.count("Expected") == 4
+    config, limits = read_settings({"axis": "k", "queue": "3"}, {})
+    assert (config.axis, limits.queue) == ("k", 3)
 
 
 @pytest.mark.parametrize("text", ["on", "ON", "true", "1"])

@@ -218,6 +218,28 @@ class TestFiles:
         ):
             client(where).next_sample("first", CancelToken(), ignore)
 
+    def test_the_next_image_comes_with_its_notes(self) -> None:
+        refused = b'"refused": {"count": 7, "images": {"a": "x", "b": "y"}}'
+        body = b'{"id": "one", "why": "so", "notes": ["left and right"], %s}' % refused
+        none = answer(b'{"current": 0, "versions": []}')
+        file = answer(b"data", "200 OK", 'Content-Disposition: a; filename="x.nii.gz"')
+        with serving(answer(body), file, none) as where:
+            sample = client(where).next_sample("first", CancelToken(), ignore)
+        assert sample is not None
+        Path(sample.path).unlink()
+        assert sample.notes == (
+            "left and right",
+            "7 image(s) cannot be opened: a, b and others.",
+        )
+
+    def test_no_image_that_can_be_opened_is_not_the_end_of_the_work(self) -> None:
+        body = b'{"why": "Every image is damaged.", "refused": {"count": 1, "images": {"a": "x"}}}'
+        with (
+            serving(answer(body)) as where,
+            pytest.raises(ClientError, match="Every image is damaged"),
+        ):
+            client(where).next_sample("first", CancelToken(), ignore)
+
     def test_a_session_that_is_none(self) -> None:
         with (
             serving(answer(b'{"session_id": "../../x"}')) as where,

@@ -69,7 +69,7 @@ class EndpointEncoder:
     Source: https://platform.openai.com/docs/api-reference/embeddings/create
     """
 
-    url: str
+    url: str = field(repr=False)
     model: str
     key: str = field(default="", repr=False)
     connect_timeout_s: float = 10.0

@@ -89,6 +89,20 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
     return Labels(placed, stored.names)
 
 
+def placement_of(path: Path, image: Grid) -> Placement:
+    """Find how the label in a file lies on `image`, from its header if the format allows it.
+
+    Raises:
+        LabelError: a label that lies elsewhere.
+        VolumeError: a file that cannot be read.
+    """
+    is_nrrd = _is_nrrd(path)
+    if is_nrrd or _format_of(path) == "NIfTI":
+        may_be_cropped = is_nrrd and bool(read_segments(path))
+        return place_label(read_grid(path), image, may_be_cropped=may_be_cropped)
+    return _read_stored(path).placement(image)
+
+
 @dataclass(frozen=True, eq=False)
 class _StoredLabels:
     """Label maps as their file holds them, where they lie, and the names of their values."""

@@ -28,7 +28,7 @@ _GRID_READERS: dict[Format, Callable[[Path], RawGrid]] = {
 
 
 def read_grid(path: Path) -> RawGrid:
-    """Read shape (i, j, k) and RAS affine of an image; of NIfTI and NRRD only the header.
+    """Read shape (i, j, k), RAS affine and notes of an image; of NIfTI and NRRD only the header.
 
     Raises the errors of `read_image`.
     """
@@ -37,7 +37,7 @@ def read_grid(path: Path) -> RawGrid:
         return _GRID_READERS[kind.format](path)
     raw = read_image(path)
     i, j, k = (*raw.voxels.shape[:3], 1)[:3]
-    return RawGrid((i, j, k), raw.affine_ras)
+    return RawGrid((i, j, k), raw.affine_ras, raw.notes)
 
 
 def ending_by_content(path: Path) -> str:

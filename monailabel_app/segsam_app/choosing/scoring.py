@@ -20,6 +20,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from segsam.errors import CancelledError, SegSamError
 from segsam_app.choosing.overviews import Overviews
+from segsam_app.choosing.refused import RefusedImages
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.web.request_queue import RequestQueue
 
@@ -34,9 +35,15 @@ class BackgroundScorer:
     """Background thread that computes the overviews of all images of a store."""
 
     def __init__(
-        self, overviews: Overviews, queue: RequestQueue, store: Callable[[], Datastore]
+        self,
+        overviews: Overviews,
+        queue: RequestQueue,
+        store: Callable[[], Datastore],
+        refused: RefusedImages,
     ) -> None:
+        """Images that cannot be opened are added to `refused`."""
         self._overviews, self._queue, self._store = overviews, queue, store
+        self._refused = refused
         self._requested = threading.Event()
         self._stopped = threading.Event()
         self._starting = threading.Lock()
@@ -54,10 +61,14 @@ class BackgroundScorer:
                 atexit.register(self.close)
         self._requested.set()
 
-    def close(self) -> None:
-        """Stop the thread at the next slice, and wait for its end."""
+    def stop(self) -> None:
+        """Stop the thread at the next slice; returns at once."""
         self._stopped.set()
         self._requested.set()
+
+    def close(self) -> None:
+        """Stop the thread at the next slice, and wait for its end."""
+        self.stop()
         if self._thread is not None:
             self._thread.join(timeout=_SECONDS_TO_STOP)
 
@@ -76,12 +87,13 @@ class BackgroundScorer:
         """
         try:
             if not self._overviews.is_current(image, path):
-                self._overviews.update(
-                    image,
-                    path,
-                    wait=lambda: self._queue.wait_until_idle(self._stopped.is_set),
-                    should_stop=self._stopped.is_set,
-                )
+                with self._refused.noting(image, path):
+                    self._overviews.update(
+                        image,
+                        path,
+                        wait=lambda: self._queue.wait_until_idle(self._stopped.is_set),
+                        should_stop=self._stopped.is_set,
+                    )
         except CancelledError:
             return
         except (SegSamError, OSError) as error:

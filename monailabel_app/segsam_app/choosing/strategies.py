@@ -9,7 +9,7 @@ lead to the same choice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
@@ -39,31 +39,38 @@ class SelectionStrategy(Strategy):
     """MONAI Label's interface to one strategy of `segsam.proposals.selection`."""
 
     def __init__(
-        self, name: Name, overviews: Overviews, update_overviews: Callable[[], None]
+        self,
+        name: Name,
+        overviews: Overviews,
+        update_overviews: Callable[[], None],
+        refused: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """`refused` returns the ids of images that cannot be opened, which are never chosen."""
         super().__init__(DESCRIPTIONS[name])
         self._name, self._overviews, self._update_overviews = name, overviews, update_overviews
+        self._refused = refused
 
     def info(self) -> dict[str, Any]:
         """Return MONAI Label's description with the one setting, the seed of random draws."""
         return {**super().info(), "config": {"seed": 0}}
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Return {"id", "why", "score"}; None if every image has a final label. Raises
-        `RequestError` for an invalid seed.
+        """Return {"id", "why", "score"}; None if every image that can be opened has a final label.
+        Raises `RequestError` for an invalid seed.
         """
         overviews: dict[str, Overview] = {}
         if self._name in NEEDS_OVERVIEWS:
             self._update_overviews()
             overviews = self._overviews.in_memory()
-        unlabelled = set(datastore.get_unlabeled_images())
+        refused = set(self._refused())
+        unlabelled = set(datastore.get_unlabeled_images()) - refused
         candidates = {image for image in unlabelled if not _is_assigned(datastore, image)}
         if self._name == "first" or not candidates:
             candidates = unlabelled
         cases = [
             _case(image, image not in unlabelled, overviews.get(image))
             for image in datastore.list_images()
-            if image in candidates or image not in unlabelled
+            if (image in candidates or image not in unlabelled) and image not in refused
         ]
         choice = choose(self._name, cases, seed=_seed(request))
         if choice is None:

@@ -88,7 +88,7 @@ def checked_url(url: str) -> str:
     """Return the URL without a slash at the end. Raises `ConfigError`."""
     invalid = ConfigError(
         "--studies must be a folder, or a DICOMweb server's http(s) URL without ? and #; got "
-        f"{url.split('@')[-1]!r:.200}"
+        f"{without_secrets(url)!r:.200}"
     )
     try:
         parts = urlsplit(url.strip())
@@ -103,6 +103,11 @@ def checked_url(url: str) -> str:
             "read: set MONAI_LABEL_DICOMWEB_USERNAME and SEGSAM_DICOMWEB_PASSWORD_FILE"
         )
     return parts.geturl().rstrip("/")
+
+
+def without_secrets(url: str) -> str:
+    """Return an address without what may be a secret: user, password, query and fragment."""
+    return re.split(r"[?#]", url.rpartition("@")[2])[0]
 
 
 def data_folder(env: Mapping[str, str] = os.environ) -> Path:

@@ -8,6 +8,7 @@ final ones are sent to the server in the background (`upload_queue`).
     <folder>/labels/...                 as in docs/reliability.md
     <folder>/.dicom/series.json         what the server listed last
     <folder>/.dicom/headers/1.2.840.../ the headers of the fetched series
+    <folder>/.dicom/facts/1.2.840....json   what the series says and NIfTI cannot hold
     <folder>/.dicom/stored/1.2.840.../  which versions the server has confirmed
 """
 
@@ -31,6 +32,7 @@ from segsam_app.dicomweb.client import PacsClient
 from segsam_app.dicomweb.headers import SeriesSlices, check_headers, read_headers, save_headers
 from segsam_app.dicomweb.segmentation import SegmentationFacts, build_segmentation, uids_of
 from segsam_app.dicomweb.series import Series, SeriesList, is_uid
+from segsam_app.dicomweb.series_facts import SeriesFacts
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
 from segsam_app.errors import RequestError
@@ -150,13 +152,23 @@ class DicomWebStore(Store):
         """Return True if the series was fetched, so that opening it needs no server."""
         return self._file(image_id).is_file() and self._headers(image_id).is_dir()
 
+    def read_image(self, path: Path) -> Volume:
+        """Read a fetched series, with what its DICOM headers say about it."""
+        volume = super().read_image(path)
+        uid = path.name.removesuffix(ENDING)
+        facts = SeriesFacts.read(self._facts(uid)) if path == self._file(uid) else None
+        return volume if facts is None else facts.added_to(volume)
+
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return the metadata with the series' UIDs, modality, date and description.
+        """Return the metadata with the series' UIDs, modality, date and description, and the notes
+        about how it was read.
 
         None of it identifies the patient.
         """
         series = self._series.series.get(image_id)
-        return {**super().get_image_info(image_id), **(series.info if series else {})}
+        facts = SeriesFacts.read(self._facts(image_id)) if is_uid(image_id) else None
+        info = {**super().get_image_info(image_id), **(series.info if series else {})}
+        return info if facts is None else {**info, "notes": list(facts.notes)}
 
     def save(
         self, image_id: str, file: Path, tag: str, info: Mapping[str, Any] | None
@@ -210,6 +222,9 @@ class DicomWebStore(Store):
     def _headers(self, image_id: str) -> Path:
         return self._dicom / "headers" / image_id
 
+    def _facts(self, image_id: str) -> Path:
+        return self._dicom / "facts" / f"{image_id}.json"
+
     def _check_headers(self, image_id: str) -> None:
         """Set damaged headers aside, so that the series is fetched again."""
         folder = self._headers(image_id)
@@ -239,11 +254,13 @@ class DicomWebStore(Store):
                     "the series is in colour; of a DICOMweb server only grey series can be read"
                 )
             save_headers(source, headers)
-            # The image is saved last: a series counts as fetched only with both.
+            # The image is saved last: a series counts as fetched only with all of it.
             target = self._headers(image_id)
             target.parent.mkdir(exist_ok=True)
             shutil.rmtree(target, ignore_errors=True)
             headers.replace(target)
+            self._facts(image_id).parent.mkdir(exist_ok=True)
+            SeriesFacts.of(volume).save(self._facts(image_id))
             volume.save(self._file(image_id))
         logger.info("a series of %d instances was fetched", count)
         self._series.add(series)

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import torch
 
-from segsam.errors import OutputError, VolumeNotFoundError
+from segsam.errors import OutputError, SegSamError, VolumeNotFoundError
+from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
 from segsam.model.runtimes import EncoderRunner, choose_runtime
@@ -29,6 +30,10 @@ from segsam_app.inference.requests import Window
 logger = logging.getLogger(__name__)
 
 _MAX_PREDICTORS_PER_IMAGE = 4
+_MAX_NOTES = 10_000
+"""Number of images whose notes are remembered after they were closed."""
+_WITH_HEADER = (".nii", ".nii.gz", ".nrrd")
+"""Endings of files whose header tells how they are read."""
 
 PredictorKey = tuple[str | None, Window | None]
 """(checkpoint, window)."""
@@ -97,6 +102,7 @@ class Engine:
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
         self._temporary_folders = tuple(temporary_folders)
         self._read_image = read_image or (lambda path: Volume.load(path))
+        self._notes: OrderedDict[ImageKey, tuple[str, ...]] = OrderedDict()
         self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
@@ -118,9 +124,26 @@ class Engine:
             try:
                 if image.volume is None:
                     image.volume = self._read_image(path)
+                    self._remember_notes(key, image.volume.notes)
             finally:
                 self._shrink(failed=key if image.volume is None else None)
             return image.volume
+
+    def notes(self, path: Path) -> tuple[str, ...]:
+        """Return the notes for the user about how an image is read, () for one that cannot be read.
+
+        Of an image that was not read yet, the header is enough; a DICOM series is opened.
+        """
+        try:
+            key = ImageKey.of(path)
+            with self._images_lock:
+                found = self._notes.get(key)
+            if found is not None:
+                return found
+            has_header = path.is_file() and path.name.lower().endswith(_WITH_HEADER)
+            return read_grid(path).notes if has_header else self.volume(path).notes
+        except SegSamError:
+            return ()
 
     def predictor(
         self,
@@ -240,6 +263,12 @@ class Engine:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def _remember_notes(self, key: ImageKey, notes: tuple[str, ...]) -> None:
+        with self._images_lock:
+            self._notes[key] = notes
+            while len(self._notes) > _MAX_NOTES:
+                self._notes.popitem(last=False)
 
     def _shrink(self, *, failed: ImageKey | None) -> None:
         """Close the least recently used images until the rest fits; the newest one always stays."""

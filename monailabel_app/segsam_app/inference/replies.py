@@ -20,10 +20,10 @@ def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
     """Return the JSON reply without the mask.
 
     `category`, `confidence` and `agreement` are None, and `present` is empty, if the checkpoint has
-    no trained semantic decoder; `notes` says so, among everything else the annotator should know.
-    `certainty` has one value per entry of `slices`: the agreement of the two decoders or, without
-    it, the model's own estimate of its mask. `label_names` gives the mask's value a name for stock
-    clients: the segment that they asked for, else the category.
+    no trained semantic decoder; `notes` says so, among everything else the annotator should know,
+    and first how the image was read. `certainty` has one value per entry of `slices`: the agreement
+    of the two decoders or, without it, the model's own estimate of its mask. `label_names` gives
+    the mask's value a name for stock clients: the segment that they asked for, else the category.
     """
     return {
         "request_id": request.request_id,
@@ -39,7 +39,7 @@ def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
             s.predicted_iou if s.agreement is None else s.agreement for s in result.slices
         ],
         "encoded_slices": result.encoded,
-        "notes": [*request.notes, *result.notes],
+        "notes": [*result.volume.notes, *request.notes, *result.notes],
     }
 
 

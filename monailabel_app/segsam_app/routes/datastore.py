@@ -1,7 +1,9 @@
 """Routes for images, labels and the versions of labels.
 
 PUT  /datastore/image?image=ID                       as MONAI Label's, without its file left behind
+GET  /datastore/image?image=ID                       as MONAI Label's, refused if it is unreadable
 HEAD /datastore/image?image=ID&check_sum=SHA256:...  as MONAI Label's, with a check that can succeed
+GET  /datastore/image/info?image=ID                  as MONAI Label's, and the notes about the image
 PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3"
 GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
@@ -25,7 +27,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.others.generic import get_mime_type
 
+from segsam.errors import VolumeError
+from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.images import (
@@ -79,6 +84,25 @@ def check_image(image: str, check_sum: str | None = None, *, user: AnyUser) -> R
     return Response()
 
 
+@router.get("/datastore/image", include_in_schema=False)
+def get_image(image: str, user: AnyUser) -> FileResponse:
+    """Return the file of an image."""
+    return _file(path_of_image(app_instance().datastore(), image), "image", image)
+
+
+@router.get("/datastore/image/info", include_in_schema=False)
+def image_info(image: str, user: AnyUser) -> JSONResponse:
+    """Return the metadata of an image, with the notes about how it is read. Nothing is fetched from
+    a DICOMweb server for it.
+    """
+    app, store = app_instance(), app_instance().datastore()
+    info = store.get_image_info(checked_id("image", image))
+    if not (isinstance(store, DicomWebStore) and not store.is_fetched(image)):
+        notes = app.engine.notes(path_of_image(store, image))
+        info["notes"] = list(dict.fromkeys([*info.get("notes", ()), *notes]))
+    return json_response(info)
+
+
 @router.put("/datastore/label", include_in_schema=False)
 def save_label(
     image: str,
@@ -116,8 +140,7 @@ def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
     if not path.is_file():
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
     version = store.get_label_info(label, tag).get("version")
-    headers = {} if version is None else {"ETag": f'"{version}"'}
-    return FileResponse(path, media_type=_MEDIA_TYPE, filename=path.name, headers=headers)
+    return _file(path, "label", label, version)
 
 
 @router.get("/datastore/label/versions")
@@ -135,9 +158,7 @@ def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) ->
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
-    headers = {"ETag": f'"{found.number}"'}
-    file = history.voxels_of(found)
-    return FileResponse(file, media_type=_MEDIA_TYPE, filename=name, headers=headers)
+    return _file(history.voxels_of(found), "label", label, found.number, name=name)
 
 
 @router.post("/datastore/label/restore")
@@ -150,6 +171,24 @@ def restore_version(
     app_instance().on_save_label(label, label)
     headers = {"ETag": f'"{restored.number}"'}
     return json_response({**_to_json(restored), "label": label, "tag": tag}, headers=headers)
+
+
+def _file(
+    path: Path, kind: str, file_id: str, version: int | None = None, *, name: str = ""
+) -> FileResponse:
+    """Return the response with a file. Raises `NotFoundError` for what is no file, VolumeError for
+    one that cannot be read: once the response has begun, it could only break off.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"the {kind} {file_id!r:.80} is no single file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise VolumeError(f"the {kind} {file_id!r:.80} cannot be read: {reason}") from error
+    media_type = get_mime_type(str(path)) if kind == "image" else _MEDIA_TYPE
+    headers = {} if version is None else {"ETag": f'"{version}"'}
+    return FileResponse(path, media_type=media_type, filename=name or path.name, headers=headers)
 
 
 def _store() -> Store:

@@ -1,6 +1,7 @@
 """Inference routes.
 
-POST /infer/{model}                    MONAI Label's route, with the same parameters
+POST /infer/{model}                    MONAI Label's route, with the same parameters; with
+                                       output=image, the notes are JSON in the header X-Notes
 POST /prefetch?image=ID&axis=k&slice=12    the slice that a user views; those around it are encoded
 GET  /segsam/progress/{request_id}     progress of a running inference
 
@@ -11,6 +12,7 @@ slice if its client disconnects or its deadline passes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +39,9 @@ from segsam_app.web.deadline import Deadline
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
+_MAX_HEADER = 4000
+"""Characters of the notes in a header."""
+
 Output = Literal["image", "json", "all", "dicom_seg"]
 
 
@@ -59,11 +64,17 @@ def infer(
     app = app_instance()
     task = app.task(model)
     request = task.read(read_object(params))
-    deadline = Deadline(app.limits.infer_seconds, lambda: from_thread.run(http.is_disconnected))
+    deadline = Deadline(
+        app.limits.infer_seconds,
+        lambda: from_thread.run(http.is_disconnected),
+        is_ending=lambda: app.shutdown.has_begun,
+    )
     upload = None if session_id else file
     with ExitStack() as stack:
         if upload is None:
             path = _stored_image(image, session_id)
+            if not session_id:
+                stack.enter_context(app.refused.noting(image, path))
         else:
             path = stack.enter_context(images.uploaded(upload.file, upload.filename))
         requeue = stack.enter_context(app.queue.slot(deadline.check))
@@ -163,4 +174,6 @@ def _response(
         result = {"file": label_file, "params": reply}
         response = send_response(None, result, output, background_tasks)
         undo.pop_all()
+    if output == "image":  # a file has no other place for them
+        response.headers["X-Notes"] = json.dumps(reply.get("notes", []))[:_MAX_HEADER]
     return response if isinstance(response, Response) else JSONResponse(response)

@@ -20,6 +20,7 @@ from monailabel.interfaces.utils.app import app_instance
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.storage.store import Store
+from segsam_app.strict_json import json_response
 from segsam_app.training.progress import FILE, damage_of_progress
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
@@ -36,7 +37,7 @@ def monitoring_routes(metrics: Metrics) -> APIRouter:
     async def health() -> JSONResponse:
         """Return 200 if the server can work, 503 if the disk is full."""
         status = _health()
-        return JSONResponse(status, 200 if status["ready"] else 503)
+        return json_response(status, 200 if status["ready"] else 503)
 
     @router.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
@@ -83,6 +84,7 @@ def _health() -> dict[str, Any]:
         "waiting": app.queue.waiting,
         "disk_free_bytes": free,
         "damaged": _damaged(app),
+        **app.refused.report(),
         **upload_status(app.datastore()),
     }
 

@@ -16,7 +16,7 @@ from monailabel.interfaces.utils.app import app_instance
 from segsam.imaging.image_files import is_litter
 from segsam_app.errors import RequestError
 from segsam_app.inference.images import base_name, check_header, safe_extension
-from segsam_app.inference.sessions import AppSessions, Upload, require_sessions
+from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
 from segsam_app.routes.roles import AnyUser
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
@@ -34,7 +34,7 @@ def create_session(
     if uncompress:
         raise RequestError("archives are not unpacked; send the image, or the files of the series")
     session = _sessions().add(_uploads(files), check_header, expiry)
-    return {"session_id": session.id, "session_info": session.to_json()}
+    return {"session_id": session.id, "session_info": _described(session)}
 
 
 @router.get("/session/{session_id}", include_in_schema=False, response_model=None)
@@ -44,7 +44,7 @@ def get_session(
     """Return the description of a session, or its image."""
     session = _sessions().get(session_id, use=update_ts)
     if not image:
-        return session.to_json()
+        return _described(session)
     if not session.image.is_file():
         raise RequestError("the session is a series of files and cannot be fetched as one")
     return FileResponse(session.image, filename=session.image.name)
@@ -64,6 +64,11 @@ def keep_alive(session_id: str, user: AnyUser) -> dict[str, Any]:
 def remove_session(session_id: str, user: AnyUser) -> dict[str, Any]:
     """Close a session and delete its image."""
     return _sessions().close(session_id).to_json()
+
+
+def _described(session: Session) -> dict[str, Any]:
+    """Return the description of a session, with the notes about how its image is read."""
+    return {**session.to_json(), "notes": list(app_instance().engine.notes(session.image))}
 
 
 def _sessions() -> AppSessions:

@@ -44,6 +44,9 @@ _starting = threading.Lock()
 """Held from the check for running tasks to the start of one."""
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 """Format of the times of MONAI Label's tasks, in local time."""
+NO_IMAGE_CAN_BE_OPENED = (
+    "Every image without a label cannot be opened; the reply names some, with the reasons."
+)
 _RESULTS = ("version", "promoted", "why", "metrics", "notes", "left_out", "evidence")
 
 
@@ -119,12 +122,19 @@ def score(
 
 @router.post("/activelearning/{strategy}", include_in_schema=False)
 def next_sample(strategy: str, params: Params = None, *, user: AnyUser) -> JSONResponse:
-    """Return the next image to annotate."""
+    """Return the next image to annotate, with the notes about it, and the images that are passed
+    over because they cannot be opened.
+    """
     task = find_task("strategy", strategy, app_instance()._strategies)
     request = read_task_request(NextSampleRequest, params, _config(task))
     sample = activelearning.sample(strategy, request, user.username)
+    refused = app_instance().refused.report()
+    if not sample:
+        return json_response({"why": NO_IMAGE_CAN_BE_OPENED, **refused} if refused else {})
     # MONAI Label merges the image's information into the reply; its `strategy` means another thing.
-    return json_response({**sample, "strategy": strategy} if sample else {})
+    # Where the file is on this computer, is of no use to a client.
+    sample = {key: sample[key] for key in sample if key != "path"}
+    return json_response({**sample, "strategy": strategy, **refused})
 
 
 def _train_request(model: str, params: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Index:
     """Entries of all images, read from and written to `folder`.
 
     `set_aside` names the damaged files that were renamed, and `lost_something` is True until the
-    store has rebuilt their content from the files.
+    store has rebuilt their content from the files. With `is_read_only` nothing is renamed.
     """
 
     def __init__(self, folder: Path, damage: DamageList | None = None) -> None:
@@ -67,6 +67,7 @@ class Index:
         self.journal = folder / "datastore_v2.journal"
         self.set_aside: list[str] = []
         self.lost_something = False
+        self.is_read_only = False
         self._model = _empty(folder)
         self._read_at: tuple[object, object] | None = None
         self._offset = 0
@@ -121,7 +122,11 @@ class Index:
                 self.compact()
         except OutputError as error:
             logger.warning("the index is kept in memory only: %s", error)
-            self._model = _updated(self._model, changed)
+            self.remember(changed)
+
+    def remember(self, changed: Changes) -> None:
+        """Keep new entries in memory only."""
+        self._model = _updated(self._model, changed)
 
     def compact(self) -> None:
         """Write the whole index and empty the journal. Raises `OutputError`.
@@ -215,6 +220,10 @@ class Index:
 
     def _set_aside(self, path: Path, reason: str, copy: bytes | None = None) -> None:
         """Rename a damaged file, or write a `copy` of what it held."""
+        if self.is_read_only:
+            self.lost_something = True
+            logger.warning("%s cannot be read (%s) and is passed over", path.name, reason)
+            return
         aside = aside_name(path, "torn")
         with output_errors("Setting a damaged index aside"):
             if copy is None:

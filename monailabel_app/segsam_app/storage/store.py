@@ -39,6 +39,7 @@ from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import LabelMetadata, checked_info
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import LabelWriter, UpdateIndex
+from segsam_app.storage.read_only import ReadOnlyAccess
 from segsam_app.storage.reconcile import (
     ListedLabel,
     changed_entries,
@@ -55,7 +56,7 @@ FINAL = DefaultLabelTag.FINAL.value
 _MAX_LEFT_OUT = 100
 
 
-class Store(LocalDatastore):
+class Store(ReadOnlyAccess, LocalDatastore):
     """`LocalDatastore` in `folder` with MONAI Label's settings.
 
     `on_image` is called with the file of every new image. Raises `OutputError` (507) for a disk
@@ -81,12 +82,13 @@ class Store(LocalDatastore):
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
         with output_errors("Opening the study folder"):
-            super().__init__(
-                folder,
-                extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
-                auto_reload=False,  # MONAI Label's watcher would scan everything for every file
-                read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
-            )
+            if not self._opened_read_only(folder):
+                super().__init__(
+                    folder,
+                    extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+                    auto_reload=False,  # MONAI Label's watcher would scan everything for every file
+                    read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+                )
         self._is_open = True
 
     @property
@@ -138,6 +140,7 @@ class Store(LocalDatastore):
         Adding the same file twice is no error; another file under a used id raises `ConflictError`.
         """
         info = checked_info(image_info)
+        self._write_lock.check()
         with self._images.staged(image_id, Path(image_filename)) as image, self._writing():
             known = self._index.model.objects.get(image.id)
             if known is None:
@@ -167,6 +170,7 @@ class Store(LocalDatastore):
         """
         metadata = LabelMetadata.read(info)
         known = self._known(image_id)
+        self._write_lock.check()
         grid = self._images.grid(image_id, known.image.ext)
         writer = LabelWriter(self.history(image_id, tag), self._found, grid)
         checked = writer.draft(file, grid, metadata)
@@ -182,6 +186,7 @@ class Store(LocalDatastore):
         Raises `NotFoundError` if there is no such version or its voxels are damaged,
         `ConflictError` if the label is at another version than `expected`.
         """
+        self._write_lock.check()
         writer = LabelWriter(self.history(image_id, tag), self._found, self._grid(image_id))
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
@@ -224,14 +229,13 @@ class Store(LocalDatastore):
             self._index.put({label_id: known})
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return the metadata of the image. Raises `NotFoundError`."""
+        """Return the metadata of the image without its path. Raises `NotFoundError`."""
         self._known(image_id)
         info = dict(super().get_image_info(image_id))
         series = self._scanner.series.get(image_id)
         if series is None:
-            return info
-        facts = {"series": series.uid, "slices": len(series.names), "path": str(series.folder)}
-        return info | facts
+            return {key: info[key] for key in info if key != "path"}
+        return {**info, "series": series.uid, "slices": len(series.names)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version`, `names` by value and
@@ -270,13 +274,14 @@ class Store(LocalDatastore):
             return str(super().get_dataset_archive(limit_cases))
 
     def status(self) -> dict[str, Any]:
-        """Return MONAI Label's counts, the damaged files of the index that were `set_aside`, all
-        `damaged` files that are known, and files that are not listed as images though they may be
-        some, if any.
+        """Return MONAI Label's counts, `read_only` if nothing can be saved, damaged files of the
+        index that were `set_aside`, all `damaged` files that are known, and files that are not
+        listed as images though they may be some, if any.
         """
         status: dict[str, Any] = super().status()
         left_out = {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}
         more = {
+            "read_only": self.is_read_only,
             "left_out": left_out,
             "set_aside": self._index.set_aside,
             "damaged": dict(self.damage.listed()),
@@ -310,7 +315,9 @@ class Store(LocalDatastore):
     def _history(self, image_id: str, tag: str) -> LabelHistory:
         return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
 
-    history_of = _history
+    def history_of(self, image_id: str, tag: str) -> LabelHistory:
+        """Return the history of a label, whether its image is known or not."""
+        return self._history(image_id, tag)
 
     def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
         """Return False for a label that its header puts elsewhere than its image."""
@@ -319,6 +326,8 @@ class Store(LocalDatastore):
 
     def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
         """Make versions of labels that another program wrote; needs the write lock."""
+        if self.is_read_only:
+            return
         writer = LabelWriter(
             self._history(image_id, tag), self._found, self._grid(image_id, ending)
         )
@@ -337,7 +346,7 @@ class Store(LocalDatastore):
     def _look_again(self, image_id: str, tag: str) -> None:
         """Adopt the current label of an image if another program has changed it in place."""
         label = self._datastore.label(image_id, tag)
-        if label is None or not self._notices_files:
+        if label is None or not self._notices_files or self.is_read_only:
             return
         file = self._history(image_id, tag).current_file(label.ext)
         stamp = stamp_of(file)
@@ -392,7 +401,7 @@ class Store(LocalDatastore):
     def _refresh_index(self) -> None:
         """Read changes of other processes and new files; after a disk error the index stays."""
         try:
-            if self._index.is_behind():
+            if self._index.is_behind() and not self._reconciled_in_memory():
                 self._init_from_datastore_file()
             if self._notices_files and self._scanner.has_changed():
                 self._reconcile(thorough=False)
@@ -417,6 +426,8 @@ class Store(LocalDatastore):
         self._reconcile(thorough=True)
 
     def _reconcile(self, *, thorough: bool) -> None:
+        if self._reconciled_in_memory():
+            return
         with self._write_lock.held():
             self._index.catch_up()
             if not self._folder.is_dir():

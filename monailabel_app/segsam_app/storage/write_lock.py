@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from segsam.errors import OutputError
 from segsam_app.storage.disk import output_errors
 
 _TIMEOUT_SECONDS = 60.0
@@ -30,6 +32,20 @@ class WriteLock:
             poll_interval=_POLL_SECONDS,
         )
 
+    @property
+    def is_possible(self) -> bool:
+        """True if this process may write to the folder; a full disk does not count."""
+        file = Path(self._file.lock_file)
+        return _is_writable(file.parent) and (not file.exists() or _is_writable(file))
+
+    def check(self) -> None:
+        """Raise `OutputError` if this process may not write to the folder."""
+        if not self.is_possible:
+            raise OutputError(
+                "The study folder can only be read (it is read-only, or belongs to another user); "
+                "nothing was changed."
+            )
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold both locks inside the block.
@@ -37,6 +53,7 @@ class WriteLock:
         Raises `OutputError` if the folder cannot be written to, or another process holds the lock
         for a minute.
         """
+        self.check()
         with self._threads:
             with output_errors("Locking the study folder"):
                 self._file.acquire()
@@ -44,3 +61,8 @@ class WriteLock:
                 yield
             finally:
                 self._file.release()
+
+
+def _is_writable(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.W_OK, effective_ids=effective)

@@ -1,7 +1,8 @@
-"""Watch on the server that started a training: the training stops when its server has ended.
+"""Watch on the server that started a task: training, batch inference and scoring stop when their
+server has ended.
 
-Ctrl-C in a terminal and a service manager end both processes. A signal to the server alone would
-leave the training running: nothing would show or stop it, and the next server could not train.
+A server that is asked to end stops them itself (`web/shutdown.py`). One that is killed would leave
+them running: nothing would show or stop them, and the next server could not train.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import psutil
 
 _SERVER = "SEGSAM_SERVER_PROCESS"
 _POLL_SECONDS = 1.0
@@ -26,10 +29,17 @@ def stopping_with_server(poll_seconds: float = _POLL_SECONDS) -> Iterator[None]:
     """Interrupt the main thread, as Ctrl-C does, soon after the server has ended.
 
     Has no effect in a process that no server started, nor on Windows, where a process cannot see
-    that its parent has ended. Enter it in the main thread.
+    that its parent has ended. Enter it in the main thread. Raises KeyboardInterrupt at once if the
+    server has ended already.
     """
     server = os.getppid()
-    if os.environ.get(_SERVER) != str(server) or os.name == "nt":
+    marked = os.environ.get(_SERVER, "")
+    if os.name == "nt" or not marked.isdecimal():
+        yield
+        return
+    if marked != str(server):
+        if not psutil.pid_exists(int(marked)):  # it ended while this process was starting
+            raise KeyboardInterrupt
         yield
         return
     done = threading.Event()

@@ -56,6 +56,7 @@ from segsam_app.errors import (
     RequestError,
     is_out_of_memory,
 )
+from segsam_app.server_paths import without_paths
 from segsam_app.strict_json import json_safe
 from segsam_app.web.access import Rejection
 
@@ -127,7 +128,7 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
         traceback = None if isinstance(error, HTTPException) else error
         logger.error("%s %s: %s", request.method, route, code, exc_info=traceback)
     headers = getattr(error, "headers", None) or (_RETRY_AFTER if status == 503 else None)
-    return JSONResponse({"detail": sentence, "code": code}, status, headers=headers)
+    return JSONResponse({"detail": without_paths(sentence), "code": code}, status, headers=headers)
 
 
 def rejection_response(rejection: Rejection) -> JSONResponse:

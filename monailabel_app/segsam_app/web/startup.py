@@ -12,13 +12,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 from typing import NoReturn
 
 import uvicorn
 from monailabel.main import Main
 
+from segsam.errors import SegSamError
 from segsam_app.web.access import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,24 @@ def bound_address(argv: Sequence[str] | None = None) -> str | None:
     return None
 
 
+@contextmanager
+def refusing_to_start() -> Iterator[None]:
+    """End the process with the sentence of an error within the block, if it is the start of a
+    server; elsewhere, as in a child process, the error is raised on.
+    """
+    try:
+        yield
+    except (SegSamError, OSError) as error:
+        if bound_address() is None:
+            raise
+        exit_with(str(error) if isinstance(error, SegSamError) else _sentence_of(error))
+
+
+def _sentence_of(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"a file or folder cannot be used: {error.strerror or type(error).__name__}{where}"
+
+
 def start_problem(bound: str | None, token: str | None) -> str | None:
     """Return why a server on the address `bound` must not start; None if it may."""
     if token is not None or bound is None or bound == "unix" or is_loopback(bound):
@@ -49,6 +69,18 @@ def start_problem(bound: str | None, token: str | None) -> str | None:
         f"the server would listen on {bound}, where other computers reach it, and has no token: "
         "start it with --host 127.0.0.1, or set SEGSAM_TOKEN or SEGSAM_TOKEN_FILE"
     )
+
+
+def replace_in_logs(text: str, replacement: str) -> None:
+    """Replace a text in the files of the log. MONAI Label writes the address of the studies there
+    before it loads the app; on the terminal and in the list of processes it is out of our reach.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            file = Path(handler.baseFilename)
+            with suppress(OSError):
+                content = file.read_bytes()
+                file.write_bytes(content.replace(text.encode(), replacement.encode()))
 
 
 def exit_with(sentence: str) -> NoReturn:

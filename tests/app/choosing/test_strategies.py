@@ -15,6 +15,7 @@ import pytest
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError
 from segsam_app.choosing.overviews import Overviews
+from segsam_app.choosing.refused import RefusedImages
 from segsam_app.choosing.scoring import BackgroundScorer, OverviewScoring, local_images
 from segsam_app.choosing.strategies import DESCRIPTIONS, SelectionStrategy
 from segsam_app.config import AppConfig
@@ -177,7 +178,7 @@ def must_not_be_called() -> None:
 class TestInTheBackground:
     @pytest.fixture
     def scorer(self, overviews: Overviews, store: Store) -> Any:
-        made = BackgroundScorer(overviews, RequestQueue(2), lambda: store)
+        made = BackgroundScorer(overviews, RequestQueue(2), lambda: store, RefusedImages())
         yield made
         made.close()
 
@@ -201,7 +202,7 @@ class TestInTheBackground:
         self, overviews: Overviews, store: Store
     ) -> None:
         queue = RequestQueue(2)
-        scorer = BackgroundScorer(overviews, queue, lambda: store)
+        scorer = BackgroundScorer(overviews, queue, lambda: store, RefusedImages())
         with queue.slot(nothing):
             scorer.update()
             threading.Event().wait(0.1)

@@ -43,6 +43,23 @@ class TestAddress:
             checked_url("http://me:secret@host/x")
         assert "secret" not in str(refused.value)
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://host/x?token=secret",
+            "https://host/x#secret",
+            "ftp://me:secret@host/x",
+            "https://me:secret@host/x?a=secret",
+            "https://me:sec@ret@host:0/x",
+            "https://me:secret@host:99999/x",
+        ],
+    )
+    def test_what_may_be_a_secret_is_not_repeated(self, url: str) -> None:
+        with pytest.raises(ConfigError) as refused:
+            checked_url(url)
+        assert "secret" not in str(refused.value)
+        assert "sec@ret" not in str(refused.value)
+
     def test_other_kinds_of_server_are_not_supported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         set_variables(monkeypatch, DATASTORE="xnat")
         with pytest.raises(ConfigError, match="xnat is not supported"):

@@ -13,12 +13,14 @@ import numpy as np
 import pydicom
 import pytest
 
+from segsam.imaging.volume import Volume
 from segsam_app.dicomweb.client import _pages
 from segsam_app.dicomweb.segmentation import uids_of
 from segsam_app.dicomweb.series import Series
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.storage import disk
+from segsam_app.training.cases import LabelledCase
 
 from .pacs import Study, turned
 
@@ -33,6 +35,7 @@ class Client:
         self.study = study
         self.series = Series(study.series, study.study, "CT", "20260102", "abdomen", SHAPE[2])
         self.stored: list[pydicom.Dataset] = []
+        self.facts: dict[str, Any] = {}
 
     def list_series(self) -> dict[str, Series]:
         return {self.series.uid: self.series}
@@ -41,7 +44,7 @@ class Client:
         return self.list_series()[uid]
 
     def fetch(self, series: Series, folder: Path) -> int:
-        slices = self.study.slices(VOXELS, turned())
+        slices = self.study.slices(VOXELS, turned(), **self.facts)
         for number, made in enumerate(slices):
             made.save_as(folder / f"{number:06d}.dcm", write_like_original=False)
         return len(slices)
@@ -85,6 +88,51 @@ def test_a_series_is_listed_fetched_and_its_label_uploaded_once(
     assert segment.SegmentLabel == "spleen"
     assert instance.NumberOfFrames == 2
     assert instance.SeriesDescription == "SEG-SAM final, version 1"
+
+
+class TestWhatNiftiCannotHold:
+    """Modality, display, planes and notes of a series survive its way through NIfTI."""
+
+    def volume(self, store: DicomWebStore, client: Client, **facts: Any) -> Volume:
+        client.facts = facts
+        return store.read_image(Path(store.get_image_uri(client.series.uid)))
+
+    def test_they_are_those_of_the_series(
+        self, store: DicomWebStore, client: Client, tmp_path: Path
+    ) -> None:
+        client.facts = {"PhotometricInterpretation": "MONOCHROME1", "Modality": "CR"}
+        series = tmp_path / "series"
+        series.mkdir()
+        client.fetch(client.series, series)
+        read = Volume.load(series)
+        assert read.is_shown_inverted
+        assert read.notes
+        kept = self.volume(store, client, **client.facts)
+        for name in ("modality", "is_shown_inverted", "slice_axis", "notes"):
+            assert getattr(kept, name) == getattr(read, name), name
+        np.testing.assert_array_equal(kept.voxels, read.voxels)
+        np.testing.assert_allclose(kept.affine_ras, read.affine_ras, atol=1e-4)
+        assert store.get_image_info(client.series.uid)["notes"] == list(read.notes)
+
+    def test_a_training_reads_them_too(
+        self, store: DicomWebStore, client: Client, tmp_path: Path
+    ) -> None:
+        kept = self.volume(store, client, Modality="MR")
+        nibabel.save(
+            nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), kept.affine_ras), tmp_path / "l.nii.gz"
+        )
+        store.save(client.series.uid, tmp_path / "l.nii.gz", "final", {"label_names": {"liver": 1}})
+        case = LabelledCase.find(store, client.series.uid)
+        assert case.load()[0].modality == "MR"
+
+    @pytest.mark.parametrize("damage", [None, b"", b"{", b'{"slice_axis": 7}', b"[]"], ids=str)
+    def test_a_damaged_record_costs_the_facts_only(
+        self, store: DicomWebStore, client: Client, damage: bytes | None
+    ) -> None:
+        self.volume(store, client)
+        record = store._facts(client.series.uid)
+        record.unlink() if damage is None else record.write_bytes(damage)
+        assert self.volume(store, client).slice_axis is None
 
 
 def test_what_a_killed_process_left_does_not_end_the_start(

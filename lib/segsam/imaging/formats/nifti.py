@@ -63,7 +63,7 @@ def read_nifti(path: Path) -> RawImage:
             if is_compressed:
                 with suppress(EOFError):  # all voxels are there; the checksum after them is not
                     stream.read(1)  # at the end, the checksum is compared
-        return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
+        return RawImage(voxels, grid.affine_ras, None, grid.notes)
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
@@ -94,7 +94,8 @@ def _read_header(stream: Any, name: str) -> tuple[Any, RawGrid]:
     check_declared_shape(shape, name)
     _check_one_file(image, magic, name)
     ijk = squeeze_shape(shape, name)
-    return image, RawGrid(ijk, validated_affine(image.affine, name))
+    affine = validated_affine(image.affine, name)
+    return image, RawGrid(ijk, affine, _notes(image, name))
 
 
 def _check_one_file(image: Any, magic: bytes, name: str) -> None:

@@ -149,7 +149,8 @@ def read_nrrd_grid(path: Path) -> RawGrid:
     with reading(path, "NRRD"), path.open("rb") as stream:
         header = _read_header(stream, path)
         shape = [header.sizes[axis] for axis in header.spatial_axes]
-        return RawGrid(squeeze_shape(shape, path.name), header.affine_ras)
+        ijk = squeeze_shape(shape, path.name)
+        return RawGrid(ijk, header.affine_ras, _notes(header.fields, path.name))
 
 
 def _read_header(stream: BinaryIO, path: Path) -> _Header:

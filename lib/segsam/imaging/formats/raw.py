@@ -73,10 +73,11 @@ class RawImage:
 
 @dataclass(frozen=True, eq=False)
 class RawGrid:
-    """Geometry of an image as its header declares it."""
+    """Geometry of an image as its header declares it, with notes for the user."""
 
     shape_ijk: tuple[int, int, int]
     affine_ras: Affine
+    notes: tuple[str, ...] = ()
 
 
 def matching_ending(path: Path, endings: Iterable[str]) -> str | None:

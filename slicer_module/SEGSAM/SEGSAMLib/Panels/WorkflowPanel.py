@@ -86,7 +86,8 @@ class WorkflowPanel:
             self.ui.reasonLabel.text = "Every image on the server has a label."
             return
         sample = loaded.sample
-        self.ui.reasonLabel.text = f"{sample.image_id}: {sample.why}"
+        notes = "".join(f"\n• {note}" for note in sample.notes)
+        self.ui.reasonLabel.text = f"{sample.image_id}: {sample.why}{notes}"
         self._end_conflict()
         self.session.notify_changed()
 

@@ -20,6 +20,7 @@ from SEGSAMLib.Server.ReplyReaders import (
     read_infer,
     read_info,
     read_label_versions,
+    read_offer,
     read_saved,
     read_training,
     read_versions,
@@ -129,12 +130,13 @@ class Client:
         self, strategy: str, cancel: CancelToken, report: ReportProgress
     ) -> Sample | None:
         """Download the next image to annotate to a temporary file, which the caller deletes. Return
-        None if every image has a label.
+        None if every image has a label. Raises `ClientError` if the rest cannot be opened.
         """
         path = f"/activelearning/{quote(strategy)}"
         value = json_object(self._transport.request("POST", path, cancel, json_body={}))
         if not value:
             return None
+        offer = read_offer(value)
         image_id = value.get("id")
         if not isinstance(image_id, str) or not ID.fullmatch(image_id):
             raise ClientError(f"Expected the id of an image, got {image_id!r:.60}.", code="reply")
@@ -147,8 +149,7 @@ class Client:
                 Path(file).unlink()
                 raise
             current = 0
-        why = value.get("why")
-        return Sample(image_id, file, why if isinstance(why, str) else "", current)
+        return Sample(image_id, file, offer.why, current, offer.notes)
 
     def submit(
         self, label: LabelPayload, user: str, cancel: CancelToken, report: ReportProgress

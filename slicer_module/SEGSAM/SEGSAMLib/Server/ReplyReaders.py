@@ -22,6 +22,7 @@ from SEGSAMLib.Values.Replies import (
     LeftOutCase,
     Model,
     ModelVersion,
+    Offer,
     Saved,
     ServerInfo,
     TrainingStatus,
@@ -32,6 +33,8 @@ from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 _ENCODING = "packbits-zlib"
 _MAX_ITEMS = 2000
 _MAX_CHARACTERS = 2000
+_LISTED = 5
+"""Images that cannot be opened, as many as a label of the panel names."""
 _STATES = {
     "SUBMITTED": "waiting",
     "RUNNING": "running",
@@ -78,6 +81,22 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         ),
         notes=tuple(_text(note) for note in _list(value.get("notes")) if _text(note)),
     )
+
+
+def read_offer(value: Json) -> Offer:
+    """Read why an image comes next, and the notes about it and about images that are passed over.
+    Raises `ClientError` with the server's sentence if none of them can be opened.
+    """
+    why = _text(value.get("why"))
+    refused = _mapping(value.get("refused"))
+    if "id" not in value and refused:
+        raise ClientError(why or "No image without a label can be opened.", code="refused")
+    notes = [_text(note) for note in _list(value.get("notes")) if _text(note)]
+    if count := _count(refused.get("count")):
+        names = [_text(name) for name in list(_mapping(refused.get("images")))[:_LISTED]]
+        more = " and others" if count > len(names) else ""
+        notes.append(f"{count} image(s) cannot be opened: {', '.join(names)}{more}.")
+    return Offer(why, tuple(notes))
 
 
 def read_saved(value: Json, image_id: str, sent: str) -> Saved:

@@ -62,13 +62,22 @@ class InferReply:
 @dataclass(frozen=True)
 class Sample:
     """Next image to annotate: `path` is a temporary file, `why` a sentence, `version` the version
-    of its label (0: none).
+    of its label (0: none), `notes` are sentences about how the image is read.
     """
 
     image_id: str
     path: str
     why: str
     version: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Words of a server about the image that it offers next."""
+
+    why: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
