@@ -33,7 +33,8 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
         temporary.replace(path)
         flush_path(path.parent)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        system = getattr(error, "strerror", None)
+        reason = system or "its content does not fit the format"
         raise OutputError(f"{path.name} could not be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):

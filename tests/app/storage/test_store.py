@@ -318,7 +318,7 @@ class TestWhatIsRefused:
     def test_a_truncated_label(self, store: Store, studies: Path, drawn: Path) -> None:
         before = snapshot(studies)
         drawn.write_bytes(drawn.read_bytes()[:-20])
-        with pytest.raises(VolumeError, match="may be damaged"):
+        with pytest.raises(VolumeError, match="got a damaged or incomplete one"):
             store.save("case0", drawn, "final", {})
         assert snapshot(studies) == before
 

@@ -20,7 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
-from segsam.imaging.formats.raw import RawImage, declared_sizes, read_voxel_bytes, reading
+from segsam.imaging.formats.raw import (
+    RawImage,
+    check_data_size,
+    declared_sizes,
+    neighbour,
+    numbers_of_text,
+    read_voxel_bytes,
+    reading,
+)
 from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
 from segsam.imaging.voxels import squeeze_shape
 from segsam.types import Affine, Voxels
@@ -32,6 +40,8 @@ _TYPES = {
     "MET_USHORT": "u2",
     "MET_INT": "i4",
     "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
     "MET_LONG_LONG": "i8",
     "MET_ULONG_LONG": "u8",
     "MET_FLOAT": "f4",
@@ -53,7 +63,7 @@ def read_metaimage(path: Path) -> RawImage:
         else:
             with data_path.open("rb") as data_stream:
                 array = _read_data(data_stream, header, ijk, data_path)
-        return RawImage(array, affine, _modality(header))
+        return RawImage(array, affine, _modality(header), _notes(header, path.name))
 
 
 def data_file_of(path: Path) -> Path | None:
@@ -85,24 +95,9 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
 
 
 def _data_path(header: Mapping[str, str], path: Path) -> Path | None:
-    """Path of the file that holds the voxels; None if they follow the header.
-
-    A header must not make the program read other files, so only a plain name is accepted, and no
-    link out of the folder.
-    """
+    """Path of the file that holds the voxels; None if they follow the header."""
     name = header["ElementDataFile"]
-    if name == "LOCAL":
-        return None
-    is_plain = name and not set(name) & set("/\\:%\0") and name not in (".", "..", "LIST")
-    data_path = path.parent / name if is_plain else None
-    if data_path is None or data_path.resolve().parent != path.parent.resolve():
-        raise VolumeError(
-            f"{path.name}: expected the voxels in the same file or in a plain file name in the "
-            f"same folder, got {name!r}."
-        )
-    if not data_path.is_file():
-        raise VolumeError(f"{path.name}: its voxel file {name!r} is not in the same folder.")
-    return data_path
+    return None if name == "LOCAL" else neighbour(path, name)
 
 
 def _is_true(header: Mapping[str, str], key: str) -> bool:
@@ -120,6 +115,13 @@ def _read_data(
         )
     is_msb = _is_true(header, "BinaryDataByteOrderMSB") or _is_true(header, "ElementByteOrderMSB")
     dtype = np.dtype((">" if is_msb else "<") + _TYPES[kind])
+    if not _is_true(header, "BinaryData") and "BinaryData" in header:
+        available = path.stat().st_size - stream.tell()
+        count = math.prod(ijk) * channels
+        # At least one digit and one separator per number.
+        check_data_size(2 * count - 1, available, path.name, compressed=False)
+        values = numbers_of_text(stream.read(), dtype, count, path.name)
+        return _in_order(values, channels, ijk)
     data = read_voxel_bytes(
         stream,
         math.prod(ijk) * channels * dtype.itemsize,
@@ -127,7 +129,12 @@ def _read_data(
         compressed=_is_true(header, "CompressedData"),
         skip=int(header.get("HeaderSize", "0")),
     )
-    values = data.view(dtype)
+    return _in_order(data.view(dtype), channels, ijk)
+
+
+def _in_order(
+    values: NDArray[np.generic], channels: int, ijk: tuple[int, int, int]
+) -> NDArray[np.generic]:
     if channels == 3:
         return np.moveaxis(values.reshape((3, *ijk), order="F"), 0, 3)
     return values.reshape(ijk, order="F")
@@ -157,12 +164,23 @@ def _modality(header: Mapping[str, str]) -> str | None:
     return word if word in ("CT", "MR", "US") else None
 
 
+def _notes(header: Mapping[str, str], name: str) -> tuple[str, ...]:
+    slope = float(header.get("ElementToIntensityFunctionSlope", "1"))
+    offset = float(header.get("ElementToIntensityFunctionOffset", "0"))
+    if (slope, offset) == (1, 0):
+        return ()
+    return (
+        f"{name} gives a slope of {slope:g} and an offset of {offset:g} for its values; as in ITK, "
+        "the values were read as they are stored.",
+    )
+
+
 def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     """Write a compressed .mha in LPS, with 17 digits per number so that it is read back exactly.
 
     Raises OutputError for a data type that MetaImage does not have.
     """
-    kinds = {code: name for name, code in _TYPES.items()}
+    kinds = {code: name for name, code in reversed(_TYPES.items())}
     kind = kinds.get(voxels.dtype.str[1:])
     if kind is None:
         raise OutputError(f"MetaImage cannot hold {voxels.dtype} voxels; write .nrrd instead.")

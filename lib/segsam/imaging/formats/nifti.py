@@ -12,7 +12,7 @@ import gzip
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +24,17 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.nifti_names import EXTENSION_BYTES, label_table
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
 from segsam.imaging.geometry import shear_of, validated_affine
 from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
-_HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_HEADERS: dict[int, tuple[Any, int]] = {348: (nib.Nifti1Image, 344), 540: (nib.Nifti2Image, 4)}
+"""Size of the header -> class of nibabel, and where the magic is."""
+_LONGEST_HEADER = 540
+_PAIR_MAGIC = (b"ni1\0", b"ni2\0")
+_GZIP_MAGIC = b"\x1f\x8b"
 _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
@@ -39,36 +44,99 @@ _LONGEST_SIDE = 32_767
 def read_nifti(path: Path) -> RawImage:
     """Read voxels in their stored type, or as float32 if the header scales them.
 
-    Raises VolumeError.
+    Whole numbers of 32 bits and more become float64 then. Raises VolumeError.
     """
-    with reading(path, "NIfTI"), _quiet_nibabel():
-        image, grid = _read_header(path)
+    sentence = (
+        f"{path.name} could not be read as NIfTI: expected all voxels that its header declares, "
+        "got fewer, or damaged compressed data."
+    )
+    with _opened(path) as (stream, is_compressed):
+        image, grid = _read_header(stream, path.name)
         dtype = image.header.get_data_dtype()
         if dtype.kind == "c":
             raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
-        check_data_size(
-            math.prod(grid.shape_ijk) * dtype.itemsize,
-            path.stat().st_size,
-            path.name,
-            compressed=_is_gzip_name(path),
-        )
-        voxels = _load_voxels(image, grid.shape_ijk)
+        declared = math.prod(grid.shape_ijk) * dtype.itemsize
+        available = path.stat().st_size - (0 if is_compressed else int(image.dataobj.offset))
+        check_data_size(declared, available, path.name, compressed=is_compressed)
+        with reading(path, "NIfTI", sentence):
+            voxels = _load_voxels(image, grid.shape_ijk)
+            if is_compressed:
+                with suppress(EOFError):  # all voxels are there; the checksum after them is not
+                    stream.read(1)  # at the end, the checksum is compared
         return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
     """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
-    with reading(path, "NIfTI"), _quiet_nibabel():
-        return _read_header(path)[1]
+    with _opened(path) as (stream, _):
+        return _read_header(stream, path.name)[1]
 
 
-def _read_header(path: Path) -> tuple[Any, RawGrid]:
+def read_nifti_names(path: Path) -> dict[int, str]:
+    """Read the names of label values from the header's extensions. Raises VolumeError.
+
+    Programs such as TotalSegmentator and Connectome Workbench write them as a table in XML.
+    """
+    with _opened(path) as (stream, _):
+        image, _ = _read_header(stream, path.name)
+        begin = int(image.header.sizeof_hdr)
+        stream.seek(begin)
+        available = min(int(image.dataobj.offset) - begin, EXTENSION_BYTES)
+        return label_table(stream.read(available), image.header.endianness)
+
+
+def _read_header(stream: Any, name: str) -> tuple[Any, RawGrid]:
     """Return nibabel's image, its voxels still in the file, and its geometry."""
-    image = _image_class(path).from_filename(path, mmap=False)
+    kind, magic = _kind(stream.read(_LONGEST_HEADER), name)
+    stream.seek(0)
+    image = kind.from_file_map({"image": nib.FileHolder(fileobj=stream)})
     shape = image.header.get_data_shape()
-    check_declared_shape(shape, path.name)
-    ijk = squeeze_shape(shape, path.name)
-    return image, RawGrid(ijk, validated_affine(image.affine, path.name))
+    check_declared_shape(shape, name)
+    _check_one_file(image, magic, name)
+    ijk = squeeze_shape(shape, name)
+    return image, RawGrid(ijk, validated_affine(image.affine, name))
+
+
+def _check_one_file(image: Any, magic: bytes, name: str) -> None:
+    """Refuse a header whose voxels are elsewhere, or would lie within it."""
+    if magic in _PAIR_MAGIC:
+        raise VolumeError(
+            f"{name} is the header of a pair of files (.hdr and .img); expected NIfTI in one file."
+        )
+    offset, first = int(image.dataobj.offset), int(image.header.single_vox_offset)
+    if offset < first:
+        raise VolumeError(
+            f"{name}: expected its voxels from byte {first} on, got {offset} as their place "
+            "(vox_offset)."
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, bool]]:
+    """Open a file, inflated if it is compressed; True for compressed. Raises VolumeError."""
+    sentence = (
+        f"{path.name} could not be read as NIfTI: expected a header with a known type of voxels "
+        "and valid numbers, got a damaged or incomplete one."
+    )
+    with reading(path, "NIfTI", sentence), _quiet_nibabel(), path.open("rb") as file:
+        is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if is_compressed != path.name.lower().endswith(".gz"):
+            expected, found, ending = (
+                ("plain NIfTI", "a file compressed by gzip", ".nii.gz")
+                if is_compressed
+                else ("a file compressed by gzip", "one that is not", ".nii")
+            )
+            raise VolumeError(
+                f"{path.name} could not be read as NIfTI: expected {expected}, as its name says, "
+                f"got {found}. If nothing else is wrong, a name that ends in {ending} makes it "
+                "readable."
+            )
+        if is_compressed:
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                yield stream, True
+        else:
+            yield file, False
 
 
 @contextmanager
@@ -85,20 +153,19 @@ def _quiet_nibabel() -> Iterator[None]:
         nibabel_logger.removeFilter(drop)
 
 
-def _is_gzip_name(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
+def _kind(start: bytes, name: str) -> tuple[Any, bytes]:
+    """Return the class for the header size in the first four bytes, and the magic.
 
-
-def _image_class(path: Path) -> Any:
-    """Class for the header size in the first four bytes; another number is refused."""
-    with gzip.open(path) if _is_gzip_name(path) else path.open("rb") as stream:
-        start = stream.read(4)
+    Another number is refused.
+    """
     orders: tuple[Literal["little", "big"], ...] = ("little", "big")
     for order in orders:
-        if (size := int.from_bytes(start, order)) in _HEADER_SIZES:
-            return _HEADER_SIZES[size]
+        size = int.from_bytes(start[:4], order)
+        if size in _HEADERS:
+            kind, magic_at = _HEADERS[size]
+            return kind, start[magic_at : magic_at + 4]
     raise VolumeError(
-        f"{path.name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
+        f"{name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
     )
 
 
@@ -110,10 +177,13 @@ def _load_voxels(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
         return np.stack(channels, axis=-1)
     if (proxy.slope, proxy.inter) == (1, 0):
         return stored
+    # Single precision holds 24 bits of a number.
+    is_wide = stored.dtype.itemsize > 4 or (stored.dtype.itemsize == 4 and stored.dtype.kind != "f")
+    precision: type[np.floating[Any]] = np.float64 if is_wide else np.float32
     with np.errstate(over="ignore"):
-        scaled = stored.astype(np.float32)
-        scaled *= np.float32(proxy.slope)
-        scaled += np.float32(proxy.inter)
+        scaled: NDArray[Any] = stored.astype(precision)
+        scaled *= precision(proxy.slope)
+        scaled += precision(proxy.inter)
     return scaled
 
 

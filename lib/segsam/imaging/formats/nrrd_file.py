@@ -1,10 +1,11 @@
-"""NRRD with its data in the same file.
+"""NRRD with its data in the same file, or .nhdr with a data file of a plain name beside it.
 
     space directions: (3 mm) (3 mm) (3 mm)     one vector per voxel axis: the affine's COLUMNS
     space: left-posterior-superior             or RAS, LAS
 
-The header is parsed by pynrrd. A header that names a separate data file is refused before anything
-is opened: a file must not make the program read another one.
+The header is parsed by pynrrd. A .nrrd that names a separate data file is refused before anything
+is opened: a file must not make the program read another one. A .nhdr exists for that; its data file
+may only be in its own folder.
 See https://teem.sourceforge.net/nrrd/format.html
 """
 
@@ -27,6 +28,8 @@ from segsam.imaging.formats.raw import (
     RawImage,
     check_data_size,
     declared_sizes,
+    neighbour,
+    numbers_of_text,
     read_voxel_bytes,
     reading,
 )
@@ -67,12 +70,14 @@ class _Header:
     sizes: list[int]
     spatial_axes: list[int]
     affine_ras: Affine
+    data_path: Path | None
+    """File of the voxels; None if they follow the header."""
 
 
 def read_nrrd(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another file."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         spatial = header.spatial_axes
         layers = _layers(header)
         if layers > 1:
@@ -96,7 +101,7 @@ class NrrdLayers:
 def read_nrrd_layers(path: Path) -> NrrdLayers | None:
     """Read a segmentation of 3D Slicer; None for a NRRD without segments. Raises VolumeError."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         if not is_segmentation(header.fields):
             return None
         array = _read_in_order(stream, header, path)
@@ -112,7 +117,7 @@ def read_nrrd_segment_fields(path: Path) -> tuple[Mapping[str, Any], int] | None
     No voxel is read. Raises VolumeError.
     """
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         return (header.fields, _layers(header)) if is_segmentation(header.fields) else None
 
 
@@ -129,7 +134,11 @@ def _layers(header: _Header) -> int:
 
 def _read_in_order(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
     """Voxels with the axes in space first."""
-    array = _read_data(stream, header.fields, header.sizes, path)
+    if header.data_path is None:
+        array = _read_data(stream, header.fields, header.sizes, path)
+    else:
+        with header.data_path.open("rb") as data_stream:
+            array = _read_data(data_stream, header.fields, header.sizes, header.data_path)
     spatial = header.spatial_axes
     others = [axis for axis in range(len(header.sizes)) if axis not in spatial]
     return array.transpose((*spatial, *others))
@@ -138,25 +147,36 @@ def _read_in_order(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.
 def read_nrrd_grid(path: Path) -> RawGrid:
     """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         shape = [header.sizes[axis] for axis in header.spatial_axes]
         return RawGrid(squeeze_shape(shape, path.name), header.affine_ras)
 
 
-def _read_header(stream: BinaryIO, name: str) -> _Header:
+def _read_header(stream: BinaryIO, path: Path) -> _Header:
+    name = path.name
     if stream.read(4) != b"NRRD":
         raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
     stream.seek(0)
     fields = nrrd.read_header(stream)
-    if "data file" in fields or "datafile" in fields:
-        raise VolumeError(
-            f"{name}: expected the voxels in the same file, got a header for a separate data file; "
-            "save both as one .nrrd file."
-        )
+    data_path = _data_path(fields, path)
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
     spatial = _spatial_axes(fields, len(sizes))
     _check_layout(sizes, spatial, fields, name)
-    return _Header(fields, sizes, spatial, validated_affine(_affine_ras(fields, spatial), name))
+    affine = validated_affine(_affine_ras(fields, spatial), name)
+    return _Header(fields, sizes, spatial, affine, data_path)
+
+
+def _data_path(fields: Mapping[str, Any], path: Path) -> Path | None:
+    """Path of the file that holds the voxels; None if they follow the header."""
+    target = fields.get("data file", fields.get("datafile"))
+    if target is None:
+        return None
+    if not path.name.lower().endswith(".nhdr"):
+        raise VolumeError(
+            f"{path.name}: expected the voxels in the same file, got a header for a separate data "
+            "file; save both as one .nrrd file."
+        )
+    return neighbour(path, str(target).removeprefix("./"))
 
 
 def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
@@ -245,7 +265,7 @@ def _read_data(
         available = path.stat().st_size - stream.tell()
         # At least one digit and one separator per number.
         check_data_size(2 * math.prod(sizes) - 1, available, path.name, compressed=False)
-        values = np.array(stream.read().split(), dtype=dtype.newbyteorder("="))
+        values = numbers_of_text(stream.read(), dtype, math.prod(sizes), path.name)
         return values.reshape(sizes, order="F")
     declared = math.prod(sizes) * dtype.itemsize
     data = read_voxel_bytes(stream, declared, path, compressed=encoding in _GZIP, skip=byte_skip)
