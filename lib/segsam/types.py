@@ -12,6 +12,8 @@ AxisName: TypeAlias = Literal["i", "j", "k"]
 AxisChoice: TypeAlias = Literal["auto", "i", "j", "k", "all"]
 DecoderName: TypeAlias = Literal["binary", "semantic"]
 RuntimeName: TypeAlias = Literal["auto", "torch", "openvino"]
+PropagateChoice: TypeAlias = bool | Literal["memory"]
+"""True, or the host's own memory, follows an object from slice to slice."""
 PrecisionName: TypeAlias = Literal["exact", "fast"]
 
 Affine: TypeAlias = NDArray[np.float64]

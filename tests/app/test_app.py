@@ -44,7 +44,9 @@ def test_info_is_what_the_stock_module_reads(server: Any) -> None:
         "trained": False,
         "categories": [],
         "prompts": [],
+        "memory": False,
     }
+    assert model["config"]["propagate"] == ["in boxes", "always", "never"]
     standin = info["models"]["standin"]["checkpoint"]
     assert standin["trained"]
     assert standin["categories"] == ["liver", "spleen"]

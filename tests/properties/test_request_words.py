@@ -65,7 +65,7 @@ NEARLY = st.fixed_dictionaries(
         "background": st.lists(POINT, max_size=4),
         "roi": st.lists(st.integers(-5, 20) | st.floats(), min_size=5, max_size=7),
         "slice": st.integers(-2, 12),
-        "propagate": st.sampled_from([True, None, "always", "sometimes"]),
+        "propagate": st.sampled_from([True, None, "always", "memory", "sometimes"]),
         "prompts": st.fixed_dictionaries(
             {"points": st.lists(st.fixed_dictionaries({"ijk": POINT}))}
         ),

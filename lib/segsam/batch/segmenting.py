@@ -28,7 +28,7 @@ from segsam.prediction.result import Result
 from segsam.prompting.prompts import Prompts
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.system.reasons import reason_of
-from segsam.types import AxisChoice, Cancel, DecoderName
+from segsam.types import AxisChoice, Cancel, DecoderName, PropagateChoice
 
 LABELS = "labels"
 _CACHE_BYTES = 1 << 28
@@ -44,7 +44,7 @@ class ObjectRequest(BaseModel):
     category: str | None = None
     decoder: DecoderName | None = None
     axis: AxisChoice | None = None
-    propagate: bool | None = None
+    propagate: PropagateChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SegmentTask:
 
     checkpoint: str | None = None
     axis: AxisChoice = "auto"
-    propagate: bool | None = None
+    propagate: PropagateChoice | None = None
     decoder: DecoderName = "binary"
     window: str | tuple[float, float] | None = None
     auto: bool = False
@@ -151,8 +151,7 @@ def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
         return tuple(ObjectRequest.model_validate(one) for one in objects)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PromptError(f"{path.name}: {where}: {first['msg'].lower()}.") from error
+        raise PromptError(f"{path.name}: {first['loc'][0]}: {first['msg'].lower()}.") from error
 
 
 def _segment(request: ObjectRequest, result: Result) -> Segment:

@@ -13,6 +13,7 @@ from segsam.cli.terminal import (
     DatasetsArgument,
     EmbeddingsOption,
     JsonOption,
+    MemoryOption,
     check_target,
     err,
     exit_when_interrupted,
@@ -20,6 +21,7 @@ from segsam.cli.terminal import (
     print_left_out,
     print_plain,
     progress_bar,
+    propagate_choice,
     write_json,
 )
 from segsam.errors import BatchError, OutputError
@@ -85,6 +87,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     propagate: Annotated[
         bool | None, typer.Option("--propagate/--no-propagate", help="See segsam segment.")
     ] = None,
+    memory: MemoryOption = False,
     decoder: Annotated[str, typer.Option(help="See segsam segment.")] = "binary",
     window: Annotated[str | None, typer.Option(help="See segsam segment.")] = None,
     ending: Annotated[
@@ -124,7 +127,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     task = SegmentTask(
         checkpoint=checkpoint,
         axis=cast("AxisChoice", axis),
-        propagate=propagate,
+        propagate=propagate_choice(propagate, memory=memory),
         decoder=cast("DecoderName", decoder),
         window=window_from_text(window),
         auto=auto,

@@ -13,11 +13,13 @@ from segsam.cli.terminal import (
     ImageArgument,
     JsonOption,
     LabelsOption,
+    MemoryOption,
     check_target,
     err,
     out,
     print_written,
     progress_bar,
+    propagate_choice,
     write_json,
 )
 
@@ -85,6 +87,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     box: BoxOption = None,
     axis: AxisOption = "auto",
     propagate: PropagateOption = None,
+    memory: MemoryOption = False,
     decoder: DecoderOption = "binary",
     category: CategoryOption = None,
     window: WindowOption = None,
@@ -107,6 +110,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     check_target(output, *WRITABLE)
     check_target(picture, ".png")
     check_target(json_file)
+    follows = propagate_choice(propagate, memory=memory)
     prompts = Prompts.from_text(point or (), box or ())
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
@@ -124,7 +128,7 @@ def segment(  # noqa: PLR0913 - the options of the command
         result = predictor.predict(
             prompts,
             axis=cast("AxisChoice", axis),
-            propagate=propagate,
+            propagate=follows,
             decoder=cast("DecoderName", decoder),
             category=category,
             progress=progress,

@@ -20,10 +20,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from segsam.errors import OutputError
+from segsam.errors import OutputError, PromptError
 from segsam.imaging.image_files import LeftOut
 from segsam.system import atomic
 from segsam.types import Progress as ReportsProgress
+from segsam.types import PropagateChoice
 
 if TYPE_CHECKING:
     from segsam.datasets.folder import Dataset
@@ -70,6 +71,15 @@ EmbeddingsOption = Annotated[
     Path | None,
     typer.Option(help="Folder that stores embeddings of slices; stored slices are not encoded."),
 ]
+MemoryOption = Annotated[
+    bool,
+    typer.Option(
+        "--memory",
+        help="Follow the object as with --propagate, by the host's own memory of slices. Only the "
+        "hosts of SAM 2 have one (sam2_tiny, sam2_small, sam2_base_plus, sam2_large, medsam2); "
+        "their weights do not come with this product.",
+    ),
+]
 ServerAppOption = Annotated[
     Path | None,
     typer.Option("--app", help="Folder of the MONAI Label app; default: the one in this checkout."),
@@ -90,6 +100,19 @@ def check_target(path: Path | None, *endings: str) -> None:
         raise OutputError(f"The folder of {path} does not exist; make it first.")
     if path.is_dir():
         raise OutputError(f"Expected a file, but {path} is a folder.")
+
+
+def propagate_choice(propagate: bool | None, *, memory: bool) -> PropagateChoice | None:
+    """Return the choice that --propagate and --memory make together.
+
+    Raises:
+        PromptError: --memory with --no-propagate.
+    """
+    if not memory:
+        return propagate
+    if propagate is False:
+        raise PromptError("Expected --memory or --no-propagate, got both.")
+    return "memory"
 
 
 def write_json(path: Path | None, value: object) -> None:

@@ -142,17 +142,28 @@ class SliceDecoder:
         """
         features = self.features(index)
         with self.encoder.job.timed("decode"):
-            tensors = prompt_tensors(self.view, prompts, self.encoder.device, mask_prompt)
-            decoded = self._model.decode(
-                features, tensors, semantic=self._model.card.semantic_is_trained
-            )
-            parts = self._object_logits(decoded)
-            planes = [self.view.logits_to_plane(part[0]) for part in parts]
-            logits = torch.stack(planes).amax(dim=0).cpu().numpy()
-            if prompts.all_boxes:
-                logits = suppress_stray_parts(logits, self.view, prompts)
-            low_res_logits = parts.amax(dim=0, keepdim=True)
-            report = self._report(index, decoded, propagated=propagated)
+            decoded = self.decoded(features, prompts, mask_prompt)
+            return self.slice_mask(index, decoded, prompts, propagated=propagated)
+
+    def decoded(
+        self, features: ImageFeatures, prompts: SlicePrompts, mask_prompt: Tensor | None = None
+    ) -> Decoded:
+        """Return the decoders' output for prompts on a slice; arguments as of `decode`."""
+        tensors = prompt_tensors(self.view, prompts, self.encoder.device, mask_prompt)
+        semantic = self._model.card.semantic_is_trained
+        return self._model.decode(features, tensors, semantic=semantic)
+
+    def slice_mask(
+        self, index: int, decoded: Decoded, prompts: SlicePrompts, *, propagated: bool
+    ) -> SliceMask:
+        """Return the mask of slice `index` from the decoders' output; arguments as of `decode`."""
+        parts = self._object_logits(decoded)
+        planes = [self.view.logits_to_plane(part[0]) for part in parts]
+        logits = torch.stack(planes).amax(dim=0).cpu().numpy()
+        if prompts.all_boxes:
+            logits = suppress_stray_parts(logits, self.view, prompts)
+        low_res_logits = parts.amax(dim=0, keepdim=True)
+        report = self._report(index, decoded, propagated=propagated)
         brightness, spread = self._displayed_values(index, logits > 0)
         scores = class_scores(decoded, self._model.card.temperature)
         return SliceMask(logits, low_res_logits, report, brightness, spread, scores)

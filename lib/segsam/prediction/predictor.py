@@ -21,10 +21,19 @@ from segsam.prediction.decoding import MaskChoice, SliceDecoder
 from segsam.prediction.embeddings import DEFAULT_BYTES, EmbeddingCache
 from segsam.prediction.encoding import LoadedVolume, SliceEncoder
 from segsam.prediction.job import Job
+from segsam.prediction.memory_propagation import check_memory
 from segsam.prediction.result import Result
 from segsam.prediction.segmentation import Segmentation
 from segsam.prompting.prompts import Prompts
-from segsam.types import AxisChoice, Cancel, DecoderName, PrecisionName, Progress, RuntimeName
+from segsam.types import (
+    AxisChoice,
+    Cancel,
+    DecoderName,
+    PrecisionName,
+    Progress,
+    PropagateChoice,
+    RuntimeName,
+)
 
 
 class Predictor:
@@ -129,7 +138,7 @@ class Predictor:
         prompts: Prompts,
         *,
         axis: AxisChoice = "auto",
-        propagate: bool | None = None,
+        propagate: PropagateChoice | None = None,
         decoder: DecoderName = "binary",
         category: str | None = None,
         progress: Progress | None = None,
@@ -145,7 +154,9 @@ class Predictor:
                 three directions.
             propagate: True follows the object from the prompted slices outwards, in a 3D box from
                 the best slice near its middle and never out of it. False decodes each prompted
-                slice by itself, a 3D box by its sections. None follows in 3D boxes only.
+                slice by itself, a 3D box by its sections. None follows in 3D boxes only. "memory"
+                follows as True, by the host's own memory of slices in place of boxes around masks;
+                only the hosts of SAM 2 have one, and no weights of them come with this package.
             decoder: the decoder whose mask is the result, binary or semantic.
             category: name or synonym of a category of the checkpoint. With the semantic decoder the
                 mask is restricted to it. The result gets this name.
@@ -154,7 +165,7 @@ class Predictor:
 
         Raises:
             PromptError: prompts that are not valid in this volume, or that need a trained semantic
-                decoder.
+                decoder; another word for `propagate`, or "memory" without one.
             CategoryError: an unknown category.
             CancelledError: `cancel` returned True.
             VolumeError: no volume was set.
@@ -163,6 +174,12 @@ class Predictor:
         loaded = self._require_volume()
         checked, notes = prompts.checked(loaded.volume.shape_ijk)
         choice = MaskChoice.checked(self.model, decoder, category)
+        if propagate not in (None, True, False, "memory"):
+            raise PromptError(
+                f"Expected propagate to be true, false, memory or none, got {propagate!r}."
+            )
+        if propagate == "memory":
+            check_memory(self.model, decoder)
         slice_encoder = partial(self._slice_encoder, loaded)
         segmentation = Segmentation(self.model, loaded.volume, slice_encoder, job, choice)
         return segmentation.segment(checked, axis=axis, propagate=propagate, notes=notes)

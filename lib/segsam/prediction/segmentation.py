@@ -2,7 +2,7 @@
 
     prompts --plan_axis--> which slices to prompt, and where to follow the object from there
             --SliceDecoder--> masks of the prompted slices
-            --follow--> masks of the slices beside them, until the object ends
+            --follow, MemoryFollower--> masks of the slices beside them, until the object ends
             --LabelBuilder--> Region --name_object--> Result
 
 `segment` reads downwards: each method stands below its caller.
@@ -20,6 +20,7 @@ from segsam.prediction.decoding import MaskChoice, SliceDecoder, SliceMask
 from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder, Region, fuse_axes
+from segsam.prediction.memory_propagation import MemoryFollower
 from segsam.prediction.naming import SliceEvidence, name_object
 from segsam.prediction.plan import SIXTH, THIRD, AxisPlan, boxes_of_mask, first_axis, plan_axis
 from segsam.prediction.propagation import best_seed, follow
@@ -31,7 +32,7 @@ from segsam.prediction.result import (
     SliceReport,
 )
 from segsam.prompting.prompts import Prompts
-from segsam.types import AxisChoice
+from segsam.types import AxisChoice, PropagateChoice
 
 
 class Segmentation:
@@ -59,6 +60,7 @@ class Segmentation:
         self._slice_encoder = slice_encoder
         self._job = job
         self._choice = choice
+        self._by_memory = False
         self._reports: list[SliceReport] = []
         self._evidence: list[SliceEvidence] = []
 
@@ -67,7 +69,7 @@ class Segmentation:
         prompts: Prompts,
         *,
         axis: AxisChoice,
-        propagate: bool | None,
+        propagate: PropagateChoice | None,
         notes: tuple[str, ...] = (),
     ) -> Result:
         """Segment the object that checked prompts mark; arguments as for `Predictor.predict`.
@@ -79,10 +81,12 @@ class Segmentation:
             CancelledError: the job was cancelled.
         """
         first = first_axis(self._volume, axis, prompts)
+        self._by_memory = propagate == "memory"
+        follows = propagate if propagate is None else bool(propagate)
         if axis == "all":
-            region = self._across_all(prompts, first, propagate)
+            region = self._across_all(prompts, first, follows)
         else:
-            region = self._across(self._plan(prompts, first, propagate))
+            region = self._across(self._plan(prompts, first, follows))
         naming = name_object(
             self._model,
             self._evidence,
@@ -162,8 +166,12 @@ class Segmentation:
         parts = tuple(plan.slices_to_follow(seeds, decoder.view.depth))
         if plan.limit is not None:  # without a limit, the number of slices is unknown
             self._job.planned += sum(len(part.indices) for part in parts)
+        memory = MemoryFollower(self._model, decoder, seeds) if self._by_memory else None
         for part in parts:
             decoder.encoder.prefetch(part.indices)
+            if memory is not None:
+                yield from memory.follow(part, limit=plan.limit, points=plan.points)
+                continue
             yield from follow(
                 decoder, seeds[part.seed], part.indices, limit=plan.limit, points=plan.points
             )

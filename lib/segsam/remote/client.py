@@ -15,7 +15,7 @@ from requests_toolbelt.multipart.decoder import MultipartDecoder
 
 from segsam.errors import SegSamError
 from segsam.prompting.prompts import Prompts
-from segsam.types import AxisChoice
+from segsam.types import AxisChoice, PropagateChoice
 
 MODEL = "segsam"
 """Name of the default model on the server."""
@@ -53,7 +53,7 @@ def prompt_params(
     result: Literal["slice", "region", "volume"],
     *,
     axis: AxisChoice = "auto",
-    propagate: bool = False,
+    propagate: PropagateChoice = False,
 ) -> dict[str, Any]:
     """Return the form field `params` of `POST /infer/segsam`, in SEG-SAM's own format."""
     return {"prompts": prompts.to_json(), "axis": axis, "propagate": propagate, "result": result}

@@ -5,7 +5,7 @@ refused by name, so that a typo never leads to a silently different mask::
 
     {"prompts": {"points": [{"ijk": [i, j, k], "positive": true}],
                  "boxes": [{"min_ijk": [i, j, k], "max_ijk": [i, j, k]}]},
-     "axis": "auto|i|j|k|all", "propagate": null | true | false,
+     "axis": "auto|i|j|k|all", "propagate": null | true | false | "memory",
      "decoder": "binary|semantic", "category": null,
      "window": null | "lung" | [low, high],
      "result": "slice|region|volume", "request_id": "..."}
@@ -40,7 +40,7 @@ from pydantic import ConfigDict, Field
 
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
-from segsam.types import AxisChoice, DecoderName, VoxelIndex
+from segsam.types import AxisChoice, DecoderName, PropagateChoice, VoxelIndex
 from segsam_app.errors import RequestError
 from segsam_app.inference.requests import (
     Extension,
@@ -53,11 +53,16 @@ from segsam_app.records import RequestRecord
 
 Shape = tuple[int, int, int]
 ResultForm = Literal["slice", "region", "volume"]
-Following = Literal["in boxes", "always", "never"]
+Following = Literal["in boxes", "always", "never", "memory"]
 
-FOLLOWING: dict[Following, bool | None] = {"in boxes": None, "always": True, "never": False}
+FOLLOWING: dict[Following, PropagateChoice | None] = {
+    "in boxes": None,
+    "always": True,
+    "never": False,
+    "memory": "memory",
+}
 """Choices that the stock module offers for `propagate`; it sends the first unless the user chooses
-another.
+another. The last one is offered if the checkpoint's host has a memory.
 """
 
 _OURS = "prompts"
@@ -69,14 +74,15 @@ class ImageRequest:
     """Inference request for one image, the same for both dialects: what to segment, how, and in
     which form to reply.
 
-    `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only. `label`
+    `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only, "memory"
+    needs a host of SAM 2, whose weights do not come with this product. `label`
     names the mask in the reply; None for the model's own name of the object. `notes` are sentences
     about what had to be interpreted.
     """
 
     prompts: Prompts
     axis: AxisChoice | None = None
-    propagate: bool | None = None
+    propagate: PropagateChoice | None = None
     decoder: DecoderName = "binary"
     category: str | None = None
     window: Window | None = None
@@ -106,8 +112,9 @@ class OurRequest(RequestRecord):
     """Points and boxes, see `Prompts.from_json`."""
     axis: AxisChoice | None = None
     """Axis of the slices; without it, the setting `axis`."""
-    propagate: bool | None = None
-    """Follow the object through the slices; null: in 3D boxes only."""
+    propagate: PropagateChoice | None = None
+    """Follow the object through the slices; null: in 3D boxes only; "memory": by the memory of a
+    host of SAM 2, whose weights do not come with this product."""
     decoder: DecoderName = "binary"
     """Decoder of the mask."""
     category: ShortText | None = None

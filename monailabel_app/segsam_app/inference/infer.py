@@ -27,7 +27,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
-from segsam.model.checkpoint import default_name, find_card
+from segsam.model import HOSTS
+from segsam.model.checkpoint import default_name, find_card, host_name
 from segsam.prediction.result import Result
 from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
@@ -84,13 +85,18 @@ class SegSamInfer(InferTask):
             labels=self.segment_names(),
             dimension=3,
             description=DESCRIPTION,
-            config={"axis": axes, "propagate": list(FOLLOWING)},
+            config={"axis": axes, "propagate": self._following()},
         )
 
     @property
     def checkpoint_info(self) -> dict[str, Any]:
         """Description of the checkpoint for clients, in its current version."""
         return checkpoint_info(self._engine.resolved(self._checkpoint))
+
+    def _following(self) -> list[str]:
+        """Return the choices of `propagate`: by memory only if the checkpoint's host has one."""
+        has_memory = self.checkpoint_info["memory"]
+        return [each for each in FOLLOWING if each != "memory" or has_memory]
 
     def segment_names(self) -> list[str]:
         """Return the segments that a stock client creates."""
@@ -177,20 +183,29 @@ class SegSamInfer(InferTask):
 @lru_cache(maxsize=16)
 def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
     """Return the description of a checkpoint for clients: its name, whether it names objects and
-    which, and the kinds of prompt it was trained with. Official weights have a name only.
+    which, the kinds of prompt it was trained with, and whether its host has a memory of slices
+    (`propagate: memory`). Official weights have a name only, and a memory if their host is named.
 
     Raises `CheckpointError` if the card is missing or invalid.
     """
-    card = find_card(checkpoint)
+    card, host = find_card(checkpoint), host_name(checkpoint)
+    memory = host in HOSTS and HOSTS[host].has_memory
     if card is None:
         name = checkpoint or default_name()
-        return {"name": Path(name).name, "trained": False, "categories": [], "prompts": []}
+        return {
+            "name": Path(name).name,
+            "trained": False,
+            "categories": [],
+            "prompts": [],
+            "memory": memory,
+        }
     names = card.categories_seen or tuple(category.name for category in card.categories)
     return {
         "name": card.name,
         "trained": card.semantic_is_trained,
         "categories": list(names) if card.semantic_is_trained else [],
         "prompts": list(card.prompts_trained),
+        "memory": memory,
     }
 
 

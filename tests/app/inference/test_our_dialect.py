@@ -56,7 +56,7 @@ def test_a_window_may_be_named() -> None:
         ({"image": "/etc/passwd"}, r"Expected one of the keys prompts, axis, propagate.*got image"),
         ({"propogate": True}, r"got propogate. The nearest is propagate"),
         ({"axis": "x"}, r"Expected axis to be 'auto'.*got 'x'"),
-        ({"propagate": "yes"}, r"Expected propagate to be true or false, got 'yes'"),
+        ({"propagate": "yes"}, r"Expected propagate to be true or false or 'memory', got 'yes'"),
         ({"decoder": 3}, r"Expected decoder to be .*got 3"),
         ({"result": "mesh"}, r"Expected result to be 'slice'.*got 'mesh'"),
         ({"request_id": "x" * 300}, r"Expected request_id to have at most 200 characters"),

@@ -8,6 +8,7 @@ import pytest
 
 from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
+from segsam.types import PropagateChoice
 from segsam_app.errors import RequestError
 from segsam_app.inference.dialects import ImageRequest, read_request
 
@@ -67,10 +68,17 @@ def test_the_models_options_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "meant"), [("in boxes", None), ("always", True), ("never", False), (None, None)]
+    ("option", "meant"),
+    [
+        ("in boxes", None),
+        ("always", True),
+        ("never", False),
+        ("memory", "memory"),
+        (None, None),
+    ],
 )
-def test_propagation_is_chosen_by_words(option: str | None, meant: bool | None) -> None:
-    assert click(foreground=[[1, 2, 3]], propagate=option).propagate is meant
+def test_propagation_is_chosen_by_words(option: str | None, meant: PropagateChoice | None) -> None:
+    assert click(foreground=[[1, 2, 3]], propagate=option).propagate == meant
 
 
 def test_other_keys_of_clients_have_no_effect() -> None:

@@ -175,6 +175,12 @@ class TestPrompts:
         assert [one.prompts for one in read_requests(write_prompts(tmp_path / "one.json"))] == [
             PROMPTS
         ]
+        (followed,) = read_requests(
+            write_prompts(
+                tmp_path / "memory.json", {"objects": [{"prompts": PROMPTS, "propagate": "memory"}]}
+            )
+        )
+        assert followed.propagate == "memory"
         several = {"objects": [{"prompts": PROMPTS, "name": "left", "axis": "k"}] * 2}
         found = read_requests(write_prompts(tmp_path / "two.json", several))
         assert [(one.name, one.axis) for one in found] == [("left", "k")] * 2
@@ -187,6 +193,7 @@ class TestPrompts:
             ('{"objects": [{}]}', "prompts: field required"),
             ('{"objects": [{"prompts": {}, "axes": "k"}]}', "axes: extra inputs"),
             ('{"objects": [{"prompts": {}, "axis": "z"}]}', "axis: input should be"),
+            ('{"objects": [{"prompts": {}, "propagate": "z"}]}', "propagate: input should be"),
         ],
     )
     def test_another_form_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:

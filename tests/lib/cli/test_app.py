@@ -174,6 +174,31 @@ def test_help_suffices(segsam: Callable[..., Done]) -> None:
         assert word in done.stdout.replace("\n", " ")
 
 
+def test_help_on_memory_tells_that_no_weights_come_with_it(segsam: Callable[..., Done]) -> None:
+    for command in (("segment",), ("batch", "segment")):
+        shown = " ".join(segsam(*command, "--help").stdout.replace("│", " ").split())
+        assert "--memory" in shown
+        assert "weights do not come with this product" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--memory"], "on a host with a memory of slices (sam2_tiny, "),
+        (["--memory", "--propagate"], "got one on litemedsam; use propagate true"),
+        (["--memory", "--no-propagate"], "Expected --memory or --no-propagate, got both."),
+    ],
+)
+def test_memory_without_a_host_that_has_one(
+    segsam: Callable[..., Done], image: Path, tmp_path: Path, options: list[str], sentence: str
+) -> None:
+    box = ("--box", "10,8,1,27,23,1", "--checkpoint", "litemedsam")
+    done = segsam("segment", image, *box, *options, "-o", tmp_path / "out.nii.gz")
+    assert done.returncode == 2
+    assert sentence in " ".join(done.stderr.split())
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
 def test_version() -> None:
     assert in_a_process("--version").stdout.startswith("segsam 0.")
 

@@ -305,3 +305,34 @@ def test_openvino_computes_the_encoder_too(
     for one, other in zip(runner.encode(image), wanted, strict=True):
         assert one is not None
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sam2_tiny", "medsam2", "sam2_small", "sam2_base_plus"])
+def test_a_file_of_the_published_format_loads_at_full_size(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = package_model(FILES.get(name, "t")).state_dict()
+    path = tmp_path / HOSTS[name].facts.official_file
+    torch.save({"model": state}, path)
+    shared = name in {"sam2_tiny", "medsam2"}
+    host = load_pretrained(f"{name}:{path}" if shared else path).host
+    assert host.facts == HOSTS[name].facts
+    loaded = host.state_dict()
+    assert all(torch.equal(loaded[host.name_in_host(key)], value) for key, value in state.items())
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_the_published_sizes_equal_the_package() -> None:
+    torch.manual_seed(0)
+    package = package_model("t").eval()
+    host = Sam2()
+    fit_host(host, package.state_dict(), "a.pt")
+    image = np.random.default_rng(0).integers(0, 256, (800, 1024, 3)).astype(np.uint8)
+    prepared = host.eval().prepare(image)[None]
+    prompts = PromptTensors(boxes_px=BOXES * 8)
+    logits, iou = published(package, prepared, prompts)
+    model = SegSam(host, Categories.load()).eval()
+    decoded = model.decode(model.encode(prepared), prompts, semantic=False)
+    torch.testing.assert_close(decoded.binary_logits, logits[:, :1], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(decoded.predicted_iou, iou[:, :1], atol=1e-5, rtol=1e-5)
