@@ -74,11 +74,8 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
         VolumeError: a file that cannot be read.
     """
-    is_nrrd = _is_nrrd(path)
-    if (
-        is_nrrd or _format_of(path) == "NIfTI"
-    ):  # a label that lies elsewhere is refused before its voxels are read
-        place_label(read_grid(path), image, may_be_cropped=is_nrrd and bool(read_segments(path)))
+    if _has_plain_header(path):  # refused before its voxels are read
+        check_place(path, image)
     stored = _read_stored(path)
     maps = stored.maps
     if integers_only and any(each.ndim != 3 or each.dtype.kind not in "iub" for each in maps):
@@ -89,18 +86,22 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
     return Labels(placed, stored.names)
 
 
-def placement_of(path: Path, image: Grid) -> Placement:
-    """Find how the label in a file lies on `image`, from its header if the format allows it.
+def check_place(path: Path, image: Grid) -> None:
+    """Check that a label file lies on `image`; of NIfTI and NRRD only the header is read.
 
     Raises:
         LabelError: a label that lies elsewhere.
         VolumeError: a file that cannot be read.
     """
-    is_nrrd = _is_nrrd(path)
-    if is_nrrd or _format_of(path) == "NIfTI":
-        may_be_cropped = is_nrrd and bool(read_segments(path))
-        return place_label(read_grid(path), image, may_be_cropped=may_be_cropped)
-    return _read_stored(path).placement(image)
+    if _has_plain_header(path):
+        is_segmentation = _is_nrrd(path) and bool(read_segments(path))
+        place_label(read_grid(path), image, may_be_cropped=is_segmentation)
+    else:
+        _read_stored(path).placement(image)
+
+
+def _has_plain_header(path: Path) -> bool:
+    return _is_nrrd(path) or _format_of(path) == "NIfTI"
 
 
 @dataclass(frozen=True, eq=False)

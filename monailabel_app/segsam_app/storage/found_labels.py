@@ -16,7 +16,8 @@ from pathlib import Path
 from segsam.errors import VolumeError
 from segsam.imaging.formats.metaimage import data_file_of
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import placement_of
+from segsam.imaging.image_files import ending_of
+from segsam.imaging.label_files import check_place
 from segsam.imaging.readers import read_image
 from segsam.imaging.writers import write_image
 from segsam_app.storage.damage import DamageList
@@ -105,13 +106,21 @@ class FoundLabels:
         if self._lies_right.get(file) == stamp:
             return True
         try:
-            placement_of(file, image)
+            check_place(file, image)
         except VolumeError as error:
             self._refuse(file, stamp, str(error))
             return False
         self._accept(file)
         self._lies_right[file] = stamp
         return True
+
+    def refused_in(self, folder: Path) -> dict[str, tuple[Path, str]]:
+        """Return image id -> file and reason, for the files that were refused in a folder."""
+        return {
+            file.name[: -len(ending_of(file.name, FOUND_ENDINGS) or "")]: (file, why)
+            for file, (_, why) in sorted(self._refused.items())
+            if file.parent == folder
+        }
 
     def why(self, file: Path) -> str:
         """Return why a file was refused."""

@@ -130,13 +130,14 @@ class SeriesFinder:
                 if image_kind(each.name) and each.name not in facts and each.is_file()
             ]
         place, now_ns = folder.relative_to(self._root), time.time_ns()
-        changes_ns = [mtime_ns + _TIMESTAMP_STEP_NS]
+        waits_ns = [(mtime_ns, _TIMESTAMP_STEP_NS)]
         for one in files.values():
             is_damaged = one.facts is not None and bool(one.facts.problem)
-            changes_ns.append(one.stamp[0] + (_COMING_NS if is_damaged else _TIMESTAMP_STEP_NS))
+            waits_ns.append((one.stamp[0], _COMING_NS if is_damaged else _TIMESTAMP_STEP_NS))
         return _Folder(
             mtime_ns,
-            max(changes_ns) < now_ns,
+            # A time in the future was given before the clock was set back.
+            all(abs(now_ns - changed_ns) > wait_ns for changed_ns, wait_ns in waits_ns),
             tuple(each.name for each in entries if self._is_searched(each)),
             tuple(series),
             tuple(replace(one, path=(place / one.path).as_posix()) for one in left_out),

@@ -256,6 +256,12 @@ class Store(ReadOnlyAccess, LocalDatastore):
         tag = label_tag or FINAL
         return [key for key, known in self._datastore.objects.items() if tag in known.labels]
 
+    def refused_labels(self, tag: str) -> dict[str, tuple[Path, str]]:
+        """Return the images without a label whose file there cannot be used, and why it cannot."""
+        labelled, known = self.get_labeled_images(tag), self._index.model.objects
+        refused = self._found.refused_in(self._folder / "labels" / tag)
+        return {key: refused[key] for key in refused if key in known and key not in labelled}
+
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:

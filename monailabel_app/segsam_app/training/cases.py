@@ -24,7 +24,7 @@ from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam_app.storage.disk import sha256_of
 from segsam_app.storage.label_metadata import names_by_value
-from segsam_app.storage.store import FINAL
+from segsam_app.storage.store import FINAL, Store
 from segsam_app.versions.record import LeftOutCase
 
 logger = logging.getLogger(__name__)
@@ -79,9 +79,16 @@ class LabelledCase:
 
 
 def labelled_cases(datastore: Any) -> list[LabelledCase]:
-    """Return all cases with a final label, by id."""
-    images = sorted(datastore.get_labeled_images(FINAL))
-    return [LabelledCase.find(datastore, image) for image in images]
+    """Return all cases with a final label, by id, and those with a file there that is none."""
+    cases = [LabelledCase.find(datastore, image) for image in datastore.get_labeled_images(FINAL)]
+    if isinstance(datastore, Store):
+        for image, (file, why) in datastore.refused_labels(FINAL).items():
+            image_file = Path(datastore.get_image_uri(image))
+            reason = why.rstrip(".")
+            cases.append(
+                LabelledCase(image, image_file, file, {}, "", reason, datastore.read_image)
+            )
+    return sorted(cases, key=lambda case: case.image)
 
 
 def usable_cases(
