@@ -14,8 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from segsam.errors import LabelError
-from segsam.imaging.formats.raw import RawGrid, matching_ending
-from segsam.imaging.formats.seg_nrrd import read_segmentation, read_segments
+from segsam.imaging.formats.nifti import stored_nifti
+from segsam.imaging.formats.nrrd_file import stored_nrrd
+from segsam.imaging.formats.raw import RawGrid, matching_ending, reading
+from segsam.imaging.formats.seg_nrrd import (
+    read_segment_values,
+    read_segmentation,
+    read_segments,
+)
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.voxels import check_finite, to_volume_voxels
@@ -23,6 +30,9 @@ from segsam.types import LabelArray, Voxels
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MAX_VALUE = 2**32 - 1
+_MOST_VALUES = 2**16
+"""Most values of a label file; an image that was sent as a label has more."""
+_DIMENSIONS = 3
 _EXPECTED = "a label must hold whole numbers from 0"
 
 
@@ -77,6 +87,47 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
         what = "colour" if maps[0].ndim != 3 else str(maps[0].dtype)
         raise LabelError(f"{_EXPECTED}, one per voxel; this one is {what}")
     return Labels(tuple(placement.place(_whole_numbers(each, path)) for each in maps), names)
+
+
+def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
+    """Read which values other than 0 a label of whole numbers holds, in ascending order.
+
+    The file is read block by block, so that a label takes no memory. Raises the errors of
+    `read_labels` with `integers_only`.
+    """
+    stored = _stored(path)
+    segments = read_segment_values(path) if _is_nrrd(path) else None
+    if stored is None or (segments is None and len(stored.shape) > _DIMENSIONS):
+        return read_labels(path, image, integers_only=True).values
+    placement_of(path, image)
+    if segments is not None:
+        return tuple(sorted(segments))
+    if stored.value_type.kind not in "iu":
+        raise LabelError(f"{_EXPECTED}, one per voxel; this one is {stored.value_type}")
+    found: set[int] = set()
+    with reading(path, "a label"):
+        for block in stored.values():
+            ends = {int(block.min()), int(block.max())}
+            found.update(ends if len(ends) == 1 else np.unique(block).tolist())
+            if len(found) > _MOST_VALUES:
+                raise LabelError(f"{_EXPECTED}; this one holds more than {_MOST_VALUES} of them")
+    wrong = [
+        value for value in (min(found, default=0), max(found, default=0)) if _is_no_value(value)
+    ]
+    if wrong:
+        raise LabelError(f"{_EXPECTED}; this one holds {wrong[0]:g}")
+    return tuple(sorted(found - {0}))
+
+
+def _stored(path: Path) -> StoredVoxels | None:
+    """Where the voxels of a label lie; None for a format that is read as a whole."""
+    if _is_nrrd(path):
+        return stored_nrrd(path)
+    return stored_nifti(path) if matching_ending(path, (".nii.gz", ".nii")) else None
+
+
+def _is_no_value(value: int) -> bool:
+    return not 0 <= value <= _MAX_VALUE
 
 
 def placement_of(path: Path, image: Grid) -> Placement:

@@ -1,7 +1,8 @@
 """Checks of a label file before it is saved: format, grid, voxel values.
 
 The header is checked first. A label that lies elsewhere than its image, or one whose header
-declares more voxels than the server reads, is refused before any voxel is unpacked.
+declares more voxels than the server reads, is refused before any voxel is unpacked. The voxels are
+read block by block.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import read_labels
+from segsam.imaging.label_files import read_label_names, read_label_values
 
 LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
 """Formats that MONAI Label's clients send, longest ending first."""
@@ -47,5 +48,4 @@ def check_label(path: Path, image: RawGrid) -> CheckedLabel:
             f"a label must be a file that ends in {', '.join(LABEL_ENDINGS)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
-    labels = read_labels(path, image, integers_only=True)
-    return CheckedLabel(ending, labels.values, labels.names)
+    return CheckedLabel(ending, read_label_values(path, image), read_label_names(path))

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
-from segsam.imaging.formats.raw import RawImage, declared_sizes, read_voxel_bytes, reading
+from segsam.imaging.formats.raw import RawImage, declared_sizes, reading, voxel_offset
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
 from segsam.imaging.voxels import squeeze_shape
 from segsam.types import Affine, Voxels
@@ -42,18 +43,32 @@ _HEADER_LIMIT = 65_536
 
 def read_metaimage(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another folder."""
-    with reading(path, "MetaImage"), path.open("rb") as stream:
+    with reading(path, "MetaImage"):
+        header, stored, affine = _read_stored(path)
+        voxels = stored.unpacked().reshape(stored.shape, order="F")
+        if voxels.ndim > 3:
+            voxels = np.moveaxis(voxels, 0, 3)
+        return RawImage(voxels, affine, _modality(header))
+
+
+def stored_metaimage(path: Path) -> StoredVoxels:
+    """Read where the voxels of a file lie, and their type, from its header. Raises VolumeError."""
+    with reading(path, "MetaImage"):
+        return _read_stored(path)[1]
+
+
+def _read_stored(path: Path) -> tuple[Mapping[str, str], StoredVoxels, Affine]:
+    """Header, place of the voxels, and affine."""
+    with path.open("rb") as stream:
         header = _read_header(stream, path.name)
         sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
         ijk = squeeze_shape(sizes, path.name)
         affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
         data_path = _data_path(header, path)
         if data_path is None:
-            array = _read_data(stream, header, ijk, path)
-        else:
-            with data_path.open("rb") as data_stream:
-                array = _read_data(data_stream, header, ijk, data_path)
-        return RawImage(array, affine, _modality(header))
+            return header, _stored(stream, header, ijk, path), affine
+    with data_path.open("rb") as stream:
+        return header, _stored(stream, header, ijk, data_path), affine
 
 
 def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
@@ -100,9 +115,9 @@ def _is_true(header: Mapping[str, str], key: str) -> bool:
     return header.get(key, "False").lower() in ("true", "1", "yes")
 
 
-def _read_data(
+def _stored(
     stream: BinaryIO, header: Mapping[str, str], ijk: tuple[int, int, int], path: Path
-) -> NDArray[np.generic]:
+) -> StoredVoxels:
     kind, channels = header["ElementType"], int(header.get("ElementNumberOfChannels", "1"))
     if kind not in _TYPES or (channels != 1 and (channels, kind) != (3, "MET_UCHAR")):
         raise VolumeError(
@@ -111,17 +126,12 @@ def _read_data(
         )
     is_msb = _is_true(header, "BinaryDataByteOrderMSB") or _is_true(header, "ElementByteOrderMSB")
     dtype = np.dtype((">" if is_msb else "<") + _TYPES[kind])
-    data = read_voxel_bytes(
-        stream,
-        math.prod(ijk) * channels * dtype.itemsize,
-        path,
-        compressed=_is_true(header, "CompressedData"),
-        skip=int(header.get("HeaderSize", "0")),
-    )
-    values = data.view(dtype)
-    if channels == 3:
-        return np.moveaxis(values.reshape((3, *ijk), order="F"), 0, 3)
-    return values.reshape(ijk, order="F")
+    is_packed = _is_true(header, "CompressedData")
+    declared = math.prod(ijk) * channels * dtype.itemsize
+    skip = int(header.get("HeaderSize", "0"))
+    offset = voxel_offset(stream, declared, path, compressed=is_packed, skip=skip)
+    shape = ijk if channels == 1 else (channels, *ijk)
+    return StoredVoxels(path, dtype, shape, offset, is_compressed=is_packed)
 
 
 def _affine_ras(header: Mapping[str, str], dimension: int) -> Affine:

@@ -21,10 +21,10 @@ import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import shear_of, validated_affine
 from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
@@ -33,6 +33,7 @@ _HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
+_CHANNELS = 3
 _LONGEST_SIDE = 32_767
 
 
@@ -43,17 +44,19 @@ def read_nifti(path: Path) -> RawImage:
     """
     with reading(path, "NIfTI"), _quiet_nibabel():
         image, grid = _read_header(path)
-        dtype = image.header.get_data_dtype()
-        if dtype.kind == "c":
-            raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
-        check_data_size(
-            math.prod(grid.shape_ijk) * dtype.itemsize,
-            path.stat().st_size,
-            path.name,
-            compressed=_is_gzip_name(path),
-        )
-        voxels = _load_voxels(image, grid.shape_ijk)
+        stored = _stored(image, grid.shape_ijk, path)
+        is_colour = len(stored.shape) > 3
+        voxels = stored.unpacked().reshape(stored.shape, order="F")
+        if is_colour:
+            voxels = np.moveaxis(voxels[:_CHANNELS], 0, 3)
         return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
+
+
+def stored_nifti(path: Path) -> StoredVoxels:
+    """Read where the voxels of a file lie, and their type, from its header. Raises VolumeError."""
+    with reading(path, "NIfTI"), _quiet_nibabel():
+        image, grid = _read_header(path)
+        return _stored(image, grid.shape_ijk, path)
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
@@ -102,19 +105,18 @@ def _image_class(path: Path) -> Any:
     )
 
 
-def _load_voxels(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
-    proxy = image.dataobj
-    stored: NDArray[Any] = np.asarray(proxy.get_unscaled()).reshape(ijk)
-    if stored.dtype.names:
-        channels = [np.asarray(stored[name]) for name in stored.dtype.names[:3]]
-        return np.stack(channels, axis=-1)
-    if (proxy.slope, proxy.inter) == (1, 0):
-        return stored
-    with np.errstate(over="ignore"):
-        scaled = stored.astype(np.float32)
-        scaled *= np.float32(proxy.slope)
-        scaled += np.float32(proxy.inter)
-    return scaled
+def _stored(image: Any, ijk: tuple[int, int, int], path: Path) -> StoredVoxels:
+    dtype, proxy, is_gzip = image.header.get_data_dtype(), image.dataobj, _is_gzip_name(path)
+    if dtype.kind == "c":
+        raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
+    declared = math.prod(ijk) * dtype.itemsize
+    check_data_size(declared, path.stat().st_size, path.name, compressed=is_gzip)
+    offset, skipped = (0, int(proxy.offset)) if is_gzip else (int(proxy.offset), 0)
+    if dtype.names:
+        shape = (len(dtype.names), *ijk)
+        return StoredVoxels(path, np.dtype(np.uint8), shape, offset, skipped, is_gzip)
+    slope, intercept = float(proxy.slope), float(proxy.inter)
+    return StoredVoxels(path, dtype, ijk, offset, skipped, is_gzip, slope, intercept)
 
 
 def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:

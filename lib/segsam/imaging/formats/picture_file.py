@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawImage, reading
+from segsam.imaging.formats.stored_voxels import implausible, plausible_bytes
 from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
 
 _ORIENTATION_TAG = 274
+_BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes of a sample in Pillow's modes, where it is not 1."""
 _NATIVE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
 
 
@@ -35,6 +38,23 @@ def read_picture(path: Path) -> RawImage:
         plane = np.array(_to_grey_or_rgb(picture))
         voxels = plane.swapaxes(0, 1)[:, :, None]
         return RawImage(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]), None, notes)
+
+
+def check_picture_size(path: Path) -> None:
+    """Refuse a picture whose pixels take far more memory than a picture in a file of its size.
+
+    A file that Pillow does not open passes: its reader says why. Raises VolumeTooLargeError.
+    """
+    with reading(path, "a picture"):
+        try:
+            with Image.open(path) as picture:
+                samples = picture.width * picture.height * len(picture.getbands())
+                declared = samples * _BYTES.get(picture.mode, 1)
+        except (UnidentifiedImageError, SyntaxError, ValueError):
+            return
+    size = path.stat().st_size
+    if declared > plausible_bytes(size):
+        raise implausible(path, declared, size)
 
 
 def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:

@@ -1,12 +1,12 @@
 """Results of the format readers, and the checks that all readers share.
 
 Exceptions of the reading libraries become one sentence. Declared sizes are compared with what the
-file can hold. Compressed data are inflated no further than the header declares.
+file can hold.
 """
 
 from __future__ import annotations
 
-import io
+import errno
 import struct
 import warnings
 import zlib
@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from nrrd import NRRDError
-from numpy.typing import NDArray
 from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
@@ -50,9 +48,10 @@ _READ_FAILURES = (
     InvalidDicomError,
     BytesLengthException,
 )
+_NO_HANDLE = frozenset({errno.EMFILE, errno.ENFILE})
+"""Errors of a process, or a system, with too many open files."""
 _DEFLATE_LIMIT = 1040
 """Deflate cannot shrink data by more than 1032 : 1 (zlib's technical notes)."""
-_READ_CHUNK, _INFLATE_CHUNK = 2**20, 2**24
 SKIP_TO_LAST_BYTES = -1
 """Value of NRRD's `byte skip` and MetaImage's `HeaderSize`: the voxels are the last bytes."""
 
@@ -100,6 +99,8 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
             f"{path.name} is too large to be read into memory as {kind}."
         ) from error
     except _READ_FAILURES as error:
+        if isinstance(error, OSError) and error.errno in _NO_HANDLE:
+            raise  # says nothing about the file
         if sentence is not None:
             raise VolumeError(sentence) from error
         reason = _short_reason(error, path)
@@ -146,38 +147,19 @@ def check_data_size(declared: int, available: int, name: str, *, compressed: boo
         )
 
 
-def read_voxel_bytes(
+def voxel_offset(
     stream: BinaryIO, declared: int, path: Path, *, compressed: bool, skip: int = 0
-) -> NDArray[np.uint8]:
-    """Read the `declared` bytes of voxels that follow in the open file `path`.
+) -> int:
+    """Return where in the open file `path` its `declared` bytes of voxels begin.
 
     `skip` is the number of bytes before uncompressed voxels, or `SKIP_TO_LAST_BYTES`. Raises
-    VolumeError if the file holds fewer bytes.
+    VolumeError if the file cannot hold that many bytes.
     """
-    available = path.stat().st_size - stream.tell()
+    begin = stream.tell()
+    available = path.stat().st_size - begin
     check_data_size(declared, available, path.name, compressed=compressed)
     if compressed:
-        return _inflate(stream, declared, path.name)
-    offset = available - declared if skip == SKIP_TO_LAST_BYTES else max(skip, 0)
-    stream.seek(offset, io.SEEK_CUR)
-    return np.fromfile(stream, dtype=np.uint8, count=declared)
-
-
-def _inflate(stream: BinaryIO, declared: int, name: str) -> NDArray[np.uint8]:
-    """Inflate `declared` bytes of gzip or zlib data, and never more (decompression bombs)."""
-    data = np.empty(declared, dtype=np.uint8)
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    filled = 0
-    while filled < declared and not decoder.eof:
-        compressed = decoder.unconsumed_tail or stream.read(_READ_CHUNK)
-        if not compressed:
-            break
-        chunk = decoder.decompress(compressed, min(declared - filled, _INFLATE_CHUNK))
-        data[filled : filled + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
-        filled += len(chunk)
-    if filled < declared:
-        raise VolumeError(
-            f"{name}: the header declares {declared} bytes of voxels, but only {filled} could be "
-            "unpacked; the file is truncated or its header is wrong."
-        )
-    return data
+        return begin
+    offset = begin + (available - declared if skip == SKIP_TO_LAST_BYTES else max(skip, 0))
+    check_data_size(declared, begin + available - offset, path.name, compressed=False)
+    return offset
