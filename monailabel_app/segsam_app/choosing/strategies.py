@@ -89,9 +89,7 @@ def _seed(request: Mapping[str, Any]) -> int:
 def _is_assigned(store: Datastore, image: str) -> bool:
     """Return True if an annotator was given the image a moment ago, by any strategy."""
     given = store.get_image_info(image).get("strategy")
-    times = (
-        [one.get("ts", 0) for one in given.values() if isinstance(one, Mapping)]
-        if isinstance(given, Mapping)
-        else []
-    )
-    return max(times, default=0) > time.time() - _ASSIGNED_SECONDS
+    notes = given.values() if isinstance(given, Mapping) else ()
+    times = [one.get("ts") for one in notes if isinstance(one, Mapping)]
+    known = [when for when in times if isinstance(when, int | float)]
+    return max(known, default=0) > time.time() - _ASSIGNED_SECONDS

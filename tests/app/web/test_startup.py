@@ -53,8 +53,9 @@ def test_other_addresses_need_a_token(bound: str) -> None:
         ([], {}, "would listen on 0.0.0.0"),
         (["--uvicorn_app", "segsam_app.asgi:app"], {}, "would listen on 0.0.0.0"),
         (["--host", "127.0.0.1"], {"SEGSAM_TOKEN": "short"}, "16 to 512 characters"),
+        (["--host", "127.0.0.1", "--conf", "device", "cuda:9"], {}, "device cuda:9 is not there"),
     ],
-    ids=["plain", "uvicorn_app", "token"],
+    ids=["plain", "uvicorn_app", "token", "device"],
 )
 def test_the_server_reports_why_it_does_not_start(
     tmp_path: Path, options: list[str], env: dict[str, str], words: str
