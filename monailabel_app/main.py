@@ -27,6 +27,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
+from segsam.imaging.volume import Volume
 from segsam.system.process import tune_allocator
 from segsam.system.telemetry import switch_off_reports
 from segsam_app.choosing.overviews import Overviews
@@ -74,7 +75,10 @@ class SegSamApp(MONAILabelApp):
         self.versions = VersionFolder.open(folder, self.config.checkpoint)
         sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)
         self.engine = Engine(
-            self.config, lambda: self.versions.checkpoint, temporary_folders=[sessions.absolute()]
+            self.config,
+            lambda: self.versions.checkpoint,
+            temporary_folders=[sessions.absolute()],
+            read_image=self._read_image,
         )
         self.prefetcher = Prefetcher(self.engine, self.config.axis)
         self.progress = ProgressTracker()
@@ -166,6 +170,11 @@ class SegSamApp(MONAILabelApp):
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Return what the reply to a saved label holds besides the version."""
         return upload_status(self.datastore())
+
+    def _read_image(self, path: Path) -> Volume:
+        """Read an image file, of the store or not; MONAI Label makes the store after the engine."""
+        store = getattr(self, "_datastore", None)
+        return store.read_image(path) if isinstance(store, Store) else Volume.load(path)
 
     def on_image(self, image: Path) -> None:
         """Prefetch an image that an annotator is about to open."""

@@ -53,10 +53,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with started(base, *conf, SEGSAM_MAX_VOXELS=str(2**31)) as running:
         (running.studies / "one.nii.gz").write_bytes(bomb(1))
         (running.studies / "zero.nii.gz").write_bytes(bomb(0))
-        # An honest image with slices of the same size: the model and its buffers are there.
-        noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 8)).astype(np.uint8)
-        nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), running.studies / "honest.nii.gz")
-        assert running.infer({"image": "honest"}, params=POINT).status_code == 200
+        # Images with slices of the same size, and enough of them for the sample of grey values.
+        noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 24)).astype(np.uint8)
+        for name, voxels in (("noise", noise), ("empty", np.zeros_like(noise))):
+            nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), running.studies / f"{name}.nii.gz")
+            assert running.infer({"image": name}, params=POINT).status_code == 200
         yield running
 
 

@@ -125,13 +125,21 @@ def test_versions_of_the_model() -> None:
             "current": "0001",
             "versions": [
                 {"id": "0000", "why": "shipped", "metrics": None},
-                {"id": "0001", "cases": 3, "metrics": {"after": {"dsc": 81.5}}},
+                {
+                    "id": "0001",
+                    "cases": 3,
+                    "metrics": {"after": {"dsc": 81.5}},
+                    "left_out": [{"image": "ct7", "reason": "its label is\nempty"}, {}, 3],
+                },
                 7,
             ],
         }
     )
     assert [version.id for version in found.versions] == ["0000", "0001"]
     assert found.versions[1].after == {"dsc": 81.5}
+    assert found.versions[0].left_out == ()
+    (case,) = found.versions[1].left_out
+    assert (case.image_id, case.reason) == ("ct7", "its label is empty")
     with pytest.raises(ClientError, match="contains no version"):
         read_versions({"versions": "all"})
 
@@ -152,6 +160,10 @@ def test_a_training_and_its_curve() -> None:
     )
     assert (found.state, found.epoch, found.epochs) == ("running", 2, 5)
     assert found.curve == ((12, "loss", 0.345),)
+    failed = read_training(
+        {"status": "ERROR", "left_out": [{"image": "ct7", "reason": "no structure"}]}
+    )
+    assert [(case.image_id, case.reason) for case in failed.left_out] == [("ct7", "no structure")]
     with pytest.raises(ClientError, match="state of the training"):
         read_training({"status": 7})
 

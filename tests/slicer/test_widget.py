@@ -459,6 +459,25 @@ class TestWithoutAServer:
         SEGSAMTest().runTest()
 
 
+def test_cases_that_a_training_left_out_are_named(module: Any) -> None:
+    from SEGSAMLib.Values.Replies import LeftOutCase, ModelVersion, TrainingStatus, Versions
+
+    panel = module.panel.workflow
+    cases = tuple(LeftOutCase(f"ct{n}", "its label is empty") for n in range(10))
+    status = TrainingStatus("failed", sentence="No labelled slice.", left_out=cases[:1])
+    panel.handle(SimpleNamespace(task="train", kind="done", value=status))
+    shown = label(module, "trainLabel")
+    assert shown == "failed. No labelled slice.\nct0 was left out: its label is empty"
+    one = ModelVersion("0001", "", "the mean score is not worse", 3, {}, {}, cases)
+    found = Versions("segsam", "0000", (one,))
+    panel.handle(SimpleNamespace(task="version", kind="done", value=found))
+    tree = module.ui.versionsTree
+    tree.setCurrentItem(tree.topLevelItem(0))
+    lines = label(module, "versionLabel").splitlines()
+    assert lines[0] == "the mean score is not worse"
+    assert lines[8:] == ["ct7 was left out: its label is empty", "2 more were left out."]
+
+
 class TestWithAServer:
     def test_live_segmentation_never_blocks(
         self, module: Any, server: Any, record_property: Callable[[str, float], None]

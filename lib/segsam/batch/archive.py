@@ -1,43 +1,53 @@
 """Cases of an archive: which images it holds, and which file holds the prompts of each.
 
 A case is named after the place of its image in the archive: `hospital_a/ct_17` is
-`hospital_a/ct_17.nii.gz`, or the folder of a DICOM series.
+`hospital_a/ct_17.nii.gz`, or the folder of a DICOM series. A series that shares its folder with
+other images is named after its first file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segsam.errors import BatchError
+from segsam.imaging.folder_images import images_in
+from segsam.imaging.image_files import IMAGE_ENDINGS, LeftOut, is_litter
 
-_IMAGES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
-_LABELS = (".seg.nrrd", ".label.nii.gz", ".label.nrrd")
-_SERIES = ".dcm"
 _PROMPTS = ".prompts.json"
+_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Item:
     """One case: its name, its image, and its file of prompts (empty for none).
 
-    In a labelled data set, `prompts` is the file of labels.
+    In a labelled data set, `prompts` is the file of labels. `files` names the slices of a series
+    whose `path` is its first file.
     """
 
     case: str
     path: str
     prompts: str = ""
+    files: tuple[str, ...] = ()
 
 
-def find_items(archive: Path, prompts: Path | None = None) -> tuple[Item, ...]:
-    """List all images of an archive, in order.
+@dataclass(frozen=True)
+class Found:
+    """Cases of an archive, and the files that are none; hidden files and litter are in neither."""
+
+    items: tuple[Item, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def find_items(archive: Path, prompts: Path | None = None) -> Found:
+    """List all images of an archive, in order, and name the files that are left out.
 
     Args:
-        archive: a folder, searched with all its subfolders. Label files (.seg.nrrd and others) and
-            hidden files are left out.
+        archive: a folder, searched with all its subfolders.
         prompts: a folder with `<case>.json`; by default the prompts lie beside the images, as
             `<case>.prompts.json`.
 
@@ -47,22 +57,28 @@ def find_items(archive: Path, prompts: Path | None = None) -> tuple[Item, ...]:
     for folder in (archive, prompts):
         if folder is not None and not folder.is_dir():
             raise BatchError(f"Expected a folder, got {folder}.")
-    found: dict[str, Item] = {}
-    for case, path in _images(archive.absolute()):
-        beside = path.with_name(Path(case).name + _PROMPTS)
-        file = beside if prompts is None else prompts.absolute() / f"{case}.json"
-        if case in found:
-            raise BatchError(
-                f"Two images in {archive} have the same case name {case}: "
-                f"{Path(found[case].path).name} and {path.name}; rename one."
-            )
-        found[case] = Item(case, str(path), str(file) if file.is_file() else "")
+    root, found = archive.absolute(), dict[str, Item]()
+    left_out: list[LeftOut] = []
+    for folder in _folders(root, None if prompts is None else prompts.absolute()):
+        images, others = _images(folder, root)
+        left_out += others
+        for image in images:
+            if image.case in found:
+                raise BatchError(
+                    f"Two images in {archive} have the same case name {image.case}: "
+                    f"{Path(found[image.case].path).name} and {Path(image.path).name}; rename one."
+                )
+            own = None if prompts is None else prompts.absolute() / f"{image.case}.json"
+            file = own or Path(image.prompts)
+            found[image.case] = replace(image, prompts=str(file) if file.is_file() else "")
     if not found:
         raise BatchError(
-            f"Expected at least one image in {archive}, got none; images end in "
-            f"{', '.join(_IMAGES)}."
+            f"Expected at least one image in {archive}, got none; images are DICOM, or end in "
+            f"{', '.join(IMAGE_ENDINGS)}.{_listed(left_out)}"
         )
-    return tuple(found.values())
+    used = {item.prompts for item in found.values()}
+    left_out += _prompts_of_none(root, used) if prompts is None else ()
+    return Found(tuple(found.values()), tuple(left_out))
 
 
 def fingerprint(item: Item) -> str:
@@ -73,6 +89,7 @@ def fingerprint(item: Item) -> str:
     path, digest = Path(item.path), hashlib.blake2b(digest_size=16)
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = [path.parent / name for name in item.files] or files
         for file in files:
             stat = file.stat()
             digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -83,19 +100,42 @@ def fingerprint(item: Item) -> str:
     return digest.hexdigest()
 
 
-def _images(archive: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (case, image) in order; a folder with DICOM files is one image."""
-    for folder, subfolders, files in os.walk(archive):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        here = Path(folder)
-        if any(name.lower().endswith(_SERIES) for name in files):
-            subfolders.clear()
-            yield archive.name if here == archive else here.relative_to(archive).as_posix(), here
-            continue
-        for name in sorted(files):
-            ending = next((end for end in _IMAGES if name.lower().endswith(end)), None)
-            is_label = name.lower().endswith(_LABELS)
-            if ending is None or is_label or name.startswith("."):
-                continue
-            relative = (here / name[: -len(ending)]).relative_to(archive)
-            yield relative.as_posix(), here / name
+def _folders(root: Path, prompts: Path | None) -> Iterator[Path]:
+    """Yield the archive's folders in order, without hidden ones, litter and that of the prompts."""
+    for folder, subfolders, _ in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not is_litter(name))
+        if prompts is None or Path(folder) != prompts or prompts == root:
+            yield Path(folder)
+
+
+def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
+    """Return the images of one folder, and the files that are none; prompts are in neither.
+
+    `prompts` of an image is where they lie if they are beside it.
+    """
+    place = folder.relative_to(root)
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    images, left_out = images_in(folder, [name for name in names if not name.endswith(_PROMPTS)])
+    items = []
+    for image in images:
+        is_root = place / image.stem == Path()
+        case = root.name if is_root else (place / image.stem).as_posix()
+        beside = (root.parent if is_root else root) / f"{case}{_PROMPTS}"
+        files = image.names if len(image.names) > 1 and image.path != folder else ()
+        items.append(Item(case, str(image.path), str(beside), files))
+    return items, [replace(one, path=(place / one.path).as_posix()) for one in left_out]
+
+
+def _prompts_of_none(root: Path, used: Container[str]) -> Iterator[LeftOut]:
+    for folder in _folders(root, None):
+        for path in sorted(folder.glob("*" + _PROMPTS)):
+            if str(path) not in used and not is_litter(path.name):
+                place = path.relative_to(root).as_posix()
+                yield LeftOut(place, "prompts of no image", may_be_image=False)
+
+
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    """Return the first of the files left out as the end of a sentence."""
+    named = "; ".join(str(one) for one in left_out[:_LISTED])
+    more = f"; and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
+    return f" Left out: {named}{more}." if named else ""

@@ -18,8 +18,11 @@ MODALITIES = (
     "dermoscopy",
     "endoscopy",
     "fundus",
+    "OCT",
 )
-"""The eight modalities of SA-Med2D-16M (paper, section 4.1)."""
+"""The eight modalities of SA-Med2D-16M (paper, section 4.1), then others."""
+PAPER_MODALITIES = MODALITIES[:8]
+"""Those over which the study and its targets average."""
 _REQUIRED = ("name", "colour", "texture", "shape", "position")
 _OPTIONAL = ("synonyms", "modalities", "terminology")
 

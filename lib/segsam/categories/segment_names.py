@@ -1,5 +1,8 @@
 """Names of segments: which name nothing, which mean the same, and which of two sources counts.
 
+Some data sets have labels of convenience: what is at the edge of the picture, or left over. They
+are masks without a name (`learnt_name`): their outlines are right, their names are none to learn.
+
 A segmentation file names its own segments. What is said about it elsewhere (in a request, or in
 `dataset.json`) must agree; it may only name segments that the file does not name.
 """
@@ -15,6 +18,11 @@ from segsam.errors import CategoryError, LabelError
 
 _UNNAMED = re.compile(r"(object|segment|label|region|mask|roi|foreground|structure)?[ .]*\d*")
 """Names that segments have before an annotator names them."""
+MASKS_WITHOUT_NAME = frozenset(
+    {"partly visible vertebra", "upper vertebra", "upper intervertebral disc", "air cavity"}
+)
+"""Labels of convenience, as `folded` writes them: they say where something lies in the picture, not
+what it is (SPIDER's vertebra at the upper edge may be any), or join what has no name in common."""
 
 
 def category_name(segment: str) -> str:
@@ -31,6 +39,15 @@ def is_same_name(one: str, other: str) -> bool:
         return _vocabulary().index(one) == _vocabulary().index(other)
     except CategoryError:
         return False
+
+
+def learnt_name(label: str) -> str:
+    """Return the name that a model learns, and is asked for, of a label of a data set.
+
+    It is "" for a mask without a name: one that names nothing, such as "object 2" or "", or one of
+    `MASKS_WITHOUT_NAME`. Such a mask trains and measures outlines only.
+    """
+    return "" if folded(label) in MASKS_WITHOUT_NAME else category_name(label)
 
 
 @cache

@@ -17,6 +17,7 @@ from segsam.cli.terminal import (
     err,
     exit_when_interrupted,
     out,
+    print_left_out,
     print_plain,
     progress_bar,
     write_json,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from segsam.batch.case_worker import BatchTask, Workers
     from segsam.batch.run import Outcome
     from segsam.evaluation.run import DecoderChoice
+    from segsam.imaging.image_files import LeftOut
     from segsam.types import AxisChoice, DecoderName
 
 app = typer.Typer(
@@ -38,6 +40,8 @@ app = typer.Typer(
 
 _FORMATS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha")
 _SHOWN = 10
+LEFT_OUT_STATUS = 3
+"""Exit status of a batch that is done, but did not use every image."""
 
 OutOption = Annotated[
     Path,
@@ -95,6 +99,9 @@ def segment(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Segment every image that has a file of prompts; with --auto, every image.
 
+    Each file that is left out is named with the reason. Exit status: 0, all done; 1, a case failed;
+    3, all done, but an image or a file that may be one was left out.
+
     Example: segsam batch segment archive/ --prompts prompts/ -o labelled/ --workers 4
     """
     from segsam.batch.archive import find_items
@@ -106,9 +113,12 @@ def segment(  # noqa: PLR0913 - the options of the command
     if ending not in _FORMATS:
         raise OutputError(f"Expected the labels as {', '.join(_FORMATS)}, got {ending!r}.")
     found = find_items(archive, prompts)
-    items = tuple(item for item in found if auto or item.prompts)
-    if len(items) < len(found):
-        err.print(f"{len(found) - len(items)} of {len(found)} images have no prompts: left out.")
+    items = tuple(item for item in found.items if auto or item.prompts)
+    left_out = [*found.left_out, *_without_prompts(found.items, items)]
+    if len(items) < len(found.items):
+        missing = len(found.items) - len(items)
+        err.print(f"{missing} of {len(found.items)} images have no prompts: left out.")
+    print_left_out(left_out)
     if not items:
         raise BatchError(f"No image of {archive} has a file of prompts; --auto needs none.")
     task = SegmentTask(
@@ -122,7 +132,8 @@ def segment(  # noqa: PLR0913 - the options of the command
         ending=ending,
     )
     pool = Workers(workers, threads, ray_address)
-    _report(_run(task, items, out_folder, pool, retry_failed=retry_failed), out_folder, json_file)
+    outcome = _run(task, items, out_folder, pool, retry_failed=retry_failed)
+    _report(outcome, out_folder, json_file, left_out=left_out)
 
 
 @app.command()
@@ -152,6 +163,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     """
     from segsam.batch.case_worker import Workers
     from segsam.batch.evaluating import EvaluateTask, combine, evaluation_items
+    from segsam.datasets.folder import unused_files
     from segsam.evaluation.cases import select
     from segsam.evaluation.prompting import prompt_kind
     from segsam.evaluation.run import Options
@@ -168,7 +180,10 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     outcome = _run(task, items, out_folder, pool, retry_failed=retry_failed)
     records = {record.case: record for record in outcome.records}
     evaluation = combine(load_pretrained(checkpoint), selections, options, records)
-    _report(outcome, out_folder, json_file, {"report": report(evaluation)})
+    left_out = unused_files(selection.dataset for selection in selections)
+    print_left_out(left_out)
+    more = {"report": report(evaluation)}
+    _report(outcome, out_folder, json_file, more, left_out=left_out)
 
 
 def _run(
@@ -183,16 +198,31 @@ def _run(
         )
 
 
+def _without_prompts(found: Sequence[Item], used: Sequence[Item]) -> list[LeftOut]:
+    from segsam.imaging.image_files import LeftOut
+
+    cases = {item.case for item in used}
+    return [LeftOut(item.case, "no prompts") for item in found if item.case not in cases]
+
+
 def _report(
-    outcome: Outcome, folder: Path, json_file: Path | None, more: dict[str, Any] | None = None
+    outcome: Outcome,
+    folder: Path,
+    json_file: Path | None,
+    more: dict[str, Any] | None = None,
+    *,
+    left_out: Sequence[LeftOut],
 ) -> None:
-    """Write and print the summary; ends with exit code 1 if a case failed."""
+    """Write and print the summary; end with exit status 1 if a case failed, 3 if a file that may be
+    an image was left out.
+    """
     failed = outcome.failed
     summary = {
         "cases": len(outcome.records),
         "done": len(outcome.records) - len(failed),
         "done_before": outcome.done_before,
         "failed": {record.case: record.error for record in failed},
+        "left_out": {one.path: one.reason for one in left_out},
         "seconds": round(outcome.seconds, 1),
         **(more or {}),
     }
@@ -209,3 +239,5 @@ def _report(
         err.print(f"... and {len(failed) - _SHOWN} more; summary.json lists all of them.")
     if failed:
         raise typer.Exit(1)
+    if any(one.may_be_image for one in left_out):
+        raise typer.Exit(LEFT_OUT_STATUS)

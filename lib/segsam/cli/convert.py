@@ -13,7 +13,9 @@ from segsam.cli.terminal import (
     JsonOption,
     check_target,
     out,
+    print_left_out,
     print_plain,
+    print_unused,
     print_written,
     progress_bar,
     write_json,
@@ -61,6 +63,7 @@ def convert(
         out.print(f"Objects overlap in {report.overlapping} pictures; smaller ones are on top.")
     for reason, count in report.dropped.items():
         out.print(f"Left out, {reason}: {count}")
+    print_left_out(report.left_out)
     write_json(json_file, asdict(report) | {"folder": str(report.folder)})
 
 
@@ -85,6 +88,7 @@ def split(
     found = [one for folder in datasets for one in open_sources(folder)]
     made = split_cases(found, shares={TEST: test, VALIDATION: validation}, seed=seed)
     made.save(target)
+    print_unused(found)
     for one in found:
         counts = (f"{len(made.cases(part, one.name))} {part}" for part in (TRAIN, VALIDATION, TEST))
         note = " (one patient: split by frame)" if one.name in made.by_frame else ""

@@ -17,6 +17,7 @@ from segsam.cli.terminal import (
     err,
     exit_when_interrupted,
     out,
+    print_unused,
     progress_bar,
     write_json,
 )
@@ -161,6 +162,7 @@ def _evaluate(
 ) -> Evaluation:
     from segsam.evaluation import run
 
+    print_unused(selection.dataset for selection in selections)
     with progress_bar("cases", remaining=True) as progress:
         return run.evaluate(
             model, selections, options, embeddings=folder, encoder=encoder, progress=progress

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,11 +21,16 @@ from rich.progress import (
 )
 
 from segsam.errors import OutputError
+from segsam.imaging.image_files import LeftOut
 from segsam.system import atomic
 from segsam.types import Progress as ReportsProgress
 
+if TYPE_CHECKING:
+    from segsam.datasets.folder import Dataset
+
 _PIPE_COLUMNS = 150
 """Width of tables where the output is not a terminal."""
+_LEFT_OUT = 50
 
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 err = Console(stderr=True, soft_wrap=True)
@@ -110,6 +115,22 @@ def print_written(notes: Sequence[str], *written: Path | None) -> None:
         print_plain(f"Note: {note}")
     files = [str(path) for path in written if path is not None]
     out.print(f"Written: {' and '.join(files)}", markup=False)
+
+
+def print_left_out(left_out: Iterable[LeftOut]) -> None:
+    """Name the files that a command found and did not use, on standard error."""
+    listed = list(left_out)
+    for one in listed[:_LEFT_OUT]:
+        print_plain(f"Left out: {one}", err)
+    if len(listed) > _LEFT_OUT:
+        print_plain(f"Left out: {len(listed) - _LEFT_OUT} more files", err)
+
+
+def print_unused(datasets: Iterable[Dataset]) -> None:
+    """Name the files of data sets that belong to no case, on standard error."""
+    from segsam.datasets.folder import unused_files
+
+    print_left_out(unused_files(datasets))
 
 
 @contextmanager

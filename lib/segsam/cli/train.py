@@ -13,6 +13,7 @@ from segsam.cli.terminal import (
     check_target,
     exit_when_interrupted,
     out,
+    print_unused,
     progress_bar,
     write_text,
 )
@@ -56,6 +57,7 @@ def train(
 
     check_target(json_file)
     run = TrainConfig.load(config, changes or ())
+    _print_unused(run)
     if shards_to is not None:
         _write_shards(run, shards_to)
         return
@@ -90,6 +92,7 @@ def distill(
 
     check_target(json_file)
     run = TrainConfig.load(config, changes or ())
+    _print_unused(run)
     with _exit_when_interrupted(run), _progress_bar() as progress:
         report = distil(run, student=student, resume=resume, progress=progress)
     out.print(
@@ -98,6 +101,16 @@ def distill(
     )
     out.print(f"Checkpoint: {report.checkpoint}", markup=False)
     write_text(json_file, report.to_json() + "\n")
+
+
+def _print_unused(run: TrainConfig) -> None:
+    from segsam.datasets.folder import open_dataset
+    from segsam.datasets.med2d import is_med2d
+    from segsam.training.distributed import is_main_process
+
+    if is_main_process() and not run.shards:
+        folders = (folder for folder in run.datasets if not is_med2d(folder))
+        print_unused(open_dataset(folder) for folder in folders)
 
 
 def _progress_bar() -> AbstractContextManager[Progress]:

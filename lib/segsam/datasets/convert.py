@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.datasets.folder import Dataset, check_distinct_names, load_case
+from segsam.datasets.folder import Dataset, check_distinct_names, load_case, unused_files
 from segsam.datasets.labelled_slices import (
     Axes,
     axes_of,
@@ -43,6 +43,7 @@ from segsam.datasets.med2d import (
 )
 from segsam.datasets.png import encode_png
 from segsam.errors import OutputError, TrainingError
+from segsam.imaging.image_files import LeftOut
 from segsam.imaging.intensity import Intensity
 from segsam.system.atomic import write_bytes, write_json
 from segsam.system.folders import make_folder
@@ -65,6 +66,8 @@ class Conversion:
     """Number of pictures with smaller objects on top of larger ones."""
     dropped: Mapping[str, int]
     """Reason -> number of objects or slices."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Files of the data sets that belong to no case."""
 
 
 @dataclass
@@ -116,7 +119,7 @@ def to_med2d(
     write_json(folder / CLASSES, classes)
     write_json(folder / LIST, listed)
     report(len(jobs), len(jobs), "done")
-    return count.report(folder, names)
+    return replace(count.report(folder, names), left_out=tuple(unused_files(datasets)))
 
 
 def to_datasets(

@@ -58,9 +58,12 @@ MODALITY_CODES: Mapping[str, str] = MappingProxyType(
         "dermoscopy": "dermoscopy_00",
         "endoscopy": "endoscopy_00",
         "fundus": "fundus_photography",
+        "OCT": "oct_00",
     }
 )
-"""Modality -> its code in file names; a code's first word is the modality (mr_t1, ct_cbf)."""
+"""Modality -> its code in file names; a code's first word is the modality (mr_t1, ct_cbf).
+
+SA-Med2D has no OCT, and so no code for it; this one is of the same form."""
 _MODALITY_OF = {code.split("_")[0]: name for name, code in MODALITY_CODES.items()}
 _MASK_TAIL = re.compile(r"--(\d{4,})_(\d{3,})\.png$")
 
@@ -83,7 +86,7 @@ class PictureName:
 
     @property
     def modality(self) -> str:
-        """One of the eight modalities, or the code if it is none of them."""
+        """One of the modalities of `MODALITY_CODES`, or the code if it is none of them."""
         return _MODALITY_OF.get(self.code.split("_")[0], self.code)
 
     @classmethod

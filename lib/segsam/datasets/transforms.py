@@ -1,15 +1,17 @@
 """Augmented copies of labelled slices, by MONAI's transforms.
 
 A copy is rotated, scaled and shifted a little with its labels, and its grey values change as with
-another device or exposure. It is never mirrored, because the left kidney of a mirrored abdomen
-looks like a right one. Ranges are those of nnU-Net and SAM-Med2D, but milder: the embeddings of
-copies are cached, and unrealistic images would waste that space.
+another device or exposure. It is not mirrored, because the left kidney of a mirrored abdomen looks
+like a right one; `mirrored` is for pictures without an orientation, and swaps such names. Ranges
+are those of nnU-Net and SAM-Med2D, but milder: the embeddings of copies are cached, and unrealistic
+images would waste that space.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -62,6 +64,31 @@ def augmented(
             return moved
     random_seed = _random_seed(seed, original.name, copy, _ATTEMPTS)
     return _transformed(original, copy, random_seed, Compose(transforms.transforms[1:]))
+
+
+def mirrored(original: LabelledSlice, values: Mapping[int, int]) -> LabelledSlice:
+    """Return a slice with left and right exchanged, in picture and names; `<name>|`.
+
+    Mirroring twice gives the same slice, bit by bit, but for its name.
+
+    Args:
+        original: slice of the data set.
+        values: of `mirrored_values` of the data set: label value -> value in a mirrored picture.
+    """
+    table = np.arange(256, dtype=np.uint8)
+    for value, other in values.items():
+        table[value] = other
+    instances = tuple(
+        Instance(int(table[each.value]), np.ascontiguousarray(each.mask[:, ::-1]))
+        for each in original.instances
+    )
+    return LabelledSlice(
+        f"{original.name}|",
+        np.ascontiguousarray(original.picture[:, ::-1]),
+        table[original.labels[:, ::-1]],
+        tuple(sorted(int(table[value]) for value in original.prompted)),
+        instances,
+    )
 
 
 def upright(original: LabelledSlice) -> LabelledSlice:

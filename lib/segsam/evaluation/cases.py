@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ class OpenCase:
     labels: NDArray[np.uint8]
     """(i, j, k), label values."""
     classes: Mapping[int, int]
-    """Label value -> k + 1 for the model's category k, 0 if it does not know the label."""
+    """Label value -> k + 1 for the model's category k, 0 if it does not know the label, or if the
+    label is a mask without a name."""
     view: SliceView
     intensity: Intensity
     objects: tuple[tuple[int, tuple[int, ...]], ...]
@@ -143,14 +145,12 @@ def open_case(
 
 def known_classes(dataset: Dataset, categories: Categories) -> dict[int, int]:
     """Return label value -> k + 1 for category k, found by name or synonym; 0 for a label that is
-    not among the categories.
+    not among the categories, and for a mask without a name.
     """
-    classes = {}
-    for value, name in dataset.labels.items():
-        try:
+    classes = dict.fromkeys(dataset.labels, 0)
+    for value, name in dataset.names.items():
+        with contextlib.suppress(CategoryError):
             classes[value] = categories.index(name) + 1
-        except CategoryError:
-            classes[value] = 0
     return classes
 
 

@@ -72,7 +72,7 @@ def data_of(datasets: Iterable[Dataset], split: Split) -> dict[str, Any]:
         dataset.name: {
             "modality": dataset.modality,
             "licence": dataset.licence or _UNKNOWN,
-            "categories": list(dict.fromkeys(dataset.labels.values())),
+            "categories": list(dict.fromkeys(dataset.names.values())),
             "cases": {part: len(split.cases(part, dataset.name)) for part in split.parts},
         }
         for dataset in datasets

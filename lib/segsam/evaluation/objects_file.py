@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segsam.categories.segment_names import learnt_name
 from segsam.errors import EvaluationError
 from segsam.evaluation.records import ObjectScore
 from segsam.system.atomic import write_bytes
@@ -64,6 +65,11 @@ class ObjectTable:
             if one.class_logits is not None:
                 logits[row] = one.class_logits
         return cls(columns, logits, tuple(categories) if width else ())
+
+    @property
+    def has_name(self) -> NDArray[np.bool_]:
+        """(N,) False for masks without a name, of which no name is asked."""
+        return np.array([bool(learnt_name(name)) for name in self.columns["name"].tolist()], bool)
 
     def select(self, rows: NDArray[np.bool_]) -> ObjectTable:
         """Return the rows where a mask (N,) is True."""

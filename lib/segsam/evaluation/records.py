@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segsam.categories.segment_names import learnt_name
+
 
 @dataclass(frozen=True, eq=False)
 class ObjectScore:
@@ -28,7 +30,8 @@ class ObjectScore:
     name: str
     """Name in its data set."""
     category: int
-    """k + 1 for the checkpoint's category k, 0 if the checkpoint does not know it."""
+    """k + 1 for the checkpoint's category k, 0 if the checkpoint does not know it, or if it is a
+    mask without a name (`has_name`)."""
     share: float
     """Share of the slice that the object covers."""
     predicted_iou: float
@@ -46,6 +49,11 @@ class ObjectScore:
     """Soft IoU of both decoders' masks."""
     class_logits: NDArray[np.float32] | None = None
     """(K + 1,), "no object" first, before any temperature."""
+
+    @property
+    def has_name(self) -> bool:
+        """False for a mask without a name: its outline is measured, no name is asked for."""
+        return bool(learnt_name(self.name))
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class DatasetFacts:
     modality: str
     labels: Mapping[int, str]
     classes: Mapping[int, int]
-    """Label value -> k + 1, 0 for a label that the checkpoint does not know."""
+    """Label value -> k + 1, 0 for a label that the checkpoint does not know or that has no name."""
     cases: int
     slices: int
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segsam.categories.segment_names import learnt_name
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, VolumeScore
 
 DRAWS = 1000
@@ -150,7 +151,8 @@ def pooled(parts: Sequence[Means]) -> Means:
 def _dataset_record(evaluation: Evaluation, facts: DatasetFacts, means: Means) -> dict[str, Any]:
     objects = [one for one in evaluation.objects if one.dataset == facts.name]
     volumes = [one for one in evaluation.volumes if one.dataset == facts.name]
-    unknown = sorted({facts.labels[value] for value, number in facts.classes.items() if not number})
+    names = {name for value, name in facts.labels.items() if not facts.classes[value]}
+    unknown = {name for name in names if learnt_name(name)}
     return {
         "modality": facts.modality,
         "prompt": evaluation.prompt,
@@ -166,7 +168,8 @@ def _dataset_record(evaluation: Evaluation, facts: DatasetFacts, means: Means) -
             )
             for name in dict.fromkeys(facts.labels.values())
         },
-        "unknown_labels": unknown,
+        "unknown_labels": sorted(unknown),
+        "masks_without_name": sorted(names - unknown),
     }
 
 

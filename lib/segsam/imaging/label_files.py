@@ -7,28 +7,31 @@ picture has no geometry, so its pixels lie on those of its image in their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsam.errors import LabelError
 from segsam.imaging.formats.nifti import stored_nifti
 from segsam.imaging.formats.nrrd_file import stored_nrrd
-from segsam.imaging.formats.raw import RawGrid, matching_ending, reading
+from segsam.imaging.formats.raw import RawGrid, reading
 from segsam.imaging.formats.seg_nrrd import (
     read_segment_values,
     read_segmentation,
     read_segments,
 )
 from segsam.imaging.formats.stored_voxels import StoredVoxels
+from segsam.imaging.image_files import kind_of
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.voxels import check_finite, to_volume_voxels
 from segsam.types import LabelArray, Voxels
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _MAX_VALUE = 2**32 - 1
 _MOST_VALUES = 2**16
 """Most values of a label file; an image that was sent as a label has more."""
@@ -47,7 +50,7 @@ class Labels:
     maps: tuple[LabelArray, ...]
     names: Mapping[int, str]
 
-    @property
+    @cached_property
     def values(self) -> tuple[int, ...]:
         """Values that occur, without 0, in ascending order."""
         found = {int(value) for each in self.maps for value in np.unique(each)}
@@ -119,11 +122,35 @@ def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
     return tuple(sorted(found - {0}))
 
 
+def label_planes(path: Path) -> Iterator[NDArray[np.integer[Any]]] | None:
+    """Return the planes (i, j) of a label in the order of its file, one in memory at a time.
+
+    None for formats that are read as a whole, and for segmentations by their segments. Raises
+    VolumeError while they are read.
+    """
+    stored = _stored(path)
+    if (
+        stored is None
+        or len(stored.shape) != _DIMENSIONS
+        or (_is_nrrd(path) and read_segments(path))
+    ):
+        return None
+    return _planes(stored, path)
+
+
+def _planes(stored: StoredVoxels, path: Path) -> Iterator[NDArray[np.integer[Any]]]:
+    i, j = stored.shape[:2]
+    with reading(path, "a label"):
+        for block in stored.blocks(i * j):
+            yield block.astype(stored.value_type).reshape((i, j), order="F")
+
+
 def _stored(path: Path) -> StoredVoxels | None:
     """Where the voxels of a label lie; None for a format that is read as a whole."""
     if _is_nrrd(path):
         return stored_nrrd(path)
-    return stored_nifti(path) if matching_ending(path, (".nii.gz", ".nii")) else None
+    kind = kind_of(path.name)
+    return stored_nifti(path) if kind is not None and kind.format == "NIfTI" else None
 
 
 def _is_no_value(value: int) -> bool:
@@ -138,7 +165,8 @@ def placement_of(path: Path, image: Grid) -> Placement:
         VolumeError: a file that cannot be read.
     """
     grid = read_grid(path)
-    if matching_ending(path, _PICTURES):
+    kind = kind_of(path.name)
+    if kind is not None and kind.format == "picture":
         grid = RawGrid(grid.shape_ijk, image.affine_ras)
     return place_label(grid, image, may_be_cropped=_is_nrrd(path) and bool(read_segments(path)))
 

@@ -14,19 +14,15 @@ from segsam.imaging.formats.metaimage import stored_metaimage
 from segsam.imaging.formats.nifti import stored_nifti
 from segsam.imaging.formats.nrrd_file import stored_nrrd
 from segsam.imaging.formats.picture_file import check_picture_size
-from segsam.imaging.formats.raw import matching_ending, reading
+from segsam.imaging.formats.raw import reading
 from segsam.imaging.formats.stored_voxels import StoredVoxels, check_plausible
+from segsam.imaging.image_files import Format, kind_of
 
-_STORED: dict[str, Callable[[Path], StoredVoxels | None]] = {
-    ".nii.gz": stored_nifti,
-    ".nrrd": stored_nrrd,
-    ".nhdr": stored_nrrd,
-    ".mha": stored_metaimage,
-    ".mhd": stored_metaimage,
+_STORED: dict[Format, Callable[[Path], StoredVoxels | None]] = {
+    "NIfTI": stored_nifti,
+    "NRRD": stored_nrrd,
+    "MetaImage": stored_metaimage,
 }
-_ELSEWHERE = (".nii", ".dcm")
-"""Endings of files that are not compressed, or that are checked where they are read."""
-
 _CHANNELS = (3, 4)
 """Lengths of the first side of 8-bit colours, which are compared with each other when read."""
 
@@ -39,12 +35,13 @@ def check_plausible_size(path: Path) -> None:
     """
     if not path.is_file():
         return
-    ending = matching_ending(path, _STORED)
-    if ending is None:
-        if not matching_ending(path, _ELSEWHERE):
-            check_picture_size(path)
+    kind = kind_of(path.name)
+    if kind is None or kind.format == "DICOM":  # checked where its slices are known
         return
-    stored = _STORED[ending](path)
+    if kind.format == "picture":
+        check_picture_size(path)
+        return
+    stored = _STORED[kind.format](path)
     if stored is not None:
         with reading(path, "an image"):
             check_plausible(stored, may_be_empty=not _is_colour(stored))

@@ -11,27 +11,19 @@ from segsam.imaging.formats.metaimage import read_metaimage
 from segsam.imaging.formats.nifti import read_nifti, read_nifti_grid
 from segsam.imaging.formats.nrrd_file import read_nrrd, read_nrrd_grid
 from segsam.imaging.formats.picture_file import read_picture
-from segsam.imaging.formats.raw import RawGrid, RawImage, matching_ending
+from segsam.imaging.formats.raw import RawGrid, RawImage
+from segsam.imaging.image_files import IMAGE_ENDINGS, Format, kind_of
 
-_READERS: dict[str, Callable[[Path], RawImage]] = {
-    ".nii.gz": read_nifti,
-    ".nii": read_nifti,
-    ".nrrd": read_nrrd,
-    ".nhdr": read_nrrd,
-    ".mha": read_metaimage,
-    ".mhd": read_metaimage,
-    ".dcm": read_dicom,
-    ".png": read_picture,
-    ".jpg": read_picture,
-    ".jpeg": read_picture,
-    ".tif": read_picture,
-    ".tiff": read_picture,
-    ".bmp": read_picture,
+_READERS: dict[Format, Callable[[Path], RawImage]] = {
+    "NIfTI": read_nifti,
+    "NRRD": read_nrrd,
+    "MetaImage": read_metaimage,
+    "DICOM": read_dicom,
+    "picture": read_picture,
 }
-_GRID_READERS: dict[str, Callable[[Path], RawGrid]] = {
-    ".nii.gz": read_nifti_grid,
-    ".nii": read_nifti_grid,
-    ".nrrd": read_nrrd_grid,
+_GRID_READERS: dict[Format, Callable[[Path], RawGrid]] = {
+    "NIfTI": read_nifti_grid,
+    "NRRD": read_nrrd_grid,
 }
 
 
@@ -40,12 +32,17 @@ def read_grid(path: Path) -> RawGrid:
 
     Raises the errors of `read_image`.
     """
-    ending = matching_ending(path, _GRID_READERS)
-    if ending is not None and path.is_file():
-        return _GRID_READERS[ending](path)
+    kind = kind_of(path.name)
+    if kind is not None and kind.format in _GRID_READERS and path.is_file():
+        return _GRID_READERS[kind.format](path)
     raw = read_image(path)
     i, j, k = (*raw.voxels.shape[:3], 1)[:3]
     return RawGrid((i, j, k), raw.affine_ras)
+
+
+def ending_by_content(path: Path) -> str:
+    """Return the ending for a file whose name has none: DICOM begins as such, others are NIfTI."""
+    return ".dcm" if is_dicom(path) else ".nii.gz"
 
 
 def read_image(path: Path, frame: int | None = None) -> RawImage:
@@ -62,14 +59,14 @@ def read_image(path: Path, frame: int | None = None) -> RawImage:
         return read_dicom(path, frame)
     if not is_file:
         raise VolumeNotFoundError(f"There is no image {path.name!r} at the given path.")
-    ending = matching_ending(path, _READERS)
-    if ending == ".dcm" or (ending is None and is_dicom(path)):
+    kind = kind_of(path.name)
+    if is_dicom(path) if kind is None else kind.format == "DICOM":
         return read_dicom(path, frame)
     if frame is not None:
         raise VolumeError(f"Expected a DICOM file to read frame {frame} of, got {path.name}.")
-    if ending is not None:
-        return _READERS[ending](path)
+    if kind is not None:
+        return _READERS[kind.format](path)
     raise VolumeError(
         f"{path.name} has no supported format; expected a DICOM series or a name ending in "
-        f"{', '.join(_READERS)}."
+        f"{', '.join(IMAGE_ENDINGS)}."
     )

@@ -82,8 +82,9 @@ class Card:
     """`digests.weights_digest` of an image encoder that is not in the file, because it is the
     host's own; empty if it is in the file."""
     sha256: str = ""
-    """SHA-256 of the weights file; empty for weights that are in no file. "-medsam" follows it for
-    MedSAM's official file, because the same file may serve SAM, which prepares images differently.
+    """SHA-256 of the weights file; empty for weights that are in no file. "-medsam" or
+    "-medsam2" follows it for an official file of that host, because the same file may serve SAM or
+    SAM 2.1 tiny, which prepare images differently.
     """
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import MODEL_FIELDS, Card, card_path, read_card
-from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam
+from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam, MedSam2
 from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.packaged import (
     ENCODER_PREFIX,
@@ -62,7 +62,7 @@ def load_pretrained(
             - the path of a `.safetensors` of ours with its card;
             - the path of an official `.pth`, optionally after the host's name, as in
               "sam:/path/to/sam_vit_b_01ec64.pth". SAM and MedSAM need the name, because their files
-              have the same keys.
+              have the same keys; so do SAM 2.1 tiny and MedSAM2.
         device: device of the weights.
         adapt: for an official file only: start a host that adds to SAM from SAM's own weights, and
             resize tables of positions to the host's input. `model.host.loading_notes` lists the
@@ -110,6 +110,21 @@ def find_card(name_or_path: str | Path | None = None) -> Card | None:
     if name in (SHIPPED, FASTEST):
         return read_card(_shipped(name))
     return read_card(name) if name.endswith(".safetensors") else None
+
+
+def host_name(name_or_path: str | Path | None = None) -> str:
+    """Return the host of what `load_pretrained` would load, without loading it.
+
+    Empty for an official file that is named without its host.
+
+    Raises:
+        CheckpointError: a checkpoint of ours whose card is missing or invalid.
+    """
+    card = find_card(name_or_path)
+    if card is not None:
+        return card.host
+    host = str(name_or_path).partition(":")[0]
+    return host if host in HOSTS else ""
 
 
 def save_checkpoint(
@@ -221,7 +236,7 @@ def _official_model(content: bytes, path: Path, name: str | None, *, adapt: bool
     host = build_host(name or detect(state, path.name), state, path.name, adapt=adapt)
     if host.loading_notes:  # adapted weights are not those of the file
         return SegSam(host, Categories.load())
-    suffix = "-medsam" if isinstance(host, MedSam) else ""
+    suffix = f"-{host.facts.name}" if isinstance(host, MedSam | MedSam2) else ""
     return SegSam(host, Categories.load(), card=Card(sha256=sha256(content) + suffix))
 
 

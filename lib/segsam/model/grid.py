@@ -34,10 +34,6 @@ class GridReduction(nn.Module):
         reduced: Tensor = self.mix(embedding)
         return reduced
 
-    def pooled(self, detail: Tensor | None) -> Tensor | None:
-        """Reduce the finer maps of `Host.encode`, (B, c, 4h, 4w), by averaging; None stays None."""
-        return None if detail is None else F.avg_pool2d(detail, self.factor)
-
 
 @torch.no_grad()
 def _averaging_convolution(dim: int, factor: int) -> nn.Conv2d:

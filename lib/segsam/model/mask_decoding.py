@@ -34,6 +34,13 @@ def decode_masks(
         logits (P, M, 4h, 4w) and predicted IoU (P, M); M is 1 or 3.
     """
     tokens, upscaled = attend_and_upscale(decoder, source, image_pe, prompt_tokens)
+    return draw_masks(decoder, tokens, upscaled, multimask=multimask)
+
+
+def draw_masks(
+    decoder: Any, tokens: Tensor, upscaled: Tensor, *, multimask: bool
+) -> tuple[Tensor, Tensor]:
+    """Draw the masks from the output of `attend_and_upscale`; result as of `decode_masks`."""
     # SAM has four mask tokens: the first for a single mask, the others for the three candidates.
     drawn = range(1, decoder.num_mask_tokens) if multimask else range(1)
     kernels = [decoder.output_hypernetworks_mlps[mask](tokens[:, 1 + mask]) for mask in drawn]
@@ -83,12 +90,23 @@ def refine(
     return refined, pixels.reshape(len(tokens), height, width, dim)
 
 
-def upscale(upscaling: nn.Sequential, pixels: Tensor) -> Tensor:
-    """Run SAM's upscaling to four times the size: (P, h, w, C) -> (P, 4h, 4w, C / 8)."""
+def upscale(
+    upscaling: nn.Sequential, pixels: Tensor, finer: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Run SAM's upscaling to four times the size: (P, h, w, C) -> (P, 4h, 4w, C / 8).
+
+    `finer` are maps of the image that SAM 2 adds on the way: (1, C / 8, 4h, 4w), which comes last,
+    and (1, C / 4, 2h, 2w).
+    """
     norm: Any = upscaling[1]
     pixels = _double(upscaling[0], pixels)
+    if finer is not None:
+        pixels = pixels + finer[1].permute(0, 2, 3, 1)
     pixels = F.layer_norm(pixels, norm.weight.shape, norm.weight, norm.bias, norm.eps)
-    return F.gelu(_double(upscaling[3], F.gelu(pixels)))
+    pixels = _double(upscaling[3], F.gelu(pixels))
+    if finer is not None:
+        pixels = pixels + finer[0].permute(0, 2, 3, 1)
+    return F.gelu(pixels)
 
 
 def _double(convolution: Any, pixels: Tensor) -> Tensor:

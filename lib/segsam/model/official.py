@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsam.errors import CheckpointError
-from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, VitSizes
+from segsam.model.hosts import HOSTS, Host, HostFacts, Sam, Sam2, VitSizes
 from segsam.system.folders import weights_dir
 
 _NAMED_KEYS = 3
 """Number of keys that a message lists."""
 _BLOCK = re.compile(r"^image_encoder\..*\bblocks\.(\d+)\.")
+_HIERA_STEM = "image_encoder.trunk.patch_embed.proj.weight"
+_SAM2_MEMORY = "no_obj_embed_spatial"
+"""A parameter that SAM 2.1 has and SAM 2.0 has not."""
 _TINY_STEM = "image_encoder.patch_embed.seq.0.c.weight"
 _MARKS: Mapping[str, str] = {
     "image_encoder.blocks.0.Adapter.spatial.0.weight": "sam_med2d",
@@ -42,8 +45,11 @@ def detect(state: Mapping[str, Tensor], file_name: str) -> str:
     """Return the host that a state dict belongs to, by its names.
 
     Raises:
-        CheckpointError: no host has these names, or two have them (SAM and MedSAM).
+        CheckpointError: no host has these names, or two have them (SAM and MedSAM, SAM 2.1 tiny
+            and MedSAM2).
     """
+    if _HIERA_STEM in state:
+        return _detect_sam2(state, file_name)
     if _TINY_STEM in state:
         if state[_TINY_STEM].shape[-1] == 1:
             return "litemedsam"
@@ -63,6 +69,31 @@ def detect(state: Mapping[str, Tensor], file_name: str) -> str:
             f"{next(iter(state))!r}.{hint}"
         )
     return found
+
+
+def _detect_sam2(state: Mapping[str, Tensor], file_name: str) -> str:
+    """Return the host of SAM 2's family that is as wide and as deep as a state dict."""
+    if _SAM2_MEMORY not in state:
+        raise CheckpointError(
+            f"{file_name} holds SAM 2.0, whose memory has fewer parts; expected SAM 2.1 or MedSAM2."
+        )
+    sizes = (
+        len(state[_HIERA_STEM]),
+        len({found[1] for key in state if (found := _BLOCK.search(key))}),
+    )
+    family = {name: host.sizes for name, host in HOSTS.items() if issubclass(host, Sam2)}
+    fitting = [name for name, own in family.items() if (own.dim, own.depth) == sizes]
+    if not fitting:
+        raise CheckpointError(
+            f"Expected SAM 2.1 of a published size in {file_name}, got an encoder of width "
+            f"{sizes[0]} with {sizes[1]} blocks."
+        )
+    if len(fitting) > 1:
+        raise CheckpointError(
+            f"{file_name} has the format of {' and '.join(fitting)}; name the host, as "
+            f"{' or '.join(f'{name}:{file_name}' for name in fitting)}."
+        )
+    return fitting[0]
 
 
 def build_host(
@@ -90,7 +121,7 @@ def fit_host(
 ) -> None:
     """Load a published state dict into a host of any size; see `build_host`."""
     own = host.state_dict()
-    state = {_our_name(key): value for key, value in state.items()}
+    state = {host.name_in_host(_our_name(key)): value for key, value in state.items()}
     notes: list[str] = []
     if adapt:
         state = _started_from_sam(host, state, notes)

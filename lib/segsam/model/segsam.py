@@ -90,7 +90,8 @@ class SegSam(nn.Module):
         the weights used here (grid reduction, presence branch) learn, the host's encoder does not.
         """
         if self.reduction is not None:
-            embedding, detail = self.reduction(embedding), self.reduction.pooled(detail)
+            embedding, factor = self.reduction(embedding), self.reduction.factor
+            detail = None if detail is None else self.host.reduce_detail(detail, factor)
         branch = None if self.semantic_decoder is None else self.semantic_decoder.presence
         presence = None if branch is None else branch(embedding, self._inputs.positions())
         return ImageFeatures(embedding, presence, detail)
@@ -128,7 +129,7 @@ class SegSam(nn.Module):
             enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
         if isinstance(decoder, SharedDecoder):
             enhanced = decoder.prepend_token(enhanced)
-            semantics = decoder(self.host.mask_decoder, image, image_pe, enhanced)
+            semantics = decoder(self.host, image, image_pe, enhanced, features.detail)
         else:  # M_s, equation 3
             prompted = enhanced if self.config.text_into == "both" else tokens
             semantics = decoder(image, image_pe, prompted, features.presence_logits)

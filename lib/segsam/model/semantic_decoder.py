@@ -27,11 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from segsam.model.config import SemanticConfig
-from segsam.model.mask_decoding import attend_and_upscale, refine, upscale
+from segsam.model.hosts.base import Host
+from segsam.model.mask_decoding import refine, upscale
 from segsam.model.sam import MLP, Attention, TwoWayTransformer
 from segsam.model.semantic_heads import HEADS, DenseHead, SemanticHead
 from segsam.model.tensors import Semantics
-from segsam.model.two_way import ImageSource
+from segsam.model.two_way import ImageSource, layer_state
 
 
 class PresenceBlock(nn.Module):
@@ -161,7 +162,7 @@ class SemanticDecoder(nn.Module):
         self.semantic_token = nn.Parameter(_mask_token(host_decoder))
         self.transformer = TwoWayTransformer(config.depth, dim, host.num_heads, host.mlp_dim)
         for layer, host_layer in zip(self.transformer.layers, host.layers, strict=False):
-            layer.load_state_dict(host_layer.state_dict())
+            layer.load_state_dict(layer_state(host_layer))
         for name in ("final_attn_token_to_image", "norm_final_attn"):
             getattr(self.transformer, name).load_state_dict(getattr(host, name).state_dict())
         self.upscaling = copy.deepcopy(host_decoder.output_upscaling)
@@ -232,14 +233,19 @@ class SharedDecoder(nn.Module):
         return torch.cat([own, prompt_tokens], dim=1)
 
     def forward(
-        self, host_decoder: Any, source: ImageSource, image_pe: Tensor, tokens: Tensor
+        self,
+        host: Host,
+        source: ImageSource,
+        image_pe: Tensor,
+        tokens: Tensor,
+        detail: Tensor | None,
     ) -> Semantics:
-        """Run `host_decoder`, SAM's `MaskDecoder`, on the tokens of `prepend_token`.
+        """Run the host's mask decoder on the tokens of `prepend_token`.
 
         They are prompts of one image; the decoder's own tokens come before the class token.
         """
-        tokens, upscaled = attend_and_upscale(host_decoder, source, image_pe, tokens)
-        semantics: Semantics = self.head(tokens[:, 1 + host_decoder.num_mask_tokens], upscaled)
+        tokens, upscaled = host.attend_and_upscale(source, image_pe, tokens, detail)
+        semantics: Semantics = self.head(tokens[:, 1 + host.mask_decoder.num_mask_tokens], upscaled)
         return semantics
 
 

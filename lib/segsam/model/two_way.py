@@ -75,6 +75,14 @@ def first_layer_weights(transformer: Any) -> Iterator[nn.Parameter]:
         yield from part.parameters()
 
 
+def layer_state(layer: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of a two-way block under SAM's names; SAM 2 has others for the MLP."""
+    return {
+        key.replace("mlp.layers.0.", "mlp.lin1.").replace("mlp.layers.1.", "mlp.lin2."): value
+        for key, value in layer.state_dict().items()
+    }
+
+
 def two_way(
     transformer: Any, source: ImageSource, image_pe: Tensor, tokens: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,6 @@ from segsam.errors import CheckpointError
 from segsam.model.card import Card
 from segsam.model.config import SemanticConfig
 from segsam.model.hosts import Host
-from segsam.model.sam import MaskDecoder
 from segsam.model.segsam import SegSam
 
 LossName: TypeAlias = Literal["binary", "semantic", "presence", "full_image", "alignment"]
@@ -136,7 +135,7 @@ def build_variant(name: str, host: Host, categories: Categories, **overrides: An
         raise CheckpointError(
             f"The variant {name!r} needs the host {variant.host!r}, got {host.facts.name!r}."
         )
-    if config.decoder == "shared" and not isinstance(host.mask_decoder, MaskDecoder):
+    if config.decoder == "shared" and not host.shares_decoder:
         raise CheckpointError(
             f"The variant {name!r} adds a token to SAM's mask decoder; the host "
             f"{host.facts.name!r} decodes masks in another way."

@@ -231,6 +231,11 @@ class TrainConfig(Record):
         description="Likewise of CT pictures that lie spine up in flat contrast: turned, "
         "stretched, then augmented (all but the first).",
     )
+    mirrored_copies_of: ByName[Count] = Field(
+        default_factory=dict,
+        description="Likewise of pictures without an orientation, such as of skin or endoscopy: "
+        "mirrored with left and right exchanged in names, then augmented (all but the first).",
+    )
     embeddings: str = Field(
         default="",
         description="Folder of cached embeddings that several runs may share; empty for one in "

@@ -30,10 +30,11 @@ class EmbeddingStore:
         """Slices that this object has encoded."""
         self._model = model
         self._encoder = encoder or EncoderRunner(model)
-        parameters = model.host.image_encoder.parameters()
-        self.is_live = any(parameter.requires_grad for parameter in parameters)
+        parts = model.host.encoding_parts()
+        self.is_live = any(parameter.requires_grad for parameter in parts.parameters())
         """True if the encoder is trained, so that embeddings cannot be stored."""
-        weights = "pictures" if self.is_live else weights_digest(model.host.image_encoder)
+        stored = parts if len(parts) > 1 else model.host.image_encoder
+        weights = "pictures" if self.is_live else weights_digest(stored)
         self._weights_id = f"{model.host.facts.name} {weights}{self._encoder.mode}"
         self._files = EmbeddingFiles(folder)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
+from segsam.errors import TrainingError
 from segsam.model import SegSam, build_variant, load_pretrained
 from segsam.training.config import TrainConfig
 
@@ -25,6 +26,7 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
     Raises:
         CheckpointError: host and variant, or configuration, that do not fit.
         CategoryError: a label that the vocabulary does not know; names the nearest.
+        TrainingError: data sets without a name to learn, in a run whose categories are theirs.
     """
     model = build_variant(
         config.variant,
@@ -45,4 +47,10 @@ def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
     is_trained = bool(start.card.variant) or start.semantic_decoder is not None
     if is_trained or config.categories == "all":
         return start.categories
-    return start.categories.only(name for one in datasets for name in one.labels.values())
+    names = [name for one in datasets for name in one.names.values()]
+    if not names:
+        raise TrainingError(
+            "Expected a label with a name to learn, got masks without names only; set categories "
+            "to all, or start from a SEG-SAM checkpoint."
+        )
+    return start.categories.only(names)

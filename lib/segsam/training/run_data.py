@@ -15,6 +15,7 @@ from segsam.training.config import TrainConfig
 from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import (
+    COPIES,
     NO_SLICE,
     Sample,
     cases_of,
@@ -91,7 +92,8 @@ def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> N
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
-    for key in ("slices_per_volume_of", "augmented_copies_of", "upright_copies_of"):
+    keys = ("slices_per_volume_of", *(f"{kind}_copies_of" for kind in COPIES))
+    for key in keys:
         unknown = sorted(set(getattr(config, key)) - set(names))
         if unknown:
             raise TrainingError(

@@ -18,8 +18,10 @@ from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
-from segsam.training.targets import AnnotatedImage, annotate
+from segsam.training.targets import NO_CLASS, AnnotatedImage, annotate
 
+COPIES = ("augmented", "upright", "mirrored")
+"""Kinds of copies, of which a run's configuration has a number for each data set."""
 NO_SLICE = (
     "Expected a slice to train on with an object of at least 0.153 % of its pixels, got none."
 )
@@ -155,7 +157,7 @@ def absent_classes(
     for other in datasets:
         is_same = other.modality == dataset.modality
         (same_modality if is_same else others).update(class_numbers(other, categories).values())
-    return tuple(sorted(others - same_modality))
+    return tuple(sorted(others - same_modality - {NO_CLASS}))
 
 
 def cases_of(
@@ -177,13 +179,22 @@ def cut_case(
     cases have no limit of slices.
     """
     limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
-    copies = config.augmented_copies_of.get(dataset.name, 0) if part == TRAIN else 0
-    upright = config.upright_copies_of.get(dataset.name, 0) if part == TRAIN else 0
     limit = 0 if part == TEST else limit
     for one in source_slices(dataset, case, input_size=input_size, limit=limit):
-        for made in (one, *_augmented(one, copies), *_upright(one, upright)):
+        copies = _copies(config, dataset, one) if part == TRAIN else ()
+        for made in (one, *copies):
             if made.prompted:
                 yield made
+
+
+def _copies(config: TrainConfig, dataset: Dataset, one: LabelledSlice) -> Iterator[LabelledSlice]:
+    """Yield the copies of a training slice that a run has of its data set."""
+    augmented, upright, mirrored = (
+        getattr(config, f"{kind}_copies_of").get(dataset.name, 0) for kind in COPIES
+    )
+    yield from _augmented(one, augmented)
+    yield from _upright(one, upright)
+    yield from _mirrored(one, dataset, mirrored)
 
 
 def _augmented(one: LabelledSlice, copies: int, *, coarse: bool = False) -> Iterator[LabelledSlice]:
@@ -203,3 +214,14 @@ def _upright(one: LabelledSlice, copies: int) -> Iterator[LabelledSlice]:
         turned = upright(one)
         yield turned
         yield from _augmented(turned, copies - 1, coarse=True)
+
+
+def _mirrored(one: LabelledSlice, dataset: Dataset, copies: int) -> Iterator[LabelledSlice]:
+    """Mirror a slice, with left and right exchanged in its names, and augment the result."""
+    if copies:
+        from segsam.datasets.sides import mirrored_values
+        from segsam.datasets.transforms import mirrored
+
+        turned = mirrored(one, mirrored_values(dataset))
+        yield turned
+        yield from _augmented(turned, copies - 1)

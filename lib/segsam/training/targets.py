@@ -1,8 +1,8 @@
 """Training targets for the prompted objects of annotated images.
 
 Data sets annotate different categories, so an image records for each category if it was annotated
-at all; a category that was not gives no gradient. An object whose category is not in the vocabulary
-has class 0: it trains masks and no semantics.
+at all; a category that was not gives no gradient. A mask without a name has class 0, as has an
+object whose category is not in the vocabulary: it trains masks and no semantics.
 """
 
 from __future__ import annotations

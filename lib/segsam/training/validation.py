@@ -44,6 +44,8 @@ class ValidationScore:
     or for an object without a category."""
     accuracy: float | None = None
     """1 if the model gives the object's category, else 0; None likewise."""
+    slice: str = ""
+    """Name of the slice: data set/case/index."""
 
 
 def spread_evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
@@ -61,7 +63,6 @@ def spread_evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
     return [samples[index] for index in chosen]
 
 
-@torch.no_grad()
 def validate(
     model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
 ) -> dict[str, float]:
@@ -69,7 +70,18 @@ def validate(
     same for points, and `mdsc` and `accuracy` if the model has semantics. Empty without samples.
     """
     samples = list(samples)
-    modalities = {sample.dataset: sample.modality for sample in samples}
+    return summarise(score_objects(model, store, samples, config), samples)
+
+
+@torch.no_grad()
+def score_objects(
+    model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
+) -> dict[str, list[ValidationScore]]:
+    """Return the scores of every prompted object, by kind of prompt: `box` and `point`.
+
+    Objects and prompts follow from the samples and the seed alone, so that the scores of two models
+    on the same samples can be compared object by object.
+    """
     by_prompt: dict[str, list[ValidationScore]] = {BOX: [], POINT: []}
     model.eval()
     device = next(model.parameters()).device
@@ -79,6 +91,14 @@ def validate(
             for prompt, scores in by_prompt.items():
                 scores += _score(model, features, sample, config, prompt=prompt)
     model.train()
+    return by_prompt
+
+
+def summarise(
+    by_prompt: Mapping[str, Sequence[ValidationScore]], samples: Iterable[Sample]
+) -> dict[str, float]:
+    """Return the scores of `score_objects` on `samples` as `validate` does."""
+    modalities = {sample.dataset: sample.modality for sample in samples}
     return {
         name: round(100 * value, 3)
         for prompt, scores in by_prompt.items()
@@ -171,10 +191,17 @@ def _compare(
     dsc = dice(masks, true_masks).tolist()
     if decoded.class_logits is None:
         for category, value in zip(classes.tolist(), dsc, strict=True):
-            yield ValidationScore(sample.dataset, category, value)
+            yield ValidationScore(sample.dataset, category, value, slice=sample.name)
         return
     labels = predicted_labels(decoded, side)[:, :height, :width]
     mdsc = dice(labels == classes[:, None, None], true_masks).tolist()
     right = (predicted_category(decoded) == classes).float().tolist()
-    for category, *values in zip(classes.tolist(), dsc, mdsc, right, strict=True):
-        yield ValidationScore(sample.dataset, category, *(values if category else values[:1]))
+    for category, value, of_name, is_right in zip(classes.tolist(), dsc, mdsc, right, strict=True):
+        yield ValidationScore(
+            sample.dataset,
+            category,
+            value,
+            mdsc=of_name if category else None,
+            accuracy=is_right if category else None,
+            slice=sample.name,
+        )

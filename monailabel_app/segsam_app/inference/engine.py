@@ -83,10 +83,12 @@ class Engine:
         current: Callable[[], str | None] | None = None,
         *,
         temporary_folders: Sequence[Path] = (),
+        read_image: Callable[[Path], Volume] | None = None,
     ) -> None:
         """Prepare the caches; nothing is loaded yet.
 
-        `current` returns the checkpoint that training has made of the configured one; it is called
+        `read_image` reads an image file as its store does; None for `Volume.load`. `current`
+        returns the checkpoint that training has made of the configured one; it is called
         for each prompt. Embeddings of images in `temporary_folders` are not written to disk.
         """
         self._config = config
@@ -94,6 +96,7 @@ class Engine:
         self._used = config.checkpoint
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
         self._temporary_folders = tuple(temporary_folders)
+        self._read_image = read_image or (lambda path: Volume.load(path))
         self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
         self._images: OrderedDict[ImageKey, OpenImage] = OrderedDict()
@@ -106,7 +109,7 @@ class Engine:
         file is about to be deleted, does not stay open.
         """
         if temporary:
-            return Volume.load(path)
+            return self._read_image(path)
         key = ImageKey.of(path)
         with self._images_lock:
             image = self._images.setdefault(key, OpenImage())
@@ -114,7 +117,7 @@ class Engine:
         with image.lock:
             try:
                 if image.volume is None:
-                    image.volume = Volume.load(path)
+                    image.volume = self._read_image(path)
             finally:
                 self._shrink(failed=key if image.volume is None else None)
             return image.volume

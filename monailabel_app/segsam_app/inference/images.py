@@ -12,12 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from monailabel.interfaces.datastore import Datastore
 
-from segsam.imaging.readers import read_grid
+from segsam.imaging.image_files import kind_of
+from segsam.imaging.readers import ending_by_content, read_grid
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.sessions import AppSessions, require_sessions
@@ -64,11 +65,20 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
         path = Path(folder) / f"image{safe_extension(filename)}"
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
+        if not path.suffix:
+            path = path.rename(path.with_suffix(ending_by_content(path)))
         yield path
 
 
-def safe_extension(filename: str | None, default: str = ".nii.gz") -> str:
-    """Return the extension of a client's file name if it is a plain one, else `default`."""
-    pattern = r"(\.nii\.gz|\.seg\.nrrd|\.[A-Za-z0-9]{1,8})$"
-    found = re.search(pattern, filename or "", re.ASCII)
-    return found.group(1).lower() if found else default
+def safe_extension(filename: str | None, default: str = "") -> str:
+    """Return the ending of a client's file name, of a known kind or a plain one, else `default`."""
+    kind = kind_of(filename or "")
+    if kind is not None:
+        return kind.ending
+    found = re.search(r"\.[A-Za-z0-9]{1,8}$", filename or "", re.ASCII)
+    return found.group().lower() if found else default
+
+
+def base_name(filename: str | None) -> str:
+    """Return the last part of a client's file name, which may be a path on its computer."""
+    return PurePosixPath((filename or "").replace("\\", "/")).name

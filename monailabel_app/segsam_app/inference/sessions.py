@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from segsam.imaging.readers import ending_by_content
 from segsam_app.errors import BusyError, GoneError, NotFoundError
 from segsam_app.limits import Limits
 
@@ -192,7 +193,10 @@ class AppSessions:
         for upload in uploads:
             with (folder / upload.name).open("xb") as copy:
                 shutil.copyfileobj(upload.file, copy, 1 << 20)
-        return folder / uploads[0].name if len(uploads) == 1 else folder
+        if len(uploads) > 1:
+            return folder
+        image = folder / uploads[0].name
+        return image if image.suffix else image.rename(image.with_suffix(ending_by_content(image)))
 
     def _end_expired(self) -> int:
         """End the expired sessions and return their number; the caller holds the lock."""

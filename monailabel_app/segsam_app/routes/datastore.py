@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
@@ -30,7 +30,13 @@ from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
-from segsam_app.inference.images import check_header, path_of_image, safe_extension, uploaded
+from segsam_app.inference.images import (
+    base_name,
+    check_header,
+    path_of_image,
+    safe_extension,
+    uploaded,
+)
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import sha256_of
 from segsam_app.storage.label_history import LabelVersion
@@ -210,5 +216,5 @@ def _version_in(if_match: str | None) -> int | None:
 
 
 def _stem(filename: str | None) -> str:
-    name = PurePosixPath((filename or "").replace("\\", "/")).name
-    return name.removesuffix(safe_extension(name, ""))
+    name = base_name(filename)
+    return name[: len(name) - len(safe_extension(name))]

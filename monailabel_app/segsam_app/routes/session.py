@@ -13,8 +13,9 @@ from fastapi.responses import FileResponse, Response
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
+from segsam.imaging.image_files import is_litter
 from segsam_app.errors import RequestError
-from segsam_app.inference.images import check_header, safe_extension
+from segsam_app.inference.images import base_name, check_header, safe_extension
 from segsam_app.inference.sessions import AppSessions, Upload, require_sessions
 from segsam_app.routes.roles import AnyUser
 
@@ -70,6 +71,11 @@ def _sessions() -> AppSessions:
 
 
 def _uploads(files: list[UploadFile]) -> list[Upload]:
+    """Return the files to store; of several, without hidden files and what systems leave behind."""
+    if len(files) > 1:
+        files = [file for file in files if not is_litter(base_name(file.filename))]
+        if not files:
+            raise RequestError("expected an image, or the slices of a series, got hidden files")
     if len(files) == 1:
         name = f"image{safe_extension(files[0].filename)}"
         return [Upload(files[0].file, files[0].size or 0, name)]

@@ -47,7 +47,7 @@ _starting = threading.Lock()
 """Held from the check for running tasks to the start of one."""
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 """Format of the times of MONAI Label's tasks, in local time."""
-_RESULTS = ("version", "promoted", "why", "metrics", "notes")
+_RESULTS = ("version", "promoted", "why", "metrics", "notes", "left_out", "evidence")
 
 
 @router.get("/train/", include_in_schema=False)

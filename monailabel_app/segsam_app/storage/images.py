@@ -16,6 +16,7 @@ from segsam_app.errors import ConflictError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.storage.disk import PARTIAL, copy, flush, output_errors, sha256_of
 from segsam_app.storage.scan import FolderScanner
+from segsam_app.storage.series import SeriesFiles
 
 REMOVED = ".removed"
 
@@ -35,6 +36,7 @@ class ImageFiles:
 
     def __init__(self, folder: Path, scanner: FolderScanner) -> None:
         self._folder, self._scanner = folder, scanner
+        self._series = SeriesFiles(folder)
         self._grids: dict[Path, tuple[tuple[int, int], RawGrid]] = {}
         """Cache of grids, each with the file's modification time and size."""
 
@@ -48,8 +50,11 @@ class ImageFiles:
         """
         ending = self._scanner.image_ending(source.name)
         if ending is None:
-            raise VolumeError(f"{source.name[-40:]!r} has no format that is accepted as an image")
-        image_id = checked_id("image", image_id or source.name[: -len(ending)])
+            raise VolumeError(
+                f"{source.name[-40:]!r} has no format that is accepted as an image; DICOM series "
+                "are put into the study folder, or sent as a session"
+            )
+        image_id = checked_id("image", image_id or source.name.removesuffix(ending))
         if image_id.lower().endswith(".seg"):
             raise RequestError(f"an image id must not end in .seg, got {image_id!r:.80}")
         Volume.load(source)  # raises VolumeError
@@ -80,6 +85,8 @@ class ImageFiles:
 
         `ending` is that of the stored image.
         """
+        if image.id in self._scanner.series:
+            raise ConflictError(f"the image {image.id!r} is a DICOM series; choose another id")
         with output_errors("Reading the image"):
             is_same = sha256_of(self._folder / f"{image.id}{ending}") == image.sha256
         if not is_same:
@@ -93,7 +100,7 @@ class ImageFiles:
 
         Raises VolumeError, `OutputError`.
         """
-        path = self._folder / f"{image_id}{ending}"
+        path = self.path(image_id, ending)
         with output_errors("Reading the image"):
             status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size)
@@ -103,6 +110,34 @@ class ImageFiles:
         grid = read_grid(path)
         self._grids[path] = (stamp, grid)
         return grid
+
+    def path(self, image_id: str, ending: str) -> Path:
+        """Return the file of an image; that of a DICOM series is made if there is none.
+
+        Raises VolumeError for a series that cannot be read, `OutputError`.
+        """
+        series = self._scanner.series.get(image_id)
+        if series is None:
+            return self._folder / f"{image_id}{ending}"
+        return self._series.file(image_id, series)
+
+    def read(self, path: Path) -> Volume:
+        """Read the image in a file of the store; a DICOM series is read from its slices.
+
+        Raises VolumeError.
+        """
+        image_id = self._series.id_of(path)
+        series = self._scanner.series.get(image_id or "")
+        if image_id is None or series is None:
+            return Volume.load(path)
+        return self._series.read(image_id, series)
+
+    def check_removable(self, image_id: str) -> None:
+        """Raise `RequestError` for a DICOM series: its slices are not the server's to remove."""
+        if image_id in self._scanner.series:
+            raise RequestError(
+                f"the image {image_id!r} is a DICOM series: remove its files from the study folder"
+            )
 
     def hide(self, image_id: str, ending: str) -> None:
         """Move the image's file to the folder `.removed`. Raises OSError."""

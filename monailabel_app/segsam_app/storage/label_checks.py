@@ -1,4 +1,4 @@
-"""Checks of a label file before it is saved: format, grid, voxel values.
+"""Checks of a label file before it is saved: format, grid, voxel values, and that it is no image.
 
 The header is checked first. A label that lies elsewhere than its image, or one whose header
 declares more voxels than the server reads, is refused before any voxel is unpacked. The voxels are
@@ -7,22 +7,23 @@ read block by block.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import read_label_names, read_label_values
+from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
+from segsam.imaging.label_files import (
+    label_planes,
+    read_label_names,
+    read_label_values,
+    read_labels,
+)
+from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
 
-LABEL_ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd")
-"""Formats that MONAI Label's clients send, longest ending first."""
-
-
-def ending_of(name: str, endings: Collection[str]) -> str | None:
-    """Return the longest of `endings` that `name` ends in (in any case), None for none of them."""
-    lowered = name.lower()
-    return next((end for end in sorted(endings, key=len)[::-1] if lowered.endswith(end)), None)
+LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
+"""Formats in which a label is stored: one file with its geometry."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class CheckedLabel:
 
 
 def check_label(path: Path, image: RawGrid) -> CheckedLabel:
-    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels.
+    """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels, and
+    that these are structures.
 
     Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
@@ -48,4 +50,11 @@ def check_label(path: Path, image: RawGrid) -> CheckedLabel:
             f"a label must be a file that ends in {', '.join(LABEL_ENDINGS)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
-    return CheckedLabel(ending, read_label_values(path, image), read_label_names(path))
+    values = read_label_values(path, image)
+    if len(values) > FEW_VALUES:
+        planes = label_planes(path)
+        if planes is not None:
+            check_planes(planes, values)
+        else:
+            check_regions(read_labels(path, image, integers_only=True))
+    return CheckedLabel(ending, values, read_label_names(path))

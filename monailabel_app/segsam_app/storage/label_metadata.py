@@ -76,13 +76,12 @@ def checked_info(info: object) -> dict[str, Any]:
         return {}
     if not isinstance(info, Mapping):
         raise RequestError(f"information must be a JSON object {{key: value}}, got {info!r:.80}")
-    checked_json(info, "information")
     text = json.dumps(json_safe(info), default=str)
     if len(text) > _MAX_BYTES:
         raise RequestError(
             f"information must have at most {_MAX_BYTES} bytes of JSON, got {len(text)}"
         )
-    return dict(json.loads(text))
+    return dict(checked_json(json.loads(text), "information"))
 
 
 def checked_image_info(info: Mapping[str, Any], strategies: Iterable[str] = ()) -> dict[str, Any]:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monailabel.config import settings
+
+from segsam.imaging.dicom_series import DicomSeries
+from segsam.imaging.image_files import LeftOut, ending_of, image_kind
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.storage.label_checks import LABEL_ENDINGS, ending_of
+from segsam_app.storage.label_checks import LABEL_ENDINGS
+from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
 _TIMESTAMP_STEP_NS = 100_000_000
 """Upper bound of the step in which file systems give folders a modification time. A folder that
 changed more recently may change again without a new time, so it is scanned again."""
 
-_SEGMENTATION = ".seg.nrrd"
-"""Ending of segmentations; beside the images they are not listed as images."""
-
 _MAX_NAME_LENGTH = 200
+_MAX_LOGGED = 20
+
+logger = logging.getLogger(__name__)
 
 
 def is_listable(name: object) -> bool:
@@ -43,32 +49,62 @@ def is_tag(name: object) -> bool:
         return False
 
 
+def configured_patterns() -> tuple[str, ...] | None:
+    """Return the patterns by which the operator chose the files that are images; None for all."""
+    name = "MONAI_LABEL_DATASTORE_FILE_EXT"
+    patterns = list(getattr(settings, name))
+    return None if patterns == type(settings).model_fields[name].default else tuple(patterns)
+
+
 @dataclass
 class FolderContents:
     """Files in the study folder.
 
-    `images` maps ids to endings. `labels` maps tags to ids to endings; an id may have labels in two
-    formats. `outside` names links that lead out of the study folder; they are not listed.
+    `images` maps ids to endings, as they are spelled. `series` are those images that are DICOM
+    series; their ending is that of the file that clients get. `labels` maps tags to ids to endings;
+    an id may have labels in two formats. `outside` names links that lead out of the study folder;
+    they are not listed.
     """
 
     images: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
+    series: dict[str, DicomSeries] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 class FolderScanner:
     """Scanner of one study folder, which also notices whether a new scan is needed."""
 
-    def __init__(self, folder: Path, patterns: Sequence[str]) -> None:
+    def __init__(self, folder: Path, patterns: Sequence[str] | None) -> None:
+        """`patterns` choose among the files that can be images; None for all of these."""
         self._folder, self._labels = folder, folder / "labels"
-        self._patterns = tuple(patterns)
-        self._endings = tuple(pattern.replace("*", "") for pattern in patterns)
+        self._patterns = None if patterns is None else [each.lower() for each in patterns]
+        self._finder = SeriesFinder(folder) if self._matches("slice.dcm") else None
+        self.series: Mapping[str, DicomSeries] = {}
+        """DICOM series by image id, as of the last scan; never changed in place."""
+        self.left_out: tuple[LeftOut, ...] = ()
+        """Files that are no image though they might be, as of the last scan."""
         self._scanned: dict[Path, int] | None = None
         """Modification time (ns) of each folder at the last scan; None if it must be repeated."""
 
     def image_ending(self, name: str) -> str | None:
-        """Return the ending of an image's file, None if files of this kind are not images here."""
-        return ending_of(name, self._endings)
+        """Return the ending of an image's file as it is spelled; None if it is no image here.
+
+        A DICOM file is none: its series is the image.
+        """
+        kind = image_kind(name)
+        if kind is None or kind.format == "DICOM" or not self._matches(name):
+            return None
+        endings = (each.replace("*", "") for each in self._patterns or ())
+        ending = kind.ending if self._patterns is None else ending_of(name, list(endings))
+        return None if ending is None else name[len(name) - len(ending) :]
+
+    def _matches(self, name: str) -> bool:
+        lowered = name.lower()
+        return self._patterns is None or any(
+            fnmatch.fnmatchcase(lowered, pattern) for pattern in self._patterns
+        )
 
     def has_changed(self) -> bool:
         """Return True if a file may have appeared, vanished or been renamed since the last scan."""
@@ -83,27 +119,53 @@ class FolderScanner:
         folders = [self._folder, self._labels, *tag_folders]
         scanned = {path: _modified_ns(path) for path in folders}
         contents = FolderContents()
+        listing = self._finder.find() if self._finder is not None else _NO_SERIES
+        scanned |= listing.folders
         root = os.path.realpath(self._folder) + os.sep
         for entry in _entries(self._folder):
             self._add_image(entry, root, contents)
         for folder in tag_folders:
             contents.labels[folder.name] = _labels(folder)
+        self._add_series(listing, contents)
         age_ns = time.time_ns() - max(scanned.values())
-        self._scanned = scanned if age_ns > _TIMESTAMP_STEP_NS else None
+        is_settled = listing.is_settled and age_ns > _TIMESTAMP_STEP_NS
+        self._scanned = scanned if is_settled else None
         return contents
 
     def _add_image(self, entry: os.DirEntry[str], root: str, contents: FolderContents) -> None:
-        if not any(fnmatch.fnmatch(entry.name, pattern) for pattern in self._patterns):
-            return
         ending = self.image_ending(entry.name)
         if ending is None or not is_listable(entry.name):
-            return
-        if entry.name.lower().endswith(_SEGMENTATION):
             return
         if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)
         elif entry.is_file():
-            contents.images[entry.name[: -len(ending)]] = ending
+            image_id = entry.name.removesuffix(ending)
+            if image_id in contents.images:
+                other = image_id + contents.images[image_id]
+                reason = f"the image {image_id} is {entry.name}; rename one of them"
+                contents.left_out.append(LeftOut(other, reason))
+            contents.images[image_id] = ending
+
+    def _add_series(self, listing: SeriesListing, contents: FolderContents) -> None:
+        """Add the series. An id that a file has already stays the file's."""
+        contents.left_out += listing.left_out
+        for image_id, series in listing.series.items():
+            if image_id in contents.images:
+                reason = f"its id {image_id} is that of an image file; rename that file"
+                place = series.folder.relative_to(self._folder).as_posix()
+                contents.left_out.append(LeftOut(place, reason))
+            else:
+                contents.images[image_id] = ENDING
+                contents.series[image_id] = series
+        new = sorted({str(one) for one in contents.left_out} - {str(one) for one in self.left_out})
+        for sentence in new[:_MAX_LOGGED]:
+            logger.warning("not listed as an image: %s", sentence)
+        if len(new) > _MAX_LOGGED:
+            logger.warning("%d more files are not listed as images", len(new) - _MAX_LOGGED)
+        self.series, self.left_out = contents.series, tuple(contents.left_out)
+
+
+_NO_SERIES = SeriesListing({}, (), {}, is_settled=True)
 
 
 def _labels(folder: Path) -> dict[str, set[str]]:
@@ -112,7 +174,8 @@ def _labels(folder: Path) -> dict[str, set[str]]:
     for entry in _entries(folder):
         ending = ending_of(entry.name, LABEL_ENDINGS)
         if ending and is_listable(entry.name) and entry.is_file(follow_symlinks=False):
-            labels.setdefault(entry.name[: -len(ending)], set()).add(ending)
+            stem = entry.name[: -len(ending)]
+            labels.setdefault(stem, set()).add(entry.name[len(stem) :])
     return labels
 
 

@@ -25,7 +25,8 @@ from monailabel.datastore.local import (
 )
 from monailabel.interfaces.datastore import DefaultLabelTag
 
-from segsam.errors import OutputError
+from segsam.errors import OutputError, VolumeError
+from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.storage.archive import zip_stream
@@ -36,13 +37,15 @@ from segsam_app.storage.label_history import LabelHistory, LabelVersion
 from segsam_app.storage.label_metadata import LabelMetadata, checked_info
 from segsam_app.storage.label_writer import LabelWriter, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry
-from segsam_app.storage.scan import FolderScanner
+from segsam_app.storage.scan import FolderScanner, configured_patterns
+from segsam_app.storage.series import ENDING
 from segsam_app.storage.write_lock import WriteLock
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
 
 FINAL = DefaultLabelTag.FINAL.value
+_MAX_LEFT_OUT = 100
 
 
 class Store(LocalDatastore):
@@ -62,9 +65,7 @@ class Store(LocalDatastore):
         self._on_image = on_image
         self._write_lock = WriteLock(self._folder)
         self._index = Index(self._folder)
-        self._scanner = scanner or FolderScanner(
-            self._folder, settings.MONAI_LABEL_DATASTORE_FILE_EXT
-        )
+        self._scanner = scanner or FolderScanner(self._folder, configured_patterns())
         self._images = ImageFiles(self._folder, self._scanner)
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
@@ -94,6 +95,31 @@ class Store(LocalDatastore):
         """
         self._known(image_id)
         return self._history(image_id, checked_id("tag", tag))
+
+    def read_image(self, path: Path) -> Volume:
+        """Read the file of an image of this store. Raises VolumeError."""
+        return self._images.read(path)
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Return the file of an image, "" for an unknown one; of a DICOM series, one file is made.
+
+        Raises VolumeError for a series that cannot be read, `OutputError`.
+        """
+        if image_id in self._datastore.objects and image_id in self._scanner.series:
+            return str(self._images.path(image_id, ENDING))
+        return str(super().get_image_uri(image_id))
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Return image and label files of all images with a final label that can be read."""
+        pairs = []
+        for image_id in self.get_labeled_images():
+            try:
+                image = Store.get_image_uri(self, image_id)
+            except VolumeError as error:
+                logger.warning("%s is left out: %s", image_id, error)
+                continue
+            pairs.append({"image": image, "label": self.get_label_uri(image_id, FINAL)})
+        return pairs
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add an image, call `on_image` and return its id: `image_id`, or else the file's name.
@@ -160,6 +186,7 @@ class Store(LocalDatastore):
     def remove_image(self, image_id: str) -> None:
         """Hide the image and its labels; its file moves to the folder `.removed`."""
         known = self._known(image_id)
+        self._images.check_removable(image_id)
         for tag in list(known.labels):
             self.remove_label(image_id, tag)
         with output_errors("Removing the image"), self._writing():
@@ -185,7 +212,12 @@ class Store(LocalDatastore):
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Return the metadata of the image. Raises `NotFoundError`."""
         self._known(image_id)
-        return dict(super().get_image_info(image_id))
+        info = dict(super().get_image_info(image_id))
+        series = self._scanner.series.get(image_id)
+        if series is None:
+            return info
+        facts = {"series": series.uid, "slices": len(series.names), "path": str(series.folder)}
+        return info | facts
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version`, `names` by value and
@@ -228,8 +260,12 @@ class Store(LocalDatastore):
         raise NotFoundError("the data set is not packed into a file; use GET /datastore/dataset")
 
     def status(self) -> dict[str, Any]:
-        """Return MONAI Label's counts, and the damaged files that were `set_aside`, if any."""
+        """Return MONAI Label's counts, the damaged files that were `set_aside`, and files that are
+        not listed as images though they may be some, if any.
+        """
         status: dict[str, Any] = super().status()
+        if left_out := {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}:
+            status["left_out"] = left_out
         return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
 
     def _known(self, image_id: str) -> ImageLabelModel:

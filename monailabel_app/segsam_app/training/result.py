@@ -11,14 +11,12 @@ from torch import Tensor
 from segsam.model import SegSam
 from segsam.model.card import Card
 from segsam_app.storage.label_history import now
-from segsam_app.training.cases import LabelledCase
+from segsam_app.training.cases import LabelledCase, left_out_text
+from segsam_app.training.promotion import Scores, decide
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.starting_model import StartingModel
-from segsam_app.versions.record import Metrics, TrainedCase, VersionRecord
+from segsam_app.versions.record import LeftOutCase, Metrics, TrainedCase, VersionRecord
 
-SCORE = "score"
-_SCORED = ("dsc_box", "dsc_point", "mdsc_box")
-"""Metrics whose mean is the score, of those that both models have (as in training itself)."""
 _SITE = "labels of this site"
 
 
@@ -37,37 +35,18 @@ def average_weights(model: SegSam, before: Mapping[str, Tensor], share: float) -
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores in percent before and after, on the same slices with the same prompts."""
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-
-    @classmethod
-    def compare(cls, before: Mapping[str, float], after: Mapping[str, float]) -> Scores:
-        """Add to the results of `validate` the mean of what both have, as `score`."""
-        names = [name for name in _SCORED if name in before and name in after]
-        return cls(_with_mean(before, names), _with_mean(after, names))
-
-    @property
-    def gain(self) -> float | None:
-        """Rise of the score in percent points; None if nothing could be compared."""
-        if SCORE not in self.before or SCORE not in self.after:
-            return None
-        return round(self.after[SCORE] - self.before[SCORE], 2)
-
-
-@dataclass(frozen=True)
 class TrainingResult:
     """Facts of a training that has ended, except its scores.
 
-    `held_out` maps the cases that took part to True if they were held out.
+    `held_out` maps the cases that took part to True if they were held out; `left_out` are the
+    others.
     """
 
     settings: TrainSettings
     parent: VersionRecord
     start: StartingModel
     held_out: Mapping[LabelledCase, bool]
+    left_out: tuple[LeftOutCase, ...]
     notes: tuple[str, ...]
 
     def card(self, scores: Scores | None = None) -> Card:
@@ -107,27 +86,22 @@ class TrainingResult:
             cases=sum(not held_out for held_out in self.held_out.values()),
             metrics=Metrics(before=dict(scores.before), after=dict(scores.after)),
             categories=self._categories(),
-            notes=[*self.start.notes, *self.notes],
+            notes=[*self.start.notes, *self.notes, *map(left_out_text, self.left_out)],
             learnt=[
                 TrainedCase(image=case.image, label=case.sha256, held_out=held_out)
                 for case, held_out in self.held_out.items()
             ],
+            left_out=list(self.left_out),
+            evidence=scores.evidence,
             sha256=sha256,
         )
 
     def _decide(self, scores: Scores, current: str) -> tuple[bool, str]:
         """(promoted, reason)."""
-        gain, may_fall = scores.gain, self.settings.tolerance
         parent = self.parent.id
         if current != parent:
             return False, f"during the training from {parent}, somebody chose version {current}"
-        if gain is None:
-            return False, "no score could be compared, so the version before stays current"
-        values = f"{scores.before[SCORE]:.1f} before, {scores.after[SCORE]:.1f} after"
-        if gain >= -may_fall:
-            return True, f"the mean score is not worse than that of {parent}: {values}"
-        allowed = f" (it may fall by {may_fall:g})" if may_fall else ""
-        return False, f"the mean score is worse than that of {parent}: {values}{allowed}"
+        return decide(scores, self.settings.tolerance, parent)
 
     def _trained_names(self) -> list[str]:
         own = self.start.model.categories
@@ -142,11 +116,3 @@ class TrainingResult:
         seen = card.categories_seen if card is not None else ()
         own = (*seen, *self.start.added) if seen else self.start.model.categories.names
         return list(dict.fromkeys((*self.parent.categories, *own)))
-
-
-def _with_mean(metrics: Mapping[str, float], names: list[str]) -> dict[str, float]:
-    """Return the metrics over all data sets, with the mean of those in `names` as `score`."""
-    overall = {name: value for name, value in metrics.items() if "/" not in name}
-    if not names:
-        return overall
-    return {SCORE: round(sum(metrics[name] for name in names) / len(names), 3), **overall}

@@ -31,23 +31,28 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.run_data import RunData
 from segsam.training.run_state import LAST
 from segsam.training.samples import Sample
-from segsam.training.validation import spread_evenly, validate
+from segsam.training.validation import ValidationScore, score_objects, spread_evenly, summarise
 from segsam.types import Progress
 from segsam_app.storage.disk import output_errors
-from segsam_app.training.cases import LabelledCase
+from segsam_app.training.cases import LabelledCase, usable_cases
+from segsam_app.training.comparison import differences, weigh
 from segsam_app.training.progress import MEASURING, PREPARING, ProgressFile
-from segsam_app.training.result import Scores, TrainingResult, average_weights
+from segsam_app.training.promotion import Scores
+from segsam_app.training.result import TrainingResult, average_weights
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.slice_cutting import CutSlices, SliceCutter
 from segsam_app.training.starting_model import StartingModel, load_starting_model
 from segsam_app.training.validation_split import split_cases
 from segsam_app.versions.folder import VersionFolder
-from segsam_app.versions.record import FIRST, VersionRecord
+from segsam_app.versions.record import FIRST, LeftOutCase, VersionRecord
 
 EMBEDDINGS_BYTES = 4 << 30
 """Size limit of the cached embeddings; the least recently used ones are removed first."""
 
 _VALIDATION_SLICES = 32
+"""Slices of the validations during a training, which choose its best step."""
+_MEASURED_SLICES = 240
+"""Most slices on which the versions before and after are compared."""
 _VALIDATIONS = 4
 _CHECKPOINT_STEPS = 20
 _PROMPTS = 3
@@ -60,6 +65,24 @@ _WEIGHT_AVERAGE = 0.98
 _LOSS = {"dice": 5.0, "focal": 10.0, "focal_alpha": 0.5}
 """Loss weights of the shipped checkpoint (docs/benchmarks/study.yaml). With the paper's weights
 `make loop` lost 1.1 Dice by a single point, with these 0.3."""
+
+
+@dataclass(frozen=True)
+class _SplitCases:
+    """Slices of one training, its cases with True for those held out, and the other cases."""
+
+    slices: CutSlices
+    held_out: Mapping[LabelledCase, bool]
+    left_out: tuple[LeftOutCase, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Scores of a model by object, and their means as `validate` returns them."""
+
+    objects: Mapping[str, Sequence[ValidationScore]]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -82,21 +105,17 @@ class TrainingRun:
         """
         with self.versions.training_lock():
             parent = self.versions.history().find(self.versions.current)
-            held_out = {case.image for case in parent.learnt if case.held_out}
-            parts, notes = split_cases(self.cases, held_out, self.settings.val_split)
-            self._continue_or_clean(parent, parts)
-            start = self._starting_model()
-            trained_on = parent.learnt if self.settings.pretrained else []
-            earlier = {(case.image, case.label) for case in trained_on}
-            cut = self._cut(start.model, parts, earlier)
-            config = self._config(start, cut)
+            usable, left_out = usable_cases(self.cases)
+            self._check_any(usable, left_out)
+            self._continue_or_clean(parent, usable)
+            start = self._starting_model(usable)
+            split = self._split_and_cut(start.model, parent, usable, left_out)
+            config = self._config(start, split.slices)
             before = self._measure(start.before, config)
             state = {name: tensor.clone() for name, tensor in start.model.state_dict().items()}
-            trained = self._train_or_resume(start, config)
-            used = [case for case in self.cases if case.image in cut.used]
-            held_out_cases = {case: parts[case.image] == VALIDATION for case in used}
+            trained = self._train_or_resume(start, config, usable)
             result = TrainingResult(
-                self.settings, parent, start, held_out_cases, (*notes, *cut.notes)
+                self.settings, parent, start, split.held_out, split.left_out, split.notes
             )
             average_weights(trained, state, self.settings.keep)
             record = self._publish(result, trained, before, config)
@@ -121,12 +140,19 @@ class TrainingRun:
         version = self.versions.current if self.settings.pretrained else FIRST
         return self.versions.weights(version)
 
-    def _continue_or_clean(self, parent: VersionRecord, parts: Mapping[str, str]) -> None:
+    def _check_any(self, usable: Sequence[LabelledCase], left_out: Sequence[LeftOutCase]) -> None:
+        """Report the cases that are left out. Raises TrainingError if no other is there."""
+        self.progress.add(left_out=[one.model_dump() for one in left_out])
+        if not usable:
+            reasons = "; ".join(f"{one.image}: {one.reason}" for one in left_out)
+            raise TrainingError(f"No labelled slice to train on: {reasons}.")
+
+    def _continue_or_clean(self, parent: VersionRecord, cases: Sequence[LabelledCase]) -> None:
         """Keep the files of a killed training if its plan was the same; else remove them."""
         plan = {
             "parent": [parent.id, parent.sha256, str(self._checkpoint)],
             "settings": self.settings.model_dump(exclude={"name", "tolerance"}),
-            "cases": [[case.image, case.sha256, parts[case.image]] for case in self.cases],
+            "cases": [[case.image, case.sha256] for case in cases],
         }
         path, text = self._folder / "plan.json", json.dumps(plan, indent=1, sort_keys=True)
         with output_errors("Preparing a training"):
@@ -137,19 +163,46 @@ class TrainingRun:
             self._folder.mkdir(parents=True, exist_ok=True)
         write_bytes(path, text.encode())
 
-    def _starting_model(self) -> StartingModel:
-        names = {name for case in self.cases for name in case.names.values()}
+    def _starting_model(self, cases: Sequence[LabelledCase]) -> StartingModel:
+        names = {name for case in cases for name in case.names.values()}
         start = load_starting_model(self._checkpoint, names)
         if not self.settings.pretrained and self.versions.current != FIRST:
             current = load_starting_model(self.versions.checkpoint, names)
             return replace(start, before=current.before)
         return start
 
+    def _split_and_cut(
+        self,
+        model: SegSam,
+        parent: VersionRecord,
+        cases: Sequence[LabelledCase],
+        left_out: Sequence[LeftOutCase],
+    ) -> _SplitCases:
+        """Hold cases out and cut all into slices; cases without any are left out, and the others
+        are split again, so that neither part is empty because of a few bad cases.
+        """
+        held_out = {case.image for case in parent.learnt if case.held_out}
+        trained_on = parent.learnt if self.settings.pretrained else []
+        earlier = {(case.image, case.label) for case in trained_on}
+        while True:
+            parts, notes = split_cases(cases, held_out, self.settings.val_split)
+            cut = self._cut(model, cases, parts, earlier)
+            left_out = [*left_out, *cut.left_out]
+            cases = [case for case in cases if case.image in cut.used]
+            self._check_any(cases, left_out)
+            if not cut.left_out:
+                by_case = {case: parts[case.image] == VALIDATION for case in cases}
+                return _SplitCases(cut, by_case, tuple(left_out), notes)
+
     def _cut(
-        self, model: SegSam, parts: Mapping[str, str], trained_on: set[tuple[str, str]]
+        self,
+        model: SegSam,
+        cases: Sequence[LabelledCase],
+        parts: Mapping[str, str],
+        trained_on: set[tuple[str, str]],
     ) -> CutSlices:
-        earlier = {case.image for case in self.cases if (case.image, case.sha256) in trained_on}
-        cutter = SliceCutter(self.cases, parts, earlier, self.settings)
+        earlier = {case.image for case in cases if (case.image, case.sha256) in trained_on}
+        cutter = SliceCutter(cases, parts, earlier, self.settings)
         report = self.progress.phase(PREPARING, "cutting the labelled cases")
         shutil.rmtree(self._shards, ignore_errors=True)
         cut = cutter.write(self._shards, model.host.facts.input_size, report)
@@ -187,18 +240,21 @@ class TrainingRun:
             **start.choices,
         )
 
-    def _measure(self, model: SegSam, config: TrainConfig) -> dict[str, float]:
-        """Return a model's scores on the held-out slices; without any, on the training slices."""
+    def _measure(self, model: SegSam, config: TrainConfig) -> _Measured:
+        """Measure a model on the held-out slices; without any, on the training slices."""
         model = model.to(choose_device(config))
         report = self.progress.phase(PREPARING, "encoding slices")
         store = EmbeddingStore(self._embeddings, model)
         found = RunData.of(config).samples(model, store, processes=Processes(), progress=report)
         self.progress.phase(MEASURING, "measuring on the held-out slices")
         held_out = found[VALIDATION] or _without_copies(found[TRAIN])
-        samples = spread_evenly(held_out, config.validation_slices)
-        return dict(validate(model, store, samples, config))
+        samples = spread_evenly(held_out, _MEASURED_SLICES)
+        scores = score_objects(model, store, samples, config)
+        return _Measured(scores, summarise(scores, samples))
 
-    def _train_or_resume(self, start: StartingModel, config: TrainConfig) -> SegSam:
+    def _train_or_resume(
+        self, start: StartingModel, config: TrainConfig, cases: Sequence[LabelledCase]
+    ) -> SegSam:
         """Train; a last checkpoint that cannot be used is discarded and training starts anew."""
         out, report = Path(config.out), self._training_progress()
         if (out / LAST).is_file():
@@ -206,7 +262,7 @@ class TrainingRun:
                 return self._train(start.model, config, report, resume=True)
             except TrainingError as error:
                 self.progress.add(resumed=False, restarted=str(error))
-                start = self._starting_model()
+                start = self._starting_model(cases)
         shutil.rmtree(out, ignore_errors=True)
         return self._train(start.model, config, report, resume=False)
 
@@ -236,14 +292,17 @@ class TrainingRun:
         self,
         result: TrainingResult,
         trained: SegSam,
-        before: Mapping[str, float],
+        before: _Measured,
         config: TrainConfig,
     ) -> VersionRecord:
         """Save the model, measure what was saved, and add it to the versions."""
         candidate = self._folder / "candidate.safetensors"
         save_checkpoint(trained, candidate, result.card())
         model = load_pretrained(candidate)
-        scores = Scores.compare(before, self._measure(model, config))
+        after = self._measure(model, config)
+        found = differences(before.objects, after.objects)
+        evidence = weigh(found, held_out=any(result.held_out.values()))
+        scores = Scores.compare(before.metrics, after.metrics, evidence)
         current = self.versions.history().current
         return self.versions.publish(
             lambda path: save_checkpoint(model, path, result.card(scores)),

@@ -41,7 +41,7 @@ class TrainSettings(RequestRecord):
     slices: Annotated[int, Field(ge=4, le=1_000_000)] = 240
     """About the largest number of slices that are encoded, copies included."""
     slices_per_volume: Annotated[int, Field(ge=1, le=10_000)] = 12
-    """Most slices along each axis of a volume."""
+    """Most slices along each axis of a volume that is trained on."""
     copies: Annotated[int, Field(ge=0, le=8)] = 1
     """Augmented copies of each training slice."""
     replay_share: Share = 0.3
@@ -49,7 +49,8 @@ class TrainSettings(RequestRecord):
     keep: Share = 0.3
     """Share of the weights before in the average with the trained ones."""
     tolerance: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Percent points by which the mean score of a promoted version may fall."""
+    """Percent points by which the mean score of a promoted version, and its Dice on other patients,
+    may fall. It always keeps most of the Dice by box and by point (`promotion.FLOOR`)."""
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     """Seed of all random numbers."""
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segsam.categories.vocabulary import folded
 from segsam.datasets.folder import Dataset
 from segsam.datasets.labelled_slices import LabelledSlice, cut_volume
 from segsam.datasets.shards import PreparedSlice, write_shards
@@ -23,14 +22,14 @@ from segsam.datasets.transforms import augmented
 from segsam.errors import SegSamError, TrainingError
 from segsam.imaging.label_files import Labels
 from segsam.types import LabelArray, Progress
-from segsam_app.training.cases import LabelledCase
+from segsam_app.training.cases import MAX_STRUCTURES, LabelledCase, left_out_text, structure_key
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.validation_split import BY_SLICE
+from segsam_app.versions.record import LeftOutCase
 
 NEW, EARLIER = "new", "earlier"
 _VALIDATION_EVERY = 4
 _AXES = 3
-_MAX_VALUES = 255
 _LICENCE = "of this site"
 _MODALITY = "of this site"
 
@@ -40,13 +39,18 @@ class CutSlices:
     """Slices of one training, as they lie in the shards.
 
     `shares` is how often each data set is drawn, `count` the number of slices to train on.
-    `used` are the images that have slices. `notes` are sentences for the record.
+    `used` are the images that have slices. `left_out` are the others.
     """
 
     shares: Mapping[str, float]
     count: int
     used: tuple[str, ...]
-    notes: tuple[str, ...]
+    left_out: tuple[LeftOutCase, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the cases that were left out."""
+        return tuple(map(left_out_text, self.left_out))
 
 
 @dataclass
@@ -79,31 +83,28 @@ class SliceCutter:
         self._earlier = earlier
         self._settings = settings
         self._groups: dict[tuple[str, frozenset[int]], _Group] = {}
-        self._value_of_name: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         self._used: list[str] = []
-        self._notes: list[str] = []
+        self._left_out: list[LeftOutCase] = []
         budget = settings.slices // max(1, len(cases) * _AXES * (1 + settings.copies))
         self._limit = max(1, min(settings.slices_per_volume, budget))
 
     def write(self, folder: Path, input_size: int, progress: Progress) -> CutSlices:
-        """Cut all cases into shards in `folder`.
+        """Cut all cases into shards in `folder`, which is not written if there is no slice.
 
-        Raises:
-            TrainingError: nothing to train on, and why.
-            OutputError: the folder cannot be written to.
+        Raises `OutputError` if the folder cannot be written to.
         """
         slices = list(self._slices(input_size, progress))
         groups = list(self._groups.values())
         count = sum(group.slices[TRAIN] for group in groups)
-        if not count:
-            reasons = "; ".join(self._notes) or "every label is empty, or smaller than 0.15 %"
-            raise TrainingError(f"No labelled slice to train on: {reasons}.")
+        if not slices:
+            return CutSlices({}, 0, (), tuple(self._left_out))
         datasets = tuple(
             Dataset(folder, group.name, _MODALITY, _LICENCE, group.labels, ()) for group in groups
         )
         write_shards(folder, datasets, slices)
         Split({TRAIN: {}, VALIDATION: {}}).save(folder / "split.json")
-        return CutSlices(self._shares(groups), count, tuple(self._used), tuple(self._notes))
+        return CutSlices(self._shares(groups), count, tuple(self._used), tuple(self._left_out))
 
     def _slices(self, input_size: int, progress: Progress) -> Iterator[PreparedSlice]:
         for done, case in enumerate(self._cases):
@@ -111,11 +112,16 @@ class SliceCutter:
             try:
                 found = list(self._slices_of_case(case, input_size))
             except SegSamError as error:  # one unreadable case must not stop the training
-                self._notes.append(f"{case.image} was left out: {error}")
+                self._leave_out(case, str(error).rstrip("."))
                 continue
-            if found:
-                self._used.append(case.image)
+            if not found:
+                self._leave_out(case, "no structure covers 0.15 % of a slice")
+                continue
+            self._used.append(case.image)
             yield from found
+
+    def _leave_out(self, case: LabelledCase, reason: str) -> None:
+        self._left_out.append(LeftOutCase(image=case.image, reason=reason))
 
     def _slices_of_case(self, case: LabelledCase, input_size: int) -> Iterator[PreparedSlice]:
         volume, found = case.load()
@@ -123,23 +129,25 @@ class SliceCutter:
         if not names:
             return
         group = self._group(case, names)
+        part = self._parts[case.image]
+        more = 1 + self._settings.copies if part == VALIDATION else 1  # in place of the copies
         cut = cut_volume(
             volume,
             labels,
             f"{group.name}/{case.image}",
             input_size=input_size,
-            limit=self._limit,
+            limit=self._limit * more,
             axes="all",
         )
         for place, one in enumerate(cut):
-            part = self._parts[case.image]
+            of_slice = part
             if part == BY_SLICE:
                 is_held_out = place % _VALIDATION_EVERY == _VALIDATION_EVERY // 2
-                part = VALIDATION if is_held_out else TRAIN
-            copies = self._settings.copies if part == TRAIN else 0
+                of_slice = VALIDATION if is_held_out else TRAIN
+            copies = self._settings.copies if of_slice == TRAIN else 0
             for made in (one, *_augmented_copies(one, copies)):
-                group.slices[part] += 1
-                yield PreparedSlice(made, group.name, part)
+                group.slices[of_slice] += 1
+                yield PreparedSlice(made, group.name, of_slice)
 
     def _labels_by_name(
         self, case: LabelledCase, found: Labels
@@ -148,16 +156,15 @@ class SliceCutter:
 
         A value without a name is a structure of its own.
         """
-        names: dict[int, str] = {}
-        numbers: dict[int, int] = {}
-        for value in found.values:
-            name = case.names.get(value, "")
-            key = folded(name) or f"\0{value}"
-            number = self._value_of_name.setdefault(key, len(self._value_of_name) + 1)
-            if number > _MAX_VALUES:
-                raise TrainingError(f"The labels have more than {_MAX_VALUES} different names.")
-            numbers[value] = number
-            names[number] = name
+        own = {value: case.names.get(value, "") for value in found.values}
+        keys = {value: structure_key(value, name) for value, name in own.items()}
+        new = dict.fromkeys(key for key in keys.values() if key not in self._numbers)
+        if len(self._numbers) + len(new) > MAX_STRUCTURES:
+            raise TrainingError(f"The labels name more than {MAX_STRUCTURES} structures.")
+        for key in new:
+            self._numbers[key] = len(self._numbers) + 1
+        numbers = {value: self._numbers[key] for value, key in keys.items()}
+        names = {numbers[value]: name for value, name in own.items()}
         return tuple(_renumbered(each, numbers) for each in found.maps), names
 
     def _group(self, case: LabelledCase, names: Mapping[int, str]) -> _Group:

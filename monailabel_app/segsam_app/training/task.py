@@ -95,6 +95,8 @@ class SegSamTrain(TrainTask):
             metrics=record.metrics.model_dump(),
             best_metric=record.metrics.after.get("dsc_box", 0.0) / 100,
             notes=record.notes,
+            left_out=[one.model_dump() for one in record.left_out],
+            evidence=record.evidence.model_dump() if record.evidence else None,
         )
 
 

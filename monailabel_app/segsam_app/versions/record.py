@@ -34,6 +34,28 @@ class TrainedCase(_StoredRecord):
     """Used for validation only, never trained on."""
 
 
+class LeftOutCase(_StoredRecord):
+    """Labelled case that a training could not use, and the reason."""
+
+    image: str
+    reason: str
+
+
+class Evidence(_StoredRecord):
+    """Comparison that decided about a version: Dice before and after of the same objects with the
+    same prompts, a box and a point each.
+    """
+
+    cases: int
+    """Held-out cases; 0 if there were none, and slices of the trained ones were taken."""
+    slices: int
+    objects: int
+    gain: Score
+    """Mean rise in percent points, of box and point together."""
+    margin: Score
+    """By how much the mean rise on other patients may be lower than `gain`."""
+
+
 class Metrics(_StoredRecord):
     """Scores in percent by name, and their mean `score`, on the same validation slices."""
 
@@ -60,6 +82,9 @@ class VersionRecord(_StoredRecord):
     """Categories that it can name."""
     notes: list[str] = Field(default_factory=list)
     learnt: list[TrainedCase] = Field(default_factory=list)
+    left_out: list[LeftOutCase] = Field(default_factory=list)
+    evidence: Evidence | None = None
+    """None in versions that were not compared object by object."""
     sha256: str = ""
     """SHA-256 of the weights."""
 

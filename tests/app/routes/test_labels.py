@@ -168,10 +168,12 @@ def test_ids_that_name_nothing(
 def test_labels_that_do_not_fit(server: Any, image: str, tmp_path: Path) -> None:
     query = {"image": image}
     put(server, query, ball(), tmp_path)
+    ramp = np.arange(ball().size).reshape(ball().shape) % 554
     for voxels, words in (
         (ball()[:, :, :7], "has 64x56x7 voxels and its image 64x56x8"),
         (ball() * 9, "holds 9, but names were sent only for"),
         (ball().astype(np.float32), "whole numbers"),
+        (ramp.astype(np.uint16), "an image: its 553 values change"),
     ):
         status, code, sentence = refused(put(server, query, voxels, tmp_path))
         assert (status, code) == (422, "volume")

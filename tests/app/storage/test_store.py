@@ -285,6 +285,7 @@ class TestWhatIsRefused:
             "nan": (holey, AFFINE, "whole numbers"),
             "negative": (label().astype(np.int16) - 3, AFFINE, "holds -3"),
             "movie": (np.stack([label()] * 2, axis=-1), AFFINE, "4D"),
+            "image": (np.arange(1, 289).reshape(SHAPE).astype(np.uint16), AFFINE, "got an image"),
             "unnamed": (label(7), AFFINE, "holds 7, but names were sent only for 1"),
         }
         names = {"label_info": [{"name": "liver", "idx": 1}]}
@@ -322,7 +323,7 @@ class TestWhatIsRefused:
     def test_a_truncated_label(self, store: Store, studies: Path, drawn: Path) -> None:
         before = snapshot(studies)
         drawn.write_bytes(drawn.read_bytes()[:-20])
-        with pytest.raises(VolumeError, match="may be damaged"):
+        with pytest.raises(VolumeError, match=r"288 bytes of voxels, but only .* is truncated"):
             store.save("case0", drawn, "final", {})
         assert snapshot(studies) == before
 

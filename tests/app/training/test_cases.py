@@ -16,7 +16,7 @@ from segsam.errors import LabelError
 from segsam.imaging.volume import Segment, Volume
 from segsam.types import no_progress
 from segsam_app.storage.store import FINAL, Store
-from segsam_app.training.cases import LabelledCase, labelled_cases
+from segsam_app.training.cases import LabelledCase, labelled_cases, usable_cases
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.slice_cutting import CutSlices, SliceCutter
 
@@ -94,12 +94,49 @@ class TestPlace:
         assert "the image: 32x32x6 voxels" in note
 
 
+class TestUsable:
+    def case(self, image: str, names: dict[int, str], problem: str = "") -> LabelledCase:
+        return LabelledCase(image, Path("i"), Path("l"), names, image, problem)
+
+    def test_a_case_with_too_many_structures_leaves_the_others(self) -> None:
+        many = dict.fromkeys(range(1, 300), "")
+        cases = [self.case("a", many), self.case("b", {1: "liver"}), self.case("c", {}, "no file")]
+        usable, left_out = usable_cases(cases)
+        assert [case.image for case in usable] == ["b"]
+        assert [one.image for one in left_out] == ["a", "c"]
+        assert left_out[0].reason == (
+            "its label holds 299 structures, and a training has room for 255, of which the other "
+            "cases take 1"
+        )
+        assert left_out[1].reason == "no file"
+
+    def test_structures_of_many_cases_count_once(self) -> None:
+        names = {value: f"structure {value}" for value in range(1, 118)}
+        shifted = {value + 900: name.upper() for value, name in names.items()}
+        cases = [self.case("a", names), self.case("b", shifted)]
+        assert usable_cases(cases) == (cases, [])
+
+
 class TestNames:
     def test_a_segmentation_put_there_by_hand_names_itself(self, store: Store) -> None:
         write_segmentation(placed_by_hand(store, "case0", ".seg.nrrd"), NAMES)
         store.refresh()
         (case,) = labelled_cases(store)
         assert case.names == NAMES
+
+    def test_labels_of_convenience_are_masks_without_a_name(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        named = {1: "upper vertebra", 2: NAMES[2]}
+        write_segmentation(placed_by_hand(store, "case0", ".seg.nrrd"), named)
+        store.refresh()
+        (case,) = labelled_cases(store)
+        assert case.names == {1: "", 2: NAMES[2]}
+        result, slices = cut([case], tmp_path / "shards")
+        assert result.used == ("case0",)
+        (dataset,) = slices.datasets
+        assert sorted(dataset.labels.values()) == ["", NAMES[2]]
+        assert {value for one in slices for value in one.slice.prompted} == {1, 2}
 
     def test_an_earlier_record_with_swapped_names_does_not_count(self, store: Store) -> None:
         path = write_segmentation(placed_by_hand(store, "case0", ".seg.nrrd"), NAMES)

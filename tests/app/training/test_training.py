@@ -25,7 +25,8 @@ from segsam_app.versions.folder import VersionFolder
 from segsam_app.versions.record import FIRST
 
 from ...lib.conftest import TinyHost
-from ..tuning import make_store, save_label, tiny_checkpoint
+from ..stored import write
+from ..tuning import SHAPE, folder_of, make_store, save_label, tiny_checkpoint
 
 QUICK = {"max_epochs": 1, "slices": 12, "copies": 0, "train_batch_size": 4, "minutes": 1}
 BOTH = {1: "liver", 2: "spleen"}
@@ -187,7 +188,7 @@ def test_a_worse_version_is_saved_and_not_used(
     from segsam_app.training import run
 
     scores = iter([{"dsc_box": 80.0, "dsc_box/new 1": 3.0}, {"dsc_box": 79.9}])
-    monkeypatch.setattr(run, "validate", lambda *given: next(scores))
+    monkeypatch.setattr(run, "summarise", lambda *given: next(scores))
     save_label(store, 0, BOTH)
     progress = task(QUICK, store)
     history = versions.history()
@@ -215,6 +216,64 @@ def test_a_version_chosen_during_the_training_stays_current(
     progress = task(everything_promoted(), store)
     assert (progress["promoted"], versions.current) == (False, FIRST)
     assert "during the training from 0001, somebody chose version 0000" in progress["why"]
+
+
+class TestLeftOut:
+    """A bad label leaves its case out, and nothing else."""
+
+    def test_an_image_that_is_there_as_a_label(
+        self, task: SegSamTrain, versions: VersionFolder, store: Store
+    ) -> None:
+        """As one that was saved before images were refused; its name comes first."""
+        for case in (1, 2, 3):
+            save_label(store, case, BOTH)
+        voxels = np.random.default_rng(0).integers(0, 555, SHAPE).astype(np.uint16)
+        path = folder_of(store) / "labels" / "final" / "case0.nii.gz"
+        write(path, voxels)
+        store.refresh()
+        progress = task(everything_promoted(), store)
+        version = versions.history().find(progress["version"])
+        assert sorted(one.image for one in version.learnt) == ["case1", "case2", "case3"]
+        assert sum(one.held_out for one in version.learnt) == 1
+        ((image, reason),) = [tuple(one.values()) for one in progress["left_out"]]
+        assert image == "case0"
+        assert "got an image: its 554 values change from voxel to voxel" in reason
+        assert version.model_dump()["left_out"] == progress["left_out"]
+        assert f"case0 was left out: {reason}" in version.notes
+        assert task.stats()["left_out"] == progress["left_out"]
+        assert path.is_file(), "nothing that was saved is removed"
+
+    def test_a_case_that_cannot_be_cut_is_not_the_one_held_out(
+        self, task: SegSamTrain, versions: VersionFolder, store: Store
+    ) -> None:
+        """Its header and its label are good, and its voxels end early."""
+        for case in range(4):
+            save_label(store, case, BOTH)
+        number = task(everything_promoted(), store)["version"]
+        first = versions.history().find(number)
+        (held_out,) = [one.image for one in first.learnt if one.held_out]
+        image = Path(store.get_image_uri(held_out))
+        image.write_bytes(image.read_bytes()[: image.stat().st_size // 2])
+        progress = task(everything_promoted(), store)
+        second = versions.history().find(progress["version"])
+        assert [one["image"] for one in progress["left_out"]] == [held_out]
+        assert [one.held_out for one in second.learnt].count(True) == 1
+        assert held_out not in [one.image for one in second.learnt]
+        assert second.evidence is not None
+        assert second.evidence.cases == 1
+
+    def test_how_sure_the_decision_is(
+        self, task: SegSamTrain, versions: VersionFolder, store: Store
+    ) -> None:
+        for case in range(4):
+            save_label(store, case, BOTH)
+        progress = task(everything_promoted(), store)
+        evidence = versions.history().find(progress["version"]).evidence
+        assert evidence is not None
+        assert progress["evidence"] == evidence.model_dump()
+        assert (evidence.cases, evidence.objects >= evidence.slices > 1) == (1, True)
+        assert evidence.margin > 1
+        assert f"on {evidence.objects} objects in {evidence.slices} slices" in progress["why"]
 
 
 class TestKilled:
@@ -334,9 +393,10 @@ class TestRefusals:
         self, task: SegSamTrain, versions: VersionFolder, store: Store
     ) -> None:
         save_label(store, 0, {})
-        with pytest.raises(TrainingError, match="every label is empty"):
+        with pytest.raises(TrainingError, match="case0: its label is empty"):
             task(QUICK, store)
-        assert "every label is empty" in task.stats()["why"]
+        assert "case0: its label is empty" in task.stats()["why"]
+        assert task.stats()["left_out"] == [{"image": "case0", "reason": "its label is empty"}]
         assert versions.history().current == FIRST
 
     def test_the_defaults_are_shown_and_accepted(self, task: SegSamTrain, store: Store) -> None:

@@ -18,7 +18,8 @@ from segsam_app.errors import RequestError
 from segsam_app.training.cases import LabelledCase
 from segsam_app.training.new_categories import new_categories
 from segsam_app.training.progress import DONE, LEARNING, ProgressFile, read_progress
-from segsam_app.training.result import Scores, average_weights
+from segsam_app.training.promotion import Scores
+from segsam_app.training.result import average_weights
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.validation_split import BY_SLICE, split_cases
 

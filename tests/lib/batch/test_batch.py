@@ -28,6 +28,7 @@ from segsam.model import SegSam
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
 
+from ...dicom_writing import write_series, write_stills
 from ..conftest import TinyHost
 
 BOX = {"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}
@@ -79,7 +80,7 @@ def silent(done: int, total: int, what: str) -> None:
 def batch(archive: Path, out: Path, task: SegmentTask | None = None, **how: Any) -> Outcome:
     return run_batch(
         task or SegmentTask(),
-        find_items(archive),
+        find_items(archive).items,
         out,
         workers=Workers(),
         progress=how.pop("progress", silent),
@@ -89,22 +90,63 @@ def batch(archive: Path, out: Path, task: SegmentTask | None = None, **how: Any)
 
 class TestArchive:
     def test_images_are_found_in_all_folders_with_their_prompts(self, archive: Path) -> None:
-        found = find_items(archive)
+        found = find_items(archive).items
         assert [item.case for item in found] == ["a", "c", "d", "inner/b"]
         assert found[3].path == str(archive / "inner" / "b.nii.gz")
         assert found[3].prompts == str(archive / "inner" / "b.prompts.json")
 
     def test_prompts_may_lie_in_a_folder_of_their_own(self, archive: Path, tmp_path: Path) -> None:
         file = write_prompts(tmp_path / "prompts" / "inner" / "b.json")
-        found = {item.case: item.prompts for item in find_items(archive, tmp_path / "prompts")}
-        assert found == {"a": "", "c": "", "d": "", "inner/b": str(file)}
+        prompts = {item.case: item.prompts for item in find_items(archive, file.parents[1]).items}
+        assert prompts == {"a": "", "c": "", "d": "", "inner/b": str(file)}
 
     def test_a_folder_of_dicom_files_is_one_image(self, tmp_path: Path) -> None:
-        for name in ("ct/1.dcm", "ct/2.dcm", "mr/1.nii.gz", "mr/1.seg.nrrd", "mr/.hidden.nrrd"):
+        for name in ("mr/1.nii.gz", "mr/1.seg.nrrd", "mr/.hidden.nrrd"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        assert [item.case for item in find_items(tmp_path)] == ["ct", "mr/1"]
-        assert [item.case for item in find_items(tmp_path / "ct")] == ["ct"]
+        write_series(tmp_path / "ct", 2)
+        found = find_items(tmp_path)
+        assert [item.case for item in found.items] == ["ct", "mr/1"]
+        assert [str(one) for one in found.left_out] == ["mr/1.seg.nrrd: a label, not an image"]
+        assert [item.case for item in find_items(tmp_path / "ct").items] == ["ct"]
+
+    def test_a_stray_dicom_file_hides_no_other_image(self, tmp_path: Path) -> None:
+        for case in ("a", "b", "sub/c"):
+            picture(tmp_path / f"{case}.NII.GZ")
+        stray = write_series(tmp_path, 1, names="scout.dcm")[0]
+        found = find_items(tmp_path)
+        assert [item.case for item in found.items] == ["a", "b", "scout", "sub/c"]
+        assert found.items[2] == Item("scout", str(stray))
+        assert found.left_out == ()
+        assert Volume.load(found.items[2].path).shape_ijk == (16, 14, 1)
+
+    def test_slices_beside_other_images_are_one_case(self, tmp_path: Path) -> None:
+        picture(tmp_path / "a.nii")
+        write_series(tmp_path, 3)
+        write_prompts(tmp_path / "IM000.prompts.json")
+        item = find_items(tmp_path).items[0]
+        assert (item.case, len(item.files)) == ("IM000", 3)
+        assert item.prompts == str(tmp_path / "IM000.prompts.json")
+        first = fingerprint(item)
+        os.utime(tmp_path / "IM002.dcm", ns=(1, 1))
+        assert fingerprint(item) != first
+
+    def test_every_file_that_is_left_out_is_named(self, tmp_path: Path) -> None:
+        picture(tmp_path / "a.nii")
+        write_stills(tmp_path / "us")
+        write_prompts(tmp_path / "typo.prompts.json")
+        for name in ("notes.txt", "scan.mnc", "._a.nii", "us/.DS_Store", "__MACOSX/b.nii"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        found = find_items(tmp_path)
+        assert [item.case for item in found.items] == ["a"]
+        assert {one.path: one.may_be_image for one in found.left_out} == {
+            **{"notes.txt": False, "scan.mnc": True, "typo.prompts.json": False},
+            **{f"us/US{number}.dcm": True for number in range(3)},
+        }
+        (tmp_path / "a.nii").unlink()
+        with pytest.raises(BatchError, match=r"got none; .*Left out: notes\.txt: not an image; "):
+            find_items(tmp_path)
 
     def test_a_folder_without_images_or_with_two_of_one_name_is_refused(
         self, tmp_path: Path
@@ -119,7 +161,7 @@ class TestArchive:
             find_items(tmp_path)
 
     def test_another_image_or_prompt_has_another_fingerprint(self, archive: Path) -> None:
-        item = find_items(archive)[0]
+        item = find_items(archive).items[0]
         first = fingerprint(item)
         os.utime(item.path, ns=(1, 1))
         second = fingerprint(item)
@@ -317,7 +359,7 @@ class TestFaults:
         with pytest.raises(BatchError, match=r"pip install 'segsam\[cluster\]'"):
             run_batch(
                 SegmentTask(),
-                find_items(archive),
+                find_items(archive).items,
                 tmp_path / "out",
                 workers=Workers(2),
                 progress=silent,

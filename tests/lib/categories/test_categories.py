@@ -14,6 +14,7 @@ from pydicom.sr._concepts_dict import concepts as DICOM_CODES
 from segsam.categories import Categories, Category, descriptions_digest
 from segsam.categories.embed import embed_file
 from segsam.categories.files import DEFAULT_PATH, write_categories, write_embeddings
+from segsam.categories.segment_names import MASKS_WITHOUT_NAME, learnt_name
 from segsam.categories.vocabulary import search
 from segsam.errors import CategoryError, OutputError
 
@@ -31,6 +32,12 @@ IN_TOTALSEGMENTATOR = {
     *("91381003", "47351003", "3572006", "67769002", "55603005"),
 }
 """The codes that only its table of SNOMED CT codes (version 2.18) has."""
+IN_CONTEXT_GROUPS = {
+    *("49668003", "11994002", "36470004", "14293000", "66794005", "23215003"),  # CID 7603, vertebra
+    *("715056000", "84020006", "62551000", "67459009", "80064006", "76206002"),  # CID 7604, disc
+    "87784001",  # CID 6122, soft tissue
+}
+"""Codes of context groups of DICOM PS3.16 that are younger than pydicom's table."""
 THING = Category("thing", (1, 2, 3), "Even.", "Round.", "There.", modalities=("CT",))
 
 
@@ -54,30 +61,64 @@ def records(path: Path) -> list[dict[str, object]]:
     return list(yaml.safe_load(path.read_text()))
 
 
-WITHOUT_CATEGORY = {
-    *("epidural haemorrhage", "intraparenchymal haemorrhage", "intraventricular haemorrhage"),
-    *("subarachnoid haemorrhage", "subdural haemorrhage", "pituitary tumour", "airways"),
-    *("cardiomediastinum", "foveal avascular zone", "soft tissue of the head", "air cavity"),
-    *("benign liver lesion", "malignant liver lesion"),
-    *("right parotid gland", "left parotid gland", "upper vertebra", "partly visible vertebra"),
-    *(f"vertebra {level}" for level in ("L5", "L4", "L3", "L2", "L1", "T12")),
-    *(f"intervertebral disc {levels}" for levels in ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")),
-    *("intervertebral disc T12-L1", "upper intervertebral disc"),
-}
-"""Labels of the data sets of November 2026 that the vocabulary lacks; each new category must leave
-this list."""
-
-
 def test_every_label_of_the_data_sets_has_its_category(categories: Categories) -> None:
+    """Or is one of convenience, a mask without a name; and occurs in the data set's modality."""
     if not SHARED_DATA.exists():
         pytest.skip("the labelled development data are not on this machine")
-    labels = {
-        label
-        for path in SHARED_DATA.glob("*/dataset.json")
-        for label in json.loads(path.read_text())["labels"].values()
-    }
+    records = [json.loads(path.read_text()) for path in SHARED_DATA.glob("*/dataset.json")]
+    labels = {label for record in records for label in record["labels"].values()}
     names = {*categories.names, *(word for one in categories.items for word in one.synonyms)}
-    assert labels - names == WITHOUT_CATEGORY & labels
+    assert labels - names == MASKS_WITHOUT_NAME & labels
+    assert {label for label in labels if not learnt_name(label)} == MASKS_WITHOUT_NAME & labels
+    for record in records:
+        for label in filter(learnt_name, record["labels"].values()):
+            category = categories.items[categories.index(label)]
+            assert record["modality"] in category.modalities, (record["name"], label)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        *((label, "") for label in sorted(MASKS_WITHOUT_NAME)),
+        *(
+            ("Upper_Vertebra", ""),
+            ("AIR-CAVITY", ""),
+            ("", ""),
+            ("object 2", ""),
+            ("Segment_1", ""),
+        ),
+        *(("vertebra_L5", "vertebra L5"), ("liver", "liver"), ("air", "air")),
+        *(("upper lobe", "upper lobe"), ("vertebra", "vertebra")),
+    ],
+)
+def test_labels_of_convenience_are_masks_without_a_name(label: str, name: str) -> None:
+    assert learnt_name(label) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "code"),
+    [
+        ("vertebrae_L5", "vertebra L5", "49668003"),
+        ("L1 vertebra", "vertebra L1", "66794005"),
+        ("vertebrae_T12", "vertebra T12", "23215003"),
+        ("vertebrae_T11", "vertebra", "51282000"),
+        ("L5/S1 disc", "intervertebral disc L5-S1", "715056000"),
+        ("intervertebral disc T12-L1", "intervertebral disc T12-L1", "76206002"),
+        ("parotid_gland_right", "right parotid gland", "45289007"),
+        ("epidural hematoma", "epidural haemorrhage", "50960005"),
+        ("SAH", "subarachnoid haemorrhage", "50960005"),
+        ("intracranial hemorrhage", "intracranial haemorrhage", "50960005"),
+        ("airway", "airways", "89187006"),
+        ("lung_airways", "lung airway", "110726009"),
+        ("FAZ", "foveal avascular zone", "85756007"),
+        ("hepatocellular carcinoma", "malignant liver lesion", "4147007"),
+    ],
+)
+def test_finer_names_have_categories_of_their_own(
+    categories: Categories, name: str, category: str, code: str
+) -> None:
+    item = categories.items[categories.index(name)]
+    assert (item.name, item.snomed and item.snomed[0]) == (category, code)
 
 
 @pytest.mark.parametrize("name", TOTALSEGMENTATOR)
@@ -106,10 +147,11 @@ def test_names_of_other_data_sets_are_understood(categories: Categories, name: s
 def test_the_order_is_stable(categories: Categories) -> None:
     """Checkpoints depend on it: append to the last file, never insert."""
     assert categories.names[: len(FIRST_NAMES)] == FIRST_NAMES
-    assert len(categories) == len(categories.names) == len(set(categories.names)) == 259
+    assert len(categories) == len(categories.names) == len(set(categories.names)) == 285
     assert categories.index("costal cartilage") == FIRST - 1
     assert categories.index("left atrium") == FIRST
-    assert categories.names[-1] == "endoscopic tumour"
+    assert categories.names[258:260] == ("endoscopic tumour", "vertebra L5")
+    assert categories.names[-1] == "malignant liver lesion"
 
 
 def test_embeddings_are_one_unit_vector_per_category(categories: Categories) -> None:
@@ -161,10 +203,12 @@ def test_codes_hold_side_and_region(categories: Categories) -> None:
 
 def test_every_code_is_in_dicom_or_in_totalsegmentators_table(categories: Categories) -> None:
     in_dicom = {code for named in DICOM_CODES["SCT"].values() for code in named}
+    known = in_dicom | IN_TOTALSEGMENTATOR | IN_CONTEXT_GROUPS
+    assert not IN_CONTEXT_GROUPS & in_dicom
     for item in categories.items:
         terms = item.terminology
         for code in (terms.category, terms.type, terms.modifier, terms.region) if terms else ():
-            assert code is None or code[1] in in_dicom | IN_TOTALSEGMENTATOR, item.name
+            assert code is None or code[1] in known, item.name
 
 
 def test_the_slicer_entry_has_its_seven_parts(categories: Categories) -> None:
@@ -294,7 +338,7 @@ def test_one_name_for_two_categories_is_refused(categories: Categories) -> None:
 
 
 def test_embeddings_of_another_length_are_refused(categories: Categories) -> None:
-    with pytest.raises(CategoryError, match="for each of 259 categories, got 3"):
+    with pytest.raises(CategoryError, match="for each of 285 categories, got 3"):
         Categories(categories.items, categories.text_embeddings[:3], "m")
 
 

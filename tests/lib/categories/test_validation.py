@@ -31,7 +31,7 @@ def test_the_shipped_categories_are_without_a_problem() -> None:
 
 def test_every_shipped_modality_occurs() -> None:
     found = {modality for item in Categories.load().items for modality in item.modalities}
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from segsam.model import SegSam
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
 
+from ...dicom_writing import write_stills
 from ..conftest import TinyHost
 
 PROMPTS = {"boxes": [{"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}]}
@@ -57,12 +58,29 @@ def archive(tmp_path: Path) -> Path:
 def test_images_without_prompts_are_left_out(archive: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     done = batch("segment", archive, "-o", tmp_path / "out", "--format", ".nrrd", "--json", result)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output
     assert "1 of 2 images have no prompts: left out." in done.output
+    assert "Left out: b: no prompts" in done.output
     assert "1 of 1 cases done, 0 of them before" in done.output
     assert (tmp_path / "out" / "labels" / "a.nrrd").is_file()
     assert json.loads(result.read_text()) == json.loads((tmp_path / "out/summary.json").read_text())
     assert json.loads(result.read_text())["failed"] == {}
+    assert json.loads(result.read_text())["left_out"] == {"b": "no prompts"}
+
+
+def test_the_exit_status_says_that_files_were_left_out(archive: Path, tmp_path: Path) -> None:
+    (archive / "b.nii").unlink()
+    for name in (".DS_Store", "._a.nii", "readme.txt", "a.seg.nrrd"):
+        (archive / name).touch()
+    done = batch("segment", archive, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "Left out: readme.txt: not an image" in done.output
+    write_stills(archive / "us", 2)
+    done = batch("segment", archive, "-o", tmp_path / "out")
+    assert done.exit_code == 3, done.output
+    named = json.loads((tmp_path / "out" / "summary.json").read_text())["left_out"]
+    assert sorted(named) == ["a.seg.nrrd", "readme.txt", "us/US0.dcm", "us/US1.dcm"]
+    assert "US1.dcm: its series holds 2 stills without positions in the patient" in done.output
 
 
 def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: Path) -> None:

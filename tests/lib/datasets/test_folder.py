@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from segsam.categories import Categories
 from segsam.datasets.convert import to_med2d
-from segsam.datasets.folder import Dataset, load_case, open_dataset
+from segsam.datasets.folder import (
+    Dataset,
+    class_numbers,
+    load_case,
+    open_dataset,
+    unused_files,
+)
 from segsam.datasets.labelled_slices import cut_volume, slices_of
 from segsam.datasets.shards import PreparedSlice, Shards, write_shards
-from segsam.errors import LabelError, TrainingError
-from segsam.evaluation.cases import open_case
+from segsam.errors import CategoryError, LabelError, TrainingError
+from segsam.evaluation.cases import known_classes, open_case
 from segsam.imaging.volume import Segment, Volume
+
+from ...dicom_writing import affine_ras, values, write_series, write_stills
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 AFFINE = np.array([[1.0, 0, 0, -20], [0, 1, 0, 30], [0, 0, 1, 5], [0, 0, 0, 1]])
@@ -99,6 +109,90 @@ class TestPlace:
             load_case(open_dataset(CASES / "ds_label_moved"), "hippocampus_001")
 
 
+class TestFiles:
+    """Images and labels by the table of file kinds; what belongs to no case is named."""
+
+    @pytest.mark.parametrize(
+        ("image", "label"),
+        [
+            *((".NII.GZ", ".nii"), (".NII", ".NII.GZ"), (".mha", ".MHA"), (".NRRD", ".mha")),
+            (".nrrd", ".seg.nrrd"),
+        ],
+    )
+    def test_kinds_and_capitals(self, tmp_path: Path, image: str, label: str) -> None:
+        made = dataset(tmp_path, nib.Nifti1Image(labels(), AFFINE))
+        volume, expected = load_case(made, "c1")
+        for part, ending, voxels in (("images", image, volume.voxels), ("labels", label, expected)):
+            (tmp_path / part / "c1.nii.gz").unlink()
+            lower = tmp_path / part / f"c1{ending.lower()}"
+            Volume.from_array(voxels, AFFINE).save(lower)
+            lower.rename(tmp_path / part / f"c1{ending}")
+        again = open_dataset(tmp_path)
+        assert (again.cases, again.unused) == (("c1",), ())
+        found, read = load_case(again, "c1")
+        np.testing.assert_array_equal(found.voxels, volume.voxels)
+        np.testing.assert_array_equal(read, expected)
+
+    def test_pictures_in_capitals(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path)
+        (tmp_path / "images" / "c1.nii.gz").unlink()
+        grey = Image.fromarray(np.full((9, 8), 120, np.uint8))
+        grey.save(tmp_path / "images" / "p.JPG", format="JPEG")
+        Image.fromarray(np.ones((9, 8), np.uint8)).save(tmp_path / "labels" / "p.PNG")
+        assert open_dataset(tmp_path).cases == ("p",)
+        volume, read = load_case(made, "p")
+        assert volume.shape_ijk == read.shape == (8, 9, 1)
+        assert read.all()
+
+    def test_a_dicom_series_is_an_image(self, tmp_path: Path) -> None:
+        dataset(tmp_path)
+        write_series(tmp_path / "images" / "ct")
+        write_series(tmp_path / "images", names="loose{:03d}", seed=3, SeriesInstanceUID="1.2.5")
+        label = (values() > -500).astype(np.uint8)
+        for name in ("ct", "loose000"):
+            Volume.from_array(label, affine_ras()).save(tmp_path / "labels" / f"{name}.nii.gz")
+        made = open_dataset(tmp_path)
+        assert made.cases == ("c1", "ct", "loose000")
+        for name, seed in (("ct", 0), ("loose000", 3)):
+            volume, read = load_case(made, name)
+            np.testing.assert_array_equal(volume.voxels, values(seed))
+            np.testing.assert_array_equal(read, label)
+        assert volume.modality == "CT"
+
+    def test_what_is_no_case_is_named_and_litter_is_not(self, tmp_path: Path) -> None:
+        made = dataset(tmp_path, nib.Nifti1Image(labels(), AFFINE))
+        write_stills(tmp_path / "images" / "us", 2)
+        for name in (
+            *("images/.DS_Store", "images/._c1.nii.gz", "labels/Thumbs.db", "labels/._c1.nii.gz"),
+            *("images/README", "images/x.svs", "labels/c1.nrrd", "labels/c2.nii", "labels/c1.jpg"),
+        ):
+            (tmp_path / name).touch()
+        made = open_dataset(tmp_path)
+        assert made.cases == ("c1",)
+        unused = {one.path: one.reason for one in made.unused}
+        assert sorted(unused) == [
+            *("images/README", "images/us", "images/x.svs"),
+            *("labels/c1.jpg", "labels/c1.nrrd", "labels/c2.nii"),
+        ]
+        assert unused["labels/c1.nrrd"] == "c1.nii.gz is used for this case"
+        assert unused["labels/c2.nii"] == "there is no image of this case"
+        assert unused["images/us"].startswith("its series holds 2 stills")
+        load_case(made, "c1")
+        assert to_med2d([made], tmp_path / "out").left_out == tuple(unused_files([made]))
+
+    def test_two_images_of_one_case_are_refused(self, tmp_path: Path) -> None:
+        dataset(tmp_path)
+        (tmp_path / "images" / "c1.NRRD").touch()
+        with pytest.raises(TrainingError, match=r"case name c1: c1\.NRRD and c1\.nii\.gz; rename"):
+            open_dataset(tmp_path)
+
+    def test_without_any_image_the_sentence_names_a_file(self, tmp_path: Path) -> None:
+        dataset(tmp_path)
+        (tmp_path / "images" / "c1.nii.gz").rename(tmp_path / "images" / "c1.svs")
+        with pytest.raises(TrainingError, match=r"no images in .*Left out: images/c1\.svs: not"):
+            open_dataset(tmp_path)
+
+
 class TestNames:
     def save(self, made: Dataset, segments: dict[int, Segment]) -> None:
         path = made.folder / "labels" / "c1.seg.nrrd"
@@ -144,3 +238,23 @@ def test_overlapping_maps_make_instances_that_survive_shards(tmp_path: Path) -> 
     (back,) = list(Shards(tmp_path / "shards"))
     for first, second in zip(back.slice.objects, cut[0].objects, strict=True):
         np.testing.assert_array_equal(first.mask, second.mask)
+
+
+class TestMasksWithoutName:
+    LABELS = MappingProxyType({1: "vertebra L5", 2: "upper vertebra", 3: "object 3", 4: ""})
+
+    def test_they_have_no_class_and_no_name_to_learn(self) -> None:
+        made = Dataset(Path("made"), "made", "MR", "CC0", self.LABELS, ())
+        categories = Categories.load()
+        level = categories.index("vertebra L5") + 1
+        assert class_numbers(made, categories) == {1: level, 2: 0, 3: 0, 4: 0}
+        assert known_classes(made, categories) == {1: level, 2: 0, 3: 0, 4: 0}
+        assert made.names == {1: "vertebra L5"}
+        assert made.masks_without_name == {2: "upper vertebra", 3: "object 3", 4: ""}
+        assert made.to_record()["labels"]["2"] == "upper vertebra", "what it says is kept"
+
+    def test_other_names_that_are_not_known_are_still_refused(self) -> None:
+        made = Dataset(Path("made"), "made", "MR", "CC0", {1: "lower vertebrum"}, ())
+        with pytest.raises(CategoryError, match="A label of made: There is no category"):
+            class_numbers(made, Categories.load())
+        assert known_classes(made, Categories.load()) == {1: 0}

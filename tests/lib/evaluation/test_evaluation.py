@@ -296,6 +296,26 @@ class TestRun:
             means = [report["modalities"][name][key] for name in ("CT", "MR")]
             assert report["average"][key] == pytest.approx(np.mean(means), abs=1e-3)
 
+    def test_masks_without_a_name_are_measured_and_no_name_is_asked(
+        self, model: SegSam, volumes: Path, tmp_path: Path
+    ) -> None:
+        describe(volumes, {"1": "heart", "2": "partly visible vertebra"}, "MR")
+        found = evaluate(model, select([volumes]), Options("box"))
+        report = summary.report(found)["datasets"]["volumes"]
+        assert report["masks_without_name"] == ["partly visible vertebra"]
+        assert report["unknown_labels"] == []
+        masks = [one for one in found.objects if one.label == 2]
+        assert len(masks) == 8
+        assert all(one.dsc is not None and one.mdsc is None for one in masks)
+        assert {(one.category, one.has_name) for one in masks} == {(0, False)}
+        assert all(one.has_name and one.category for one in found.objects if one.label == 1)
+        assert report["per_class"]["partly visible vertebra"]["dsc"] is not None
+        assert report["per_class"]["partly visible vertebra"]["category_accuracy"] is None
+        assert report["category_accuracy"] == report["per_class"]["heart"]["category_accuracy"]
+        save_objects(tmp_path / "o.npz", found.objects, found.categories)
+        table = load_objects(tmp_path / "o.npz")
+        assert table.has_name.tolist() == (table.columns["label"] == 1).tolist()
+
     def test_prompts_do_not_depend_on_what_else_is_measured(
         self, model: SegSam, pictures: Path
     ) -> None:

@@ -21,7 +21,8 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, JPEG2000
 
 from segsam.errors import LabelError, SegSamError, VolumeError, VolumeTooLargeError
 from segsam.imaging.formats.stored_voxels import SMALL_BYTES
-from segsam.imaging.label_files import read_label_values, read_labels
+from segsam.imaging.label_files import label_planes, read_label_values, read_labels
+from segsam.imaging.label_regions import check_planes, check_regions
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.volume import Volume
 
@@ -294,6 +295,29 @@ def test_voxels_that_are_no_label_are_refused(
     Volume.from_array(voxels).save(path)
     with pytest.raises(LabelError, match=words):
         read_label_values(path, read_grid(path))
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd"])
+@pytest.mark.parametrize("is_image", [False, True])
+def test_an_image_is_told_from_a_label_plane_by_plane(
+    tmp_path: Path, ending: str, *, is_image: bool
+) -> None:
+    values = np.random.default_rng(3).integers(0, 90, (60, 50, 40)).astype(np.int16)
+    if not is_image:
+        values = np.repeat(values[::6, ::5], 6, axis=0).repeat(5, axis=1)
+    path = tmp_path / f"x{ending}"
+    Volume.from_array(values).save(path)
+    labels = read_labels(path, read_grid(path))
+    planes = label_planes(path)
+    assert planes is not None
+    if not is_image:
+        check_planes(planes, labels.values)
+        return
+    with pytest.raises(LabelError, match="got an image") as by_plane:
+        check_planes(planes, labels.values)
+    with pytest.raises(LabelError) as as_a_whole:
+        check_regions(labels)
+    assert str(by_plane.value) == str(as_a_whole.value)
 
 
 def test_layers_of_overlapping_segments_are_read_by_block(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def test_every_host_has_a_whole_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "med_sa": 104_337_712,
         "sam_unet": 116_019_884,
         "sam_unet50": 138_428_204,
+        "sam2_tiny": 38_962_498,
+        "sam2_small": 46_060_354,
+        "sam2_base_plus": 80_850_178,
+        "sam2_large": 224_446_642,
+        "medsam2": 38_962_498,
         "segsam_fast": 9_791_588,
     }
     assert [row.name for row in rows if row.checkpoint] == ["litemedsam"]
@@ -55,6 +61,14 @@ def test_a_row_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = host_table(["sam"])
     assert row.checkpoint == row.wanted
     assert row.cells()[6] == "found"
+
+
+def test_a_host_without_its_package_keeps_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in sys.modules if one == "sam2" or one.startswith("sam2.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sam2", None)
+    (row,) = host_table(["sam2_tiny"])
+    assert row.cells()[3:5] == ("package missing", "0")
 
 
 def test_counting_parameters_keeps_no_numbers() -> None:

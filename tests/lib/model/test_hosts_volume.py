@@ -11,9 +11,11 @@ import torch
 from segsam.categories import Categories
 from segsam.imaging.volume import Volume
 from segsam.model import Host, SegSam
-from segsam.model.hosts import MedSa, MedSam, Sam, SamMed2d, SamUnet, VitSizes
+from segsam.model.hosts import MedSa, MedSam, Sam, Sam2, SamMed2d, SamUnet, VitSizes
 from segsam.prediction.predictor import Predictor
 from segsam.prompting.prompts import Box, Point, Prompts
+
+from .sam2_package import SMALL as SMALL_SAM2
 
 SMALL = VitSizes(
     input_size=64, dim=32, depth=4, heads=2, window=3, global_blocks=(0, 1, 2, 3), embed_dim=32
@@ -24,6 +26,7 @@ HOSTS: dict[str, Callable[[], Host]] = {
     "sam_med2d": lambda: SamMed2d(SMALL),
     "med_sa": lambda: MedSa(SMALL, position_grid=8),
     "sam_unet": lambda: SamUnet(SMALL, residual_blocks=(1, 1, 1, 1)),
+    "sam2": lambda: Sam2(SMALL_SAM2),
 }
 
 

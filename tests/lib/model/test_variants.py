@@ -29,11 +29,23 @@ from segsam.model import (
     save_checkpoint,
 )
 from segsam.model.config import HeadName
-from segsam.model.hosts import HOSTS, LiteMedSAM, MedSa, MedSam, Sam, SamMed2d, SamUnet, VitSizes
+from segsam.model.hosts import (
+    HOSTS,
+    LiteMedSAM,
+    MedSa,
+    MedSam,
+    Sam,
+    Sam2,
+    SamMed2d,
+    SamUnet,
+    VitSizes,
+)
 from segsam.model.hosts.vit import VisionTransformer
 from segsam.training.loss_weights import LossWeights
 from segsam.training.losses import segsam_loss
 from segsam.training.targets import AnnotatedImage, Targets, build_targets
+
+from .sam2_package import SMALL as SMALL_SAM2
 
 PROMPTED = {"semantic_token", "transformer", "upscaling", "head"}
 WITH_PRESENCE = PROMPTED | {"presence", "prior"}
@@ -68,6 +80,7 @@ SMALL_HOSTS: dict[str, Callable[[], Host]] = {
     "sam_med2d": lambda: SamMed2d(SMALL),
     "med_sa": lambda: MedSa(SMALL),
     "sam_unet": lambda: SamUnet(SMALL, residual_blocks=(1, 1, 1, 1)),
+    "sam2": lambda: Sam2(SMALL_SAM2),
 }
 BOXES = torch.tensor([[2.0, 3, 12, 20], [8, 8, 30, 28]])
 every_variant = pytest.mark.parametrize("name", VARIANTS)
@@ -294,7 +307,8 @@ def test_on_every_host_sams_own_encoder_stays_as_it_is(
     torch.manual_seed(0)
     model = build_variant(name, SMALL_HOSTS[host](), five_categories).train()
     reached = teach(model, LossWeights.of(VARIANTS[name]))
-    originals = {key for key, _ in VisionTransformer(SMALL).named_parameters()}
+    own_encoder = model.host.image_encoder if host == "sam2" else VisionTransformer(SMALL)
+    originals = {key for key, _ in own_encoder.named_parameters()}
     prefix = "host.image_encoder." + ("sam_img_encoder." if host == "sam_unet" else "")
     named = dict(model.named_parameters())
     assert all(named[prefix + key].grad is None for key in originals)

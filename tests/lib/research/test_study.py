@@ -10,7 +10,7 @@ import cv2
 import pytest
 import yaml
 
-from segsam.categories.category import MODALITIES
+from segsam.categories.category import PAPER_MODALITIES
 from segsam.errors import StudyError
 from segsam.model import VARIANTS
 from segsam.research.study import tables
@@ -62,7 +62,7 @@ def evaluation(dsc: float | None, mdsc: float | None) -> dict[str, Any]:
     score = {"dsc": dsc, "mdsc": mdsc, "category_accuracy_in_modality": 96.0}
     return {
         "average": score | {"dsc_95": [70, 90]},
-        "modalities": {name: dict(score) for name in MODALITIES},
+        "modalities": {name: dict(score) for name in PAPER_MODALITIES},
         "datasets": {"hippocampus": {**score, "volume_dice": 87.5}},
     }
 
@@ -244,7 +244,7 @@ class TestTables:
 
     def test_methods(self, measured: MeasuredStudy) -> None:
         table = tables.methods_table(measured, "box")
-        assert table.headings == ("", *MODALITIES, "average", "95 %", "paper")
+        assert table.headings == ("", *PAPER_MODALITIES, "average", "95 %", "paper")
         assert [row.label for row in table.rows] == [
             "as it comes",
             "fine-tuned",

@@ -18,7 +18,7 @@ from segsam.datasets.splits import Split
 from segsam.errors import TrainingError
 from segsam.evaluation.cases import select
 from segsam.research.study.unet.config import UNetConfig
-from segsam.research.study.unet.loss import partial_loss
+from segsam.research.study.unet.loss import IGNORED, partial_loss
 from segsam.research.study.unet.networks import build_network
 from segsam.research.study.unet.run import run_unet
 from segsam.research.study.unet.scoring import evaluate_network, winning_margin
@@ -95,6 +95,28 @@ class TestSlices:
         assert not prepared[:, 192:].any(), "padding"
         assert slices[0].target().shape == (1, 256, 256)
 
+    def test_masks_without_a_name_are_ignored(self, folders: list[Path], split: Path) -> None:
+        record = json.loads((folders[0] / "dataset.json").read_text())
+        record["labels"]["2"] = "upper vertebra"
+        (folders[0] / "dataset.json").write_text(json.dumps(record))
+        datasets = [open_dataset(folder) for folder in folders]
+        categories = categories_of(datasets)
+        assert set(categories.names) == {"liver", "spleen"}
+        one = training_slices(datasets, Split.load(split), categories, {})[0]
+        assert set(np.unique(one.numbers)) == {0, categories.index("liver") + 1, IGNORED}
+        assert one.competing.sum() == 2
+        _, targets = Augmentation().batch([one], 3)
+        assert set(targets.unique().tolist()) <= {0, categories.index("liver") + 1, IGNORED}
+        found = evaluate_network(
+            Answers(1, len(categories) + 1),
+            categories,
+            select(folders, split=f"{split}:test"),
+            progress=lambda *_: None,
+        )
+        scores = {each.name: each.mdsc for each in found.objects}
+        assert scores["upper vertebra"] is None
+        assert scores["liver"] is not None
+
     def test_nothing_to_learn_from(self, folders: list[Path]) -> None:
         datasets = [open_dataset(folder) for folder in folders]
         with pytest.raises(TrainingError, match="Expected slices of these data sets"):
@@ -124,6 +146,21 @@ class TestLoss:
         assert logits.grad is not None
         felt = logits.grad.abs().sum((2, 3)) > 0
         assert torch.equal(felt, competing)
+
+    def test_ignored_pixels_say_nothing(self) -> None:
+        torch.manual_seed(0)
+        logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+        target = torch.randint(0, 3, (2, 8, 8))
+        target[0, 2:5] = IGNORED
+        competing = torch.ones(2, 3).bool()
+        loss = partial_loss(logits, target, competing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        felt = logits.grad.abs().sum(1) > 0
+        assert torch.equal(felt, target != IGNORED)
+        changed = logits.detach().clone()
+        changed[0, :, 2:5] = torch.randn(3, 3, 8)
+        assert torch.equal(partial_loss(changed, target, competing), loss.detach())
 
     def test_it_falls_to_nothing(self) -> None:
         target = torch.zeros(1, 8, 8, dtype=torch.long)

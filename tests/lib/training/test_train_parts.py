@@ -17,8 +17,11 @@ from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.errors import CheckpointError, TrainingError
 from segsam.model import BoxKind, Host, SegSam
+from segsam.model.hosts import Sam2, SamUnet, VitSizes
+from segsam.model.sam2 import HieraSizes
 from segsam.prediction.propagation import MARGIN_PX
 from segsam.training.config import TrainConfig
+from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.logs import CsvLog
 from segsam.training.optimiser import WeightAverage, build_optimiser
 from segsam.training.prompt_simulation import (
@@ -447,3 +450,36 @@ def test_a_table_forgets_what_came_after(tmp_path: Path) -> None:
 @pytest.fixture
 def tiny_model(tiny_host: Host, five_categories: Any) -> SegSam:
     return SegSam(tiny_host, five_categories)
+
+
+class TestEmbeddingStore:
+    """What an embedding depends on decides its name; what trains is not stored."""
+
+    def test_a_branch_beside_the_frozen_encoder_is_trained(
+        self, five_categories: Categories, tmp_path: Path
+    ) -> None:
+        sizes = VitSizes(
+            64, dim=16, depth=4, heads=2, window=3, global_blocks=(0, 1, 2, 3), embed_dim=32
+        )
+        model = SegSam(SamUnet(sizes, residual_blocks=(1, 1, 1, 1)), five_categories)
+        store = EmbeddingStore(tmp_path, model)
+        assert store.is_live
+        features = store.features(store.add(np.zeros((64, 64, 3), dtype=np.uint8)))
+        assert features.detail is not None
+        assert features.detail.requires_grad
+
+    def test_the_projections_of_sam_2s_finer_maps_are_in_the_name(
+        self, five_categories: Categories, tmp_path: Path
+    ) -> None:
+        torch.manual_seed(0)
+        sizes = HieraSizes(
+            128, 16, stages=(1, 1, 2, 1), global_blocks=(3,), embed_dim=32, memory_dim=16
+        )
+        model = SegSam(Sam2(sizes), five_categories).eval()
+        picture = np.zeros((128, 128, 3), dtype=np.uint8)
+        store = EmbeddingStore(tmp_path, model)
+        key = store.add(picture)
+        assert not store.is_live
+        assert store.features(key).detail is not None
+        torch.nn.init.ones_(model.host.mask_decoder.conv_s0.weight)
+        assert EmbeddingStore(tmp_path, model).add(picture) != key

@@ -29,7 +29,9 @@ from segsam.model import VARIANTS, Host, SegSam, read_card
 from segsam.training import initial_model, loop
 from segsam.training.config import TrainConfig
 from segsam.training.initial_model import build_model
+from segsam.training.samples import Sample, cut_case, dataset_classes
 from segsam.training.sharded_samples import write_run_shards
+from segsam.training.targets import build_targets
 
 
 def write_dataset(folder: Path, cases: list[str], labels: dict[str, str] | None = None) -> Path:
@@ -301,9 +303,41 @@ def test_copies_are_learnt_from_and_limits_hold(
     changes = {"augmented_copies_of": {"squares": 2}, "validation_share": 0.3}
     report = loop.train(run(six_cases, tmp_path / "run", **changes), start=start())
     assert report.slices == {"train": 12, "validation": 2}
-    for key in ("augmented_copies_of", "slices_per_volume_of"):
+    for key in ("augmented_copies_of", "mirrored_copies_of", "slices_per_volume_of"):
         with pytest.raises(TrainingError, match=f"in {key}, got 'circles'"):
             loop.train(run(six_cases, tmp_path / key, **{key: {"circles": 1}}), start=start())
+
+
+def test_masks_without_a_name_train_outlines_and_no_name(tmp_path: Path, start: Starts) -> None:
+    labels = {"1": "liver", "2": "upper vertebra"}
+    folder = write_dataset(tmp_path / "squares", ["ABD_001_1", "ABD_002_1"], labels)
+    report = loop.train(run(folder, tmp_path / "run"), start=start())
+    card = read_card(report.checkpoint)
+    assert [one.name for one in card.categories] == ["liver"]
+    dataset = open_dataset(folder)
+    model = build_model(run(folder, tmp_path / "other"), start(), [dataset])
+    (one, *_) = cut_case(
+        run(folder, tmp_path / "other"), dataset, dataset.cases[0], part="train", input_size=32
+    )
+    classes = dataset_classes([dataset], model.categories)[dataset.name]
+    image, prompted = Sample.of(one, dataset, classes, key="k").annotated(model)
+    assert one.prompted == (1, 2)
+    assert [int(image.classes[index]) for index in prompted] == [1, 0]
+    targets = build_targets([image], [prompted], model.config)
+    assert targets.masks[1, 0].sum() == (one.labels == 2).sum() == 96, (
+        "the mask is a target of the interactive decoder"
+    )
+    assert targets.classes.tolist() == [1, 0]
+    assert targets.annotated.tolist() == [[True], [True]]
+
+
+def test_data_without_any_name_need_a_vocabulary(tmp_path: Path, start: Starts) -> None:
+    labels = {"1": "air cavity", "2": "object 2"}
+    folder = write_dataset(tmp_path / "squares", ["ABD_001_1", "ABD_002_1"], labels)
+    with pytest.raises(TrainingError, match="Expected a label with a name to learn, got masks"):
+        loop.train(run(folder, tmp_path / "run"), start=start())
+    report = loop.train(run(folder, tmp_path / "all", categories="all"), start=start())
+    assert report.slices["train"] == 2
 
 
 def test_from_shards_it_learns_the_same(six_cases: Path, tmp_path: Path, start: Starts) -> None:

@@ -70,12 +70,13 @@ class StoredVoxels:
             return np.dtype(np.float32)
         return np.dtype(np.float64) if kind == "f" and size > 8 else self.dtype.newbyteorder("=")
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
+    def blocks(self, numbers: int | None = None) -> Iterator[NDArray[Any]]:
         """Yield the stored numbers in order, some at a time; a block is overwritten by the next.
 
-        Raises VolumeError if the file holds fewer.
+        `numbers` is how many there are in a block (default: a megabyte of them). Raises
+        VolumeError if the file holds fewer.
         """
-        buffer = np.empty(max(1, _BLOCK_BYTES // self.dtype.itemsize), self.dtype)
+        buffer = np.empty(numbers or max(1, _BLOCK_BYTES // self.dtype.itemsize), self.dtype)
         left = self.count
         with self.path.open("rb") as stream:
             stream.seek(self.offset)

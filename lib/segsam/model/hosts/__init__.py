@@ -10,6 +10,7 @@ from segsam.model.hosts.litemedsam import LiteMedSAM
 from segsam.model.hosts.med_sa import MedSa
 from segsam.model.hosts.medsam import MedSam
 from segsam.model.hosts.sam import Sam
+from segsam.model.hosts.sam2 import MedSam2, Sam2, Sam2BasePlus, Sam2Large, Sam2Small
 from segsam.model.hosts.sam_med2d import SamMed2d
 from segsam.model.hosts.sam_unet import SamUnet, SamUnet50
 from segsam.model.hosts.segsam_fast import SegSamFast
@@ -23,6 +24,11 @@ _CLASSES: tuple[type[Host], ...] = (
     MedSa,
     SamUnet,
     SamUnet50,
+    Sam2,
+    Sam2Small,
+    Sam2BasePlus,
+    Sam2Large,
+    MedSam2,
     SegSamFast,
 )
 HOSTS: Mapping[str, type[Host]] = MappingProxyType({host.facts.name: host for host in _CLASSES})
@@ -35,7 +41,12 @@ __all__ = [
     "LiteMedSAM",
     "MedSa",
     "MedSam",
+    "MedSam2",
     "Sam",
+    "Sam2",
+    "Sam2BasePlus",
+    "Sam2Large",
+    "Sam2Small",
     "SamMed2d",
     "SamUnet",
     "SamUnet50",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from segsam.model.mask_decoding import decode_masks
+from segsam.model.mask_decoding import attend_and_upscale, decode_masks
 from segsam.model.tensors import PromptTensors
 from segsam.model.two_way import ImageSource
 
@@ -59,6 +60,10 @@ class Host(nn.Module, ABC):
     mask_decoder: Any
     always_multimask: bool = False
     """True if only the three masks of an ambiguous prompt were trained, not SAM's single mask."""
+    shares_decoder: bool = True
+    """True if a class token can be added to its mask decoder (the variant `baseline_sem`)."""
+    has_memory: bool = False
+    """True if it follows objects from slice to slice by a memory of its own."""
     loading_notes: tuple[str, ...] = ()
     """Sentences about what was changed to make a weights file fit; empty if it fitted."""
 
@@ -74,6 +79,10 @@ class Host(nn.Module, ABC):
             decoder reads any.
         """
         return self.image_encoder(images), None
+
+    def reduce_detail(self, detail: Tensor, factor: int) -> Tensor:
+        """Reduce the finer maps of `encode`, (B, c, 4h, 4w), by averaging, to a coarser grid."""
+        return F.avg_pool2d(detail, factor)
 
     def encoding_parts(self) -> nn.ModuleDict:
         """Return all parts that `encode` uses: the image encoder, and what a host adds to it."""
@@ -130,6 +139,20 @@ class Host(nn.Module, ABC):
         """
         multimask = multimask or self.always_multimask
         return decode_masks(self.mask_decoder, source, image_pe, prompt_tokens, multimask=multimask)
+
+    def attend_and_upscale(
+        self, source: ImageSource, image_pe: Tensor, prompt_tokens: Tensor, detail: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the mask decoder up to the drawing of masks.
+
+        Arguments as of `decode_masks`, result as of `mask_decoding.attend_and_upscale`.
+        """
+        del detail
+        return attend_and_upscale(self.mask_decoder, source, image_pe, prompt_tokens)
+
+    def name_in_host(self, key: str) -> str:
+        """Return this host's name for a parameter of its official file."""
+        return key
 
     def name_for_sam(self, key: str) -> str | None:
         """Return this host's name for a parameter of SAM; None if it has no such parameter."""

@@ -142,6 +142,7 @@ class SamUnet(VitHost):
         frozen="SAM's ViT",
         trained="convolutional branch, its injections and bridges, prompt encoder, mask decoder",
     )
+    shares_decoder = False
     bottlenecks = False
     """True for the blocks of ResNet-50, else those of ResNet-34."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from segsam.errors import CheckpointError
 from segsam.model.hosts import HOSTS, HostFacts, LiteMedSAM
 from segsam.model.official import official_path
 from segsam.model.packaged import litemedsam_path
@@ -29,6 +30,7 @@ class HostRow:
     """Side of the square image embedding."""
     normalisation: str
     parameters: int
+    """0 if a package that the host needs is not installed."""
     trainable: int
     frozen: str
     """Parts that never receive a gradient."""
@@ -49,7 +51,7 @@ class HostRow:
             self.name,
             self.size,
             f"{self.input_size} px, {self.input_size // self.grid} px a cell",
-            f"{self.parameters:,}",
+            f"{self.parameters:,}" if self.parameters else "package missing",
             f"{self.trainable:,}",
             self.frozen,
             "found" if self.checkpoint else "not found",
@@ -66,9 +68,7 @@ def host_table(names: Iterable[str] = HOSTS) -> tuple[HostRow, ...]:
 
 
 def _row(name: str) -> HostRow:
-    with torch.device("meta"):
-        host = HOSTS[name]()
-    facts = host.facts
+    facts, counts = HOSTS[name].facts, _counts(name)
     path = _path(facts)
     return HostRow(
         name=facts.name,
@@ -76,8 +76,8 @@ def _row(name: str) -> HostRow:
         input_size=facts.input_size,
         grid=facts.grid,
         normalisation=facts.normalisation,
-        parameters=_count(host, trainable=False),
-        trainable=_count(host, trainable=True),
+        parameters=counts[0],
+        trainable=counts[1],
         frozen=facts.frozen,
         trained=facts.trained,
         checkpoint=str(path) if path.is_file() else "",
@@ -92,6 +92,16 @@ def _row(name: str) -> HostRow:
 def _path(facts: HostFacts) -> Path:
     packaged = litemedsam_path() if facts.name == LiteMedSAM.facts.name else None
     return packaged or official_path(facts)
+
+
+def _counts(name: str) -> tuple[int, int]:
+    """Count the parameters of a host, and those that train; 0 if its package is missing."""
+    try:
+        with torch.device("meta"):
+            host = HOSTS[name]()
+    except CheckpointError:
+        return 0, 0
+    return _count(host, trainable=False), _count(host, trainable=True)
 
 
 def _count(module: nn.Module, *, trainable: bool) -> int:

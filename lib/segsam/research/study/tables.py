@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from segsam.categories.category import MODALITIES
+from segsam.categories.category import PAPER_MODALITIES
 from segsam.research.study.measured_study import MeasuredStudy, SeedMean, difference
 from segsam.research.study.paper import BY_VARIANT, PLUG_IN
 from segsam.research.study.plan import Row, TableName
@@ -17,7 +17,7 @@ _INTERVAL = (
     "The 95 % interval is that of the average of the first seed, from drawing patients of the test "
     "part with replacement. ± is the standard deviation over seeds, where there are several."
 )
-_BY_MODALITY = ("", *MODALITIES, "average", "95 %", "paper")
+_BY_MODALITY = ("", *PAPER_MODALITIES, "average", "95 %", "paper")
 _SCORES = [(prompt, score) for prompt in ("box", "point") for score in ("dsc", "mdsc")]
 _SCORE_NAMES = {"dsc": "DSC", "mdsc": "mDSC"}
 
@@ -165,7 +165,7 @@ def _paper_figure(measured: MeasuredStudy, row: Row, prompt: str, score: str) ->
 
 
 def _by_modality(measured: MeasuredStudy, row: Row, prompt: str, score: str) -> TableRow:
-    cells = [measured.modality_score(row.run, prompt, score, name) for name in MODALITIES]
+    cells = [measured.modality_score(row.run, prompt, score, name) for name in PAPER_MODALITIES]
     average = measured.average(row.run, prompt, score)
     ends = [one.interval(prompt, score) for one in measured.results_of(row.run)]
     interval = "" if not ends or ends[0] is None else f"{ends[0][0]:.1f} to {ends[0][1]:.1f}"
@@ -194,7 +194,7 @@ def _differences(
     runs = (run, partner)
     cells = [
         difference(*(measured.modality_score(one, *prompt_score, name) for one in runs))
-        for name in MODALITIES
+        for name in PAPER_MODALITIES
     ]
     cells.append(difference(*(measured.average(one, *prompt_score) for one in runs)))
     first, second = (BY_VARIANT[measured.variant(one)].figure(*prompt_score) for one in runs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from segsam.categories.category import MODALITIES
+from segsam.categories.category import PAPER_MODALITIES
 from segsam.research.study.measured_study import MeasuredStudy, SeedMean, difference
 from segsam.research.study.plan import TableName
 from segsam.research.study.results import Result
@@ -66,7 +66,7 @@ def _smallest_gain_over_host(measured: MeasuredStudy) -> SeedMean | None:
         return None
     gains = [
         difference(*(measured.modality_score(one.run, "box", "dsc", name) for one in (row, host)))
-        for name in MODALITIES
+        for name in PAPER_MODALITIES
     ]
     known = [one for one in gains if one is not None]
     return min(known, key=lambda one: one.mean) if len(known) == len(gains) else None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import qt
 
 from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session, make_timer
-from SEGSAMLib.Values.Replies import Conflict, Saved, TrainingStatus, Versions
+from SEGSAMLib.Values.Replies import Conflict, LeftOutCase, Saved, TrainingStatus, Versions
 
 WATCH_MS = 2000
 _CURVE_PX = (396, 120)
+_SHOWN_CASES = 8
 _ENDED_STATES = ("idle", "done", "failed", "stopped")
 
 
@@ -66,7 +67,8 @@ class WorkflowPanel:
         chosen = self._chosen_version()
         known = {version.id: version for version in self.versions.versions} if self.versions else {}
         ui.useVersionButton.enabled = bool(chosen) and chosen != self.versions.current
-        ui.versionLabel.text = known[chosen].why if chosen in known else ""
+        version = known.get(chosen)
+        ui.versionLabel.text = _with_left_out(version.why, version.left_out) if version else ""
         for label in (ui.versionLabel, ui.reasonLabel, ui.submitLabel):
             label.visible = bool(label.text)
 
@@ -147,7 +149,8 @@ class WorkflowPanel:
     def _show_training(self) -> None:
         now = self.training
         epochs = f" (epoch {now.epoch} of {now.epochs})" if now.epochs else ""
-        self.ui.trainLabel.text = f"{now.state}{epochs}. {now.sentence}".strip()
+        sentence = f"{now.state}{epochs}. {now.sentence}".strip()
+        self.ui.trainLabel.text = _with_left_out(sentence, now.left_out)
         self._draw_curve()
         if now.state in _ENDED_STATES:
             self._watch_timer.stop()
@@ -183,6 +186,14 @@ class WorkflowPanel:
         session = self.session
         use = session.workflow.use_version
         session.attempt(use, session.parameters(), self._chosen_version())
+
+
+def _with_left_out(sentence: str, cases: Sequence[LeftOutCase]) -> str:
+    """Return a sentence with a line for each case that the training left out."""
+    lines = [f"{case.image_id} was left out: {case.reason}" for case in cases[:_SHOWN_CASES]]
+    if len(cases) > _SHOWN_CASES:
+        lines.append(f"{len(cases) - _SHOWN_CASES} more were left out.")
+    return "\n".join([sentence, *lines])
 
 
 def _dice(metrics: Mapping[str, float]) -> str:

@@ -19,6 +19,7 @@ from SEGSAMLib.Values.Masks import Region, unpacked_bits
 from SEGSAMLib.Values.Replies import (
     InferReply,
     LabelVersion,
+    LeftOutCase,
     Model,
     ModelVersion,
     Saved,
@@ -123,6 +124,7 @@ def read_training(value: Json) -> TrainingStatus:
         epochs=_count(progress.get("total_epochs")),
         sentence=_text(value.get("why")) or _text(progress.get("why")) or last,
         curve=tuple(points),
+        left_out=_left_out(value),
     )
 
 
@@ -141,11 +143,19 @@ def read_versions(value: Json) -> Versions:
                 _count(each.get("cases")),
                 _numbers(metrics.get("before")),
                 _numbers(metrics.get("after")),
+                _left_out(each),
             )
         )
     if not found:
         raise _invalid("contains no version of the model")
     return Versions(_text(value.get("model")), _text(value.get("current")), tuple(found))
+
+
+def _left_out(value: Json) -> tuple[LeftOutCase, ...]:
+    """Read the cases that a training could not use."""
+    cases = [_mapping(each) for each in _list(value.get("left_out"))]
+    found = [(_text(case.get("image"))[:200], _text(case.get("reason"))[:500]) for case in cases]
+    return tuple(LeftOutCase(image, reason) for image, reason in found if image)
 
 
 def _model(name: str, value: Json) -> Model:

@@ -103,6 +103,14 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class LeftOutCase:
+    """Labelled image that a training could not use, and the reason."""
+
+    image_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class TrainingStatus:
     """State of a training: idle, waiting, running, done, failed or stopped. `curve` holds
     (step, name, value).
@@ -113,6 +121,7 @@ class TrainingStatus:
     epochs: int = 0
     sentence: str = ""
     curve: tuple[tuple[int, str, float], ...] = ()
+    left_out: tuple[LeftOutCase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ class ModelVersion:
     cases: int
     before: Mapping[str, float]
     after: Mapping[str, float]
+    left_out: tuple[LeftOutCase, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,16 @@ def _scores(network: nn.Module, opened: OpenCase) -> Iterator[ObjectScore]:
             logits = network(network_input(opened.picture(index))[None])
         plane = opened.plane(index)
         for value in values:
-            margin = winning_margin(logits[0].float(), opened.classes[value])
-            predicted = (opened.view.logits_to_plane(margin) > 0).numpy()
+            number, mdsc = opened.classes[value], None
+            if number:
+                margin = winning_margin(logits[0].float(), number)
+                predicted = (opened.view.logits_to_plane(margin) > 0).numpy()
+                mdsc = dice(predicted, plane == value)
             yield ObjectScore(
                 prompt=_NO_PROMPT,
                 **opened.object_facts(index, value),
                 predicted_iou=0.0,
-                mdsc=dice(predicted, plane == value),
+                mdsc=mdsc,
             )
 
 

@@ -23,12 +23,15 @@ from segsam.datasets.labelled_slices import slices_of
 from segsam.datasets.splits import TRAIN, Split
 from segsam.errors import TrainingError
 from segsam.model.hosts.preparation import normalise_min_max
+from segsam.research.study.unet.loss import IGNORED
 from segsam.research.study.unet.networks import SIDE_PX
 
 
 @dataclass(frozen=True, eq=False)
 class ClassSlice:
-    """Slice with a class number for each pixel: k + 1 for category k, 0 for background."""
+    """Slice with a class number for each pixel: k + 1 for category k, 0 for background, and
+    `IGNORED` in a mask without a name.
+    """
 
     dataset: str
     picture: NDArray[np.uint8]
@@ -96,7 +99,7 @@ def categories_of(datasets: Sequence[Dataset]) -> Categories:
     Raises:
         CategoryError: a label that is not in the vocabulary; the nearest is named.
     """
-    return Categories.load().only(name for one in datasets for name in one.labels.values())
+    return Categories.load().only(name for one in datasets for name in one.names.values())
 
 
 def training_slices(
@@ -125,7 +128,7 @@ def _slices(
 ) -> Iterator[ClassSlice]:
     numbers = class_numbers(dataset, categories)
     table = np.zeros(256, dtype=np.uint8)
-    table[list(numbers)] = list(numbers.values())
+    table[list(numbers)] = [number or IGNORED for number in numbers.values()]
     competing = torch.zeros(len(categories) + 1, dtype=torch.bool)
     competing[[0, *numbers.values()]] = True
     for case in split.cases(TRAIN, dataset.name):

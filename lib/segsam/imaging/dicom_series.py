@@ -1,0 +1,165 @@
+"""DICOM series of a folder, one image for each: found by headers, nothing is decoded.
+
+A series is an image if it is one file, or parallel slices at different positions. Stills, views and
+frames without positions that share a series form no volume; they are left out with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom_files import DicomFile, is_dicom, read_file
+from segsam.imaging.image_files import LeftOut, kind_of, may_be_dicom
+
+_PARALLEL = 1e-4
+"""Largest difference of direction cosines of parallel slices, as in `dicom_grid`."""
+_ONE_POSITION_MM = 0.01
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_LISTED = 4
+
+
+@dataclass(frozen=True)
+class DicomFacts:
+    """Facts about one DICOM file for a list of images; `problem` says why it is no image."""
+
+    series_uid: str = ""
+    frames: int = 1
+    size_px: tuple[int, int] = (0, 0)
+    position_lps: tuple[float, ...] | None = None
+    orientation_lps: tuple[float, ...] | None = None
+    problem: str = ""
+    may_be_image: bool = True
+    hinders_folder: bool = False
+    """True if the folder cannot be read as one series because of this file."""
+
+
+@dataclass(frozen=True)
+class DicomSeries:
+    """Files of one series that lie in one folder, by name. `uid` is empty if they give none."""
+
+    uid: str
+    folder: Path
+    names: tuple[str, ...]
+    is_alone: bool
+    """True if the folder holds no other series."""
+    is_folder: bool
+    """True if the folder can be read as this series."""
+
+    @property
+    def path(self) -> Path:
+        """Path under which `Volume.load` reads the series: its folder, else its first file."""
+        return self.folder if self.is_folder else self.folder / self.names[0]
+
+
+def read_facts(path: Path) -> DicomFacts | None:
+    """Read the header of a file; None if it is not DICOM and its name does not say that it is."""
+    named_dicom = kind_of(path.name) is not None
+    try:
+        if not is_dicom(path):
+            return DicomFacts(problem="not a DICOM file") if named_dicom else None
+        return _facts(read_file(path))
+    except VolumeError as error:
+        return DicomFacts(problem=str(error), hinders_folder=True)
+    except OSError:
+        return DicomFacts(problem="the file cannot be opened", hinders_folder=True)
+
+
+def dicom_facts(folder: Path, names: Iterable[str]) -> dict[str, DicomFacts]:
+    """Read the headers of the DICOM files among `names`; other files are left out."""
+    found = {name: read_facts(folder / name) for name in sorted(names) if may_be_dicom(name)}
+    return {name: facts for name, facts in found.items() if facts is not None}
+
+
+def series_of(
+    folder: Path, facts: Mapping[str, DicomFacts]
+) -> tuple[list[DicomSeries], list[LeftOut]]:
+    """Return the images among the DICOM files of a folder, and the files left out."""
+    left_out = [
+        LeftOut(name, each.problem, each.may_be_image)
+        for name, each in facts.items()
+        if each.problem
+    ]
+    groups: dict[str, list[str]] = {}
+    for name, each in facts.items():
+        if not each.problem:
+            groups.setdefault(each.series_uid or f"/{name}", []).append(name)
+    found = []
+    is_alone = len(groups) == 1
+    is_folder = is_alone and not any(each.hinders_folder for each in facts.values())
+    for key, names in groups.items():
+        problem = _why_no_volume([facts[name] for name in names])
+        if problem:
+            listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            sentence = f"{problem} ({listed}), not one volume; name one file to read it"
+            left_out += [LeftOut(name, sentence) for name in names]
+        else:
+            uid = "" if key.startswith("/") else key
+            found.append(DicomSeries(uid, folder, tuple(names), is_alone, is_folder))
+    return found, left_out
+
+
+def _facts(file: DicomFile) -> DicomFacts:
+    header = file.header
+    modality = str(header.get("Modality") or "").strip()
+    if modality == "SEG" or str(header.get("SOPClassUID") or "") in _SEGMENTATIONS:
+        problem = "a DICOM segmentation, not an image"
+        return DicomFacts(problem=problem, may_be_image=False, hinders_folder=True)
+    if "Rows" not in header or "Columns" not in header:
+        kind = f" ({modality})" if modality else ""
+        return DicomFacts(problem=f"DICOM{kind} without an image", may_be_image=False)
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
+    if file.frames > 1 and len(per_frame) != file.frames:
+        return DicomFacts(
+            problem=f"its {file.frames} frames have no positions in the patient, so they form no "
+            "volume; segsam segment --frame reads one of them",
+            hinders_folder=True,
+        )
+    own = per_frame[0] if file.frames == 1 and len(per_frame) == 1 else pydicom.Dataset()
+    position = _macro(header, own, "PlanePositionSequence").get("ImagePositionPatient")
+    orientation = _macro(header, own, "PlaneOrientationSequence").get("ImageOrientationPatient")
+    size_px = (int(header.Columns or 0), int(header.Rows or 0))
+    return DicomFacts(
+        file.series_uid, file.frames, size_px, _numbers(position, 3), _numbers(orientation, 6)
+    )
+
+
+def _macro(header: pydicom.Dataset, own: pydicom.Dataset, name: str) -> pydicom.Dataset:
+    shared = (header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    found: pydicom.Dataset = (own.get(name) or shared.get(name) or [header])[0]
+    return found
+
+
+def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
+    listed = [] if values is None else np.atleast_1d(values).tolist()
+    if len(listed) != count:
+        return None
+    try:
+        return tuple(float(value) for value in listed)
+    except (TypeError, ValueError):
+        return None
+
+
+def _why_no_volume(files: Sequence[DicomFacts]) -> str:
+    """Return what the files of a series are instead of the slices of one volume; "" if they are."""
+    if len(files) == 1:
+        return ""
+    if any(each.frames > 1 for each in files):
+        return f"its series holds {len(files)} files, some of several frames"
+    positions = [each.position_lps for each in files if each.position_lps is not None]
+    views = np.array([each.orientation_lps for each in files if each.orientation_lps is not None])
+    if len(positions) < len(files) or len(views) < len(files):
+        return f"its series holds {len(files)} stills without positions in the patient"
+    sizes = {each.size_px for each in files}
+    if len(sizes) > 1 or np.abs(views - views[0]).max() > _PARALLEL:
+        return f"its series holds {len(files)} files in several views or sizes"
+    along_mm = np.array(positions) @ np.cross(views[0, :3], views[0, 3:])
+    if np.ptp(along_mm) <= _ONE_POSITION_MM:
+        return f"its series holds {len(files)} pictures of one plane"
+    return ""

@@ -1,0 +1,247 @@
+"""DICOM series in the study folder: one image for each series, wherever its slices lie.
+
+A series is looked for in the study folder and its subfolders; loose slices and a folder of slices
+are the same. Its id is made of the folder's name and of a hash of the folder's place and the
+SeriesInstanceUID. So it is the same after each start, and another one for the same UID elsewhere,
+as programs that anonymise write it.
+
+    <studies>/patient7/IM000.dcm ...                              the slices; never changed
+    <studies>/.segsam/series/<state of the slices>/patient7-1a2b3c4d5e6f.nii.gz
+                                                                  the series as one file
+
+The file is for clients. It is made when it is first asked for, and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segsam.errors import VolumeNotFoundError
+from segsam.imaging.dicom_series import DicomFacts, DicomSeries, read_facts, series_of
+from segsam.imaging.image_files import LeftOut, image_kind, is_litter, may_be_dicom
+from segsam.imaging.volume import Volume
+from segsam_app.storage.disk import output_errors
+
+ENDING = ".nii.gz"
+"""Ending of the file that clients get of a series."""
+
+_LABELS = "labels"
+_HASH_DIGITS = 12
+_LONGEST_NAME = 60
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]+")
+_TIMESTAMP_STEP_NS = 100_000_000
+"""Upper bound of the step in which file systems give modification times."""
+_COMING_NS = 60_000_000_000
+"""Time for which a damaged file counts as one that is still being copied."""
+_NOT_LISTED = "images in subfolders are not listed, except DICOM series; move it up"
+
+
+@dataclass(frozen=True)
+class _File:
+    """Facts about a file when it had this modification time and size; None if it is no DICOM."""
+
+    stamp: tuple[int, int]
+    facts: DicomFacts | None
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Content of a folder when it had this modification time.
+
+    It is not settled if it may change without a new one: a file has just come, or could not be read
+    because it may still be coming.
+    """
+
+    mtime_ns: int
+    is_settled: bool
+    subfolders: tuple[str, ...]
+    series: tuple[DicomSeries, ...]
+    left_out: tuple[LeftOut, ...]
+    files: Mapping[str, _File]
+
+
+@dataclass(frozen=True)
+class SeriesListing:
+    """Series of the study folder by image id, and what is left out.
+
+    `folders` holds the modification time (ns) of each folder that was read.
+    """
+
+    series: Mapping[str, DicomSeries]
+    left_out: tuple[LeftOut, ...]
+    folders: Mapping[Path, int]
+    is_settled: bool
+
+
+class SeriesFinder:
+    """Finds the series of a study folder. Only folders and files that changed are read again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders: dict[Path, _Folder] = {}
+
+    def find(self) -> SeriesListing:
+        """Return all series. Raises OSError if the study folder itself cannot be read."""
+        found: dict[Path, _Folder] = {}
+        left_out: list[LeftOut] = []
+        waiting = [self._root]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                found[folder] = self._folder(folder)
+            except OSError:
+                if folder == self._root:
+                    raise
+                place = folder.relative_to(self._root).as_posix()
+                left_out.append(LeftOut(place, "the folder cannot be read"))
+                continue
+            waiting += [folder / name for name in reversed(found[folder].subfolders)]
+            left_out += found[folder].left_out
+        self._folders = found
+        return SeriesListing(
+            {series_id(self._root, one): one for each in found.values() for one in each.series},
+            tuple(left_out),
+            {path: each.mtime_ns for path, each in found.items()},
+            all(each.is_settled for each in found.values()),
+        )
+
+    def _folder(self, folder: Path) -> _Folder:
+        before, mtime_ns = self._folders.get(folder), folder.stat().st_mtime_ns
+        if before is not None and before.is_settled and before.mtime_ns == mtime_ns:
+            return before
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
+        files = _read_files(folder, entries, before.files if before is not None else {})
+        facts = {name: one.facts for name, one in files.items() if one.facts is not None}
+        series, left_out = series_of(folder, facts)
+        if folder != self._root:
+            left_out += [
+                LeftOut(each.name, _NOT_LISTED)
+                for each in entries
+                if image_kind(each.name) and each.name not in facts and each.is_file()
+            ]
+        place, now_ns = folder.relative_to(self._root), time.time_ns()
+        changes_ns = [mtime_ns + _TIMESTAMP_STEP_NS]
+        for one in files.values():
+            is_damaged = one.facts is not None and bool(one.facts.problem)
+            changes_ns.append(one.stamp[0] + (_COMING_NS if is_damaged else _TIMESTAMP_STEP_NS))
+        return _Folder(
+            mtime_ns,
+            max(changes_ns) < now_ns,
+            tuple(each.name for each in entries if self._is_searched(each)),
+            tuple(series),
+            tuple(replace(one, path=(place / one.path).as_posix()) for one in left_out),
+            files,
+        )
+
+    def _is_searched(self, entry: os.DirEntry[str]) -> bool:
+        if is_litter(entry.name) or not entry.is_dir(follow_symlinks=False):
+            return False
+        return not (entry.name == _LABELS and Path(entry.path).parent == self._root)
+
+
+def _read_files(
+    folder: Path, entries: Iterable[os.DirEntry[str]], before: Mapping[str, _File]
+) -> dict[str, _File]:
+    """Return the facts about files that may be DICOM; links are not followed."""
+    files = {}
+    for entry in entries:
+        if not may_be_dicom(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        status = entry.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        known = before.get(entry.name)
+        if known is None or known.stamp != stamp:
+            known = _File(stamp, read_facts(folder / entry.name))
+        files[entry.name] = known
+    return files
+
+
+def series_id(root: Path, series: DicomSeries) -> str:
+    """Return the image id of a series in the study folder `root`."""
+    place = series.folder.relative_to(root).as_posix()
+    key = f"{place}\n{series.uid or series.names[0]}".encode()
+    digest = hashlib.blake2b(key, digest_size=_HASH_DIGITS // 2).hexdigest()
+    name = _NOT_IN_IDS.sub("_", series.folder.name if place != "." else "").strip("_-")
+    return f"{name[:_LONGEST_NAME] or 'series'}-{digest}"
+
+
+class SeriesFiles:
+    """Series of a study folder, read, and written as one file each for clients. Thread-safe."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root.resolve() / ".segsam" / "series"
+        self._making: dict[str, threading.Lock] = {}
+
+    def file(self, image_id: str, series: DicomSeries) -> Path:
+        """Return the file of a series, which is made if there is none of this state of its slices.
+
+        Raises VolumeError for a series that cannot be read, `OutputError`.
+        """
+        path = self._folder / _state(image_id, series) / f"{image_id}{ENDING}"
+        if path.is_file():
+            return path
+        with self._making.setdefault(image_id, threading.Lock()):
+            if not path.is_file():
+                volume = self.read(image_id, series)
+                with output_errors("Saving a series as one file"):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                volume.save(path)
+                self._remove_others(path)
+        return path
+
+    def id_of(self, path: Path) -> str | None:
+        """Return the image id if `path` is the file of a series."""
+        is_inside = path.parent.parent == self._folder and path.name.endswith(ENDING)
+        return path.name.removesuffix(ENDING) if is_inside else None
+
+    def read(self, image_id: str, series: DicomSeries) -> Volume:
+        """Read a series from its slices. Raises VolumeError."""
+        with _alone(series, image_id) as path:
+            return Volume.load(path)
+
+    def _remove_others(self, path: Path) -> None:
+        """Remove files of earlier states of the series."""
+        for other in self._folder.glob(f"*/{path.name}"):
+            if other != path:
+                with suppress(OSError):
+                    other.unlink()
+                    other.parent.rmdir()
+
+
+@contextmanager
+def _alone(series: DicomSeries, image_id: str) -> Iterator[Path]:
+    """Yield a path that reads as the series, without the headers of others in its folder."""
+    if series.is_folder:
+        yield series.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="segsam-series-") as temporary:
+        links = Path(temporary) / image_id
+        links.mkdir()
+        try:
+            for name in series.names:
+                (links / name).symlink_to(series.folder.absolute() / name)
+        except OSError:  # a system without links for this user
+            links = series.path
+        yield links
+
+
+def _state(image_id: str, series: DicomSeries) -> str:
+    """Return a hash of names, sizes and times of the slices. Raises `VolumeNotFoundError`."""
+    digest = hashlib.blake2b(digest_size=8)
+    try:
+        for name in series.names:
+            status = (series.folder / name).stat()
+            digest.update(f"{name}\n{status.st_size} {status.st_mtime_ns}\n".encode())
+    except OSError as error:
+        raise VolumeNotFoundError(f"the slices of {image_id} are not there any more") from error
+    return digest.hexdigest()
