@@ -14,6 +14,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import requests
@@ -28,7 +29,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
 from segsam.imaging.volume import Volume
-from segsam.system.process import tune_allocator
+from segsam.system.process import lower_thread_priority, tune_allocator
 from segsam.system.telemetry import switch_off_reports
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.scoring import OVERVIEW, BackgroundScorer, OverviewScoring
@@ -166,6 +167,15 @@ class SegSamApp(MONAILabelApp):
         store = self.datastore()
         if isinstance(store, DicomWebStore):
             store.start()
+        Thread(target=self._look_for_damage, name="segsam-damage", daemon=True).start()
+
+    def _look_for_damage(self) -> None:
+        """Read every record once, so that `GET /segsam/health` names the damaged ones."""
+        lower_thread_priority()
+        store = self.datastore()
+        self.versions.history()
+        if isinstance(store, Store):
+            store.check_records()
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Return what the reply to a saved label holds besides the version."""

@@ -49,6 +49,7 @@ ORDER = {
         "inference",
         "choosing",
         "training",
+        "check_files",
         "routes",
         "guard",
         "asgi",

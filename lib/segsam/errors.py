@@ -68,6 +68,12 @@ class OutputError(SegSamError):
     code = "output"
 
 
+class DamagedRecordError(SegSamError):
+    """Record on disk that is no JSON, has another form, or differs from what was written."""
+
+    code = "damaged"
+
+
 class SampleError(SegSamError):
     """Sample data that cannot be downloaded, or differ from the published ones."""
 

@@ -1,4 +1,4 @@
-"""Damaged files: read, or refused with a VolumeError; no other exception."""
+"""Damaged files: read, or refused with a VolumeError in our words; no other exception."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from PIL import Image
 from segsam.errors import VolumeError
 from segsam.imaging.volume import Volume
 
+LIBRARY_WORDS = (
+    "attribute", "Exception", "Error", "nibabel", "Pillow", "PIL", "ITK", "pynrrd", "pydicom",
+    "invalid literal", "NoneType", "cannot identify", "truncated", "not recognized", "buffer",
+    "decompress", "Errno", "could not convert", "out of bounds", "object", "codec", "unpack req",
+)  # fmt: skip
+"""Parts of sentences of the libraries, which tell a user nothing."""
 HEADER = {".nii": 352, ".nrrd": 420, ".mha": 420, ".png": 120, ".tif": 200, ".bmp": 54}
 
 
@@ -50,6 +56,7 @@ def read(ending: str, data: bytes) -> None:
             assert volume.voxels.ndim in (3, 4)
             assert np.isfinite(volume.affine_ras).all()
         assert not message or path.name in message
+        assert not [word for word in LIBRARY_WORDS if word in message], message
         assert folder not in message
 
 

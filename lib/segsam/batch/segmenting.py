@@ -27,6 +27,7 @@ from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result
 from segsam.prompting.prompts import Prompts
 from segsam.proposals.automatic import Search, segment_automatically
+from segsam.system.reasons import reason_of
 from segsam.types import AxisChoice, Cancel, DecoderName
 
 LABELS = "labels"
@@ -136,7 +137,9 @@ def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PromptError(f"The prompts {path.name} cannot be read: {error}.") from error
+        raise PromptError(
+            f"The prompts {path.name} cannot be read as JSON: {reason_of(error)}."
+        ) from error
     objects = content.get("objects") if isinstance(content, Mapping) else None
     if objects is None:
         return (ObjectRequest(prompts=content),)

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from segsam.categories.category import Category
 from segsam.errors import CategoryError
 from segsam.system.atomic import write_bytes
+from segsam.system.reasons import reason_of
 
 DEFAULT_PATH = Path(__file__).parent / "data"
 _TENSOR = "text_embeddings"
@@ -69,7 +70,9 @@ def read_embeddings(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
             f"There are no text embeddings {path.name} beside the category file."
         ) from error
     except SafetensorError as error:
-        raise CategoryError(f"Expected text embeddings in {path.name}: {error}.") from error
+        raise CategoryError(
+            f"Expected text embeddings in {path.name}; {reason_of(error)}."
+        ) from error
     if values.ndim != 2 or values.dtype != np.float32 or not np.isfinite(values).all():
         raise CategoryError(
             f"Expected finite float32 embeddings of shape (categories, numbers) in {path.name}, "
@@ -113,8 +116,13 @@ def _read_file(path: Path) -> tuple[Category, ...]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CategoryError(
-            f"Expected YAML in {path.name}: {' '.join(str(error).split())}"
+            f"Expected YAML in {path.name}, got something else{_line_of(error)}."
         ) from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise CategoryError(f"Expected a list of categories in {path.name}.")
     return tuple(map(Category.from_record, records))
+
+
+def _line_of(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return "" if mark is None else f" in line {mark.line + 1}"

@@ -6,6 +6,7 @@ finding of its check, not the end of the command.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -13,11 +14,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,7 +40,18 @@ _REINSTALL = "run: pip install -r requirements.txt"
 _NO_NAMES = "a checkpoint with a trained semantic decoder: --checkpoint FILE.safetensors"
 _GB = 2**30
 _START_SECONDS = 300
+_MAX_NAMED = 20
 _LABELS = {True: "[green]  ok  [/]", None: "[yellow] note [/]", False: "[bold red] FAIL [/]"}
+
+
+StudiesOption = Annotated[
+    Path | None,
+    typer.Option("--studies", help="Studies folder of a server: check every label in it."),
+]
+VersionsOption = Annotated[
+    Path | None,
+    typer.Option("--versions", help="Folder of model versions: check every version in it."),
+]
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,18 @@ class Check:
     remedy: str = ""
 
 
-def doctor(json_file: JsonOption = None) -> None:
-    """Check this machine: packages, versions, weights, port, memory, disk; one line per check."""
+def doctor(
+    studies: StudiesOption = None, versions: VersionsOption = None, json_file: JsonOption = None
+) -> None:
+    """Check this machine: packages, versions, weights, port, memory, disk; one line per check.
+
+    With --studies or --versions, also every record, label and version that a server keeps there.
+    """
     check_target(json_file)
     with err.status("Checking; the import of MONAI Label takes about 10 s"):
         checks = run_checks()
+        if studies or versions:
+            checks += (attempt("stored files", lambda: check_stored(studies, versions)),)
     for check in checks:
         remedy = "" if check.ok or not check.remedy else f" -> {check.remedy}"
         out.print(_LABELS[check.ok], end="")
@@ -272,3 +291,38 @@ def check_sample() -> Check:
         return Check("sample CT", True, "in the cache: the demo works offline")
     remedy = "segsam demo fetches it (38 MB, once)"
     return Check("sample CT", None, "not in the cache yet", remedy)
+
+
+def check_stored(studies: Path | None, versions: Path | None) -> Check:
+    """Read what a server keeps in these folders, in a process of its own; nothing is changed."""
+    from segsam.remote.server import find_app
+
+    folders = {"--studies": studies, "--versions": versions}
+    command = [sys.executable, "-m", "segsam_app.check_files"]
+    for name, folder in folders.items():
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            found = f"expected a folder as {name}, got {folder}"
+            return Check("stored files", False, found, "name the folder that the server has")
+        command += [name, str(folder.absolute())]
+    paths = [str(find_app()), os.environ.get("PYTHONPATH", "")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if run.returncode not in (0, 1) or not run.stdout.startswith("{"):
+        lines = run.stderr.strip().splitlines() or ["it ended without a message"]
+        return Check("stored files", False, f"could not be checked: {lines[-1]}", _REINSTALL)
+    return _stored(json.loads(run.stdout))
+
+
+def _stored(found: Mapping[str, Any]) -> Check:
+    damaged, aside = found["damaged"], found["set_aside"]
+    if damaged:
+        named = [f"{name} ({why})" for name, why in list(damaged.items())[:_MAX_NAMED]]
+        more = f"; and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
+        sentence = f"{len(damaged)} damaged: {'; '.join(named)}{more}"
+        return Check("stored files", False, sentence, "put these files back from a backup")
+    if aside:
+        sentence = f"all good; set aside earlier: {', '.join(aside[:_MAX_NAMED])}"
+        return Check("stored files", None, sentence, "look at these files, then delete them")
+    return Check("stored files", True, "every record, label and version is what was written")

@@ -30,6 +30,7 @@ from segsam.imaging.image_files import (
 )
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
+from segsam.system.reasons import reason_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def open_dataset(folder: str | Path) -> Dataset:
         labels = parse_labels(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TrainingError(
-            f"Expected dataset.json with labels by number in {folder.name}: {error}."
+            f"Expected dataset.json with labels by number in {folder.name}, but {reason_of(error)}."
         ) from error
     if not labels or min(labels) < 1 or max(labels) > 255:
         raise TrainingError(f"{folder.name}: label values are 1 to 255, got {sorted(labels)}.")

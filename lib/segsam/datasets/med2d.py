@@ -35,6 +35,7 @@ from segsam.datasets.labelled_slices import (
 )
 from segsam.datasets.png import decode_grey, decode_rgb
 from segsam.errors import TrainingError
+from segsam.system.reasons import reason_of
 
 LIST, CLASSES = "SAMed2D_v1.json", "SAMed2D_v1_class_mapping_id.json"
 JOB = "conversion.json"
@@ -254,7 +255,8 @@ def _labels(classes: Mapping[str, Any], dataset: str, folder: Path) -> dict[int,
         labels = {int(number) + 1: str(name) for name, number in classes[dataset].items()}
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"Expected the classes of {dataset} in {CLASSES} of {folder.name}: {error!r}."
+            f"Expected the classes of {dataset} by number in {CLASSES} of "
+            f"{folder.name}, got another content."
         ) from error
     if not labels or min(labels) < 1 or max(labels) > 255:
         raise TrainingError(f"{dataset}: class ids are 0 to 254, got {sorted(labels)}.")
@@ -272,7 +274,9 @@ def _read_map(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"Expected {path.name} in {path.parent.name}: {error}.") from error
+        raise TrainingError(
+            f"Expected {path.name} in {path.parent.name}, but {reason_of(error)}."
+        ) from error
     if not isinstance(record, dict):
         raise TrainingError(f"Expected a map in {path.name}, got {type(record).__name__}.")
     return record
@@ -281,5 +285,7 @@ def _read_map(path: Path) -> dict[str, Any]:
 def _read_file(path: Path, decode: Callable[[bytes], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     try:
         return decode(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise TrainingError(f"Cannot read {path.name}: {reason_of(error)}.") from error
+    except ValueError as error:  # what `png` says of the file
         raise TrainingError(f"Cannot read {path.name}: {error}.") from error

@@ -29,6 +29,7 @@ from segsam.datasets.splits import TEST, TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.system.atomic import replacing, write_bytes, write_json
 from segsam.system.folders import make_folder
+from segsam.system.reasons import reason_of
 
 PARTS = (TRAIN, VALIDATION, TEST)
 _INDEX, _DATASETS = "index.npz", "datasets.json"
@@ -96,7 +97,8 @@ class Shards(Sequence[PreparedSlice]):
             self.datasets = tuple(_dataset(self.folder, record) for record in records)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise TrainingError(
-                f"Expected shards with {_INDEX} and {_DATASETS} in {self.folder.name}: {error}."
+                f"Expected shards with {_INDEX} and {_DATASETS} in {self.folder.name}, but "
+                f"{reason_of(error)}."
             ) from error
 
     def __len__(self) -> int:
@@ -125,7 +127,9 @@ class Shards(Sequence[PreparedSlice]):
                 members = _members(file.read(stop - start))
             found = _read_slice(members)
         except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-            raise TrainingError(f"Cannot read slice {index} of {path.name}: {error}.") from error
+            raise TrainingError(
+                f"Cannot read slice {index} of {path.name}: {reason_of(error)}."
+            ) from error
         part = PARTS[int(self._columns["part"][index])]
         return PreparedSlice(found, self.dataset_of(index), part)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from segsam.datasets.folder import Dataset, check_distinct_names
 from segsam.errors import TrainingError
 from segsam.system.atomic import write_json
+from segsam.system.reasons import reason_of
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
 """Patient in a case's name: of BTCV and the sarcomas (whose CT, MR and PET are of the same
@@ -72,7 +73,8 @@ class Split:
             pattern = str(record.get("pattern", DEFAULT_PATIENT))
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise TrainingError(
-                f"Expected a split with parts, data sets and cases in {path.name}: {error}."
+                f"Expected a split with parts, data sets and cases in {path.name}, but "
+                f"{reason_of(error)}."
             ) from error
         return cls(parts, by_frame, seed, pattern)
 
@@ -90,7 +92,9 @@ def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:
         case = case.partition("--")[0] or case
         found = re.search(pattern, case)
     except re.error as error:
-        raise TrainingError(f"The pattern of patients {pattern!r} is wrong: {error}.") from error
+        raise TrainingError(
+            f"The pattern of patients {pattern!r} is wrong; expected a regular expression."
+        ) from error
     return found.group() if found and found.group() else case
 
 

@@ -22,6 +22,7 @@ from segsam.categories.segment_names import learnt_name
 from segsam.errors import EvaluationError
 from segsam.evaluation.records import ObjectScore
 from segsam.system.atomic import write_bytes
+from segsam.system.reasons import reason_of
 
 TEXTS = ("dataset", "modality", "prompt", "case", "patient", "name")
 WHOLE = ("slice", "label", "category", "found")
@@ -127,7 +128,8 @@ def load_objects(path: str | Path) -> ObjectTable:
         raise EvaluationError(f"Expected a file of objects, got no file {path.name}.") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
         raise EvaluationError(
-            f"Expected the objects that segsam evaluate --objects writes in {path.name}: {error}."
+            f"Expected the objects that segsam evaluate --objects writes in {path.name}, but "
+            f"{reason_of(error)}."
         ) from error
     if len({len(column) for column in (*table.columns.values(), table.class_logits)}) != 1:
         raise EvaluationError(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsam.errors import VolumeError
 from segsam.imaging.dicom_series import dicom_facts, series_of
+from segsam.imaging.formats.dicom_segmentation import is_dicom_segmentation
 from segsam.imaging.image_files import (
     LeftOut,
     image_kind,
@@ -70,7 +72,7 @@ def labels_in(folder: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
     found, left_out = [], []
     for name in names:
         kind, any_kind = label_kind(name), kind_of(name)
-        if kind is not None:
+        if kind is not None and (kind.format != "DICOM" or _is_segmentation(folder / name)):
             found.append((stem_of(name, kind), folder / name))
         elif any_kind is not None and image_kind(name) is not None:
             left_out.append(LeftOut(name, _WHY_NO_LABEL[any_kind.format]))
@@ -79,7 +81,14 @@ def labels_in(folder: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
     return found, left_out
 
 
+def _is_segmentation(path: Path) -> bool:
+    try:
+        return is_dicom_segmentation(path)
+    except VolumeError:  # damaged
+        return False
+
+
 _WHY_NO_LABEL = {
     "picture": "JPEG changes values, so it cannot hold labels",
-    "DICOM": "DICOM images cannot hold labels",
+    "DICOM": "DICOM images cannot hold labels, only segmentations",
 }

@@ -34,7 +34,7 @@ FILE_KINDS = (
     FileKind(".nhdr", "NRRD", is_one_file=False),
     FileKind(".mha", "MetaImage"),
     FileKind(".mhd", "MetaImage", is_one_file=False),
-    FileKind(".dcm", "DICOM", is_label=False),
+    FileKind(".dcm", "DICOM"),  # as a label: a segmentation
     FileKind(".png", "picture"),
     FileKind(".jpg", "picture", is_label=False),  # its compression changes values
     FileKind(".jpeg", "picture", is_label=False),
@@ -47,7 +47,7 @@ LABEL_ENDINGS = tuple(kind.ending for kind in FILE_KINDS if kind.is_label)
 LABEL_VOLUME_ENDINGS = tuple(
     kind.ending
     for kind in FILE_KINDS
-    if kind.is_label and kind.is_one_file and kind.format != "picture"
+    if kind.is_label and kind.is_one_file and kind.format not in {"picture", "DICOM"}
 )
 """Endings of labels that lie in one file with their geometry: what a server stores."""
 

@@ -1,8 +1,9 @@
 """Reader of labels: whole numbers on the voxels of their image, with the names in their file.
 
-Any format of `readers` can hold labels. A segmentation of 3D Slicer is read by its segments; it may
-have several layers, and it names its values. Labels are placed by geometry (`label_geometry`). A
-picture has no geometry, so its pixels lie on those of its image in their order.
+Any format of `readers` can hold labels. A segmentation of 3D Slicer or of DICOM is read by its
+segments; it may have several layers, and it names its values, as an extension of NIfTI's header
+may. Labels are placed by geometry (`label_geometry`). A picture has no geometry, so its pixels lie
+on those of its image in their order; of a palette, its indices are the labels.
 """
 
 from __future__ import annotations
@@ -17,20 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import LabelError
-from segsam.imaging.formats.nifti import stored_nifti
+from segsam.imaging.formats.dicom_segmentation import (
+    is_dicom_segmentation,
+    read_dicom_segmentation,
+    read_dicom_segments,
+)
+from segsam.imaging.formats.metaimage import stored_metaimage
+from segsam.imaging.formats.nifti import read_nifti_names, stored_nifti
 from segsam.imaging.formats.nrrd_file import stored_nrrd
+from segsam.imaging.formats.picture_file import read_picture_labels
 from segsam.imaging.formats.raw import RawGrid, reading
 from segsam.imaging.formats.seg_nrrd import (
+    Segmentation,
     read_segment_values,
     read_segmentation,
     read_segments,
 )
 from segsam.imaging.formats.stored_voxels import StoredVoxels
-from segsam.imaging.image_files import kind_of
+from segsam.imaging.image_files import Format, kind_of
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.voxels import check_finite, to_volume_voxels
-from segsam.types import LabelArray, Voxels
+from segsam.types import Affine, LabelArray, Voxels
 
 _MAX_VALUE = 2**32 - 1
 _MOST_VALUES = 2**16
@@ -78,18 +87,16 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
         VolumeError: a file that cannot be read.
     """
-    placement = placement_of(path, image)
-    segmentation = read_segmentation(path) if _is_nrrd(path) else None
-    if segmentation is None:
-        maps: tuple[Voxels, ...] = (read_image(path).voxels,)
-        names: dict[int, str] = {}
-    else:
-        maps = segmentation.maps
-        names = {segment.value: segment.name for segment in segmentation.segments}
+    if _has_short_header(path):  # a label that lies elsewhere is refused before it is read
+        placement_of(path, image)
+    stored = _read_stored(path)
+    maps = stored.maps
     if integers_only and any(each.ndim != 3 or each.dtype.kind not in "iub" for each in maps):
         what = "colour" if maps[0].ndim != 3 else str(maps[0].dtype)
         raise LabelError(f"{_EXPECTED}, one per voxel; this one is {what}")
-    return Labels(tuple(placement.place(_whole_numbers(each, path)) for each in maps), names)
+    placement = stored.placement(image)
+    placed = tuple(placement.place(_whole_numbers(each, path)) for each in maps)
+    return Labels(placed, stored.names)
 
 
 def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
@@ -122,6 +129,24 @@ def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
     return tuple(sorted(found - {0}))
 
 
+def placement_of(path: Path, image: Grid) -> Placement:
+    """Find how the label in a file lies on `image`, from its header if the format allows it.
+
+    Raises:
+        LabelError: a label that lies elsewhere.
+        VolumeError: a file that cannot be read.
+    """
+    if not _has_short_header(path):
+        return _read_stored(path).placement(image)
+    is_cropped = _is_nrrd(path) and bool(read_segments(path))
+    return place_label(read_grid(path), image, may_be_cropped=is_cropped)
+
+
+def _has_short_header(path: Path) -> bool:
+    """Return True for a format whose geometry is read without its voxels."""
+    return _is_nrrd(path) or _format_of(path) == "NIfTI"
+
+
 def label_planes(path: Path) -> Iterator[NDArray[np.integer[Any]]] | None:
     """Return the planes (i, j) of a label in the order of its file, one in memory at a time.
 
@@ -149,33 +174,69 @@ def _stored(path: Path) -> StoredVoxels | None:
     """Where the voxels of a label lie; None for a format that is read as a whole."""
     if _is_nrrd(path):
         return stored_nrrd(path)
-    kind = kind_of(path.name)
-    return stored_nifti(path) if kind is not None and kind.format == "NIfTI" else None
+    if _format_of(path) == "MetaImage":
+        return stored_metaimage(path)
+    return stored_nifti(path) if _format_of(path) == "NIfTI" else None
 
 
 def _is_no_value(value: int) -> bool:
     return not 0 <= value <= _MAX_VALUE
 
 
-def placement_of(path: Path, image: Grid) -> Placement:
-    """Find how the label in a file lies on `image`, from its header if the format allows it.
+@dataclass(frozen=True, eq=False)
+class _StoredLabels:
+    """Label maps as their file holds them, where they lie, and the names of their values."""
 
-    Raises:
-        LabelError: a label that lies elsewhere.
-        VolumeError: a file that cannot be read.
-    """
-    grid = read_grid(path)
-    kind = kind_of(path.name)
-    if kind is not None and kind.format == "picture":
-        grid = RawGrid(grid.shape_ijk, image.affine_ras)
-    return place_label(grid, image, may_be_cropped=_is_nrrd(path) and bool(read_segments(path)))
+    maps: tuple[Voxels, ...]
+    affine_ras: Affine | None
+    """None for a picture, which lies on its image."""
+    names: Mapping[int, str]
+    may_be_cropped: bool = False
+
+    def placement(self, image: Grid) -> Placement:
+        """Find how the maps lie on `image`. Raises LabelError if they lie elsewhere."""
+        i, j, k = (*self.maps[0].shape[:3], 1, 1)[:3]
+        affine = image.affine_ras if self.affine_ras is None else self.affine_ras
+        return place_label(RawGrid((i, j, k), affine), image, may_be_cropped=self.may_be_cropped)
+
+
+def _read_stored(path: Path) -> _StoredLabels:
+    if _format_of(path) == "picture":
+        return _StoredLabels((read_picture_labels(path).voxels,), None, {})
+    segmentation = _segmentation(path)
+    if segmentation is not None:
+        names = {segment.value: segment.name for segment in segmentation.segments}
+        return _StoredLabels(segmentation.maps, segmentation.affine_ras, names, True)
+    raw = read_image(path)
+    return _StoredLabels((raw.voxels,), raw.affine_ras, read_label_names(path))
+
+
+def _segmentation(path: Path) -> Segmentation | None:
+    if _is_nrrd(path):
+        return read_segmentation(path)
+    return read_dicom_segmentation(path) if _is_dicom(path) else None
 
 
 def read_label_names(path: Path) -> dict[int, str]:
     """Read the names that a label file gives its values, from its header. Raises VolumeError."""
-    if not _is_nrrd(path):
-        return {}
-    return {segment.value: segment.name for segment in read_segments(path)}
+    if _format_of(path) == "NIfTI":
+        return read_nifti_names(path)
+    if _is_nrrd(path):
+        segments = read_segments(path)
+    else:
+        segments = read_dicom_segments(path) if _is_dicom(path) else ()
+    return {segment.value: segment.name for segment in segments}
+
+
+def _is_dicom(path: Path) -> bool:
+    """Return True for a DICOM segmentation, by its content."""
+    return _format_of(path) in {"DICOM", None} and is_dicom_segmentation(path)
+
+
+def _format_of(path: Path) -> Format | None:
+    """Format by the ending of the name; None for an unknown one."""
+    kind = kind_of(path.name)
+    return None if kind is None else kind.format
 
 
 def _is_nrrd(path: Path) -> bool:

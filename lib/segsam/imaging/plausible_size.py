@@ -33,7 +33,10 @@ def check_plausible_size(path: Path) -> None:
     A file that cannot be read passes: its reader says why. Raises VolumeTooLargeError, and the
     errors of the readers for a header that cannot be read.
     """
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return
+    except (OSError, ValueError):  # a name that the file system does not allow
         return
     kind = kind_of(path.name)
     if kind is None or kind.format == "DICOM":  # checked where its slices are known

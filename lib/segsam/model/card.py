@@ -7,17 +7,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from segsam.categories import Category
-from segsam.errors import CategoryError, CheckpointError
+from segsam.errors import CategoryError, CheckpointError, DamagedRecordError
 from segsam.model.config import SemanticConfig
 from segsam.system.atomic import write_bytes
+from segsam.system.checked_json import parse_json
 
 if TYPE_CHECKING:
     from segsam.model.segsam import SegSam
 
 FORMAT = 1
+_MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ class Card:
             CheckpointError: not JSON, another format, or keys that are missing or unknown.
         """
         try:
-            record = json.loads(text)
-        except json.JSONDecodeError as error:
+            content = text.encode("utf-8", "surrogatepass")
+            record = parse_json(content, _MAX_BYTES, finite=False)
+        except DamagedRecordError as error:
             raise CheckpointError(f"Expected JSON in the card {file_name}: {error}.") from error
         if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
             raise CheckpointError(f"Expected a checkpoint card of format {FORMAT} in {file_name}.")
@@ -160,6 +165,12 @@ CALLER_FIELDS = frozenset(entry.name for entry in fields(Card)) - MODEL_FIELDS -
 _MAPPINGS = tuple(entry.name for entry in fields(Card) if entry.default_factory is dict)
 _TUPLES = tuple(entry.name for entry in fields(Card) if entry.default == ())
 """Lists in JSON."""
+_READERS = {
+    name: TypeAdapter(hint)
+    for name, hint in get_type_hints(Card).items()
+    if name not in ("config", "categories", "temperature")
+}
+"""Checks of the types of fields that are not checked elsewhere."""
 _REQUIRED = frozenset(
     {
         "name", "semantic_is_trained", "training_data", "licence", "metrics", "parent", "host",
@@ -181,6 +192,11 @@ def read_card(path: str | Path) -> Card:
     except FileNotFoundError as error:
         raise CheckpointError(
             f"Expected the card {path.name} beside the weights, there is none."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "its text is not UTF-8"
+        raise CheckpointError(
+            f"Expected the card {path.name}, got a file that cannot be read: {reason}."
         ) from error
     return Card.from_json(text, path.name)
 
@@ -225,8 +241,19 @@ def _parsed(record: dict[str, Any], file_name: str) -> Card:
             "categories": tuple(map(Category.from_record, record["categories"])),
         }
         tuples = {name: tuple(known[name]) for name in _TUPLES if name in known}
-        return Card(**known | tuples)
-    except (TypeError, CategoryError, CheckpointError) as error:
+        known |= tuples
+        _check_types(known)
+        return Card(**known)
+    except (AttributeError, TypeError, CategoryError, CheckpointError) as error:
         raise CheckpointError(
             f"The card {file_name} does not describe a checkpoint: {error}"
         ) from error
+
+
+def _check_types(record: Mapping[str, Any]) -> None:
+    """Raise TypeError for a field of another type."""
+    for name in record.keys() & _READERS.keys():
+        try:
+            _READERS[name].validate_python(record[name], strict=True)
+        except ValidationError as error:
+            raise TypeError(f"the field {name} cannot be {record[name]!r:.80}") from error

@@ -15,6 +15,8 @@ DecoderKind: TypeAlias = Literal["own", "shared"]
 UnpromptedTask: TypeAlias = Literal["presence", "full_image", "none"]
 TextTarget: TypeAlias = Literal["binary", "both"]
 ReductionName: TypeAlias = Literal["trained", "pooled"]
+_LARGEST = 1024
+"""Largest number of blocks or side of a grid that a card may ask memory for."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,19 @@ class SemanticConfig:
                 raise CheckpointError(
                     f"Expected {expected} as the model's {name}, got {getattr(self, name)!r}."
                 )
+            self._check_type(name, hint)
         if self.decoder == "shared" and self.unprompted != "none":
             raise CheckpointError(
                 "A decoder shared with the host segments the prompted object alone: expected "
                 f"unprompted 'none', got {self.unprompted!r}."
+            )
+
+    def _check_type(self, name: str, hint: object) -> None:
+        value = getattr(self, name)
+        if hint is bool and not isinstance(value, bool):
+            raise CheckpointError(f"Expected true or false as the model's {name}, got {value!r}.")
+        if hint is int and (type(value) is not int or not 0 <= value <= _LARGEST):
+            raise CheckpointError(
+                f"Expected a whole number from 0 to {_LARGEST} as the model's {name}, got "
+                f"{value!r:.80}."
             )

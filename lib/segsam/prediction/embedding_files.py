@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from segsam.errors import OutputError
-from segsam.system.atomic import replacing
+from segsam.system.atomic import replacing, seconds_old
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +147,7 @@ class EmbeddingFiles:
         """Remove partial files of killed processes, but none that a process writes now."""
         for path in self.folder.glob(".*.partial"):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                if seconds_old(path) > _ABANDONED_SECONDS:
                     path.unlink()
 
     def _remove(self, key: str) -> None:

@@ -10,10 +10,13 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsam.errors import OutputError
+
+_STARTED, _STARTED_STEADY = time.time(), time.monotonic()
 
 
 @contextlib.contextmanager
@@ -30,11 +33,22 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
         temporary.replace(path)
         flush_path(path.parent)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        system = getattr(error, "strerror", None)
+        reason = system or "its content does not fit the format"
         raise OutputError(f"{path.name} could not be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def seconds_old(path: Path) -> float:
+    """Return the age of a file by its modification time; raises OSError.
+
+    The system clock may be set while a file is being written. So the age is also measured with a
+    clock that goes on steadily from the start of this process, and the smaller one counts.
+    """
+    steady = _STARTED + time.monotonic() - _STARTED_STEADY
+    return min(time.time(), steady) - path.stat().st_mtime
 
 
 def flush_path(path: Path) -> None:

@@ -25,6 +25,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from segsam.errors import SegSamError
+from segsam.system.reasons import reason_of
 
 T = TypeVar("T")
 AnyRecord = TypeVar("AnyRecord", bound="Record")
@@ -172,7 +173,9 @@ class Record(BaseModel):
         try:
             values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise cls.refusal(f"Cannot read the file {name}: {error}") from error
+            raise cls.refusal(
+                f"Cannot read the file {name} as YAML: {reason_of(error)}."
+            ) from error
         if not isinstance(values, dict):
             raise cls.refusal(f"Expected keys and values in the file {name}, got {values!r:.80}.")
         for change in changes:

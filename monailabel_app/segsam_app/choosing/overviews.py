@@ -18,18 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
-from segsam.errors import CancelledError, OutputError
+from segsam.errors import CancelledError, DamagedRecordError, OutputError
 from segsam.imaging.slices import choose_axis
 from segsam.model import ImageFeatures
 from segsam.model.checkpoint import default_name, find_card
 from segsam.proposals.overview import Overview, overview, sampled_slices
 from segsam.system.atomic import write_bytes
+from segsam.system.checked_json import read_object, with_checksum
 from segsam_app.inference.engine import Engine, ImageKey
 from segsam_app.storage.disk import sha256_of
 
 logger = logging.getLogger(__name__)
 
 _HASH_DIGITS = 32
+_MAX_BYTES = 1 << 20
 _DECIMALS = 5
 """Decimals of a number on disk."""
 
@@ -134,11 +136,31 @@ def _hash_of_content(path: Path) -> str:
 def _read(file: Path) -> Overview | None:
     """Return the overview in a file; None if the file is missing or damaged."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        doubt, place = record["doubt"], np.array(record["place"], dtype=np.float32)
-        return Overview(None if doubt is None else float(doubt), place)
-    except (OSError, ValueError, LookupError, TypeError):
+        return _parsed(file)
+    except (DamagedRecordError, OSError):
         return None
+
+
+def damage_of_overview(file: Path) -> str:
+    """Return what is wrong with a file of the cache; empty if it is good."""
+    try:
+        _parsed(file)
+    except (DamagedRecordError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _parsed(file: Path) -> Overview:
+    record = read_object(file, _MAX_BYTES)
+    try:
+        doubt, place = record["doubt"], np.array(record["place"], dtype=np.float32)
+        found = Overview(None if doubt is None else float(doubt), place)
+    except (ValueError, LookupError, TypeError) as error:
+        raise DamagedRecordError("it is no overview of an image") from error
+    is_finite = bool(np.isfinite([found.disagreement or 0.0, *place.ravel()]).all())
+    if place.ndim != 1 or not place.size or not is_finite:
+        raise DamagedRecordError("it is no overview of an image")
+    return found
 
 
 def _write(file: Path, found: Overview) -> None:
@@ -149,6 +171,6 @@ def _write(file: Path, found: Overview) -> None:
     }
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(file, json.dumps(record).encode())
+        write_bytes(file, json.dumps(with_checksum(record)).encode())
     except (OSError, OutputError) as error:
         logger.warning("the overview of an image could not be cached: %s", error)

@@ -92,4 +92,5 @@ def _is_assigned(store: Datastore, image: str) -> bool:
     notes = given.values() if isinstance(given, Mapping) else ()
     times = [one.get("ts") for one in notes if isinstance(one, Mapping)]
     known = [when for when in times if isinstance(when, int | float)]
-    return max(known, default=0) > time.time() - _ASSIGNED_SECONDS
+    # In both directions: a time in the future was noted before the clock was set back.
+    return any(abs(time.time() - given_at) < _ASSIGNED_SECONDS for given_at in known)

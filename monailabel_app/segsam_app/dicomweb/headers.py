@@ -6,6 +6,7 @@ goes back to exactly those slices, whatever the server has by then.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +15,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
 
-from segsam.errors import VolumeError
+from segsam.errors import DamagedRecordError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.geometry import swap_lps_ras
+from segsam_app.storage.disk import sha256_of
 
+SUMS = "SHA256SUMS"
+_UNREADABLE = (
+    *(InvalidDicomError, OSError, EOFError, AttributeError, LookupError, TypeError, ValueError),
+    *(ArithmeticError, NotImplementedError, RecursionError, struct.error),
+)
+"""Errors that a damaged header causes in pydicom (found by changing single bits)."""
 _TOLERANCE_MM, _TOLERANCE_STEPS = 0.05, 0.02
 """Largest distance between a slice of the series and one of the image; the larger one counts."""
 _TYPE_2 = (  # attributes that a segmentation must have, with or without a value
@@ -28,24 +37,50 @@ _TYPE_2 = (  # attributes that a segmentation must have, with or without a value
 
 
 def save_headers(source: Path, folder: Path) -> None:
-    """Save the headers of the instances in `source` in `folder`. Raises OSError."""
+    """Save the headers of the instances in `source` in `folder`, with their SHA-256.
+
+    Raises OSError.
+    """
     for file in sorted(source.glob("*.dcm")):
         header = pydicom.dcmread(file, stop_before_pixels=True)
         header.save_as(folder / file.name, write_like_original=False)
+    (folder / SUMS).write_text(_sums(folder), "utf-8")
+
+
+def check_headers(folder: Path) -> None:
+    """Raise DamagedRecordError if the headers in a folder are not those that were saved, OSError.
+
+    A label must not go back with a damaged name of a patient. Folders of older versions of this
+    program have no sums; their headers only need to be readable.
+    """
+    sums = folder / SUMS
+    if sums.exists() and sums.read_bytes() != _sums(folder).encode():
+        raise DamagedRecordError("the headers of the series are not those that were saved")
+    try:
+        read_headers(folder)
+    except VolumeError as error:
+        raise DamagedRecordError(str(error)) from error
+
+
+def _sums(folder: Path) -> str:
+    return "".join(f"{sha256_of(file)}  {file.name}\n" for file in sorted(folder.glob("*.dcm")))
 
 
 def read_headers(folder: Path) -> list[pydicom.Dataset]:
-    """Read what `save_headers` wrote. Raises VolumeError if there is nothing."""
+    """Read what `save_headers` wrote. Raises VolumeError if there is nothing, or it is damaged."""
     files = sorted(folder.glob("*.dcm"))
     if not files:
         raise VolumeError("the headers of the series are missing; open the image again")
-    headers = [pydicom.dcmread(file) for file in files]
-    for header in headers:
-        for name in _TYPE_2:
-            if name not in header:
-                setattr(header, name, None)
-        if len(headers) > 1 and header.get("NumberOfFrames") == 1:
-            del header.NumberOfFrames
+    try:
+        headers = [pydicom.dcmread(file) for file in files]
+        for header in headers:
+            for name in _TYPE_2:
+                if name not in header:
+                    setattr(header, name, None)
+            if len(headers) > 1 and header.get("NumberOfFrames") == 1:
+                del header.NumberOfFrames
+    except _UNREADABLE as error:
+        raise VolumeError("the headers of the series are damaged; open the image again") from error
     return headers
 
 

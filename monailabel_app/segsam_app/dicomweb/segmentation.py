@@ -69,7 +69,8 @@ def build_segmentation(
             made = _dataset(frames, segments, slices, facts)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise VolumeError(
-            f"the headers of the series are not sufficient for a segmentation: {str(error)[:200]}"
+            "the headers of the series are not sufficient for a segmentation; expected patient, "
+            "study, frame of reference and place of each slice"
         ) from error
     kinds = [segment.SegmentedPropertyTypeCodeSequence[0] for segment in made.SegmentSequence]
     if any(kind.CodingSchemeDesignator == PRIVATE_SCHEME for kind in kinds):

@@ -7,11 +7,17 @@ import logging
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segsam.errors import OutputError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from segsam.errors import DamagedRecordError, OutputError
 from segsam.system.atomic import write_json
+from segsam.system.checked_json import parse_json, with_checksum, without_checksum
+from segsam.system.records import sentence_of
+from segsam_app.storage.damage import aside_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +40,8 @@ class Series:
     description: str = ""
     instances: int | None = None
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
     @property
     def info(self) -> dict[str, str]:
         """Attributes under the names that MONAI Label uses for an image."""
@@ -46,6 +54,10 @@ class Series:
         }
 
 
+_READER = TypeAdapter(list[Series])
+_MAX_BYTES = 64 << 20
+
+
 class SeriesList:
     """Series by UID, saved in `file` so that a start without the server still lists them.
 
@@ -55,7 +67,9 @@ class SeriesList:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._series = _read(file)
+        self.damaged: tuple[Path, str] | None = None
+        """Name under which a damaged list was set aside, and what was wrong with it."""
+        self._series = self._read()
 
     @property
     def series(self) -> Mapping[str, Series]:
@@ -73,22 +87,45 @@ class SeriesList:
         with self._lock:
             self._write({**self._series, series.uid: series})
 
+    def _read(self) -> dict[str, Series]:
+        """Return the saved list; a damaged one is set aside, and made again from the server."""
+        try:
+            return read_series(self._file)
+        except FileNotFoundError:
+            return {}
+        except (DamagedRecordError, OSError) as error:
+            aside = aside_name(self._file)
+            self.damaged = (aside, f"{error}; the list is made again")
+            logger.warning("the list of series is damaged; it is made again: %s", error)
+            with suppress(OSError):
+                self._file.rename(aside)
+            return {}
+
     def _write(self, series: dict[str, Series]) -> None:
         if series == self._series:
             return
         self._series = series
         try:
-            write_json(self._file, [asdict(known) for known in series.values()])
+            listed = [asdict(known) for known in series.values()]
+            write_json(self._file, with_checksum({"series": listed}))
         except OutputError as error:
             logger.warning("the list of series is kept in memory only: %s", error)
 
 
-def _read(file: Path) -> dict[str, Series]:
+def read_series(file: Path) -> dict[str, Series]:
+    """Read a saved list of series, by UID.
+
+    Raises:
+        DamagedRecordError: not such a list, or not what was written.
+        FileNotFoundError, OSError: no file, or one that cannot be read.
+    """
+    value = parse_json(file.read_bytes(), _MAX_BYTES)
+    if isinstance(value, dict):
+        value = without_checksum(value).get("series")
     try:
-        series = [Series(**record) for record in json.loads(file.read_bytes())]
-        return {known.uid: known for known in series if is_uid(known.uid) and is_uid(known.study)}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError) as error:
-        logger.warning("the list of series cannot be read; it is made again: %s", error)
-        return {}
+        series = _READER.validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise DamagedRecordError(sentence_of(error)) from error
+    if not all(is_uid(known.uid) and is_uid(known.study) for known in series):
+        raise DamagedRecordError("it holds an id that is no UID")
+    return {known.uid: known for known in series}

@@ -23,19 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from segsam.categories.segment_names import names_in_file_first
-from segsam.errors import VolumeError
+from segsam.errors import DamagedRecordError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
 from segsam_app.dicomweb.client import PacsClient
-from segsam_app.dicomweb.headers import SeriesSlices, read_headers, save_headers
+from segsam_app.dicomweb.headers import SeriesSlices, check_headers, read_headers, save_headers
 from segsam_app.dicomweb.segmentation import SegmentationFacts, build_segmentation, uids_of
 from segsam_app.dicomweb.series import Series, SeriesList, is_uid
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
 from segsam_app.errors import RequestError
+from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
-from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.scan import FolderContents, FolderScanner
 from segsam_app.storage.store import FINAL, Store
 
@@ -86,7 +87,9 @@ class DicomWebStore(Store):
         scanner = SeriesScanner(settings.folder, self._series)
         super().__init__(str(settings.folder), on_image=on_image, scanner=scanner)
         labels = settings.folder / "labels" / FINAL
-        self.uploads = UploadQueue(labels, self._dicom / "stored", self._upload)
+        if self._series.damaged is not None:
+            self.damage.note(*self._series.damaged)
+        self.uploads = UploadQueue(labels, self._dicom / "stored", self._upload, self.damage)
         self._updates = PeriodicThread(self._update, settings.refresh_seconds)
 
     def name(self) -> str:
@@ -207,6 +210,19 @@ class DicomWebStore(Store):
     def _headers(self, image_id: str) -> Path:
         return self._dicom / "headers" / image_id
 
+    def _check_headers(self, image_id: str) -> None:
+        """Set damaged headers aside, so that the series is fetched again."""
+        folder = self._headers(image_id)
+        if not folder.is_dir():
+            return
+        try:
+            check_headers(folder)
+        except (DamagedRecordError, OSError) as error:
+            aside = aside_name(folder)
+            self.damage.note(aside, str(error))
+            with output_errors("Setting damaged headers aside"):
+                folder.rename(aside)
+
     def _fetch(self, image_id: str) -> None:
         series = self._series.series.get(image_id) or self._client.find(image_id)
         with (
@@ -234,9 +250,11 @@ class DicomWebStore(Store):
 
     def _upload(self, image_id: str, version: LabelVersion) -> str:
         """Store a version as a DICOM segmentation; return the UID of the instance."""
+        self._check_headers(image_id)
         self.get_image_uri(image_id)
         grid: RawGrid = self._images.grid(image_id, ENDING)
-        file = self.history(image_id, FINAL).file(version)
+        with output_errors("Reading a label"):
+            file = self.history(image_id, FINAL).voxels_of(version)
         labels = read_labels(file, grid, integers_only=True)
         slices = SeriesSlices.match(read_headers(self._headers(image_id)), grid)
         key = f"{image_id} {version.number} {version.created} {version.sha256}"

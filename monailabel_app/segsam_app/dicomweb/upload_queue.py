@@ -9,7 +9,6 @@ so the server stores it only once.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,15 +16,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.errors import OutputError, SegSamError, VolumeError
+from segsam.errors import DamagedRecordError, OutputError, SegSamError, VolumeError
 from segsam.system.atomic import write_json
+from segsam.system.checked_json import read_object, with_checksum
 from segsam_app.dicomweb.series import is_uid
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
+from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import output_errors
-from segsam_app.storage.label_history import VERSIONS, LabelHistory, LabelVersion, now
+from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.label_record import LabelVersion, now
 
 logger = logging.getLogger(__name__)
 
+_MAX_BYTES = 1 << 16
 _MAX_BACKOFF = 8
 """Largest factor by which the interval grows while calls keep failing."""
 
@@ -48,7 +51,11 @@ class UploadQueue:
     Confirmations are recorded in `records`. Safe for many threads; one version is sent at a time.
     """
 
-    def __init__(self, labels: Path, records: Path, upload: Upload) -> None:
+    def __init__(
+        self, labels: Path, records: Path, upload: Upload, damage: DamageList | None = None
+    ) -> None:
+        """`damage` lists the records that cannot be read."""
+        self._damage = damage or DamageList(records)
         self._labels, self._records, self._upload = labels, records, upload
         self._sending = threading.Lock()
         self._lock = threading.Lock()
@@ -106,13 +113,15 @@ class UploadQueue:
         found: dict[int, str] = {}
         for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
             try:
-                found[int(file.stem)] = str(json.loads(file.read_bytes())["instance"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                logger.warning("the record of an upload cannot be read: %s", error)
+                found[int(file.stem)] = read_confirmation(file)
+                self._damage.clear(file)
+            except (DamagedRecordError, OSError, ValueError) as error:
+                self._damage.note(file, f"{error}; the label is sent again")
         return found
 
     def _send(self, pending: PendingUpload) -> None:
-        version = LabelHistory(self._labels, pending.image).get(pending.version)
+        history = LabelHistory(self._labels, pending.image, self._damage)
+        version = history.get(pending.version)
         try:
             if version is None:
                 raise VolumeError("the file of the version is missing")
@@ -131,8 +140,11 @@ class UploadQueue:
         folder = self._records / pending.image
         with output_errors("Recording an upload"):
             folder.mkdir(parents=True, exist_ok=True)
-        content = {"instance": instance, "when": now()}
-        write_json(folder / f"{pending.version:04d}.json", content)
+            file = folder / f"{pending.version:04d}.json"
+            if file.exists():  # damaged, or the version would not have been sent again
+                file.rename(aside_name(file))
+                self._damage.clear(file)
+        write_json(file, with_checksum({"instance": instance, "when": now()}))
 
     def _images(self) -> Iterator[str]:
         folder = self._labels / VERSIONS
@@ -141,9 +153,20 @@ class UploadQueue:
 
     def _unconfirmed(self, image: str) -> Iterator[PendingUpload]:
         confirmed = self.confirmed(image)
-        for version in LabelHistory(self._labels, image).all():
+        for version in LabelHistory(self._labels, image, self._damage).all():
             if version.is_label and version.number not in confirmed:
                 yield PendingUpload(image, version.number)
+
+
+def read_confirmation(file: Path) -> str:
+    """Return the UID of the instance in the record of an upload.
+
+    Raises DamagedRecordError, OSError.
+    """
+    instance = read_object(file, _MAX_BYTES).get("instance")
+    if not isinstance(instance, str) or not is_uid(instance):
+        raise DamagedRecordError(f"it names no instance, got {instance!r:.80}")
+    return instance
 
 
 class PeriodicThread:

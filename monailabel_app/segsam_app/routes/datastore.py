@@ -39,8 +39,8 @@ from segsam_app.inference.images import (
 )
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import sha256_of
-from segsam_app.storage.label_history import LabelVersion
 from segsam_app.storage.label_metadata import checked_image_info
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response, read_object
 
@@ -163,12 +163,13 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 
 @router.get("/datastore/label/version")
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
-    """Return the file of one version (from 1), as it was uploaded."""
+    """Return the file of one version (from 1), as it was uploaded, once its SHA-256 is compared."""
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
     headers = {"ETag": f'"{found.number}"'}
-    return FileResponse(history.file(found), media_type=_MEDIA_TYPE, filename=name, headers=headers)
+    file = history.voxels_of(found)
+    return FileResponse(file, media_type=_MEDIA_TYPE, filename=name, headers=headers)
 
 
 @router.post("/datastore/label/restore")

@@ -19,9 +19,12 @@ from monailabel.interfaces.utils.app import app_instance
 
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.routes.dicomweb import upload_status
+from segsam_app.storage.store import Store
+from segsam_app.training.progress import FILE, damage_of_progress
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
 _MIN_FREE_BYTES = 256 << 20
+_MAX_DAMAGED = 100
 
 
 def monitoring_routes(metrics: Metrics) -> APIRouter:
@@ -79,8 +82,19 @@ def _health() -> dict[str, Any]:
         "running": app.queue.running,
         "waiting": app.queue.waiting,
         "disk_free_bytes": free,
+        "damaged": _damaged(app),
         **upload_status(app.datastore()),
     }
+
+
+def _damaged(app: Any) -> dict[str, str]:
+    """Return the damaged files that are known, by name, with what is wrong; nothing is searched."""
+    store, versions = app.datastore(), app.versions
+    found = dict(store.damage.listed()) if isinstance(store, Store) else {}
+    found |= {f"versions/{name}": why for name, why in versions.damaged.items()}
+    if why := damage_of_progress(versions.folder):
+        found[f"versions/{FILE}"] = why
+    return dict(list(found.items())[:_MAX_DAMAGED])
 
 
 def _free_bytes(app: Any) -> int:

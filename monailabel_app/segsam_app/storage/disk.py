@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from segsam.errors import OutputError
-from segsam.system.atomic import flush_path
+from segsam.system.atomic import flush_path, seconds_old
 
 PARTIAL = ".partial"
 """Part of the name of every file or folder that is still being written."""
@@ -45,7 +46,7 @@ def is_abandoned(path: Path) -> bool:
     if PARTIAL not in path.name:
         return False
     with suppress(OSError):
-        return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+        return seconds_old(path) > ABANDONED_SECONDS
     return False
 
 
@@ -59,6 +60,25 @@ def remove_abandoned(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+class FileStamp(NamedTuple):
+    """State of a file; another one means that the file may have changed."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def stamp_of(path: Path) -> FileStamp | None:
+    """Return the state of a regular file, None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def sha256_of(path: Path) -> str:

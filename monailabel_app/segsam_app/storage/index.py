@@ -6,6 +6,10 @@ if the image is gone. A later line replaces an earlier one, so replaying a line 
 When the journal is longer than twice the number of images, the index is rewritten and the journal
 is emptied.
 
+Every line and every entry has a checksum (`segsam.system.checked_json`), which MONAI Label, another
+reader and writer of the index, overlooks and leaves out. A damaged one costs only itself: the entry
+is made again from the files, and the damaged file is kept.
+
 The index is not the truth about labels: it can be rebuilt from the files (`reconcile`), so a label
 does not wait until its line is flushed.
 
@@ -18,15 +22,22 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from monailabel.datastore.local import ImageLabelModel, LocalDatastoreModel
 
-from segsam.errors import OutputError
+from segsam.errors import DamagedRecordError, OutputError
 from segsam.system.atomic import write_bytes
+from segsam.system.checked_json import (
+    parse_json,
+    parse_object,
+    with_checksum,
+    without_checksum,
+)
+from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import output_errors, write_all
 from segsam_app.storage.scan import is_listable, is_tag
 
@@ -38,6 +49,7 @@ Changes = Mapping[str, ImageLabelModel | None]
 _MIN_LINES = 1000
 """Lines that the journal may always have, however few images there are."""
 
+_MAX_LISTED = 20
 _FOLDERS = {"images_dir": ("", ".", "./"), "labels_dir": ("labels",)}
 
 
@@ -48,7 +60,9 @@ class Index:
     store has rebuilt their content from the files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, damage: DamageList | None = None) -> None:
+        """`damage` lists the files that were set aside."""
+        self._damage = damage or DamageList(folder)
         self.path = folder / "datastore_v2.json"
         self.journal = folder / "datastore_v2.journal"
         self.set_aside: list[str] = []
@@ -58,6 +72,8 @@ class Index:
         self._offset = 0
         """Length of the journal in bytes, as far as it was read or written."""
         self._lines = 0
+        self._is_stale = False
+        """True if the files hold less than the model, so that the index has to be rewritten."""
 
     @property
     def model(self) -> LocalDatastoreModel:
@@ -91,7 +107,7 @@ class Index:
         self._lines += len(lines)
         self._model = _updated(self._model, changed)
         self._read_at = self._identity()
-        if self._lines > max(_MIN_LINES, 2 * len(self._model.objects)):
+        if self._is_stale or self._lines > max(_MIN_LINES, 2 * len(self._model.objects)):
             try:
                 self.compact()
             except OutputError as error:
@@ -101,7 +117,7 @@ class Index:
         """Store entries that come from the files; if the disk refuses, keep them in memory."""
         try:
             self.put(changed)
-            if compact and (self._lines or not self.path.exists()):
+            if compact and (self._is_stale or self._lines or not self.path.exists()):
                 self.compact()
         except OutputError as error:
             logger.warning("the index is kept in memory only: %s", error)
@@ -112,10 +128,13 @@ class Index:
 
         A kill between the two leaves lines that are in the index already, which is harmless.
         """
-        content = self._model.model_dump(exclude={"base_path"})
-        write_bytes(self.path, json.dumps(content, indent=2, default=str).encode())
+        content = self._model.model_dump(exclude={"base_path", "objects"})
+        objects = {key: _checked(key, known) for key, known in self._model.objects.items()}
+        whole = {**with_checksum(content), "objects": objects}
+        write_bytes(self.path, json.dumps(whole, indent=2, default=str).encode())
         write_bytes(self.journal, b"")
         self._offset = self._lines = 0
+        self._is_stale = False
         self._read_at = self._identity()
 
     def _identity(self) -> tuple[object, object]:
@@ -130,13 +149,17 @@ class Index:
     def _read_snapshot(self) -> LocalDatastoreModel:
         folder = self.path.parent
         try:
-            model = LocalDatastoreModel.model_validate_json(self.path.read_bytes())
-            _check(model)
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return _empty(folder)
-        except ValueError as error:
+        try:
+            model, damaged = _read_model(parse_json(content))
+        except (DamagedRecordError, ValueError) as error:
             self._set_aside(self.path, str(error).splitlines()[0])
             return _empty(folder)
+        if damaged:
+            self._is_stale = True
+            self._set_aside(self.path, f"damaged: {_listed(damaged)}", copy=content)
         return model.model_copy(update={"base_path": str(folder), "images_dir": "."})
 
     def _replay(self) -> None:
@@ -147,19 +170,31 @@ class Index:
             content = stream.read()
         whole = content[: content.rfind(b"\n") + 1]  # a killed process may leave part of a line
         changed: dict[str, ImageLabelModel | None] = {}
-        damaged = 0
-        for line in whole.splitlines():
+        damaged = []
+        for number, line in enumerate(whole.splitlines(), start=self._lines + 1):
             try:
                 image_id, known = _read_line(line)
-            except (ValueError, KeyError, TypeError):
-                damaged += 1
+            except (DamagedRecordError, ValueError, KeyError, TypeError):
+                damaged.append(f"line {number}")
                 continue
             changed[image_id] = known
             self._lines += 1
+        changed |= self._unfinished(content[len(whole) :])
         if damaged:
-            self._set_aside(self.journal, f"{damaged} lines are damaged", copy=content)
+            self._set_aside(self.journal, f"damaged: {_listed(damaged)}", copy=content)
         self._offset += len(whole)
         self._model = _updated(self._model, changed)
+
+    def _unfinished(self, line: bytes) -> Changes:
+        """Return what the last line holds that has no end: all of it, if only its end is missing or
+        damaged.
+        """
+        for part in (line, line[:-1]):
+            with suppress(DamagedRecordError, ValueError, KeyError, TypeError):
+                image_id, known = _read_line(part)
+                self._is_stale = True  # the next line takes the place of this one
+                return {image_id: known}
+        return {}
 
     def _append(self, content: bytes, *, durable: bool) -> None:
         with output_errors("Writing the index"):
@@ -180,8 +215,7 @@ class Index:
 
     def _set_aside(self, path: Path, reason: str, copy: bytes | None = None) -> None:
         """Rename a damaged file, or write a `copy` of what it held."""
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        aside = path.with_name(f"{path.name}.torn-{stamp}-{time.time_ns() % 1_000_000:06d}")
+        aside = aside_name(path, "torn")
         with output_errors("Setting a damaged index aside"):
             if copy is None:
                 path.replace(aside)
@@ -189,12 +223,34 @@ class Index:
                 aside.write_bytes(copy)
         self.lost_something = True
         self.set_aside.append(aside.name)
-        logger.warning(
-            "%s cannot be read (%s); it was renamed to %s and the index is rebuilt from the files",
-            path.name,
-            reason,
-            aside.name,
+        self._damage.note(
+            aside, f"{path.name} was damaged ({reason}); it is rebuilt from the files"
         )
+
+
+def check_index(folder: Path, damage: DamageList) -> None:
+    """List what is damaged in the index of a folder; changes nothing. Raises OSError."""
+    index = Index(folder)
+    try:
+        _, damaged = _read_model(parse_json(index.path.read_bytes()))
+    except FileNotFoundError:
+        damaged = []
+    except (DamagedRecordError, ValueError) as error:
+        damaged = [str(error).splitlines()[0]]
+    if damaged:
+        damage.note(index.path, _listed(damaged))
+    if not index.journal.exists():
+        return
+    lines = index.journal.read_bytes().splitlines(keepends=True)
+    wrong = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            _read_line(line)
+        except (DamagedRecordError, ValueError, KeyError, TypeError):
+            if line.endswith(b"\n"):  # a killed process may leave part of the last one
+                wrong.append(f"line {number}")
+    if wrong:
+        damage.note(index.journal, _listed(wrong))
 
 
 def _empty(folder: Path) -> LocalDatastoreModel:
@@ -207,12 +263,55 @@ def _empty(folder: Path) -> LocalDatastoreModel:
     )
 
 
-def _check(model: LocalDatastoreModel) -> None:
-    """Raise ValueError for an index with other folders, or with names that are paths."""
+def _read_model(content: Any) -> tuple[LocalDatastoreModel, list[str]]:
+    """Return the index in JSON, and what of it is damaged: entries that it leaves out, or "name".
+
+    Raises ValueError for anything that is no index, or an index of other folders.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("objects", {}), dict):
+        raise ValueError("it is not an index")
+    damaged: list[str] = []
+    objects = content.pop("objects", {})
+    model = LocalDatastoreModel.model_validate(content)
     for key, allowed in _FOLDERS.items():
         if (folder := getattr(model, key)) not in allowed:
             raise ValueError(f"expected {key} to be {allowed[-1]!r}, got {folder!r:.80}")
-    _check_names(model.objects)
+    try:
+        without_checksum(content)
+    except DamagedRecordError:
+        damaged.append("name")
+    known: dict[str, ImageLabelModel] = {}
+    for image_id, entry in objects.items():
+        try:
+            known[image_id] = _read_entry(image_id, entry)
+        except (DamagedRecordError, ValueError, TypeError):
+            damaged.append(f"entry of {image_id!r:.80}")
+    if objects and not known:
+        raise ValueError("every entry in it is damaged")
+    return model.model_copy(update={"objects": known}), damaged
+
+
+def _read_entry(image_id: str, entry: Any) -> ImageLabelModel:
+    if not isinstance(entry, dict):
+        raise TypeError(image_id)
+    checked = without_checksum({"id": image_id, **entry})
+    del checked["id"]
+    known = ImageLabelModel.model_validate(checked)
+    _check_names({image_id: known})
+    return known
+
+
+def _checked(image_id: str, known: ImageLabelModel) -> dict[str, Any]:
+    """Return an entry with its checksum, which holds for its id too."""
+    entry = {"id": image_id, **json.loads(json.dumps(known.model_dump(), default=str))}
+    checked = with_checksum(entry)
+    del checked["id"]
+    return checked
+
+
+def _listed(damaged: list[str]) -> str:
+    more = f" and {len(damaged) - _MAX_LISTED} more" if len(damaged) > _MAX_LISTED else ""
+    return ", ".join(damaged[:_MAX_LISTED]) + more
 
 
 def _check_names(objects: Mapping[str, ImageLabelModel]) -> None:
@@ -235,12 +334,13 @@ def _updated(model: LocalDatastoreModel, changed: Changes) -> LocalDatastoreMode
 
 
 def _line(image_id: str, known: ImageLabelModel | None) -> str:
-    content: Collection[object] | None = known.model_dump() if known is not None else None
-    return json.dumps({"id": image_id, "object": content}, default=str) + "\n"
+    content = known.model_dump() if known is not None else None
+    record = json.loads(json.dumps({"id": image_id, "object": content}, default=str))
+    return json.dumps(with_checksum(record)) + "\n"
 
 
 def _read_line(line: bytes) -> tuple[str, ImageLabelModel | None]:
-    read = json.loads(line)
+    read = parse_object(line)
     image_id, content = read["id"], read["object"]
     if content is None:
         return str(image_id), None

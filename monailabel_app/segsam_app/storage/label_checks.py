@@ -7,7 +7,7 @@ read block by block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
 LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
 """Formats in which a label is stored: one file with its geometry."""
 
+FOUND_ENDINGS = (*LABEL_ENDINGS, ".mhd")
+"""Formats in which other programs put labels there; an .mhd has its voxels in a file beside it."""
+
 
 @dataclass(frozen=True)
 class CheckedLabel:
@@ -38,16 +41,18 @@ class CheckedLabel:
     names: Mapping[int, str]
 
 
-def check_label(path: Path, image: RawGrid) -> CheckedLabel:
+def check_label(
+    path: Path, image: RawGrid, endings: Collection[str] = LABEL_ENDINGS
+) -> CheckedLabel:
     """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels, and
     that these are structures.
 
     Raises VolumeError, and VolumeTooLargeError if the header declares too many voxels.
     """
-    ending = ending_of(path.name, LABEL_ENDINGS)
+    ending = ending_of(path.name, endings)
     if ending is None:
         raise VolumeError(
-            f"a label must be a file that ends in {', '.join(LABEL_ENDINGS)}; this name ends in "
+            f"a label must be a file that ends in {', '.join(endings)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
     values = read_label_values(path, image)

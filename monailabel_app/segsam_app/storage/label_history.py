@@ -19,7 +19,8 @@ its record has its name.
    for the first version, the folders above it, which may be new).
 5. Append the new entry to the index. If that fails, `withdraw` removes the version again.
 6. `finish`: rename the pending copy over the current label, and remove current labels of other
-   formats.
+   formats. Only what is a version already is replaced or removed: a file that another program wrote
+   meanwhile stays.
 
 The label is acknowledged to its client after step 6. What survives if the process is killed:
 
@@ -38,58 +39,33 @@ Methods that write need the store's write lock, except `staged`.
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 import secrets
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
+from segsam.errors import DamagedRecordError
 from segsam_app.errors import NotFoundError
-from segsam_app.storage.disk import PARTIAL, copy, flush, is_abandoned, sha256_of
-from segsam_app.storage.label_checks import LABEL_ENDINGS
+from segsam_app.storage.damage import DamageList, aside_name
+from segsam_app.storage.disk import (
+    PARTIAL,
+    FileStamp,
+    copy,
+    flush,
+    is_abandoned,
+    sha256_of,
+    stamp_of,
+)
+from segsam_app.storage.label_checks import FOUND_ENDINGS
+from segsam_app.storage.label_record import LabelVersion, read_version
 
-logger = logging.getLogger(__name__)
-
-Kind = Literal["saved", "found", "conflict", "restored", "removed"]
 VERSIONS = ".versions"
 _FLUSH_EARLY_BYTES = 4 << 20
 """Size from which copies are flushed before the write lock is taken."""
 
 _NUMBERED = re.compile(r"(\d{4,})(\.pending)?(\.[A-Za-z.]+)?")
-
-
-@dataclass(frozen=True)
-class LabelVersion:
-    """One immutable version; its fields are the keys of the record on disk.
-
-    `kind` is one of: `saved` by an annotator; `found`, a file that was put there without the store;
-    `conflict`, saved by an annotator who began from an older version, and never current itself;
-    `restored` from version `restored_from`; `removed`, a mark without voxels that hides the label.
-    `parent` is the version that was current before (for a conflict: the one that the annotator
-    began from), 0 for none. `names` maps voxel values to names; `info` is what the client sent.
-    """
-
-    number: int
-    kind: Kind
-    parent: int = 0
-    created: str = ""
-    user: str = ""
-    ending: str = ""
-    sha256: str = ""
-    size: int = 0
-    names: dict[str, str] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-    restored_from: int | None = None
-
-    @property
-    def is_label(self) -> bool:
-        """True if this is the current label as long as no newer version is."""
-        return self.kind not in ("conflict", "removed")
 
 
 @dataclass(frozen=True)
@@ -105,9 +81,13 @@ class StagedCopies:
 class LabelHistory:
     """Versions of the label of image `image_id` in `folder` = labels/<tag>."""
 
-    def __init__(self, folder: Path, image_id: str) -> None:
+    def __init__(self, folder: Path, image_id: str, damage: DamageList | None = None) -> None:
+        """`damage` lists the records that cannot be read."""
         self._labels, self._id = folder, image_id
         self.folder = folder / VERSIONS / image_id
+        self.damage = damage or DamageList(folder)
+        self._verified: dict[Path, FileStamp] = {}
+        """Current label, and its state when it was found to be the newest version."""
 
     def current_file(self, ending: str) -> Path:
         """Return the path of the current label in the format with this ending."""
@@ -123,19 +103,27 @@ class LabelHistory:
         return [version for version in found if version is not None]
 
     def get(self, number: int) -> LabelVersion | None:
-        """Return a version, or None if it does not exist or cannot be read (which is logged)."""
-        record = self.folder / f"{number:04d}.json"
+        """Return a version, or None if it does not exist or cannot be read (which is listed)."""
+        record = self.record_file(number)
         try:
-            version = LabelVersion(**json.loads(record.read_bytes()))
+            version = read_version(record.read_bytes(), number)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
-            logger.warning("the record of version %d of a label cannot be read: %s", number, error)
+        except OSError as error:
+            self.damage.note(record, error.strerror or type(error).__name__)
             return None
+        except DamagedRecordError as error:
+            self.damage.note(record, str(error))
+            return None
+        self.damage.clear(record)
         if version.kind != "removed" and not self.file(version).is_file():
-            logger.warning("the voxels of version %d of a label are missing", number)
+            self.damage.note(self.file(version), "it is missing")
             return None
         return version
+
+    def record_file(self, number: int) -> Path:
+        """Return the path of the record of a version."""
+        return self.folder / f"{number:04d}.json"
 
     def with_voxels(self, number: int) -> LabelVersion:
         """Return a version that has voxels. Raises `NotFoundError`."""
@@ -144,20 +132,65 @@ class LabelHistory:
             raise NotFoundError(f"the label has no version {number}")
         return version
 
+    def voxels_of(self, version: LabelVersion) -> Path:
+        """Return a file with exactly the voxels that `version` was saved with.
+
+        That is its own, or else another one with its SHA-256: the current label, or a version that
+        restored it. Raises `NotFoundError` if no file has them any more, OSError.
+        """
+        own = self.file(version)
+        if not version.sha256:  # a record that was written without one
+            return own
+        if sha256_of(own) == version.sha256:
+            self.damage.clear(own)
+            return own
+        self.damage.note(own, "it is not what was saved: its SHA-256 is another")
+        others = [self.file(one) for one in self.all() if one.sha256 == version.sha256]
+        for file in [self.current_file(version.ending), *others]:
+            if file.is_file() and sha256_of(file) == version.sha256:
+                return file
+        raise NotFoundError(
+            f"version {version.number} of the label is damaged on the disk: its voxels are not "
+            "those that were saved; other versions are not affected"
+        )
+
+    def check(self) -> None:
+        """Read all records, and compare all voxels with their SHA-256; what is damaged is listed.
+
+        Raises OSError.
+        """
+        for version in self.all():
+            if version.kind != "removed":
+                with suppress(NotFoundError):
+                    self.voxels_of(version)
+
     def newest(self) -> LabelVersion | None:
-        """Return the newest version that is not a conflict; it may be a removal."""
+        """Return the newest version that was current; it may be a removal."""
         for number in sorted(self._numbers(".json"), reverse=True):
             version = self.get(number)
-            if version is not None and version.kind != "conflict":
+            if version is not None and version.was_current:
                 return version
         return None
+
+    def replace_record(self, version: LabelVersion) -> None:
+        """Write the record of `version` anew; the damaged one stays beside it. Raises OSError."""
+        record = self.record_file(version.number)
+        with self._partial_files("r") as (temporary,):
+            temporary.write_text(version.to_json(), "utf-8")
+            flush(temporary)
+            record.replace(aside_name(record))
+            temporary.replace(record)
+            flush(self.folder)
+        self.damage.clear(record)
 
     def is_intact(self, version: LabelVersion) -> bool:
         """Return True if the current label is still the file of `version`."""
         current = self.current_file(version.ending)
-        if not current.is_file() or current.stat().st_size != version.size:
+        stamp = stamp_of(current)
+        if stamp is None or stamp.size != version.size or sha256_of(current) != version.sha256:
             return False
-        return sha256_of(current) == version.sha256
+        self._verified[current] = stamp
+        return True
 
     @contextmanager
     def staged(self, source: Path) -> Iterator[StagedCopies]:
@@ -185,8 +218,8 @@ class LabelHistory:
                 files[staged.current] = self._pending_file(version)
         with self._partial_files("r") as (temporary,), ExitStack() as undo:
             undo.callback(self.withdraw, version)
-            temporary.write_text(json.dumps(asdict(version), indent=1, allow_nan=False), "utf-8")
-            files[temporary] = self.folder / f"{number:04d}.json"  # renamed last: the commit point
+            temporary.write_text(version.to_json(), "utf-8")
+            files[temporary] = self.record_file(number)  # renamed last: the commit point
             flush(*files)
             for file, name in files.items():
                 file.replace(name)
@@ -205,16 +238,69 @@ class LabelHistory:
         """Make the recorded `version` the current label (step 6). Raises OSError."""
         current = self.current_file(version.ending) if version.is_label else None
         if current is not None and self._pending_file(version).exists():
+            self._make_room(current)
             self._pending_file(version).replace(current)
         elif current is not None:
             return
-        for ending in LABEL_ENDINGS:
+        for ending in self.endings():
             if (other := self.current_file(ending)) != current:
-                other.unlink(missing_ok=True)
+                self.remove_if_kept(other)
 
-    def current_endings(self) -> set[str]:
-        """Return the endings of the current label's files; after a kill there may be two."""
-        return {ending for ending in LABEL_ENDINGS if self.current_file(ending).is_file()}
+    def put_back(self, version: LabelVersion, why: str) -> None:
+        """Make the voxels of `version` its current label again; what is there is set aside, as
+        `why` states. Raises `NotFoundError`, OSError.
+        """
+        current = self.current_file(version.ending)
+        with self._partial_files("c") as (temporary,):
+            copy(self.voxels_of(version), temporary)
+            flush(temporary)
+            if current.is_file():
+                self.set_aside(current, why)
+            temporary.replace(current)
+
+    def set_aside(self, file: Path, why: str) -> None:
+        """Rename a current label that is no version to a name that is no label. Raises OSError."""
+        aside = aside_name(file, "aside")
+        file.rename(aside)
+        self.damage.clear(file)
+        self.damage.note(aside, why)
+
+    def is_version(self, file: Path) -> bool:
+        """Return True if a file holds the voxels of a version, so that nothing is lost with it."""
+        if self._verified.get(file) == stamp_of(file):
+            return True
+        digest = sha256_of(file)
+        for number in sorted(self._numbers(".json"), reverse=True):
+            version = self.get(number)
+            if version is None or version.sha256 != digest or version.kind == "removed":
+                continue
+            if sha256_of(self.file(version)) == digest:
+                return True
+        return False
+
+    def endings(self, also: Iterable[str] = ()) -> set[str]:
+        """Return the endings of the current label's files, as they are spelled.
+
+        There may be several, of other programs or after a kill. Spellings in small or large letters
+        are found, and those in `also`.
+        """
+        found: dict[tuple[int, int], str] = {}
+        for ending in (*FOUND_ENDINGS, *map(str.upper, FOUND_ENDINGS), *sorted(also)):
+            file = self.current_file(ending)
+            if file.is_file() and not file.is_symlink():
+                status = file.stat()  # the same file twice where letters do not differ
+                found.setdefault((status.st_dev, status.st_ino), ending)
+        return set(found.values())
+
+    def remove_if_kept(self, file: Path) -> None:
+        """Remove a current label that is a version. Raises OSError."""
+        if file.exists() and self.is_version(file):
+            file.unlink(missing_ok=True)
+
+    def _make_room(self, current: Path) -> None:
+        """Set the current label aside if it is no version of this label."""
+        if current.is_file() and not self.is_version(current):
+            self.set_aside(current, "it was no label that could be used, and another one was saved")
 
     def settle(self) -> bool:
         """Complete or remove the files that a killed process left (step 2); True if there were any.
@@ -228,7 +314,7 @@ class LabelHistory:
         if newest is not None and newest.kind == "removed":
             removed = self.get(newest.parent)
             if removed is not None and self.is_intact(removed):
-                self.current_file(removed.ending).unlink()
+                self.remove_if_kept(self.current_file(removed.ending))
                 return True
         if not abandoned:
             return False
@@ -237,6 +323,10 @@ class LabelHistory:
         for path in abandoned:
             path.unlink(missing_ok=True)
         return True
+
+    def last_number(self) -> int:
+        """Return the number of the last version, readable or not; 0 for none."""
+        return max(self._numbers(".json"), default=0)
 
     def _is_abandoned(self, path: Path) -> bool:
         if PARTIAL in path.name:  # `staged` of another process may be writing it, without the lock
@@ -271,8 +361,3 @@ class LabelHistory:
 
     def _pending_file(self, version: LabelVersion) -> Path:
         return self.folder / f"{version.number:04d}.pending{version.ending}"
-
-
-def now() -> str:
-    """Return the time for a record: UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

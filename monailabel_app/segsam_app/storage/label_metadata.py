@@ -25,7 +25,9 @@ from typing import Any
 
 from segsam.categories.segment_names import agreed_names, category_name, is_same_name
 from segsam.errors import LabelError, VolumeError
+from segsam.system.checked_json import is_near
 from segsam_app.errors import RequestError
+from segsam_app.storage.label_record import RECORD_CHECKSUM
 from segsam_app.strict_json import checked_json, json_safe
 
 _MAX_USER_LENGTH = 200
@@ -33,7 +35,10 @@ _MAX_BYTES = 1 << 18
 NAMES_NOTE = "names_note"
 """Key of a sentence about names, for the client and the record."""
 
-_RESERVED = ("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE)
+_RESERVED = (
+    *("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE),
+    RECORD_CHECKSUM,
+)
 """Keys that only the store writes; a client's values for them are dropped."""
 
 IMAGE_RESERVED = frozenset({"id", "name", "path", "score", "strategy", "ts", "why"})
@@ -66,7 +71,7 @@ class LabelMetadata:
                 f"expected_version must be the number of a version from 0, got {expected!r:.40}"
             )
         user = next((fields[key] for key in ("user", "client_id") if fields.get(key)), "")
-        kept = {key: value for key, value in fields.items() if key not in _RESERVED}
+        kept = {key: value for key, value in fields.items() if not _is_reserved(key)}
         return cls(kept, _one_line(str(user)), expected)
 
 
@@ -207,6 +212,10 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[int, str]:
             )
         names[value] = name
     return names
+
+
+def _is_reserved(key: str) -> bool:
+    return key in _RESERVED or is_near(key, RECORD_CHECKSUM)
 
 
 def _is_number(value: object) -> bool:

@@ -5,7 +5,8 @@ The order of writes, and what a kill leaves, is the commit protocol of `label_hi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,16 @@ from monailabel.datastore.local import DataModel
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import read_label_names
-from segsam_app.errors import ConflictError
+from segsam_app.errors import ConflictError, NotFoundError
+from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.found_labels import FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import check_label
-from segsam_app.storage.label_history import LabelHistory, LabelVersion, StagedCopies, now
+from segsam_app.storage.label_history import LabelHistory, StagedCopies
 from segsam_app.storage.label_metadata import LabelMetadata, names_by_value, note_on_names
+from segsam_app.storage.label_record import LabelVersion, now
 from segsam_app.storage.reconcile import label_entry
+
+logger = logging.getLogger(__name__)
 
 UpdateIndex = Callable[[DataModel | None], None]
 """Puts the label's entry, or None for no label, into the index; raises if it cannot."""
@@ -39,8 +44,9 @@ class LabelWriter:
     `save`, `remove` and `check_version` need the store's write lock; drafts do not.
     """
 
-    def __init__(self, history: LabelHistory) -> None:
-        self._history = history
+    def __init__(self, history: LabelHistory, found: FoundLabels, image: RawGrid | None) -> None:
+        """`found` checks labels of other programs on `image`; None if it cannot be read now."""
+        self._history, self._found, self._image = history, found, image
         self._current = 0
         """Number of the current version when it was last read; 0 for no label."""
 
@@ -66,10 +72,21 @@ class LabelWriter:
 
     @contextmanager
     def draft_of_version(self, number: int, user: str) -> Iterator[Draft]:
-        """Copy the voxels and names of version `number`. Raises `NotFoundError`, OSError."""
+        """Copy the voxels and names of version `number`, whose SHA-256 is compared first.
+
+        Raises `NotFoundError`, OSError.
+        """
         version = self._history.with_voxels(number)
-        restored = replace(version, kind="restored", created=now(), user=user, restored_from=number)
-        with self._history.staged(self._history.file(version)) as staged:
+        voxels = self._history.voxels_of(version)
+        restored = replace(
+            version,
+            kind="restored",
+            created=now(),
+            user=user,
+            restored_from=number,
+            beside=False,
+        )
+        with self._history.staged(voxels) as staged:
             yield Draft(staged, restored)
 
     def save(self, draft: Draft, expected: int | None, update_index: UpdateIndex) -> LabelVersion:
@@ -78,7 +95,7 @@ class LabelWriter:
         If the label is not at version `expected` any more, the draft is recorded as a conflict, and
         `ConflictError` names both versions. Raises `OutputError`, OSError; then nothing changed.
         """
-        self._bring_up_to_date(update_index)
+        self.bring_up_to_date(update_index)
         if expected is not None and expected != self._current:
             conflict = replace(draft.version, kind="conflict", parent=expected)
             saved = self._history.record(conflict, draft.staged)
@@ -94,7 +111,7 @@ class LabelWriter:
 
     def remove(self, update_index: UpdateIndex) -> LabelVersion:
         """Hide the current label; its versions stay."""
-        self._bring_up_to_date(update_index)
+        self.bring_up_to_date(update_index)
         mark = LabelVersion(number=0, kind="removed", parent=self._current, created=now())
         return self._publish(mark, None, update_index)
 
@@ -126,38 +143,94 @@ class LabelWriter:
         self._current = newest.number if newest is not None and newest.is_label else 0
         return newest
 
-    def _bring_up_to_date(self, update_index: UpdateIndex) -> None:
-        """Complete what a killed process began; record a current label that the store did not
-        write.
+    def bring_up_to_date(self, update_index: UpdateIndex, also: Collection[str] = ()) -> None:
+        """Complete what a killed process began, and adopt labels that another program wrote.
+
+        The newest file becomes the current label, the others become versions beside it. `also` are
+        endings in spellings that only a scan finds. Raises OSError.
         """
-        self._history.settle()
+        history = self._history
+        history.settle()
         newest = self._read_current()
-        if newest is not None and newest.is_label and self._history.is_intact(newest):
+        label = newest if newest is not None and newest.is_label else None
+        ours = None
+        if label is not None and history.is_intact(label):
+            ours = stamp_of(history.current_file(label.ending))
+        skipped = history.current_file(label.ending) if label is not None and ours else None
+        files = [history.current_file(ending) for ending in sorted(history.endings(also))]
+        others = [file for file in files if file != skipped]
+        if not others or self._image is None:
             return
-        endings = self._history.current_endings()
-        if not endings:
-            return
-        ending = newest.ending if newest is not None and newest.ending in endings else min(endings)
-        file = self._history.current_file(ending)
-        found = LabelVersion(
-            number=0,
-            kind="found",
-            parent=self._current,
-            created=now(),
-            ending=ending,
-            names=_names_in(file),
-        )
-        with self._history.staged(file) as staged:
-            recorded = self._publish(found, staged, update_index)
+        found = self._strangers(others, ours, self._image)
+        for one in found:
+            is_newest = one is found[-1] and (
+                ours is None or one.stamp.modified_ns >= ours.modified_ns
+            )
+            try:
+                self._record_found(one, newest, update_index, is_newest=is_newest)
+            except VolumeError as error:  # it has changed since it was checked
+                logger.warning("a label is looked at again later: %s", error)
+        if label is not None and ours is None and not found:
+            self._put_back(label)
+
+    def _strangers(
+        self, files: Sequence[Path], ours: FileStamp | None, image: RawGrid
+    ) -> list[FoundLabel]:
+        """Return the labels that are no version yet, oldest first."""
+        found = []
+        for file in files:
+            if ours is not None and _is_older(file, ours) and self._history.is_version(file):
+                file.unlink(missing_ok=True)  # a killed process did not come to remove it
+            elif (label := self._found.check(file, image)) is not None:
+                found.append(label)
+        return sorted(found, key=lambda one: (one.stamp.modified_ns, one.file.name))
+
+    def _record_found(
+        self,
+        found: FoundLabel,
+        newest: LabelVersion | None,
+        update_index: UpdateIndex,
+        *,
+        is_newest: bool,
+    ) -> None:
+        names = {str(value): name for value, name in found.label.names.items()}
+        with found.as_one_file() as (file, ending), self._history.staged(file) as staged:
+            version = LabelVersion(
+                number=0,
+                kind="found",
+                parent=self._current,
+                created=now(),
+                ending=ending,
+                names=names,
+                beside=not is_newest,
+            )
+            if found.has_changed:
+                return  # it is being written: it is found again
+            if not is_newest:
+                self._history.record(version, staged)
+                recorded = None
+            else:
+                recorded = self._publish(version, staged, update_index)
+        if found.has_data_file:
+            found.put_away()
+        elif recorded is None or found.file != self._history.current_file(ending):
+            self._history.remove_if_kept(found.file)
         # A first label put there by hand is version 0 for its readers: clients that send 0 have
         # seen it, so it is no conflict.
-        if newest is not None:
+        if recorded is not None and newest is not None:
             self._current = recorded.number
 
+    def _put_back(self, label: LabelVersion) -> None:
+        """Put the newest version in the place of a file that cannot be used as a label."""
+        current = self._history.current_file(label.ending)
+        if not current.is_file() or self._found.may_be_unfinished(current):
+            return
+        try:
+            self._history.put_back(label, self._found.why(current))
+        except NotFoundError as error:
+            logger.warning("a label stays as it is: %s", error)
 
-def _names_in(file: Path) -> dict[str, str]:
-    """Names that a label file gives its values; none if it cannot be read, as it is kept anyway."""
-    try:
-        return {str(value): name for value, name in read_label_names(file).items()}
-    except VolumeError:
-        return {}
+
+def _is_older(file: Path, ours: FileStamp) -> bool:
+    stamp = stamp_of(file)
+    return stamp is not None and stamp.modified_ns <= ours.modified_ns

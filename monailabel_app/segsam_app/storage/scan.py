@@ -16,7 +16,8 @@ from segsam.imaging.dicom_series import DicomSeries
 from segsam.imaging.image_files import LeftOut, ending_of, image_kind
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
-from segsam_app.storage.label_checks import LABEL_ENDINGS
+from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.label_checks import FOUND_ENDINGS
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
 _TIMESTAMP_STEP_NS = 100_000_000
@@ -87,6 +88,7 @@ class FolderScanner:
         """Files that are no image though they might be, as of the last scan."""
         self._scanned: dict[Path, int] | None = None
         """Modification time (ns) of each folder at the last scan; None if it must be repeated."""
+        self._watched: Mapping[Path, FileStamp] = {}
 
     def image_ending(self, name: str) -> str | None:
         """Return the ending of an image's file as it is spelled; None if it is no image here.
@@ -110,7 +112,17 @@ class FolderScanner:
         """Return True if a file may have appeared, vanished or been renamed since the last scan."""
         if self._scanned is None:
             return True
+        if any(stamp_of(file) != stamp for file, stamp in self._watched.items()):
+            return True
         return any(_modified_ns(path) != time_ns for path, time_ns in self._scanned.items())
+
+    def watch(self, files: Mapping[Path, FileStamp]) -> None:
+        """Take note of files, with their states, after whose change a scan is needed."""
+        self._watched = files
+
+    def scan_again(self) -> None:
+        """Make the next `has_changed` True."""
+        self._scanned = None
 
     def scan(self) -> FolderContents:
         """Return everything that lies in the folder. Raises OSError."""
@@ -128,7 +140,8 @@ class FolderScanner:
             contents.labels[folder.name] = _labels(folder)
         self._add_series(listing, contents)
         age_ns = time.time_ns() - max(scanned.values())
-        is_settled = listing.is_settled and age_ns > _TIMESTAMP_STEP_NS
+        # A time in the future was given before the clock was set back; the next one will differ.
+        is_settled = listing.is_settled and abs(age_ns) > _TIMESTAMP_STEP_NS
         self._scanned = scanned if is_settled else None
         return contents
 
@@ -169,10 +182,10 @@ _NO_SERIES = SeriesListing({}, (), {}, is_settled=True)
 
 
 def _labels(folder: Path) -> dict[str, set[str]]:
-    """Endings of the labels in the folder of one tag, by image id."""
+    """Endings of the labels in the folder of one tag, as they are spelled, by image id."""
     labels: dict[str, set[str]] = {}
     for entry in _entries(folder):
-        ending = ending_of(entry.name, LABEL_ENDINGS)
+        ending = ending_of(entry.name, FOUND_ENDINGS)
         if ending and is_listable(entry.name) and entry.is_file(follow_symlinks=False):
             stem = entry.name[: -len(ending)]
             labels.setdefault(stem, set()).add(entry.name[len(stem) :])

@@ -26,17 +26,26 @@ from monailabel.datastore.local import (
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.storage.archive import zip_stream
-from segsam_app.storage.disk import output_errors, remove_abandoned
+from segsam_app.storage.damage import DamageList
+from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned, stamp_of
+from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
-from segsam_app.storage.label_history import LabelHistory, LabelVersion
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import LabelMetadata, checked_info
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import LabelWriter, UpdateIndex
-from segsam_app.storage.reconcile import changed_entries, image_entry
+from segsam_app.storage.reconcile import (
+    ListedLabel,
+    changed_entries,
+    image_entry,
+    mend_record,
+)
 from segsam_app.storage.scan import FolderScanner, configured_patterns
 from segsam_app.storage.series import ENDING
 from segsam_app.storage.write_lock import WriteLock
@@ -64,7 +73,11 @@ class Store(LocalDatastore):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._on_image = on_image
         self._write_lock = WriteLock(self._folder)
-        self._index = Index(self._folder)
+        self.damage = DamageList(self._folder)
+        self._found = FoundLabels(self.damage)
+        self._seen: dict[Path, FileStamp] = {}
+        """Current labels, in the states in which they were last compared with their versions."""
+        self._index = Index(self._folder, self.damage)
         self._scanner = scanner or FolderScanner(self._folder, configured_patterns())
         self._images = ImageFiles(self._folder, self._scanner)
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
@@ -156,10 +169,11 @@ class Store(LocalDatastore):
         """
         metadata = LabelMetadata.read(info)
         known = self._known(image_id)
-        writer = LabelWriter(self.history(image_id, tag))
         grid = self._images.grid(image_id, known.image.ext)
+        writer = LabelWriter(self.history(image_id, tag), self._found, grid)
         checked = writer.draft(file, grid, metadata)
         with output_errors("Saving the label"), checked as draft, self._writing():
+            self._mend(image_id, tag)
             return writer.save(draft, metadata.expected, self._index_update(image_id, tag))
 
     def restore(
@@ -167,20 +181,22 @@ class Store(LocalDatastore):
     ) -> LabelVersion:
         """Make the voxels of version `number` current again, as a new version.
 
-        Raises `NotFoundError` if there is no such version, `ConflictError` if the label is at
-        another version than `expected`.
+        Raises `NotFoundError` if there is no such version or its voxels are damaged,
+        `ConflictError` if the label is at another version than `expected`.
         """
-        writer = LabelWriter(self.history(image_id, tag))
+        writer = LabelWriter(self.history(image_id, tag), self._found, self._grid(image_id))
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
+            self._mend(image_id, tag)
             writer.check_version(expected)
             return writer.save(draft, None, self._index_update(image_id, tag))
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Hide the label; its versions stay and can be restored."""
-        writer = LabelWriter(self.history(label_id, label_tag))
+        writer = LabelWriter(self.history(label_id, label_tag), self._found, self._grid(label_id))
         with output_errors("Removing the label"), self._writing():
             self._known_label(label_id, label_tag)
+            self._mend(label_id, label_tag)
             writer.remove(self._index_update(label_id, label_tag))
 
     def remove_image(self, image_id: str) -> None:
@@ -223,7 +239,13 @@ class Store(LocalDatastore):
         """Return the metadata of the current label, with its `version`, `names` by value and
         `sha256`; {} without a label.
         """
+        self._look_again(label_id, label_tag)
         return copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        """Return the file of the current label; "" without one."""
+        self._look_again(label_id, label_tag)
+        return str(super().get_label_uri(label_id, label_tag))
 
     def get_labeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
@@ -247,26 +269,33 @@ class Store(LocalDatastore):
         if not cases:
             raise NotFoundError("there is no final label yet, so the data set would be empty")
         chosen = cases[:limit_cases] if limit_cases and limit_cases > 0 else cases
-        files = [
-            (f"{kind}/{Path(path).name}", Path(path))
-            for case in chosen
-            for kind, path in case.items()
-        ]
-        content = self._datastore.model_dump(exclude={"base_path"})
-        return zip_stream(files, json_safe(content))
+        paths = [(kind, Path(path)) for case in chosen for kind, path in case.items()]
+        files = [(f"{kind}/{path.name}", path) for kind, path in paths]
+        return zip_stream(files, json_safe(self._datastore.model_dump(exclude={"base_path"})))
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Raise `NotFoundError`: an archive is sent while it is made (`dataset_archive`)."""
         raise NotFoundError("the data set is not packed into a file; use GET /datastore/dataset")
 
     def status(self) -> dict[str, Any]:
-        """Return MONAI Label's counts, the damaged files that were `set_aside`, and files that are
-        not listed as images though they may be some, if any.
+        """Return MONAI Label's counts, the damaged files of the index that were `set_aside`, all
+        `damaged` files that are known, and files that are not listed as images though they may be
+        some, if any.
         """
         status: dict[str, Any] = super().status()
-        if left_out := {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}:
-            status["left_out"] = left_out
-        return status | ({"set_aside": self._index.set_aside} if self._index.set_aside else {})
+        left_out = {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}
+        more = {
+            "left_out": left_out,
+            "set_aside": self._index.set_aside,
+            "damaged": dict(self.damage.listed()),
+        }
+        return status | {name: found for name, found in more.items() if found}
+
+    def check_records(self) -> None:
+        """Read the record of every version of every label, so that `damage` lists what is wrong."""
+        for image_id, known in list(self._datastore.objects.items()):
+            for tag in known.labels:
+                self._history(image_id, tag).all()
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
@@ -287,7 +316,63 @@ class Store(LocalDatastore):
         return known
 
     def _history(self, image_id: str, tag: str) -> LabelHistory:
-        return LabelHistory(self._folder / "labels" / tag, image_id)
+        return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
+
+    history_of = _history
+
+    def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
+        """Return False for a label that its header puts elsewhere than its image."""
+        grid = self._grid(image_id, ending)
+        return grid is None or self._found.lies_on(file, grid)
+
+    def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
+        """Make versions of labels that another program wrote; needs the write lock."""
+        writer = LabelWriter(
+            self._history(image_id, tag), self._found, self._grid(image_id, ending)
+        )
+        try:
+            writer.bring_up_to_date(lambda _: None, endings)
+        except (OutputError, OSError) as error:
+            logger.warning("a label of another program is not recorded yet: %s", error)
+
+    def _grid(self, image_id: str, ending: str | None = None) -> RawGrid | None:
+        """Return the grid of an image, None if it cannot be read now."""
+        try:
+            return self._images.grid(image_id, ending or self._known(image_id).image.ext)
+        except (VolumeError, OutputError):
+            return None
+
+    def _look_again(self, image_id: str, tag: str) -> None:
+        """Adopt the current label of an image if another program has changed it in place."""
+        label = self._datastore.label(image_id, tag)
+        if label is None or not self._notices_files:
+            return
+        file = self._history(image_id, tag).current_file(label.ext)
+        stamp = stamp_of(file)
+        if stamp is None or self._seen.get(file) == stamp:
+            return
+        try:
+            with self._writing():
+                self._reconcile_label(image_id, tag)
+        except (OutputError, OSError) as error:
+            logger.warning("a label could not be compared with its versions: %s", error)
+        if (stamp := stamp_of(file)) is not None and file not in self._found.refused:
+            self._seen[file] = stamp
+
+    def _reconcile_label(self, image_id: str, tag: str) -> None:
+        known = self._index.model.objects.get(image_id)
+        listed = known.labels.get(tag) if known is not None else None
+        if known is None or listed is None:
+            return
+        label = ListedLabel(self, image_id, known.image.ext, tag, listed)
+        entry = label.settled(self._history(image_id, tag).endings({listed.ext}))
+        if entry != listed:
+            self._index_update(image_id, tag)(entry)
+
+    def _mend(self, image_id: str, tag: str) -> None:
+        known = self._index.model.objects.get(image_id)
+        if known is not None:
+            mend_record(self._history(image_id, tag), known.labels.get(tag))
 
     def _index_update(self, image_id: str, tag: str) -> UpdateIndex:
         """Return the function that puts a label's entry, or None for no label, into the index."""
@@ -348,8 +433,15 @@ class Store(LocalDatastore):
             if thorough:
                 remove_abandoned(self._folder)
             contents = self._scanner.scan()
-            changed = changed_entries(
-                self._index.model.objects, contents, self._history, thorough=thorough
-            )
+            changed = changed_entries(self._index.model.objects, contents, self, thorough=thorough)
             self._index.put_or_remember(changed, compact=thorough)
             self._index.lost_something = False
+            self._watch_refused()
+
+    def _watch_refused(self) -> None:
+        """Notice when a file that is no label yet becomes one."""
+        self._found.forget_missing()
+        refused = self._found.refused
+        self._scanner.watch(refused)
+        if any(map(self._found.may_be_unfinished, refused)):
+            self._scanner.scan_again()

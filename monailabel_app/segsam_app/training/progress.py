@@ -5,16 +5,21 @@ Numbers are finite or left out: with a single NaN in `/info/`, 3D Slicer cannot 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from segsam.errors import DamagedRecordError
 from segsam.system.atomic import write_json
+from segsam.system.checked_json import read_object, with_checksum
+from segsam.system.records import sentence_of
 from segsam.types import Progress
 from segsam_app.strict_json import json_safe
 
@@ -23,8 +28,29 @@ logger = logging.getLogger(__name__)
 FILE = "training.json"
 PREPARING, LEARNING, MEASURING = "preparing", "learning", "measuring"
 DONE, ERROR, STOPPED = "done", "error", "stopped"
+_MAX_BYTES = 1 << 20
 _WRITE_SECONDS = 0.5
 _LOG_SECONDS = 5.0
+
+
+class _Facts(TypedDict, total=False):
+    """Types of the keys that clients calculate with."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    status: str
+    what: str
+    why: str
+    started: float
+    pid: int
+    epoch: int
+    total_epochs: int
+    done: int
+    total: int
+    best_metric: float
+
+
+_READER = TypeAdapter(_Facts)
 
 
 class ProgressFile:
@@ -88,13 +114,27 @@ class ProgressFile:
 
     def _write(self) -> None:
         self._written = self._clock()
-        write_json(self._path, json_safe(self._facts))
+        write_json(self._path, with_checksum(json_safe(self._facts)))
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """Return the progress of the last training; {} if there was none."""
+    """Return the progress of the last training; {} if there was none, or its file is damaged."""
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(_READER.validate_python(read_object(folder / FILE, _MAX_BYTES), strict=True))
+    except (DamagedRecordError, ValidationError, OSError):
         return {}
-    return dict(json_safe(found)) if isinstance(found, Mapping) else {}
+
+
+def damage_of_progress(folder: Path) -> str:
+    """Return what is wrong with the progress file; empty if it is good, or there is none."""
+    try:
+        _READER.validate_python(read_object(folder / FILE, _MAX_BYTES), strict=True)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except DamagedRecordError as error:
+        return str(error)
+    except ValidationError as error:
+        return sentence_of(error)
+    return ""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segsam.model import SegSam
 from segsam.model.card import Card
-from segsam_app.storage.label_history import now
+from segsam_app.storage.label_record import now
 from segsam_app.training.cases import LabelledCase, left_out_text
 from segsam_app.training.promotion import Scores, decide
 from segsam_app.training.settings import TrainSettings

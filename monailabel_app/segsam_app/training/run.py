@@ -156,7 +156,7 @@ class TrainingRun:
         }
         path, text = self._folder / "plan.json", json.dumps(plan, indent=1, sort_keys=True)
         with output_errors("Preparing a training"):
-            if path.is_file() and path.read_text(encoding="utf-8") == text:
+            if path.is_file() and path.read_bytes() == text.encode():
                 self.progress.add(resumed=(self._folder / "learning" / LAST).is_file())
                 return
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,20 +1,21 @@
 """Folder with the versions of one model, and the choice of the current one.
 
     <folder>/0001/{model.safetensors, model.json, version.json}    one version, never changed
+    <folder>/0001/SHA256SUMS                                       of these three files
     <folder>/current.json                                          {"version": "0001"}
+    <folder>/current.last.json                                     the same, for the case of damage
     <folder>/.training.lock                                        held while a training runs
     <folder>/.<name>.partial                                       a version being written
 
 A version is written under a partial name, flushed and then renamed, so it is complete or does not
 exist. One small file names the current version; it is replaced by a rename as well, and every
 process notices that with its next request. Versions that were damaged, by hand or by a disk, are
-skipped and reported.
+skipped and reported; a damaged `current.json` keeps the last choice.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 import shutil
@@ -25,12 +26,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from segsam.errors import CheckpointError
+from segsam.errors import CheckpointError, DamagedRecordError
 from segsam.model.card import read_card
 from segsam.model.checkpoint import default_name, find_card
 from segsam.system.atomic import write_bytes, write_json
+from segsam.system.checked_json import read_object, with_checksum
 from segsam_app.errors import ConflictError, NotFoundError
-from segsam_app.storage.disk import PARTIAL, flush, output_errors, remove_abandoned, sha256_of
+from segsam_app.storage.damage import aside_name
+from segsam_app.storage.disk import (
+    PARTIAL,
+    flush,
+    output_errors,
+    remove_abandoned,
+    sha256_of,
+    stamp_of,
+)
 from segsam_app.versions.record import (
     CARD,
     FIRST,
@@ -42,11 +52,15 @@ from segsam_app.versions.record import (
 )
 
 CURRENT = "current.json"
+LAST = "current.last.json"
+SUMS = "SHA256SUMS"
 _LOCK = ".training.lock"
 _LOCK_TIMEOUT_SECONDS = 3.0
 """Long enough for others that hold the lock for a moment, to see whether a training runs."""
 
-_NUMBER = re.compile(r"\d{4}")
+_NUMBER = re.compile(r"\d{4}", re.ASCII)
+_FILES = (WEIGHTS, CARD, RECORD)
+_MAX_CHOICE_BYTES = 1 << 16
 _READ_ONLY = 0o444
 
 
@@ -90,7 +104,8 @@ class VersionFolder:
         self._first = first
         self._checked: dict[tuple[object, ...], VersionRecord | str] = {}
         """Cache of `_read`, by version, modification times and sizes of its files."""
-        self._current: tuple[tuple[int, int] | None, str] = (None, FIRST)
+        self._damaged: dict[str, str] = {}
+        self._current: tuple[tuple[int, int] | None, str] = ((0, 0), FIRST)
         """Cache of `current`, with the state of `current.json` that it was read from."""
 
     @classmethod
@@ -109,6 +124,7 @@ class VersionFolder:
         damaged = {name: reason for name, reason in found.items() if isinstance(reason, str)}
         usable = [record for record in found.values() if isinstance(record, VersionRecord)]
         current, notes = self._choose(usable)
+        self._damaged = damaged | ({CURRENT: notes[0]} if notes else {})
         return VersionHistory(current, (self._first, *usable), damaged, notes)
 
     @property
@@ -120,7 +136,7 @@ class VersionFolder:
     def current(self) -> str:
         """Id of the current version. If nothing changed, only the files' states are read."""
         state = self._state_of_current()
-        if state is None:
+        if state is None and not (self.folder / LAST).exists():
             return FIRST
         known_state, version = self._current
         if state != known_state or isinstance(self._read(version), str):
@@ -133,12 +149,27 @@ class VersionFolder:
         return self._checkpoint if version == FIRST else str(self.folder / version / WEIGHTS)
 
     def use(self, version: str) -> VersionHistory:
-        """Make a version current. Raises as `VersionHistory.find`, and `OutputError`."""
+        """Make a version current, after its files were compared with their SHA-256 again.
+
+        Raises as `VersionHistory.find`, and `OutputError`.
+        """
+        self._checked = {key: found for key, found in self._checked.items() if key[0] != version}
         self.history().find(version)
+        choice = with_checksum({"version": version})
         with output_errors("Choosing a version"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / CURRENT, {"version": version})
+            for name in (LAST, CURRENT):
+                file = self.folder / name
+                if file.exists() and _choice_in(file) is None:
+                    file.rename(aside_name(file))
+        for name in (LAST, CURRENT):
+            write_json(self.folder / name, choice)
         return self.history()
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Files that were damaged when the versions were last looked at: name -> clause."""
+        return self._damaged
 
     def publish(
         self, save: Callable[[Path], object], describe: Callable[[str, str], VersionRecord]
@@ -162,6 +193,7 @@ class VersionFolder:
                 save(staged / WEIGHTS)
                 record = describe(number, sha256_of(staged / WEIGHTS))
                 write_bytes(staged / RECORD, record.model_dump_json(indent=1).encode())
+                write_bytes(staged / SUMS, _sums(staged).encode())
                 for path in staged.iterdir():
                     path.chmod(_READ_ONLY)
                 flush(staged)
@@ -215,8 +247,7 @@ class VersionFolder:
         folder = self.folder / name
         try:
             record = read_record(folder)
-            states = [(folder / file).stat() for file in (WEIGHTS, CARD)]
-            key = (name, *((state.st_mtime_ns, state.st_size) for state in states))
+            key = (name, *(stamp_of(folder / file) for file in (*_FILES, SUMS)))
             if key not in self._checked:
                 self._checked[key] = _checked(folder, record)
         except CheckpointError as error:
@@ -234,15 +265,19 @@ class VersionFolder:
         return state.st_mtime_ns, state.st_ino
 
     def _choose(self, usable: list[VersionRecord]) -> tuple[str, tuple[str, ...]]:
-        """Return the version that current.json names, or else the newest promoted one before it."""
-        if not (self.folder / CURRENT).exists():
+        """Return the version that current.json names, or else the newest promoted one before it.
+
+        A damaged file keeps the last choice, which is in a second one.
+        """
+        files = [self.folder / name for name in (CURRENT, LAST)]
+        if not any(file.exists() for file in files):
             return FIRST, ()
-        try:
-            named = str(json.loads((self.folder / CURRENT).read_text(encoding="utf-8"))["version"])
-        except (OSError, ValueError, LookupError, TypeError):
-            named = ""
+        choice, last = map(_choice_in, files)
+        named = choice or last
         if named in {FIRST, *(record.id for record in usable)}:
-            return named, ()
+            problem = f"{CURRENT}, which names the current version, is damaged or missing"
+            notes = () if choice else (f"{problem}; the last choice {named} is used instead",)
+            return str(named), notes
         earlier = [
             record.id for record in usable if record.promoted and (not named or record.id < named)
         ]
@@ -275,12 +310,27 @@ def version_folder_name(checkpoint: str | None) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)[:48]}-{digest[:8]}"
 
 
+def _choice_in(file: Path) -> str | None:
+    """Return the version that a file names as the current one, None if it is damaged or missing."""
+    try:
+        version = read_object(file, _MAX_CHOICE_BYTES).get("version")
+    except (DamagedRecordError, OSError):
+        return None
+    return version if isinstance(version, str) and _NUMBER.fullmatch(version) else None
+
+
+def _sums(folder: Path) -> str:
+    return "".join(f"{sha256_of(folder / name)}  {name}\n" for name in _FILES)
+
+
 def _checked(folder: Path, record: VersionRecord) -> VersionRecord | str:
     """Return the record, or what is wrong: weights or card differ from those that were written."""
     if sha256_of(folder / WEIGHTS) != record.sha256:
         return "its weights are not those that were written"
     if read_card(folder / WEIGHTS).sha256 != record.sha256:
         return "its card belongs to other weights"
+    if (folder / SUMS).exists() and (folder / SUMS).read_bytes() != _sums(folder).encode():
+        return f"{CARD}, {RECORD} or {SUMS} is not what was written"
     return record
 
 

@@ -13,7 +13,7 @@ from segsam.errors import VolumeError
 from segsam_app.dicomweb.series import Series, SeriesList, is_uid
 from segsam_app.dicomweb.upload_queue import PendingUpload, PeriodicThread, UploadQueue
 from segsam_app.errors import PacsAwayError, PacsError
-from segsam_app.storage.label_history import LabelVersion
+from segsam_app.storage.label_record import LabelVersion
 
 Upload = Callable[[str, LabelVersion], str]
 

@@ -302,13 +302,35 @@ class TestF2DamagedIndex:
             store.save("case0", labels / f"{value}.nii.gz", "final", {})
         folder = studies / "labels/final/.versions/case0"
         (folder / "0002.json").write_bytes(b"torn")
-        assert [v.number for v in store.history("case0", "final").all()] == [1]
-        assert store.save("case0", labels / "3.nii.gz", "final", {}).number == 4
-        assert [v.kind for v in store.history("case0", "final").all()] == [
+        for index in studies.glob("datastore_v2.*"):
+            index.unlink()
+        again = opened(studies)
+        assert [v.kind for v in again.history("case0", "final").all()] == ["saved", "found"]
+        assert "labels/final/.versions/case0/0002.json" in again.status()["damaged"]
+        assert again.save("case0", labels / "3.nii.gz", "final", {}).number == 4
+        assert [v.kind for v in again.history("case0", "final").all()] == [
             "saved",
             "found",
             "saved",
         ]
+
+    def test_the_newest_record_is_made_anew_from_the_index(
+        self, studies: Path, labels: Path
+    ) -> None:
+        store = opened(studies)
+        info = {"label_names": {"liver": 2}, "user": "anna", "more": [1, {"a": None}]}
+        store.save("case0", labels / "1.nii.gz", "final", {})
+        saved = store.save("case0", labels / "2.nii.gz", "final", info)
+        record = studies / "labels/final/.versions/case0/0002.json"
+        torn = record.read_bytes()[:-40]
+        record.write_bytes(torn)
+        again = opened(studies)
+        assert again.history("case0", "final").all()[-1] == saved
+        assert again.get_label_info("case0", "final")["names"] == {"2": "liver"}
+        (aside,) = record.parent.glob("0002.json.damaged-*")
+        assert aside.read_bytes() == torn
+        assert "damaged" not in again.status()
+        assert again.save("case0", labels / "3.nii.gz", "final", {}).number == 3
 
     def test_old_leftovers_are_swept(
         self, studies: Path, labels: Path, monkeypatch: pytest.MonkeyPatch

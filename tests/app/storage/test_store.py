@@ -323,7 +323,7 @@ class TestWhatIsRefused:
     def test_a_truncated_label(self, store: Store, studies: Path, drawn: Path) -> None:
         before = snapshot(studies)
         drawn.write_bytes(drawn.read_bytes()[:-20])
-        with pytest.raises(VolumeError, match=r"288 bytes of voxels, but only .* is truncated"):
+        with pytest.raises(VolumeError, match="got a damaged or incomplete one"):
             store.save("case0", drawn, "final", {})
         assert snapshot(studies) == before
 

@@ -108,8 +108,6 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_f6_damaged_versions_are_skipped_and_reported(
     versions: VersionFolder, checkpoint: Path, how: str, file: str, tmp_path: Path
 ) -> None:
-    if file != "model.safetensors" and how == "one bit":
-        pytest.skip("a letter of a text is no damage to tell")
     publish(versions, checkpoint, promoted=True)
     publish(versions, checkpoint, promoted=True)
     target = versions.folder / "0002" / file
@@ -163,7 +161,8 @@ def test_f4_a_full_disk_adds_no_version(
     with full_after(10_000), pytest.raises(OutputError):
         publish(versions, checkpoint, promoted=True)
     assert (ids(versions), versions.current) == ([FIRST, "0001"], "0001")
-    assert sorted(path.name for path in versions.folder.iterdir()) == ["0001", "current.json"]
+    names = ["0001", "current.json", "current.last.json"]
+    assert sorted(path.name for path in versions.folder.iterdir()) == names
     assert publish(versions, checkpoint, promoted=True).id == "0002"
 
 

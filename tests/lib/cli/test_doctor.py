@@ -186,3 +186,24 @@ class TestWeights:
         assert check.ok is False
         assert "segsam.safetensors is not the file it should be" in check.found
         assert "lib/segsam/weights" in check.remedy
+
+
+class TestStoredFiles:
+    def test_what_a_server_keeps_is_read(self, tmp_path: Path) -> None:
+        versions = tmp_path / "labels" / "final" / ".versions" / "case"
+        versions.mkdir(parents=True)
+        assert doctor.check_stored(tmp_path, None).ok is True
+        (versions / "0001.nii.gz").write_bytes(b"voxels")
+        (versions / "0001.json").write_text("torn")
+        check = doctor.check_stored(tmp_path, tmp_path)
+        assert (check.ok, check.remedy) == (False, "put these files back from a backup")
+        assert check.found == ("1 damaged: labels/final/.versions/case/0001.json (it is not JSON)")
+        (versions / "0001.json").rename(versions / "0001.json.damaged-20260102T030405-000006")
+        check = doctor.check_stored(tmp_path, None)
+        assert check.ok is None
+        assert "0001.json.damaged-20260102T030405-000006" in check.found
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        check = doctor.check_stored(None, tmp_path / "none")
+        assert check.ok is False
+        assert "expected a folder as --versions" in check.found

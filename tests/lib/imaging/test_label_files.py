@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -182,3 +185,124 @@ class TestWholeNumbers:
         Image.fromarray(np.stack([plane, plane * 2, plane], -1)).save(tmp_path / "b.png")
         with pytest.raises(LabelError, match="this one is colour"):
             read_labels(tmp_path / "b.png", RawGrid((6, 5, 1), AFFINE))
+
+
+PLANE = np.array([[0, 1, 2, 3, 0, 1]] * 4 + [[0] * 6], np.uint8)
+FLAT = RawGrid((6, 5, 1), np.diag([-1.0, -1.0, 1.0, 1.0]))
+
+
+class TestPictures:
+    """The numbers that a picture stores are its labels, not their colours."""
+
+    def read(self, path: Path) -> NDArray[Any]:
+        return read_labels(path, FLAT, integers_only=True).as_one_map()[:, :, 0].T
+
+    def palette(self) -> Image.Image:
+        picture = Image.fromarray(PLANE)
+        picture.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0, 0, 0, 200])
+        return picture
+
+    @pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
+    def test_of_a_palette_the_indices(self, tmp_path: Path, ending: str) -> None:
+        self.palette().save(tmp_path / f"a{ending}")
+        np.testing.assert_array_equal(self.read(tmp_path / f"a{ending}"), PLANE)
+        assert Volume.load(tmp_path / f"a{ending}").voxels[2, 0, 0].tolist() == [0, 200, 0]
+
+    @pytest.mark.parametrize("more", [{"bits": 2}, {"bits": 4}, {"transparency": 0}])
+    def test_of_a_small_or_transparent_palette(self, tmp_path: Path, more: dict[str, int]) -> None:
+        self.palette().save(tmp_path / "a.png", **more)
+        np.testing.assert_array_equal(self.read(tmp_path / "a.png"), PLANE)
+
+    @pytest.mark.parametrize("bits", [1, 2, 4])
+    def test_of_few_bits(self, tmp_path: Path, bits: int) -> None:
+        """Grey values of few bits are spread over 0 to 255 when they are shown."""
+        values = PLANE % 2**bits
+        rows = [b"\0" + np.packbits(unpacked(row, bits)).tobytes() for row in values]
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 6, 5, bits, 0, 0, 0, 0))
+        png += chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+        (tmp_path / "a.png").write_bytes(png)
+        np.testing.assert_array_equal(self.read(tmp_path / "a.png"), values)
+
+    def test_of_white_as_the_lowest_value(self, tmp_path: Path) -> None:
+        for kind in (np.uint8, np.uint16):
+            white_is_zero(tmp_path / "a.tif", PLANE.astype(kind))
+            np.testing.assert_array_equal(self.read(tmp_path / "a.tif"), PLANE)
+
+
+def unpacked(row: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    return np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    crc = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + crc
+
+
+def white_is_zero(path: Path, pixels: NDArray[Any], order: str = "<") -> Path:
+    """A TIFF of one strip with PhotometricInterpretation 0."""
+    rows, columns = pixels.shape
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    bits = pixels.dtype.itemsize * 8
+    tags = [(256, columns), (257, rows), (258, bits), (259, 1), (262, 0), (273, 200), (277, 1)]
+    tags += [(278, rows), (279, len(data))]
+    # A short number lies at the beginning of its field of four bytes.
+    entries = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    start = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    path.write_bytes((start + entries + b"\0" * 4).ljust(200, b"\0") + data)
+    return path
+
+
+class TestNiftiNames:
+    """Tables of names in extensions of the header."""
+
+    def write(self, path: Path, text: str, code: int) -> Path:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[1], labels[2] = 5, 2
+        image = nib.Nifti1Image(labels, AFFINE)
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(code, text.encode()))
+        nib.save(image, path)
+        return path
+
+    @pytest.mark.parametrize("code", [0, 30], ids=["TotalSegmentator", "Workbench"])
+    @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+    def test_names_by_value(self, tmp_path: Path, code: int, ending: str) -> None:
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?><CaretExtension><Date>2026</Date>'
+            '<VolumeInformation Index="0"><LabelTable>'
+            '<Label Key="0" Red="0" Green="0" Blue="0" Alpha="0">???</Label>'
+            '<Label Key="5" Red="0.1" Green="0" Blue="1" Alpha="1"><![CDATA[liver & bile]]></Label>'
+            '<Label Red="0.1" Green="0" Blue="1" Alpha="1" Key="2">left &amp; right</Label>'
+            "</LabelTable></VolumeInformation></CaretExtension>"
+        )
+        path = self.write(tmp_path / f"a{ending}", text, code)
+        read = read_labels(path, IMAGE)
+        assert read.names == read_label_names(path) == {5: "liver & bile", 2: "left & right"}
+        assert read.values == (2, 5)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "hello", "<LabelTable>", '<LabelTable><Label Key="x">a</Label>', "<Label " * 90_000],
+    )
+    def test_other_extensions_name_nothing(self, tmp_path: Path, text: str) -> None:
+        assert read_label_names(self.write(tmp_path / "a.nii", text, 0)) == {}
+        assert read_label_names(self.write(tmp_path / "b.nii", text, 6)) == {}
+
+
+@pytest.mark.parametrize("ending", [".png", ".mha", ".nii.gz", ".nrrd"])
+def test_voxels_are_read_once(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Volume.from_array(PLANE.T[..., None], FLAT.affine_ras)
+    image.save(tmp_path / f"a{ending}")
+    reads = []
+    for module, name in (
+        ("picture_file", "_samples"),
+        ("stored_voxels", "StoredVoxels.unpacked"),
+    ):
+        whole = f"segsam.imaging.formats.{module}.{name}"
+        original = pkgutil.resolve_name(whole.replace(f".{name}", f":{name}"))
+        monkeypatch.setattr(
+            whole, lambda *given, original=original: reads.append(1) or original(*given)
+        )
+    np.testing.assert_array_equal(
+        read_labels(tmp_path / f"a{ending}", FLAT).as_one_map(), image.voxels
+    )
+    assert len(reads) == 1

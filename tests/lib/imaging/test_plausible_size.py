@@ -246,7 +246,10 @@ def test_values_are_those_of_nibabel(
     path.write_bytes(gzip.compress(content) if ending == ".nii.gz" else content)
     expected = np.asarray(nibabel.load(path).dataobj.get_unscaled())
     if scale != (1.0, 0.0):
-        expected = expected.astype(np.float32) * np.float32(scale[0]) + np.float32(scale[1])
+        is_wide = kind in (">f8", "<u4", "<i8")
+        number = np.float64 if is_wide else np.float32
+        slope, intercept = (number(np.float32(each)) for each in scale)  # as the header has them
+        expected = expected.astype(number) * slope + intercept
     voxels = read_image(path).voxels
     assert np.array_equal(voxels, expected)
     assert voxels.dtype == expected.dtype.newbyteorder("=")

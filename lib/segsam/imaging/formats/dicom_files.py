@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.raw import reading
+from segsam.imaging.formats.raw import reading, unreadable
 
 NATIVE_SYNTAXES = (
     ImplicitVRLittleEndian,
@@ -55,6 +55,7 @@ _HEADER: list[str | int] = [
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SegmentSequence", "SegmentationType", "MaximumFractionalValue",
 ]  # fmt: skip
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _FIRST_GROUPS = (0x0002, 0x0008)
@@ -107,9 +108,15 @@ class DicomFile:
 
 
 def is_dicom(path: Path) -> bool:
-    """Return True if the file has "DICM" after its preamble, or begins with a DICOM element."""
-    with path.open("rb") as stream:
-        start = stream.read(_PREAMBLE + len(_MAGIC))
+    """Return True if the file has "DICM" after its preamble, or begins with a DICOM element.
+
+    Raises VolumeError for a file that the operating system does not give.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_PREAMBLE + len(_MAGIC))
+    except OSError as error:
+        raise VolumeError(unreadable(path, error)) from error
     return start[_PREAMBLE:] == _MAGIC or _begins_with_element(start[:8])
 
 

@@ -53,6 +53,8 @@ def stored_values(file: DicomFile) -> NDArray[np.generic]:
     with reading(file.path, "DICOM", _failure(file)):
         is_simple = file.is_native or file.transfer_syntax == RLELossless
         if not is_simple:
+            if not file.transfer_syntax.name.startswith("JPEG"):
+                raise VolumeError(_failure(file))
             check_frames(dataset, file.path.name)
         decoded = dataset.pixel_array if is_simple else _decode_by_gdcm(dataset)
         expected = (file.frames, int(dataset.Rows), int(dataset.Columns))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
-from segsam.imaging.formats.raw import RawImage, declared_sizes, reading, voxel_offset
+from segsam.imaging.formats.raw import (
+    RawImage,
+    check_data_size,
+    declared_sizes,
+    neighbour,
+    numbers_of_text,
+    reading,
+    voxel_offset,
+)
 from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
 from segsam.imaging.voxels import squeeze_shape
@@ -33,6 +42,8 @@ _TYPES = {
     "MET_USHORT": "u2",
     "MET_INT": "i4",
     "MET_UINT": "u4",
+    "MET_LONG": "i4",
+    "MET_ULONG": "u4",
     "MET_LONG_LONG": "i8",
     "MET_ULONG_LONG": "u8",
     "MET_FLOAT": "f4",
@@ -44,31 +55,105 @@ _HEADER_LIMIT = 65_536
 def read_metaimage(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another folder."""
     with reading(path, "MetaImage"):
-        header, stored, affine = _read_stored(path)
-        voxels = stored.unpacked().reshape(stored.shape, order="F")
-        if voxels.ndim > 3:
+        opened = _open(path)
+        header = opened.header
+        stored = opened.stored
+        values = _numbers(opened) if stored is None else stored.unpacked()
+        voxels = values.reshape(opened.shape, order="F")
+        if voxels.ndim > len(opened.ijk):
             voxels = np.moveaxis(voxels, 0, 3)
-        return RawImage(voxels, affine, _modality(header))
+        return RawImage(voxels, opened.affine_ras, _modality(header), _notes(header, path.name))
 
 
-def stored_metaimage(path: Path) -> StoredVoxels:
-    """Read where the voxels of a file lie, and their type, from its header. Raises VolumeError."""
+def stored_metaimage(path: Path) -> StoredVoxels | None:
+    """Read where the voxels of a file lie, from its header; None for voxels written as text.
+
+    Raises VolumeError.
+    """
     with reading(path, "MetaImage"):
-        return _read_stored(path)[1]
+        return _open(path).stored
 
 
-def _read_stored(path: Path) -> tuple[Mapping[str, str], StoredVoxels, Affine]:
-    """Header, place of the voxels, and affine."""
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """Header of a file, and where its voxels are."""
+
+    header: Mapping[str, str]
+    ijk: tuple[int, int, int]
+    affine_ras: Affine
+    data_path: Path
+    begin: int
+    """Place in `data_path` after the header."""
+
+    @property
+    def channels(self) -> int:
+        """Number of numbers in a voxel."""
+        return int(self.header.get("ElementNumberOfChannels", "1"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sides in the order of the file, the fastest first."""
+        return self.ijk if self.channels == 1 else (self.channels, *self.ijk)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers in the file. Raises VolumeError for one that is no image's."""
+        header, kind = self.header, self.header["ElementType"]
+        is_colour = (self.channels, kind) == (3, "MET_UCHAR")
+        if kind not in _TYPES or (self.channels != 1 and not is_colour):
+            raise VolumeError(
+                f"{self.data_path.name}: voxels must be single numbers or 8-bit colour; "
+                f"these are {self.channels} x {kind}."
+            )
+        orders = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+        return np.dtype(
+            (">" if any(_is_true(header, key) for key in orders) else "<") + _TYPES[kind]
+        )
+
+    @property
+    def stored(self) -> StoredVoxels | None:
+        """Place of the voxels; None for voxels that are written as text. Raises VolumeError."""
+        header, dtype, path = self.header, self.dtype, self.data_path
+        if not _is_true(header, "BinaryData") and "BinaryData" in header:
+            return None
+        is_packed, skip = _is_true(header, "CompressedData"), int(header.get("HeaderSize", "0"))
+        with path.open("rb") as stream:
+            stream.seek(self.begin)
+            declared = math.prod(self.shape) * dtype.itemsize
+            offset = voxel_offset(stream, declared, path, compressed=is_packed, skip=skip)
+        return StoredVoxels(path, dtype, self.shape, offset, is_compressed=is_packed)
+
+
+def _open(path: Path) -> _Opened:
     with path.open("rb") as stream:
         header = _read_header(stream, path.name)
-        sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
-        ijk = squeeze_shape(sizes, path.name)
-        affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
-        data_path = _data_path(header, path)
-        if data_path is None:
-            return header, _stored(stream, header, ijk, path), affine
-    with data_path.open("rb") as stream:
-        return header, _stored(stream, header, ijk, data_path), affine
+        begin = stream.tell()
+    sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
+    ijk = squeeze_shape(sizes, path.name)
+    affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
+    data_path = _data_path(header, path)
+    if data_path is None:
+        return _Opened(header, ijk, affine, path, begin)
+    return _Opened(header, ijk, affine, data_path, 0)
+
+
+def _numbers(opened: _Opened) -> NDArray[np.generic]:
+    """Voxels that are written as text."""
+    path, count = opened.data_path, math.prod(opened.shape)
+    # At least one digit and one separator per number.
+    check_data_size(2 * count - 1, path.stat().st_size - opened.begin, path.name, compressed=False)
+    with path.open("rb") as stream:
+        stream.seek(opened.begin)
+        return numbers_of_text(stream.read(), opened.dtype, count, path.name)
+
+
+def data_file_of(path: Path) -> Path | None:
+    """Return the file with the voxels of a header; None if they are in the same file.
+
+    Raises VolumeError, also for data in another folder.
+    """
+    with reading(path, "MetaImage"), path.open("rb") as stream:
+        return _data_path(_read_header(stream, path.name), path)
 
 
 def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
@@ -91,47 +176,13 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
 
 
 def _data_path(header: Mapping[str, str], path: Path) -> Path | None:
-    """Path of the file that holds the voxels; None if they follow the header.
-
-    A header must not make the program read other files, so only a plain name is accepted, and no
-    link out of the folder.
-    """
+    """Path of the file that holds the voxels; None if they follow the header."""
     name = header["ElementDataFile"]
-    if name == "LOCAL":
-        return None
-    is_plain = name and not set(name) & set("/\\:%\0") and name not in (".", "..", "LIST")
-    data_path = path.parent / name if is_plain else None
-    if data_path is None or data_path.resolve().parent != path.parent.resolve():
-        raise VolumeError(
-            f"{path.name}: expected the voxels in the same file or in a plain file name in the "
-            f"same folder, got {name!r}."
-        )
-    if not data_path.is_file():
-        raise VolumeError(f"{path.name}: its voxel file {name!r} is not in the same folder.")
-    return data_path
+    return None if name == "LOCAL" else neighbour(path, name)
 
 
 def _is_true(header: Mapping[str, str], key: str) -> bool:
     return header.get(key, "False").lower() in ("true", "1", "yes")
-
-
-def _stored(
-    stream: BinaryIO, header: Mapping[str, str], ijk: tuple[int, int, int], path: Path
-) -> StoredVoxels:
-    kind, channels = header["ElementType"], int(header.get("ElementNumberOfChannels", "1"))
-    if kind not in _TYPES or (channels != 1 and (channels, kind) != (3, "MET_UCHAR")):
-        raise VolumeError(
-            f"{path.name}: voxels must be single numbers or 8-bit colour; "
-            f"these are {channels} x {kind}."
-        )
-    is_msb = _is_true(header, "BinaryDataByteOrderMSB") or _is_true(header, "ElementByteOrderMSB")
-    dtype = np.dtype((">" if is_msb else "<") + _TYPES[kind])
-    is_packed = _is_true(header, "CompressedData")
-    declared = math.prod(ijk) * channels * dtype.itemsize
-    skip = int(header.get("HeaderSize", "0"))
-    offset = voxel_offset(stream, declared, path, compressed=is_packed, skip=skip)
-    shape = ijk if channels == 1 else (channels, *ijk)
-    return StoredVoxels(path, dtype, shape, offset, is_compressed=is_packed)
 
 
 def _affine_ras(header: Mapping[str, str], dimension: int) -> Affine:
@@ -158,12 +209,23 @@ def _modality(header: Mapping[str, str]) -> str | None:
     return word if word in ("CT", "MR", "US") else None
 
 
+def _notes(header: Mapping[str, str], name: str) -> tuple[str, ...]:
+    slope = float(header.get("ElementToIntensityFunctionSlope", "1"))
+    offset = float(header.get("ElementToIntensityFunctionOffset", "0"))
+    if (slope, offset) == (1, 0):
+        return ()
+    return (
+        f"{name} gives a slope of {slope:g} and an offset of {offset:g} for its values; as in ITK, "
+        "the values were read as they are stored.",
+    )
+
+
 def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     """Write a compressed .mha in LPS, with 17 digits per number so that it is read back exactly.
 
     Raises OutputError for a data type that MetaImage does not have.
     """
-    kinds = {code: name for name, code in _TYPES.items()}
+    kinds = {code: name for name, code in reversed(_TYPES.items())}
     kind = kinds.get(voxels.dtype.str[1:])
     if kind is None:
         raise OutputError(f"MetaImage cannot hold {voxels.dtype} voxels; write .nrrd instead.")

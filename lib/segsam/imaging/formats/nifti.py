@@ -23,55 +23,119 @@ from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.nifti_names import EXTENSION_BYTES, label_table
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
 from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import shear_of, validated_affine
 from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
 
-_HEADER_SIZES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_HEADERS: dict[int, tuple[Any, int]] = {348: (nib.Nifti1Image, 344), 540: (nib.Nifti2Image, 4)}
+"""Size of the header -> class of nibabel, and where the magic is."""
+_LONGEST_HEADER = 540
+_PAIR_MAGIC = (b"ni1\0", b"ni2\0")
+_GZIP_MAGIC = b"\x1f\x8b"
 _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
-_CHANNELS = 3
 _LONGEST_SIDE = 32_767
+_CHANNELS = 3
 
 
 def read_nifti(path: Path) -> RawImage:
     """Read voxels in their stored type, or as float32 if the header scales them.
 
-    Raises VolumeError.
+    Whole numbers of 32 bits and more become float64 then. Raises VolumeError.
     """
-    with reading(path, "NIfTI"), _quiet_nibabel():
-        image, grid = _read_header(path)
-        stored = _stored(image, grid.shape_ijk, path)
-        is_colour = len(stored.shape) > 3
+    with _opened(path) as (stream, is_compressed):
+        image, grid = _read_header(stream, path.name)
+        stored = _stored(image, grid.shape_ijk, path, is_compressed=is_compressed)
+        notes = _notes(image, path.name)
+    with reading(path, "NIfTI", _damaged_voxels(path.name)):
         voxels = stored.unpacked().reshape(stored.shape, order="F")
-        if is_colour:
-            voxels = np.moveaxis(voxels[:_CHANNELS], 0, 3)
-        return RawImage(voxels, grid.affine_ras, None, _notes(image, path.name))
+    if voxels.ndim > len(grid.shape_ijk):
+        voxels = np.moveaxis(voxels[:_CHANNELS], 0, 3)
+    return RawImage(voxels, grid.affine_ras, None, notes)
 
 
 def stored_nifti(path: Path) -> StoredVoxels:
     """Read where the voxels of a file lie, and their type, from its header. Raises VolumeError."""
-    with reading(path, "NIfTI"), _quiet_nibabel():
-        image, grid = _read_header(path)
-        return _stored(image, grid.shape_ijk, path)
+    with _opened(path) as (stream, is_compressed):
+        image, grid = _read_header(stream, path.name)
+        return _stored(image, grid.shape_ijk, path, is_compressed=is_compressed)
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
     """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
-    with reading(path, "NIfTI"), _quiet_nibabel():
-        return _read_header(path)[1]
+    with _opened(path) as (stream, _):
+        return _read_header(stream, path.name)[1]
 
 
-def _read_header(path: Path) -> tuple[Any, RawGrid]:
+def read_nifti_names(path: Path) -> dict[int, str]:
+    """Read the names of label values from the header's extensions. Raises VolumeError.
+
+    Programs such as TotalSegmentator and Connectome Workbench write them as a table in XML.
+    """
+    with _opened(path) as (stream, _):
+        image, _ = _read_header(stream, path.name)
+        begin = int(image.header.sizeof_hdr)
+        stream.seek(begin)
+        available = min(int(image.dataobj.offset) - begin, EXTENSION_BYTES)
+        return label_table(stream.read(available), image.header.endianness)
+
+
+def _read_header(stream: Any, name: str) -> tuple[Any, RawGrid]:
     """Return nibabel's image, its voxels still in the file, and its geometry."""
-    image = _image_class(path).from_filename(path, mmap=False)
+    kind, magic = _kind(stream.read(_LONGEST_HEADER), name)
+    stream.seek(0)
+    image = kind.from_file_map({"image": nib.FileHolder(fileobj=stream)})
     shape = image.header.get_data_shape()
-    check_declared_shape(shape, path.name)
-    ijk = squeeze_shape(shape, path.name)
-    return image, RawGrid(ijk, validated_affine(image.affine, path.name))
+    check_declared_shape(shape, name)
+    _check_one_file(image, magic, name)
+    ijk = squeeze_shape(shape, name)
+    return image, RawGrid(ijk, validated_affine(image.affine, name))
+
+
+def _check_one_file(image: Any, magic: bytes, name: str) -> None:
+    """Refuse a header whose voxels are elsewhere, or would lie within it."""
+    if magic in _PAIR_MAGIC:
+        raise VolumeError(
+            f"{name} is the header of a pair of files (.hdr and .img); expected NIfTI in one file."
+        )
+    offset, first = int(image.dataobj.offset), int(image.header.single_vox_offset)
+    if offset < first:
+        raise VolumeError(
+            f"{name}: expected its voxels from byte {first} on, got {offset} as their place "
+            "(vox_offset)."
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, bool]]:
+    """Open a file, inflated if it is compressed; True for compressed. Raises VolumeError."""
+    sentence = (
+        f"{path.name} could not be read as NIfTI: expected a header with a known type of voxels "
+        "and valid numbers, got a damaged or incomplete one."
+    )
+    with reading(path, "NIfTI", sentence), _quiet_nibabel(), path.open("rb") as file:
+        is_compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if is_compressed != path.name.lower().endswith(".gz"):
+            expected, found, ending = (
+                ("plain NIfTI", "a file compressed by gzip", ".nii.gz")
+                if is_compressed
+                else ("a file compressed by gzip", "one that is not", ".nii")
+            )
+            raise VolumeError(
+                f"{path.name} could not be read as NIfTI: expected {expected}, as its name says, "
+                f"got {found}. If nothing else is wrong, a name that ends in {ending} makes it "
+                "readable."
+            )
+        if is_compressed:
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                yield stream, True
+        else:
+            yield file, False
 
 
 @contextmanager
@@ -88,35 +152,50 @@ def _quiet_nibabel() -> Iterator[None]:
         nibabel_logger.removeFilter(drop)
 
 
-def _is_gzip_name(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
+def _kind(start: bytes, name: str) -> tuple[Any, bytes]:
+    """Return the class for the header size in the first four bytes, and the magic.
 
-
-def _image_class(path: Path) -> Any:
-    """Class for the header size in the first four bytes; another number is refused."""
-    with gzip.open(path) if _is_gzip_name(path) else path.open("rb") as stream:
-        start = stream.read(4)
+    Another number is refused.
+    """
     orders: tuple[Literal["little", "big"], ...] = ("little", "big")
     for order in orders:
-        if (size := int.from_bytes(start, order)) in _HEADER_SIZES:
-            return _HEADER_SIZES[size]
+        size = int.from_bytes(start[:4], order)
+        if size in _HEADERS:
+            kind, magic_at = _HEADERS[size]
+            return kind, start[magic_at : magic_at + 4]
     raise VolumeError(
-        f"{path.name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
+        f"{name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
     )
 
 
-def _stored(image: Any, ijk: tuple[int, int, int], path: Path) -> StoredVoxels:
-    dtype, proxy, is_gzip = image.header.get_data_dtype(), image.dataobj, _is_gzip_name(path)
+def _stored(
+    image: Any, ijk: tuple[int, int, int], path: Path, *, is_compressed: bool
+) -> StoredVoxels:
+    dtype, proxy = image.header.get_data_dtype(), image.dataobj
     if dtype.kind == "c":
         raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
+    begin = int(proxy.offset)
+    available = path.stat().st_size - (0 if is_compressed else begin)
     declared = math.prod(ijk) * dtype.itemsize
-    check_data_size(declared, path.stat().st_size, path.name, compressed=is_gzip)
-    offset, skipped = (0, int(proxy.offset)) if is_gzip else (int(proxy.offset), 0)
+    check_data_size(declared, available, path.name, compressed=is_compressed)
+    offset, skipped = (0, begin) if is_compressed else (begin, 0)
+    sentence = _damaged_voxels(path.name)
     if dtype.names:
         shape = (len(dtype.names), *ijk)
-        return StoredVoxels(path, np.dtype(np.uint8), shape, offset, skipped, is_gzip)
+        return StoredVoxels(
+            path, np.dtype(np.uint8), shape, offset, skipped, is_compressed, if_short=sentence
+        )
     slope, intercept = float(proxy.slope), float(proxy.inter)
-    return StoredVoxels(path, dtype, ijk, offset, skipped, is_gzip, slope, intercept)
+    return StoredVoxels(
+        path, dtype, ijk, offset, skipped, is_compressed, slope, intercept, sentence
+    )
+
+
+def _damaged_voxels(name: str) -> str:
+    return (
+        f"{name} could not be read as NIfTI: expected all voxels that its header declares, got "
+        "fewer, or damaged compressed data."
+    )
 
 
 def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:

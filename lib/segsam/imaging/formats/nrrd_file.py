@@ -1,10 +1,11 @@
-"""NRRD with its data in the same file.
+"""NRRD with its data in the same file, or .nhdr with a data file of a plain name beside it.
 
     space directions: (3 mm) (3 mm) (3 mm)     one vector per voxel axis: the affine's COLUMNS
     space: left-posterior-superior             or RAS, LAS
 
-The header is parsed by pynrrd. A header that names a separate data file is refused before anything
-is opened: a file must not make the program read another one.
+The header is parsed by pynrrd. A .nrrd that names a separate data file is refused before anything
+is opened: a file must not make the program read another one. A .nhdr exists for that; its data file
+may only be in its own folder.
 See https://teem.sourceforge.net/nrrd/format.html
 """
 
@@ -27,6 +28,8 @@ from segsam.imaging.formats.raw import (
     RawImage,
     check_data_size,
     declared_sizes,
+    neighbour,
+    numbers_of_text,
     reading,
     voxel_offset,
 )
@@ -68,12 +71,14 @@ class _Header:
     sizes: list[int]
     spatial_axes: list[int]
     affine_ras: Affine
+    data_path: Path | None
+    """File of the voxels; None if they follow the header."""
 
 
 def read_nrrd(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another file."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         spatial = header.spatial_axes
         layers = _layers(header)
         if layers > 1:
@@ -91,7 +96,7 @@ def stored_nrrd(path: Path) -> StoredVoxels | None:
     Raises VolumeError.
     """
     with reading(path, "NRRD"), path.open("rb") as stream:
-        return _stored(stream, _read_header(stream, path.name), path)
+        return _stored(stream, _read_header(stream, path), path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,7 @@ class NrrdLayers:
 def read_nrrd_layers(path: Path) -> NrrdLayers | None:
     """Read a segmentation of 3D Slicer; None for a NRRD without segments. Raises VolumeError."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         if not is_segmentation(header.fields):
             return None
         array = _read_in_order(stream, header, path)
@@ -136,7 +141,7 @@ def stored_nrrd_layers(path: Path) -> StoredLayers | None:
     Raises VolumeError.
     """
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         stored = _stored(stream, header, path) if is_segmentation(header.fields) else None
         if stored is None:
             return None
@@ -150,7 +155,7 @@ def read_nrrd_segment_fields(path: Path) -> tuple[Mapping[str, Any], int] | None
     No voxel is read. Raises VolumeError.
     """
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         return (header.fields, _layers(header)) if is_segmentation(header.fields) else None
 
 
@@ -176,25 +181,36 @@ def _read_in_order(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.
 def read_nrrd_grid(path: Path) -> RawGrid:
     """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
     with reading(path, "NRRD"), path.open("rb") as stream:
-        header = _read_header(stream, path.name)
+        header = _read_header(stream, path)
         shape = [header.sizes[axis] for axis in header.spatial_axes]
         return RawGrid(squeeze_shape(shape, path.name), header.affine_ras)
 
 
-def _read_header(stream: BinaryIO, name: str) -> _Header:
+def _read_header(stream: BinaryIO, path: Path) -> _Header:
+    name = path.name
     if stream.read(4) != b"NRRD":
         raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
     stream.seek(0)
     fields = nrrd.read_header(stream)
-    if "data file" in fields or "datafile" in fields:
-        raise VolumeError(
-            f"{name}: expected the voxels in the same file, got a header for a separate data file; "
-            "save both as one .nrrd file."
-        )
+    data_path = _data_path(fields, path)
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
     spatial = _spatial_axes(fields, len(sizes))
     _check_layout(sizes, spatial, fields, name)
-    return _Header(fields, sizes, spatial, validated_affine(_affine_ras(fields, spatial), name))
+    affine = validated_affine(_affine_ras(fields, spatial), name)
+    return _Header(fields, sizes, spatial, affine, data_path)
+
+
+def _data_path(fields: Mapping[str, Any], path: Path) -> Path | None:
+    """Path of the file that holds the voxels; None if they follow the header."""
+    target = fields.get("data file", fields.get("datafile"))
+    if target is None:
+        return None
+    if not path.name.lower().endswith(".nhdr"):
+        raise VolumeError(
+            f"{path.name}: expected the voxels in the same file, got a header for a separate data "
+            "file; save both as one .nrrd file."
+        )
+    return neighbour(path, str(target).removeprefix("./"))
 
 
 def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
@@ -269,32 +285,51 @@ def _read_data(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.gene
     stored = _stored(stream, header, path)
     if stored is not None:
         return stored.unpacked().reshape(header.sizes, order="F")
-    available = path.stat().st_size - stream.tell()
+    if header.data_path is None:
+        return _numbers(stream, header, path)
+    with header.data_path.open("rb") as data_stream:
+        return _numbers(data_stream, header, header.data_path)
+
+
+def _numbers(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
+    """Voxels that are written as text."""
+    count, available = math.prod(header.sizes), path.stat().st_size - stream.tell()
     # At least one digit and one separator per number.
-    check_data_size(2 * math.prod(header.sizes) - 1, available, path.name, compressed=False)
-    dtype = _dtype(header.fields, path.name).newbyteorder("=")
-    return np.array(stream.read().split(), dtype=dtype).reshape(header.sizes, order="F")
+    check_data_size(2 * count - 1, available, path.name, compressed=False)
+    dtype = _dtype(header.fields, path.name)
+    return numbers_of_text(stream.read(), dtype, count, path.name).reshape(header.sizes, order="F")
 
 
 def _stored(stream: BinaryIO, header: _Header, path: Path) -> StoredVoxels | None:
-    """Where the voxels after the header lie; None for voxels that are written as text."""
+    """Where the voxels of an open header lie; None for voxels that are written as text."""
+    encoding = _encoding(header.fields, path.name)
+    if encoding in _TEXT:
+        return None
+    if header.data_path is None:
+        return _stored_in(stream, header, path, is_gzip=encoding in _GZIP)
+    with header.data_path.open("rb") as data_stream:
+        return _stored_in(data_stream, header, header.data_path, is_gzip=encoding in _GZIP)
+
+
+def _stored_in(stream: BinaryIO, header: _Header, path: Path, *, is_gzip: bool) -> StoredVoxels:
     fields, dtype = header.fields, _dtype(header.fields, path.name)
+    skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
+    declared = math.prod(header.sizes) * dtype.itemsize
+    offset = voxel_offset(stream, declared, path, compressed=is_gzip, skip=skip)
+    return StoredVoxels(path, dtype, tuple(header.sizes), offset, is_compressed=is_gzip)
+
+
+def _encoding(fields: Mapping[str, Any], name: str) -> str:
+    """How the voxels are written, after checking that they follow directly."""
     encoding = str(fields["encoding"]).lower()
     if encoding not in _GZIP + _RAW + _TEXT:
-        raise VolumeError(
-            f"{path.name}: expected the encoding gzip, raw or ascii, got {encoding!r}."
-        )
+        raise VolumeError(f"{name}: expected the encoding gzip, raw or ascii, got {encoding!r}.")
     byte_skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
     if int(fields.get("line skip", fields.get("lineskip", 0))) or byte_skip > 0:
         raise VolumeError(
-            f"{path.name}: expected the voxels directly after the header, got a byte or line skip."
+            f"{name}: expected the voxels directly after the header, got a byte or line skip."
         )
-    if encoding in _TEXT:
-        return None
-    is_gzip = encoding in _GZIP
-    declared = math.prod(header.sizes) * dtype.itemsize
-    offset = voxel_offset(stream, declared, path, compressed=is_gzip, skip=byte_skip)
-    return StoredVoxels(path, dtype, tuple(header.sizes), offset, is_compressed=is_gzip)
+    return encoding
 
 
 def write_nrrd(

@@ -1,7 +1,7 @@
 """Results of the format readers, and the checks that all readers share.
 
 Exceptions of the reading libraries become one sentence. Declared sizes are compared with what the
-file can hold.
+file can hold. Compressed data are inflated no further than the header declares.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from nrrd import NRRDError
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam.imaging.voxels import check_declared_shape
+from segsam.system.reasons import reason_of
 from segsam.types import Affine, Voxels
 
 _READ_FAILURES = (
@@ -86,7 +89,8 @@ def matching_ending(path: Path, endings: Iterable[str]) -> str | None:
 def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None]:
     """Turn every exception of a reading library into a VolumeError with the file's name.
 
-    `sentence` is the error's text instead of a general one with the library's reason. Raises
+    A library's own words are for programmers, and sometimes wrong ("truncated"); they are
+    the cause of the error only. `sentence` is the error's text instead of a general one. Raises
     VolumeTooLargeError if memory runs out or Pillow suspects a decompression bomb.
     """
     try:
@@ -101,21 +105,61 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
     except _READ_FAILURES as error:
         if isinstance(error, OSError) and error.errno in _NO_HANDLE:
             raise  # says nothing about the file
-        if sentence is not None:
-            raise VolumeError(sentence) from error
-        reason = _short_reason(error, path)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise VolumeError(unreadable(path, error)) from error
         raise VolumeError(
-            f"{path.name} could not be read as {kind}; it may be damaged or of another format "
-            f"({reason})."
+            sentence
+            or f"{path.name} could not be read as {kind}: expected a complete file of this format, "
+            "got one that is incomplete, damaged or of another format."
         ) from error
 
 
-def _short_reason(error: BaseException, path: Path) -> str:
-    """One line of a library's message, without the folder; of ITK's several lines the error."""
-    message = str(error).replace(str(path), path.name).replace(str(path.parent), "").splitlines()
-    lines = [line.strip() for line in message if line.strip()]
-    line = next((line for line in lines if "ERROR" in line), lines[0] if lines else "")
-    return line.rpartition("): ")[2].rstrip(".:") or type(error).__name__
+def unreadable(path: Path, error: OSError) -> str:
+    """Return the sentence for a file that the operating system does not give."""
+    return f"{path.name} could not be read; {reason_of(error)}."
+
+
+def neighbour(path: Path, name: str) -> Path:
+    """Return the file of this plain name beside `path`, which holds the voxels of its header.
+
+    A header must not make the program read other files, so no other name is accepted, and no link
+    out of the folder. Raises VolumeError.
+    """
+    is_plain = name and not set(name) & set("/\\:%\0") and name not in {".", "..", "LIST"}
+    found = path.parent / name if is_plain else None
+    if found is None or found.resolve().parent != path.parent.resolve():
+        raise VolumeError(
+            f"{path.name}: expected the voxels in the same file or in a plain file name in the "
+            f"same folder, got {name!r:.80}."
+        )
+    if not found.is_file():
+        raise VolumeError(f"{path.name}: its voxel file {name!r:.80} is not in the same folder.")
+    return found
+
+
+def numbers_of_text(text: bytes, dtype: np.dtype[Any], count: int, name: str) -> NDArray[Any]:
+    """Return `count` numbers that are written as text, apart by spaces, in a native type.
+
+    Raises VolumeError for another number of them, and for those that the type does not hold.
+    """
+    words = text.split()
+    if len(words) != count:
+        raise VolumeError(f"{name}: expected {count} voxels as text, got {len(words)}.")
+    try:
+        if dtype.kind == "f":
+            return np.array(words, dtype=dtype.newbyteorder("="))
+        whole = [int(word) for word in words]
+    except ValueError as error:
+        raise VolumeError(
+            f"{name}: expected {dtype.newbyteorder('=')} numbers as text, got others."
+        ) from error
+    limits = np.iinfo(dtype)
+    if min(whole) < limits.min or max(whole) > limits.max:
+        raise VolumeError(
+            f"{name}: expected numbers from {limits.min} to {limits.max}, got {min(whole)} to "
+            f"{max(whole)}."
+        )
+    return np.array(whole, dtype=dtype.newbyteorder("="))
 
 
 def declared_sizes(sizes: Iterable[str | int], dimension: str | int, name: str) -> list[int]:
@@ -142,7 +186,7 @@ def check_data_size(declared: int, available: int, name: str, *, compressed: boo
         adjective = " compressed" if compressed else ""
         raise VolumeError(
             f"{name}: the header declares {declared} bytes of voxels, but only "
-            f"{max(available, 0)}{adjective} bytes follow it; the file is truncated or its header "
+            f"{max(available, 0)}{adjective} bytes follow it; the file is incomplete or its header "
             "is wrong."
         )
 

@@ -51,6 +51,8 @@ class StoredVoxels:
     is_compressed: bool = True
     slope: float = 1.0
     intercept: float = 0.0
+    if_short: str | None = None
+    """Sentence for a file that holds fewer voxels; None for one with both numbers of bytes."""
 
     @property
     def count(self) -> int:
@@ -66,7 +68,10 @@ class StoredVoxels:
     def value_type(self) -> np.dtype[Any]:
         """Type of the values, in the byte order of this computer."""
         kind, size = self.dtype.kind, self.dtype.itemsize
-        if self.is_scaled or (kind == "f" and size < 4):
+        if self.is_scaled:  # single precision holds 24 bits of a number
+            is_wide = size > 4 or (size == 4 and kind != "f")
+            return np.dtype(np.float64 if is_wide else np.float32)
+        if kind == "f" and size < 4:
             return np.dtype(np.float32)
         return np.dtype(np.float64) if kind == "f" and size > 8 else self.dtype.newbyteorder("=")
 
@@ -89,6 +94,8 @@ class StoredVoxels:
                     raise VolumeError(self._shortage(self.count - left, filled))
                 left -= block.size
                 yield block
+            if self.is_compressed:
+                source.read(1)  # at the end, zlib compares the checksum
 
     def values(self) -> Iterator[NDArray[Any]]:
         """Yield the values as `blocks` yields the stored numbers."""
@@ -96,10 +103,11 @@ class StoredVoxels:
             if not self.is_scaled:
                 yield block.astype(self.value_type, copy=False)
                 continue
+            precision = self.value_type.type
             with np.errstate(over="ignore"):
-                scaled = block.astype(np.float32)
-                scaled *= np.float32(self.slope)
-                scaled += np.float32(self.intercept)
+                scaled = block.astype(precision)
+                scaled *= precision(self.slope)
+                scaled += precision(self.intercept)
             yield scaled
 
     def unpacked(self) -> NDArray[Any]:
@@ -116,10 +124,12 @@ class StoredVoxels:
         return data
 
     def _shortage(self, blocks: int, more: int) -> str:
+        if self.if_short is not None:
+            return self.if_short
         found = blocks * self.dtype.itemsize + more
         return (
             f"{self.path.name}: the header declares {self.count * self.dtype.itemsize} bytes of "
-            f"voxels, but only {found} could be unpacked; the file is truncated or its header is "
+            f"voxels, but only {found} could be unpacked; the file is incomplete or its header is "
             "wrong."
         )
 

@@ -1,0 +1,105 @@
+"""Check of everything that a server keeps: `python -m segsam_app.check_files --studies FOLDER
+--versions FOLDER`.
+
+It reads every record, and compares the voxels of all versions of labels and the weights of all
+versions of the model with their SHA-256. It changes nothing, so it may run beside a server. The
+output is one JSON object: what is damaged, by name, and what was set aside earlier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from segsam.errors import DamagedRecordError
+from segsam_app.choosing.overviews import damage_of_overview
+from segsam_app.dicomweb.headers import check_headers
+from segsam_app.dicomweb.series import is_uid, read_series
+from segsam_app.dicomweb.upload_queue import read_confirmation
+from segsam_app.storage.damage import ASIDE, DamageList
+from segsam_app.storage.index import check_index
+from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.training.progress import FILE, damage_of_progress
+from segsam_app.versions.folder import VersionFolder
+from segsam_app.versions.record import FIRST, VersionRecord
+
+
+def check_studies(folder: Path) -> DamageList:
+    """Return what is damaged in a studies folder, or in the folder of a DICOMweb server."""
+    damage = DamageList(folder)
+    check_index(folder, damage)
+    for history in _histories(folder / "labels", damage):
+        history.check()
+    dicom = folder / ".dicom"
+    _check(dicom / "series.json", damage)
+    for file in sorted((dicom / "stored").glob("*/*.json")):
+        _check(file, damage)
+    for headers in sorted((dicom / "headers").glob("*")):
+        if is_uid(headers.name):
+            _check(headers, damage)
+    for file in sorted((folder / ".segsam" / "overviews").glob("*.json")):
+        if why := damage_of_overview(file):
+            damage.note(file, f"{why}; it is made again")
+    return damage
+
+
+def check_versions(folder: Path) -> DamageList:
+    """Return what is damaged in a folder of model versions, of all checkpoints."""
+    damage = DamageList(folder)
+    for one in sorted(path for path in folder.iterdir() if path.is_dir()):
+        versions = VersionFolder(one, None, VersionRecord(id=FIRST, why="the checkpoint"))
+        versions.history()
+        for name, why in versions.damaged.items():
+            damage.note(one / name, why)
+        if why := damage_of_progress(one):
+            damage.note(one / FILE, why)
+    return damage
+
+
+def set_aside(folder: Path) -> list[str]:
+    """Return the names of damaged files that were set aside and wait for a person."""
+    found = (path for path in folder.rglob("*") if ASIDE.search(path.name))
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
+    for versions in sorted(labels.glob(f"*/{VERSIONS}/*")):
+        if versions.is_dir():
+            yield LabelHistory(versions.parents[1], versions.name, damage)
+
+
+def _check(path: Path, damage: DamageList) -> None:
+    try:
+        if path.is_dir():
+            check_headers(path)
+        elif path.name == "series.json":
+            read_series(path)
+        else:
+            read_confirmation(path)
+    except FileNotFoundError:
+        return
+    except (DamagedRecordError, OSError) as error:
+        damage.note(path, str(error))
+
+
+def main() -> None:
+    """Print what is damaged; exit status 1 if anything is."""
+    parser = argparse.ArgumentParser(prog="segsam_app.check_files")
+    parser.add_argument("--studies", type=Path)
+    parser.add_argument("--versions", type=Path)
+    folders = parser.parse_args()
+    damaged: dict[str, str] = {}
+    aside: list[str] = []
+    for folder, check in ((folders.studies, check_studies), (folders.versions, check_versions)):
+        if folder is not None:
+            damaged |= check(folder).listed()
+            aside += set_aside(folder)
+    json.dump({"damaged": damaged, "set_aside": aside}, sys.stdout)
+    raise SystemExit(1 if damaged else 0)
+
+
+if __name__ == "__main__":
+    main()
