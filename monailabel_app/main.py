@@ -8,10 +8,12 @@ builds it again in every child process; so nothing heavy happens here. The compu
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -41,7 +43,7 @@ from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError
 from segsam_app.inference.auto import AUTO_MODEL, AutoInfer
 from segsam_app.inference.batch import LabelDestination, SequentialBatchInfer
-from segsam_app.inference.engine import Engine
+from segsam_app.inference.engine import Engine, device_problem
 from segsam_app.inference.images import path_of_image
 from segsam_app.inference.infer import DESCRIPTION, SegSamInfer
 from segsam_app.inference.prefetching import Prefetcher
@@ -50,6 +52,7 @@ from segsam_app.inference.sessions import AppSessions, sessions_folder
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.routes.monai_label import NO_WHOLE_SLIDES
 from segsam_app.server_paths import hide_folders
+from segsam_app.storage.leftovers import sweep
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
 from segsam_app.task_requests import find_task
@@ -161,13 +164,19 @@ class SegSamApp(MONAILabelApp):
         from monailabel.app import app
 
         from segsam_app import guard
+        from segsam_app.web import connections, startup
 
+        if (problem := device_problem(self.config.device)) is not None:
+            startup.exit_with(problem)
+        sweep(Path(tempfile.gettempdir()), Path(self.app_dir) / "logs")
         tune_allocator()
         # MONAI Label reads PYTHONPATH to start a process, and fails silently if it is not set.
         os.environ.setdefault("PYTHONPATH", "")
         mark_children()
         self.shutdown.install()
         guard.install(app)
+        with suppress(RuntimeError):  # no loop: the app was not started by a server
+            connections.survive_exhaustion(asyncio.get_running_loop())
         if self.config.warm:
             self.prefetcher.load_model()
         self.prefetcher.set_slices(self.config.prefetch)

@@ -13,6 +13,7 @@ What is installed:
 
 * `GuardMiddleware`: access, limits of bodies, request log, metrics;
 * `error_response` for every exception, so there is no bare 500;
+* limits of connections (`web/connections.py`);
 * our routes before MONAI Label's, because Starlette takes the first that matches: inference,
   uploads, sessions, tasks, versions, DICOMweb, monitoring, and MONAI Label's other routes run in
   worker threads (`routes/monai_label.py`).
@@ -34,7 +35,7 @@ from segsam_app.routes import datastore, dicomweb, infer, session, tasks, versio
 from segsam_app.routes.monai_label import threaded_routes
 from segsam_app.routes.monitoring import monitoring_routes
 from segsam_app.routes.pages import page_routes
-from segsam_app.web import request_log, startup
+from segsam_app.web import connections, request_log, startup
 from segsam_app.web.access import AccessRules, allowed_hosts, read_token
 from segsam_app.web.error_handlers import HANDLED, error_response
 from segsam_app.web.metrics import Metrics
@@ -82,6 +83,7 @@ def install(app: FastAPI) -> None:
     app.user_middleware[:] = [guard, *others]
     app.middleware_stack = app.build_middleware_stack()
     request_log.configure()
+    connections.limit(limits.body_seconds)
 
 
 def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:

@@ -19,6 +19,7 @@ from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import IdText
 from segsam_app.limits import Limits
 from segsam_app.records import RequestRecord
+from segsam_app.strict_json import checked_json
 
 _IGNORED = frozenset(
     {"model", "method", "strategy", "device", "gpus", "multi_gpu", "client_id", "user"}
@@ -92,6 +93,7 @@ def read_task_request(
 
     Raises `RequestError` for an unknown key or an invalid value.
     """
+    checked_json(params or {}, "params")
     given = {key: value for key, value in (params or {}).items() if key not in _IGNORED}
     own = {key: given[key] for key in given if key in announced and key not in model.model_fields}
     rest = {key: value for key, value in given.items() if key not in own}

@@ -15,7 +15,7 @@ from segsam.errors import SegSamError
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.dialects import StockRequest, read_request
-from segsam_app.inference.requests import read_object
+from segsam_app.strict_json import read_object
 from segsam_app.task_requests import (
     BatchInferRequest,
     ScoringRequest,

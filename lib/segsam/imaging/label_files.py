@@ -8,12 +8,14 @@ on those of its image in their order; of a palette, its indices are the labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsam.errors import LabelError
 from segsam.imaging.formats.dicom_segmentation import (
@@ -21,10 +23,18 @@ from segsam.imaging.formats.dicom_segmentation import (
     read_dicom_segmentation,
     read_dicom_segments,
 )
-from segsam.imaging.formats.nifti import read_nifti_names
+from segsam.imaging.formats.metaimage import stored_metaimage
+from segsam.imaging.formats.nifti import read_nifti_names, stored_nifti
+from segsam.imaging.formats.nrrd_file import stored_nrrd
 from segsam.imaging.formats.picture_file import read_picture_labels
-from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.formats.seg_nrrd import Segmentation, read_segmentation, read_segments
+from segsam.imaging.formats.raw import RawGrid, reading
+from segsam.imaging.formats.seg_nrrd import (
+    Segmentation,
+    read_segment_values,
+    read_segmentation,
+    read_segments,
+)
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.image_files import Format, kind_of
 from segsam.imaging.label_geometry import Grid, Placement, place_label
 from segsam.imaging.readers import read_grid, read_image
@@ -32,6 +42,9 @@ from segsam.imaging.voxels import check_finite, to_volume_voxels
 from segsam.types import Affine, LabelArray, Voxels
 
 _MAX_VALUE = 2**32 - 1
+_MOST_VALUES = 2**16
+"""Most values of a label file; an image that was sent as a label has more."""
+_DIMENSIONS = 3
 _EXPECTED = "a label must hold whole numbers from 0"
 
 
@@ -74,8 +87,8 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
         VolumeError: a file that cannot be read.
     """
-    if _has_plain_header(path):  # refused before its voxels are read
-        check_place(path, image)
+    if _has_short_header(path):  # a label that lies elsewhere is refused before it is read
+        placement_of(path, image)
     stored = _read_stored(path)
     maps = stored.maps
     if integers_only and any(each.ndim != 3 or each.dtype.kind not in "iub" for each in maps):
@@ -86,22 +99,88 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
     return Labels(placed, stored.names)
 
 
-def check_place(path: Path, image: Grid) -> None:
-    """Check that a label file lies on `image`; of NIfTI and NRRD only the header is read.
+def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
+    """Read which values other than 0 a label of whole numbers holds, in ascending order.
+
+    The file is read block by block, so that a label takes no memory. Raises the errors of
+    `read_labels` with `integers_only`.
+    """
+    stored = _stored(path)
+    segments = read_segment_values(path) if _is_nrrd(path) else None
+    if stored is None or (segments is None and len(stored.shape) > _DIMENSIONS):
+        return read_labels(path, image, integers_only=True).values
+    placement_of(path, image)
+    if segments is not None:
+        return tuple(sorted(segments))
+    if stored.value_type.kind not in "iu":
+        raise LabelError(f"{_EXPECTED}, one per voxel; this one is {stored.value_type}")
+    found: set[int] = set()
+    with reading(path, "a label"):
+        for block in stored.values():
+            ends = {int(block.min()), int(block.max())}
+            found.update(ends if len(ends) == 1 else np.unique(block).tolist())
+            if len(found) > _MOST_VALUES:
+                raise LabelError(f"{_EXPECTED}; this one holds more than {_MOST_VALUES} of them")
+    wrong = [
+        value for value in (min(found, default=0), max(found, default=0)) if _is_no_value(value)
+    ]
+    if wrong:
+        raise LabelError(f"{_EXPECTED}; this one holds {wrong[0]:g}")
+    return tuple(sorted(found - {0}))
+
+
+def placement_of(path: Path, image: Grid) -> Placement:
+    """Find how the label in a file lies on `image`, from its header if the format allows it.
 
     Raises:
         LabelError: a label that lies elsewhere.
         VolumeError: a file that cannot be read.
     """
-    if _has_plain_header(path):
-        is_segmentation = _is_nrrd(path) and bool(read_segments(path))
-        place_label(read_grid(path), image, may_be_cropped=is_segmentation)
-    else:
-        _read_stored(path).placement(image)
+    if not _has_short_header(path):
+        return _read_stored(path).placement(image)
+    is_cropped = _is_nrrd(path) and bool(read_segments(path))
+    return place_label(read_grid(path), image, may_be_cropped=is_cropped)
 
 
-def _has_plain_header(path: Path) -> bool:
+def _has_short_header(path: Path) -> bool:
+    """Return True for a format whose geometry is read without its voxels."""
     return _is_nrrd(path) or _format_of(path) == "NIfTI"
+
+
+def label_planes(path: Path) -> Iterator[NDArray[np.integer[Any]]] | None:
+    """Return the planes (i, j) of a label in the order of its file, one in memory at a time.
+
+    None for formats that are read as a whole, and for segmentations by their segments. Raises
+    VolumeError while they are read.
+    """
+    stored = _stored(path)
+    if (
+        stored is None
+        or len(stored.shape) != _DIMENSIONS
+        or (_is_nrrd(path) and read_segments(path))
+    ):
+        return None
+    return _planes(stored, path)
+
+
+def _planes(stored: StoredVoxels, path: Path) -> Iterator[NDArray[np.integer[Any]]]:
+    i, j = stored.shape[:2]
+    with reading(path, "a label"):
+        for block in stored.blocks(i * j):
+            yield block.astype(stored.value_type).reshape((i, j), order="F")
+
+
+def _stored(path: Path) -> StoredVoxels | None:
+    """Where the voxels of a label lie; None for a format that is read as a whole."""
+    if _is_nrrd(path):
+        return stored_nrrd(path)
+    if _format_of(path) == "MetaImage":
+        return stored_metaimage(path)
+    return stored_nifti(path) if _format_of(path) == "NIfTI" else None
+
+
+def _is_no_value(value: int) -> bool:
+    return not 0 <= value <= _MAX_VALUE
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ Measured (docs/lab/training.md): 0.79 and more in labels of every kind, 0.13 and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from segsam.errors import LabelError
 from segsam.imaging.label_files import Labels
 from segsam.types import LabelArray
+
+LabelPlane = NDArray[np.integer[Any]]
+"""Plane (i, j) of a label map."""
 
 FEW_VALUES = 16
 """Number of values up to which anything may be a label: a few thin layers have few neighbours of
@@ -31,10 +35,23 @@ _TABLE_VALUES = 1 << 16
 
 def check_regions(labels: Labels) -> None:
     """Check that the values of a label are structures. Raises LabelError for an image."""
-    values = np.array(labels.values, dtype=np.uint32)
-    if len(values) <= FEW_VALUES:
-        return
-    share = agreement(labels.maps, values)
+    if len(labels.values) > FEW_VALUES:
+        _check([_planes(each) for each in labels.maps], labels.values)
+
+
+def check_planes(planes: Iterable[LabelPlane], values: Sequence[int]) -> None:
+    """Check one label map with these `values`, given plane by plane, as `check_regions` does."""
+    if len(values) > FEW_VALUES:
+        _check([planes], values)
+
+
+def _planes(label_map: LabelArray) -> Iterator[LabelPlane]:
+    return (label_map[:, :, index] for index in range(label_map.shape[2]))
+
+
+def _check(maps: Sequence[Iterable[LabelPlane]], present: Sequence[int]) -> None:
+    values = np.array(present, dtype=np.uint32)
+    share = _agreement(maps, values)
     if share < LEAST_AGREEMENT:
         raise LabelError(
             "expected a label, whose structures are regions of one value each; got an image: its "
@@ -48,6 +65,10 @@ def agreement(maps: Sequence[LabelArray], values: NDArray[np.uint32]) -> float:
 
     Neighbours share a face. A value whose voxels have no labelled neighbour has a share of 1.
     """
+    return _agreement([_planes(each) for each in maps], values)
+
+
+def _agreement(maps: Sequence[Iterable[LabelPlane]], values: NDArray[np.uint32]) -> float:
     equal, all_sides = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
     for first, second in _neighbours(maps, values):
         labelled = (first >= 0) & (second >= 0)
@@ -60,7 +81,7 @@ def agreement(maps: Sequence[LabelArray], values: NDArray[np.uint32]) -> float:
 
 
 def _neighbours(
-    maps: Sequence[LabelArray], values: NDArray[np.uint32]
+    maps: Sequence[Iterable[LabelPlane]], values: NDArray[np.uint32]
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """Yield the places in `values` of neighbours along each axis, -1 for background; slice by
     slice, so that a large volume needs little memory.
@@ -71,8 +92,7 @@ def _neighbours(
         table[values] = np.arange(len(values), dtype=np.int32)
     for each in maps:
         before = None
-        for index in range(each.shape[2]):
-            plane = each[:, :, index]
+        for plane in each:
             if table is not None:
                 places = table[plane]
             else:

@@ -30,6 +30,7 @@ from segsam.imaging.geometry import (
     spacing_of,
     validated_affine,
 )
+from segsam.imaging.plausible_size import check_plausible_size
 from segsam.imaging.readers import read_image
 from segsam.imaging.voxels import check_finite, shape_text, to_volume_voxels
 from segsam.imaging.writers import write_image
@@ -67,9 +68,11 @@ class Volume:
         `frame` (from 1) is the frame of a DICOM file to read, such as one of a cine.
 
         A picture (PNG, JPEG, TIFF, BMP) becomes one slice with i to the right and j down. The
-        header is checked before any voxel is read. Raises VolumeNotFoundError, VolumeTooLargeError
+        header is checked before any voxel is read, and a small file that would fill the memory is
+        refused (`plausible_size`). Raises VolumeNotFoundError, VolumeTooLargeError
         or VolumeError.
         """
+        check_plausible_size(Path(path))
         raw = read_image(Path(path), frame)
         volume = cls.from_array(
             raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name

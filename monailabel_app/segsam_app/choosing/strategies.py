@@ -96,10 +96,8 @@ def _seed(request: Mapping[str, Any]) -> int:
 def _is_assigned(store: Datastore, image: str) -> bool:
     """Return True if an annotator was given the image a moment ago, by any strategy."""
     given = store.get_image_info(image).get("strategy")
-    times = (
-        [one.get("ts", 0) for one in given.values() if isinstance(one, Mapping)]
-        if isinstance(given, Mapping)
-        else []
-    )
+    notes = given.values() if isinstance(given, Mapping) else ()
+    times = [one.get("ts") for one in notes if isinstance(one, Mapping)]
+    known = [when for when in times if isinstance(when, int | float)]
     # In both directions: a time in the future was noted before the clock was set back.
-    return any(abs(time.time() - given_at) < _ASSIGNED_SECONDS for given_at in times)
+    return any(abs(time.time() - given_at) < _ASSIGNED_SECONDS for given_at in known)

@@ -315,6 +315,17 @@ def _embedding_files(config: AppConfig) -> EmbeddingFiles | None:
         return None
 
 
+def device_problem(name: str) -> str | None:
+    """Return why the device of the setting `device` cannot be used; None if it can."""
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        return f"device {name} is not there: expected a graphics card of CUDA, got {found} of them"
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return "device mps is not there: expected a Mac with Apple's graphics, got none"
+    return None
+
+
 def _device(name: str) -> str:
     if name != "auto":
         return name

@@ -22,6 +22,7 @@ from segsam.imaging.readers import ending_by_content, read_grid
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.sessions import AppSessions, require_sessions
+from segsam_app.storage import leftovers
 
 
 def path_of_image(datastore: Datastore, image_id: str) -> Path:
@@ -60,7 +61,7 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
     """Write an upload to a temporary file, which exists within the block. Only a plain extension is
     taken from the client's file name.
     """
-    with tempfile.TemporaryDirectory(prefix="segsam-upload-") as folder:
+    with tempfile.TemporaryDirectory(prefix=leftovers.prefix("upload")) as folder:
         path = Path(folder) / f"image{safe_extension(filename)}"
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)

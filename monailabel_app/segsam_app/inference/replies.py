@@ -14,6 +14,7 @@ from segsam.errors import CategoryError
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.result import Result
 from segsam_app.inference.dialects import ImageRequest
+from segsam_app.storage import leftovers
 
 
 def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def write_labels(labels: Volume, segments: Mapping[int, Segment], extension: str
     """Write a new private label file, compressed, into the temporary folder; the caller sends and
     deletes it. `segments` (label value -> segment) are for `.seg.nrrd` only.
     """
-    handle, name = tempfile.mkstemp(suffix=extension, prefix="segsam-")
+    handle, name = tempfile.mkstemp(suffix=extension, prefix=leftovers.prefix("reply"))
     os.close(handle)
     with ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)

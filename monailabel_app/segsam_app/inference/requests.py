@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 
@@ -45,21 +44,6 @@ class MonaiLabelKeys(RequestRecord):
     result_write_to_file: Any = None
 
 
-def read_object(text: str) -> dict[str, Any]:
-    """Return the JSON object in `text`. Raises `RequestError` for anything else, including NaN and
-    Infinity.
-    """
-    try:
-        value = json.loads(text or "{}", parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise RequestError(f"params is not JSON: {error.msg} at character {error.pos}") from error
-    except RecursionError as error:
-        raise RequestError("params is nested too deeply") from error
-    if not isinstance(value, dict):
-        raise RequestError(f"params must be a JSON object, got {_kind(value)}")
-    return value
-
-
 def window_of(value: str | list[float] | None) -> Window | None:
     """Return the window in a request. Raises `RequestError` for an unknown preset or limits in the
     wrong order.
@@ -71,12 +55,3 @@ def window_of(value: str | list[float] | None) -> Window | None:
     if len(value) != 2 or not value[0] < value[1]:
         raise RequestError(f"window must be a preset's name or [low, high], got {value!r:.80}")
     return value[0], value[1]
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise RequestError(f"params holds {name}, which is not JSON")
-
-
-def _kind(value: object) -> str:
-    kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")

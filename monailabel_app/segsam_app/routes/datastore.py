@@ -4,8 +4,10 @@ PUT  /datastore/image?image=ID                       as MONAI Label's, without i
 GET  /datastore/image?image=ID                       as MONAI Label's, refused if it is unreadable
 HEAD /datastore/image?image=ID&check_sum=SHA256:...  as MONAI Label's, with a check that can succeed
 GET  /datastore/image/info?image=ID                  as MONAI Label's, and the notes about the image
+PUT  /datastore/image/info?image=ID                  as MONAI Label's, with a checked object
 PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3"
 GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
+GET  /datastore/dataset                              a ZIP file, made while it is sent
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
 GET  /datastore/label/version?label=ID&tag=final&version=2     the file of one version
 POST /datastore/label/restore?label=ID&tag=final&version=2     makes it current, as a new version
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
@@ -40,12 +42,12 @@ from segsam_app.inference.images import (
     safe_extension,
     uploaded,
 )
-from segsam_app.inference.requests import read_object
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import sha256_of
+from segsam_app.storage.label_metadata import checked_image_info
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.store import FINAL, Store
-from segsam_app.strict_json import json_response
+from segsam_app.strict_json import json_response, read_object
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
@@ -63,7 +65,7 @@ def add_image(
 ) -> JSONResponse:
     """Add an image to the study folder. Without an id, its file name is the id."""
     image_id = checked_id("image", _stem(file.filename) if image is None else image)
-    info = {**read_object(params), "user": user.username}
+    info = {**_image_info(params, "params"), "user": user.username}
     with uploaded(file.file, file.filename) as path:
         check_header(path)
         added = app_instance().datastore().add_image(image_id, str(path), info)
@@ -132,6 +134,28 @@ def save_label(
     return json_response({**status, **saved, "image": image, "label": image}, headers=headers)
 
 
+@router.put("/datastore/image/info", include_in_schema=False)
+def update_image_info(
+    image: str, info: Annotated[str, Form()] = "{}", *, user: Annotator
+) -> JSONResponse:
+    """Add to the metadata of an image."""
+    fields = _image_info(info, "info") | _user_info(user)
+    app_instance().datastore().update_image_info(checked_id("image", image), fields)
+    return JSONResponse(None)
+
+
+@router.put("/datastore/label/info", include_in_schema=False)
+@router.put("/datastore/updatelabelinfo", include_in_schema=False)
+def update_label_info(
+    label: str, tag: str, info: Annotated[str, Form()] = "{}", *, user: Annotator
+) -> JSONResponse:
+    """Add to the metadata of the current label."""
+    fields = read_object(info, "info") | _user_info(user)
+    label, tag = checked_id("label", label), checked_id("tag", tag)
+    app_instance().datastore().update_label_info(label, tag, fields)
+    return JSONResponse(None)
+
+
 @router.get("/datastore/label", include_in_schema=False)
 def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
     """Return the file of the current label."""
@@ -141,6 +165,14 @@ def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
     version = store.get_label_info(label, tag).get("version")
     return _file(path, "label", label, version)
+
+
+@router.get("/datastore/dataset", include_in_schema=False)
+def get_dataset(limit_cases: int | None = None, *, user: Annotator) -> StreamingResponse:
+    """Return images with a final label and their labels as a ZIP file, made while it is sent."""
+    headers = {"Content-Disposition": 'attachment; filename="dataset.zip"'}
+    content = _store().dataset_archive(limit_cases)
+    return StreamingResponse(content, media_type="application/zip", headers=headers)
 
 
 @router.get("/datastore/label/versions")
@@ -189,6 +221,11 @@ def _file(
     media_type = get_mime_type(str(path)) if kind == "image" else _MEDIA_TYPE
     headers = {} if version is None else {"ETag": f'"{version}"'}
     return FileResponse(path, media_type=media_type, filename=name or path.name, headers=headers)
+
+
+def _image_info(text: str, name: str) -> dict[str, Any]:
+    """Return the metadata of an image in a request. Raises `RequestError`."""
+    return checked_image_info(read_object(text, name), app_instance()._strategies)
 
 
 def _store() -> Store:

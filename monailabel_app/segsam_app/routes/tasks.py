@@ -8,6 +8,7 @@ MONAI Label's reply with the progress and the result of the training.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -16,11 +17,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 from monailabel.config import settings
-from monailabel.endpoints import activelearning
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
+from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
@@ -34,6 +35,8 @@ from segsam_app.task_requests import (
     find_task,
     read_task_request,
 )
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
@@ -110,6 +113,27 @@ def batch_infer(
     return json_response(_start("batch_infer", request, run_sync=run_sync))
 
 
+@router.post("/scoring/", include_in_schema=False)
+def score_all(params: Params = None, run_sync: bool = False, *, user: Annotator) -> JSONResponse:
+    """Start each scoring method, with the settings that `params` has under its name."""
+    methods = app_instance()._scoring_methods
+    for method in params or {}:
+        find_task("scoring method", method, methods)
+    requests = {
+        name: read_task_request(ScoringRequest, _params_of(name, params), _config(task))
+        for name, task in methods.items()
+    }
+    return json_response(
+        {
+            name: {
+                "result": _start("scoring", {"method": name, **request}, run_sync=run_sync),
+                "detail": None,
+            }
+            for name, request in requests.items()
+        }
+    )
+
+
 @router.post("/scoring/{method}", include_in_schema=False)
 def score(
     method: str, params: Params = None, run_sync: bool = False, *, user: Annotator
@@ -127,13 +151,23 @@ def next_sample(strategy: str, params: Params = None, *, user: AnyUser) -> JSONR
     """
     task = find_task("strategy", strategy, app_instance()._strategies)
     request = read_task_request(NextSampleRequest, params, _config(task))
-    sample = activelearning.sample(strategy, request, user.username)
-    refused = app_instance().refused.report()
-    if not sample:
+    app = app_instance()
+    chosen = app.next_sample({"strategy": strategy, **request})
+    refused = app.refused.report()
+    if not chosen:
         return json_response({"why": NO_IMAGE_CAN_BE_OPENED, **refused} if refused else {})
-    # MONAI Label merges the image's information into the reply; its `strategy` means another thing.
+    store = app.datastore()
+    known = store.get_image_info(chosen["id"])
+    given = known.get("strategy")
+    given = given if isinstance(given, dict) else {}
+    given[strategy] = {"ts": int(time.time()), "client_id": user.username}
+    try:
+        store.update_image_info(chosen["id"], {"strategy": given})
+    except SegSamError as error:  # the image is shown all the same
+        logger.warning("who was given an image was not noted: %s", error)
+    # As in MONAI Label the image's information is part of the reply; it replaces nothing of it.
     # Where the file is on this computer, is of no use to a client.
-    sample = {key: sample[key] for key in sample if key != "path"}
+    sample = {key: value for key, value in {**known, **chosen}.items() if key != "path"}
     return json_response({**sample, "strategy": strategy, **refused})
 
 

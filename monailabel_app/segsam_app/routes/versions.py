@@ -19,7 +19,7 @@ from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import NotFoundError
 from segsam_app.records import RequestRecord
 from segsam_app.routes.roles import Admin, AnyUser
-from segsam_app.strict_json import json_response
+from segsam_app.strict_json import checked_json, json_response
 from segsam_app.versions.folder import VersionFolder, VersionHistory
 from segsam_app.versions.record import VersionId
 
@@ -42,7 +42,10 @@ def list_versions(model: str, user: AnyUser) -> JSONResponse:
 @router.post("/versions/{model}/use")
 def use_version(model: str, params: Annotated[dict[str, Any], Body()], user: Admin) -> JSONResponse:
     """Make a version current."""
-    return _response(model, _versions(model).use(UseRequest.model_validate(params).version))
+    return _response(
+        model,
+        _versions(model).use(UseRequest.model_validate(checked_json(params, "params")).version),
+    )
 
 
 def _versions(model: str) -> VersionFolder:

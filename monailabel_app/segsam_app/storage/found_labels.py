@@ -17,7 +17,7 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.metaimage import data_file_of
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import ending_of
-from segsam.imaging.label_files import check_place
+from segsam.imaging.label_files import placement_of
 from segsam.imaging.readers import read_image
 from segsam.imaging.writers import write_image
 from segsam_app.storage.damage import DamageList
@@ -106,7 +106,7 @@ class FoundLabels:
         if self._lies_right.get(file) == stamp:
             return True
         try:
-            check_place(file, image)
+            placement_of(file, image)
         except VolumeError as error:
             self._refuse(file, stamp, str(error))
             return False

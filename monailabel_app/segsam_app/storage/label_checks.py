@@ -1,7 +1,8 @@
 """Checks of a label file before it is saved: format, grid, voxel values, and that it is no image.
 
 The header is checked first. A label that lies elsewhere than its image, or one whose header
-declares more voxels than the server reads, is refused before any voxel is unpacked.
+declares more voxels than the server reads, is refused before any voxel is unpacked. The voxels are
+read block by block.
 """
 
 from __future__ import annotations
@@ -13,8 +14,13 @@ from pathlib import Path
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
-from segsam.imaging.label_files import read_labels
-from segsam.imaging.label_regions import check_regions
+from segsam.imaging.label_files import (
+    label_planes,
+    read_label_names,
+    read_label_values,
+    read_labels,
+)
+from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
 
 LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
 """Formats in which a label is stored: one file with its geometry."""
@@ -49,6 +55,11 @@ def check_label(
             f"a label must be a file that ends in {', '.join(endings)}; this name ends in "
             f"{path.suffix or 'nothing'!r:.20}"
         )
-    labels = read_labels(path, image, integers_only=True)
-    check_regions(labels)
-    return CheckedLabel(ending, labels.values, labels.names)
+    values = read_label_values(path, image)
+    if len(values) > FEW_VALUES:
+        planes = label_planes(path)
+        if planes is not None:
+            check_planes(planes, values)
+        else:
+            check_regions(read_labels(path, image, integers_only=True))
+    return CheckedLabel(ending, values, read_label_names(path))

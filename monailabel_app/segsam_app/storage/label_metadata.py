@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -28,7 +28,7 @@ from segsam.errors import LabelError, VolumeError
 from segsam.system.checked_json import is_near
 from segsam_app.errors import RequestError
 from segsam_app.storage.label_record import RECORD_CHECKSUM
-from segsam_app.strict_json import json_safe
+from segsam_app.strict_json import checked_json, json_safe
 
 _MAX_USER_LENGTH = 200
 _MAX_BYTES = 1 << 18
@@ -40,6 +40,9 @@ _RESERVED = (
     RECORD_CHECKSUM,
 )
 """Keys that only the store writes; a client's values for them are dropped."""
+
+IMAGE_RESERVED = frozenset({"id", "name", "path", "score", "strategy", "ts", "why"})
+"""Keys of an image's metadata, and of the reply that chooses it, that only the server writes."""
 
 _NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")
 _MAX_NAMES = 65_535
@@ -83,7 +86,21 @@ def checked_info(info: object) -> dict[str, Any]:
         raise RequestError(
             f"information must have at most {_MAX_BYTES} bytes of JSON, got {len(text)}"
         )
-    return dict(json.loads(text))
+    return dict(checked_json(json.loads(text), "information"))
+
+
+def checked_image_info(info: Mapping[str, Any], strategies: Iterable[str] = ()) -> dict[str, Any]:
+    """Return a client's metadata of an image. Raises `RequestError` for a key that only the server
+    writes or that is the name of one of the `strategies`, and as `checked_info` does.
+    """
+    reserved = sorted(IMAGE_RESERVED.union(strategies))
+    taken = [key for key in reserved if key in info]
+    if taken:
+        raise RequestError(
+            f"the information about an image has the key {taken[0]!r}, which the server writes; "
+            f"expected none of {', '.join(reserved)}"
+        )
+    return checked_info(info)
 
 
 def names_by_value(

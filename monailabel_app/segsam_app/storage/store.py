@@ -30,6 +30,7 @@ from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
+from segsam_app.storage.archive import zip_stream
 from segsam_app.storage.damage import DamageList
 from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned, stamp_of
 from segsam_app.storage.found_labels import FoundLabels
@@ -49,6 +50,7 @@ from segsam_app.storage.reconcile import (
 from segsam_app.storage.scan import FolderScanner, configured_patterns
 from segsam_app.storage.series import ENDING
 from segsam_app.storage.write_lock import WriteLock
+from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
 
@@ -269,15 +271,21 @@ class Store(ReadOnlyAccess, LocalDatastore):
         tag = label_tag or FINAL
         return [key for key, known in self._datastore.objects.items() if tag not in known.labels]
 
-    def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """Make a ZIP file of all images with a final label; return its path.
-
-        Raises `NotFoundError` if there is none.
+    def dataset_archive(self, limit_cases: int | None = None) -> Iterator[bytes]:
+        """Return a ZIP file of the images with a final label (the first `limit_cases`, if that is
+        above 0), piece by piece. Nothing is written. Raises `NotFoundError` if there is none.
         """
-        if not self.get_labeled_images():
+        cases = self.datalist()
+        if not cases:
             raise NotFoundError("there is no final label yet, so the data set would be empty")
-        with output_errors("Packing the data set"):
-            return str(super().get_dataset_archive(limit_cases))
+        chosen = cases[:limit_cases] if limit_cases and limit_cases > 0 else cases
+        paths = [(kind, Path(path)) for case in chosen for kind, path in case.items()]
+        files = [(f"{kind}/{path.name}", path) for kind, path in paths]
+        return zip_stream(files, json_safe(self._datastore.model_dump(exclude={"base_path"})))
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """Raise `NotFoundError`: an archive is sent while it is made (`dataset_archive`)."""
+        raise NotFoundError("the data set is not packed into a file; use GET /datastore/dataset")
 
     def status(self) -> dict[str, Any]:
         """Return MONAI Label's counts, `read_only` if nothing can be saved, damaged files of the

@@ -27,6 +27,10 @@ Scope = MutableMapping[str, Any]
 
 _TOKEN = re.compile(r"[\x21-\x7e]{16,512}")
 _ALL_INTERFACES = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_WHOLE_DATASET = "/datastore/dataset"
+_OWN_SITES = frozenset({"same-origin", "none"})
+"""What a browser says of a request by a page of this server, and by the user."""
 _CHALLENGE: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
@@ -59,6 +63,7 @@ class AccessRules:
             self._check_address(scope)
             or self._check_host(_values(scope, b"host"))
             or self._check_origin(_values(scope, b"origin"))
+            or self._check_site(scope)
             or (None if self._is_preflight(scope) else self._check_token(scope))
         )
 
@@ -95,6 +100,24 @@ class AccessRules:
                     "MONAI_LABEL_CORS_ORIGINS names those that may",
                 )
         return None
+
+    def _check_site(self, scope: Scope) -> Rejection | None:
+        """Reject what a page elsewhere makes a browser send without `Origin`: a link or an image
+        that changes something, or that fetches all images.
+        """
+        if scope["method"] in _READING and not str(scope.get("path", "")).endswith(_WHOLE_DATASET):
+            return None
+        sites = set(_values(scope, b"sec-fetch-site")) - _OWN_SITES
+        pages = [urlsplit(page).netloc for page in _values(scope, b"referer")]
+        is_elsewhere = bool(sites) or not all(map(self._is_own_name, pages))
+        if not is_elsewhere or self.origins.intersection(_values(scope, b"origin")):
+            return None
+        return Rejection(
+            400,
+            "origin",
+            "pages elsewhere may not use this server; MONAI_LABEL_CORS_ORIGINS names those that "
+            "may",
+        )
 
     def _check_token(self, scope: Scope) -> Rejection | None:
         if self.token is None:

@@ -16,6 +16,7 @@
 | a bug                                                                  | 500    |
 | the DICOMweb server refused                                            | 502    |
 | queue full, weights that cannot be used, out of memory, PACS away      | 503    |
+| too many open files or connections                                     | 503    |
 | the deadline has passed; the DICOMweb server did not answer in time    | 504    |
 | something cannot be written (disk full, read-only)                     | 507    |
 
@@ -57,7 +58,7 @@ from segsam_app.errors import (
     is_out_of_memory,
 )
 from segsam_app.server_paths import without_paths
-from segsam_app.strict_json import json_safe
+from segsam_app.strict_json import encodable, json_safe
 from segsam_app.web.access import Rejection
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ _CODES = {
     408: "slow",
     413: "too_large",
 }
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS})
+"""No file, process or socket is left: others will end."""
 _UNWRITABLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 )
@@ -128,7 +131,8 @@ async def error_response(request: Request, error: Exception) -> JSONResponse:
         traceback = None if isinstance(error, HTTPException) else error
         logger.error("%s %s: %s", request.method, route, code, exc_info=traceback)
     headers = getattr(error, "headers", None) or (_RETRY_AFTER if status == 503 else None)
-    return JSONResponse({"detail": without_paths(sentence), "code": code}, status, headers=headers)
+    detail = without_paths(encodable(sentence))
+    return JSONResponse({"detail": detail, "code": code}, status, headers=headers)
 
 
 def rejection_response(rejection: Rejection) -> JSONResponse:
@@ -154,6 +158,8 @@ def _explained(error: Exception) -> tuple[int, str, str]:
         return _explained_monai_label(error)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return 507, "storage", f"The server cannot write: {error.strerror}; nothing was changed."
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return 503, "busy", "The server has too many files or connections open; try again later."
     if is_out_of_memory(error):
         return 503, "memory", "The server ran out of memory; try again, or with a smaller image."
     return (

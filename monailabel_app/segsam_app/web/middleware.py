@@ -54,9 +54,9 @@ class _Exchange:
         """Send a message of the application to the client, with the id of the request."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self.status == 413:
-                await self.body.drain()
+            is_read = await self.body.drain(patient=self.status == 413)
             headers = [
+                *([] if is_read else [(b"connection", b"close")]),
                 (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"content-security-policy", CONTENT_POLICY.encode()),

@@ -13,7 +13,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _MIN_BYTES_PER_SECOND = 10_000
-_DRAIN_SECONDS = 20
+_DRAIN_BYTES, _DRAIN_SECONDS = 1 << 20, 0.5
+_PATIENT_BYTES, _PATIENT_SECONDS = 16 << 20, 5.0
+"""What is received of a body after the reply to it is known: of one that is too large, more."""
 
 
 class LimitedBody:
@@ -28,7 +30,7 @@ class LimitedBody:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._start = time.monotonic()
-        self._is_complete = False
+        self._is_complete = self._is_cut = False
         self.bytes = 0
 
     async def receive(self) -> Message:
@@ -41,14 +43,16 @@ class LimitedBody:
             raise HTTPException(413, too_large(self._max_bytes))
         return message
 
-    async def drain(self) -> None:
-        """Receive and drop the rest of a rejected body, within bounds: many clients read no reply
-        before they have sent everything.
+    async def drain(self, *, patient: bool = False) -> bool:
+        """Receive and drop the rest of a body, within bounds: many clients read no reply before
+        they have sent everything. Return False if there is more, which has to be cut off.
         """
-        allowed = 2 * self._max_bytes + self.bytes
-        with anyio.move_on_after(_DRAIN_SECONDS):
+        most = min(_PATIENT_BYTES if patient else _DRAIN_BYTES, 2 * self._max_bytes)
+        allowed = self.bytes + most
+        with anyio.move_on_after(_PATIENT_SECONDS if patient else _DRAIN_SECONDS):
             while not self._is_complete and self.bytes <= allowed:
                 self._count(await self._receive())
+        return self._is_complete and not self._is_cut
 
     def _count(self, message: Message) -> None:
         self.bytes += len(message.get("body", b""))
@@ -59,7 +63,7 @@ class LimitedBody:
         left = max(self._start + allowed - time.monotonic(), 0)
         with anyio.move_on_after(left):
             return await self._receive()
-        self._is_complete = True
+        self._is_complete = self._is_cut = True
         raise HTTPException(408, f"the body was not complete after {allowed:.0f} s")
 
 

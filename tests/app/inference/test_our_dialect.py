@@ -10,7 +10,7 @@ from segsam.errors import PromptError
 from segsam.prompting.prompts import Box, Point, Prompts
 from segsam_app.errors import RequestError
 from segsam_app.inference.dialects import ImageRequest, read_request
-from segsam_app.inference.requests import read_object
+from segsam_app.strict_json import read_object
 
 SHAPE = (64, 64, 8)
 POINTS = {"points": [{"ijk": [1, 2, 3], "positive": False}, {"ijk": [4, 5, 3]}]}

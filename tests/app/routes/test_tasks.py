@@ -75,5 +75,23 @@ def test_anything_but_a_json_object_is_refused(server: Any, text: str) -> None:
         assert status == 400
 
 
+@pytest.mark.parametrize(
+    ("params", "status", "words"),
+    [
+        ({"overview": {"x": 1}}, 400, "got x"),
+        ({"overview": 3}, 400, "must be a JSON object"),
+        ({"nobody": {}}, 404, "there is no scoring method 'nobody'"),
+        ({"overview": {"y": "../x"}}, 400, "y"),
+    ],
+    ids=str,
+)
+def test_all_scorings_are_checked_as_one_is(
+    server: Any, params: dict[str, Any], status: int, words: str
+) -> None:
+    reply = refused(server.ask("POST", "/scoring/", json=params))
+    assert reply[0] == status
+    assert words in reply[1]
+
+
 def test_nothing_was_started(server: Any, tasks_before: dict[str, list[str]]) -> None:
     assert task_ids(server) == tasks_before

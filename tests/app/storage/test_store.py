@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import zipfile
@@ -121,16 +122,20 @@ class TestAsMonaiLabelsOwn:
         with pytest.raises(NotFoundError):
             store.remove_label("case0", "final")
         with pytest.raises(NotFoundError, match="no final label yet"):
-            store.get_dataset_archive(None)
+            store.dataset_archive()
         assert store.get_image_uri("none") == ""
         assert store.get_label_uri("case0", "final") == ""
 
     def test_it_can_be_packed(self, store: Store, drawn: Path) -> None:
         store.save_label("case0", str(drawn), "final", {})
-        archive = Path(store.get_dataset_archive(1))
-        names = zipfile.ZipFile(archive).namelist()
-        archive.unlink()
-        assert names == ["image/case0.nii.gz", "label/case0.nii.gz", "metadata.json"]
+        pieces = list(store.dataset_archive(1))
+        archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
+        assert archive.testzip() is None
+        names = ["image/case0.nii.gz", "label/case0.nii.gz", "metadata.json"]
+        assert archive.namelist() == names
+        assert archive.read("label/case0.nii.gz") == drawn.read_bytes()
+        assert archive.read("image/case0.nii.gz") == Path(store.get_image_uri("case0")).read_bytes()
+        assert "case0" in json.loads(archive.read("metadata.json"))["objects"]
 
     def test_a_store_has_a_name(self, store: Store, opens: Opens) -> None:
         store.set_name("ward 3")

@@ -85,6 +85,7 @@ LOCAL = ("--host", "127.0.0.1")
         ([], {}, ["would listen on 0.0.0.0"]),
         (["--uvicorn_app", "segsam_app.asgi:app"], {}, ["would listen on 0.0.0.0"]),
         (LOCAL, {"SEGSAM_TOKEN": "short"}, ["16 to 512 characters"]),
+        ([*LOCAL, "--conf", "device", "cuda:9"], {}, ["device cuda:9 is not there"]),
         (
             [*LOCAL, "--conf", "axes", "k", "--conf", "devices", "x"],
             {},
@@ -97,7 +98,7 @@ LOCAL = ("--host", "127.0.0.1")
         ),
         ([*LOCAL, "--conf", "checkpoint", "nothing.safetensors"], {}, ["nothing.json"]),
     ],
-    ids=["plain", "uvicorn_app", "token", "names", "values", "checkpoint"],
+    ids=["plain", "uvicorn_app", "token", "device", "names", "values", "checkpoint"],
 )
 def test_the_server_reports_why_it_does_not_start(
     tmp_path: Path, options: list[str], env: dict[str, str], words: list[str]

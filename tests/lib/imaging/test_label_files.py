@@ -295,9 +295,7 @@ def test_voxels_are_read_once(tmp_path: Path, ending: str, monkeypatch: pytest.M
     reads = []
     for module, name in (
         ("picture_file", "_samples"),
-        ("metaimage", "_read_data"),
-        ("nifti", "_load_voxels"),
-        ("nrrd_file", "_read_data"),
+        ("stored_voxels", "StoredVoxels.unpacked"),
     ):
         whole = f"segsam.imaging.formats.{module}.{name}"
         original = pkgutil.resolve_name(whole.replace(f".{name}", f":{name}"))

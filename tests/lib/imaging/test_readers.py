@@ -710,6 +710,9 @@ def test_a_large_volume_needs_at_most_three_times_its_size(tmp_path: Path, endin
     """G8: 512 x 512 x 1000 int16 (half a gigabyte), in a process of its own."""
     values = np.zeros((512, 512, 1000), np.int16, order="F")
     values[100:400, 100:400] = np.arange(1000, dtype=np.int16)
+    # Noise: without it, the file would be too small for a scan (test_plausible_size.py).
+    noise = np.random.default_rng(0).integers(0, 16, (300, 300, 100), np.int16)
+    values[100:400, 100:400] += np.tile(noise, 10)
     path = tmp_path / f"x{ending}"
     Volume.from_array(values).save(path)
     del values

@@ -34,6 +34,7 @@ from segsam.imaging.formats.dicom_grid import (
 from segsam.imaging.formats.dicom_pixels import check_pixel_bytes, stored_values
 from segsam.imaging.formats.dicom_values import COLOUR, ValueStack, modality_transform
 from segsam.imaging.formats.raw import RawImage, reading
+from segsam.imaging.formats.stored_voxels import implausible, plausible_bytes
 from segsam.imaging.geometry import swap_lps_ras
 from segsam.imaging.voxels import check_declared_shape
 from segsam.types import Voxels
@@ -82,6 +83,7 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
         check_declared_shape((header.Columns, header.Rows, len(slices)), path.name)
         for file in selection.files:
             check_pixel_bytes(file)
+        _check_plausible(selection.files, path)
         grid = grid_of(slices, path.name)
         voxels = _read_voxels(selection.files, [slices[index] for index in grid.order], path.name)
         modality, about_modality = _modality(header, path.name)
@@ -94,6 +96,14 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
             is_inverted,
             slice_axis=_SLICE_AXIS,
         )
+
+
+def _check_plausible(files: Sequence[DicomFile], path: Path) -> None:
+    """Refuse a series that unpacks to far more than is plausible. Raises VolumeTooLargeError."""
+    declared = sum(file.pixel_bytes for file in files)
+    stored = sum(file.path.stat().st_size for file in files)
+    if declared > plausible_bytes(stored):
+        raise implausible(path, declared, stored)
 
 
 def _only_series(folder: Path, frame: int | None) -> _Selection:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,9 +27,10 @@ from segsam.imaging.formats.raw import (
     declared_sizes,
     neighbour,
     numbers_of_text,
-    read_voxel_bytes,
     reading,
+    voxel_offset,
 )
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
 from segsam.imaging.voxels import squeeze_shape
 from segsam.types import Affine, Voxels
@@ -52,18 +54,97 @@ _HEADER_LIMIT = 65_536
 
 def read_metaimage(path: Path) -> RawImage:
     """Read voxels in their stored type. Raises VolumeError, also for data in another folder."""
-    with reading(path, "MetaImage"), path.open("rb") as stream:
+    with reading(path, "MetaImage"):
+        opened = _open(path)
+        header = opened.header
+        stored = opened.stored
+        values = _numbers(opened) if stored is None else stored.unpacked()
+        voxels = values.reshape(opened.shape, order="F")
+        if voxels.ndim > len(opened.ijk):
+            voxels = np.moveaxis(voxels, 0, 3)
+        return RawImage(voxels, opened.affine_ras, _modality(header), _notes(header, path.name))
+
+
+def stored_metaimage(path: Path) -> StoredVoxels | None:
+    """Read where the voxels of a file lie, from its header; None for voxels written as text.
+
+    Raises VolumeError.
+    """
+    with reading(path, "MetaImage"):
+        return _open(path).stored
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """Header of a file, and where its voxels are."""
+
+    header: Mapping[str, str]
+    ijk: tuple[int, int, int]
+    affine_ras: Affine
+    data_path: Path
+    begin: int
+    """Place in `data_path` after the header."""
+
+    @property
+    def channels(self) -> int:
+        """Number of numbers in a voxel."""
+        return int(self.header.get("ElementNumberOfChannels", "1"))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sides in the order of the file, the fastest first."""
+        return self.ijk if self.channels == 1 else (self.channels, *self.ijk)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers in the file. Raises VolumeError for one that is no image's."""
+        header, kind = self.header, self.header["ElementType"]
+        is_colour = (self.channels, kind) == (3, "MET_UCHAR")
+        if kind not in _TYPES or (self.channels != 1 and not is_colour):
+            raise VolumeError(
+                f"{self.data_path.name}: voxels must be single numbers or 8-bit colour; "
+                f"these are {self.channels} x {kind}."
+            )
+        orders = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+        return np.dtype(
+            (">" if any(_is_true(header, key) for key in orders) else "<") + _TYPES[kind]
+        )
+
+    @property
+    def stored(self) -> StoredVoxels | None:
+        """Place of the voxels; None for voxels that are written as text. Raises VolumeError."""
+        header, dtype, path = self.header, self.dtype, self.data_path
+        if not _is_true(header, "BinaryData") and "BinaryData" in header:
+            return None
+        is_packed, skip = _is_true(header, "CompressedData"), int(header.get("HeaderSize", "0"))
+        with path.open("rb") as stream:
+            stream.seek(self.begin)
+            declared = math.prod(self.shape) * dtype.itemsize
+            offset = voxel_offset(stream, declared, path, compressed=is_packed, skip=skip)
+        return StoredVoxels(path, dtype, self.shape, offset, is_compressed=is_packed)
+
+
+def _open(path: Path) -> _Opened:
+    with path.open("rb") as stream:
         header = _read_header(stream, path.name)
-        sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
-        ijk = squeeze_shape(sizes, path.name)
-        affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
-        data_path = _data_path(header, path)
-        if data_path is None:
-            array = _read_data(stream, header, ijk, path)
-        else:
-            with data_path.open("rb") as data_stream:
-                array = _read_data(data_stream, header, ijk, data_path)
-        return RawImage(array, affine, _modality(header), _notes(header, path.name))
+        begin = stream.tell()
+    sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
+    ijk = squeeze_shape(sizes, path.name)
+    affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
+    data_path = _data_path(header, path)
+    if data_path is None:
+        return _Opened(header, ijk, affine, path, begin)
+    return _Opened(header, ijk, affine, data_path, 0)
+
+
+def _numbers(opened: _Opened) -> NDArray[np.generic]:
+    """Voxels that are written as text."""
+    path, count = opened.data_path, math.prod(opened.shape)
+    # At least one digit and one separator per number.
+    check_data_size(2 * count - 1, path.stat().st_size - opened.begin, path.name, compressed=False)
+    with path.open("rb") as stream:
+        stream.seek(opened.begin)
+        return numbers_of_text(stream.read(), opened.dtype, count, path.name)
 
 
 def data_file_of(path: Path) -> Path | None:
@@ -102,42 +183,6 @@ def _data_path(header: Mapping[str, str], path: Path) -> Path | None:
 
 def _is_true(header: Mapping[str, str], key: str) -> bool:
     return header.get(key, "False").lower() in ("true", "1", "yes")
-
-
-def _read_data(
-    stream: BinaryIO, header: Mapping[str, str], ijk: tuple[int, int, int], path: Path
-) -> NDArray[np.generic]:
-    kind, channels = header["ElementType"], int(header.get("ElementNumberOfChannels", "1"))
-    if kind not in _TYPES or (channels != 1 and (channels, kind) != (3, "MET_UCHAR")):
-        raise VolumeError(
-            f"{path.name}: voxels must be single numbers or 8-bit colour; "
-            f"these are {channels} x {kind}."
-        )
-    is_msb = _is_true(header, "BinaryDataByteOrderMSB") or _is_true(header, "ElementByteOrderMSB")
-    dtype = np.dtype((">" if is_msb else "<") + _TYPES[kind])
-    if not _is_true(header, "BinaryData") and "BinaryData" in header:
-        available = path.stat().st_size - stream.tell()
-        count = math.prod(ijk) * channels
-        # At least one digit and one separator per number.
-        check_data_size(2 * count - 1, available, path.name, compressed=False)
-        values = numbers_of_text(stream.read(), dtype, count, path.name)
-        return _in_order(values, channels, ijk)
-    data = read_voxel_bytes(
-        stream,
-        math.prod(ijk) * channels * dtype.itemsize,
-        path,
-        compressed=_is_true(header, "CompressedData"),
-        skip=int(header.get("HeaderSize", "0")),
-    )
-    return _in_order(data.view(dtype), channels, ijk)
-
-
-def _in_order(
-    values: NDArray[np.generic], channels: int, ijk: tuple[int, int, int]
-) -> NDArray[np.generic]:
-    if channels == 3:
-        return np.moveaxis(values.reshape((3, *ijk), order="F"), 0, 3)
-    return values.reshape(ijk, order="F")
 
 
 def _affine_ras(header: Mapping[str, str], dimension: int) -> Affine:

@@ -12,7 +12,7 @@ import gzip
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +21,11 @@ import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.nifti_names import EXTENSION_BYTES, label_table
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import shear_of, validated_affine
 from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
@@ -39,6 +39,7 @@ _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
 _LONGEST_SIDE = 32_767
+_CHANNELS = 3
 
 
 def read_nifti(path: Path) -> RawImage:
@@ -46,24 +47,21 @@ def read_nifti(path: Path) -> RawImage:
 
     Whole numbers of 32 bits and more become float64 then. Raises VolumeError.
     """
-    sentence = (
-        f"{path.name} could not be read as NIfTI: expected all voxels that its header declares, "
-        "got fewer, or damaged compressed data."
-    )
     with _opened(path) as (stream, is_compressed):
         image, grid = _read_header(stream, path.name)
-        dtype = image.header.get_data_dtype()
-        if dtype.kind == "c":
-            raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
-        declared = math.prod(grid.shape_ijk) * dtype.itemsize
-        available = path.stat().st_size - (0 if is_compressed else int(image.dataobj.offset))
-        check_data_size(declared, available, path.name, compressed=is_compressed)
-        with reading(path, "NIfTI", sentence):
-            voxels = _load_voxels(image, grid.shape_ijk)
-            if is_compressed:
-                with suppress(EOFError):  # all voxels are there; the checksum after them is not
-                    stream.read(1)  # at the end, the checksum is compared
-        return RawImage(voxels, grid.affine_ras, None, grid.notes)
+        stored = _stored(image, grid.shape_ijk, path, is_compressed=is_compressed)
+    with reading(path, "NIfTI", _damaged_voxels(path.name)):
+        voxels = stored.unpacked().reshape(stored.shape, order="F")
+    if voxels.ndim > len(grid.shape_ijk):
+        voxels = np.moveaxis(voxels[:_CHANNELS], 0, 3)
+    return RawImage(voxels, grid.affine_ras, None, grid.notes)
+
+
+def stored_nifti(path: Path) -> StoredVoxels:
+    """Read where the voxels of a file lie, and their type, from its header. Raises VolumeError."""
+    with _opened(path) as (stream, is_compressed):
+        image, grid = _read_header(stream, path.name)
+        return _stored(image, grid.shape_ijk, path, is_compressed=is_compressed)
 
 
 def read_nifti_grid(path: Path) -> RawGrid:
@@ -170,22 +168,34 @@ def _kind(start: bytes, name: str) -> tuple[Any, bytes]:
     )
 
 
-def _load_voxels(image: nib.Nifti1Image, ijk: tuple[int, int, int]) -> Voxels:
-    proxy = image.dataobj
-    stored: NDArray[Any] = np.asarray(proxy.get_unscaled()).reshape(ijk)
-    if stored.dtype.names:
-        channels = [np.asarray(stored[name]) for name in stored.dtype.names[:3]]
-        return np.stack(channels, axis=-1)
-    if (proxy.slope, proxy.inter) == (1, 0):
-        return stored
-    # Single precision holds 24 bits of a number.
-    is_wide = stored.dtype.itemsize > 4 or (stored.dtype.itemsize == 4 and stored.dtype.kind != "f")
-    precision: type[np.floating[Any]] = np.float64 if is_wide else np.float32
-    with np.errstate(over="ignore"):
-        scaled: NDArray[Any] = stored.astype(precision)
-        scaled *= precision(proxy.slope)
-        scaled += precision(proxy.inter)
-    return scaled
+def _stored(
+    image: Any, ijk: tuple[int, int, int], path: Path, *, is_compressed: bool
+) -> StoredVoxels:
+    dtype, proxy = image.header.get_data_dtype(), image.dataobj
+    if dtype.kind == "c":
+        raise VolumeError(f"{path.name}: voxels must be real numbers; these are {dtype}.")
+    begin = int(proxy.offset)
+    available = path.stat().st_size - (0 if is_compressed else begin)
+    declared = math.prod(ijk) * dtype.itemsize
+    check_data_size(declared, available, path.name, compressed=is_compressed)
+    offset, skipped = (0, begin) if is_compressed else (begin, 0)
+    sentence = _damaged_voxels(path.name)
+    if dtype.names:
+        shape = (len(dtype.names), *ijk)
+        return StoredVoxels(
+            path, np.dtype(np.uint8), shape, offset, skipped, is_compressed, if_short=sentence
+        )
+    slope, intercept = float(proxy.slope), float(proxy.inter)
+    return StoredVoxels(
+        path, dtype, ijk, offset, skipped, is_compressed, slope, intercept, sentence
+    )
+
+
+def _damaged_voxels(name: str) -> str:
+    return (
+        f"{name} could not be read as NIfTI: expected all voxels that its header declares, got "
+        "fewer, or damaged compressed data."
+    )
 
 
 def _notes(image: nib.Nifti1Image, name: str) -> tuple[str, ...]:

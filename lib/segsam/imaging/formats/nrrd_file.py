@@ -30,9 +30,10 @@ from segsam.imaging.formats.raw import (
     declared_sizes,
     neighbour,
     numbers_of_text,
-    read_voxel_bytes,
     reading,
+    voxel_offset,
 )
+from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import swap_lps_ras, validated_affine
 from segsam.imaging.voxels import shape_text, squeeze_shape
 from segsam.types import Affine, Voxels
@@ -89,6 +90,15 @@ def read_nrrd(path: Path) -> RawImage:
         return RawImage(voxels, header.affine_ras, None, _notes(header.fields, path.name))
 
 
+def stored_nrrd(path: Path) -> StoredVoxels | None:
+    """Read where the voxels of a file lie, from its header; None for voxels written as text.
+
+    Raises VolumeError.
+    """
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        return _stored(stream, _read_header(stream, path), path)
+
+
 @dataclass(frozen=True, eq=False)
 class NrrdLayers:
     """Layers (i, j, k) of a segmentation, their affine, and the fields of the header."""
@@ -109,6 +119,34 @@ def read_nrrd_layers(path: Path) -> NrrdLayers | None:
         stacked = array.reshape((*shape, -1))
         layers = tuple(stacked[..., layer] for layer in range(stacked.shape[3]))
         return NrrdLayers(layers, header.affine_ras, header.fields)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLayers:
+    """Voxels of a segmentation in its file, and the axis of its layers (None for one layer)."""
+
+    voxels: StoredVoxels
+    axis: int | None
+    fields: Mapping[str, Any]
+
+    @property
+    def count(self) -> int:
+        """Number of layers."""
+        return 1 if self.axis is None else self.voxels.shape[self.axis]
+
+
+def stored_nrrd_layers(path: Path) -> StoredLayers | None:
+    """Read where the layers of a segmentation lie; None without segments, or for voxels as text.
+
+    Raises VolumeError.
+    """
+    with reading(path, "NRRD"), path.open("rb") as stream:
+        header = _read_header(stream, path)
+        stored = _stored(stream, header, path) if is_segmentation(header.fields) else None
+        if stored is None:
+            return None
+        others = [axis for axis in range(len(header.sizes)) if axis not in header.spatial_axes]
+        return StoredLayers(stored, others[0] if others else None, header.fields)
 
 
 def read_nrrd_segment_fields(path: Path) -> tuple[Mapping[str, Any], int] | None:
@@ -134,11 +172,7 @@ def _layers(header: _Header) -> int:
 
 def _read_in_order(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
     """Voxels with the axes in space first."""
-    if header.data_path is None:
-        array = _read_data(stream, header.fields, header.sizes, path)
-    else:
-        with header.data_path.open("rb") as data_stream:
-            array = _read_data(data_stream, header.fields, header.sizes, header.data_path)
+    array = _read_data(stream, header, path)
     spatial = header.spatial_axes
     others = [axis for axis in range(len(header.sizes)) if axis not in spatial]
     return array.transpose((*spatial, *others))
@@ -248,29 +282,55 @@ def _dtype(header: Mapping[str, Any], name: str) -> np.dtype[Any]:
     return np.dtype(order + code)
 
 
-def _read_data(
-    stream: BinaryIO, header: Mapping[str, Any], sizes: list[int], path: Path
-) -> NDArray[np.generic]:
-    dtype = _dtype(header, path.name)
-    encoding = str(header["encoding"]).lower()
-    if encoding not in _GZIP + _RAW + _TEXT:
-        raise VolumeError(
-            f"{path.name}: expected the encoding gzip, raw or ascii, got {encoding!r}."
-        )
-    byte_skip = int(header.get("byte skip", header.get("byteskip", 0)))
-    if int(header.get("line skip", header.get("lineskip", 0))) or byte_skip > 0:
-        raise VolumeError(
-            f"{path.name}: expected the voxels directly after the header, got a byte or line skip."
-        )
+def _read_data(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
+    stored = _stored(stream, header, path)
+    if stored is not None:
+        return stored.unpacked().reshape(header.sizes, order="F")
+    if header.data_path is None:
+        return _numbers(stream, header, path)
+    with header.data_path.open("rb") as data_stream:
+        return _numbers(data_stream, header, header.data_path)
+
+
+def _numbers(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
+    """Voxels that are written as text."""
+    count, available = math.prod(header.sizes), path.stat().st_size - stream.tell()
+    # At least one digit and one separator per number.
+    check_data_size(2 * count - 1, available, path.name, compressed=False)
+    dtype = _dtype(header.fields, path.name)
+    return numbers_of_text(stream.read(), dtype, count, path.name).reshape(header.sizes, order="F")
+
+
+def _stored(stream: BinaryIO, header: _Header, path: Path) -> StoredVoxels | None:
+    """Where the voxels of an open header lie; None for voxels that are written as text."""
+    encoding = _encoding(header.fields, path.name)
     if encoding in _TEXT:
-        available = path.stat().st_size - stream.tell()
-        # At least one digit and one separator per number.
-        check_data_size(2 * math.prod(sizes) - 1, available, path.name, compressed=False)
-        values = numbers_of_text(stream.read(), dtype, math.prod(sizes), path.name)
-        return values.reshape(sizes, order="F")
-    declared = math.prod(sizes) * dtype.itemsize
-    data = read_voxel_bytes(stream, declared, path, compressed=encoding in _GZIP, skip=byte_skip)
-    return data.view(dtype).reshape(sizes, order="F")
+        return None
+    if header.data_path is None:
+        return _stored_in(stream, header, path, is_gzip=encoding in _GZIP)
+    with header.data_path.open("rb") as data_stream:
+        return _stored_in(data_stream, header, header.data_path, is_gzip=encoding in _GZIP)
+
+
+def _stored_in(stream: BinaryIO, header: _Header, path: Path, *, is_gzip: bool) -> StoredVoxels:
+    fields, dtype = header.fields, _dtype(header.fields, path.name)
+    skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
+    declared = math.prod(header.sizes) * dtype.itemsize
+    offset = voxel_offset(stream, declared, path, compressed=is_gzip, skip=skip)
+    return StoredVoxels(path, dtype, tuple(header.sizes), offset, is_compressed=is_gzip)
+
+
+def _encoding(fields: Mapping[str, Any], name: str) -> str:
+    """How the voxels are written, after checking that they follow directly."""
+    encoding = str(fields["encoding"]).lower()
+    if encoding not in _GZIP + _RAW + _TEXT:
+        raise VolumeError(f"{name}: expected the encoding gzip, raw or ascii, got {encoding!r}.")
+    byte_skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
+    if int(fields.get("line skip", fields.get("lineskip", 0))) or byte_skip > 0:
+        raise VolumeError(
+            f"{name}: expected the voxels directly after the header, got a byte or line skip."
+        )
+    return encoding
 
 
 def write_nrrd(

@@ -17,10 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawImage, reading
+from segsam.imaging.formats.stored_voxels import implausible, plausible_bytes
 from segsam.imaging.formats.tiff_white import as_black_is_zero
 from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
@@ -28,6 +29,8 @@ from segsam.types import Voxels
 _AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ORIENTATION_TAG, _BITS_TAG, _SAMPLES_TAG, _PAGE_KIND_TAG = 274, 258, 339, 254
 _UNSIGNED, _SIGNED = 1, 2
+_BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes of a sample in Pillow's modes, where it is not 1."""
 _NATIVE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
 """Formats that are opened, whatever the file's ending; some others of Pillow start programs."""
@@ -164,6 +167,24 @@ def _samples(opened: _Opened, path: Path) -> NDArray[np.generic]:
     if plane.dtype == np.int32 and tags and kind == _UNSIGNED and bits == 32:
         return plane.view(np.uint32)
     return plane
+
+
+def check_picture_size(path: Path) -> None:
+    """Refuse a picture whose pixels take far more memory than a picture in a file of its size.
+
+    A file that Pillow does not open passes: its reader says why. Raises VolumeTooLargeError.
+    """
+    with reading(path, "a picture"):
+        Image.init()
+        try:
+            with Image.open(path, formats=_FORMATS) as picture:
+                samples = picture.width * picture.height * len(picture.getbands())
+                declared = samples * _BYTES.get(picture.mode, 1)
+        except (UnidentifiedImageError, SyntaxError, ValueError):
+            return
+    size = path.stat().st_size
+    if declared > plausible_bytes(size):
+        raise implausible(path, declared, size)
 
 
 def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:

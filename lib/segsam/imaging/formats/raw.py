@@ -6,7 +6,7 @@ file can hold. Compressed data are inflated no further than the header declares.
 
 from __future__ import annotations
 
-import io
+import errno
 import struct
 import warnings
 import zlib
@@ -51,9 +51,10 @@ _READ_FAILURES = (
     InvalidDicomError,
     BytesLengthException,
 )
+_NO_HANDLE = frozenset({errno.EMFILE, errno.ENFILE})
+"""Errors of a process, or a system, with too many open files."""
 _DEFLATE_LIMIT = 1040
 """Deflate cannot shrink data by more than 1032 : 1 (zlib's technical notes)."""
-_READ_CHUNK, _INFLATE_CHUNK = 2**16, 2**24
 SKIP_TO_LAST_BYTES = -1
 """Value of NRRD's `byte skip` and MetaImage's `HeaderSize`: the voxels are the last bytes."""
 
@@ -103,6 +104,8 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
             f"{path.name} is too large to be read into memory as {kind}."
         ) from error
     except _READ_FAILURES as error:
+        if isinstance(error, OSError) and error.errno in _NO_HANDLE:
+            raise  # says nothing about the file
         if isinstance(error, OSError) and error.errno is not None:
             raise VolumeError(unreadable(path, error)) from error
         raise VolumeError(
@@ -189,55 +192,19 @@ def check_data_size(declared: int, available: int, name: str, *, compressed: boo
         )
 
 
-def read_voxel_bytes(
+def voxel_offset(
     stream: BinaryIO, declared: int, path: Path, *, compressed: bool, skip: int = 0
-) -> NDArray[np.uint8]:
-    """Read the `declared` bytes of voxels that follow in the open file `path`.
+) -> int:
+    """Return where in the open file `path` its `declared` bytes of voxels begin.
 
     `skip` is the number of bytes before uncompressed voxels, or `SKIP_TO_LAST_BYTES`. Raises
-    VolumeError if the file holds fewer bytes.
+    VolumeError if the file cannot hold that many bytes.
     """
-    available = path.stat().st_size - stream.tell()
+    begin = stream.tell()
+    available = path.stat().st_size - begin
     check_data_size(declared, available, path.name, compressed=compressed)
     if compressed:
-        return _inflate(stream, declared, path.name)
-    offset = available - declared if skip == SKIP_TO_LAST_BYTES else max(skip, 0)
-    stream.seek(offset, io.SEEK_CUR)
-    return np.fromfile(stream, dtype=np.uint8, count=declared)
-
-
-def _inflate(stream: BinaryIO, declared: int, name: str) -> NDArray[np.uint8]:
-    """Inflate `declared` bytes of gzip or zlib data, and never more (decompression bombs).
-
-    Gzip data may consist of several members, one after the other (bgzip writes them).
-    """
-    data = np.empty(declared, dtype=np.uint8)
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    filled = 0
-    while filled < declared:
-        if decoder.eof:
-            rest = decoder.unused_data
-            decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        else:
-            rest = decoder.unconsumed_tail
-        compressed = rest or stream.read(_READ_CHUNK)
-        if not compressed:
-            break
-        chunk = decoder.decompress(compressed, min(declared - filled, _INFLATE_CHUNK))
-        data[filled : filled + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
-        filled += len(chunk)
-    if filled < declared:
-        raise VolumeError(
-            f"{name}: the header declares {declared} bytes of voxels, but only {filled} could be "
-            "unpacked; the file is incomplete or its header is wrong."
-        )
-    _compare_checksum(stream, decoder)
-    return data
-
-
-def _compare_checksum(stream: BinaryIO, decoder: Any) -> None:
-    """Read on to the checksum, which zlib compares. More data end the search; so does the file."""
-    while not decoder.eof:
-        compressed = decoder.unconsumed_tail or stream.read(_READ_CHUNK)
-        if not compressed or decoder.decompress(compressed, 1):
-            return
+        return begin
+    offset = begin + (available - declared if skip == SKIP_TO_LAST_BYTES else max(skip, 0))
+    check_data_size(declared, begin + available - offset, path.name, compressed=False)
+    return offset

@@ -10,6 +10,7 @@ See Slicer's vtkMRMLSegmentationStorageNode for the fields.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +21,20 @@ import numpy as np
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.nrrd_file import (
+    StoredLayers,
     read_nrrd_layers,
     read_nrrd_segment_fields,
+    stored_nrrd_layers,
     write_nrrd,
 )
+from segsam.imaging.formats.raw import reading
 from segsam.types import Affine, LabelArray, Voxels
 
 _PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79))
 _FIELD = re.compile(r"Segment(\d{1,6})_[A-Za-z]+")
 _MAX_DIGITS = 9
+_NO_VALUE = 2**31
+"""Number beyond every value of a segment; larger ones in a file count as the one below it."""
 _NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")
 """Names of segments that MONAI Label's module keeps beside those of the structures."""
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -87,6 +93,43 @@ def read_segmentation(path: Path) -> Segmentation | None:
     return Segmentation(_merged(maps), read.affine_ras, drawn)
 
 
+def read_segment_values(path: Path) -> set[int] | None:
+    """Read which segments have voxels, by their `value`, one block of the file at a time.
+
+    None for a NRRD without segments, or with voxels written as text. Raises VolumeError.
+    """
+    stored = stored_nrrd_layers(path)
+    if stored is None:
+        return None
+    segments = _parse_segments(stored.fields, stored.count, path.name)
+    found: set[int] = set()
+    for layer, present in _values_by_layer(stored, path).items():
+        own = [one for one in segments if one.layer == layer]
+        target = _targets(sorted(present), own, path.name)
+        found |= {target[value] for value in present}
+    return found - {0}
+
+
+def _values_by_layer(stored: StoredLayers, path: Path) -> dict[int, set[int]]:
+    """The values other than 0 in each layer."""
+    if stored.voxels.dtype.kind not in "iu":
+        kind = stored.voxels.value_type
+        raise VolumeError(f"{path.name}: expected whole numbers in a segmentation, got {kind}.")
+    step = math.prod(stored.voxels.shape[: stored.axis or 0])
+    found: dict[int, set[int]] = {}
+    first = 0
+    with reading(path, "NRRD"):
+        for block in stored.voxels.values():
+            filled = np.flatnonzero(block)
+            layers = (first + filled) // step % stored.count
+            values = np.clip(block[filled].astype(np.int64), -_NO_VALUE, _NO_VALUE - 1)
+            for pair in np.unique(layers * 2 * _NO_VALUE + values + _NO_VALUE).tolist():
+                layer, value = divmod(pair, 2 * _NO_VALUE)
+                found.setdefault(layer, set()).add(value - _NO_VALUE)
+            first += block.size
+    return found
+
+
 def read_segments(path: Path) -> tuple[StoredSegment, ...]:
     """Read the segments from the header of a NRRD; empty if it has none. Raises VolumeError."""
     read = read_nrrd_segment_fields(path)
@@ -138,12 +181,7 @@ def _by_value(layer: Voxels, segments: Sequence[StoredSegment], name: str) -> Vo
     if layer.dtype.kind not in "iu":
         raise VolumeError(f"{name}: expected whole numbers in a segmentation, got {layer.dtype}.")
     present = [int(value) for value in np.unique(layer) if value]
-    target = {one.label_value: 0 if one.name in _NOT_STRUCTURES else one.value for one in segments}
-    unknown = [value for value in present if value not in target]
-    if unknown:
-        raise VolumeError(
-            f"{name}: expected a segment for every value, got the values {unknown[:8]} without one."
-        )
+    target = _targets(present, segments, name)
     changed = [value for value in present if target[value] != value]
     if not changed:
         return layer
@@ -151,6 +189,19 @@ def _by_value(layer: Voxels, segments: Sequence[StoredSegment], name: str) -> Vo
     for value in present:
         result[layer == value] = target[value]
     return result
+
+
+def _targets(
+    present: Sequence[int], segments: Sequence[StoredSegment], name: str
+) -> dict[int, int]:
+    """New value of each value in a layer; 0 for what is no structure."""
+    target = {one.label_value: 0 if one.name in _NOT_STRUCTURES else one.value for one in segments}
+    unknown = [value for value in present if value not in target]
+    if unknown:
+        raise VolumeError(
+            f"{name}: expected a segment for every value, got the values {unknown[:8]} without one."
+        )
+    return target
 
 
 def _merged(maps: Sequence[Voxels]) -> tuple[Voxels, ...]:
