@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from monailabel.datastore.local import ImageLabelModel, LocalDatastoreModel
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
 
 from segsam.errors import DamagedRecordError, OutputError
 from segsam.system.atomic import write_bytes
@@ -37,6 +37,7 @@ from segsam.system.checked_json import (
     with_checksum,
     without_checksum,
 )
+from segsam_app.errors import NotFoundError
 from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import output_errors, write_all
 from segsam_app.storage.scan import is_listable, is_tag
@@ -113,6 +114,18 @@ class Index:
                 self.compact()
             except OutputError as error:
                 logger.warning("the index could not be compacted: %s", error)
+
+    def put_label(self, image_id: str, tag: str, label: DataModel | None) -> None:
+        """Store the entry of an image's label, or with None that it has none.
+
+        It is not flushed. Raises `OutputError`, and `NotFoundError` if the image is not listed.
+        """
+        known = self._model.objects.get(image_id)
+        if known is None:
+            raise NotFoundError(f"the image {image_id!r:.80} has left the study folder")
+        others = {key: value for key, value in known.labels.items() if key != tag}
+        labels = others if label is None else {**others, tag: label}
+        self.put({image_id: known.model_copy(update={"labels": labels})}, durable=False)
 
     def put_or_remember(self, changed: Changes, *, compact: bool) -> None:
         """Store entries that come from the files; if the disk refuses, keep them in memory."""

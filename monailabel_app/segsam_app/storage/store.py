@@ -13,12 +13,12 @@ import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monailabel.config import settings
 from monailabel.datastore.local import (
-    DataModel,
     ImageLabelModel,
     LocalDatastore,
     LocalDatastoreModel,
@@ -109,7 +109,7 @@ class Store(ReadOnlyAccess, LocalDatastore):
         image.
         """
         self._known(image_id)
-        return self._history(image_id, checked_id("tag", tag))
+        return self.history_of(image_id, checked_id("tag", tag))
 
     def read_image(self, path: Path) -> Volume:
         """Read the file of an image of this store. Raises VolumeError."""
@@ -306,7 +306,7 @@ class Store(ReadOnlyAccess, LocalDatastore):
         """Read the record of every version of every label, so that `damage` lists what is wrong."""
         for image_id, known in list(self._datastore.objects.items()):
             for tag in known.labels:
-                self._history(image_id, tag).all()
+                self.history_of(image_id, tag).all()
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
@@ -326,12 +326,9 @@ class Store(ReadOnlyAccess, LocalDatastore):
             raise NotFoundError(f"there is no label {image_id!r:.80} with the tag {tag}")
         return known
 
-    def _history(self, image_id: str, tag: str) -> LabelHistory:
-        return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
-
     def history_of(self, image_id: str, tag: str) -> LabelHistory:
         """Return the history of a label, whether its image is known or not."""
-        return self._history(image_id, tag)
+        return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
 
     def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
         """Return False for a label that its header puts elsewhere than its image."""
@@ -342,9 +339,8 @@ class Store(ReadOnlyAccess, LocalDatastore):
         """Make versions of labels that another program wrote; needs the write lock."""
         if self.is_read_only:
             return
-        writer = LabelWriter(
-            self._history(image_id, tag), self._found, self._grid(image_id, ending)
-        )
+        grid = self._grid(image_id, ending)
+        writer = LabelWriter(self.history_of(image_id, tag), self._found, grid)
         try:
             writer.bring_up_to_date(lambda _: None, endings)
         except (OutputError, OSError) as error:
@@ -362,7 +358,7 @@ class Store(ReadOnlyAccess, LocalDatastore):
         label = self._datastore.label(image_id, tag)
         if label is None or not self._notices_files or self.is_read_only:
             return
-        file = self._history(image_id, tag).current_file(label.ext)
+        file = self.history_of(image_id, tag).current_file(label.ext)
         stamp = stamp_of(file)
         if stamp is None or self._seen.get(file) == stamp:
             return
@@ -380,28 +376,17 @@ class Store(ReadOnlyAccess, LocalDatastore):
         if known is None or listed is None:
             return
         label = ListedLabel(self, image_id, known.image.ext, tag, listed)
-        entry = label.settled(self._history(image_id, tag).endings({listed.ext}))
+        entry = label.settled(self.history_of(image_id, tag).endings({listed.ext}))
         if entry != listed:
             self._index_update(image_id, tag)(entry)
 
     def _mend(self, image_id: str, tag: str) -> None:
         known = self._index.model.objects.get(image_id)
         if known is not None:
-            mend_record(self._history(image_id, tag), known.labels.get(tag))
+            mend_record(self.history_of(image_id, tag), known.labels.get(tag))
 
     def _index_update(self, image_id: str, tag: str) -> UpdateIndex:
-        """Return the function that puts a label's entry, or None for no label, into the index."""
-
-        def put(label: DataModel | None) -> None:
-            known = self._index.model.objects.get(image_id)
-            if known is None:
-                raise NotFoundError(f"the image {image_id!r:.80} has left the study folder")
-            others = {key: value for key, value in known.labels.items() if key != tag}
-            labels = others if label is None else {**others, tag: label}
-            entry = known.model_copy(update={"labels": labels})
-            self._index.put({image_id: entry}, durable=False)
-
-        return put
+        return partial(self._index.put_label, image_id, tag)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
