@@ -5,6 +5,7 @@ If the tests run as root, for whom nothing is read-only, the server runs without
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ import requests
 
 from segsam_app.storage.store import Store
 
+from ..dicom_writing import affine_ras as dicom_affine_ras
+from ..dicom_writing import write_series
 from .conftest import LPS_MM, ROOT, Server, ball, environment, free_port, oblique_affine, picture
 from .conftest import _wait_until_up as wait_until_up
 from .conftest import write_images as write_good_and_bad_images
@@ -39,7 +42,9 @@ pytestmark = [
 
 
 def write_studies(folder: Path) -> None:
-    """Write a folder with a label that anna saved, one image without orientation, and bad ones."""
+    """Write a folder with a label that anna saved, one image without orientation, a DICOM series,
+    and bad ones.
+    """
     write_good_and_bad_images(folder)
     nowhere = nibabel.Nifti1Image(picture(), None)
     nowhere.header.set_zooms((1.5, 1.5, 4))
@@ -47,6 +52,7 @@ def write_studies(folder: Path) -> None:
     nowhere.set_qform(None, code=0)
     nibabel.save(nowhere, folder / "nowhere.nii.gz")
     shutil.copy(folder / "straight.nii.gz", folder / "locked.nii.gz")
+    write_series(folder / "ct")
     store = Store(str(folder), on_image=lambda _: None)
     label = nibabel.Nifti1Image(ball(), oblique_affine())
     label.set_sform(oblique_affine(), code=1)
@@ -111,6 +117,15 @@ class TestStudiesThatCanOnlyBeRead:
         reply = served.infer({"image": "straight"}, params=params)
         assert reply.status_code == 200, reply.text
 
+    def test_a_dicom_series_is_served_and_segmented(self, served: Server) -> None:
+        image = served.get(f"/datastore/image?image={series_of(served)}")
+        assert image.status_code == 200, image.text
+        written = nibabel.Nifti1Image.from_bytes(gzip.decompress(image.content))
+        assert np.array_equal(written.affine, dicom_affine_ras())
+        point = {"points": [{"ijk": [size // 2 for size in written.shape]}]}
+        params = json.dumps({"prompts": point, "axis": "k", "result": "slice"})
+        assert served.infer({"image": series_of(served)}, params=params).status_code == 200
+
     @pytest.mark.parametrize(
         ("method", "path", "files"),
         [
@@ -135,12 +150,18 @@ class TestStudiesThatCanOnlyBeRead:
         assert served.ask("POST", "/batch/infer/segsam", json={}).status_code == 200
 
 
+def series_of(served: Server) -> str:
+    """Return the id of the DICOM series."""
+    listed = served.get("/datastore/?output=all").json()["objects"]
+    return next(name for name in listed if name.startswith("ct-"))
+
+
 class TestNextSample:
     @pytest.mark.parametrize("strategy", ["random", "first", "agreement", "diversity", "mix"])
     def test_what_no_route_can_open_is_passed_over(self, served: Server, strategy: str) -> None:
         reply = served.ask("POST", f"/activelearning/{strategy}", json={})
         assert reply.status_code == 200, reply.text
-        assert reply.json()["id"] in ("straight", "nowhere")
+        assert reply.json()["id"] in ("straight", "nowhere", series_of(served))
         assert reply.json()["why"]
 
     def test_it_is_reported(self, served: Server) -> None:

@@ -14,6 +14,7 @@ The file is for clients. It is made when it is first asked for, and may be delet
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -34,6 +35,8 @@ from segsam_app.storage.disk import output_errors
 ENDING = ".nii.gz"
 """Ending of the file that clients get of a series."""
 
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of a folder that this process may only read."""
 _LABELS = "labels"
 _HASH_DIGITS = 12
 _LONGEST_NAME = 60
@@ -181,6 +184,8 @@ class SeriesFiles:
 
     def __init__(self, root: Path) -> None:
         self._folder = root.resolve() / ".segsam" / "series"
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        """In place of the folder, if the study folder can only be read; removed at the end."""
         self._making: dict[str, threading.Lock] = {}
 
     def file(self, image_id: str, series: DicomSeries) -> Path:
@@ -188,21 +193,38 @@ class SeriesFiles:
 
         Raises VolumeError for a series that cannot be read, `OutputError`.
         """
-        path = self._folder / _state(image_id, series) / f"{image_id}{ENDING}"
-        if path.is_file():
-            return path
+        name = Path(_state(image_id, series), f"{image_id}{ENDING}")
         with self._making.setdefault(image_id, threading.Lock()):
-            if not path.is_file():
+            path = next((at / name for at in self._places() if (at / name).is_file()), None)
+            if path is None:
                 volume = self.read(image_id, series)
-                with output_errors("Saving a series as one file"):
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                path = self._with_folder(name)
                 volume.save(path)
                 self._remove_others(path)
         return path
 
+    def _places(self) -> list[Path]:
+        return [self._folder] + ([Path(self._temporary.name)] if self._temporary else [])
+
+    def _with_folder(self, name: Path) -> Path:
+        """Return where the file `name` is written; its folder is made. Raises `OutputError`."""
+        path = self._folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            with output_errors("Saving a series as one file"):
+                if error.errno not in _READ_ONLY:
+                    raise
+                self._temporary = self._temporary or tempfile.TemporaryDirectory(
+                    prefix="segsam-series-"
+                )
+                path = Path(self._temporary.name) / name
+                path.parent.mkdir(exist_ok=True)
+        return path
+
     def id_of(self, path: Path) -> str | None:
         """Return the image id if `path` is the file of a series."""
-        is_inside = path.parent.parent == self._folder and path.name.endswith(ENDING)
+        is_inside = path.parent.parent in self._places() and path.name.endswith(ENDING)
         return path.name.removesuffix(ENDING) if is_inside else None
 
     def read(self, image_id: str, series: DicomSeries) -> Volume:
@@ -212,7 +234,7 @@ class SeriesFiles:
 
     def _remove_others(self, path: Path) -> None:
         """Remove files of earlier states of the series."""
-        for other in self._folder.glob(f"*/{path.name}"):
+        for other in path.parent.parent.glob(f"*/{path.name}"):
             if other != path:
                 with suppress(OSError):
                     other.unlink()
