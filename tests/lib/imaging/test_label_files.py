@@ -124,6 +124,32 @@ class TestSegmentations:
         assert read.names == {7: "left kidney", 9: "spleen"}
         np.testing.assert_array_equal(read.as_one_map(), labels)
 
+    def test_names_of_any_script_are_kept(self, tmp_path: Path) -> None:
+        labels = np.zeros(SHAPE, np.uint8)
+        labels[0], labels[1], labels[2] = 1, 2, 3
+        names = {1: "肝臓", 2: "Leberläsion", 3: "foie (côté droit)"}
+        placeholders = {value: f"name {value}" for value in names}
+        fields: dict[str, str] = {}
+        for number, (value, name) in enumerate(placeholders.items()):
+            fields |= segment(number, name, value)
+        path = write_layers(tmp_path / "slicer.seg.nrrd", labels, fields)
+        content = path.read_bytes()
+        for value, name in names.items():  # as 3D Slicer writes them
+            content = content.replace(placeholders[value].encode(), name.encode("utf-8"))
+        path.write_bytes(content)
+        read = read_labels(path, IMAGE)
+        assert read.names == read_label_names(path) == names
+        np.testing.assert_array_equal(read.as_one_map(), labels)
+        path.write_bytes(content.replace("ä".encode(), "ä".encode("latin-1")))
+        assert read_label_names(path) == names
+        segments = {value: Segment(name) for value, name in names.items()}
+        written = tmp_path / "written.seg.nrrd"
+        Volume.from_array(labels, AFFINE).save(written, segments=segments)
+        assert "Segment0_Name:=肝臓\n".encode() in written.read_bytes()
+        read = read_labels(written, IMAGE)
+        assert read.names == names
+        np.testing.assert_array_equal(read.as_one_map(), labels)
+
     def test_it_may_be_cropped_and_stored_in_another_order(self, tmp_path: Path) -> None:
         labels = np.zeros(SHAPE, np.uint8)
         labels[1:3, 2:4, 1:3] = np.arange(1, 9).reshape(2, 2, 2)

@@ -383,6 +383,50 @@ class TestNrrd:
         np.testing.assert_allclose(volume.to_ras([[1, 2, 3]])[0], expected)
         assert "were read as left, posterior, superior" in volume.notes[0]
 
+    @pytest.mark.parametrize("centres", ["", "cell cell cell", "node node node", "cell node cell"])
+    @pytest.mark.parametrize(
+        "place",
+        [
+            ["spacings: 2 3 4", "axis mins: 10 20 30"],
+            ["spacings: 2 3 4", "axismins: 10 20 30"],
+            ["spacings: 2 3 4", "axis maxs: 18 29 44"],
+            ["axis mins: 10 20 30"],
+            ["axis mins: 10 20 30", "axis maxs: 18 29 44"],
+            ["spacings: 2 3 4", "axis mins: 10 20 30", "axis maxs: 18 29 44"],
+        ],
+    )
+    @pytest.mark.parametrize("key", ["centers", "centerings"])
+    def test_the_ends_of_its_axes_place_it_as_in_itk(
+        self, tmp_path: Path, place: list[str], centres: str, key: str
+    ) -> None:
+        more = [f"{key}: {centres}"] if centres else []
+        path = self.body(tmp_path / "x.nrrd", *place, *more, "encoding: raw")
+        image = sitk.ReadImage(str(path))
+        for voxel in ([0, 0, 0], [3, 4, 5]):
+            expected = np.array(image.TransformIndexToPhysicalPoint(voxel)) * [-1, -1, 1]
+            np.testing.assert_allclose(Volume.load(path).to_ras([voxel])[0], expected)
+        np.testing.assert_allclose(read_grid(path).affine_ras, Volume.load(path).affine_ras)
+
+    def test_blanks_inside_vectors(self, tmp_path: Path) -> None:
+        vectors = "( 1.5 , 0 , 0 ) (0, 2,0)\t( 0,0 ,3 )"
+        lines = ["space: LPS", f"space directions: {vectors}", "space origin: ( 1 , 2 , 3 )"]
+        path = self.body(tmp_path / "x.nrrd", *lines, "encoding: raw")
+        volume = Volume.load(path)
+        np.testing.assert_allclose(volume.affine_ras[:3, 3], [-1, -2, 3])
+        np.testing.assert_allclose(np.diag(volume.affine_ras), [-1.5, -2, 3, 1])
+        assert np.array_equal(volume.voxels, VALUES)
+
+    @pytest.mark.parametrize("unit", ["cm", "m", "um", "mm"])
+    def test_other_units_are_mentioned(self, tmp_path: Path, unit: str) -> None:
+        named = " ".join([f'"{unit}"'] * 3)
+        path = self.write(tmp_path / "x.nrrd", **{"space units": [unit] * 3})
+        plain = self.body(
+            tmp_path / "y.nrrd", "spacings: 2 3 4", f"units: {named}", "encoding: raw"
+        )
+        for file in (path, plain):
+            notes = [note for note in Volume.load(file).notes if f"lengths in '{unit}'" in note]
+            assert len(notes) == (unit != "mm")
+
     def test_big_endian(self, tmp_path: Path) -> None:
         path = tmp_path / "x.nrrd"
         data = VALUES.astype(">i2").tobytes(order="F")
@@ -582,6 +626,11 @@ class TestMetaImage:
         volume = Volume.load(path)
         assert volume.modality == "MR"
         assert np.array_equal(volume.voxels, VALUES)
+
+    @pytest.mark.parametrize("unit", ["um", "cm", "mm"])
+    def test_other_units_are_mentioned(self, tmp_path: Path, unit: str) -> None:
+        notes = Volume.load(self.header(tmp_path, f"DistanceUnits = {unit}")).notes
+        assert [f"lengths in '{unit}'" in note for note in notes] == [True] * (unit != "mm")
 
     def test_truncated_compressed_data(self, tmp_path: Path) -> None:
         data = zlib.compress(np.random.default_rng(0).bytes(240))[:-60]

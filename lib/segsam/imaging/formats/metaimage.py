@@ -25,8 +25,10 @@ from segsam.imaging.formats.raw import (
     RawImage,
     check_data_size,
     declared_sizes,
+    header_text,
     neighbour,
     numbers_of_text,
+    other_unit,
     reading,
     voxel_offset,
 )
@@ -163,7 +165,7 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
     while "ElementDataFile" not in header:
         line = stream.readline(_HEADER_LIMIT - read)
         read += len(line)
-        key, equals, value = line.decode("latin-1").partition("=")
+        key, equals, value = header_text(line).partition("=")
         if not equals:
             raise VolumeError(
                 f"{name} is not MetaImage: expected lines of the form key = value up to "
@@ -212,9 +214,12 @@ def _modality(header: Mapping[str, str]) -> str | None:
 def _notes(header: Mapping[str, str], name: str) -> tuple[str, ...]:
     slope = float(header.get("ElementToIntensityFunctionSlope", "1"))
     offset = float(header.get("ElementToIntensityFunctionOffset", "0"))
+    unit = header.get("DistanceUnits", "mm").strip('"')
+    notes = () if unit.lower() in {"mm", "", "?"} else (other_unit(name, unit),)
     if (slope, offset) == (1, 0):
-        return ()
+        return notes
     return (
+        *notes,
         f"{name} gives a slope of {slope:g} and an offset of {offset:g} for its values; as in ITK, "
         "the values were read as they are stored.",
     )

@@ -3,9 +3,9 @@
     space directions: (3 mm) (3 mm) (3 mm)     one vector per voxel axis: the affine's COLUMNS
     space: left-posterior-superior             or RAS, LAS
 
-The header is parsed by pynrrd. A .nrrd that names a separate data file is refused before anything
-is opened: a file must not make the program read another one. A .nhdr exists for that; its data file
-may only be in its own folder.
+The header is parsed by pynrrd, after `nrrd_text` has decoded its lines. A .nrrd that names a
+separate data file is refused before anything is opened: a file must not make the program read
+another one. A .nhdr exists for that; its data file may only be in its own folder.
 See https://teem.sourceforge.net/nrrd/format.html
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.nrrd_text import header_lines, header_list, write_with_fields
 from segsam.imaging.formats.raw import (
     RawGrid,
     RawImage,
@@ -30,6 +31,7 @@ from segsam.imaging.formats.raw import (
     declared_sizes,
     neighbour,
     numbers_of_text,
+    other_unit,
     reading,
     voxel_offset,
 )
@@ -59,6 +61,8 @@ _FRAMES = {
     "lps": (-1, -1, 1),
 }
 """World frame in the header -> signs that convert it to RAS."""
+_MILLIMETRES = frozenset({"mm", "millimeter", "millimetre", "millimeters", "", "???", "none"})
+"""Units of lengths that need no note: millimetres, and none."""
 _SEGMENT_FIELD = re.compile(r"Segment\d+_(ID|Name|LabelValue|Layer)")
 _GZIP, _RAW, _TEXT = ("gzip", "gz"), ("raw",), ("ascii", "text", "txt")
 
@@ -192,7 +196,7 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
     if stream.read(4) != b"NRRD":
         raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
     stream.seek(0)
-    fields = nrrd.read_header(stream)
+    fields = nrrd.read_header(header_lines(stream))
     data_path = _data_path(fields, path)
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
     spatial = _spatial_axes(fields, len(sizes))
@@ -254,10 +258,32 @@ def _affine_ras(header: Mapping[str, Any], spatial: list[int]) -> Affine:
     elif "spacings" in header:
         spacings = np.asarray(header["spacings"], dtype=np.float64)[spatial]
         affine[range(len(spatial)), range(len(spatial))] = spacings
-    origin = np.asarray(header.get("space origin", (0, 0, 0)), dtype=np.float64)
+    origin = np.asarray(header.get("space origin", _axis_origin(header, spatial)), dtype=np.float64)
     affine[: len(origin), 3] = origin
     signs = _FRAMES.get(_frame_name(header), (-1, -1, 1))
     return np.asarray(np.diag([*signs, 1]) @ affine)
+
+
+def _axis_origin(header: Mapping[str, Any], spatial: list[int]) -> list[float]:
+    """Centre of the first voxel by `axis mins`, as ITK computes it; 0 if they do not tell it.
+
+    A cell begins at the minimum, so that its centre is half a step further; a node lies there.
+    """
+    mins = header.get("axis mins", header.get("axismins"))
+    maxs = header.get("axis maxs", header.get("axismaxs"))
+    if mins is None or "space directions" in header or ("spacings" not in header and maxs is None):
+        return [0.0, 0.0, 0.0]
+    centres = header_list(header.get("centerings", header.get("centers", ())))
+    origin = []
+    for axis in spatial:
+        step = (
+            header["spacings"][axis]
+            if "spacings" in header
+            else (maxs[axis] - mins[axis]) / header["sizes"][axis]
+        )
+        is_node = axis < len(centres) and centres[axis] == "node"
+        origin.append(float(mins[axis] + (0 if is_node else step / 2)))
+    return origin
 
 
 def _frame_name(header: Mapping[str, Any]) -> str:
@@ -265,9 +291,13 @@ def _frame_name(header: Mapping[str, Any]) -> str:
 
 
 def _notes(header: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    units = [*header_list(header.get("space units", ())), *header_list(header.get("units", ()))]
+    other = next((unit for unit in units if unit.lower() not in _MILLIMETRES), None)
+    notes = () if other is None else (other_unit(name, other),)
     if _frame_name(header) in _FRAMES and "space directions" in header:
-        return ()
+        return notes
     return (
+        *notes,
         f"{name} contains no complete patient orientation; its axes were read as left, posterior, "
         "superior (LPS), as ITK does.",
     )
@@ -357,6 +387,5 @@ def write_nrrd(
         "space origin": affine_lps[:3, 3],
         "kinds": kinds,
         "encoding": "gzip",
-        **(fields or {}),
     }
-    nrrd.write(str(path), voxels, header, compression_level=4)
+    write_with_fields(path, voxels, header, fields or {})

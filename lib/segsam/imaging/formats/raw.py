@@ -115,6 +115,19 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
         ) from error
 
 
+def header_text(line: bytes) -> str:
+    """Return the text of a header's line: UTF-8, or Latin-1 if it is not, so that none is lost."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def other_unit(name: str, unit: str) -> str:
+    """Return the note for a header whose lengths are not in millimetres, as ITK reads them."""
+    return f"{name} gives its lengths in {unit!r:.40}; the numbers were read as millimetres."
+
+
 def unreadable(path: Path, error: OSError) -> str:
     """Return the sentence for a file that the operating system does not give."""
     return f"{path.name} could not be read; {reason_of(error)}."
