@@ -61,7 +61,7 @@ def find_items(archive: Path, prompts: Path | None = None) -> Found:
     left_out: list[LeftOut] = []
     for folder in _folders(root, None if prompts is None else prompts.absolute()):
         images, others = _images(folder, root)
-        left_out += others
+        left_out += [*others, *_not_followed(folder, root)]
         for image in images:
             if image.case in found:
                 raise BatchError(
@@ -124,6 +124,20 @@ def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
         files = image.names if len(image.names) > 1 and image.path != folder else ()
         items.append(Item(case, str(image.path), str(beside), files))
     return items, [replace(one, path=(place / one.path).as_posix()) for one in left_out]
+
+
+def _not_followed(folder: Path, root: Path) -> Iterator[LeftOut]:
+    """Yield links to folders or to nothing, and folders that cannot be listed, in one folder."""
+    for path in sorted(folder.iterdir()):
+        reason = None
+        if path.is_symlink() and not path.exists():
+            reason = "a link to a file that does not exist"
+        elif path.is_symlink() and path.is_dir():
+            reason = "a link to a folder, which is not followed; name that folder as an archive"
+        elif path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            reason = "a folder that this user may not read"
+        if reason is not None and not is_litter(path.name):
+            yield LeftOut(path.relative_to(root).as_posix(), reason)
 
 
 def _prompts_of_none(root: Path, used: Container[str]) -> Iterator[LeftOut]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsam.batch.archive import Item
@@ -105,10 +106,12 @@ class Segmenter:
             for value, (request, result) in enumerate(zip(requests, results, strict=True), start=1)
         }
         regions = [(result.region, value) for value, result in enumerate(results, start=1)]
-        results[0].volume.like(merge_objects(regions)).save(target, segments=segments)
+        labels = merge_objects(regions)
+        results[0].volume.like(labels).save(target, segments=segments)
+        kept = np.bincount(labels.ravel(), minlength=len(results) + 1).tolist()
         return {
             "objects": [
-                {"value": value, "name": segments[value].name, **_facts(result)}
+                {"value": value, "name": segments[value].name, **_facts(result, kept[value])}
                 for value, result in enumerate(results, start=1)
             ]
         }
@@ -160,13 +163,19 @@ def _segment(request: ObjectRequest, result: Result) -> Segment:
     return Segment(request.name or result.category or "object")
 
 
-def _facts(result: Result) -> dict[str, Any]:
+def _facts(result: Result, kept: int) -> dict[str, Any]:
+    """Return facts of an object of which the label volume holds so many voxels."""
+    lost = result.voxels - kept
+    overlap = (
+        f"The object overlaps others: {lost} of its {result.voxels} voxels are labelled as those, "
+        "which are more probable there; a label volume holds one value per voxel."
+    )
     return {
         "category": result.category,
         "confidence": result.confidence,
         "agreement": result.agreement,
         "predicted_iou": result.predicted_iou,
-        "voxels": result.voxels,
+        "voxels": kept,
         "slices": len(result.slices),
-        "notes": list(result.notes),
+        "notes": [*result.notes, *([overlap] if lost else [])],
     }

@@ -12,6 +12,7 @@ from segsam.cli.terminal import (
     ImageArgument,
     JsonOption,
     LabelsOption,
+    check_outputs,
     check_target,
     err,
     out,
@@ -59,7 +60,8 @@ def auto(
     from segsam.proposals.automatic import Search, segment_automatically
 
     check_target(output, *WRITABLE)
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([image], output, json_file)
     search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)

@@ -14,7 +14,9 @@ from segsam.cli.terminal import (
     EmbeddingsOption,
     JsonOption,
     MemoryOption,
+    check_outputs,
     check_target,
+    dataset_files,
     err,
     exit_when_interrupted,
     out,
@@ -42,6 +44,7 @@ app = typer.Typer(
 
 _FORMATS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha")
 _SHOWN = 10
+_SUMMARY = "summary.json"
 LEFT_OUT_STATUS = 3
 """Exit status of a batch that is done, but did not use every image."""
 
@@ -112,11 +115,12 @@ def segment(  # noqa: PLR0913 - the options of the command
     from segsam.batch.segmenting import SegmentTask
     from segsam.prompting.parsing import window_from_text
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     if ending not in _FORMATS:
         raise OutputError(f"Expected the labels as {', '.join(_FORMATS)}, got {ending!r}.")
     found = find_items(archive, prompts)
     items = tuple(item for item in found.items if auto or item.prompts)
+    check_outputs(_files_of(items), *_results(items, out_folder, ending), json_file)
     left_out = [*found.left_out, *_without_prompts(found.items, items)]
     if len(items) < len(found.items):
         missing = len(found.items) - len(items)
@@ -173,7 +177,8 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     from segsam.evaluation.summary import report
     from segsam.model import load_pretrained
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs(dataset_files(datasets, split), out_folder / _SUMMARY, json_file)
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
     folder = "" if embeddings is None else str(embeddings.absolute())
@@ -187,6 +192,18 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     print_left_out(left_out)
     more = {"report": report(evaluation)}
     _report(outcome, out_folder, json_file, more, left_out=left_out)
+
+
+def _files_of(items: Sequence[Item]) -> list[Path]:
+    images = [Path(item.path) for item in items]
+    return images + [Path(item.prompts) for item in items if item.prompts]
+
+
+def _results(items: Sequence[Item], folder: Path, ending: str) -> list[Path]:
+    from segsam.batch.segmenting import LABELS
+
+    labels = [folder / LABELS / f"{item.case}{ending}" for item in items]
+    return [folder / _SUMMARY, *labels]
 
 
 def _run(
@@ -229,7 +246,7 @@ def _report(
         "seconds": round(outcome.seconds, 1),
         **(more or {}),
     }
-    for path in (folder / "summary.json", json_file):
+    for path in (folder / _SUMMARY, json_file):
         write_json(path, summary)
     out.print(
         f"{summary['done']} of {summary['cases']} cases done, {outcome.done_before} of them "

@@ -10,6 +10,7 @@ import typer
 from segsam.cli.terminal import (
     JsonOption,
     ServerAppOption,
+    check_outputs,
     check_target,
     out,
     print_plain,
@@ -52,8 +53,9 @@ def bench(
     from segsam.research.bench.report import tables, write_page
     from segsam.research.bench.run import run_bench
 
-    check_target(json_file)
-    check_target(page)
+    check_target(json_file, ".json")
+    check_outputs([earlier, fast_weights], json_file, page)
+    check_target(page, ".md")
     if earlier is not None:
         record = BenchRecord.read(earlier)
     else:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from segsam.cli.terminal import (
     JsonOption,
+    check_outputs,
     check_target,
     out,
     print_plain,
@@ -56,7 +57,8 @@ def list_categories(
     checkpoint: CheckpointOption = None, file: FileOption = None, json_file: JsonOption = None
 ) -> None:
     """List the categories in the order of a model's outputs."""
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([checkpoint, file], json_file)
     _show(_known(checkpoint, file), json_file)
 
 
@@ -70,7 +72,8 @@ def search(
     """List the categories that match all these words."""
     from segsam.categories.vocabulary import search as find
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([checkpoint, file], json_file)
     _show(find(_known(checkpoint, file), text), json_file)
 
 
@@ -81,7 +84,8 @@ def check(
     """Check that every category is complete, distinct and coded correctly; exit code 1 if not."""
     from segsam.categories import validate
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([checkpoint, file], json_file)
     known = _known(checkpoint, file)
     problems = validate(known)
     for problem in problems:
@@ -137,8 +141,9 @@ def add(  # noqa: PLR0917 - the options of the command
     from segsam.categories.additions import append_to_file, check_addition, free_colour
     from segsam.categories.providers import create_encoder
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     target = _target(file, checkpoint, out_path)
+    check_outputs([checkpoint], out_path, target, json_file)
     known = _known(checkpoint, target if target.is_file() else None)
     category = Category(
         name=name,

@@ -11,7 +11,9 @@ import typer
 
 from segsam.cli.terminal import (
     JsonOption,
+    check_outputs,
     check_target,
+    dataset_files,
     out,
     print_left_out,
     print_plain,
@@ -51,7 +53,8 @@ def convert(
     """Convert labelled volumes to 2D slices in the layout of SA-Med2D-20M, or that layout to
     folders of data sets. If it is stopped, the same command continues.
     """
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs(dataset_files(sources), json_file)
     with progress_bar("reading") as progress:
         report = _convert(sources, target, to, axes, progress)
     out.print(
@@ -80,7 +83,8 @@ def split(
     from segsam.datasets.sources import open_sources
     from segsam.datasets.splits import TEST, TRAIN, VALIDATION, split_cases
 
-    check_target(target)
+    check_target(target, ".json")
+    check_outputs(dataset_files(datasets), target)
     if min(test, validation) < 0 or test + validation >= 1:
         raise TrainingError(
             f"Expected shares of at least 0 with a sum below 1, got {test} and {validation}."

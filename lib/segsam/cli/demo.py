@@ -32,7 +32,7 @@ def demo(
     """Segment organs of a real CT through a real MONAI Label server, and check the results."""
     from segsam.demo import run_demo
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     report = run_demo(out_folder, out, app=server_app, fetch=_fetch_sample)
     write_json(json_file, report.to_json())
     if not report.ok:

@@ -71,7 +71,7 @@ def doctor(
 
     With --studies or --versions, also every record, label and version that a server keeps there.
     """
-    check_target(json_file)
+    check_target(json_file, ".json")
     with err.status("Checking; the import of MONAI Label takes about 10 s"):
         checks = run_checks()
         if studies or versions:

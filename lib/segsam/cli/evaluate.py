@@ -13,7 +13,9 @@ from segsam.cli.terminal import (
     DatasetsArgument,
     EmbeddingsOption,
     JsonOption,
+    check_outputs,
     check_target,
+    dataset_files,
     err,
     exit_when_interrupted,
     out,
@@ -71,11 +73,13 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     Example: segsam evaluate data/* --prompt box --split split.json:test --json out.json
     """
     from segsam.evaluation.cases import select
+    from segsam.evaluation.objects_file import save_objects
     from segsam.evaluation.prompting import prompt_kind
     from segsam.evaluation.run import Options
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     check_target(objects_file, ".npz", ".csv")
+    check_outputs(dataset_files(datasets, split), json_file, objects_file)
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
     with exit_when_interrupted("Stopped; no result was written."):
@@ -91,8 +95,6 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     record = _record(evaluation, model, checkpoint, split)
     _show(record)
     if objects_file is not None:
-        from segsam.evaluation.objects_file import save_objects
-
         save_objects(objects_file, evaluation.objects, evaluation.categories)
     write_json(json_file, record)
 
@@ -124,7 +126,8 @@ def calibrate(
     from segsam.evaluation.objects_file import ObjectTable, load_objects
     from segsam.model.card import rewrite_card
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([*objects, *(on or ()), write], json_file)
     fitted = calibration.calibrate(ObjectTable.joined([load_objects(path) for path in objects]))
     found = {"validation": fitted}
     if on:

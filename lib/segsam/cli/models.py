@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from segsam.cli.terminal import JsonOption, check_target, out, write_json, write_text
+from segsam.cli.terminal import JsonOption, check_outputs, check_target, out, write_json, write_text
 from segsam.errors import CheckpointError, OutputError
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ def default(context: typer.Context, json_file: JsonOption = None) -> None:
 @app.command("list")
 def list_hosts(json_file: JsonOption = None) -> None:
     """List the hosts of the SAM family: size, parameters, trained parts, and weights found here."""
-    check_target(json_file)
+    check_target(json_file, ".json")
     from segsam.model.hosts.table import HEADINGS, host_table
 
     rows = host_table()
@@ -61,8 +61,9 @@ def card(
     from segsam.evaluation.model_card import model_card
     from segsam.model.checkpoint import find_card
 
-    check_target(output)
-    check_target(json_file)
+    check_target(output, ".md")
+    check_target(json_file, ".json")
+    check_outputs([Path(checkpoint)], output, json_file)
     found = find_card(checkpoint)
     if found is None:
         raise CheckpointError("Official weights of a host have no card; name a .safetensors.")
@@ -92,9 +93,10 @@ def average(
     from segsam.model import read_card
     from segsam.model.averaging import average_checkpoints
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     if output.resolve() in {source.resolve() for source in sources}:
         raise OutputError(f"The mean would replace {output.name}; choose another file.")
+    check_outputs(sources, output, json_file)
     path = average_checkpoints(sources, output)
     card = read_card(path)
     out.print(f"{path.name}: {card.parent}, SHA-256 {card.sha256}", highlight=False)
@@ -130,11 +132,12 @@ def pack(  # noqa: PLR0917 - the options of the command
     from segsam.model import load_pretrained, read_card, save_checkpoint
     from segsam.model.card import with_facts
 
-    check_target(json_file)
+    check_target(json_file, ".json")
     if source.resolve() == target.resolve():
         raise OutputError(
             f"The packed checkpoint would replace {source.name}; choose another file."
         )
+    check_outputs([source, facts, split, *(evaluation or ())], target, json_file)
     changes = _facts(facts) | _results(evaluation or []) | _data(data or [], split)
     complete = with_facts(read_card(source), changes)
     path = save_checkpoint(load_pretrained(source), target, complete, half=half)

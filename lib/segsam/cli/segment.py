@@ -14,6 +14,7 @@ from segsam.cli.terminal import (
     JsonOption,
     LabelsOption,
     MemoryOption,
+    check_outputs,
     check_target,
     err,
     out,
@@ -109,7 +110,8 @@ def segment(  # noqa: PLR0913 - the options of the command
 
     check_target(output, *WRITABLE)
     check_target(picture, ".png")
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([image], output, picture, json_file)
     follows = propagate_choice(propagate, memory=memory)
     prompts = Prompts.from_text(point or (), box or ())
     shown = window_from_text(window)

@@ -13,6 +13,7 @@ from segsam.cli.terminal import (
     DatasetsArgument,
     EmbeddingsOption,
     JsonOption,
+    check_outputs,
     check_target,
     exit_when_interrupted,
     out,
@@ -69,7 +70,8 @@ def run(  # noqa: PLR0917 - the options of the command
     from segsam.research.study.runner import run_study
     from segsam.research.study.steps import StudyFolders
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([study], json_file)
     folders = StudyFolders(data, out_folder, results, embeddings)
     plan = load_study(study)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -99,6 +101,7 @@ def report(
     """Write docs/benchmarks.md from stored results, without data and weights."""
     from segsam.research.study.report import check_report, write_report
 
+    check_outputs([study], page)
     if check:
         check_report(study, results, page)
         out.print(f"{page} is up to date.", highlight=False)
@@ -120,7 +123,8 @@ def unet(
     from segsam.research.study.unet.config import UNetConfig
     from segsam.research.study.unet.run import run_unet
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([config], json_file)
     with progress_bar("loading") as progress:
         record = run_unet(UNetConfig.load(config), progress)
     mdsc = record["evaluation"]["average"]["mdsc"]
@@ -137,7 +141,8 @@ def cost(
     from segsam.model import load_pretrained
     from segsam.research.study.cost import measure_cost
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([Path(checkpoint)], json_file)
     found = measure_cost(load_pretrained(checkpoint))
     out.print(
         f"{found.parameters:,} parameters, {found.decoder_parameters:,} beside the image encoder; "

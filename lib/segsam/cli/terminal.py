@@ -94,12 +94,47 @@ def check_target(path: Path | None, *endings: str) -> None:
     """
     if path is None:
         return
+    if path.is_dir():
+        raise OutputError(f"Expected a file, but {path} is a folder.")
     if endings and not path.name.lower().endswith(endings):
         raise OutputError(f"Expected a name ending in {' or '.join(endings)}, got {path.name}.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"The folder of {path} does not exist; make it first.")
-    if path.is_dir():
-        raise OutputError(f"Expected a file, but {path} is a folder.")
+
+
+def check_outputs(inputs: Iterable[Path | None], *targets: Path | None) -> None:
+    """Refuse results that would replace an input or one another, before the work starts.
+
+    The card beside a checkpoint (.json) counts as a part of it. Raises OutputError.
+    """
+    used = {key for path in inputs if path is not None for key in _keys(path)}
+    for target in targets:
+        keys = set() if target is None else _keys(target)
+        if keys & used:
+            raise OutputError(
+                f"Expected a result in a file of its own, but {target} is read, or also written, "
+                "by this command; choose another name."
+            )
+        used |= keys
+
+
+def dataset_files(folders: Iterable[Path], split: str | None = None) -> list[Path]:
+    """Return the JSON files of data sets in either layout, and that of a split (FILE:NAME)."""
+    names = ("dataset.json", "SAMed2D_v1.json", "SAMed2D_v1_class_mapping_id.json")
+    splits = [] if split is None else [Path(split.rpartition(":")[0])]
+    return [folder / name for folder in folders for name in names] + splits
+
+
+def _keys(path: Path) -> set[str | tuple[int, int]]:
+    """Return what two names of one file have in common, also by links and where case is ignored."""
+    is_checkpoint = path.suffix.lower() == ".safetensors"
+    keys: set[str | tuple[int, int]] = set()
+    for part in (path, path.with_suffix(".json")) if is_checkpoint else (path,):
+        keys.add(str(part.resolve()))
+        if part.exists():
+            stat = part.stat()
+            keys.add((stat.st_dev, stat.st_ino))
+    return keys
 
 
 def propagate_choice(propagate: bool | None, *, memory: bool) -> PropagateChoice | None:

@@ -10,7 +10,9 @@ import typer
 
 from segsam.cli.terminal import (
     JsonOption,
+    check_outputs,
     check_target,
+    dataset_files,
     exit_when_interrupted,
     out,
     print_unused,
@@ -55,8 +57,10 @@ def train(
     from segsam.training.distributed import is_main_process
     from segsam.training.loop import train as run_training
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([config], json_file)
     run = TrainConfig.load(config, changes or ())
+    check_outputs(_files_of(run), json_file)
     _print_unused(run)
     if shards_to is not None:
         _write_shards(run, shards_to)
@@ -90,8 +94,10 @@ def distill(
     from segsam.training.config import TrainConfig
     from segsam.training.distillation import distil
 
-    check_target(json_file)
+    check_target(json_file, ".json")
+    check_outputs([config], json_file)
     run = TrainConfig.load(config, changes or ())
+    check_outputs(_files_of(run), json_file)
     _print_unused(run)
     with _exit_when_interrupted(run), _progress_bar() as progress:
         report = distil(run, student=student, resume=resume, progress=progress)
@@ -101,6 +107,11 @@ def distill(
     )
     out.print(f"Checkpoint: {report.checkpoint}", markup=False)
     write_text(json_file, report.to_json() + "\n")
+
+
+def _files_of(run: TrainConfig) -> list[Path]:
+    split = [Path(run.split)] if run.split else []
+    return [*dataset_files(Path(folder) for folder in run.datasets), *split]
 
 
 def _print_unused(run: TrainConfig) -> None:

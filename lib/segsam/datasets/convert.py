@@ -104,6 +104,7 @@ def to_med2d(
     folder, count, report = Path(out), _Count(), progress or no_progress
     names = [dataset.name for dataset in datasets]
     _check_names(names)
+    _check_labels(datasets)
     licences = {dataset.name: dataset.licence for dataset in datasets}
     job = {"to": "med2d", "from": names, "axes": axes, "licences": licences}
     _claim(folder, job, (IMAGES, MASKS))
@@ -152,6 +153,19 @@ def to_datasets(
         write_json(target / "dataset.json", in_order.to_record())
     report(total, total, "done")
     return count.report(folder, names)
+
+
+def _check_labels(datasets: Sequence[Dataset]) -> None:
+    """Refuse a name of several label values: that layout has one id for each name."""
+    for dataset in datasets:
+        by_name: dict[str, int] = {}
+        for value, name in dataset.labels.items():
+            if name in by_name:
+                raise TrainingError(
+                    f"{dataset.name}: expected a different name for each label value, got "
+                    f"{name!r:.80} for {by_name[name]} and {value}; merge them or rename one."
+                )
+            by_name[name] = value
 
 
 def _case_to_med2d(

@@ -202,6 +202,12 @@ def _find_file(folder: Path, case: str, endings: Sequence[str]) -> Path:
         if path.name[: len(case)] == case and path.name[len(case) :].lower() in endings:
             return path
     place = f"{folder.parent.name}/{folder.name}"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name[: len(case)] == case and path.name[len(case) :].lower() in {".jpg", ".jpeg"}:
+            raise TrainingError(
+                f"The label {path.name} in {place} is a JPEG, which changes values and so cannot "
+                "hold labels; save it as .png."
+            )
     raise TrainingError(f"There is no file of the case {case} in {place}.")
 
 

@@ -82,6 +82,12 @@ def place_label(label: Grid, image: Grid, *, may_be_cropped: bool = False) -> Pl
     first = _first_voxel(affine, image) if may_be_cropped else (0, 0, 0)
     ends = np.add(first, shape)
     is_part = min(first) >= 0 and bool((ends <= image.shape_ijk).all())
+    if shape != image.shape_ijk and label.shape_ijk == image.shape_ijk and not is_part:
+        raise LabelError(
+            f"the label's axes run in other directions than those of its image: in their order it "
+            f"has {shape_text(shape)} voxels and the image {shape_text(image.shape_ijk)}; send the "
+            f"label on the grid of the image ({_geometries(label, image)})"
+        )
     if shape != image.shape_ijk and not (may_be_cropped and is_part):
         raise LabelError(
             f"the label has {shape_text(label.shape_ijk)} voxels and its image "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,42 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("image") / "organ.nii.gz"
     Volume.from_array(values, np.diag([1.5, 1.5, 4, 1])).save(path)
     return path
+
+
+class TestOutputs:
+    @pytest.mark.parametrize(
+        ("command", "words", "sentence"),
+        [
+            ("segment", ["-o", "ct.nii.gz"], "file of its own, but .*ct.nii.gz is read"),
+            ("segment", ["-o", "link.nii.gz"], "file of its own, but .*link.nii.gz is read"),
+            ("segment", ["-o", "o.nii", "--json", "other.nii.gz"], "ending in .json, got other"),
+            ("segment", ["-o", "o.png", "--picture", "o.png"], "file of its own, but .*o.png"),
+            ("auto", ["-o", "ct.nii.gz"], "file of its own, but .*ct.nii.gz is read"),
+            ("auto", ["-o", "o.nii", "--json", "o.nii"], "ending in .json, got o.nii"),
+        ],
+    )
+    def test_nothing_is_replaced(
+        self,
+        image: Path,
+        tmp_path: Path,
+        segsam: Callable[..., Done],
+        command: str,
+        words: list[str],
+        sentence: str,
+    ) -> None:
+        for name in ("ct.nii.gz", "other.nii.gz"):
+            (tmp_path / name).write_bytes(image.read_bytes())
+        (tmp_path / "link.nii.gz").hardlink_to(tmp_path / "ct.nii.gz")
+        box = ["--box", "12,10,1,25,21,1"] if command == "segment" else []
+        paths = [word if word.startswith("-") else tmp_path / word for word in words]
+        done = segsam(command, tmp_path / "ct.nii.gz", *box, *paths)
+        assert done.returncode != 0
+        assert re.search(sentence, " ".join(done.stderr.split())), done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            *("ct.nii.gz", "link.nii.gz", "other.nii.gz"),
+        ]
+        for path in tmp_path.iterdir():
+            assert path.read_bytes() == image.read_bytes()
 
 
 class TestSegment:

@@ -16,6 +16,8 @@ from segsam.batch import evaluating, segmenting
 from segsam.categories import Categories
 from segsam.cli.batch import app
 from segsam.errors import BatchError, OutputError
+from segsam.imaging.label_files import read_labels
+from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
@@ -81,6 +83,73 @@ def test_the_exit_status_says_that_files_were_left_out(archive: Path, tmp_path: 
     named = json.loads((tmp_path / "out" / "summary.json").read_text())["left_out"]
     assert sorted(named) == ["a.seg.nrrd", "readme.txt", "us/US0.dcm", "us/US1.dcm"]
     assert "US1.dcm: its series holds 2 stills without positions in the patient" in done.output
+
+
+def test_links_are_named_and_not_followed(archive: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("b.nii", "a.prompts.json"):
+        (other / name).write_bytes((archive / name).read_bytes())
+    (archive / "b.nii").unlink()
+    (archive / "linked").symlink_to(other, target_is_directory=True)
+    (archive / "gone.nii").symlink_to(tmp_path / "nothing.nii")
+    done = batch("segment", archive, "-o", tmp_path / "out")
+    assert done.exit_code == 3, done.output
+    assert "Left out: linked: a link to a folder, which is not followed" in done.output
+    assert "Left out: gone.nii: a link to a file that does not exist" in done.output
+    named = json.loads((tmp_path / "out" / "summary.json").read_text())["left_out"]
+    assert sorted(named) == ["gone.nii", "linked"]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".seg.nrrd"])
+def test_the_record_counts_what_the_file_holds(archive: Path, tmp_path: Path, ending: str) -> None:
+    boxes = ([[3, 4, 1], [15, 14, 3]], [[3, 4, 1], [12, 14, 3]])
+    objects = [
+        {"name": name, "prompts": {"boxes": [{"min_ijk": low, "max_ijk": high}]}}
+        for name, (low, high) in zip(("肝臓", "Leberläsion"), boxes, strict=True)
+    ]
+    (archive / "a.prompts.json").write_text(json.dumps({"objects": objects}))
+    out = tmp_path / "out"
+    done = batch("segment", archive, "-o", out, "--format", ending)
+    assert done.exit_code == 3, done.output
+    (record,) = [
+        found
+        for path in out.rglob("*.json")
+        if path.name != "summary.json"
+        and "objects" in (found := json.loads(path.read_text()).get("result", {}))
+    ]
+    image = Volume.load(archive / "a.nii")
+    read = read_labels(out / "labels" / f"a{ending}", image)
+    labels, noted = read.as_one_map(), 0
+    for one in record["objects"]:
+        assert one["voxels"] == np.count_nonzero(labels == one["value"])
+        noted += sum("The object overlaps others" in note for note in one["notes"])
+    assert noted == 1
+    if ending == ".seg.nrrd":
+        assert read.names == {1: "肝臓", 2: "Leberläsion"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "more", "name"),
+    [
+        ("out", ["--json", "archive/a.prompts.json"], "a.prompts.json"),
+        ("out", ["--json", "out/summary.json"], "summary.json"),
+        ("archive", ["--auto", "--format", ".nii"], "c.nii"),
+    ],
+)
+def test_no_input_is_replaced(
+    archive: Path, tmp_path: Path, folder: str, more: list[str], name: str
+) -> None:
+    (archive / "labels").mkdir()
+    for case in ("c.nii", "labels/c.nii"):
+        (archive / case).write_bytes((archive / "b.nii").read_bytes())
+    (tmp_path / "out").mkdir()
+    before = {path: path.read_bytes() for path in archive.rglob("*.*")}
+    words = [tmp_path / word if "/" in word else word for word in more]
+    done = batch("segment", archive, "-o", tmp_path / folder, *words)
+    with pytest.raises(OutputError, match=f"in a file of its own, but .*{name} is read"):
+        raise done.exception or AssertionError(done.output)
+    assert {path: path.read_bytes() for path in archive.rglob("*.*")} == before
 
 
 def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -212,6 +213,23 @@ def test_a_stopped_conversion_goes_on_and_keeps_what_is_there(tmp_path: Path) ->
     assert all(path.stat().st_mtime_ns == times[path] for path in paths[1:])
     assert paths[0].is_file()
     assert len(json.loads((tmp_path / "out" / LIST).read_text())) == whole.images
+
+
+def test_two_values_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    found = volume_set(tmp_path / "one")
+    same = replace(found, labels=dict.fromkeys((1, 2), "liver"))
+    with pytest.raises(TrainingError, match="name for each label value, got 'liver' for 1 and 2"):
+        to_med2d([same], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_jpeg_label_is_named(tmp_path: Path) -> None:
+    found = volume_set(tmp_path / "one")
+    for path in (tmp_path / "one" / "labels").iterdir():
+        case = next(case for case in found.cases if path.name.startswith(case))
+        path.rename(path.with_name(f"{case}.jpg"))
+    with pytest.raises(TrainingError, match=r"\.jpg in one/labels is a JPEG, which changes values"):
+        to_med2d([open_dataset(tmp_path / "one")], tmp_path / "out")
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:

@@ -112,3 +112,10 @@ class TestCropped:
         affine[:3, 3] = (AFFINE @ [*offset, 1])[:3]
         with pytest.raises(LabelError):
             place_label(RawGrid((3, 6, 7), affine), RawGrid(SHAPE, AFFINE), may_be_cropped=True)
+
+
+def test_equal_sizes_on_other_axes_are_named() -> None:
+    turned = AFFINE.copy()
+    turned[:, [0, 1]] = turned[:, [1, 0]]
+    with pytest.raises(LabelError, match=r"axes run in other directions.*6x5x7.*5x6x7"):
+        place_label(RawGrid(SHAPE, turned), RawGrid(SHAPE, AFFINE))

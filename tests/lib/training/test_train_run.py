@@ -425,10 +425,11 @@ def test_the_command(
     path.write_text(f"datasets: ['{data}']\nout: '{tmp_path / 'run'}'\nsteps: 2\n")
     app = typer.Typer()
     app.command()(train_command)
-    small = ["--set", "variant=so", "--set", "images_per_step=1", "--json", str(tmp_path / "r")]
+    small = ["--set", "variant=so", "--set", "images_per_step=1"]
+    small += ["--json", str(tmp_path / "r.json")]
     result = CliRunner().invoke(app, [str(path), *small])
     assert result.exit_code == 0, result.output
-    record = json.loads((tmp_path / "r").read_text())
+    record = json.loads((tmp_path / "r.json").read_text())
     assert record["steps"] == 2
     assert read_card(record["checkpoint"]).variant == "so"
     result = CliRunner().invoke(app, [str(path), *small, "--resume"])
