@@ -64,6 +64,8 @@ SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes of segmentations and of label maps."""
 _OTHER_IMAGES = frozenset({"RT Dose Storage", "Parametric Map Storage", "Segmentation Storage"})
 """Names of SOP classes of images that do not call themselves so."""
+_NO_IMAGES = frozenset({"SR", "PR", "KO", "DOC", "REG", "FID", "RTSTRUCT", "RTPLAN", "RTRECORD"})
+"""Modalities of objects without pixels."""
 _SLICE_ENDINGS = frozenset({"", ".dcm", ".ima"})
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _FIRST_GROUPS = (0x0002, 0x0008)
@@ -106,7 +108,8 @@ class DicomFile:
         """True if rows or columns are missing in an object that has them, or of unknown kind."""
         name = self.sop_class.name if self.sop_class else ""
         is_image = "Image Storage" in name or name in _OTHER_IMAGES
-        return not self.has_size and (is_image or not name)
+        is_other = self.header.get("Modality") in _NO_IMAGES
+        return not self.has_size and not is_other and (is_image or not name)
 
     @property
     def frames(self) -> int:
