@@ -17,6 +17,7 @@ import pydicom
 from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_files import DicomFile, is_blank_slice, is_dicom, read_file
 from segsam.imaging.formats.dicom_slices import frame_stack
+from segsam.imaging.formats.raw import reading
 from segsam.imaging.image_files import LeftOut, kind_of, may_be_dicom
 
 _PARALLEL = 1e-4
@@ -120,7 +121,7 @@ def _facts(file: DicomFile) -> DicomFacts:
         kind = f" ({modality})" if modality else ""
         return DicomFacts(problem=f"DICOM{kind} without an image", may_be_image=False)
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
-    if file.frames > 1 and len(per_frame) != file.frames and frame_stack(file) is None:
+    if file.frames > 1 and len(per_frame) != file.frames and not _is_stack(file):
         return DicomFacts(
             problem=f"its {file.frames} frames have no positions in the patient, so they form no "
             "volume; segsam segment --frame reads one of them",
@@ -133,6 +134,13 @@ def _facts(file: DicomFile) -> DicomFacts:
     return DicomFacts(
         file.series_uid, file.frames, size_px, _numbers(position, 3), _numbers(orientation, 6)
     )
+
+
+def _is_stack(file: DicomFile) -> bool:
+    """Return True for frames that follow from one position. Raises VolumeError for damaged ones."""
+    sentence = f"{file.path.name}: expected numbers as the places of its frames, got damaged ones."
+    with reading(file.path, "DICOM", sentence):
+        return frame_stack(file) is not None
 
 
 def _macro(header: pydicom.Dataset, own: pydicom.Dataset, name: str) -> pydicom.Dataset:

@@ -15,6 +15,7 @@ from tests.dicom_writing import stored_values, write_file
 
 from segsam import Volume
 from segsam.errors import VolumeError
+from segsam.imaging.folder_images import images_in
 
 DOSE, NUCLEAR = "1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.20"
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7.2"
@@ -84,6 +85,13 @@ class TestDose:
     def test_an_offset_vector_that_does_not_fit(self, tmp_path: Path, offsets: list[float]) -> None:
         with pytest.raises(VolumeError, match="a grid frame offset vector that begins with 0"):
             Volume.load(dose(tmp_path, offsets))
+
+    def test_damaged_offsets_are_a_sentence_in_a_list(self, tmp_path: Path) -> None:
+        path = dose(tmp_path, [0, 2.5, 5, 7.5, 10, 12.5])
+        path.write_bytes(path.read_bytes().replace(b"7.5\\10", b"7x5\\10"))
+        found, left_out = images_in(tmp_path)
+        assert found == []
+        assert "got damaged ones" in left_out[0].reason
 
     def test_uneven_offsets(self, tmp_path: Path) -> None:
         with pytest.raises(VolumeError, match="unevenly spaced"):
