@@ -49,20 +49,21 @@ def checked_json(value: Any, name: str) -> Any:
     Raises `RequestError` for numbers that are not finite or have more than 64 bits, for text that
     is no Unicode, and for more than `MAX_DEPTH` levels.
     """
-    level: list[Any] = [value]
+    level: list[tuple[str, Any]] = [(name, value)]
     for depth in range(MAX_DEPTH + 2):
         if depth > MAX_DEPTH:
             raise RequestError(
                 f"{name} is nested too deeply: expected at most {MAX_DEPTH} levels, got more"
             )
-        below: list[Any] = []
-        for one in level:
+        below: list[tuple[str, Any]] = []
+        for place, one in level:
             if isinstance(one, Mapping):
-                below += [*one, *one.values()]
+                below += [(place, key) for key in one]
+                below += [(f"{name}: {key!r:.80}", each) for key, each in one.items()]
             elif isinstance(one, list):
-                below += one
+                below += [(place, each) for each in one]
             else:
-                _check_scalar(one, name)
+                _check_scalar(one, place)
         if not below:
             break
         level = below

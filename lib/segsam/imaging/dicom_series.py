@@ -15,13 +15,15 @@ import numpy as np
 import pydicom
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.dicom_files import DicomFile, is_dicom, read_file
+from segsam.imaging.formats.dicom_files import DicomFile, is_blank_slice, is_dicom, read_file
+from segsam.imaging.formats.dicom_slices import frame_stack
+from segsam.imaging.formats.raw import reading
 from segsam.imaging.image_files import LeftOut, kind_of, may_be_dicom
 
 _PARALLEL = 1e-4
 """Largest difference of direction cosines of parallel slices, as in `dicom_grid`."""
 _ONE_POSITION_MM = 0.01
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_DAMAGED = "damaged or incomplete DICOM"
 _LISTED = 4
 
 
@@ -63,6 +65,8 @@ def read_facts(path: Path) -> DicomFacts | None:
     named_dicom = kind_of(path.name) is not None
     try:
         if not is_dicom(path):
+            if is_blank_slice(path):
+                return DicomFacts(problem=_DAMAGED, hinders_folder=True)
             return DicomFacts(problem="not a DICOM file") if named_dicom else None
         return _facts(read_file(path))
     except VolumeError as error:
@@ -108,14 +112,16 @@ def series_of(
 def _facts(file: DicomFile) -> DicomFacts:
     header = file.header
     modality = str(header.get("Modality") or "").strip()
-    if modality == "SEG" or str(header.get("SOPClassUID") or "") in _SEGMENTATIONS:
+    if file.is_segmentation:
         problem = "a DICOM segmentation, not an image"
         return DicomFacts(problem=problem, may_be_image=False, hinders_folder=True)
-    if "Rows" not in header or "Columns" not in header:
+    if file.is_cut:
+        return DicomFacts(problem=_DAMAGED, hinders_folder=True)
+    if not file.has_size:
         kind = f" ({modality})" if modality else ""
         return DicomFacts(problem=f"DICOM{kind} without an image", may_be_image=False)
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
-    if file.frames > 1 and len(per_frame) != file.frames:
+    if file.frames > 1 and len(per_frame) != file.frames and not _is_stack(file):
         return DicomFacts(
             problem=f"its {file.frames} frames have no positions in the patient, so they form no "
             "volume; segsam segment --frame reads one of them",
@@ -128,6 +134,13 @@ def _facts(file: DicomFile) -> DicomFacts:
     return DicomFacts(
         file.series_uid, file.frames, size_px, _numbers(position, 3), _numbers(orientation, 6)
     )
+
+
+def _is_stack(file: DicomFile) -> bool:
+    """Return True for frames that follow from one position. Raises VolumeError for damaged ones."""
+    sentence = f"{file.path.name}: expected numbers as the places of its frames, got damaged ones."
+    with reading(file.path, "DICOM", sentence):
+        return frame_stack(file) is not None
 
 
 def _macro(header: pydicom.Dataset, own: pydicom.Dataset, name: str) -> pydicom.Dataset:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -16,13 +18,14 @@ from segsam.batch import evaluating, segmenting
 from segsam.categories import Categories
 from segsam.cli.batch import app
 from segsam.errors import BatchError, OutputError
+from segsam.imaging.folder_images import images_in
 from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
 
-from ...dicom_writing import write_stills
+from ...dicom_writing import write_series, write_stills
 from ..conftest import TinyHost
 
 PROMPTS = {"boxes": [{"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}]}
@@ -199,3 +202,22 @@ def test_data_sets_are_evaluated_with_a_report(tmp_path: Path) -> None:
         summary = json.loads((tmp_path / "out" / "summary.json").read_text())
         assert summary["done_before"] == before
         assert summary["report"]["datasets"]["set"]["objects"] == 2
+
+
+def test_a_slice_cut_in_its_header_is_named(archive: Path, tmp_path: Path) -> None:
+    """Without the slice at its end, the others are an even series: nothing else tells."""
+    shutil.rmtree(archive)
+    *_, last = sorted(write_series(archive / "ct", 6), key=_height)
+    last.write_bytes(last.read_bytes()[:400])
+    boxes = {"boxes": [{"min_ijk": [2, 2, 1], "max_ijk": [9, 9, 3]}]}
+    (archive / "ct.prompts.json").write_text(json.dumps(boxes))
+    for each in images_in(archive / "ct")[0]:
+        (archive / "ct" / f"{each.stem}.prompts.json").write_text(json.dumps(boxes))
+    done = batch("segment", archive, "-o", tmp_path / "out")
+    assert done.exit_code == 3, done.output
+    assert f"Left out: ct/{last.name}: damaged or incomplete DICOM" in done.output
+    assert "1 of 1 cases done" in done.output
+
+
+def _height(path: Path) -> float:
+    return float(pydicom.dcmread(path).ImagePositionPatient[2])

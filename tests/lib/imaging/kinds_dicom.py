@@ -374,8 +374,8 @@ def _(folder: Path) -> Path:
 
 @DICOM.refused(
     "a cine without the number of a frame",
-    "x.dcm holds 5 frames but gives the position of 0; its geometry is incomplete. One frame can "
-    "be read alone (--frame).",
+    "x.dcm holds 5 frames but gives one position for all of them; its geometry is incomplete. "
+    "One frame can be read alone (--frame).",
 )
 def _(folder: Path) -> Path:
     return written(one(STORED, NumberOfFrames=COUNT), folder / "x.dcm")

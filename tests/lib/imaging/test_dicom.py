@@ -18,6 +18,7 @@ from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 
+REPORT = "1.2.840.10008.5.1.4.1.1.88.11"
 CT_STORAGE, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
 STEP = np.array([0.0, 0.0, 2.5])
 VALUES = np.random.default_rng(0).integers(0, 1000, (5, 6, 4)).astype(np.int16)  # k, j, i
@@ -275,7 +276,7 @@ class TestRefusals:
         self.refused(path, path.name[:-4])
 
     def test_dicom_without_an_image(self, tmp_path: Path) -> None:
-        made = dataset(CT_STORAGE, VALUES[0], "1.2")
+        made = dataset(REPORT, VALUES[0], "1.2")
         del made.Rows, made.PixelData
         made.save_as(tmp_path / "x.dcm", write_like_original=False)
         self.refused(tmp_path / "x.dcm", "is DICOM but holds no image")

@@ -74,12 +74,17 @@ def test_a_host_that_served_a_coarser_grid_serves_its_own_again(
     assert model.host.prompt_encoder.get_dense_pe().shape[-2:] == (8, 8)
 
 
-@pytest.mark.parametrize("grid", [3, 16, -8])
+@pytest.mark.parametrize("grid", [3, 16])
 def test_a_grid_that_does_not_divide_the_hosts_is_refused(
     tiny_host: Host, five_categories: Categories, grid: int
 ) -> None:
     with pytest.raises(CheckpointError, match=f"a divisor of 8, .* got {grid}"):
         SegSam(tiny_host, five_categories, SemanticConfig(grid=grid))
+
+
+def test_a_negative_grid_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="from 0 to 1024 as the model's grid, got -8"):
+        SemanticConfig(grid=-8)
 
 
 def test_an_unknown_reduction_is_refused() -> None:

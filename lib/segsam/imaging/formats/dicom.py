@@ -11,12 +11,12 @@ and each slice's own rescale slope and intercept applied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 from pydicom.uid import UID
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.dicom_files import DicomFile, image_files, is_dicom, read_file
+from segsam.imaging.formats.dicom_concatenations import check_together, is_one_concatenation
+from segsam.imaging.formats.dicom_files import (
+    DicomFile,
+    DicomFolder,
+    dicom_folder,
+    is_dicom,
+    read_file,
+)
 from segsam.imaging.formats.dicom_grid import (
     Slice,
     grid_of,
@@ -32,10 +39,12 @@ from segsam.imaging.formats.dicom_grid import (
     lie_in_one_view,
 )
 from segsam.imaging.formats.dicom_pixels import check_pixel_bytes, stored_values
-from segsam.imaging.formats.dicom_values import COLOUR, ValueStack, modality_transform
+from segsam.imaging.formats.dicom_slices import has_one_position, one_frame, slices_of
+from segsam.imaging.formats.dicom_values import COLOUR, ValueStack
 from segsam.imaging.formats.raw import RawImage, reading
 from segsam.imaging.formats.stored_voxels import implausible, plausible_bytes
 from segsam.imaging.geometry import swap_lps_ras
+from segsam.imaging.image_files import is_litter, may_be_dicom
 from segsam.imaging.voxels import check_declared_shape
 from segsam.types import Voxels
 
@@ -51,7 +60,6 @@ _MODALITIES = MappingProxyType(
     }
 )  # fmt: skip
 """Beginnings of the names of SOP classes, after "Enhanced"; modality."""
-_CENTIMETRES, _TISSUE = 3, 1
 _SLICE_AXIS = 2
 """Slices are stacked along k: across the planes of the scanner, or of a reformatted series."""
 _LISTED = 4
@@ -112,28 +120,88 @@ def _only_series(folder: Path, frame: int | None) -> _Selection:
             f"Expected a file to read frame {frame} of, got the folder {folder.name}."
         )
     by_series: dict[str, list[DicomFile]] = {}
-    for file in image_files(folder):
+    found = dicom_folder(folder)
+    for file in found.images:
         by_series.setdefault(file.series_uid, []).append(file)
     if not by_series:
-        raise VolumeError(f"The folder {folder.name} holds no DICOM image.")
+        raise VolumeError(_without_image(folder, found))
     if len(by_series) > 1:
         listed = "; ".join(_description(files) for files in by_series.values())
         raise VolumeError(
             f"Expected one DICOM series in the folder {folder.name}, got {len(by_series)}: "
             f"{listed}. Give one file of the series."
         )
+    if found.damaged:
+        raise VolumeError(
+            f"Expected whole slices in the folder {folder.name}, got damaged or incomplete ones: "
+            f"{_names(found.damaged)}. Copy them again, or give a whole slice to read the others."
+        )
     files = next(iter(by_series.values()))
-    _check_alone(files, folder.name)
-    slices = [piece for file in files for piece in _slices_of(file)]
+    notes = (*_check_alone(files, folder.name), *_note_of_labels(found.segmentations))
+    slices = [piece for file in files for piece in slices_of(file)]
     if len(slices) > 1 and not any(piece.is_placed for piece in slices):
-        names = ", ".join(file.path.name for file in files[:_LISTED])
-        more = ", ..." if len(files) > _LISTED else ""
         raise VolumeError(
             f"Expected one image or one series of slices in the folder {folder.name}, got "
             f"{_description(files)} without positions in the patient, so they form no volume: "
-            f"{names}{more}. Give the file that is meant."
+            f"{_names(files)}. Give the file that is meant."
         )
-    return _Selection(files, slices)
+    return _Selection(files, slices, notes)
+
+
+def _without_image(folder: Path, found: DicomFolder) -> str:
+    """Return the sentence for a folder without an image: what it, or its subfolders, hold."""
+    if found.damaged:
+        return (
+            f"Expected whole slices in the folder {folder.name}, got damaged or incomplete ones "
+            f"only: {_names(found.damaged)}."
+        )
+    if found.segmentations:
+        return (
+            f"Expected an image in the folder {folder.name}, got labels (DICOM segmentation): "
+            f"{_names(found.segmentations)}."
+        )
+    inside = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not is_litter(path.name) and _holds_dicom(path)
+    ]
+    if not inside:
+        return f"The folder {folder.name} holds no DICOM image."
+    listed = ", ".join(inside[:_LISTED]) + (", ..." if len(inside) > _LISTED else "")
+    return (
+        f"The folder {folder.name} holds no DICOM image itself, but its subfolders hold DICOM "
+        f"files: {listed}. Give the folder of one series."
+    )
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Return True if a file in the folder, or below it, is DICOM; links are not followed."""
+    for root, _, names in os.walk(folder):
+        paths = [Path(root) / name for name in names if may_be_dicom(name)]
+        if any(path.is_file() and is_dicom(path) for path in paths):
+            return True
+    return False
+
+
+def _names(files: Sequence[DicomFile]) -> str:
+    listed = ", ".join(file.path.name for file in files[:_LISTED])
+    return listed + (", ..." if len(files) > _LISTED else "")
+
+
+def _note_of_labels(segmentations: Sequence[DicomFile]) -> tuple[str, ...]:
+    if not segmentations:
+        return ()
+    return (f"{_names(segmentations)}: labels (DICOM segmentation), left out of the image.",)
+
+
+def _note_of_damaged(given: DicomFile, damaged: Sequence[DicomFile]) -> tuple[str, ...]:
+    """Return the note about damaged files that may be slices of the same series."""
+    near = [file for file in damaged if file.series_uid in {"", given.series_uid}]
+    if not near:
+        return ()
+    return (
+        f"{_names(near)}: damaged or incomplete, left out; slices of the series may be missing.",
+    )
 
 
 def _description(files: list[DicomFile]) -> str:
@@ -143,37 +211,82 @@ def _description(files: list[DicomFile]) -> str:
     return f"{modality} {description!r} ({len(files)} files, {files[0].path.name} ...)"
 
 
-def _check_alone(files: Sequence[DicomFile], name: str) -> None:
+def _check_alone(files: Sequence[DicomFile], name: str) -> tuple[str, ...]:
+    """Refuse frames of several files that are no whole concatenation; return notes."""
+    if is_one_concatenation(files):
+        return check_together(files)
     many = next((file for file in files if file.frames > 1), None)
     if many and len(files) > 1:
         raise VolumeError(
             f"{name}: the series has {len(files)} files, and {many.path.name} alone "
             f"holds {many.frames} frames; give that file on its own."
         )
+    return ()
 
 
 def _named(path: Path, frame: int | None) -> _Selection:
     """Return the image that is meant by the name of one file."""
     given = read_file(path)
-    if "Rows" not in given.header or "Columns" not in given.header:
-        raise VolumeError(f"{path.name} is DICOM but holds no image.")
+    _check_image(given)
     if frame is not None:
-        return _Selection([given], [_one_frame(given, frame)])
-    slices = _slices_of(given)
+        piece = one_frame(given, frame)
+        return _Selection([given], [piece], _note_of_one_position(given, frame))
+    if is_one_concatenation([given]):
+        return _whole_concatenation(given)
+    slices = slices_of(given)
     # A still is read whatever else its folder holds.
     if given.frames > 1 or not given.series_uid or not slices[0].is_placed:
         return _Selection([given], slices)
+    found = dicom_folder(path.parent)
     siblings = [
         file
-        for file in image_files(path.parent)
+        for file in found.images
         if file.series_uid == given.series_uid and file.path.name != path.name
     ]
-    others = [(file, _slices_of(file)[0]) for file in siblings if file.frames == 1]
+    others = [(file, slices_of(file)[0]) for file in siblings if file.frames == 1]
     view = [(file, piece) for file, piece in others if lie_in_one_view(slices[0], piece)]
     if lie_at_one_position([*slices, *(piece for _, piece in view)]):
         view = []
     files, pieces = [given, *(f for f, _ in view)], [*slices, *(piece for _, piece in view)]
-    return _Selection(files, pieces, _note_of_others(given, len(siblings) - len(view), len(view)))
+    notes = _note_of_others(given, len(siblings) - len(view), len(view))
+    return _Selection(files, pieces, (*notes, *_note_of_damaged(given, found.damaged)))
+
+
+def _check_image(given: DicomFile) -> None:
+    """Refuse a named file that is a segmentation, damaged, or another object than an image."""
+    name = given.path.name
+    if given.is_segmentation:
+        raise VolumeError(
+            f"Expected an image, got {name}, a DICOM segmentation, which holds labels."
+        )
+    if given.is_cut:
+        raise VolumeError(
+            f"{name} could not be read as DICOM: expected an image with its rows and columns, got "
+            "a damaged or incomplete file."
+        )
+    if not given.has_size:
+        raise VolumeError(f"{name} is DICOM but holds no image.")
+
+
+def _whole_concatenation(given: DicomFile) -> _Selection:
+    """Return all parts, which lie beside the given one."""
+    uid = given.header.ConcatenationUID
+    parts = [
+        file
+        for file in dicom_folder(given.path.parent).images
+        if file.series_uid == given.series_uid and file.header.get("ConcatenationUID") == uid
+    ]
+    notes = check_together(parts)
+    return _Selection(parts, [piece for part in parts for piece in slices_of(part)], notes)
+
+
+def _note_of_one_position(file: DicomFile, frame: int) -> tuple[str, ...]:
+    if not has_one_position(file):
+        return ()
+    return (
+        f"{file.path.name} gives one position for all of its {file.frames} frames; frame {frame} "
+        "was placed there.",
+    )
 
 
 def _note_of_others(given: DicomFile, others: int, used: int) -> tuple[str, ...]:
@@ -184,99 +297,6 @@ def _note_of_others(given: DicomFile, others: int, used: int) -> tuple[str, ...]
         f"{given.path.name}: {read}; {others} other file(s) of its series are stills, or slices in "
         "another view.",
     )
-
-
-def _one_frame(file: DicomFile, frame: int) -> Slice:
-    if not 1 <= frame <= file.frames:
-        raise VolumeError(
-            f"Expected a frame from 1 to {file.frames} of {file.path.name}, got {frame}."
-        )
-    per_frame = file.header.get("PerFrameFunctionalGroupsSequence") or []
-    own = per_frame[frame - 1] if len(per_frame) == file.frames else pydicom.Dataset()
-    return _make_slice(file, frame - 1, own)
-
-
-def _slices_of(file: DicomFile) -> list[Slice]:
-    """Return the slice of a classic file, or the frames of an enhanced one.
-
-    Each frame has its own functional groups, and may be the only frame.
-    """
-    per_frame = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
-    if file.frames == 1 and len(per_frame) != 1:
-        per_frame = [pydicom.Dataset()]
-    if len(per_frame) != file.frames:
-        raise VolumeError(
-            f"{file.path.name} holds {file.frames} frames but gives the position of "
-            f"{len(per_frame)}; its geometry is incomplete. One frame can be read alone (--frame)."
-        )
-    return [_make_slice(file, frame, own) for frame, own in enumerate(per_frame)]
-
-
-def _macros(file: DicomFile, own: pydicom.Dataset) -> Callable[[str], pydicom.Dataset]:
-    """Return the data set that holds the attributes of a functional group macro.
-
-    It is the frame's own, else the shared one, else the header itself (PS3.3, C.7.6.16.2).
-    """
-    shared = (file.header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
-    return lambda name: (own.get(name) or shared.get(name) or [file.header])[0]
-
-
-def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
-    """Collect the attributes of a slice or frame; `own` holds the frame's functional groups."""
-    macro = _macros(file, own)
-    measures = macro("PixelMeasuresSequence")
-    spacing_mm = _finite_numbers(measures.get("PixelSpacing"), 2)
-    if spacing_mm is None:
-        spacing_mm = _finite_numbers(measures.get("ImagerPixelSpacing"), 2)
-    if spacing_mm is None:
-        spacing_mm = _region_spacing_mm(file.header.get("SequenceOfUltrasoundRegions") or [])
-    thickness_mm = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    position = macro("PlanePositionSequence").get("ImagePositionPatient")
-    orientation = macro("PlaneOrientationSequence").get("ImageOrientationPatient")
-    values = macro("PixelValueTransformationSequence")
-    return Slice(
-        path=file.path,
-        frame=frame,
-        columns=int(file.header.Columns),
-        rows=int(file.header.Rows),
-        position_lps=_finite_numbers(position, 3),
-        orientation_lps=_finite_numbers(orientation, 6),
-        spacing_mm=spacing_mm,
-        thickness_mm=abs(float(thickness_mm)) if thickness_mm else None,
-        transform=modality_transform(file.header, values, file.path.name),
-    )
-
-
-def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:
-    listed = [] if values is None else np.atleast_1d(values).tolist()
-    if len(listed) != count:
-        return None
-    numbers = np.array([float(value) for value in listed])
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def _region_spacing_mm(regions: Iterable[pydicom.Dataset]) -> NDArray[np.float64] | None:
-    """Return the (row, column) spacing of the largest two-dimensional ultrasound region."""
-    spacings = [
-        (_region_area(region), abs(float(region.PhysicalDeltaY)), abs(float(region.PhysicalDeltaX)))
-        for region in regions
-        if region.get("PhysicalUnitsXDirection") == _CENTIMETRES
-        and region.get("PhysicalUnitsYDirection") == _CENTIMETRES
-        and region.get("RegionSpatialFormat", _TISSUE) == _TISSUE
-        and region.get("PhysicalDeltaX")
-        and region.get("PhysicalDeltaY")
-    ]
-    return np.array(max(spacings)[1:]) * 10.0 if spacings else None
-
-
-def _region_area(region: pydicom.Dataset) -> int:
-    width = int(region.get("RegionLocationMaxX1") or 0) - int(
-        region.get("RegionLocationMinX0") or 0
-    )
-    height = int(region.get("RegionLocationMaxY1") or 0) - int(
-        region.get("RegionLocationMinY0") or 0
-    )
-    return width * height
 
 
 def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str) -> Voxels:
@@ -291,7 +311,7 @@ def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str)
     ):
         if plane.ndim != first.ndim:
             raise VolumeError(f"{name}: expected all slices grey or all in colour, got both.")
-        stack.put(index, transform.apply(plane))
+        stack.put(index, transform.apply(plane), plane.dtype)
     kji = stack.planes
     return kji.transpose((2, 1, 0, *range(3, kji.ndim)))
 

@@ -25,6 +25,7 @@ from pydicom.uid import (
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import reading, unreadable
+from segsam.imaging.image_files import is_litter
 
 NATIVE_SYNTAXES = (
     ImplicitVRLittleEndian,
@@ -55,8 +56,17 @@ _HEADER: list[str | int] = [
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "GridFrameOffsetVector", "DetectorInformationSequence", "SliceVector", "FrameIncrementPointer",
+    "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
     "SegmentSequence", "SegmentationType", "MaximumFractionalValue",
 ]  # fmt: skip
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP classes of segmentations and of label maps."""
+_OTHER_IMAGES = frozenset({"RT Dose Storage", "Parametric Map Storage", "Segmentation Storage"})
+"""Names of SOP classes of images that do not call themselves so."""
+_NO_IMAGES = frozenset({"SR", "PR", "KO", "DOC", "REG", "FID", "RTSTRUCT", "RTPLAN", "RTRECORD"})
+"""Modalities of objects without pixels."""
+_SLICE_ENDINGS = frozenset({"", ".dcm", ".ima"})
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _FIRST_GROUPS = (0x0002, 0x0008)
 _LONGEST_FIRST_VALUE = 1024
@@ -75,6 +85,31 @@ class DicomFile:
     def series_uid(self) -> str:
         """Series Instance UID; empty if missing."""
         return str(self.header.get("SeriesInstanceUID") or "")
+
+    @property
+    def sop_class(self) -> pydicom.uid.UID:
+        """UID of the kind of object, from the header or the file meta information, or empty."""
+        meta = getattr(self.header, "file_meta", None) or pydicom.Dataset()
+        found = self.header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
+        return pydicom.uid.UID(str(found))
+
+    @property
+    def is_segmentation(self) -> bool:
+        """True for a segmentation, which holds labels and no image."""
+        return self.sop_class in SEGMENTATIONS or self.header.get("Modality") == "SEG"
+
+    @property
+    def has_size(self) -> bool:
+        """True if the header gives rows and columns, as that of every image does."""
+        return "Rows" in self.header and "Columns" in self.header
+
+    @property
+    def is_cut(self) -> bool:
+        """True if rows or columns are missing in an object that has them, or of unknown kind."""
+        name = self.sop_class.name if self.sop_class else ""
+        is_image = "Image Storage" in name or name in _OTHER_IMAGES
+        is_other = self.header.get("Modality") in _NO_IMAGES
+        return not self.has_size and not is_other and (is_image or not name)
 
     @property
     def frames(self) -> int:
@@ -105,6 +140,15 @@ class DicomFile:
         if header.get("PhotometricInterpretation") == "YBR_FULL_422":
             numbers = numbers // 3 * 2  # two pixels share their colour
         return (numbers * int(header.get("BitsAllocated") or 8) + 7) // 8
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFolder:
+    """DICOM files of one folder: images, segmentations, and damaged or incomplete files."""
+
+    images: list[DicomFile]
+    segmentations: list[DicomFile]
+    damaged: list[DicomFile]
 
 
 def is_dicom(path: Path) -> bool:
@@ -156,13 +200,40 @@ def read_pixels(file: DicomFile) -> pydicom.Dataset:
     return dataset
 
 
-def image_files(folder: Path) -> list[DicomFile]:
-    """Read the headers of all DICOM images of a folder, by name; hidden files are left out."""
-    candidates = sorted(path for path in folder.iterdir() if path.is_file())
-    files = [
-        read_file(path) for path in candidates if not path.name.startswith(".") and is_dicom(path)
-    ]
-    return [file for file in files if "Rows" in file.header and "Columns" in file.header]
+def dicom_folder(folder: Path) -> DicomFolder:
+    """Read the headers of all DICOM files of a folder, by name; litter is left out."""
+    images, segmentations, damaged = [], [], []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if is_litter(path.name):
+            continue
+        if not is_dicom(path):
+            if is_blank_slice(path):
+                damaged.append(DicomFile(path, pydicom.Dataset()))
+            continue
+        file = read_file(path)
+        if file.is_segmentation:
+            segmentations.append(file)
+        elif file.has_size:
+            images.append(file)
+        elif file.is_cut:
+            damaged.append(file)
+    return DicomFolder(images, segmentations, damaged)
+
+
+def is_blank_slice(path: Path) -> bool:
+    """Return True for a file that is empty or begins with zeros only, named as a slice may be.
+
+    A copy that broke off leaves such files. Raises VolumeError for a file that cannot be opened.
+    """
+    suffix = path.suffix.lower()
+    is_dicom_name = suffix in _SLICE_ENDINGS or suffix[1:].isdigit()
+    if not is_dicom_name or not (suffix == ".dcm" or any(map(str.isdigit, path.name))):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return not any(stream.read(_PREAMBLE + len(_MAGIC)))
+    except OSError as error:
+        raise VolumeError(unreadable(path, error)) from error
 
 
 def _read_dataset(path: Path, keywords: Sequence[str | int], pixel_bytes: int) -> pydicom.Dataset:

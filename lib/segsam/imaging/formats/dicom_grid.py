@@ -18,6 +18,8 @@ from segsam.types import Affine
 _SPACING_TOLERANCE = 0.01
 _SPACING_TOLERANCE_MM = 0.01
 _SAME_GEOMETRY_TOLERANCE = 1e-4
+_ROUNDING_OF_STEP = 0.1
+"""Largest half of a decimal, in steps, that may explain uneven positions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class Slice:
     spacing_mm: NDArray[np.float64] | None
     thickness_mm: float | None
     transform: ModalityTransform
+    rounding_mm: NDArray[np.float64] | None = None
+    """Half of the last written decimal of each coordinate of the position (3,)."""
 
     @property
     def label(self) -> str:
@@ -79,10 +83,42 @@ def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
     positions = np.array([piece.position_lps for piece in slices])
     order = np.argsort(positions @ normal, kind="stable")
     ordered = positions[order]
-    _check_steps(ordered @ normal, name)
-    _check_line(ordered, normal, name)
-    step = (ordered[-1] - ordered[0]) / (len(slices) - 1)
-    return DicomGrid(order.tolist(), _affine_lps(slices[0], step, ordered[0]), notes)
+    start, step = ordered[0], (ordered[-1] - ordered[0]) / (len(slices) - 1)
+    try:
+        _check_steps(ordered @ normal, name)
+        _check_line(ordered, normal, name)
+    except VolumeError:
+        line = _line_of_rounded(slices, ordered, normal)
+        if line is None:
+            raise
+        start, step = line
+    return DicomGrid(order.tolist(), _affine_lps(slices[0], step, start), notes)
+
+
+def _line_of_rounded(
+    slices: Sequence[Slice], ordered: NDArray[np.float64], normal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the start and step of the even line along the normal that written decimals hide.
+
+    None if rounding does not explain where the slices lie.
+    """
+    listed = [piece.rounding_mm for piece in slices if piece.rounding_mm is not None]
+    if len(listed) < len(slices) or len(slices) < 3:
+        return None
+    # Writers leave out zeros at the end: the number with most decimals tells how all are rounded.
+    half_mm = float(np.min(listed))
+    half_along_mm = half_mm * float(np.abs(normal).sum())
+    numbers = np.arange(len(slices)) - (len(slices) - 1) / 2
+    along = ordered @ normal
+    step_mm = float(numbers @ along / (numbers @ numbers))
+    # A missing slice bends the line by a sixth of the step at least.
+    if half_along_mm > _ROUNDING_OF_STEP * step_mm:
+        return None
+    middle = ordered.mean(axis=0)
+    line = middle + numbers[:, None] * step_mm * normal
+    within = np.abs(ordered - line) <= 2 * half_mm + 1e-6
+    even = np.abs(np.diff(along) - step_mm) <= 2 * half_along_mm + 1e-6
+    return (line[0], step_mm * normal) if within.all() and even.all() else None
 
 
 def _check_same_geometry(slices: Sequence[Slice], name: str) -> None:
@@ -161,7 +197,7 @@ def _check_steps(along_mm: NDArray[np.float64], name: str) -> None:
     # Steps that are all multiples of the smallest one mean missing slices, not uneven spacing.
     smallest = float(steps.min())
     missing = np.rint(steps / smallest - 1)
-    if (np.abs(steps - (missing + 1) * smallest) <= allowed).all():
+    if missing.any() and (np.abs(steps - (missing + 1) * smallest) <= allowed).all():
         widest = int(missing.argmax())
         raise VolumeError(
             f"{name}: {int(missing.sum())} slice(s) are missing from the series: the gap between "

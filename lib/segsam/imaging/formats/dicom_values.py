@@ -151,10 +151,20 @@ class ValueStack:
         self.planes: NDArray[np.generic] = np.empty((len(listed), *shape), self._type())
         """Planes (k, rows, columns)."""
 
-    def put(self, index: int, plane: NDArray[np.generic]) -> None:
-        """Write the plane (rows, columns) at `index`."""
+    def put(self, index: int, plane: NDArray[np.generic], stored: np.dtype[np.generic]) -> None:
+        """Write the plane (rows, columns) at `index`, whose pixels are stored in this type.
+
+        The stored type decides whether numbers are floating-point: headers of such pixels may
+        declare bits as those of whole numbers do.
+        """
         self._ranges[index] = (float(plane.min()), float(plane.max()))
-        if not _holds(self.planes.dtype, *self._ranges[index]):
+        is_float = stored.kind == "f"
+        if is_float:
+            self._is_whole = False
+            if stored.itemsize > 4:
+                self._ranges[index] = (-math.inf, math.inf)
+        is_cut_off = is_float and self.planes.dtype.kind != "f"
+        if is_cut_off or not _holds(self.planes.dtype, *self._ranges[index]):
             self.planes = self.planes.astype(self._type())
         self.planes[index] = plane
 

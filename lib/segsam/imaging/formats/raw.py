@@ -108,8 +108,6 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
             raise  # says nothing about the file
         if isinstance(error, OSError) and error.errno is not None:
             raise VolumeError(unreadable(path, error)) from error
-        if path.is_file() and path.stat().st_size == 0:
-            raise VolumeError(f"{path.name} is empty: expected {kind}, got 0 bytes.") from error
         raise VolumeError(
             sentence
             or f"{path.name} could not be read as {kind}: expected a complete file of this format, "
