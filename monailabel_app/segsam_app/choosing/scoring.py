@@ -18,7 +18,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from segsam.errors import CancelledError, SegSamError
+from segsam.errors import CancelledError, SegSamError, VolumeError
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.refused import RefusedImages
 from segsam_app.dicomweb.store import DicomWebStore
@@ -76,16 +76,18 @@ class BackgroundScorer:
         while not self._stopped.is_set():
             self._requested.wait()
             self._requested.clear()  # a request from here on leads to another round
-            for image, path in local_images(self._store()):
+            store = self._store()
+            for image in local_images(store):
                 if self._stopped.is_set():
                     return
-                self._update_image(image, path)
+                self._update_image(store, image)
 
-    def _update_image(self, image: str, path: Path) -> None:
+    def _update_image(self, store: Datastore, image: str) -> None:
         """Compute the overview of one image. An image that cannot be used is skipped, and logged
         once per reason.
         """
         try:
+            path = self._file(store, image)
             if not self._overviews.is_current(image, path):
                 with self._refused.noting(image, path):
                     self._overviews.update(
@@ -101,6 +103,14 @@ class BackgroundScorer:
             if entry not in self._logged:
                 logger.warning("an image has no overview: %s", error)
             self._logged.add(entry)
+
+    def _file(self, store: Datastore, image: str) -> Path:
+        """Return the file of an image; of a series that cannot be read, remember why."""
+        try:
+            return Path(store.get_image_uri(image))
+        except VolumeError as error:
+            self._refused.add(image, None, error)
+            raise
 
 
 class OverviewScoring(ScoringMethod):
@@ -120,18 +130,18 @@ class OverviewScoring(ScoringMethod):
             os.nice(_NICE)
         refused: dict[str, str] = {}
         images = list(local_images(datastore))
-        for done, (image, path) in enumerate(images, start=1):
+        for done, image in enumerate(images, start=1):
             try:
-                self._overviews.update(image, path)
+                self._overviews.update(image, Path(datastore.get_image_uri(image)))
             except SegSamError as error:
                 refused[image] = str(error)
             logger.info("%d of %d images, %d refused", done, len(images), len(refused))
         return {"images": len(images), "refused": refused}
 
 
-def local_images(store: Datastore) -> Iterator[tuple[str, Path]]:
-    """Return id and file of the images on this computer; none is fetched from a DICOMweb server."""
+def local_images(store: Datastore) -> Iterator[str]:
+    """Return the ids of the images on this computer; none is fetched from a DICOMweb server."""
     for image in sorted(store.list_images()):
         if isinstance(store, DicomWebStore) and not store.is_fetched(image):
             continue
-        yield image, Path(store.get_image_uri(image))
+        yield image

@@ -9,7 +9,8 @@ unambiguous and wins.
 is not the voxel value: it also counts background and scribble segments, which were left out of the
 label. There the value is the position in the list, from 1. Other clients send `idx` as the value.
 The numbers tell which of the two it is: the module's `idx` always increase and are never below the
-position, and its labels hold no value beyond the length of the list.
+position, and its labels hold no value beyond the length of the list. Where both readings fit and
+name a value of the label differently, the request is refused: a wrong name is worse than none.
 
 Names inside a segmentation file (.seg.nrrd) count. A request that contradicts them is refused.
 """
@@ -176,17 +177,29 @@ def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[i
         raise RequestError(f"label_info must be a list of {{name, idx}}, got {items!r:.80}")
     listed = [_field(item, "name") for item in items]
     indices = [_field(item, "idx") for item in items]
+    by_place = list(enumerate(listed, start=1))
+    if all(index is None for index in indices):
+        return _unique(by_place)
+    by_index = list(zip(indices, listed, strict=True))
+    named = _unique(by_index) if all(map(_is_number, indices)) else {}
     fits = set(values) <= set(range(1, len(items) + 1))
-    if not any(isinstance(index, int) for index in indices) or (
-        fits and _count_all_segments(indices)
-    ):
-        return _unique(list(enumerate(listed, start=1)))
-    return _unique(list(zip(indices, listed, strict=True)))
+    if not (fits and _count_all_segments(indices)):
+        return named or _unique(by_index)
+    places = _unique(by_place)
+    other = next((value for value in values if named.get(value, "") != places[value]), None)
+    if other is not None and set(values) <= set(named):
+        raise VolumeError(
+            f"label_info can be read in two ways: value {other} of the label is "
+            f"{named[other]!r:.80} by idx and {places[other]!r:.80} by its place in the list, as "
+            "3D Slicer's module counts; expected label_names = {name: value}, or idx from 1 on "
+            "without gaps"
+        )
+    return places
 
 
 def _count_all_segments(indices: list[Any]) -> bool:
     """Return True if the `idx` count segments as 3D Slicer's module does (see above)."""
-    if not all(isinstance(index, int) for index in indices):
+    if not all(map(_is_number, indices)):
         return False
     increases = all(one < other for one, other in pairwise(indices))
     return increases and all(index >= place for place, index in enumerate(indices, start=1))

@@ -16,7 +16,7 @@ from typing import Any
 
 from segsam.categories.segment_names import learnt_name, names_in_file_first
 from segsam.categories.vocabulary import folded
-from segsam.errors import SegSamError
+from segsam.errors import SegSamError, VolumeError
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.label_geometry import Grid
 from segsam.imaging.label_regions import check_regions
@@ -38,7 +38,8 @@ class LabelledCase:
     """One image with the label that an annotator saved as final.
 
     `image` is its id. `names` maps every voxel value of the label to the name of a category; it is
-    "" for a mask without a name (`learnt_name`). `sha256` is the hash of the label. `problem`
+    "" for a mask without a name (`learnt_name`). `image_file` is empty for a series that cannot be
+    read. `sha256` is the hash of the label. `problem`
     states why the case cannot be trained on, and is empty if it can. `read_image` reads the image
     as its store does.
     """
@@ -55,9 +56,9 @@ class LabelledCase:
     def find(cls, datastore: Any, image: str) -> LabelledCase:
         """Find a case in a data store with MONAI Label's interface."""
         info = datastore.get_label_info(image, FINAL)
-        file = Path(datastore.get_image_uri(image))
-        label = Path(datastore.get_label_uri(image, FINAL))
+        label, file = Path(datastore.get_label_uri(image, FINAL)), Path()
         try:
+            file = Path(datastore.get_image_uri(image))
             sha256 = str(info.get("sha256") or sha256_of(label))
             names, problem = _names(info, _read(label, read_grid(file))), ""
         except (SegSamError, OSError) as error:
@@ -83,8 +84,11 @@ def labelled_cases(datastore: Any) -> list[LabelledCase]:
     cases = [LabelledCase.find(datastore, image) for image in datastore.get_labeled_images(FINAL)]
     if isinstance(datastore, Store):
         for image, (file, why) in datastore.refused_labels(FINAL).items():
-            image_file = Path(datastore.get_image_uri(image))
             reason = why.rstrip(".")
+            try:
+                image_file = Path(datastore.get_image_uri(image))
+            except VolumeError as error:
+                image_file, reason = Path(), _reason(error)
             cases.append(
                 LabelledCase(image, image_file, file, {}, "", reason, datastore.read_image)
             )

@@ -49,7 +49,8 @@ def overviews(engine: Engine, tmp_path: Path) -> Overviews:
 
 
 def update_all(overviews: Overviews, store: Store) -> None:
-    for image, path in local_images(store):
+    for image in local_images(store):
+        path = Path(store.get_image_uri(image))
         overviews.update(image, path)
 
 
@@ -129,7 +130,8 @@ class TestCache:
         update_all(overviews, store)
         again = Overviews(engine, tmp_path / "cache")
         assert again.in_memory() == {}
-        for image, path in local_images(store):
+        for image in local_images(store):
+            path = Path(store.get_image_uri(image))
             again.update(image, path, wait=must_not_be_called)
         for name, one in overviews.in_memory().items():
             np.testing.assert_allclose(again.in_memory()[name].embedding, one.embedding, atol=1e-4)

@@ -61,3 +61,21 @@ def test_a_value_without_a_name() -> None:
 def test_invalid_names(info: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         names_by_value(info, (1,))
+
+
+@pytest.mark.parametrize(
+    ("indices", "values"), [((2, 3), (2,)), ((2, 3, 9), (2,)), ((1, 3, 4), (3,))]
+)
+def test_names_that_can_be_read_in_two_ways_are_refused(
+    indices: tuple[int, ...], values: tuple[int, ...]
+) -> None:
+    sent = {"label_info": [{"name": f"n{index}", "idx": index} for index in indices]}
+    with pytest.raises(VolumeError, match="can be read in two ways: value"):
+        names_by_value(sent, values)
+
+
+@pytest.mark.parametrize("indices", [("2", "1"), (2.0, 1.0), (None, 1), (True, 2)])
+def test_idx_that_are_no_whole_numbers_are_refused(indices: tuple[Any, ...]) -> None:
+    sent = {"label_info": [{"name": f"n{index}", "idx": index} for index in indices]}
+    with pytest.raises(RequestError, match="a value from 0"):
+        names_by_value(sent, (1, 2))

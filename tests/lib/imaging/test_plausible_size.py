@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -341,3 +342,16 @@ def test_layers_of_overlapping_segments_are_read_by_block(tmp_path: Path) -> Non
     path.write_bytes(head.encode() + layers.tobytes(order="F"))
     with pytest.raises(SegSamError, match=r"values \[9\] without one"):
         read_label_values(path, read_grid(path))
+
+
+def test_a_flipped_bit_in_compressed_voxels_is_never_unnoticed(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / "x.nii.gz"
+    voxels = rng.integers(0, 3, (20, 20, 20)).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    packed = path.read_bytes()
+    for place in rng.integers(20, len(packed), 300):
+        damaged = bytearray(packed)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with suppress(SegSamError):
+            assert np.array_equal(read_image(path).voxels, voxels), f"byte {place}"

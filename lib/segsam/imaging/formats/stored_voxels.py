@@ -85,7 +85,8 @@ class StoredVoxels:
         left = self.count
         with self.path.open("rb") as stream:
             stream.seek(self.offset)
-            source = _Inflater(stream) if self.is_compressed else stream
+            inflater = _Inflater(stream) if self.is_compressed else None
+            source = inflater or stream
             _skip(source, self.skipped)
             while left:
                 block = buffer[:left]
@@ -94,8 +95,8 @@ class StoredVoxels:
                     raise VolumeError(self._shortage(self.count - left, filled))
                 left -= block.size
                 yield block
-            if self.is_compressed:
-                source.read(1)  # at the end, zlib compares the checksum
+            if inflater is not None:
+                _read_to_end(inflater)  # there, zlib compares the checksum
 
     def values(self) -> Iterator[NDArray[Any]]:
         """Yield the values as `blocks` yields the stored numbers."""
@@ -186,6 +187,19 @@ def _skip(source: BinaryIO | _Inflater, count: int) -> None:
         count -= read
 
 
+def _read_to_end(source: _Inflater) -> None:
+    """Read what follows the voxels, up to `SMALL_BYTES`; damaged data may unpack to more bytes.
+
+    Raises zlib.error for a wrong checksum, and for more bytes that never reach one.
+    """
+    waste = memoryview(bytearray(_BLOCK_BYTES))
+    more = 0
+    while more < SMALL_BYTES and (read := _fill(source, waste)):
+        more += read
+    if 0 < more < SMALL_BYTES and not source.is_complete:
+        raise zlib.error("the data have no end")
+
+
 def _fill(source: BinaryIO | _Inflater, buffer: memoryview) -> int:
     """Fill a buffer, and return how many bytes there were."""
     filled = 0
@@ -206,17 +220,20 @@ class _Inflater:
         self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)
         self._left = b""
 
+    @property
+    def is_complete(self) -> bool:
+        """True if the packed data have reached their end, and their checksum was right."""
+        return self._decoder.eof
+
     def read(self, count: int) -> bytes:
         """Return up to `count` bytes; none at the end. Raises zlib.error for damaged data."""
         while True:
             if self._decoder.eof and not self._begin_member():
                 return b""
             packed = self._left or self._stream.read(_READ_BYTES)
-            if not packed:
-                return b""
-            piece = self._decoder.decompress(packed, count)
+            piece = self._decoder.decompress(packed, count)  # it may still hold some without more
             self._left = self._decoder.unused_data or self._decoder.unconsumed_tail
-            if piece:
+            if piece or not packed:
                 return piece
 
     def _begin_member(self) -> bool:
