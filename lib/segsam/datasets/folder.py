@@ -26,6 +26,7 @@ from segsam.imaging.image_files import (
     IMAGE_ENDINGS,
     LABEL_ENDINGS,
     LeftOut,
+    image_kind,
     is_litter,
 )
 from segsam.imaging.label_files import Labels, read_labels
@@ -203,7 +204,9 @@ def _find_file(folder: Path, case: str, endings: Sequence[str]) -> Path:
             return path
     place = f"{folder.parent.name}/{folder.name}"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name[: len(case)] == case and path.name[len(case) :].lower() in {".jpg", ".jpeg"}:
+        kind = image_kind(path.name)
+        is_picture = kind is not None and kind.format == "picture" and not kind.is_label
+        if is_picture and path.stem == case:
             raise TrainingError(
                 f"The label {path.name} in {place} is a JPEG, which changes values and so cannot "
                 "hold labels; save it as .png."

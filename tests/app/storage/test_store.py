@@ -205,7 +205,9 @@ class TestVersions:
             store.save("case0", drawn, "final", {"expected_version": expected})
 
     def test_names_are_kept_by_value(self, store: Store, tmp_path: Path) -> None:
-        path = write(tmp_path / "label.nii.gz", label(2))
+        both = label(2)
+        both[0, 0] = 1
+        path = write(tmp_path / "label.nii.gz", both)
         listed = [{"name": "liver", "idx": 2}, {"name": "spleen", "idx": 3}]
         version = store.save("case0", path, "final", {"label_info": listed})
         assert version.names == {"1": "liver", "2": "spleen"}
