@@ -19,6 +19,7 @@ from segsam.imaging.volume import Volume
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.storage.store import Store
+from segsam_app.training.cases import labelled_cases
 
 from ...dicom_writing import (
     affine_ras,
@@ -209,6 +210,8 @@ class TestUse:
         with pytest.raises(VolumeError, match=r"1 slice\(s\) are missing from the series"):
             store.get_image_uri(image)
         assert len(store.datalist()) == 1
+        problems = {case.image: case.problem for case in labelled_cases(store)}
+        assert "missing from the series" in problems[image], "a training leaves it out by name"
 
     def test_the_server_removes_and_replaces_no_slices(
         self, store: Store, studies: Path, tmp_path: Path
