@@ -180,11 +180,10 @@ def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[i
     by_place = list(enumerate(listed, start=1))
     if all(index is None for index in indices):
         return _unique(by_place)
-    by_index = list(zip(indices, listed, strict=True))
-    named = _unique(by_index) if all(map(_is_number, indices)) else {}
+    named = _unique(list(zip(indices, listed, strict=True)))
     fits = set(values) <= set(range(1, len(items) + 1))
     if not (fits and _count_all_segments(indices)):
-        return named or _unique(by_index)
+        return named
     places = _unique(by_place)
     other = next((value for value in values if named.get(value, "") != places[value]), None)
     if other is not None and set(values) <= set(named):
@@ -197,10 +196,8 @@ def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[i
     return places
 
 
-def _count_all_segments(indices: list[Any]) -> bool:
+def _count_all_segments(indices: list[int]) -> bool:
     """Return True if the `idx` count segments as 3D Slicer's module does (see above)."""
-    if not all(map(_is_number, indices)):
-        return False
     increases = all(one < other for one, other in pairwise(indices))
     return increases and all(index >= place for place, index in enumerate(indices, start=1))
 

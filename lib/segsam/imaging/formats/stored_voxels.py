@@ -178,13 +178,12 @@ def _filled_parts(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
             yield begin, begin + part.size
 
 
-def _skip(source: BinaryIO | _Inflater, count: int) -> None:
-    waste = memoryview(bytearray(min(count, _BLOCK_BYTES)))
-    while count:
-        read = _fill(source, waste[: min(count, _BLOCK_BYTES)])
-        if not read:
-            return
-        count -= read
+def _skip(source: BinaryIO | _Inflater, count: int) -> int:
+    """Read past up to `count` bytes, and return how many there were."""
+    waste, left = memoryview(bytearray(min(count, _BLOCK_BYTES))), count
+    while left and (read := _fill(source, waste[: min(left, _BLOCK_BYTES)])):
+        left -= read
+    return count - left
 
 
 def _read_to_end(source: _Inflater) -> None:
@@ -192,11 +191,7 @@ def _read_to_end(source: _Inflater) -> None:
 
     Raises zlib.error for a wrong checksum, and for more bytes that never reach one.
     """
-    waste = memoryview(bytearray(_BLOCK_BYTES))
-    more = 0
-    while more < SMALL_BYTES and (read := _fill(source, waste)):
-        more += read
-    if 0 < more < SMALL_BYTES and not source.is_complete:
+    if 0 < _skip(source, SMALL_BYTES) < SMALL_BYTES and not source.is_complete:
         raise zlib.error("the data have no end")
 
 
