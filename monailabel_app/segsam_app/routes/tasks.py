@@ -26,6 +26,7 @@ from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, Req
 from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
 from segsam_app.strict_json import json_response
+from segsam_app.task_ends import Kind, stop_task, watch_ends
 from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
@@ -35,13 +36,13 @@ from segsam_app.task_requests import (
     find_task,
     read_task_request,
 )
+from segsam_app.training.progress import ERROR, STOPPED
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 Params = Annotated[dict[str, Any] | None, Body()]
-Kind = Literal["train", "batch_infer", "scoring"]
 
 _starting = threading.Lock()
 """Held from the check for running tasks to the start of one."""
@@ -64,6 +65,24 @@ def train_status(
     if found is None:
         raise NotFoundError(sentence)
     return json_response(found if all else {**found, **_progress(found)})
+
+
+@router.delete("/train/", include_in_schema=False)
+def stop_training(*, user: Admin) -> JSONResponse:
+    """Stop the training that runs, and return it; null if none runs."""
+    return json_response(stop_task("train"))
+
+
+@router.delete("/batch/infer", include_in_schema=False)
+def stop_batch_infer(*, user: Admin) -> JSONResponse:
+    """Stop the batch inference that runs, and return it; null if none runs."""
+    return json_response(stop_task("batch_infer"))
+
+
+@router.delete("/scoring/", include_in_schema=False)
+def stop_scoring(*, user: Annotator) -> JSONResponse:
+    """Stop the scoring that runs, and return it; null if none runs."""
+    return json_response(stop_task("scoring"))
 
 
 @router.post("/train/{model}", include_in_schema=False)
@@ -193,8 +212,16 @@ def _start(
             raise AlreadyRunningError(f"a {kind} task is running; stop it, or wait for its end")
         if len(unfinished) > 1:
             raise BusyError(f"a {kind} task is running and another one waits; try again later")
+        watch_ends(kind, _note_end if kind == "train" else None)
         started, _ = AsyncTask.run(kind, request=request, enqueue=True)
     return dict(started)
+
+
+def _note_end(task: Mapping[str, Any], pid: int, is_stopped: bool, sentence: str) -> None:
+    """Let a training's progress say why its process ended, which cannot say it itself any more."""
+    trainer = app_instance()._trainers.get(task["request"].get("model"))
+    if trainer is not None:
+        trainer.note_end(pid, STOPPED if is_stopped else ERROR, sentence)
 
 
 def _progress(task: Mapping[str, Any]) -> dict[str, Any]:
