@@ -159,6 +159,14 @@ def fuse_axes(regions: Sequence[Region]) -> Region:
     return Region(total, (i, j, k), regions[0].shape_ijk)
 
 
+def overlap_note(subject: str, voxels: int, kept: int) -> str:
+    """Return the note about an object of `voxels`, of which a label volume holds only `kept`."""
+    return (
+        f"{subject} overlaps others: {voxels - kept} of its {voxels} voxels are labelled as those, "
+        "which are more probable there; a label volume holds one value per voxel."
+    )
+
+
 def merge_objects(
     objects: Iterable[tuple[Region | NDArray[np.bool_], int]],
     *,
