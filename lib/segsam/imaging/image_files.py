@@ -53,6 +53,8 @@ LABEL_VOLUME_ENDINGS = tuple(
 
 _LABEL_MARK = ".label"
 """End of a label's name before its ending, where labels lie beside their images."""
+DANGLING_LINK = "a link to a file that does not exist"
+"""Why such a link is left out."""
 _LITTER = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "dicomdir", "__macosx", "@eadir",
      "$recycle.bin", "system volume information", "lost+found"}
