@@ -95,6 +95,7 @@ class SegSamApp(MONAILabelApp):
             lambda: self.versions.checkpoint,
             temporary_folders=[sessions.absolute()],
             read_image=self._read_image,
+            is_of_series=self._is_of_series,
         )
         self.prefetcher = Prefetcher(self.engine, self.config.axis)
         self.progress = ProgressTracker()
@@ -206,6 +207,11 @@ class SegSamApp(MONAILabelApp):
         """Read an image file, of the store or not; MONAI Label makes the store after the engine."""
         store = getattr(self, "_datastore", None)
         return store.read_image(path) if isinstance(store, Store) else Volume.load(path)
+
+    def _is_of_series(self, path: Path) -> bool:
+        """Return True for the file of a DICOM series of the store."""
+        store = getattr(self, "_datastore", None)
+        return isinstance(store, Store) and store.is_of_series(path)
 
     def on_image(self, image: Path) -> None:
         """Prefetch an image that an annotator is about to open."""

@@ -146,8 +146,12 @@ class TestStudiesThatCanOnlyBeRead:
         assert reply.json()["detail"].startswith("The study folder can only be read")
         assert files_of(served.studies) == before
 
-    def test_a_batch_names_what_it_could_not_save(self, served: Server) -> None:
-        assert served.ask("POST", "/batch/infer/segsam", json={}).status_code == 200
+    def test_a_batch_that_could_save_nothing_does_not_start(self, served: Server) -> None:
+        for model in ("segsam", "segsam_auto"):
+            reply = served.ask("POST", f"/batch/infer/{model}", json={})
+            assert (reply.status_code, reply.json()["code"]) == (507, "output"), reply.text
+            assert reply.json()["detail"].startswith("The study folder can only be read")
+        assert served.get("/batch/infer").status_code == 404
 
 
 def series_of(served: Server) -> str:
@@ -219,6 +223,8 @@ class TestNotesReachEveryReply:
         info = served.get("/datastore/image/info?image=nowhere").json()
         assert SWAPPED in info["notes"][0]
         assert served.get("/datastore/image/info?image=straight").json()["notes"] == []
+        unreadable = served.get("/datastore/image/info?image=text").json()
+        assert "notes" not in unreadable
 
     def test_a_session(self, served: Server) -> None:
         with (served.studies / "nowhere.nii.gz").open("rb") as stream:

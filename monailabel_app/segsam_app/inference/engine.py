@@ -89,12 +89,15 @@ class Engine:
         *,
         temporary_folders: Sequence[Path] = (),
         read_image: Callable[[Path], Volume] | None = None,
+        is_of_series: Callable[[Path], bool] = lambda _: False,
     ) -> None:
         """Prepare the caches; nothing is loaded yet.
 
-        `read_image` reads an image file as its store does; None for `Volume.load`. `current`
-        returns the checkpoint that training has made of the configured one; it is called
-        for each prompt. Embeddings of images in `temporary_folders` are not written to disk.
+        `read_image` reads an image file as its store does; None for `Volume.load`. `is_of_series`
+        returns True for a file that a store made of a DICOM series: its header lacks the notes
+        about the slices. `current` returns the checkpoint that training has made of the configured
+        one; it is called for each prompt. Embeddings of images in `temporary_folders` are not
+        written to disk.
         """
         self._config = config
         self._current = current or (lambda: config.checkpoint)
@@ -102,6 +105,7 @@ class Engine:
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
         self._temporary_folders = tuple(temporary_folders)
         self._read_image = read_image or (lambda path: Volume.load(path))
+        self._is_of_series = is_of_series
         self._notes: OrderedDict[ImageKey, tuple[str, ...]] = OrderedDict()
         self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
@@ -129,8 +133,8 @@ class Engine:
                 self._shrink(failed=key if image.volume is None else None)
             return image.volume
 
-    def notes(self, path: Path) -> tuple[str, ...]:
-        """Return the notes for the user about how an image is read, () for one that cannot be read.
+    def notes(self, path: Path) -> tuple[str, ...] | None:
+        """Return the notes for the user about how an image is read; None if it cannot be read.
 
         Of an image that was not read yet, the header is enough; a DICOM series is opened.
         """
@@ -141,9 +145,10 @@ class Engine:
             if found is not None:
                 return found
             has_header = path.is_file() and path.name.lower().endswith(_WITH_HEADER)
+            has_header = has_header and not self._is_of_series(path)
             return read_grid(path).notes if has_header else self.volume(path).notes
         except SegSamError:
-            return ()
+            return None
 
     def predictor(
         self,

@@ -94,14 +94,15 @@ def get_image(image: str, user: AnyUser) -> FileResponse:
 
 @router.get("/datastore/image/info", include_in_schema=False)
 def image_info(image: str, user: AnyUser) -> JSONResponse:
-    """Return the metadata of an image, with the notes about how it is read. Nothing is fetched from
-    a DICOMweb server for it.
+    """Return the metadata of an image, with the notes about how it is read, unless it cannot be
+    read or has to be fetched from a DICOMweb server first.
     """
     app, store = app_instance(), app_instance().datastore()
     info = store.get_image_info(checked_id("image", image))
     if not (isinstance(store, DicomWebStore) and not store.is_fetched(image)):
         notes = app.engine.notes(path_of_image(store, image))
-        info["notes"] = list(dict.fromkeys([*info.get("notes", ()), *notes]))
+        if notes is not None:
+            info["notes"] = list(dict.fromkeys([*info.get("notes", ()), *notes]))
     return json_response(info)
 
 

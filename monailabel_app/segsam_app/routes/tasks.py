@@ -25,6 +25,7 @@ from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
+from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
 from segsam_app.task_ends import Kind, stop_task, watch_ends
 from segsam_app.task_requests import (
@@ -124,10 +125,12 @@ def batch_infer(
     *,
     user: Admin,
 ) -> JSONResponse:
-    """Segment many images."""
-    task = app_instance().task(model)
+    """Segment many images, unless their labels cannot be saved."""
+    task, store = app_instance().task(model), app_instance().datastore()
     request = read_task_request(BatchInferRequest, params, task.config())
     label_tag_of(request)  # raises for the tag of annotators' labels
+    if isinstance(store, Store):
+        store.check_writable()
     request = {"model": model, "images": images, "max_workers": 1, **request}
     return json_response(_start("batch_infer", request, run_sync=run_sync))
 

@@ -121,6 +121,10 @@ class ImageFiles:
             return self._folder / f"{image_id}{ending}"
         return self._series.file(image_id, series)
 
+    def is_of_series(self, path: Path) -> bool:
+        """Return True for the file of a DICOM series."""
+        return self._series.id_of(path) in self._scanner.series
+
     def read(self, path: Path) -> Volume:
         """Read the image in a file of the store; a DICOM series is read from its slices.
 

@@ -40,6 +40,10 @@ class ReadOnlyAccess:
         """True if this process may not write to the study folder."""
         return not self._write_lock.is_possible
 
+    def check_writable(self) -> None:
+        """Raise `OutputError` if this process may not write to the study folder."""
+        self._write_lock.check()
+
     def _opened_read_only(self, folder: str) -> bool:
         """Set what MONAI Label's constructor sets, without the folders that it makes, and return
         True; False if the folder can be written to.

@@ -18,11 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.config import settings
-from monailabel.datastore.local import (
-    ImageLabelModel,
-    LocalDatastore,
-    LocalDatastoreModel,
-)
+from monailabel.datastore.local import ImageLabelModel, LocalDatastore, LocalDatastoreModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError, VolumeError
@@ -114,6 +110,10 @@ class Store(ReadOnlyAccess, LocalDatastore):
     def read_image(self, path: Path) -> Volume:
         """Read the file of an image of this store. Raises VolumeError."""
         return self._images.read(path)
+
+    def is_of_series(self, path: Path) -> bool:
+        """Return True for the file that was made of a DICOM series."""
+        return self._images.is_of_series(path)
 
     def get_image_uri(self, image_id: str) -> str:
         """Return the file of an image, "" for an unknown one; of a DICOM series, one file is made.
