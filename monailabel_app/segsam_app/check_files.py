@@ -12,9 +12,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from segsam.errors import DamagedRecordError
+from segsam.datasets.splits import Split
+from segsam.errors import DamagedRecordError, SegSamError
+from segsam.imaging.readers import read_image
 from segsam_app.choosing.overviews import damage_of_overview
 from segsam_app.dicomweb.headers import check_headers
 from segsam_app.dicomweb.series import is_uid, read_series
@@ -23,7 +26,7 @@ from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.index import check_index
 from segsam_app.storage.label_history import VERSIONS, LabelHistory
 from segsam_app.training.progress import FILE, damage_of_progress
-from segsam_app.versions.folder import VersionFolder
+from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
 from segsam_app.versions.record import FIRST, VersionRecord
 
 
@@ -33,6 +36,7 @@ def check_studies(folder: Path) -> DamageList:
     check_index(folder, damage)
     for history in _histories(folder / "labels", damage):
         history.check()
+        _check_current(history, damage)
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
     for file in sorted((dicom / "stored").glob("*/*.json")):
@@ -49,14 +53,40 @@ def check_studies(folder: Path) -> DamageList:
 def check_versions(folder: Path) -> DamageList:
     """Return what is damaged in a folder of model versions, of all checkpoints."""
     damage = DamageList(folder)
-    for one in sorted(path for path in folder.iterdir() if path.is_dir()):
+    is_of_one = (folder / CURRENT).exists() or (folder / FILE).exists()
+    folders = [folder] if is_of_one else [path for path in folder.iterdir() if path.is_dir()]
+    for one in sorted(folders):
         versions = VersionFolder(one, None, VersionRecord(id=FIRST, why="the checkpoint"))
         versions.history()
         for name, why in versions.damaged.items():
             damage.note(one / name, why)
+        if (one / LAST).exists() and choice_in(one / LAST) is None:
+            damage.note(one / LAST, "it names no version; the next choice is written anew")
         if why := damage_of_progress(one):
             damage.note(one / FILE, why)
+        for file in sorted((one / "run").rglob("split.json")):
+            with _noting(file, damage):
+                Split.load(file)
     return damage
+
+
+def _check_current(history: LabelHistory, damage: DamageList) -> None:
+    """List a current label that cannot be read; one that can may be another program's."""
+    newest = history.newest()
+    if newest is None or not newest.is_label:
+        return
+    file = history.current_file(newest.ending)
+    if file.is_file() and not history.is_intact(newest):
+        with _noting(file, damage):
+            read_image(file)
+
+
+@contextmanager
+def _noting(file: Path, damage: DamageList) -> Iterator[None]:
+    try:
+        yield
+    except SegSamError as error:
+        damage.note(file, str(error).rstrip("."))
 
 
 def set_aside(folder: Path) -> list[str]:

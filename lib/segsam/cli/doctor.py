@@ -319,9 +319,13 @@ def _stored(found: Mapping[str, Any]) -> Check:
     damaged, aside = found["damaged"], found["set_aside"]
     if damaged:
         named = [f"{name} ({why})" for name, why in list(damaged.items())[:_MAX_NAMED]]
-        more = f"; and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
-        sentence = f"{len(damaged)} damaged: {'; '.join(named)}{more}"
-        return Check("stored files", False, sentence, "put these files back from a backup")
+        named += [f"and {len(damaged) - _MAX_NAMED} more"] if len(damaged) > _MAX_NAMED else []
+        lines = f" {named[0]}" if len(named) == 1 else "".join(f"\n         {one}" for one in named)
+        sentence = f"{len(damaged)} damaged:{lines}" + "\n        " * (len(named) > 1)
+        is_made_again = any("made again" in why or "anew" in why for why in damaged.values())
+        remedy = "put these files back from a backup"
+        remedy += ", except what is made again" if is_made_again else ""
+        return Check("stored files", False, sentence, remedy)
     if aside:
         sentence = f"all good; set aside earlier: {', '.join(aside[:_MAX_NAMED])}"
         return Check("stored files", None, sentence, "look at these files, then delete them")

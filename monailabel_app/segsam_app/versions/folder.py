@@ -160,7 +160,7 @@ class VersionFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in (LAST, CURRENT):
                 file = self.folder / name
-                if file.exists() and _choice_in(file) is None:
+                if file.exists() and choice_in(file) is None:
                     file.rename(aside_name(file))
         for name in (LAST, CURRENT):
             write_json(self.folder / name, choice)
@@ -272,7 +272,7 @@ class VersionFolder:
         files = [self.folder / name for name in (CURRENT, LAST)]
         if not any(file.exists() for file in files):
             return FIRST, ()
-        choice, last = map(_choice_in, files)
+        choice, last = map(choice_in, files)
         named = choice or last
         if named in {FIRST, *(record.id for record in usable)}:
             problem = f"{CURRENT}, which names the current version, is damaged or missing"
@@ -310,7 +310,7 @@ def version_folder_name(checkpoint: str | None) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)[:48]}-{digest[:8]}"
 
 
-def _choice_in(file: Path) -> str | None:
+def choice_in(file: Path) -> str | None:
     """Return the version that a file names as the current one, None if it is damaged or missing."""
     try:
         version = read_object(file, _MAX_CHOICE_BYTES).get("version")

@@ -203,6 +203,23 @@ class TestStoredFiles:
         assert check.ok is None
         assert "0001.json.damaged-20260102T030405-000006" in check.found
 
+    def test_each_damaged_file_has_a_line(self, tmp_path: Path) -> None:
+        versions = tmp_path / "labels" / "final" / ".versions" / "case"
+        versions.mkdir(parents=True)
+        for number in (1, 2):
+            (versions / f"000{number}.json").write_text("torn")
+        (tmp_path / ".segsam" / "overviews").mkdir(parents=True)
+        (tmp_path / ".segsam" / "overviews" / "a.json").write_text("torn")
+        check = doctor.check_stored(tmp_path, None)
+        assert [line.strip() for line in check.found.splitlines()] == [
+            "3 damaged:",
+            ".segsam/overviews/a.json (it is not JSON; it is made again)",
+            "labels/final/.versions/case/0001.json (it is not JSON)",
+            "labels/final/.versions/case/0002.json (it is not JSON)",
+            "",
+        ]
+        assert check.remedy == "put these files back from a backup, except what is made again"
+
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         check = doctor.check_stored(None, tmp_path / "none")
         assert check.ok is False
