@@ -32,9 +32,11 @@ from segsam_app.storage.scan import FolderContents
 
 logger = logging.getLogger(__name__)
 
-_SCAN_SECONDS = 10.0
-"""Time that one scan may take for reading new labels; the others follow in the next one, or when
+_SCAN_SECONDS = 2.0
+"""Time that one scan may take for reading new labels; the others follow in a later one, or when
 they are read."""
+_PAUSE_SECONDS = 20.0
+"""Time between two scans for labels that the one before had no time for."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class LabelAdoption(ReadOnlyAccess):
     _datastore: LocalDatastoreModel
     _adopts_until: float | None = None
     """Time of the monotonic clock until which a scan adopts; None outside of one."""
+    _adopts_again: float | None = None
+    """Time from which a scan for the labels that are left is due; None if there are none."""
     _without_image: tuple[LeftOut, ...] = ()
 
     def _writing(self) -> AbstractContextManager[None]:
@@ -126,17 +130,24 @@ class LabelAdoption(ReadOnlyAccess):
 
     @contextmanager
     def _scanning(self) -> Iterator[None]:
-        """Adopt for `_SCAN_SECONDS` within the block, and scan again for what is left."""
-        self._adopts_until = time.monotonic() + _SCAN_SECONDS
+        """Adopt for `_SCAN_SECONDS` within the block; what is left follows after a pause."""
+        self._adopts_until, self._adopts_again = time.monotonic() + _SCAN_SECONDS, None
         try:
             yield
-            if not self._has_time():
-                self._scanner.scan_again()
         finally:
             self._adopts_until = None
 
     def _has_time(self) -> bool:
-        return self._adopts_until is None or time.monotonic() < self._adopts_until
+        """Return True if a label may be read now; else a later scan is due for it."""
+        now = time.monotonic()
+        if self._adopts_until is None or now < self._adopts_until:
+            return True
+        self._adopts_again = now + _PAUSE_SECONDS
+        return False
+
+    def _is_scan_due(self) -> bool:
+        """Return True if labels are left that the last scan had no time for."""
+        return self._adopts_again is not None and time.monotonic() >= self._adopts_again
 
     def _grid(self, image_id: str, ending: str | None = None) -> RawGrid | None:
         """Return the grid of an image, None if it cannot be read now."""

@@ -361,7 +361,7 @@ class Store(LabelAdoption, LocalDatastore):
         try:
             if self._index.is_behind() and not self._reconciled_in_memory():
                 self._init_from_datastore_file()
-            if self._notices_files and self._scanner.has_changed():
+            if self._notices_files and (self._scanner.has_changed() or self._is_scan_due()):
                 self._reconcile(thorough=False)
         except (OutputError, OSError) as error:
             logger.warning("the study folder could not be read: %s", error)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,7 @@ class TestAVersionFromTheFirstReading:
         self, studies: Path, finals: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(adoption, "_SCAN_SECONDS", 0.0)
+        monkeypatch.setattr(adoption, "_PAUSE_SECONDS", 0.3)
         for image in ("case0", "case1"):
             write(finals / f"{image}.nii.gz", label(7))
         store = opened(studies)
@@ -149,6 +151,7 @@ class TestAVersionFromTheFirstReading:
         assert content(store) == 1, "what is read is a version at once"
         assert store.history("case1", "final").all() == []
         monkeypatch.setattr(adoption, "_SCAN_SECONDS", 60.0)
+        time.sleep(0.4)
         assert store.get_labeled_images() == ["case0", "case1"]
         assert values(store, "case1") == [("found", 7)]
 
