@@ -30,6 +30,7 @@ class TestAHealthyMachine:
             "weights",
             "torch",
             "OpenVINO",
+            "precision",
             "port",
             "memory",
             "disk",
