@@ -248,11 +248,11 @@ def check_precision() -> Check:
 
 def precision_advice(times: EncodeTimes, *, fast_is_set: bool) -> Check:
     """Return both times and the better precision; a note if `fast` is set and is the slower one."""
-    gain = f"{times.gain:.1f} times as fast"
+    gain = f"{times.gain:.2f} times as fast"
     advice = (
         f"fast or auto is {gain}" if times.fast_is_worthwhile else f"keep exact (fast is {gain})"
     )
-    found = f"a slice by {times.in_words}: {advice}"
+    found = f"{times.in_words}: {advice}"
     if fast_is_set and times.fast_is_slower:
         return Check("precision", None, found, "set SEGSAM_PRECISION to auto, or unset it")
     return Check("precision", True, found)

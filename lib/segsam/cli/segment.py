@@ -143,11 +143,13 @@ def segment(  # noqa: PLR0913 - the options of the command
         from segsam.prediction.picture import draw_result
 
         draw_result(picture, result, prompts, window=shown)
-    record = {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}
+    slower = predictor.encoder.facts.note
+    notes = ((slower,) if slower else ()) + result.notes
+    record = {**result.to_json(), "notes": list(notes)}
+    record |= {"prompts": prompts.to_json(), "output": str(output)}
     write_json(json_file, record)
     _show(result)
-    slower = (predictor.encoder.facts.note,) if predictor.encoder.facts.note else ()
-    print_written(volume.notes + slower + result.notes, output, picture)
+    print_written(volume.notes + notes, output, picture)
 
 
 def _show(result: Result) -> None:

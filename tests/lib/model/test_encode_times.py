@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,6 @@ GAINS = EncodeTimes(exact_s=0.223, fast_s=0.073)
 LOSES = EncodeTimes(exact_s=0.461, fast_s=0.896)
 LITTLE = EncodeTimes(exact_s=0.500, fast_s=0.450)
 HERE = Machine("a processor", "avx512_bf16 avx512f", 2, "2026.4.1-build")
-MakeRunner = Callable[[str], EncoderRunner]
 
 openvino_only = pytest.mark.skipif(
     choosing.importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
@@ -132,8 +132,17 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lite() -> SegSam:
-    return load_pretrained("litemedsam")
+def lite(exports: Path) -> Iterator[SegSam]:
+    """LiteMedSAM; its runtimes are compiled once, because runners that live on share them."""
+    model = load_pretrained("litemedsam")
+    alive = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGSAM_CACHE", str(exports))
+        for precision in ("exact", "fast"):
+            with suppress(RuntimeChoiceError):
+                alive.append(choose_runtime(model, "openvino", precision, compare=False))
+    yield model
+    alive.clear()
 
 
 @openvino_only
@@ -164,10 +173,11 @@ class TestChoosing:
         return set_times
 
     @pytest.fixture
-    def half(self, lite: SegSam, measured: Callable[[EncodeTimes], list[int]]) -> None:
+    def half(self, lite: SegSam, exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Skip on a processor without half precision."""
+        monkeypatch.setenv("SEGSAM_CACHE", str(exports))
         try:
-            choose_runtime(lite, precision="fast", compare=False)
+            choose_runtime(lite, "openvino", "fast", compare=False)
         except RuntimeChoiceError as refusal:
             pytest.skip(str(refusal))
 
@@ -227,7 +237,8 @@ class TestChoosing:
         from segsam.model.runtimes import openvino_encoder as module
 
         monkeypatch.setattr(module, "_HALF", {})
-        monkeypatch.setattr(module, "_encoders", {})
+        exact = {key: kept for key, kept in module._encoders.items() if not key[1]}
+        monkeypatch.setattr(module, "_encoders", exact)
         runs = measured(GAINS)
         facts = choose_runtime(lite, env={"SEGSAM_PRECISION": "auto"}).facts
         assert (facts.runtime, facts.precision, runs) == ("openvino", "exact", [])
