@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -25,6 +26,7 @@ from segsam.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from segsam.prediction.predictor import Predictor
     from segsam.prediction.result import Result
     from segsam.types import AxisChoice, DecoderName, PrecisionChoice, RuntimeName
 
@@ -120,14 +122,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
     prompts.checked(volume.shape_ijk)
-    with err.status("Loading the weights"):
-        from segsam.prediction.predictor import Predictor
-
-        predictor = Predictor.from_pretrained(
-            checkpoint,
-            runtime=cast("RuntimeName | None", runtime),
-            precision=cast("PrecisionChoice | None", precision),
-        )
+    predictor = _predictor(checkpoint, runtime, precision)
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
         result = predictor.predict(
@@ -144,12 +139,22 @@ def segment(  # noqa: PLR0913 - the options of the command
 
         draw_result(picture, result, prompts, window=shown)
     slower = predictor.encoder.facts.note
-    notes = ((slower,) if slower else ()) + result.notes
-    record = {**result.to_json(), "notes": list(notes)}
-    record |= {"prompts": prompts.to_json(), "output": str(output)}
+    result = replace(result, notes=((slower,) if slower else ()) + result.notes)
+    record = {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}
     write_json(json_file, record)
     _show(result)
-    print_written(volume.notes + notes, output, picture)
+    print_written(volume.notes + result.notes, output, picture)
+
+
+def _predictor(checkpoint: str | None, runtime: str | None, precision: str | None) -> Predictor:
+    with err.status("Loading the weights"):
+        from segsam.prediction.predictor import Predictor
+
+        return Predictor.from_pretrained(
+            checkpoint,
+            runtime=cast("RuntimeName | None", runtime),
+            precision=cast("PrecisionChoice | None", precision),
+        )
 
 
 def _show(result: Result) -> None:
