@@ -29,6 +29,8 @@ from segsam.system.telemetry import block_openvino_reports
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+    from segsam.model.runtimes.encode_times import EncodeTimes
+
 PORT = 8000
 """Default port of MONAI Label, which its module in 3D Slicer expects."""
 
@@ -86,7 +88,9 @@ def doctor(
 
 
 def run_checks() -> tuple[Check, ...]:
-    """Run every check, in the order of repair; takes about 15 s, most of it for MONAI Label."""
+    """Run every check, in the order of repair; takes about 15 s, most of it for MONAI Label, and
+    on a new machine 20 s more for the times of the image encoder.
+    """
     checks: dict[str, Callable[[], Check]] = {
         "Python": check_python,
         "packages": check_packages,
@@ -94,6 +98,7 @@ def run_checks() -> tuple[Check, ...]:
         "weights": check_weights,
         "torch": check_torch,
         "OpenVINO": check_openvino,
+        "precision": check_precision,
         "port": check_port,
         "memory": check_memory,
         "disk": check_disk,
@@ -224,6 +229,33 @@ def check_openvino() -> Check:
     half = [name for name in ("BF16", "FP16") if name in capabilities]
     fast = f"precision fast computes in {half[0]}" if half else "no precision fast here"
     return Check("OpenVINO", True, f"{openvino.__version__.partition('-')[0]}, {fast}")
+
+
+def check_precision() -> Check:
+    """Compare both precisions of the default image encoder; their times are measured once."""
+    from segsam.model.checkpoint import load_pretrained
+    from segsam.model.runtimes import choose_runtime
+
+    try:
+        facts = choose_runtime(load_pretrained(), precision="auto").facts
+    except SegSamError as error:
+        return Check("precision", None, str(error), "see the lines above")
+    if facts.times is None:
+        return Check("precision", True, f"exact is the only one here: {facts.why}")
+    is_set = os.environ.get("SEGSAM_PRECISION") == "fast"
+    return precision_advice(facts.times, fast_is_set=is_set)
+
+
+def precision_advice(times: EncodeTimes, *, fast_is_set: bool) -> Check:
+    """Return both times and the better precision; a note if `fast` is set and is the slower one."""
+    gain = f"{times.gain:.2f} times as fast"
+    advice = (
+        f"fast or auto is {gain}" if times.fast_is_worthwhile else f"keep exact (fast is {gain})"
+    )
+    found = f"{times.in_words}: {advice}"
+    if fast_is_set and times.fast_is_slower:
+        return Check("precision", None, found, "set SEGSAM_PRECISION to auto, or unset it")
+    return Check("precision", True, found)
 
 
 def check_port(port: int = PORT) -> Check:

@@ -113,7 +113,7 @@ class _Run:
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":
-            encoder = choose_runtime(self.model, "openvino", "fast")
+            encoder = choose_runtime(self.model, "openvino", "fast", compare=False)
         embeddings = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(embeddings, self.model, encoder)
         self.state = TrainingState(

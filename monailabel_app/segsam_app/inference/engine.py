@@ -18,7 +18,7 @@ from segsam.errors import OutputError, SegSamError, VolumeNotFoundError
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
-from segsam.model.runtimes import EncoderRunner, choose_runtime
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts, choose_runtime
 from segsam.model.segsam import SegSam
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import CacheState, EmbeddingCache
@@ -232,8 +232,15 @@ class Engine:
                 encoder = choose_runtime(model, self._config.runtime, self._config.precision)
                 facts = encoder.facts
                 logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
+                if facts.note:
+                    logger.warning("%s", facts.note)
                 self._models[checkpoint] = encoder
             return self._models[checkpoint]
+
+    def runtime_of(self, checkpoint: str | None) -> RuntimeFacts | None:
+        """Return what computes the image encoder of a checkpoint; None before it is loaded."""
+        encoder = self._models.get(self.resolved(checkpoint))
+        return None if encoder is None else encoder.facts
 
     @property
     def is_loaded(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from segsam.cli import doctor
 from segsam.cli.doctor import Check
+from segsam.model.runtimes.encode_times import EncodeTimes
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ class TestAHealthyMachine:
             "weights",
             "torch",
             "OpenVINO",
+            "precision",
             "port",
             "memory",
             "disk",
@@ -102,6 +104,33 @@ class TestMonaiLabel:
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(doctor, "_START_SECONDS", 0.001)
         assert "no answer within" in doctor.check_monai_label().found
+
+
+class TestThePrecision:
+    """The advice follows the times; `fast` in the environment is a note where it is slower."""
+
+    @pytest.mark.parametrize(
+        ("exact_s", "fast_s", "is_set", "ok", "words"),
+        [
+            (0.461, 0.896, False, True, "keep exact (fast is 0.51 times as fast)"),
+            (0.461, 0.896, True, None, "keep exact (fast is 0.51 times as fast)"),
+            (0.223, 0.073, True, True, "fast or auto is 3.05 times as fast"),
+            (0.500, 0.450, True, True, "keep exact (fast is 1.11 times as fast)"),
+        ],
+    )
+    def test_both_times_and_the_better_one(
+        self, exact_s: float, fast_s: float, is_set: bool, ok: bool | None, words: str
+    ) -> None:
+        check = doctor.precision_advice(EncodeTimes(exact_s, fast_s), fast_is_set=is_set)
+        assert (check.ok, bool(check.remedy)) == (ok, ok is None)
+        both = f"fast takes {1000 * fast_s:.0f} ms here where exact takes {1000 * exact_s:.0f}"
+        assert check.found == f"{both}: {words}"
+
+    def test_with_pytorch_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEGSAM_RUNTIME", "torch")
+        check = doctor.check_precision()
+        assert check.ok
+        assert check.found == "exact is the only one here: torch was requested."
 
 
 class TestTheMachine:
