@@ -109,6 +109,7 @@ def calibrate(
             metavar="OBJECTS...",
         ),
     ],
+    *,
     on: Annotated[
         list[Path] | None,
         typer.Option("--on", help="Objects of other cases, to test the temperature on."),
@@ -118,7 +119,7 @@ def calibrate(
         typer.Option(
             "--examples",
             help="Objects of training cases (.npz), of which the memory of examples is chosen. "
-            "Needs --checkpoint.",
+            "Needs --checkpoint or --write.",
         ),
     ] = None,
     checkpoint: CheckpointOption = None,
@@ -135,12 +136,13 @@ def calibrate(
 
     Example: segsam calibrate validation_box.npz validation_point.npz --on test_box.npz
 
-    Example: segsam calibrate validation.npz --examples train.npz --checkpoint my.safetensors
-    --on test.npz --write my.safetensors
+    Example: segsam calibrate validation.npz --examples train.npz --on test.npz
+    --write my.safetensors
     """
+    from segsam.errors import EvaluationError
     from segsam.evaluation import calibration
     from segsam.evaluation.objects_file import ObjectTable, load_objects
-    from segsam.model.card import rewrite_card
+    from segsam.model.card import read_card, rewrite_card
 
     check_target(json_file, ".json")
     check_outputs([*objects, *(on or ()), *(examples or ()), write], json_file)
@@ -148,7 +150,8 @@ def calibrate(
     others = ObjectTable.joined([load_objects(path) for path in on]) if on else None
     if examples:
         chosen = ObjectTable.joined([load_objects(path) for path in examples])
-        record = _fit_memory(chosen, validation, others, checkpoint, write)
+        measured = checkpoint or (None if write is None else str(write))
+        record = _fit_memory(chosen, validation, others, measured, write)
         write_json(json_file, record)
         return
     fitted = calibration.calibrate(validation)
@@ -162,6 +165,11 @@ def calibrate(
     for part, one in found.items():
         _show_calibration(part, one)
     if write is not None:
+        if read_card(write).naming:
+            raise EvaluationError(
+                "Expected --examples for a checkpoint with a memory of examples, because its rule "
+                "was fitted at the temperature that it has; got none."
+            )
         rewrite_card(write, temperature=fitted.temperature, calibration=record)
     write_json(json_file, record)
 

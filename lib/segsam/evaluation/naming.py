@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from segsam.errors import EvaluationError
 from segsam.evaluation.calibration import binned
@@ -37,7 +38,12 @@ def fit_to_tables(examples: ObjectTable, validation: ObjectTable, model: SegSam)
                 f"Expected objects measured with this checkpoint ({len(names)} categories), got "
                 f"objects of another ({len(table.categories)} categories)."
             )
-    return fit_naming(_described(examples), _described(validation), model.categories)
+    return fit_naming(
+        _described(examples),
+        _described(validation),
+        model.categories,
+        temperature=model.card.temperature,
+    )
 
 
 def store_memory(checkpoint: Path, fit: NamingFit) -> None:
@@ -55,9 +61,8 @@ def store_memory(checkpoint: Path, fit: NamingFit) -> None:
 def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable:
     """Return objects with the names and confidences that a model has with another memory."""
     distances = fit.memory.distances(torch.from_numpy(table.descriptions)).numpy()
-    logits = table.class_logits.astype(np.float64)
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    scores /= scores.sum(axis=1, keepdims=True)
+    logits = table.class_logits.astype(np.float64) / model.card.temperature
+    scores = np.exp(log_softmax(logits, axis=1))
     confidences = fit.rule.confidences(scores, distances.astype(np.float64))
     best = confidences.argmax(axis=1)
     confidence = confidences[np.arange(len(best)), best]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded
-from segsam.model.readout import resize_logits
+from segsam.model.readout import predicted_category, resize_logits
 
 NSD_TOLERANCE_MM = 2.0
 """Largest distance at which two surfaces agree."""
@@ -58,7 +58,7 @@ def surface_dice(
 
 
 def labelled_plane(
-    decoded: Decoded, prompt: int, category: int, view: SliceView, *, found: int
+    decoded: Decoded, prompt: int, category: int, view: SliceView, *, found: int = 0
 ) -> NDArray[np.bool_]:
     """Return the pixels (height, width) that the model itself labels with a category, for one
     prompt.
@@ -71,10 +71,10 @@ def labelled_plane(
         prompt: index of the prompt.
         category: k + 1 for category k.
         view: of the slice.
-        found: the model's best guess of the category, k + 1.
+        found: the model's best guess of the category, k + 1; 0 for the decoder's alone.
     """
     if decoded.object_logits is not None:
-        if found != category:
+        if (found or int(predicted_category(decoded)[prompt])) != category:
             return np.zeros((view.height, view.width), dtype=np.bool_)
         return mask_plane(decoded.object_logits[prompt, 0], view)
     if decoded.semantic_logits is None:

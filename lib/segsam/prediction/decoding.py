@@ -215,7 +215,7 @@ class SliceDecoder:
             predicted_iou=float(decoded.predicted_iou.mean()),
             propagated=propagated,
             agreement=agreement(decoded),
-            present=present_categories(decoded.presence_logits, self._model, modality, distances),
+            present=present_categories(decoded, self._model, modality, distances),
         )
 
     def _displayed_values(self, index: int, mask: NDArray[np.bool_]) -> tuple[float, float]:

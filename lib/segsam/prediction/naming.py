@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from segsam.categories import Category
 from segsam.imaging.volume import Segment
-from segsam.model import SegSam
+from segsam.model import Decoded, SegSam
 
 NAMED_FROM = 0.5
 """Lowest probability at which an object is named. The checkpoint's temperature calibrates the
@@ -193,7 +192,7 @@ def may_be_named(model: SegSam, category: Category, modality: str | None) -> boo
 
 
 def present_categories(
-    presence_logits: Tensor | None,
+    decoded: Decoded,
     model: SegSam,
     modality: str | None = None,
     image_distances: NDArray[np.float32] | None = None,
@@ -206,14 +205,14 @@ def present_categories(
     the presence branch never saw absent categories in training.
 
     Args:
-        presence_logits: (1, K).
+        decoded: of one image.
         model: supplies the categories and the rules of its card and memory.
         modality: of the volume, if known.
         image_distances: (K,) of `ExampleMemory.image_distances`; None without a memory.
     """
-    if presence_logits is None or not model.card.presence_is_trained:
+    if decoded.presence_logits is None or not model.card.presence_is_trained:
         return {}
-    scores = presence_logits[0].sigmoid().tolist()
+    scores = decoded.presence_logits[0].sigmoid().tolist()
     seen, rule = frozenset(model.card.categories_seen), model.naming_rule
     is_near = np.ones(len(scores), dtype=np.bool_)
     if rule is not None and image_distances is not None:

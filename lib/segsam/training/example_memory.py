@@ -8,15 +8,16 @@ Unknown objects are not at hand, or they would be known. Their place is taken by
 of a category whose examples and whose class are hidden (each in its turn), and by places without a
 label. Known objects from elsewhere are imitated by hiding the examples of the same data set.
 
-The limits are chosen by fixed-sequence testing (Learn then Test, Angelopoulos et al.,
-https://arxiv.org/abs/2110.01052): from 1 downwards, a limit is accepted while the upper confidence
-bound (Clopper-Pearson, 90 %) of each error rate stays below its goal, and the search ends with the
-first that is not. It is distribution-free, needs no model of the unknown, and bounds the rates
-themselves, several at once, which a conformal set of names would not do.
+The limits are chosen by conformal risk control (Angelopoulos et al., ICLR 2024,
+https://arxiv.org/abs/2208.02814): the lowest limit at which (errors + 1) / (objects + 1) stays
+within its goal. Then the expected rate of errors on objects like these is within the goal, whatever
+their distribution. It fits because each rate only falls as the limit rises, and because it bounds
+the rates themselves, several at once, which a conformal set of names would not do.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,7 +29,6 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.optimize import minimize
 from scipy.special import log_softmax
-from scipy.stats import beta
 from torch import Tensor
 
 from segsam.categories import Categories
@@ -48,15 +48,13 @@ EXAMPLES = 8
 """Largest number of examples of a category."""
 IMAGES = 4
 """Largest number of images that stand for a category."""
-UNKNOWN_NAMED, NAMED_WRONG = 0.05, 0.03
-"""Goals: share of unknown objects that are named, and share of the names that are wrong."""
-UNKNOWN_CALLED_DISEASE = 0.01
-"""Goal: share of unknown objects that get the name of a disease."""
-_LEVEL = 0.1
-"""Probability with which a bound may be exceeded."""
+UNKNOWN_NAMED, KNOWN_NAMED_WRONG = 0.05, 0.025
+"""Goals: share of unknown objects that are named, and of known ones that get a wrong name."""
+UNKNOWN_CALLED_DISEASE, KNOWN_CALLED_DISEASE = 0.01, 0.01
+"""Goals: share of unknown objects that get the name of a disease, and of known ones that get it
+wrongly."""
 _PRESENT_KEPT = 0.9
 """Share of the images with a category that are near enough to report it."""
-_STEPS = 400
 LEAST_OBJECTS = 20
 """Number of objects of known categories without which there is no memory."""
 KNOWN, ELSEWHERE, UNKNOWN = "known", "known from elsewhere", "unknown"
@@ -75,9 +73,9 @@ class NamingFit:
         """Return what the card says of it."""
         goals = {
             "unknown_named": UNKNOWN_NAMED,
-            "named_wrong": NAMED_WRONG,
+            "known_named_wrong": KNOWN_NAMED_WRONG,
             "unknown_called_disease": UNKNOWN_CALLED_DISEASE,
-            "level": 1 - _LEVEL,
+            "known_called_disease_wrongly": KNOWN_CALLED_DISEASE,
         }
         return {"rule": asdict(self.rule), "goals": goals, "objects": dict(self.counts)}
 
@@ -321,31 +319,31 @@ def _fit_known(weights: tuple[float, float], kinds: Mapping[str, _Cases]) -> tup
 def _limits(
     rule: NamingRule, kinds: Mapping[str, _Cases], categories: Categories
 ) -> tuple[float, float]:
-    """Return the lowest limit of all names, and of diseases' names, with bounded error rates."""
+    """Return the lowest limit of all names, and of diseases' names, within the goals."""
     diseases = np.array([is_disease(item) for item in categories.items])
     known, unknown = kinds[KNOWN], kinds[UNKNOWN]
     named, confidence = _named(rule, known)
-    right = named == known.classes - 1
-    other_name, other_confidence = _named(rule, unknown)
-    limits = []
-    for of_kind, goal in (
-        (np.ones(len(diseases), np.bool_), UNKNOWN_NAMED),
-        (diseases, UNKNOWN_CALLED_DISEASE),
-    ):
-        mine, others = of_kind[named], of_kind[other_name]
-        limit = 1.0
-        for tried in np.linspace(1, 0, _STEPS, endpoint=False):
-            given = mine & (confidence >= tried)
-            wrong = int((given & ~right).sum())
-            false = int((others & (other_confidence >= tried)).sum())
-            # A bound on the share of wrong names needs names: before there are some, it is 1.
-            is_few = int(given.sum()) < LEAST_OBJECTS
-            too_wrong = not is_few and _upper(wrong, int(given.sum())) > NAMED_WRONG
-            if too_wrong or _upper(false, len(other_name)) > goal:
-                break
-            limit = float(tried)
-        limits.append(limit)
-    return limits[0], max(limits)
+    is_wrong = named != known.classes - 1
+    false_name, false_confidence = _named(rule, unknown)
+    every = np.ones(len(false_name), dtype=np.bool_)
+    limit = max(
+        _limit(false_confidence, every, UNKNOWN_NAMED),
+        _limit(confidence, is_wrong, KNOWN_NAMED_WRONG),
+    )
+    of_diseases = max(
+        _limit(false_confidence, diseases[false_name], UNKNOWN_CALLED_DISEASE),
+        _limit(confidence, is_wrong & diseases[named], KNOWN_CALLED_DISEASE),
+    )
+    return limit, max(limit, of_diseases)
+
+
+def _limit(confidence: NDArray[np.float64], is_error: NDArray[np.bool_], goal: float) -> float:
+    """Return the lowest limit at which errors of N objects with this confidence are within a goal
+    (conformal risk control); with too few objects for the goal, the lowest without an error.
+    """
+    allowed = max(0, math.floor(goal * (len(confidence) + 1) - 1))
+    errors = np.sort(confidence[is_error])[::-1]
+    return 0.0 if len(errors) <= allowed else float(np.nextafter(errors[allowed], 2.0))
 
 
 def _named(rule: NamingRule, cases: _Cases) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -353,11 +351,6 @@ def _named(rule: NamingRule, cases: _Cases) -> tuple[NDArray[np.int64], NDArray[
     confidences = rule.confidences(cases.scores, cases.distances)
     best = confidences.argmax(axis=1)
     return best, confidences[np.arange(len(best)), best]
-
-
-def _upper(count: int, of: int) -> float:
-    """Return the upper bound of a rate (Clopper and Pearson, one-sided)."""
-    return 1.0 if count >= of else float(beta.ppf(1 - _LEVEL, count + 1, of - count))
 
 
 def _image_limit(memory: ExampleMemory, objects: DescribedObjects) -> float:
