@@ -10,7 +10,7 @@ over the whole image, which tells the body part and the kind of image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,6 +67,39 @@ class ExampleMemory:
         each = torch.cdist(standard, self.images)[:, :, None]
         far = torch.where(self.images_show, each, each.new_tensor(NOWHERE))
         return far.amin(dim=1).clamp(max=NOWHERE)
+
+    def with_category(self) -> ExampleMemory:
+        """Return the memory of one more category, the last one, which has no examples yet."""
+        column = self.images_show.new_zeros((len(self.images_show), 1))
+        return replace(self, images_show=torch.cat([self.images_show, column], dim=1))
+
+    def counts(self) -> Tensor:
+        """Return the number of examples of each category, (K,)."""
+        return torch.bincount(self.categories, minlength=self.images_show.shape[1])
+
+    def filled_up(self, other: ExampleMemory, *, examples: int, images: int) -> ExampleMemory:
+        """Return the memory with examples of another one for categories that have too few.
+
+        All of its own examples stay.
+
+        Args:
+            other: of the same embedding, categories and standardisation.
+            examples: number of examples of a category up to which some are added.
+            images: number of images that show a category up to which some are added.
+        """
+        added = _rows_up_to(examples, self.counts(), F.one_hot(other.categories, self._width) > 0)
+        shown = _rows_up_to(images, self.images_show.sum(dim=0), other.images_show)
+        return replace(
+            self,
+            examples=torch.cat([self.examples, other.examples[added]]),
+            categories=torch.cat([self.categories, other.categories[added]]),
+            images=torch.cat([self.images, other.images[shown]]),
+            images_show=torch.cat([self.images_show, other.images_show[shown]]),
+        )
+
+    @property
+    def _width(self) -> int:
+        return self.images_show.shape[1]
 
     def to(self, device: torch.device) -> ExampleMemory:
         """Return the memory on a device; the same object if it is there already."""
@@ -157,6 +190,16 @@ def standardisation(descriptions: Tensor, *, of_objects: bool) -> tuple[Tensor, 
     weights = torch.ones(size)
     weights[size // 2 :] = _CONTEXT
     return mean, spread * float(weights.square().sum()) ** 0.5 / weights
+
+
+def _rows_up_to(limit: int, counts: Tensor, is_of: Tensor) -> list[int]:
+    """Return the rows of `is_of` (N, K), in order, that a category needs which is below a limit."""
+    counts, chosen = counts.clone(), []
+    for row, of in enumerate(is_of):
+        if bool((counts[of] < limit).any()):
+            counts += of
+            chosen.append(row)
+    return chosen
 
 
 def _whole(tensor: Tensor) -> Tensor:

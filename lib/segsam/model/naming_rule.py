@@ -22,6 +22,8 @@ from segsam.categories import Category
 from segsam.errors import CheckpointError
 
 _LEAST = 1e-12
+WITHOUT_MEMORY = "without_memory"
+"""Key of a card's `naming` for the reason why a checkpoint has no memory, where one was lost."""
 _ALTERED = "49755003"
 """SNOMED CT: morphologically altered structure, the kind of all tumours, lesions and bleedings."""
 

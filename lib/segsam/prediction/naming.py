@@ -135,6 +135,23 @@ def is_named(
     return index, confidence, note is None
 
 
+def name_confidences(
+    model: SegSam, class_scores: NDArray[np.float32], distances: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
+    """Return the confidence (P, K) of each category as the name of P objects, by the checkpoint's
+    rule; without a memory, those are the decoder's probabilities.
+
+    Args:
+        model: supplies the rule.
+        class_scores: (P, K + 1), 0 = no category.
+        distances: (P, K) to the nearest example of each category; None without a memory.
+    """
+    scores, rule = class_scores.astype(np.float64), model.naming_rule
+    if rule is None or distances is None:
+        return scores[:, 1:]
+    return rule.confidences(scores, distances.astype(np.float64))
+
+
 def _guesses(model: SegSam, seen: Sequence[SliceEvidence]) -> _Guesses:
     areas = [one.area for one in seen]
     each = [one.class_scores for one in seen if one.class_scores is not None]
@@ -213,10 +230,7 @@ def present_categories(
     if decoded.presence_logits is None or not model.card.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
-    seen, rule = frozenset(model.card.categories_seen), model.naming_rule
-    is_near = np.ones(len(scores), dtype=np.bool_)
-    if rule is not None and image_distances is not None:
-        is_near = image_distances <= rule.image_limit
+    seen, is_near = frozenset(model.card.categories_seen), near_categories(model, image_distances)
     likely = {
         item.name: score
         for item, score, near in zip(model.categories.items, scores, is_near.tolist(), strict=True)
@@ -226,6 +240,18 @@ def present_categories(
         and may_be_named(model, item, modality)
     }
     return dict(sorted(likely.items(), key=lambda item: -item[1]))
+
+
+def near_categories(
+    model: SegSam, image_distances: NDArray[np.float32] | None
+) -> NDArray[np.bool_]:
+    """Return True (K,) for the categories that may be present by the images of the memory: all
+    without one; arguments as of `present_categories`.
+    """
+    rule = model.naming_rule
+    if rule is None or image_distances is None:
+        return np.ones(len(model.categories), dtype=np.bool_)
+    return np.asarray(image_distances <= rule.image_limit)
 
 
 def _is_withheld(model: SegSam, name: str, modality: str | None) -> bool:

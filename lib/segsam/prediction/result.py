@@ -120,6 +120,11 @@ class Result:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     @property
+    def suggestions_in_words(self) -> str:
+        """The nearest guesses of an object without a name as text; empty if there are none."""
+        return ", ".join(f"{name} {p:.0%}" for name, p in self.suggestions.items())
+
+    @property
     def predicted_iou(self) -> float | None:
         """Mean of the mask decoder's own IoU estimate over the slices; None without slices."""
         return float(np.mean([s.predicted_iou for s in self.slices])) if self.slices else None

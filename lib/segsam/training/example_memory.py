@@ -55,6 +55,8 @@ UNKNOWN_CALLED_DISEASE, KNOWN_CALLED_DISEASE = 0.01, 0.01
 wrongly."""
 _PRESENT_KEPT = 0.9
 """Share of the images with a category that are near enough to report it."""
+_SLICES_OF_NEW = 32
+"""Most training slices among whose objects examples of a new category are chosen."""
 LEAST_OBJECTS = 20
 """Number of objects of known categories without which there is no memory."""
 KNOWN, ELSEWHERE, UNKNOWN = "known", "known from elsewhere", "unknown"
@@ -159,25 +161,62 @@ def naming_of_run(
     known = min(int((part.classes > 0).sum()) for part in (training, validation))
     if known < LEAST_OBJECTS:
         return None
-    return fit_naming(training, validation, model.categories)
+    return fit_naming(training, validation, model.categories, temperature=model.card.temperature)
+
+
+def with_new_examples(
+    memory: ExampleMemory,
+    model: SegSam,
+    store: EmbeddingStore,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+) -> ExampleMemory:
+    """Return a memory with examples from samples, for the categories that have too few.
+
+    Args:
+        memory: of a model with the same embedding and categories.
+        model: describes the objects.
+        store: of the samples.
+        samples: those of a training.
+        config: the run.
+    """
+    lacking = np.flatnonzero(memory.counts().numpy() < EXAMPLES) + 1
+    useful = [
+        [one for one in samples if number in map(one.classes.get, one.prompted)]
+        for number in lacking
+    ]
+    chosen = {one.name: one for some in useful for one in spread_evenly(some, _SLICES_OF_NEW)}
+    objects = describe_samples(model, store, chosen.values(), config) if chosen else None
+    if objects is None:
+        return memory
+    new = objects.select(np.isin(objects.classes, lacking))
+    if not len(new):
+        return memory
+    added, _ = choose_examples(new, len(model.categories), like=memory)
+    return memory.filled_up(added, examples=EXAMPLES, images=IMAGES)
 
 
 def choose_examples(
-    objects: DescribedObjects, categories: int
+    objects: DescribedObjects, categories: int, *, like: ExampleMemory | None = None
 ) -> tuple[ExampleMemory, NDArray[np.str_]]:
     """Return a memory of the objects nearest to the centres of each category's clusters (k-means),
     and the data set that each example is from.
+
+    `like` is a memory whose standardisation is taken; by default it is that of the objects.
     """
     known = objects.select(objects.classes > 0)
-    mean, scale = standardisation(torch.from_numpy(known.descriptions), of_objects=True)
-    standard = ((torch.from_numpy(known.descriptions) - mean) / scale).numpy()
+    descriptions = torch.from_numpy(known.descriptions)
+    mean, scale = (
+        standardisation(descriptions, of_objects=True) if like is None else (like.mean, like.scale)
+    )
+    standard = ((descriptions - mean) / scale).numpy()
     rows = np.concatenate(
         [
             _central(standard, np.flatnonzero(known.classes == number), EXAMPLES)
             for number in np.unique(known.classes)
         ]
     )
-    image_mean, image_scale, images, shown = _image_examples(known, categories)
+    image_mean, image_scale, images, shown = _image_examples(known, categories, like)
     memory = ExampleMemory(
         mean=mean,
         scale=scale,
@@ -192,12 +231,16 @@ def choose_examples(
 
 
 def _image_examples(
-    known: DescribedObjects, categories: int
+    known: DescribedObjects, categories: int, like: ExampleMemory | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return mean, scale, some images (M, 2 C) for each category, and what they show (M, K)."""
     _, first, image_of = np.unique(known.image_names, return_index=True, return_inverse=True)
     images = torch.from_numpy(known.images[first])
-    mean, scale = standardisation(images, of_objects=False)
+    mean, scale = (
+        standardisation(images, of_objects=False)
+        if like is None
+        else (like.image_mean, like.image_scale)
+    )
     standard = ((images - mean) / scale).numpy()
     shows = np.zeros((len(first), categories), dtype=np.bool_)
     shows[image_of, known.classes - 1] = True

@@ -158,7 +158,8 @@ class TestProbes:
 
 
 def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float = 1.0) -> Probe:
-    return Probe((0.0, 0.0), np.ones((2, 2), bool), category, confidence, agreement, iou)
+    mask = np.ones((2, 2), bool)
+    return Probe((0.0, 0.0), mask, category, confidence, agreement, iou, probability=confidence)
 
 
 class TestOverview:
