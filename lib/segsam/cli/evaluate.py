@@ -95,7 +95,6 @@ def evaluate(  # noqa: PLR0913 - the options of the command
         evaluation = _evaluate(model, selections, options, embeddings, encoder)
     record = _record(evaluation, model, checkpoint, split)
     _show(record)
-    _show_names(record["names"])
     if objects_file is not None:
         save_objects(objects_file, evaluation.objects, evaluation.categories)
     write_json(json_file, record)
@@ -139,10 +138,7 @@ def calibrate(
     Example: segsam calibrate validation.npz --examples train.npz --on test.npz
     --write my.safetensors
     """
-    from segsam.errors import EvaluationError
-    from segsam.evaluation import calibration
     from segsam.evaluation.objects_file import ObjectTable, load_objects
-    from segsam.model.card import read_card, rewrite_card
 
     check_target(json_file, ".json")
     check_outputs([*objects, *(on or ()), *(examples or ()), write], json_file)
@@ -152,8 +148,24 @@ def calibrate(
         chosen = ObjectTable.joined([load_objects(path) for path in examples])
         measured = checkpoint or (None if write is None else str(write))
         record = _fit_memory(chosen, validation, others, measured, write)
-        write_json(json_file, record)
-        return
+    else:
+        record = _fit_temperature(validation, others, write)
+    write_json(json_file, record)
+
+
+def _fit_temperature(
+    validation: ObjectTable, others: ObjectTable | None, write: Path | None
+) -> dict[str, Any]:
+    """Fit the temperature of the decoder's confidence, show what it does, and store it."""
+    from segsam.errors import EvaluationError
+    from segsam.evaluation import calibration
+    from segsam.model.card import read_card, rewrite_card
+
+    if write is not None and read_card(write).naming:
+        raise EvaluationError(
+            "Expected --examples for a checkpoint with a memory of examples, because its rule was "
+            "fitted at the temperature that it has; got none."
+        )
     fitted = calibration.calibrate(validation)
     found = {"validation": fitted}
     if others is not None:
@@ -165,13 +177,8 @@ def calibrate(
     for part, one in found.items():
         _show_calibration(part, one)
     if write is not None:
-        if read_card(write).naming:
-            raise EvaluationError(
-                "Expected --examples for a checkpoint with a memory of examples, because its rule "
-                "was fitted at the temperature that it has; got none."
-            )
         rewrite_card(write, temperature=fitted.temperature, calibration=record)
-    write_json(json_file, record)
+    return record
 
 
 def _fit_memory(
@@ -271,6 +278,7 @@ def _show(record: dict[str, Any]) -> None:
         f"{record['seconds']:.0f} s, {record['encoded']} slices encoded.",
         highlight=False,
     )
+    _show_names(record["names"])
 
 
 def _show_names(names: dict[str, dict[str, int]]) -> None:

@@ -260,6 +260,8 @@ def _central(
     standard: NDArray[np.float32], members: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
     """Return up to `count` of the members, each the nearest to the centre of a cluster."""
+    _, first = np.unique(standard[members], axis=0, return_index=True)
+    members = members[np.sort(first)]  # k-means cannot start from points that are the same
     if len(members) <= count:
         return members
     centres, cluster_of = kmeans2(standard[members], count, minit="++", seed=0)
