@@ -119,13 +119,9 @@ def fit_naming(
     Raises:
         TrainingError: fewer than some twenty objects of known categories in either.
     """
-    for part, objects in (("training", training), ("validation", validation)):
-        known = int((objects.classes > 0).sum())
-        if known < LEAST_OBJECTS:
-            raise TrainingError(
-                f"Expected {LEAST_OBJECTS} {part} objects of known categories for a memory of "
-                f"examples, got {known}."
-            )
+    for part, (known, least) in _known_objects(training, validation).items():
+        if known < least:
+            raise TrainingError(f"Expected {least} {part} for a memory of examples, got {known}.")
     memory, origins = choose_examples(training, len(categories))
     kinds = _kinds(memory, origins, validation, temperature)
     first = {kind: cases.select(cases.is_first) for kind, cases in kinds.items()}
@@ -158,10 +154,25 @@ def naming_of_run(
     training, validation = parts
     if training is None or validation is None:
         return None
-    known = min(int((part.classes > 0).sum()) for part in (training, validation))
-    if known < LEAST_OBJECTS:
+    if any(known < least for known, least in _known_objects(training, validation).values()):
         return None
     return fit_naming(training, validation, model.categories, temperature=model.card.temperature)
+
+
+def _known_objects(
+    training: DescribedObjects, validation: DescribedObjects
+) -> dict[str, tuple[int, int]]:
+    """Return what a memory needs objects of known categories in -> how many are there, and the
+    lowest number. The rule is fitted to one half of the patients and its limits to the other.
+    """
+    what = "objects of known categories"
+    of_validation, first = validation.classes > 0, _is_first_half(validation.patients)
+    halves = [int((of_validation & rows).sum()) for rows in (first, ~first)]
+    return {
+        f"training {what}": (int((training.classes > 0).sum()), LEAST_OBJECTS),
+        f"validation {what}": (sum(halves), LEAST_OBJECTS),
+        f"validation {what} in each half of the patients": (min(halves), LEAST_OBJECTS // 2),
+    }
 
 
 def with_new_examples(

@@ -14,6 +14,9 @@ import pytest
 
 from segsam.cli.app import main
 from segsam.imaging.volume import Volume
+from segsam.model import load_pretrained, save_checkpoint
+
+from ..made_memory import with_distances
 
 Done = subprocess.CompletedProcess[str]
 
@@ -115,6 +118,26 @@ class TestSegment:
         assert value["category"] is None
         assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
         assert "no trained semantic decoder" in done.stdout
+
+    def test_an_object_without_a_name_has_nearest_names_and_a_reason(
+        self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path
+    ) -> None:
+        model = load_pretrained(standin)
+        liver, spleen = map(model.categories.index, ("liver", "spleen"))
+        model = with_distances(model, {liver: 0.6, spleen: 0.9})
+        checkpoint = save_checkpoint(model, tmp_path / "m.safetensors", model.card)
+        done = segsam(
+            *("segment", image, "-o", tmp_path / "o.nii.gz", "--box", "12,10,1,25,21,1"),
+            *("--checkpoint", checkpoint, "--json", tmp_path / "o.json"),
+        )
+        assert done.returncode == 0, done.stderr
+        result = json.loads((tmp_path / "o.json").read_text())
+        assert (result["category"], result["confidence"]) == (None, None)
+        nearest, share = next(iter(result["suggestions"].items()))
+        assert 0.005 <= share < 0.5
+        assert done.stdout.startswith("object: ")
+        assert f"nearest names: {nearest} {share:.0%}" in done.stdout
+        assert "Note: Not named: unlike anything that this model has been taught." in done.stdout
 
     def test_a_trained_checkpoint_names_what_it_found(
         self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path

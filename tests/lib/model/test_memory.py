@@ -144,6 +144,38 @@ def test_tensors_that_do_not_fit_are_refused(
         ExampleMemory.taken_from(state, 5)
 
 
+def test_one_more_category_has_no_examples_yet() -> None:
+    grown = memory().with_category()
+    assert grown.images_show.shape == (1, 6)
+    found = grown.distances(grown.examples)
+    assert torch.equal(found[:, :5], memory().distances(grown.examples))
+    assert (found[:, 5] == NOWHERE).all()
+    assert grown.counts().tolist() == [2, 0, 1, 0, 0, 0]
+
+
+def test_examples_are_added_for_categories_that_have_too_few() -> None:
+    one, other = memory(), memory()
+    shows = torch.zeros(3, 5, dtype=torch.bool)
+    shows[0, 0] = shows[1, 3] = shows[2, 3] = True
+    added = torch.arange(4.0)[:, None].expand(4, 64) + 10
+    other = replace(
+        other,
+        examples=added,
+        categories=torch.tensor([0, 3, 2, 3]),
+        images=added[:3],
+        images_show=shows,
+    )
+    both = one.filled_up(other, examples=2, images=1)
+    assert torch.equal(both.examples[:3], one.examples), "its own examples stay"
+    assert both.categories.tolist() == [0, 0, 2, 3, 2, 3]
+    assert torch.equal(both.examples[3:], added[1:])
+    assert torch.equal(both.images, torch.cat([one.images, added[1:2]]))
+    assert both.images_show.tolist() == [*one.images_show.tolist(), shows[1].tolist()]
+    full = both.filled_up(other, examples=2, images=1)
+    assert torch.equal(full.examples, both.examples)
+    both._check(5)
+
+
 def test_no_memory_is_none_and_leaves_the_weights() -> None:
     state = {"weight": torch.ones(1)}
     assert ExampleMemory.taken_from(state, 5) is None

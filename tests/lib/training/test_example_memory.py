@@ -4,6 +4,8 @@ hold their error rates on objects that they were not chosen by.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,10 @@ def test_the_lowest_limit_within_a_goal() -> None:
 def test_too_few_objects_are_refused(five_categories: Categories) -> None:
     with pytest.raises(TrainingError, match=r"20 validation objects of known categories .* got 5"):
         fit_naming(objects(0, 100), objects(1, 5), five_categories)
+
+
+def test_patients_that_fill_only_one_half_are_refused(five_categories: Categories) -> None:
+    one_patient = objects(1, 100)
+    one_patient = replace(one_patient, patients=np.full(100, "p1"))
+    with pytest.raises(TrainingError, match=r"in each half of the patients for a memory.* got 0"):
+        fit_naming(objects(0, 100), one_patient, five_categories)
