@@ -77,7 +77,9 @@ def test_an_object_is_described_by_the_cells_under_its_mask() -> None:
     assert described.tolist() == [[3.0, 1.0, 1.5, 1.0]]
     empty = describe_objects(ImageFeatures(embedding), torch.full((1, 1, 16, 16), -5.0))
     assert empty[0].tolist() == pytest.approx([1.5, 1.0, 1.5, 1.0])
-    assert describe_images(ImageFeatures(embedding)).shape == (1, 4)
+    images = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(2)) * 3 + 1
+    of_images = torch.cat([images.mean(dim=(2, 3)), images.std(dim=(2, 3))], dim=1)
+    torch.testing.assert_close(describe_images(ImageFeatures(images)), of_images)
 
 
 def test_standardised_descriptions_are_about_1_apart() -> None:
