@@ -45,8 +45,10 @@ class ImageKey:
     """Identity of an image file and its content: a file that was written again is another image."""
 
     path: str
-    mtime_ns: int
+    inode: int
     bytes: int
+    modified_ns: int
+    changed_ns: int
 
     @classmethod
     def of(cls, path: Path) -> ImageKey:
@@ -57,7 +59,8 @@ class ImageKey:
             stat = path.stat()
         except OSError as error:
             raise VolumeNotFoundError(f"there is no image {path.name!r} any more") from error
-        return cls(str(path), stat.st_mtime_ns, stat.st_size)
+        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        return cls(str(path), *state)
 
 
 @dataclass

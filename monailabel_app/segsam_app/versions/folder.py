@@ -35,6 +35,7 @@ from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import (
     PARTIAL,
+    FileStamp,
     flush,
     output_errors,
     remove_abandoned,
@@ -105,8 +106,8 @@ class VersionFolder:
         self._checked: dict[tuple[object, ...], VersionRecord | str] = {}
         """Cache of `_read`, by version, modification times and sizes of its files."""
         self._damaged: dict[str, str] = {}
-        self._current: tuple[tuple[int, int] | None, str] = ((0, 0), FIRST)
-        """Cache of `current`, with the state of `current.json` that it was read from."""
+        self._current: tuple[tuple[FileStamp | None, ...], str] = ((), FIRST)
+        """Cache of `current`, with the states of the files that it was read from."""
 
     @classmethod
     def open(cls, root: Path, checkpoint: str | None) -> VersionFolder:
@@ -135,8 +136,8 @@ class VersionFolder:
     @property
     def current(self) -> str:
         """Id of the current version. If nothing changed, only the files' states are read."""
-        state = self._state_of_current()
-        if state is None and not (self.folder / LAST).exists():
+        state = tuple(stamp_of(self.folder / name) for name in (CURRENT, LAST))
+        if not any(state):
             return FIRST
         known_state, version = self._current
         if state != known_state or isinstance(self._read(version), str):
@@ -256,13 +257,6 @@ class VersionFolder:
             return f"its weights ({WEIGHTS}) or their card ({CARD}) are missing"
         found = self._checked[key]
         return found if isinstance(found, str) else record
-
-    def _state_of_current(self) -> tuple[int, int] | None:
-        try:
-            state = (self.folder / CURRENT).stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_ino
 
     def _choose(self, usable: list[VersionRecord]) -> tuple[str, tuple[str, ...]]:
         """Return the version that current.json names, or else the newest promoted one before it.

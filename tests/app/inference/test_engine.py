@@ -56,6 +56,21 @@ class TestImages:
         second = engine.volume(image)
         assert (first.voxels != second.voxels).any()
 
+    def test_one_that_another_program_gave_the_same_time_is_read_again(self, image: Path) -> None:
+        engine, before = Engine(ROOMY), image.stat()
+        first = engine.volume(image)
+        for replace in (False, True):
+            other = write(image.with_name("other.nii"), value=1 + replace)
+            if replace:
+                other.replace(image)
+            else:
+                image.write_bytes(other.read_bytes())
+            os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+            assert image.stat().st_size == before.st_size
+            second = engine.volume(image)
+            assert (first.voxels != second.voxels).any()
+            first = second
+
     def test_they_stay_open_while_they_fit(self, tmp_path: Path) -> None:
         engine = Engine(AppConfig(images_megabytes=1, checkpoint="litemedsam"))
         paths = [write(tmp_path / f"{n}.nii", n, side=512) for n in range(2)]
