@@ -43,7 +43,7 @@ class VersionNaming:
 
 @dataclass(frozen=True, eq=False)
 class NamesBefore:
-    """What a training starts from, as far as names are concerned."""
+    """Names before a training: the memory of examples, what the card says, and the embedding."""
 
     memory: ExampleMemory | None
     record: Mapping[str, Any]
