@@ -467,6 +467,57 @@ class TestNames:
         assert logic.nodes.identity.terminology == TISSUE, "the code of a new segment in Slicer"
 
 
+class TestSuggestions:
+    NEAREST = (("liver", 0.4), ("spleen", 0.2))
+
+    def unnamed(self, logic: Logic, suggestions: Any = NEAREST) -> Any:
+        request = logic.request(KEEP)
+        reply = InferReply(
+            request["request_id"], block((4, 5, 2), (2, 2, 2)), "", None, (2,),
+            notes=("Not named: unlike anything that this model has been taught.",),
+            suggestions=suggestions,
+        )  # fmt: skip
+        return apply(logic, reply)
+
+    def test_an_object_without_a_name_has_suggestions_and_the_reason(self, scene: Any) -> None:
+        logic = made(scene)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        before = logic.nodes.identity
+        result = self.unnamed(logic)
+        assert (result.category, result.suggestions) == ("", self.NEAREST)
+        assert "unlike anything" in result.notes[0]
+        assert logic.nodes.identity == before
+
+    def test_a_named_object_has_none(self, scene: Any) -> None:
+        logic = made(scene)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        assert answered(logic, block((4, 5, 2), (2, 2, 2)), category="liver").suggestions == ()
+
+    def test_a_name_that_the_model_withdraws_is_gone_and_undo_brings_it_back(
+        self, scene: Any
+    ) -> None:
+        logic = made(scene)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        answered(logic, block((4, 5, 2), (2, 2, 1)), category="liver")
+        named = logic.nodes.identity
+        self.unnamed(logic)
+        identity = logic.nodes.identity
+        assert (identity.name, identity.chosen_by) == ("Object", "")
+        assert identity.terminology == TISSUE
+        assert undo(logic)
+        assert logic.nodes.identity == named
+
+    def test_the_users_name_and_one_that_was_not_judged_stay(self, scene: Any) -> None:
+        logic = made(scene)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        answered(logic, block((4, 5, 2), (2, 2, 1)), category="liver")
+        self.unnamed(logic, suggestions=())
+        assert logic.nodes.identity.name == "liver"
+        logic.choose_category("spleen")
+        self.unnamed(logic)
+        assert (logic.nodes.identity.name, logic.nodes.identity.chosen_by) == ("spleen", "user")
+
+
 class TestFindings:
     def test_the_strip_and_what_else_is_there(self, scene: Any) -> None:
         logic = made(scene)

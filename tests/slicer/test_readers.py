@@ -48,6 +48,7 @@ GOOD: dict[str, Any] = {
     "mask": mask(BITS, (1, 2, 3)),
     "category": "liver",
     "confidence": 0.8,
+    "suggestions": {"liver": 0.8, "spleen": 0.1, "heart": 0.15},
     "axes": ["k"],
     "slices": [{"axis": "k", "index": 3}, {"axis": "k", "index": 4}],
     "certainty": [0.9, 0.4],
@@ -65,6 +66,28 @@ def test_a_good_reply() -> None:
     assert (found.category, found.confidence, found.axes) == ("liver", 0.8, (2,))
     assert found.predictions.certainty == {(2, 3): 0.9, (2, 4): 0.4}
     assert found.predictions.present == {(2, 3): (("stomach", 0.7), ("spleen", 0.2))}
+    assert found.suggestions == (("liver", 0.8), ("heart", 0.15), ("spleen", 0.1))
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ({"a": 7, "b": "high", "": 0.5, "c\n\x07": -1, "d": True}, (("a", 1.0), ("c", 0.0))),
+        ({"a": {"b": 0.5}, "c": [0.5], "d": None}, ()),
+        ([["liver", 0.5]], ()),
+        ("liver", ()),
+        (None, ()),
+    ],
+)
+def test_impossible_suggestions_are_left_out(sent: Any, read: Any) -> None:
+    assert read_infer({**GOOD, "suggestions": sent}, GRID, "r").suggestions == read
+
+
+def test_a_few_suggestions_are_enough() -> None:
+    many = {f"structure {n} {'x' * 900}": n / 1000 for n in range(999)}
+    found = read_infer({**GOOD, "suggestions": many}, GRID, "r").suggestions
+    assert [share for _, share in found] == [0.998, 0.997, 0.996, 0.995, 0.994]
+    assert max(len(name) for name, _ in found) == 200
 
 
 @pytest.mark.parametrize(

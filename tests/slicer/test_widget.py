@@ -379,6 +379,40 @@ class TestWithoutAServer:
         assert [bar.format() for bar in bars] == ["spleen  %p%", "liver  %p%"]
         assert [bar.value() for bar in bars] == [80, 30]
 
+    def test_a_suggestion_names_the_segment(self, module: Any) -> None:
+        from SEGSAMLib.Values.Replies import InferReply
+        from SEGSAMLib.Values.Terminology import category
+        from volumes import apply
+
+        drag_box(module)
+        session = module.panel.session
+        body = session.logic.request(session.parameters())
+        why = "Not named: unlike anything that this model has been taught. The nearest is liver."
+        nearest = (("liver", 0.41), ("spleen", 0.125))
+        reply = InferReply(
+            body["request_id"], None, "", None, (2,), notes=(why,), suggestions=nearest
+        )
+        result = apply(session.logic, reply)
+        assert not module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
+        module.panel.result.handle(SimpleNamespace(kind="done", value=result))
+        assert module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
+        assert label(module, "notesLabel") == f"• {why}"
+        layout = module.ui.suggestionList.layout()
+        buttons = [layout.itemAt(row).widget() for row in range(layout.count())]
+        assert [button.text() for button in buttons] == ["liver  41 %", "spleen  12 %"]
+        module.panel.refresh()  # shows the same again
+        assert layout.count() == 2
+        buttons[1].click()
+        identity, spleen = session.logic.nodes.identity, category("spleen")
+        assert (identity.name, identity.chosen_by) == ("spleen", "user")
+        assert np.allclose(identity.colour, spleen.colour, atol=0.01)
+        assert identity.terminology == spleen.terminology
+        assert label(module, "categoryLabel") == "spleen (your choice)"
+        assert not module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
+        assert layout.count() == 0
+        module.ui.undoButton.click()
+        assert module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
+
     def test_a_large_organ_does_not_hold_the_loop(
         self, module: Any, scene: Any, record_property: Callable[[str, float], None]
     ) -> None:

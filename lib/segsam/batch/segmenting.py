@@ -169,6 +169,7 @@ def _facts(result: Result, kept: int) -> dict[str, Any]:
     return {
         "category": result.category,
         "confidence": result.confidence,
+        "suggestions": dict(result.suggestions),
         "agreement": result.agreement,
         "predicted_iou": result.predicted_iou,
         "voxels": kept,

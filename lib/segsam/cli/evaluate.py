@@ -27,6 +27,7 @@ from segsam.errors import RuntimeChoiceError
 
 if TYPE_CHECKING:
     from segsam.evaluation.calibration import Calibration
+    from segsam.evaluation.objects_file import ObjectTable
     from segsam.evaluation.records import Evaluation
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
@@ -110,31 +111,67 @@ def calibrate(
             metavar="OBJECTS...",
         ),
     ],
+    *,
     on: Annotated[
         list[Path] | None,
         typer.Option("--on", help="Objects of other cases, to test the temperature on."),
     ] = None,
+    examples: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--examples",
+            help="Objects of training cases (.npz), of which the memory of examples is chosen. "
+            "Needs --checkpoint or --write.",
+        ),
+    ] = None,
+    checkpoint: CheckpointOption = None,
     write: Annotated[
         Path | None,
-        typer.Option("--write", help="Checkpoint in whose card the temperature is stored."),
+        typer.Option("--write", help="Checkpoint that gets the memory, and the temperature."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Choose the temperature at which the confidence equals the share of right names, and measure
-    how well the agreement of the two decoders predicts Dice.
+    """Choose when a name is given, from validation cases: with --examples, a memory of what the
+    model was taught and limits for the error rates of its names; without, the temperature at which
+    the decoder's confidence equals the share of right names. Also measure how well the agreement of
+    the two decoders predicts Dice.
 
     Example: segsam calibrate validation_box.npz validation_point.npz --on test_box.npz
+
+    Example: segsam calibrate validation.npz --examples train.npz --on test.npz
+    --write my.safetensors
     """
-    from segsam.evaluation import calibration
     from segsam.evaluation.objects_file import ObjectTable, load_objects
-    from segsam.model.card import rewrite_card
 
     check_target(json_file, ".json")
-    check_outputs([*objects, *(on or ()), write], json_file)
-    fitted = calibration.calibrate(ObjectTable.joined([load_objects(path) for path in objects]))
+    check_outputs([*objects, *(on or ()), *(examples or ()), write], json_file)
+    validation = ObjectTable.joined([load_objects(path) for path in objects])
+    others = ObjectTable.joined([load_objects(path) for path in on]) if on else None
+    if examples:
+        chosen = ObjectTable.joined([load_objects(path) for path in examples])
+        measured = checkpoint or (None if write is None else str(write))
+        record = _fit_memory(chosen, validation, others, measured, write)
+    else:
+        record = _fit_temperature(validation, others, write)
+    write_json(json_file, record)
+
+
+def _fit_temperature(
+    validation: ObjectTable, others: ObjectTable | None, write: Path | None
+) -> dict[str, Any]:
+    """Fit the temperature of the decoder's confidence, show what it does, and store it."""
+    from segsam.errors import EvaluationError
+    from segsam.evaluation import calibration
+    from segsam.model.card import read_card, rewrite_card
+
+    if write is not None and read_card(write).naming:
+        raise EvaluationError(
+            "Expected --examples for a checkpoint with a memory of examples, because its rule was "
+            "fitted at the temperature that it has; got none."
+        )
+    fitted = calibration.calibrate(validation)
     found = {"validation": fitted}
-    if on:
-        others = ObjectTable.joined([load_objects(path) for path in on])
+    if others is not None:
         found["test"] = calibration.calibrate(others, temperature=fitted.temperature)
     record = {"temperature": fitted.temperature} | {
         part: one.to_json() for part, one in found.items()
@@ -144,7 +181,42 @@ def calibrate(
         _show_calibration(part, one)
     if write is not None:
         rewrite_card(write, temperature=fitted.temperature, calibration=record)
-    write_json(json_file, record)
+    return record
+
+
+def _fit_memory(
+    examples: ObjectTable,
+    validation: ObjectTable,
+    others: ObjectTable | None,
+    checkpoint: str | None,
+    write: Path | None,
+) -> dict[str, Any]:
+    """Fit memory and naming rule, show what they do to the objects, and store them."""
+    from segsam.evaluation import naming
+    from segsam.model import load_pretrained
+
+    model = load_pretrained(checkpoint)
+    fit = naming.fit_to_tables(examples, validation, model)
+    record: dict[str, Any] = {"naming": fit.to_card()}
+    parts = {"validation": validation} | ({} if others is None else {"test": others})
+    out.print(
+        f"Limit {fit.rule.limit:.3f}, for diseases {fit.rule.disease_limit:.3f}", highlight=False
+    )
+    for part, table in parts.items():
+        named = naming.with_names(table, model, fit)
+        counts = naming.counts(named)
+        bins = [vars(one) for one in naming.confidence_bins(named)]
+        record[part] = {"names": counts, "bins": bins}
+        known, unknown = counts["known"], counts["unknown"]
+        out.print(
+            f"{part}: {known['named']} of {known['objects']} known objects named, "
+            f"{known['right']} of these right; {unknown['named']} of {unknown['objects']} unknown "
+            "objects named",
+            highlight=False,
+        )
+    if write is not None:
+        naming.store_memory(write, fit)
+    return record
 
 
 def _show_calibration(part: str, found: Calibration) -> None:
@@ -217,6 +289,18 @@ def _show(record: dict[str, Any]) -> None:
         f"{record['seconds']:.0f} s, {record['encoded']} slices encoded.",
         highlight=False,
     )
+    _show_names(record["names"])
+
+
+def _show_names(names: dict[str, dict[str, int]]) -> None:
+    known, unknown = names["known"], names["unknown"]
+    if known["named"] + unknown["named"]:
+        out.print(
+            f"Names: {known['named']} of {known['objects']} objects that the checkpoint knows, "
+            f"{known['right']} of these right; {unknown['named']} of {unknown['objects']} that it "
+            "does not know.",
+            highlight=False,
+        )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -169,6 +169,8 @@ def _show(result: Result) -> None:
         f"{seconds['total']:.1f} s: {seconds['encode']:.1f} s to encode {result.encoded} of them, "
         f"{seconds['decode']:.1f} s to decode"
     )
+    if result.category is None and result.suggestions:
+        out.print(f"nearest names: {result.suggestions_in_words}", highlight=False)
     if result.agreement is not None:
         also = ", ".join(f"{name} {p:.0%}" for name, p in result.neighbours.items()) or "nothing"
         out.print(f"the two decoders agree by {result.agreement:.0%}; also present: {also}")

@@ -1,4 +1,4 @@
-"""Commands `segsam study run | report | active | automatic | unet | cost`."""
+"""Commands `segsam study run | report | active | automatic | names | unet | cost`."""
 
 from __future__ import annotations
 
@@ -210,3 +210,36 @@ def automatic(  # noqa: PLR0917 - the options of the command
         only_agreement=not model.card.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; next: segsam study report", highlight=False)
+
+
+@app.command()
+def names(
+    objects: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Objects of a checkpoint's held-out cases and of other data sets, written by "
+            "segsam evaluate --objects FILE.npz.",
+            metavar="OBJECTS...",
+        ),
+    ],
+    checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Count the names that a checkpoint gives to what it knows, there and elsewhere, and to what it
+    does not know, and write the table and the reliability diagrams of the page.
+
+    Example: segsam study names test_box.npz test_point.npz unseen_box.npz unseen_point.npz
+    """
+    from segsam.evaluation.objects_file import ObjectTable, load_objects
+    from segsam.model.checkpoint import find_card
+    from segsam.research.study.names import NAME, PICTURE, NamedObjects, names_table
+
+    card = find_card(checkpoint)
+    if card is None:
+        raise typer.BadParameter("Expected a SEG-SAM checkpoint, got official weights of a host.")
+    table = ObjectTable.joined([load_objects(path) for path in objects])
+    found = NamedObjects.of(table, card.training_data)
+    named = f"{Path(checkpoint).stem}, weights {card.sha256[:12]}"
+    written = names_table(found, checkpoint=named).save(results, NAME)
+    found.draw(results.parent / PICTURE)
+    out.print(f"Written: {written}; next: segsam study report", highlight=False)

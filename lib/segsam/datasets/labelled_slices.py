@@ -11,7 +11,7 @@ Files are read by `Volume` and not by MONAI's LoadImage, because the latter acce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -30,6 +30,8 @@ Axes = Literal["auto", "all", "i", "j", "k"]
 Item = TypeVar("Item")
 MIN_SHARE = 0.00153
 """Share of a slice under which an object is not prompted: 100 of 256 x 256 pixels."""
+_MIN_END_PX = 16
+"""Size of an object's last section from which its end is used; smaller ones are often noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,9 @@ class LabelledSlice:
     """Label values of the objects that are large enough."""
     instances: tuple[Instance, ...] = ()
     """Empty if every label is one object; `objects` covers both."""
+    ended: tuple[Instance, ...] = ()
+    """Objects that ended on the slice before or behind this one, with their masks there; see
+    `cut_volume`."""
 
     @property
     def objects(self) -> tuple[Instance, ...]:
@@ -69,7 +74,14 @@ class LabelledSlice:
 
 
 def slices_of(
-    dataset: Dataset, case: str, *, input_size: int, limit: int = 0, axes: Axes = "auto"
+    dataset: Dataset,
+    case: str,
+    *,
+    input_size: int,
+    limit: int = 0,
+    axes: Axes = "auto",
+    ends: int = 0,
+    window: tuple[float, float] | None = None,
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a case that hold an object to prompt.
 
@@ -79,6 +91,8 @@ def slices_of(
         input_size: longest side of a slice in pixels; 0 for the native size, see `native_view`.
         limit: largest number of slices along each axis, evenly spread; 0 for all.
         axes: see `axes_of`. Named axes are part of the slice's name: data set/case/k12.
+        ends: see `cut_volume`.
+        window: (low, high) of the grey values, in the image's own; None for the default mapping.
 
     Raises:
         TrainingError: labels of another shape than their image, or values without a name.
@@ -87,7 +101,16 @@ def slices_of(
     """
     volume, labels = load_case(dataset, case)
     name = f"{dataset.name}/{case}"
-    yield from cut_volume(volume, labels, name, input_size=input_size, limit=limit, axes=axes)
+    yield from cut_volume(
+        volume,
+        labels,
+        name,
+        input_size=input_size,
+        limit=limit,
+        axes=axes,
+        ends=ends,
+        intensity=Intensity.for_volume(volume, window),
+    )
 
 
 def cut_volume(
@@ -98,30 +121,61 @@ def cut_volume(
     input_size: int,
     limit: int = 0,
     axes: Axes = "auto",
+    ends: int = 0,
+    intensity: Intensity | None = None,
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a volume and its labels (i, j, k), named `name`/index; see `slices_of`.
 
     Several label maps hold objects that overlap; the slices then have `instances`.
 
+    With `ends`, slices know the objects that `ended` beside them, and up to `ends` of the slices on
+    which an object has just ended come in addition, even if they hold nothing to prompt. The first
+    and last slice of a volume are no ends: the object may go on outside.
+
     Raises:
         PromptError: an unknown axis.
     """
     maps = [labels] if isinstance(labels, np.ndarray) else list(labels)
-    intensity = Intensity.for_volume(volume)
+    intensity = intensity or Intensity.for_volume(volume)
     for axis in axes_of(volume, axes):
         view = SliceView.of(volume, axis, input_size) if input_size else native_view(volume, axis)
         letter = "" if axes == "auto" else "ijk"[axis]
         planes = _planes_of_maps(view, maps)
         prompted = {index: _prompted(of_slice) for index, of_slice in planes.items()}
-        for index in spread([index for index, values in prompted.items() if values], limit):
-            instances = _instances(planes[index]) if len(maps) > 1 else ()
+        chosen = spread([index for index, values in prompted.items() if values], limit)
+        ended = _ended(planes, view.depth) if ends else {}
+        beyond = spread([index for index in sorted(ended) if index not in chosen], ends)
+        for index in sorted({*chosen, *(beyond if ends else ())}):
+            of_slice = planes.get(index) or [np.zeros(view.size_px, np.uint8)]
+            instances = _instances(of_slice) if len(maps) > 1 else ()
             yield LabelledSlice(
                 f"{name}/{letter}{index}",
                 view.image(volume, intensity, index),
-                label_map(instances, view.size_px) if instances else planes[index][0],
-                prompted[index],
+                label_map(instances, view.size_px) if instances else of_slice[0],
+                prompted.get(index, ()),
                 tuple(each for each in instances if is_large(each.mask)),
+                tuple(ended.get(index, ())),
             )
+
+
+def _ended(
+    planes: Mapping[int, Sequence[NDArray[np.uint8]]], depth: int
+) -> dict[int, list[Instance]]:
+    """Return the objects that end beside a slice, by its index, with the masks of their last
+    slices; `depth` is the number of slices.
+    """
+    instances = {
+        index: {each.value: each for each in _instances(of_slice)}
+        for index, of_slice in planes.items()
+    }
+    ended: dict[int, list[Instance]] = {}
+    for value in sorted({value for each in instances.values() for value in each}):
+        indices = [index for index, each in instances.items() if value in each]
+        for last, beyond in ((min(indices), min(indices) - 1), (max(indices), max(indices) + 1)):
+            one = instances[last][value]
+            if 0 <= beyond < depth and np.count_nonzero(one.mask) >= _MIN_END_PX:
+                ended.setdefault(beyond, []).append(one)
+    return ended
 
 
 def _planes_of_maps(

@@ -155,15 +155,17 @@ def _write_slice(file: BinaryIO, key: str, prepared: PreparedSlice) -> None:
         "part": prepared.part,
         "prompted": list(labelled.prompted),
         "instances": [instance.value for instance in labelled.instances],
+        "ended": [instance.value for instance in labelled.ended],
     }
     contents = {
         "json": json.dumps(record).encode(),
         "picture.png": encode_png(labelled.picture[..., ::-1]),
         "labels.png": encode_png(labelled.labels),
     }
-    if labelled.instances:
-        masks = np.concatenate([instance.mask for instance in labelled.instances])
-        contents["instances.png"] = encode_png(masks.astype(np.uint8) * 255)
+    for name, objects in (("instances", labelled.instances), ("ended", labelled.ended)):
+        if objects:
+            masks = np.concatenate([instance.mask for instance in objects])
+            contents[f"{name}.png"] = encode_png(masks.astype(np.uint8) * 255)
     for ending, content in contents.items():
         member = tarfile.TarInfo(f"{key}.{ending}")
         member.size = len(content)
@@ -175,14 +177,20 @@ def _read_slice(members: dict[str, bytes]) -> LabelledSlice:
     record = json.loads(members["json"])
     picture = decode_rgb(members["picture.png"])
     labels = decode_grey(members["labels.png"])
-    instances: tuple[Instance, ...] = ()
-    if record["instances"]:
-        masks = decode_grey(members["instances.png"]) > 0
-        each = np.split(masks, len(record["instances"]))
-        pairs = zip(record["instances"], each, strict=True)
-        instances = tuple(Instance(int(value), mask) for value, mask in pairs)
+    instances, ended = (_read_objects(members, record, name) for name in ("instances", "ended"))
     prompted = tuple(int(value) for value in record["prompted"])
-    return LabelledSlice(str(record["name"]), picture, labels, prompted, instances)
+    return LabelledSlice(str(record["name"]), picture, labels, prompted, instances, ended)
+
+
+def _read_objects(
+    members: dict[str, bytes], record: dict[str, Any], name: str
+) -> tuple[Instance, ...]:
+    """Return the objects with masks of their own; shards that are older have no `ended`."""
+    values = record.get(name, ())
+    if not values:
+        return ()
+    masks = np.split(decode_grey(members[f"{name}.png"]) > 0, len(values))
+    return tuple(Instance(int(value), mask) for value, mask in zip(values, masks, strict=True))
 
 
 def _members(content: bytes) -> dict[str, bytes]:

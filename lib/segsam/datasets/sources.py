@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segsam.datasets.folder import Dataset, open_dataset
-from segsam.datasets.labelled_slices import LabelledSlice, slices_of
+from segsam.datasets.labelled_slices import Axes, LabelledSlice, slices_of
 from segsam.datasets.med2d import Med2dDataset, is_med2d, open_med2d
 
 
@@ -20,9 +20,17 @@ def open_sources(folder: str | Path) -> tuple[Dataset, ...]:
 
 
 def source_slices(
-    source: Dataset, case: str, *, input_size: int, limit: int = 0
+    source: Dataset,
+    case: str,
+    *,
+    input_size: int,
+    limit: int = 0,
+    axes: Axes = "auto",
+    ends: int = 0,
+    window: tuple[float, float] | None = None,
 ) -> Iterator[LabelledSlice]:
-    """Yield the slices of a case that hold an object to prompt; see `slices_of`.
+    """Yield the slices of a case that hold an object to prompt; see `slices_of`. A data set of
+    single slices has no other axes, no ends and no window.
 
     Raises:
         TrainingError: data that do not fit.
@@ -30,4 +38,6 @@ def source_slices(
     """
     if isinstance(source, Med2dDataset):
         return source.slices(case, input_size=input_size, limit=limit)
-    return slices_of(source, case, input_size=input_size, limit=limit)
+    return slices_of(
+        source, case, input_size=input_size, limit=limit, axes=axes, ends=ends, window=window
+    )

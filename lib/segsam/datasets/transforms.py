@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ _PICTURE, _LABELS = "picture", "labels"
 
 
 def augmented(
-    original: LabelledSlice, *, seed: int, copy: int, coarse: bool = False
+    original: LabelledSlice, *, seed: int, copy: int | str, coarse: bool = False
 ) -> LabelledSlice:
     """Return an augmented copy, named `<name>#<copy>`; it depends on name, `seed` and `copy` only.
 
@@ -60,7 +60,7 @@ def augmented(
     for attempt in range(_ATTEMPTS):
         random_seed = _random_seed(seed, original.name, copy, attempt)
         moved = _transformed(original, copy, random_seed, transforms)
-        if moved.prompted:
+        if moved.prompted or (moved.ended and not original.prompted):
             return moved
     random_seed = _random_seed(seed, original.name, copy, _ATTEMPTS)
     return _transformed(original, copy, random_seed, Compose(transforms.transforms[1:]))
@@ -78,16 +78,26 @@ def mirrored(original: LabelledSlice, values: Mapping[int, int]) -> LabelledSlic
     table = np.arange(256, dtype=np.uint8)
     for value, other in values.items():
         table[value] = other
-    instances = tuple(
-        Instance(int(table[each.value]), np.ascontiguousarray(each.mask[:, ::-1]))
-        for each in original.instances
-    )
+    instances = _each(original.instances, lambda mask: mask[:, ::-1], table)
     return LabelledSlice(
         f"{original.name}|",
         np.ascontiguousarray(original.picture[:, ::-1]),
         table[original.labels[:, ::-1]],
         tuple(sorted(int(table[value]) for value in original.prompted)),
         instances,
+        _each(original.ended, lambda mask: mask[:, ::-1], table),
+    )
+
+
+def _each(
+    instances: Sequence[Instance],
+    turn: Callable[[NDArray[np.bool_]], NDArray[np.bool_]],
+    table: NDArray[np.uint8] | None = None,
+) -> tuple[Instance, ...]:
+    """Turn the masks of objects, and give them the values of a table (256,)."""
+    values = np.arange(256, dtype=np.uint8) if table is None else table
+    return tuple(
+        Instance(int(values[one.value]), np.ascontiguousarray(turn(one.mask))) for one in instances
     )
 
 
@@ -102,15 +112,14 @@ def upright(original: LabelledSlice) -> LabelledSlice:
     hounsfield = _FAT_HU + (original.picture.astype(np.float32) - fat) * _HU_PER_GREY
     windowed = ((hounsfield - centre) / width + 0.5).clip(0, 1)
     picture = (windowed * 255).round().astype(np.uint8)
-    instances = tuple(
-        Instance(each.value, np.ascontiguousarray(each.mask[::-1])) for each in original.instances
-    )
+    instances = _each(original.instances, lambda mask: mask[::-1])
     return LabelledSlice(
         f"{original.name}^",
         np.ascontiguousarray(picture[::-1]),
         np.ascontiguousarray(original.labels[::-1]),
         original.prompted,
         instances,
+        _each(original.ended, lambda mask: mask[::-1]),
     )
 
 
@@ -124,11 +133,12 @@ def _grey_of_fat(grey: NDArray[np.uint8]) -> float:
 
 
 def _transformed(
-    original: LabelledSlice, copy: int, random_seed: int, transforms: Compose
+    original: LabelledSlice, copy: int | str, random_seed: int, transforms: Compose
 ) -> LabelledSlice:
     grey = bool((original.picture == original.picture[..., :1]).all())
     channels = original.picture[..., :1] if grey else original.picture
-    labels = np.stack([original.labels, *(each.mask for each in original.instances)])
+    masks = (each.mask for each in (*original.instances, *original.ended))
+    labels = np.stack([original.labels, *masks])
     result = transforms.set_random_state(random_seed)(
         {
             _PICTURE: torch.from_numpy(
@@ -147,17 +157,21 @@ def _transformed(
 def _with_layers(
     original: LabelledSlice, name: str, picture: NDArray[np.uint8], layers: NDArray[np.uint8]
 ) -> LabelledSlice:
-    """Slice with moved labels; `layers` holds the label map, then the masks of the instances."""
+    """Slice with moved labels; `layers` holds the label map, then the masks of the instances, then
+    those of the objects that ended.
+    """
+    before = (*original.instances, *original.ended)
+    moved = [
+        Instance(each.value, layer > 0) for each, layer in zip(before, layers[1:], strict=True)
+    ]
+    count = len(original.instances)
+    ended = tuple(each for each in moved[count:] if each.mask.any())
     if not original.instances:
         values = tuple(value for value in large_objects(layers[0]) if value in original.prompted)
-        return LabelledSlice(name, picture, layers[0], values)
-    moved = (
-        Instance(instance.value, layer > 0)
-        for instance, layer in zip(original.instances, layers[1:], strict=True)
-    )
-    large = tuple(instance for instance in moved if is_large(instance.mask))
-    values = tuple(sorted({instance.value for instance in large}))
-    return LabelledSlice(name, picture, layers[0], values, large)
+        return LabelledSlice(name, picture, layers[0], values, ended=ended)
+    large = tuple(each for each in moved[:count] if is_large(each.mask))
+    values = tuple(sorted({each.value for each in large}))
+    return LabelledSlice(name, picture, layers[0], values, large, ended)
 
 
 def _transforms(height: int, width: int, *, coarse: bool) -> Compose:
@@ -190,7 +204,7 @@ def _transforms(height: int, width: int, *, coarse: bool) -> Compose:
     return Compose([affine, *greys])
 
 
-def _random_seed(seed: int, name: str, copy: int, attempt: int) -> int:
+def _random_seed(seed: int, name: str, copy: int | str, attempt: int) -> int:
     """32 bits of a hash of all four, so that similar arguments give unrelated seeds."""
     digest = hashlib.sha256(f"{seed} {name} {copy} {attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "little")

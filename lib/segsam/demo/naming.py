@@ -14,23 +14,29 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class ObjectName:
-    """Category and confidence of an object, and what else is on a slice, most probable first."""
+    """Category and confidence of an object, what else is on a slice, and the nearest names of an
+    object without one, the most probable first.
+    """
 
     category: str | None = None
     confidence: float | None = None
     present: Mapping[str, float] = field(default_factory=dict)
+    suggestions: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_reply(cls, reply: Reply, index: int | None = None) -> ObjectName:
         """Read the name from a reply, and the other categories that it finds on slice `index`."""
         params = reply.params
-        return cls(params["category"], params["confidence"], params["present"].get(str(index), {}))
+        present = params["present"].get(str(index), {})
+        nearest = params.get("suggestions", {})  # other servers do not send them
+        return cls(params["category"], params["confidence"], present, nearest)
 
     @property
     def text(self) -> str:
-        """Name and confidence for a person."""
+        """Name and confidence for a person; without a name, the nearest one."""
         if self.category is None or self.confidence is None:
-            return "not named"
+            nearest = [f", most like {name} ({p:.0%})" for name, p in self.suggestions.items()]
+            return "".join(["not named", *nearest[:1]])
         return f"{self.category} ({self.confidence:.0%})"
 
     @property

@@ -133,14 +133,7 @@ def reliability(objects: ObjectTable, temperature: float) -> Reliability:
     found = logits[:, 1:].argmax(axis=1) + 1
     probability = np.exp(log_softmax(logits.astype(np.float64) / temperature, axis=1))
     confidence, right = probability[np.arange(len(found)), found], found == classes
-    columns = [torch.from_numpy(column)[None, None].float() for column in (confidence, right)]
-    mean_confidence, accuracy, counts = (
-        part[0, 0].double().numpy() for part in calibration_binning(*columns, num_bins=BINS)
-    )
-    bins = tuple(
-        ReliabilityBin(float(mean_confidence[place]), float(accuracy[place]), int(counts[place]))
-        for place in np.flatnonzero(counts)
-    )
+    bins = binned(confidence, right)
     return Reliability(
         temperature=temperature,
         ece=sum(abs(b.confidence - b.accuracy) * b.objects for b in bins) / len(found),
@@ -149,6 +142,20 @@ def reliability(objects: ObjectTable, temperature: float) -> Reliability:
         accuracy=float(right.mean()),
         objects=len(found),
         bins=bins,
+    )
+
+
+def binned(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    """Return those of `BINS` bins of equal width that have objects (N,)."""
+    if not len(confidence):
+        return ()
+    columns = [torch.from_numpy(column)[None, None].float() for column in (confidence, right)]
+    mean_confidence, accuracy, counts = (
+        part[0, 0].double().numpy() for part in calibration_binning(*columns, num_bins=BINS)
+    )
+    return tuple(
+        ReliabilityBin(float(mean_confidence[place]), float(accuracy[place]), int(counts[place]))
+        for place in np.flatnonzero(counts)
     )
 
 

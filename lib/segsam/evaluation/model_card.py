@@ -14,6 +14,7 @@ from typing import Any
 from segsam.datasets.folder import Dataset
 from segsam.datasets.splits import Split
 from segsam.model.card import Card
+from segsam.model.naming_rule import WITHOUT_MEMORY, NamingRule
 
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 _UNKNOWN = "not stated"
@@ -99,9 +100,22 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("prompts it was trained with", ", ".join(card.prompts_trained) or "those of the host"),
         ("presence of other objects", "reported" if card.presence_is_trained else "not reported"),
         ("temperature of its confidence", f"{card.temperature:.3f}"),
+        *_memory(card),
         ("trained from", card.parent or _UNKNOWN),
         ("seed", _UNKNOWN if card.seed is None else str(card.seed)),
     ]
+
+
+def _memory(card: Card) -> list[tuple[str, str]]:
+    """Return what is known of the memory of examples, or why it was lost; nothing without one."""
+    rule = NamingRule.from_card(card.naming)
+    if rule is None:
+        why = card.naming.get(WITHOUT_MEMORY)
+        return [] if why is None else [("memory of examples", f"none: {why}")]
+    examples = card.naming.get("objects", {}).get("examples", _UNKNOWN)
+    limits = f"a name is given from a confidence of {rule.limit:.2f} on"
+    disease = f"that of a disease from {rule.disease_limit:.2f} on"
+    return [("memory of examples", f"{examples} examples; {limits}, {disease}")]
 
 
 def _categories(card: Card) -> str:

@@ -2,7 +2,9 @@
 
 Columns are the fields of `ObjectScore`, empty (or NaN) where a value is None. An .npz
 holds each column as an array of N rows, `class_logits` as (N, K + 1) and the K `categories` by
-name; a .csv holds one column more per class, `logit 0` for "no object" and `logit <category>`.
+name, and what a memory of examples is made of, `descriptions` (N, D) and `image_descriptions`
+(N, 2 C) in half precision; a .csv holds one column more per class, `logit 0` for "no object" and
+`logit <category>`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from segsam.system.atomic import write_bytes
 from segsam.system.reasons import reason_of
 
 TEXTS = ("dataset", "modality", "prompt", "case", "patient", "name")
-WHOLE = ("slice", "label", "category", "found")
+WHOLE = ("slice", "label", "category", "found", "named")
 FRACTIONS = (
     "share",
     "predicted_iou",
@@ -47,6 +49,10 @@ class ObjectTable:
     class_logits: NDArray[np.float32]
     """(N, K + 1), "no object" first, NaN without semantics; (N, 0) if no object has any."""
     categories: tuple[str, ...]
+    descriptions: NDArray[np.float32]
+    """(N, D) of the objects for a memory of examples; (N, 0) without."""
+    image_descriptions: NDArray[np.float32]
+    """(N, 2 C) of their images; (N, 0) without."""
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -65,7 +71,13 @@ class ObjectTable:
         for row, one in enumerate(objects):
             if one.class_logits is not None:
                 logits[row] = one.class_logits
-        return cls(columns, logits, tuple(categories) if width else ())
+        return cls(
+            columns,
+            logits,
+            tuple(categories) if width else (),
+            _rows([one.description for one in objects]),
+            _rows([one.image_description for one in objects]),
+        )
 
     @property
     def has_name(self) -> NDArray[np.bool_]:
@@ -75,7 +87,13 @@ class ObjectTable:
     def select(self, rows: NDArray[np.bool_]) -> ObjectTable:
         """Return the rows where a mask (N,) is True."""
         columns = {name: column[rows] for name, column in self.columns.items()}
-        return ObjectTable(columns, self.class_logits[rows], self.categories)
+        return ObjectTable(
+            columns,
+            self.class_logits[rows],
+            self.categories,
+            self.descriptions[rows],
+            self.image_descriptions[rows],
+        )
 
     @classmethod
     def joined(cls, tables: Sequence[ObjectTable]) -> ObjectTable:
@@ -84,12 +102,28 @@ class ObjectTable:
             raise EvaluationError(
                 "Expected files of objects of one checkpoint, got different categories."
             )
+        if len({table.descriptions.shape[1] for table in tables}) != 1:
+            raise EvaluationError(
+                "Expected files of objects that all have descriptions (.npz of one version), or "
+                "none, got both."
+            )
         columns = {
             name: np.concatenate([table.columns[name] for table in tables])
             for name in (*TEXTS, *WHOLE, *FRACTIONS)
         }
-        logits = np.concatenate([table.class_logits for table in tables])
-        return cls(columns, logits, tables[0].categories)
+        logits, descriptions, images = (
+            np.concatenate([getattr(table, name) for table in tables])
+            for name in ("class_logits", "descriptions", "image_descriptions")
+        )
+        return cls(columns, logits, tables[0].categories, descriptions, images)
+
+
+def _rows(each: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32]:
+    """Return one row per object; (N, 0) if any has none."""
+    found = [one for one in each if one is not None]
+    if not found or len(found) < len(each):
+        return np.zeros((len(each), 0), dtype=np.float32)
+    return np.stack(found)
 
 
 def save_objects(path: Path, objects: Sequence[ObjectScore], categories: Sequence[str]) -> None:
@@ -102,6 +136,8 @@ def save_objects(path: Path, objects: Sequence[ObjectScore], categories: Sequenc
             **dict(table.columns),
             class_logits=table.class_logits,
             categories=np.array(table.categories, dtype=np.str_),
+            descriptions=table.descriptions.astype(np.float16),
+            image_descriptions=table.image_descriptions.astype(np.float16),
         )
         write_bytes(path, content.getvalue())
         return
@@ -141,7 +177,13 @@ def load_objects(path: str | Path) -> ObjectTable:
 def _from_npz(path: Path) -> ObjectTable:
     with np.load(path, allow_pickle=False) as file:
         columns = {name: file[name] for name in (*TEXTS, *WHOLE, *FRACTIONS)}
-        return ObjectTable(columns, file["class_logits"], tuple(file["categories"].tolist()))
+        return ObjectTable(
+            columns,
+            file["class_logits"],
+            tuple(file["categories"].tolist()),
+            file["descriptions"].astype(np.float32),
+            file["image_descriptions"].astype(np.float32),
+        )
 
 
 def _from_csv(path: Path) -> ObjectTable:
@@ -154,7 +196,8 @@ def _from_csv(path: Path) -> ObjectTable:
     names = [name.removeprefix(_LOGIT) for name in heading if name.startswith(_LOGIT)]
     logits = [_numbers(cells[_LOGIT + name]) for name in names]
     values = np.stack(logits, axis=1) if logits else np.zeros((len(rows), 0))
-    return ObjectTable(columns, values.astype(np.float32), tuple(names[1:]))
+    none = np.zeros((len(rows), 0), dtype=np.float32)
+    return ObjectTable(columns, values.astype(np.float32), tuple(names[1:]), none, none)
 
 
 def _numbers(cells: Sequence[str]) -> NDArray[np.float64]:

@@ -42,13 +42,19 @@ class ObjectScore:
     semantic_dsc: float | None = None
     """Dice of the semantic decoder's mask, whatever category it gives."""
     found: int = 0
-    """k + 1 for the category that the model gives."""
+    """k + 1 for the category that is the model's best guess."""
+    named: int = 0
+    """1 if a user would be shown the name, 0 if it is withheld."""
     confidence: float | None = None
-    """Probability of `found`, at the checkpoint's temperature."""
+    """Probability that `found` is right, as a user would see it."""
     agreement: float | None = None
     """Soft IoU of both decoders' masks."""
     class_logits: NDArray[np.float32] | None = None
     """(K + 1,), "no object" first, before any temperature."""
+    description: NDArray[np.float32] | None = None
+    """(D,) of the object for a memory of examples (`describe_objects`)."""
+    image_description: NDArray[np.float32] | None = None
+    """(2 C,) of its image (`describe_images`)."""
 
     @property
     def has_name(self) -> bool:

@@ -1,4 +1,4 @@
-"""Scores of masks on a slice and in a volume, and confidence of the model's category.
+"""Scores of masks on a slice and in a volume.
 
 Dice and surface Dice are MONAI's, called for one pair of masks at a time and never for two empty
 ones, about which conventions differ.
@@ -57,17 +57,8 @@ def surface_dice(
     return float(score)
 
 
-def confidence(decoded: Decoded, temperature: float = 1.0) -> Tensor | None:
-    """Return the probability (P,) of the category that the model gives; None without semantics."""
-    if decoded.class_logits is None:
-        return None
-    found = predicted_category(decoded)
-    probability = (decoded.class_logits.float() / temperature).softmax(dim=1)
-    return probability.gather(1, found[:, None])[:, 0]
-
-
 def labelled_plane(
-    decoded: Decoded, prompt: int, category: int, view: SliceView
+    decoded: Decoded, prompt: int, category: int, view: SliceView, *, found: int = 0
 ) -> NDArray[np.bool_]:
     """Return the pixels (height, width) that the model itself labels with a category, for one
     prompt.
@@ -80,9 +71,10 @@ def labelled_plane(
         prompt: index of the prompt.
         category: k + 1 for category k.
         view: of the slice.
+        found: the model's best guess of the category, k + 1; 0 for the decoder's alone.
     """
     if decoded.object_logits is not None:
-        if int(predicted_category(decoded)[prompt]) != category:
+        if (found or int(predicted_category(decoded)[prompt])) != category:
             return np.zeros((view.height, view.width), dtype=np.bool_)
         return mask_plane(decoded.object_logits[prompt, 0], view)
     if decoded.semantic_logits is None:

@@ -15,8 +15,9 @@ from segsam.evaluation.prompting import PromptKind, object_rng, prompt_tensors
 from segsam.evaluation.records import ObjectScore
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
-from segsam.model.readout import predicted_category
-from segsam.prediction.semantics import agreements
+from segsam.model.memory import describe_images, describe_objects
+from segsam.prediction.naming import is_named
+from segsam.prediction.semantics import agreements, example_distances
 
 _PROMPTS_AT_ONCE = 16
 """Prompts that are decoded together; more would only cost memory."""
@@ -63,10 +64,10 @@ class SliceScorer:
         rngs = [object_rng(self.seed, f"{opened.name}/{index}", value) for value in values]
         prompts = prompt_tensors(self.prompt, true_masks, rngs, view)
         decoded = self.model.decode(features, prompts, semantic=self.model.card.semantic_is_trained)
-        statements = _statements(decoded, self.model.card.temperature)
-        semantic = self._semantic_scores(
-            decoded, true_masks, [opened.classes[value] for value in values], view
-        )
+        statements = _statements(self.model, features, decoded, opened.volume.modality)
+        categories = [opened.classes[value] for value in values]
+        found = [one.get("found", 0) for one in statements]
+        semantic = self._semantic_scores(decoded, true_masks, categories, found, view)
         masks = [
             scores.mask_plane(logits[0], view) if self.binary else None
             for logits in decoded.binary_logits
@@ -90,10 +91,11 @@ class SliceScorer:
         decoded: Decoded,
         true_masks: list[NDArray[np.bool_]],
         categories: list[int],
+        found: list[int],
         view: SliceView,
     ) -> list[dict[str, Any]]:
         """Return Dice of the semantic decoder's masks of P objects, without their category and with
-        it, by the names of `ObjectScore`.
+        it, by the names of `ObjectScore`; `found` are the model's best guesses.
         """
         stripped = decoded.stripped_logits() if self.semantic else None
         if stripped is None:
@@ -103,25 +105,34 @@ class SliceScorer:
             mask = scores.mask_plane(stripped[row, 0], view)
             rows.append({"semantic_dsc": scores.dice(mask, true)})
             if category:
-                labelled = scores.labelled_plane(decoded, row, category, view)
+                labelled = scores.labelled_plane(decoded, row, category, view, found=found[row])
                 rows[-1]["mdsc"] = scores.dice(labelled, true)
         return rows
 
 
-def _statements(decoded: Decoded, temperature: float) -> list[dict[str, Any]]:
+def _statements(
+    model: SegSam, features: ImageFeatures, decoded: Decoded, modality: str | None
+) -> list[dict[str, Any]]:
     """Return the model's own estimates of each of P objects, by the names of `ObjectScore`."""
     rows: list[dict[str, Any]] = [
         {"predicted_iou": value} for value in decoded.predicted_iou[:, 0].tolist()
     ]
     agreement = agreements(decoded)
-    confidence = scores.confidence(decoded, temperature)
-    if decoded.class_logits is None or agreement is None or confidence is None:
+    if decoded.class_logits is None or agreement is None:
         return rows
-    found = predicted_category(decoded).tolist()
-    logits = decoded.class_logits.float().cpu().numpy()
+    logits = decoded.class_logits.float()
+    probabilities = (logits / model.card.temperature).softmax(dim=1).cpu().numpy()
+    distances = example_distances(model, features, decoded.binary_logits)
+    descriptions = describe_objects(features, decoded.binary_logits).cpu().numpy()
+    image = describe_images(features)[0].cpu().numpy()
     for row, one in enumerate(rows):
-        one["found"] = found[row]
-        one["confidence"] = float(confidence[row])
+        of_object = None if distances is None else distances[row]
+        best, confidence, is_shown = is_named(model, probabilities[row], of_object, modality)
+        one["found"] = best + 1
+        one["named"] = int(is_shown)
+        one["confidence"] = confidence
         one["agreement"] = float(agreement[row])
-        one["class_logits"] = logits[row]
+        one["class_logits"] = logits[row].cpu().numpy()
+        one["description"] = descriptions[row]
+        one["image_description"] = image
     return rows

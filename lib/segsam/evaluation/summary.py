@@ -64,6 +64,7 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
         by_modality.setdefault(facts.modality, []).append(means[facts.name])
     modalities = {name: pooled(parts) for name, parts in by_modality.items()}
     return {
+        "names": name_counts(evaluation.objects),
         "datasets": {
             facts.name: _dataset_record(evaluation, facts, means[facts.name])
             for facts in evaluation.datasets
@@ -71,6 +72,23 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
         "modalities": {name: _record(found) for name, found in modalities.items()},
         "average": _record(pooled(list(modalities.values()))),
     }
+
+
+def name_counts(objects: Iterable[ObjectScore]) -> dict[str, dict[str, int]]:
+    """Count the objects whose names the checkpoint can give, and those whose it cannot: how many
+    were named, as a user would see it, and how many of these right. Masks without a name do not
+    count.
+    """
+    known, unknown = {"objects": 0, "named": 0, "right": 0}, {"objects": 0, "named": 0}
+    for one in objects:
+        if not one.has_name:
+            continue
+        counts = known if one.category else unknown
+        counts["objects"] += 1
+        counts["named"] += one.named
+        if one.category:
+            known["right"] += one.named and one.found == one.category
+    return {"known": known, "unknown": unknown}
 
 
 def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
@@ -160,6 +178,7 @@ def _dataset_record(evaluation: Evaluation, facts: DatasetFacts, means: Means) -
         "patients": len({one.patient for one in objects}),
         "slices": facts.slices,
         "objects": len(objects),
+        "names": name_counts(objects),
         **_record(means),
         "per_class": {
             name: _class_record(

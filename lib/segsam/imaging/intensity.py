@@ -45,6 +45,23 @@ PERCENTILES = (0.5, 99.5)
 _SAMPLE_LIMIT = 4_000_000
 
 
+_EXPORTED = ("soft-tissue", "mediastinum", "liver", "lung", "bone", "spine")
+"""Presets that pictures of CT are exported in."""
+_CENTRE_MOVES_HU = 30.0
+_WIDTH_FACTORS = (0.7, 1.5)
+
+
+def random_ct_window(seed: int) -> tuple[float, float]:
+    """Draw a window (low, high) in Hounsfield units near one of the presets, as other people's
+    exports have. The same seed gives the same window.
+    """
+    rng = np.random.default_rng(seed)
+    centre, width = CT_WINDOWS[str(rng.choice(_EXPORTED))]
+    centre += rng.normal(0, _CENTRE_MOVES_HU)
+    width *= rng.uniform(*_WIDTH_FACTORS)
+    return float(centre - width / 2), float(centre + width / 2)
+
+
 @dataclass(frozen=True)
 class Intensity:
     """Intensity mapping of one volume: values up to `low` become 0, from `high` on 255.

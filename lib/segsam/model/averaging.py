@@ -17,14 +17,22 @@ import torch
 from segsam.errors import CheckpointError
 from segsam.model.card import read_card
 from segsam.model.checkpoint import load_pretrained, save_checkpoint
+from segsam.model.digests import embedding_id
+from segsam.model.naming_rule import WITHOUT_MEMORY
 from segsam.model.segsam import SegSam
+
+_OTHER_EMBEDDING = (
+    "The averaged checkpoints have different image encoders, so the mean describes objects unlike "
+    "either's examples; segsam calibrate makes a new memory of examples."
+)
 
 
 def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Path:
     """Save the mean of the weights of checkpoints, computed in double precision.
 
-    The card is the first one's. It names all of them as parents; metrics, which belong to one of
-    them, are left out.
+    The card is the first one's, and so are memory of examples and naming rule, if all have the same
+    image embedding; else the mean has none, and its card says why. The card names all of them as
+    parents; metrics, which belong to one of them, are left out.
 
     Raises:
         CheckpointError: fewer than two sources, one that is not a checkpoint of ours, or models of
@@ -38,6 +46,7 @@ def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Pa
     others = [load_pretrained(source) for source in sources[1:]]
     for source, other in zip(sources[1:], others, strict=True):
         _check_alike(mean, other, Path(sources[0]).name, Path(source).name)
+    is_of_one_embedding = len({embedding_id(model) for model in (mean, *others)}) == 1
     states = [other.state_dict() for other in others]
     with torch.no_grad():
         for name, tensor in mean.state_dict().items():
@@ -46,6 +55,9 @@ def average_checkpoints(sources: Sequence[str | Path], target: str | Path) -> Pa
                 tensor.copy_(torch.stack(alike).mean(dim=0))
     parents = ", ".join(card.sha256[:16] for card in cards)
     card = replace(cards[0], parent=f"the mean of {parents}", metrics={}, results={})
+    if mean.memory is not None and not is_of_one_embedding:
+        card = replace(card, naming={WITHOUT_MEMORY: _OTHER_EMBEDDING})
+        mean = mean.with_memory(None, card)
     return save_checkpoint(mean, target, card)
 
 

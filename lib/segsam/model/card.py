@@ -63,6 +63,9 @@ class Card:
     for modalities, data sets and the average."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """Output of `segsam calibrate --json`."""
+    naming: Mapping[str, Any] = field(default_factory=dict)
+    """Rule by which the memory of examples gives or withholds names (`NamingRule`), the error
+    rates that its limits were chosen for, and the numbers of objects; empty without a memory."""
     limits: tuple[str, ...] = ()
     """Where it fails, in sentences."""
     failures: tuple[Mapping[str, str], ...] = ()

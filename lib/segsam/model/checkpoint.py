@@ -22,6 +22,7 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import MODEL_FIELDS, Card, card_path, read_card
 from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam, MedSam2
+from segsam.model.memory import ExampleMemory
 from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.packaged import (
     ENCODER_PREFIX,
@@ -159,6 +160,8 @@ def save_checkpoint(
     state = model.state_dict() | {
         _TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())
     }
+    if model.memory is not None:
+        state |= model.memory.state()
     stored = {k: v for k, v in state.items() if not (encoder and k.startswith(ENCODER_PREFIX))}
     content = safetensors.torch.save({key: _for_file(stored[key], key, half) for key in stored})
     card = replace(
@@ -265,10 +268,11 @@ def _load_ours(path: Path) -> SegSam:
         text=card.semantic_decoder and card.text_enhancement,
         card=card,
     )
+    memory = ExampleMemory.taken_from(state, len(categories))
     if card.encoder:
         state |= encoder_state(card.host, card.encoder, path.name)
     load_exactly(model, state, path.name)
-    return model
+    return model if memory is None else model.with_memory(memory, card)
 
 
 def _single(tensor: Tensor) -> Tensor:

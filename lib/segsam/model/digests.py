@@ -37,3 +37,12 @@ def encoder_id(host: Host) -> str:
     `Host.encode` uses. Hashing takes time: store the result.
     """
     return f"{host.facts.name} {weights_digest(host.encoding_parts())[:16]}"
+
+
+def embedding_id(model: SegSam) -> str:
+    """Return the identifier of all that the embedding depends on which the decoders read: the
+    host's encoder, and the reduction of the grid, which is trained. Hashing takes time.
+    """
+    reduction = model.reduction
+    reduced = "" if reduction is None else f" {weights_digest(reduction)[:16]}"
+    return encoder_id(model.host) + reduced

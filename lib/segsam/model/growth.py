@@ -9,7 +9,8 @@ existing weight changes.
 
 The model's output does change a little: CO-tokens attend to each other, text tokens do too, and a
 softmax over classes has one more share. Until the model is trained on examples, its output for the
-new category is a guess from similar ones.
+new category is a guess from similar ones. A memory of examples has none of it, so a model with one
+does not give its name before.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def grow(model: SegSam, category: Category, embedding: NDArray[np.float32]) -> S
     trainable = {name: value.requires_grad for name, value in model.named_parameters()}
     for name, value in grown.named_parameters():
         value.requires_grad_(trainable[name])
+    if model.memory is not None:
+        grown = grown.with_memory(model.memory.with_category(), grown.card)
     return grown.train(model.training)
 
 

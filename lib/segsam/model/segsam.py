@@ -17,6 +17,8 @@ from segsam.model.decoder_inputs import DecoderInputs
 from segsam.model.grid import grid_reduction
 from segsam.model.hosts import Host
 from segsam.model.mask_decoding import best_mask
+from segsam.model.memory import ExampleMemory
+from segsam.model.naming_rule import NamingRule
 from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecoder
 from segsam.model.tensors import Decoded, ImageFeatures, PromptTensors
 from segsam.model.text_enhancement import TextEnhancement
@@ -58,11 +60,35 @@ class SegSam(nn.Module):
         host.use_grid(self.grid)
         self._inputs = DecoderInputs(host, self.semantic_decoder)
         self._card = (card or Card()).completed(self)
+        self._memory: ExampleMemory | None = None
 
     @property
     def card(self) -> Card:
         """Record of what the model consists of and what it has learnt."""
         return self._card
+
+    @property
+    def memory(self) -> ExampleMemory | None:
+        """Examples of what the model was taught; None if it has none, or no rule to use them."""
+        return self._memory
+
+    @property
+    def naming_rule(self) -> NamingRule | None:
+        """Rule by which names are given; None without a memory."""
+        return None if self._memory is None else NamingRule.from_card(self._card.naming)
+
+    def with_memory(self, memory: ExampleMemory | None, card: Card) -> SegSam:
+        """Return the same model with another memory of examples and its rule in the card; both
+        share parts and weights.
+
+        Raises:
+            CheckpointError: a memory without a rule in the card, or with one that is no rule.
+        """
+        if memory is not None and NamingRule.from_card(card.naming) is None:
+            raise CheckpointError("Expected a naming rule in the card beside a memory of examples.")
+        other = self.with_card(card)
+        other._memory = memory
+        return other
 
     def with_card(self, card: Card) -> SegSam:
         """Return the same model with another card; both share parts and weights."""

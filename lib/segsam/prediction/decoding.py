@@ -23,7 +23,13 @@ from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.naming import SliceEvidence, present_categories
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prediction.result import SliceReport
-from segsam.prediction.semantics import agreement, category_logits, class_scores
+from segsam.prediction.semantics import (
+    agreement,
+    category_logits,
+    class_scores,
+    example_distances,
+    image_distances,
+)
 from segsam.prompting.prompts import SlicePrompts
 from segsam.types import DecoderName
 
@@ -66,7 +72,8 @@ class SliceMask:
     `logits` is float32 (y, x) in the orientation of the displayed slice. `low_res_logits` is
     float32 (1, 1, m, m), the model's own mask of the padded square, which can prompt a neighbouring
     slice. `brightness` and `spread` are mean and standard deviation of the displayed values (0 to
-    255) in the mask. `class_scores` are probabilities (K + 1,), 0 = no category.
+    255) in the mask. `class_scores` are probabilities (K + 1,), 0 = no category; `distances` (K,)
+    are those to the nearest examples, None without a memory of examples.
     """
 
     logits: NDArray[np.float32]
@@ -75,6 +82,7 @@ class SliceMask:
     brightness: float = 0.0
     spread: float = 0.0
     class_scores: NDArray[np.float32] | None = None
+    distances: NDArray[np.float32] | None = None
 
     @property
     def index(self) -> int:
@@ -89,7 +97,7 @@ class SliceMask:
     @property
     def evidence(self) -> SliceEvidence:
         """The part that is needed to name the object."""
-        return SliceEvidence(self.area, self.class_scores)
+        return SliceEvidence(self.area, self.class_scores, self.distances)
 
 
 class SliceDecoder:
@@ -143,7 +151,7 @@ class SliceDecoder:
         features = self.features(index)
         with self.encoder.job.timed("decode"):
             decoded = self.decoded(features, prompts, mask_prompt)
-            return self.slice_mask(index, decoded, prompts, propagated=propagated)
+            return self.slice_mask(index, features, decoded, prompts, propagated=propagated)
 
     def decoded(
         self, features: ImageFeatures, prompts: SlicePrompts, mask_prompt: Tensor | None = None
@@ -154,7 +162,13 @@ class SliceDecoder:
         return self._model.decode(features, tensors, semantic=semantic)
 
     def slice_mask(
-        self, index: int, decoded: Decoded, prompts: SlicePrompts, *, propagated: bool
+        self,
+        index: int,
+        features: ImageFeatures,
+        decoded: Decoded,
+        prompts: SlicePrompts,
+        *,
+        propagated: bool,
     ) -> SliceMask:
         """Return the mask of slice `index` from the decoders' output; arguments as of `decode`."""
         parts = self._object_logits(decoded)
@@ -163,10 +177,19 @@ class SliceDecoder:
         if prompts.all_boxes:
             logits = suppress_stray_parts(logits, self.view, prompts)
         low_res_logits = parts.amax(dim=0, keepdim=True)
-        report = self._report(index, decoded, propagated=propagated)
+        report = self._report(index, features, decoded, propagated=propagated)
         brightness, spread = self._displayed_values(index, logits > 0)
         scores = class_scores(decoded, self._model.card.temperature)
-        return SliceMask(logits, low_res_logits, report, brightness, spread, scores)
+        distances = example_distances(self._model, features, low_res_logits)
+        return SliceMask(
+            logits,
+            low_res_logits,
+            report,
+            brightness,
+            spread,
+            scores,
+            None if distances is None else distances[0],
+        )
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
         """Return the logits (P, 1, m, m) of the selected mask.
@@ -181,15 +204,18 @@ class SliceDecoder:
             return stripped
         return category_logits(decoded, self._choice.category, self._model.card.temperature)
 
-    def _report(self, index: int, decoded: Decoded, *, propagated: bool) -> SliceReport:
+    def _report(
+        self, index: int, features: ImageFeatures, decoded: Decoded, *, propagated: bool
+    ) -> SliceReport:
         modality = self.encoder.loaded.volume.modality
+        distances = image_distances(self._model, features)
         return SliceReport(
             index=index,
             axis=self.view.axis,
             predicted_iou=float(decoded.predicted_iou.mean()),
             propagated=propagated,
             agreement=agreement(decoded),
-            present=present_categories(decoded, self._model, modality),
+            present=present_categories(decoded, self._model, modality, distances),
         )
 
     def _displayed_values(self, index: int, mask: NDArray[np.bool_]) -> tuple[float, float]:

@@ -133,7 +133,7 @@ class MemoryFollower:
             tracked = tracker.track(index, features, given)
             decoded = self._with_semantics(index, tracked, features)
             prompts = SlicePrompts(on_slice, sections=sections)
-            return decoder.slice_mask(index, decoded, prompts, propagated=True)
+            return decoder.slice_mask(index, features, decoded, prompts, propagated=True)
 
     def _with_semantics(self, index: int, tracked: TrackedMask, features: ImageFeatures) -> Decoded:
         """Return the mask with the name that the semantic decoder gives to what is in its box."""

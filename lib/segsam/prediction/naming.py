@@ -1,13 +1,16 @@
 """Names of objects: when one is given, and which categories may be reported at all.
 
-The semantic decoder gives every object a probability for each category. A name is shown only if the
-checkpoint's card allows it in this modality and it is more likely right than wrong.
+The semantic decoder gives every object a probability for each category, and the memory of examples
+its distance to what the model was taught (`NamingRule` joins both to one confidence). A name is
+shown only if the confidence reaches the limit that was chosen on held-out data, and the
+checkpoint's card allows it in this modality. A checkpoint without a memory names from `NAMED_FROM`
+on, and cannot tell what it has never seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +24,19 @@ NAMED_FROM = 0.5
 probabilities, so a name at or above this value is more often right than wrong. Below it, the best
 guess only appears in a note."""
 
+_KNOWN_FROM = 0.5
+"""Probability that an object is known under which a note says that it is unlike everything."""
+
 PRESENT_ABOVE = 0.5
 """Lowest probability at which a category of unprompted objects is reported as present."""
 
 UNSURE_NOTE = "Not named: the best guess, {name}, has a probability of {confidence:.0%} only."
+UNLIKE_NOTE = "Not named: unlike anything that this model has been taught."
+NEAREST = " The nearest is {name} ({confidence:.0%})."
+DISEASE_NOTE = (
+    "Not named: {name} has a probability of {confidence:.0%}, and the name of a disease needs "
+    "{limit:.0%}."
+)
 UNRELIABLE_NOTE = (
     "Not named: the names of this checkpoint are not reliable in {modality} volumes; its model "
     "card says why."
@@ -33,6 +45,8 @@ UNRELIABLE_NAME_NOTE = (
     "Not named: it looks most like {name}, a name that this checkpoint does not give reliably in "
     "{modality} volumes."
 )
+_SUGGESTIONS = 3
+_LEAST_SUGGESTED = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +60,8 @@ class SliceEvidence:
     """Pixels of the object."""
     class_scores: NDArray[np.float32] | None
     """Probabilities (K + 1,), 0 = no category; None without semantics."""
+    distances: NDArray[np.float32] | None = None
+    """(K,) to the nearest example of each category; None without a memory of examples."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,17 @@ class Naming:
     segment: Segment | None = None
     """The category with its colour and code."""
     notes: tuple[str, ...] = ()
+    suggestions: Mapping[str, float] = field(default_factory=dict)
+    """The nearest guesses with their probabilities, the most probable first."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Guesses:
+    """Confidence (K,) of each category as the name, and the distance of the best one."""
+
+    confidences: NDArray[np.float64]
+    is_known: bool
+    """False if the best guess is farther from its examples than a known object would be."""
 
 
 def name_object(
@@ -69,42 +96,103 @@ def name_object(
     """Decide on the name of an object.
 
     Args:
-        model: supplies the categories and the rules of its card.
-        evidence: of each slice; class scores are averaged by area.
+        model: supplies the categories and the rules of its card and memory.
+        evidence: of each slice; class scores and distances are averaged by area.
         requested: the category (index from 0) that the caller asked for, if any; it is always
             named.
         modality: of the volume, if known.
     """
-    scored = [(one.class_scores, one.area) for one in evidence if one.class_scores is not None]
-    if not model.card.semantic_is_trained or not sum(area for _, area in scored):
+    seen = [one for one in evidence if one.class_scores is not None and one.area]
+    if not model.card.semantic_is_trained or not seen:
         return Naming()
-    mean = np.average(
-        [scores for scores, _ in scored], axis=0, weights=[area for _, area in scored]
-    )
-    index = int(mean[1:].argmax()) if requested is None else requested
-    category, confidence = model.categories.items[index], float(mean[1 + index])
-    note = (
-        None
-        if requested is not None
-        else _reason_against(model, category.name, confidence, modality)
-    )
-    if note is not None:
-        return Naming(notes=(note,))
+    guesses = _guesses(model, seen)
+    index = int(guesses.confidences.argmax()) if requested is None else requested
+    category, confidence = model.categories.items[index], float(guesses.confidences[index])
+    suggestions = _suggestions(model, guesses, modality)
+    if requested is None:
+        note = _reason_against(model, category, confidence, modality, is_known=guesses.is_known)
+        if note is not None:
+            return Naming(notes=(note,), suggestions=suggestions)
     segment = Segment(category.name, category.colour, category.snomed)
-    return Naming(category.name, confidence, segment)
+    return Naming(category.name, confidence, segment, suggestions=suggestions)
+
+
+def is_named(
+    model: SegSam,
+    class_scores: NDArray[np.float32],
+    distances: NDArray[np.float32] | None,
+    modality: str | None,
+) -> tuple[int, float, bool]:
+    """Return the best category (index from 0) of an object on one slice, its confidence, and True
+    if a user would be shown the name; arguments as of `SliceEvidence`.
+    """
+    guesses = _guesses(model, [SliceEvidence(1, class_scores, distances)])
+    index = int(guesses.confidences.argmax())
+    category, confidence = model.categories.items[index], float(guesses.confidences[index])
+    note = _reason_against(model, category, confidence, modality, is_known=guesses.is_known)
+    return index, confidence, note is None
+
+
+def name_confidences(
+    model: SegSam, class_scores: NDArray[np.float32], distances: NDArray[np.float32] | None
+) -> NDArray[np.float64]:
+    """Return the confidence (P, K) of each category as the name of P objects, by the checkpoint's
+    rule; without a memory, those are the decoder's probabilities.
+
+    Args:
+        model: supplies the rule.
+        class_scores: (P, K + 1), 0 = no category.
+        distances: (P, K) to the nearest example of each category; None without a memory.
+    """
+    scores, rule = class_scores.astype(np.float64), model.naming_rule
+    if rule is None or distances is None:
+        return scores[:, 1:]
+    return rule.confidences(scores, distances.astype(np.float64))
+
+
+def _guesses(model: SegSam, seen: Sequence[SliceEvidence]) -> _Guesses:
+    areas = [one.area for one in seen]
+    each = [one.class_scores for one in seen if one.class_scores is not None]
+    scores = np.average(each, axis=0, weights=areas)
+    distances = [one.distances for one in seen if one.distances is not None]
+    rule = model.naming_rule
+    if rule is None or len(distances) < len(seen):
+        return _Guesses(scores[1:].astype(np.float64), True)
+    mean = np.average(distances, axis=0, weights=areas).astype(np.float64)
+    confidences = rule.confidences(scores[None].astype(np.float64), mean[None])[0]
+    best = int(confidences.argmax())
+    return _Guesses(confidences, bool(rule.known(mean[best]) >= _KNOWN_FROM))
+
+
+def _suggestions(model: SegSam, guesses: _Guesses, modality: str | None) -> dict[str, float]:
+    """Return the most probable categories that may be named at all."""
+    order = np.argsort(-guesses.confidences, kind="stable")[:_SUGGESTIONS]
+    return {
+        model.categories.items[index].name: float(guesses.confidences[index])
+        for index in order.tolist()
+        if guesses.confidences[index] >= _LEAST_SUGGESTED
+        and not _is_withheld(model, model.categories.items[index].name, modality)
+    }
 
 
 def _reason_against(
-    model: SegSam, name: str, confidence: float, modality: str | None
+    model: SegSam, category: Category, confidence: float, modality: str | None, *, is_known: bool
 ) -> str | None:
     """Return the note for the user if the name must not be given."""
+    name, rule = category.name, model.naming_rule
     if modality is not None and modality in model.card.unnamed_in:
         return UNRELIABLE_NOTE.format(modality=modality)
     if _is_withheld(model, name, modality):
         return UNRELIABLE_NAME_NOTE.format(name=name, modality=modality)
-    if confidence < NAMED_FROM:
-        return UNSURE_NOTE.format(name=name, confidence=confidence)
-    return None
+    limit = NAMED_FROM if rule is None else rule.limit_of(category)
+    if confidence >= limit:
+        return None
+    if not is_known:
+        nearest = NEAREST.format(name=name, confidence=confidence)
+        return UNLIKE_NOTE + (nearest if confidence >= _LEAST_SUGGESTED else "")
+    if rule is not None and confidence >= rule.limit:
+        return DISEASE_NOTE.format(name=name, confidence=confidence, limit=limit)
+    return UNSURE_NOTE.format(name=name, confidence=confidence)
 
 
 def may_be_named(model: SegSam, category: Category, modality: str | None) -> bool:
@@ -120,24 +208,49 @@ def may_be_named(model: SegSam, category: Category, modality: str | None) -> boo
 
 
 def present_categories(
-    decoded: Decoded, model: SegSam, modality: str | None = None
+    decoded: Decoded,
+    model: SegSam,
+    modality: str | None = None,
+    image_distances: NDArray[np.float32] | None = None,
 ) -> dict[str, float]:
     """Return category -> probability that an unprompted object of it is on the slice.
 
     The most probable category comes first. Left out are categories without training examples (the
-    output of an untrained token is noise), those that do not occur in the modality, and names that
-    the card withholds there. Empty if the presence branch never saw absent categories in training.
+    output of an untrained token is noise), those that do not occur in the modality, names that the
+    card withholds there, and, with a memory of examples, those of which no image is near. Empty if
+    the presence branch never saw absent categories in training.
+
+    Args:
+        decoded: of one image.
+        model: supplies the categories and the rules of its card and memory.
+        modality: of the volume, if known.
+        image_distances: (K,) of `ExampleMemory.image_distances`; None without a memory.
     """
     if decoded.presence_logits is None or not model.card.presence_is_trained:
         return {}
     scores = decoded.presence_logits[0].sigmoid().tolist()
-    seen = frozenset(model.card.categories_seen)
+    seen, is_near = frozenset(model.card.categories_seen), near_categories(model, image_distances)
     likely = {
         item.name: score
-        for item, score in zip(model.categories.items, scores, strict=True)
-        if score >= PRESENT_ABOVE and item.name in seen and may_be_named(model, item, modality)
+        for item, score, near in zip(model.categories.items, scores, is_near.tolist(), strict=True)
+        if near
+        and score >= PRESENT_ABOVE
+        and item.name in seen
+        and may_be_named(model, item, modality)
     }
     return dict(sorted(likely.items(), key=lambda item: -item[1]))
+
+
+def near_categories(
+    model: SegSam, image_distances: NDArray[np.float32] | None
+) -> NDArray[np.bool_]:
+    """Return True (K,) for the categories that may be present by the images of the memory: all
+    without one; arguments as of `present_categories`.
+    """
+    rule = model.naming_rule
+    if rule is None or image_distances is None:
+        return np.ones(len(model.categories), dtype=np.bool_)
+    return np.asarray(image_distances <= rule.image_limit)
 
 
 def _is_withheld(model: SegSam, name: str, modality: str | None) -> bool:

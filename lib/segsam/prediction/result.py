@@ -48,10 +48,12 @@ class Result:
     """Result of one `Predictor.predict`.
 
     `region` holds the object's probabilities. `labels` is made from it on first use, so that a
-    click in a deep volume takes no longer than in a flat one. `category`, `confidence`, `agreement`
-    and each slice's `present` are empty if the checkpoint has no trained semantic parts. `segment`
-    is the category with its colour and code. `seconds` has the wall-clock times "encode", "decode"
-    and "total". `encoded` counts the slices that were not in the cache.
+    click in a deep volume takes no longer than in a flat one. `category`, `confidence`,
+    `agreement` and each slice's `present` are empty if the checkpoint has no trained semantic
+    parts. `segment` is the category with its colour and code. `suggestions` are the nearest
+    guesses with their probabilities, the most probable first, also where no name is given.
+    `seconds` has the wall-clock times "encode", "decode" and "total". `encoded` counts the slices
+    that were not in the cache.
     """
 
     region: Region
@@ -64,6 +66,7 @@ class Result:
     category: str | None = None
     confidence: float | None = None
     segment: Segment | None = None
+    suggestions: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> LabelArray:
@@ -115,6 +118,11 @@ class Result:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     @property
+    def suggestions_in_words(self) -> str:
+        """The nearest guesses of an object without a name as text; empty if there are none."""
+        return ", ".join(f"{name} {p:.0%}" for name, p in self.suggestions.items())
+
+    @property
     def predicted_iou(self) -> float | None:
         """Mean of the mask decoder's own IoU estimate over the slices; None without slices."""
         return float(np.mean([s.predicted_iou for s in self.slices])) if self.slices else None
@@ -146,6 +154,7 @@ class Result:
             "bounding_box": box and {"min_ijk": list(box.min_ijk), "max_ijk": list(box.max_ijk)},
             "category": self.category,
             "confidence": self.confidence,
+            "suggestions": dict(self.suggestions),
             "agreement": self.agreement,
             "predicted_iou": self.predicted_iou,
             "notes": list(self.notes),

@@ -104,6 +104,7 @@ class Segmentation:
             category=naming.name,
             confidence=naming.confidence,
             segment=naming.segment,
+            suggestions=naming.suggestions,
         )
 
     def _across_all(self, prompts: Prompts, first: int, propagate: bool | None) -> Region:

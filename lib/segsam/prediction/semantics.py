@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from segsam.model import Decoded
+from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.model.memory import describe_images, describe_objects
 
 _LARGEST_LOG_PROBABILITY = -1e-6
 """Above it, 1 - p rounds to 0 in single precision and the log-odds would be infinite."""
@@ -51,6 +52,28 @@ def class_scores(decoded: Decoded, temperature: float = 1.0) -> NDArray[np.float
         return None
     scores = (decoded.class_logits / temperature).softmax(dim=1).mean(dim=0)
     return np.asarray(scores.cpu().numpy(), dtype=np.float32)
+
+
+def example_distances(
+    model: SegSam, features: ImageFeatures, mask_logits: Tensor
+) -> NDArray[np.float32] | None:
+    """Return the distances (P, K) of objects with masks (P, 1, m, m) on one image to the nearest
+    examples of each category; None without a memory of examples.
+    """
+    if model.memory is None:
+        return None
+    described = describe_objects(features, mask_logits)
+    return np.asarray(model.memory.distances(described.cpu()).numpy(), dtype=np.float32)
+
+
+def image_distances(model: SegSam, features: ImageFeatures) -> NDArray[np.float32] | None:
+    """Return the distances (K,) of one image to the nearest images that show each category; None
+    without a memory of examples.
+    """
+    if model.memory is None:
+        return None
+    described = describe_images(features)
+    return np.asarray(model.memory.image_distances(described.cpu())[0].numpy(), dtype=np.float32)
 
 
 def agreement(decoded: Decoded) -> float | None:

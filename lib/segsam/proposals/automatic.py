@@ -28,12 +28,19 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.job import Job
-from segsam.prediction.naming import PRESENT_ABOVE, may_be_named
+from segsam.prediction.naming import (
+    PRESENT_ABOVE,
+    may_be_named,
+    name_confidences,
+    near_categories,
+)
 from segsam.prediction.predictor import Predictor
+from segsam.prediction.semantics import image_distances
 from segsam.prompting.prompts import Prompts, SlicePrompts
 from segsam.proposals.boxes import Proposal, box_of_mask, centres_of_shares, chain_of
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
+    UNNAMED_NOTE,
     UNSEEN_PRESENCE_NOTE,
     FirstLabels,
     FoundObject,
@@ -130,6 +137,8 @@ class _AutomaticSegmentation:
         self._uses_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
         """Slice -> category -> probability."""
+        self._unnamed: list[str] = []
+        """Categories of objects that were followed and then got no name."""
 
     def run(self) -> FirstLabels:
         """Choose slices, propose boxes on them, and follow each category's object."""
@@ -148,12 +157,15 @@ class _AutomaticSegmentation:
             (UNSEEN_PRESENCE_NOTE, not self._uses_presence),
             (NOTHING_NOTE, not objects),
         )
+        notes = [note for note, holds in conditions if holds]
+        if self._unnamed:
+            notes.append(UNNAMED_NOTE.format(names=", ".join(self._unnamed)))
         return FirstLabels(
             self._volume,
             _AXIS_NAMES[self._axis],
             objects,
             slices,
-            tuple(note for note, holds in conditions if holds),
+            tuple(notes),
             self._job.times,
             self._job.encoded,
         )
@@ -181,12 +193,15 @@ class _AutomaticSegmentation:
         return spread(tuple(sorted(chosen)), count)
 
     def _presence_on(self, index: int) -> dict[int, float]:
-        """Return category -> probability on a slice."""
-        logits = self._slices.features(index).presence_logits
-        if logits is None:
+        """Return category -> probability on a slice; 0 if no image of the memory is near that shows
+        the category.
+        """
+        features = self._slices.features(index)
+        if features.presence_logits is None:
             return {}
-        scores = logits[0].sigmoid().tolist()
-        return {category: scores[category] for category in self._categories}
+        scores = features.presence_logits[0].sigmoid().tolist()
+        is_near = near_categories(self._model, image_distances(self._model, features))
+        return {k: scores[k] if is_near[k] else 0.0 for k in self._categories}
 
     def _proposals_on(self, index: int) -> list[Proposal]:
         """Return, for each category on a slice, the best box on which both decoders agree."""
@@ -218,9 +233,11 @@ class _AutomaticSegmentation:
         mask = self._slices.decode(index, SlicePrompts(boxes=(box,)))
         if mask.class_scores is None or not mask.area:
             return None
-        category = int(mask.class_scores[1:].argmax())
+        distances = None if mask.distances is None else mask.distances[None]
+        confidences = name_confidences(self._model, mask.class_scores[None], distances)[0]
+        category = int(confidences.argmax())
         mask_certainty = certainty(
-            float(mask.class_scores[1 + category]),
+            float(confidences[category]),
             mask.report.agreement or 0.0,
             mask.report.predicted_iou,
         )
@@ -241,6 +258,8 @@ class _AutomaticSegmentation:
         )
         self._job.add(result.seconds, result.encoded)
         name = self._model.categories.names[category]
+        if result.category is None and not result.region.is_empty:
+            self._unnamed.append(name)
         if result.region.is_empty or result.category != name or result.confidence is None:
             return None
         presence = {

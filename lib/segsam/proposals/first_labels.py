@@ -17,6 +17,9 @@ from segsam.proposals.probing import certainty
 from segsam.types import LabelArray
 
 NOTHING_NOTE = "Nothing was found that both decoders were certain enough of."
+UNNAMED_NOTE = (
+    "Left out, because their names are not certain enough: objects that look most like {names}."
+)
 UNSEEN_PRESENCE_NOTE = (
     "Searched by the agreement of the two decoders alone: this checkpoint has not learnt which "
     "categories are absent."

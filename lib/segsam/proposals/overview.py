@@ -71,13 +71,14 @@ def overview(
 def mean_disagreement(probes: Iterable[Probe]) -> float:
     """Return 1 minus the mean agreement of the two decoders; 1 if nothing was found.
 
-    A probe's weight is its confidence times its predicted IoU, so that probes of the background
-    hardly count.
+    A probe's weight is the decoder's probability times its predicted IoU, so that probes of the
+    background hardly count. The confidence of the name would also leave out what the checkpoint was
+    never taught, and those cases are worth a label.
     """
     agreements, weights = [], []
     for one in probes:
         agreements.append(one.agreement)
-        weights.append(one.confidence * clamped(one.predicted_iou))
+        weights.append(one.probability * clamped(one.predicted_iou))
     if sum(weights) <= 0:
         return 1.0
     return 1.0 - float(np.average(agreements, weights=weights))

@@ -2,8 +2,8 @@
 
 The points come from a regular grid over the picture, and from the peaks of the presence branch's
 cross-attention, one per category. At an object, three conditions hold: the two decoders draw the
-same mask (the paper's alignment), the mask decoder predicts a high IoU, and the class is certain.
-Elsewhere at least one of them fails.
+same mask (the paper's alignment), the mask decoder predicts a high IoU, and the name is certain, by
+the same rule as that of a prompted object. Elsewhere at least one of them fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from segsam.errors import PromptError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
-from segsam.prediction.semantics import agreements
+from segsam.prediction.naming import name_confidences
+from segsam.prediction.semantics import agreements, example_distances
 
 _BATCH_SIZE = 16
 """Points decoded together; more would only need more memory."""
@@ -28,7 +29,8 @@ class Probe:
     """Answer of both decoders to one point of a slice.
 
     `mask` is bool (m, m) over the padded square. `category` is an index into the checkpoint's
-    categories, and `confidence` its probability.
+    categories, and `confidence` that of its name. `probability` is the semantic decoder's own for
+    its best category, which is also high for what the memory of examples does not know.
     """
 
     point_px: tuple[float, float]
@@ -37,6 +39,7 @@ class Probe:
     confidence: float
     agreement: float
     predicted_iou: float
+    probability: float
 
     @property
     def certainty(self) -> float:
@@ -108,7 +111,7 @@ def probe(model: SegSam, features: ImageFeatures, points_px: NDArray[np.float32]
         points = torch.from_numpy(part).to(device)[:, None]
         labels = torch.ones(points.shape[:2], dtype=torch.int64, device=device)
         decoded = model.decode(features, PromptTensors(points, labels), semantic=True)
-        found += _probes(decoded, part, model.card.temperature)
+        found += _probes(model, features, decoded, part)
     return found
 
 
@@ -124,22 +127,27 @@ def best_by_category(probes: Iterable[Probe], *, min_certainty: float) -> dict[i
     return best
 
 
-def _probes(decoded: Decoded, points_px: NDArray[np.float32], temperature: float) -> list[Probe]:
+def _probes(
+    model: SegSam, features: ImageFeatures, decoded: Decoded, points_px: NDArray[np.float32]
+) -> list[Probe]:
     agreed = agreements(decoded)
     if decoded.class_logits is None or agreed is None:
         return []
     agreed_list = agreed.tolist()
-    best_class = (decoded.class_logits / temperature).softmax(dim=1)[:, 1:].max(dim=1)
-    masks = (decoded.binary_logits[:, 0] > 0).cpu().numpy()
+    scores = (decoded.class_logits / model.card.temperature).softmax(dim=1).cpu().numpy()
+    distances = example_distances(model, features, decoded.binary_logits)
+    confidences = name_confidences(model, scores, distances)
+    best, masks = confidences.argmax(axis=1), (decoded.binary_logits[:, 0] > 0).cpu().numpy()
     predicted_iou = decoded.predicted_iou[:, 0].tolist()
     return [
         Probe(
             (float(point[0]), float(point[1])),
             masks[row],
-            int(best_class.indices[row]),
-            float(best_class.values[row]),
+            int(best[row]),
+            float(confidences[row, best[row]]),
             agreed_list[row],
             predicted_iou[row],
+            float(scores[row, 1:].max()),
         )
         for row, point in enumerate(points_px)
         if masks[row].any()

@@ -48,10 +48,11 @@ class TrainConfig(Record):
     adapt: bool = Field(
         default=False, description="Start a host that extends SAM from SAM's own weights."
     )
-    categories: Literal["data", "all"] = Field(
+    categories: Literal["data", "all", "grown"] = Field(
         default="data",
         description="Categories of the model: the names in the `data`, or `all` of the vocabulary. "
-        "A SEG-SAM checkpoint as `host` keeps its own.",
+        "A SEG-SAM checkpoint as `host` keeps its own; with `grown` it gets the new names of the "
+        "data in addition, each of which starts as a mean of similar ones.",
     )
     head: HeadName = Field(
         default="dense",
@@ -100,6 +101,11 @@ class TrainConfig(Record):
         default=0.0,
         description="Rate of the host's pretrained prompt encoder and mask decoder; 0 for "
         "`learning_rate`.",
+    )
+    encoder_learning_rate: Share = Field(
+        default=0.0,
+        description="Rate of the host's image encoder; 0 leaves it frozen, so that each slice is "
+        "encoded once. A trained encoder encodes each slice that is drawn, several times the work.",
     )
     halve_at: Several[Share] = Field(
         default=(1 / 3, 2 / 3),
@@ -161,6 +167,16 @@ class TrainConfig(Record):
         ge=0,
         description="How far a side of such a box moves on average, in either direction, as a "
         "fraction of the box.",
+    )
+    end_share: Share = Field(
+        default=0.0,
+        description="Fraction of the draws from slices beside an object's end (`end_slices_of`) "
+        "that ask for what has ended, with nothing to draw.",
+    )
+    unlabelled_share: Share = Field(
+        default=0.0,
+        description="Fraction of images prompted with boxes on places without a label, which are "
+        "none of the categories. They teach names alone.",
     )
     volumes_of: Several[str] = Field(
         default=(),
@@ -236,12 +252,38 @@ class TrainConfig(Record):
         description="Likewise of pictures without an orientation, such as of skin or endoscopy: "
         "mirrored with left and right exchanged in names, then augmented (all but the first).",
     )
+    windowed_copies_of: ByName[Count] = Field(
+        default_factory=dict,
+        description="Likewise of the slices of CT volumes, in other grey-value windows, as other "
+        "people's exports have.",
+    )
+    end_slices_of: ByName[Count] = Field(
+        default_factory=dict,
+        description="Number of slices of each volume just beyond the ends of its objects that are "
+        "used in addition, by name of the data set.",
+    )
+    all_axes_of: Several[str] = Field(
+        default=(),
+        description="Names of data sets whose volumes are cut across all three axes; their voxels "
+        "should be about as long as wide.",
+    )
+    augment_share: Share = Field(
+        default=0.0,
+        description="Fraction of the draws that are augmented anew. Needs a trained encoder: "
+        "stored embeddings belong to one picture.",
+    )
     embeddings: str = Field(
         default="",
         description="Folder of cached embeddings that several runs may share; empty for one in "
         "`out`.",
     )
 
+    example_slices: int = Field(
+        default=400,
+        ge=0,
+        description="Training slices, taken evenly from the data sets, of whose objects the memory "
+        "of examples is chosen at the end; 0 for a checkpoint without one.",
+    )
     validate_every: int = Field(
         default=0,
         ge=0,
@@ -293,6 +335,11 @@ class TrainConfig(Record):
         if unknown:
             raise TrainingError(
                 f"Expected modalities of {', '.join(MODALITIES)} in volumes_of, got {unknown[0]!r}."
+            )
+        if self.augment_share and not self.encoder_learning_rate:
+            raise TrainingError(
+                "Expected encoder_learning_rate above 0 with augment_share, got 0: the embeddings "
+                "of a frozen encoder are stored, each for one picture. Use augmented_copies_of."
             )
         self.loss_weights()
         find_variant(self.variant).configured(**self.model_choices())

@@ -1,8 +1,8 @@
 """Store of embeddings on disk: after the first epoch, a step costs the decoders' work only.
 
 A file is named after the picture and the encoder's weights, so that runs of every variant on one
-host may share a folder. If the host's encoder is trained, the prepared picture is stored instead,
-and encoded anew in every step.
+host may share a folder. If the host's encoder is trained, the picture is stored instead, and
+encoded anew in every step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EmbeddingStore:
         self.is_live = any(parameter.requires_grad for parameter in parts.parameters())
         """True if the encoder is trained, so that embeddings cannot be stored."""
         stored = parts if len(parts) > 1 else model.host.image_encoder
-        weights = "pictures" if self.is_live else weights_digest(stored)
+        weights = "slices" if self.is_live else weights_digest(stored)
         self._weights_id = f"{model.host.facts.name} {weights}{self._encoder.mode}"
         self._files = EmbeddingFiles(folder)
 
@@ -46,9 +46,23 @@ class EmbeddingStore:
         """
         key = slice_key(picture, self._weights_id)
         if key not in self._files:
-            prepared = self._model.host.prepare(picture)
-            self._files.write(key, {"image": prepared} if self.is_live else self._encode(prepared))
+            pixels = {"picture": torch.from_numpy(np.ascontiguousarray(picture))}
+            self._files.write(key, pixels if self.is_live else self._encode(picture))
         return key
+
+    def picture(self, key: str) -> NDArray[np.uint8]:
+        """Return a slice (h_px, w_px, 3) of a store for a trained encoder (`is_live`).
+
+        Raises:
+            OutputError: as `features`.
+        """
+        return np.asarray(self._read(key)["picture"].cpu().numpy(), dtype=np.uint8)
+
+    def encode(self, picture: NDArray[np.uint8]) -> ImageFeatures:
+        """Return the features of a slice (h_px, w_px, 3) by the model's current weights, with
+        gradients.
+        """
+        return self._model.encode(self._model.host.prepare(picture)[None].to(self._device))
 
     def features(self, key: str) -> ImageFeatures:
         """Return the features of one image (1, ...), float32, by the model's current weights.
@@ -56,9 +70,9 @@ class EmbeddingStore:
         Raises:
             OutputError: the file that `add` wrote was removed.
         """
-        stored = self._read(key)
         if self.is_live:
-            return self._model.encode(stored["image"][None])
+            return self.encode(self.picture(key))
+        stored = self._read(key)
         detail = stored.get("detail")
         return self._model.features(
             stored["embedding"].float(), None if detail is None else detail.float()
@@ -87,8 +101,9 @@ class EmbeddingStore:
         return next(self._model.host.parameters()).device  # the model may have moved
 
     @torch.no_grad()
-    def _encode(self, prepared: Tensor) -> dict[str, Tensor]:
+    def _encode(self, picture: NDArray[np.uint8]) -> dict[str, Tensor]:
         self.encoded += 1
+        prepared = self._model.host.prepare(picture)
         embedding, detail = self._encoder.encode(prepared[None].to(self._device))
         stored = {"embedding": embedding.half().cpu().contiguous()}
         return stored if detail is None else stored | {"detail": detail.half().cpu().contiguous()}

@@ -9,6 +9,7 @@ from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.errors import TrainingError
 from segsam.model import SegSam, build_variant, load_pretrained
+from segsam.model.growth import grow
 from segsam.training.config import TrainConfig
 
 
@@ -37,14 +38,31 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
     without_kinds = replace(model.config, box_kinds=False)
     if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
         model.load_state_dict(model.state_dict() | start.state_dict())
+    if config.encoder_learning_rate:
+        model.host.image_encoder.requires_grad_(True)
     return model.train()
+
+
+def with_names(start: SegSam, datasets: Sequence[Dataset]) -> SegSam:
+    """Return a SEG-SAM checkpoint grown by the names in data sets that it does not have.
+
+    Raises:
+        CategoryError: a label that the vocabulary does not know; names the nearest.
+    """
+    vocabulary = Categories.load()
+    numbers = {vocabulary.index(name) for one in datasets for name in one.names.values()}
+    for number in sorted(numbers):
+        category = vocabulary.items[number]
+        if category.name not in start.categories.names:
+            start = grow(start, category, vocabulary.text_embeddings[number])
+    return start
 
 
 def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:
     """Return the categories of the model; a SEG-SAM checkpoint keeps its own, because its learnt
     parts belong to them.
     """
-    is_trained = bool(start.card.variant) or start.semantic_decoder is not None
+    is_trained = is_checkpoint(start)
     if is_trained or config.categories == "all":
         return start.categories
     names = [name for one in datasets for name in one.names.values()]
@@ -54,3 +72,8 @@ def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
             "to all, or start from a SEG-SAM checkpoint."
         )
     return start.categories.only(names)
+
+
+def is_checkpoint(start: SegSam) -> bool:
+    """Return True for a SEG-SAM checkpoint, False for a host as it comes."""
+    return bool(start.card.variant) or start.semantic_decoder is not None

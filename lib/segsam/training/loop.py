@@ -22,7 +22,13 @@ from segsam.training.config import TrainConfig
 from segsam.training.devices import choose_device, limited_threads
 from segsam.training.distributed import Processes, join_processes
 from segsam.training.embedding_store import EmbeddingStore
-from segsam.training.initial_model import build_model, load_initial_model
+from segsam.training.example_memory import naming_of_run
+from segsam.training.initial_model import (
+    build_model,
+    is_checkpoint,
+    load_initial_model,
+    with_names,
+)
 from segsam.training.logs import LOG, TrainingLog
 from segsam.training.optimiser import WeightAverage, build_optimiser
 from segsam.training.reports import MODEL, REPORT, TrainReport, save_model
@@ -110,6 +116,8 @@ class _Run:
         self.data = RunData.of(config)
         start = start or load_initial_model(config)
         self.parent = weights_id(start)
+        if config.categories == "grown" and is_checkpoint(start):
+            start = with_names(start, self.data.datasets)
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":
@@ -136,7 +144,7 @@ class _Run:
         log = TrainingLog(self.folder, after_step=done.step, tensorboard=tensorboard)
         with contextlib.closing(log), stop_requests() as request:
             done = self._learn(samples[TRAIN], held_out, log, done, total=total, request=request)
-        return self._finish(done, {part: len(some) for part, some in samples.items()})
+        return self._finish(done, samples)
 
     def _begin(self, *, resume: bool) -> RunProgress:
         """Write the files of a new run, or load the last checkpoint."""
@@ -283,13 +291,15 @@ class _Run:
             save_best(self.folder, self.model)
         return replace(done, best_step=done.step, best_score=score, best_metrics=metrics, misses=0)
 
-    def _finish(self, done: RunProgress, slices: Mapping[str, int]) -> TrainReport:
-        """Write the checkpoint, of the best validation if there was one, and the report."""
+    def _finish(self, done: RunProgress, samples: Mapping[str, Sequence[Sample]]) -> TrainReport:
+        """Write the checkpoint, of the best validation if there was one, with its memory of
+        examples, and the report.
+        """
         encoded = self.processes.sum_numbers({"encoded": self.store.encoded})["encoded"]
         report = TrainReport(
             checkpoint=self.folder / MODEL,
             steps=done.step,
-            slices=slices,
+            slices={part: len(some) for part, some in samples.items()},
             encoded=round(encoded),
             first_loss=self.losses[0] if self.losses else None,
             last_loss=self.losses[-1] if self.losses else None,
@@ -308,6 +318,7 @@ class _Run:
                     self.data.datasets,
                     parent=self.parent,
                     metrics=done.best_metrics,
+                    naming=naming_of_run(self.model, self.store, samples, self.config),
                 )
             report.save(self.folder)
         self.processes.wait()

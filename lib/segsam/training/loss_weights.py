@@ -93,3 +93,8 @@ class LossWeights(Record):
         used = {term for name in variant.losses for term in _TERMS_OF[name]}
         terms = {term for names in _TERMS_OF.values() for term in names}
         return cls(**dict.fromkeys(terms - used, 0.0) | changes)
+
+    def of_names(self) -> LossWeights:
+        """Return the weights for prompts whose masks are not known: those of names and presence."""
+        masks = (*_TERMS_OF["binary"], "segmentation", "full_image", "alignment")
+        return self.model_copy(update=dict.fromkeys(masks, 0.0))

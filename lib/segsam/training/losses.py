@@ -136,10 +136,11 @@ def _dense_terms(
     if not known.any():
         return _zero(masks), _zero(masks)
     logits, masks, classes = logits[known], masks[known], classes[known]
-    labels = masks[:, 0].long() * classes[:, None, None]
+    labels = masks[:, 0].long() * classes.clamp_min(NO_CLASS)[:, None, None]
     probability = logits.softmax(dim=1)
     rows = torch.arange(len(classes), device=classes.device)
-    predicted = torch.stack([probability[:, NO_CLASS], probability[rows, classes]], dim=1)
+    of_class = probability[rows, classes.clamp_min(NO_CLASS)]
+    predicted = torch.stack([probability[:, NO_CLASS], of_class], dim=1)
     dice = _dice(predicted, torch.cat([1 - masks, masks], dim=1), smooth)
     present = torch.ones_like(dice)
     present[:, 1] = masks.flatten(1).amax(dim=1)  # a small object may vanish at this size
@@ -151,15 +152,15 @@ def _mask_class_terms(
 ) -> tuple[Tensor, Tensor]:
     """Return cross-entropy of the class and segmentation loss of the mask, of the head `maskcls`.
 
-    The class of an empty target is "no object", as in Mask2Former. The mask needs no class, so
-    objects of unknown class train it too.
+    The class of an empty target is "no object", as in Mask2Former, and so is that of a prompt on
+    none of the categories. The mask needs no class, so objects of unknown class train it too.
     """
     mask_loss = F.binary_cross_entropy_with_logits(mask_logits, masks)
     segmentation = mask_loss + _dice(mask_logits.sigmoid(), masks, smooth).mean()
     known = classes != NO_CLASS
     if not known.any():
         return _zero(masks), segmentation
-    true_classes = classes * masks.flatten(1).amax(dim=1).long()
+    true_classes = classes.clamp_min(NO_CLASS) * masks.flatten(1).amax(dim=1).long()
     return F.cross_entropy(class_logits[known], true_classes[known]), segmentation
 
 

@@ -12,21 +12,30 @@ from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 
 _HOST = ("host.prompt_encoder.", "host.mask_decoder.")
-"""Prefixes of the host's pretrained weights that are trained."""
+_ENCODER = "host.image_encoder."
+"""Prefixes of the host's pretrained weights that have rates of their own."""
 
 
 def build_optimiser(model: SegSam, config: TrainConfig) -> optim.Optimizer:
-    """Return Adam over all trained weights, in two groups: new parts, and the host's pretrained
-    parts, which have a rate of their own.
+    """Return Adam over all trained weights, in up to three groups with a rate of their own: new
+    parts, the host's prompt encoder and mask decoder, and its image encoder where the run trains
+    it.
     """
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    new, host = config.learning_rate, config.host_learning_rate or config.learning_rate
+    encoder = config.encoder_learning_rate
+    groups: dict[str, tuple[float, list[nn.Parameter]]] = {
+        "new": (new, []),
+        "host": (host, []),
+        "encoder": (encoder, []),
+    }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[name.startswith(_HOST)].append(parameter)
-    rates = {False: config.learning_rate, True: config.host_learning_rate or config.learning_rate}
+            is_encoder = encoder > 0 and name.startswith(_ENCODER)
+            group = "encoder" if is_encoder else "host" if name.startswith(_HOST) else "new"
+            groups[group][1].append(parameter)
     with_rates = [
-        {"params": parameters, "lr": rates[of_host], "begins_at": rates[of_host]}
-        for of_host, parameters in groups.items()
+        {"params": parameters, "lr": rate, "begins_at": rate}
+        for rate, parameters in groups.values()
         if parameters
     ]
     if config.weight_decay:

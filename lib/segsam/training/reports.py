@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segsam.datasets.folder import Dataset
 from segsam.model import Card, SegSam, find_variant, save_checkpoint
 from segsam.system.atomic import write_bytes
 from segsam.training.config import TrainConfig
+from segsam.training.example_memory import NamingFit
 from segsam.training.validation import card_metrics
 
 MODEL = "model.safetensors"
@@ -62,6 +63,7 @@ def save_model(
     *,
     parent: str,
     metrics: Mapping[str, float],
+    naming: NamingFit | None = None,
 ) -> Path:
     """Write the current weights with a card that describes what they were trained on.
 
@@ -71,6 +73,7 @@ def save_model(
         datasets: the data sets that the run learnt from.
         parent: id of the weights that training started from.
         metrics: of the validation, by name as `validate` gives them.
+        naming: memory of examples and rule; without, names follow from the decoder alone.
 
     Returns:
         The path of the weights.
@@ -89,7 +92,10 @@ def save_model(
         parent=parent,
         prompts_trained=_prompts(config),
         seed=config.seed,
+        naming={} if naming is None else naming.to_card(),
     )
+    if naming is not None:
+        model = model.with_memory(naming.memory, replace(model.card, naming=card.naming))
     return save_checkpoint(model, Path(config.out) / MODEL, card)
 
 

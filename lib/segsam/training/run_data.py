@@ -92,7 +92,8 @@ def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> N
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
-    keys = ("slices_per_volume_of", *(f"{kind}_copies_of" for kind in COPIES))
+    copies = (f"{kind}_copies_of" for kind in COPIES)
+    keys = ("slices_per_volume_of", "end_slices_of", "all_axes_of", *copies)
     for key in keys:
         unknown = sorted(set(getattr(config, key)) - set(names))
         if unknown:

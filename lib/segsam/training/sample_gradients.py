@@ -9,22 +9,27 @@ from dataclasses import fields, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from segsam.datasets.transforms import augmented
 from segsam.errors import TrainingError
 from segsam.model import Decoded, ImageFeatures, PromptTensors, SegSam
 from segsam.model.readout import resize_logits
 from segsam.training.config import TrainConfig
 from segsam.training.devices import mixed_precision, to_device
 from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.loss_weights import LossWeights
 from segsam.training.losses import Losses, segsam_loss
+from segsam.training.negative_prompts import NegativePrompts, draw_negative_prompts
 from segsam.training.prompt_simulation import corrective_prompts
 from segsam.training.samples import Sample
 from segsam.training.sampling import correction_rounds_of, draw_prompts
-from segsam.training.targets import Targets, build_targets
+from segsam.training.targets import AnnotatedImage, Targets, build_targets, empty_targets
 
 CORRECTED = "corrected"
 """Name of the total loss of the last round, beside the terms of the first."""
+ENDED, UNLABELLED = "ended", "unlabelled"
+"""Names of the total loss of prompts with nothing to draw."""
 
 
 class SampleGradients:
@@ -52,7 +57,11 @@ class SampleGradients:
         """
         config = self._config
         rng = np.random.default_rng([config.seed, step, place])
+        sample, features = self._features(sample, rng, copy=f"{step}.{place}")
         image, large = sample.annotated(self._model)
+        negative = draw_negative_prompts(sample, config, rng)
+        if negative is not None:
+            return self._add_negative(image, negative, features, step=step, share=share)
         # With replacement, as the paper draws 5 objects from each image.
         chosen: list[int] = rng.choice(large, config.prompts_per_image).tolist()
         size_px = (sample.labels.shape[0], sample.labels.shape[1])
@@ -60,8 +69,6 @@ class SampleGradients:
         prompts = draw_prompts(image, chosen, config, rng, size_px=size_px, in_volume=in_volume)
         true_masks = [image.masks[index].numpy() for index in chosen]
         targets = to_device(build_targets([image], [chosen], self._model.config), self._device)
-        with mixed_precision(config, self._device):
-            features = self._store.features(sample.key)
         detached = _detached(features)
         decoded, losses = self._round(detached, prompts, targets, step=step, share=share)
         terms = losses.numbers()
@@ -78,6 +85,47 @@ class SampleGradients:
         _propagate(features, detached)
         return terms
 
+    def _features(
+        self, sample: Sample, rng: np.random.Generator, *, copy: str
+    ) -> tuple[Sample, ImageFeatures]:
+        """Return the features of a sample, or of an augmented copy of it where the encoder learns
+        too; the copy's labels moved with its picture.
+        """
+        if not self._store.is_live:
+            return sample, self._store.features(sample.key)
+        keep_statistics(self._model.host.image_encoder)
+        picture = self._store.picture(sample.key)
+        if self._config.augment_share and rng.random() < self._config.augment_share:
+            made = augmented(sample.slice(picture), seed=self._config.seed, copy=copy)
+            sample, picture = sample.moved(made), made.picture
+        with mixed_precision(self._config, self._device):
+            return sample, self._store.encode(picture)
+
+    def _add_negative(
+        self,
+        image: AnnotatedImage,
+        negative: NegativePrompts,
+        features: ImageFeatures,
+        *,
+        step: int,
+        share: float,
+    ) -> dict[str, float]:
+        """Add the gradients of prompts with nothing to draw; their terms are logged apart."""
+        targets = empty_targets(image, torch.tensor(negative.classes), self._model.config)
+        weights = self._weights if negative.has_masks else self._weights.of_names()
+        detached = _detached(features)
+        _, losses = self._round(
+            detached,
+            negative.prompts,
+            to_device(targets, self._device),
+            step=step,
+            share=share,
+            weights=weights,
+        )
+        _propagate(features, detached)
+        name = ENDED if negative.has_masks else UNLABELLED
+        return {"total": float(losses.total.detach()), name: float(losses.total.detach())}
+
     def _round(
         self,
         features: ImageFeatures,
@@ -86,15 +134,25 @@ class SampleGradients:
         *,
         step: int,
         share: float,
+        weights: LossWeights | None = None,
     ) -> tuple[Decoded, Losses]:
         """Decode once, and add the gradients of the loss."""
         with mixed_precision(self._config, self._device):
             decoded = self._model.decode_batch(features, to_device(prompts, self._device))
-        losses = segsam_loss(decoded, targets, self._weights, self._model.config)
+        losses = segsam_loss(decoded, targets, weights or self._weights, self._model.config)
         if not torch.isfinite(losses.total):
             raise TrainingError(f"The loss of step {step + 1} is {float(losses.total)}.")
         (losses.total * share).backward()  # type: ignore[no-untyped-call]
         return decoded, losses
+
+
+def keep_statistics(encoder: nn.Module) -> None:
+    """Let the batch norms of an encoder that learns from one image at a time use the statistics
+    that they came with: those of one image are no estimate.
+    """
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def _detached(features: ImageFeatures) -> ImageFeatures:

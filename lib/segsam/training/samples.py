@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 
 from segsam.categories import Categories
 from segsam.datasets.folder import Dataset, class_numbers
-from segsam.datasets.labelled_slices import LabelledSlice
+from segsam.datasets.labelled_slices import Axes, Instance, LabelledSlice
 from segsam.datasets.sources import source_slices
 from segsam.datasets.splits import TEST, TRAIN, VALIDATION, Split, split_cases
 from segsam.errors import TrainingError
+from segsam.imaging.intensity import random_ct_window
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.targets import NO_CLASS, AnnotatedImage, annotate
 
-COPIES = ("augmented", "upright", "mirrored")
+COPIES = ("augmented", "upright", "mirrored", "windowed")
 """Kinds of copies, of which a run's configuration has a number for each data set."""
 NO_SLICE = (
     "Expected a slice to train on with an object of at least 0.153 % of its pixels, got none."
@@ -47,6 +49,8 @@ class Sample:
     """Label value and mask, packed to bits, of objects that have masks of their own."""
     absent: tuple[int, ...] = ()
     """k + 1 of categories that no image of its modality shows."""
+    ended: tuple[tuple[int, NDArray[np.uint8]], ...] = ()
+    """As `instances`: objects that ended on a slice beside this one, with their masks there."""
 
     @classmethod
     def of(
@@ -58,7 +62,6 @@ class Sample:
         key: str,
     ) -> Sample:
         """Return the sample of a slice whose features are stored under `key`."""
-        packed = tuple((each.value, np.packbits(each.mask)) for each in one.instances)
         return cls(
             one.name,
             dataset.name,
@@ -67,8 +70,43 @@ class Sample:
             one.labels,
             one.prompted,
             classes.known,
-            packed,
+            _packed(one.instances),
             classes.absent,
+            _packed(one.ended),
+        )
+
+    def slice(self, picture: NDArray[np.uint8]) -> LabelledSlice:
+        """Return the slice that this sample was made of, with its picture (h_px, w_px, 3)."""
+        return LabelledSlice(
+            self.name,
+            picture,
+            self.labels,
+            self.prompted,
+            self._unpacked(self.instances),
+            self._unpacked(self.ended),
+        )
+
+    def moved(self, to: LabelledSlice) -> Sample:
+        """Return this sample with the labels and objects of an augmented copy of its slice."""
+        return replace(
+            self,
+            labels=to.labels,
+            prompted=to.prompted,
+            instances=_packed(to.instances),
+            ended=_packed(to.ended),
+        )
+
+    def ended_objects(self) -> tuple[Instance, ...]:
+        """Return the objects that ended on a slice beside this one, with their masks (h_px, w_px)
+        there.
+        """
+        return self._unpacked(self.ended)
+
+    def _unpacked(self, packed: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[Instance, ...]:
+        shape, count = self.labels.shape, self.labels.size
+        return tuple(
+            Instance(value, np.unpackbits(bits, count=count).astype(np.bool_).reshape(shape))
+            for value, bits in packed
         )
 
     def annotated(self, model: SegSam) -> tuple[AnnotatedImage, list[int]]:
@@ -83,14 +121,17 @@ class Sample:
             return image, [values.index(value) for value in self.prompted]
         own = np.zeros((len(self.instances), side, side), dtype=np.bool_)
         height, width = self.labels.shape
-        for mask, (_, bits) in zip(own, self.instances, strict=True):
-            flat = np.unpackbits(bits, count=height * width).astype(np.bool_)
-            mask[:height, :width] = flat.reshape(height, width)
+        for mask, each in zip(own, self._unpacked(self.instances), strict=True):
+            mask[:height, :width] = each.mask
         small = [index for index, value in enumerate(values) if value not in self.prompted]
         masks = torch.cat([torch.from_numpy(own), image.masks[small]])
         numbers = torch.tensor([self.classes[value] for value, _ in self.instances])
         classes = torch.cat([numbers, image.classes[small]])
         return AnnotatedImage(masks, classes, image.annotated), list(range(len(own)))
+
+
+def _packed(objects: Sequence[Instance]) -> tuple[tuple[int, NDArray[np.uint8]], ...]:
+    return tuple((each.value, np.packbits(each.mask)) for each in objects)
 
 
 @dataclass(frozen=True)
@@ -180,21 +221,41 @@ def cut_case(
     """
     limit = config.slices_per_volume_of.get(dataset.name, config.slices_per_volume)
     limit = 0 if part == TEST else limit
-    for one in source_slices(dataset, case, input_size=input_size, limit=limit):
-        copies = _copies(config, dataset, one) if part == TRAIN else ()
-        for made in (one, *copies):
-            if made.prompted:
-                yield made
+    axes: Axes = "all" if dataset.name in config.all_axes_of else "auto"
+    learns = part == TRAIN
+    ends = config.end_slices_of.get(dataset.name, 0) if learns else 0
+    windows = _other_windows(config, dataset, case) if learns else ()
+    for number, window in enumerate((None, *windows)):
+        for one in source_slices(
+            dataset, case, input_size=input_size, limit=limit, axes=axes, ends=ends, window=window
+        ):
+            named = replace(one, name=f"{one.name}~{number}") if number else one
+            copies = _copies(config, dataset, named) if learns else ()
+            for made in (named, *copies):
+                if made.prompted or made.ended:
+                    yield made
+
+
+def _other_windows(
+    config: TrainConfig, dataset: Dataset, case: str
+) -> Iterator[tuple[float, float]]:
+    """Yield the grey-value windows of a case's windowed copies; raises TrainingError if it is no
+    CT.
+    """
+    count = config.windowed_copies_of.get(dataset.name, 0)
+    if count and dataset.modality != "CT":
+        raise TrainingError(
+            f"Expected CT in windowed_copies_of, got {dataset.name}, which is {dataset.modality}."
+        )
+    for copy in range(1, count + 1):
+        yield random_ct_window(zlib.crc32(f"{dataset.name}/{case}~{copy}".encode()))
 
 
 def _copies(config: TrainConfig, dataset: Dataset, one: LabelledSlice) -> Iterator[LabelledSlice]:
     """Yield the copies of a training slice that a run has of its data set."""
-    augmented, upright, mirrored = (
-        getattr(config, f"{kind}_copies_of").get(dataset.name, 0) for kind in COPIES
-    )
-    yield from _augmented(one, augmented)
-    yield from _upright(one, upright)
-    yield from _mirrored(one, dataset, mirrored)
+    yield from _augmented(one, config.augmented_copies_of.get(dataset.name, 0))
+    yield from _upright(one, config.upright_copies_of.get(dataset.name, 0))
+    yield from _mirrored(one, dataset, config.mirrored_copies_of.get(dataset.name, 0))
 
 
 def _augmented(one: LabelledSlice, copies: int, *, coarse: bool = False) -> Iterator[LabelledSlice]:

@@ -19,6 +19,8 @@ from segsam.model.config import PresenceName, SemanticConfig
 
 NO_CLASS = 0
 """Value in `classes` of an object without a known category."""
+NO_CATEGORY = -1
+"""Value in `classes` of a prompt on something that is none of the categories."""
 IGNORED = -1
 """Value in `full_image` of a pixel without a known class."""
 
@@ -44,7 +46,7 @@ class Targets:
     masks: Tensor
     """(P, 1, H, W) float32 in {0, 1}: the prompted object."""
     classes: Tensor
-    """(P,) int64, 0 where its category is not known."""
+    """(P,) int64: 0 where its category is not known, -1 where it is known to be none."""
     presence: Tensor
     """(P, K) float32 in {0, 1}: the categories of the image, by `SemanticConfig.presence_target`.
 
@@ -67,7 +69,7 @@ def annotate(
     """Return a plane of labels as an annotated image, and the label value of each mask.
 
     Args:
-        labels: (height, width), with at least one object.
+        labels: (height, width).
         classes: label value -> k + 1, of the data set: these categories are annotated.
         absent: k + 1 of categories that are known not to be in the image; they count as annotated.
         side: of the padded square, in model pixels.
@@ -76,11 +78,11 @@ def annotate(
     padded = np.zeros((side, side), dtype=np.uint8)
     padded[: labels.shape[0], : labels.shape[1]] = labels
     values = [int(value) for value in np.unique(labels) if value]
-    masks = np.stack([padded == value for value in values])
+    masks = padded[None] == np.array(values, dtype=np.uint8)[:, None, None]
     annotated = torch.zeros(categories, dtype=torch.bool)
     known = [number - 1 for number in (*classes.values(), *absent) if number != NO_CLASS]
     annotated[known] = True
-    numbers = torch.tensor([classes[value] for value in values])
+    numbers = torch.tensor([classes[value] for value in values], dtype=torch.int64)
     return AnnotatedImage(torch.from_numpy(masks), numbers, annotated), values
 
 
@@ -120,6 +122,26 @@ def build_targets(
         presence=torch.cat(presence),
         annotated=torch.cat([image.annotated.expand(len(chosen), -1) for image, chosen in pairs]),
         full_image=full_image,
+    )
+
+
+def empty_targets(image: AnnotatedImage, classes: Tensor, config: SemanticConfig) -> Targets:
+    """Return the targets of n prompts on one image that have nothing to draw there.
+
+    Args:
+        image: the annotated image, which may be without objects.
+        classes: (n,) what each prompt asks for: k + 1, 0 or `NO_CATEGORY`.
+        config: of the model.
+    """
+    count, categories = len(classes), len(image.annotated)
+    present = torch.bincount(image.classes, minlength=categories + 1)[NO_CLASS + 1 :] > 0
+    is_full = config.unprompted == "full_image"
+    return Targets(
+        masks=torch.zeros(count, 1, *image.masks.shape[1:]),
+        classes=classes,
+        presence=present.float().expand(count, -1),
+        annotated=image.annotated.expand(count, -1),
+        full_image=full_image_target(image)[None] if is_full else None,
     )
 
 

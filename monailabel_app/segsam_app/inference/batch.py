@@ -86,9 +86,10 @@ def label_tag_of(request: Mapping[str, Any]) -> str:
 
 def label_info(model: str, reply: Mapping[str, Any]) -> dict[str, Any]:
     """Return the information that is saved with a label of the model: the model, the names of the
-    label's values, and the certainty of each, without the values of single slices.
+    label's values, the nearest guesses for an object without a name, and the certainty of each,
+    without the values of single slices.
     """
-    keys = ("label_names", "certainty", "notes")
+    keys = ("label_names", "suggestions", "certainty", "notes")
     certainties = {
         name: {key: value for key, value in one.items() if not isinstance(value, Mapping)}
         for name, one in reply.get("certainties", {}).items()

@@ -20,9 +20,11 @@ from segsam_app.storage import leftovers
 def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
     """Return the JSON reply without the mask.
 
-    `category`, `confidence` and `agreement` are None, and `present` is empty, if the checkpoint has
-    no trained semantic decoder; `notes` says so, among everything else the annotator should know,
-    and first how the image was read. `certainty` has one value per entry of `slices`: the agreement
+    `category`, `confidence` and `agreement` are None, and `present` and `suggestions` are empty, if
+    the checkpoint has no trained semantic decoder; `notes` says so, among everything else the
+    annotator should know, and first how the image was read. `suggestions` are the nearest guesses
+    with their probabilities, the most probable first, also where no name is given; `notes` then
+    says why. `certainty` has one value per entry of `slices`: the agreement
     of the two decoders or, without it, the model's own estimate of its mask. `label_names` gives
     the mask's value a name for stock clients: the segment that they asked for, else the category.
     """
@@ -31,6 +33,7 @@ def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
         "label_names": {_name(result, request): 1},
         "category": result.category,
         "confidence": result.confidence,
+        "suggestions": dict(result.suggestions),
         "agreement": result.agreement,
         "present": result.present,
         "predicted_iou": result.predicted_iou,

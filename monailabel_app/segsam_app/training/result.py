@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from segsam_app.training.cases import LabelledCase, left_out_text
 from segsam_app.training.promotion import Scores, decide
 from segsam_app.training.settings import TrainSettings
 from segsam_app.training.starting_model import StartingModel
+from segsam_app.training.version_naming import VersionNaming
 from segsam_app.versions.record import LeftOutCase, Metrics, TrainedCase, VersionRecord
 
 _SITE = "labels of this site"
@@ -48,12 +49,13 @@ class TrainingResult:
     held_out: Mapping[LabelledCase, bool]
     left_out: tuple[LeftOutCase, ...]
     notes: tuple[str, ...]
+    naming: VersionNaming = field(default_factory=VersionNaming)
 
     def card(self, scores: Scores | None = None) -> Card:
         """Return the card of the version before, changed by what this training added."""
         host = self.start.model.host.facts.name
         old = self.start.card or Card(host, presence_is_trained=False)
-        seen = (*old.categories_seen, *self._trained_names()) if old.categories_seen else ()
+        seen = (*old.categories_seen, *self.trained_names()) if old.categories_seen else ()
         return replace(
             old,
             name=old.name if _SITE in old.name else f"{old.name}, tuned on {_SITE}",
@@ -68,6 +70,7 @@ class TrainingResult:
             data={},
             results={},
             calibration={},
+            naming=self.naming.record,
             failures=(),
             split="by case; version.json beside the weights lists the cases that were held out",
             seed=self.settings.seed,
@@ -86,7 +89,7 @@ class TrainingResult:
             cases=sum(not held_out for held_out in self.held_out.values()),
             metrics=Metrics(before=dict(scores.before), after=dict(scores.after)),
             categories=self._categories(),
-            notes=[*self.start.notes, *self.notes, *map(left_out_text, self.left_out)],
+            notes=[*self._notes(), *map(left_out_text, self.left_out)],
             learnt=[
                 TrainedCase(image=case.image, label=case.sha256, held_out=held_out)
                 for case, held_out in self.held_out.items()
@@ -103,10 +106,14 @@ class TrainingResult:
             return False, f"during the training from {parent}, somebody chose version {current}"
         return decide(scores, self.settings.tolerance, parent)
 
-    def _trained_names(self) -> list[str]:
+    def trained_names(self) -> list[str]:
+        """Return the names among the labels, as the model has them."""
         own = self.start.model.categories
         names = {name for case in self.held_out for name in case.names.values() if name}
         return sorted({own.names[own.index(name)] for name in names})
+
+    def _notes(self) -> tuple[str, ...]:
+        return (*self.start.notes, *self.notes, *self.naming.notes)
 
     def _categories(self) -> list[str]:
         """Names of the categories that the new version can name."""

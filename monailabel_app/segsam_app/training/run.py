@@ -43,6 +43,7 @@ from segsam_app.training.settings import TrainSettings
 from segsam_app.training.slice_cutting import CutSlices, SliceCutter
 from segsam_app.training.starting_model import StartingModel, load_starting_model
 from segsam_app.training.validation_split import split_cases
+from segsam_app.training.version_naming import NamesBefore, VersionNaming
 from segsam_app.versions.folder import VersionFolder
 from segsam_app.versions.record import FIRST, LeftOutCase, VersionRecord
 
@@ -112,12 +113,14 @@ class TrainingRun:
             split = self._split_and_cut(start.model, parent, usable, left_out)
             config = self._config(start, split.slices)
             before = self._measure(start.before, config)
+            names = NamesBefore.of(start.model, {} if start.card is None else start.card.naming)
             state = {name: tensor.clone() for name, tensor in start.model.state_dict().items()}
             trained = self._train_or_resume(start, config, usable)
             result = TrainingResult(
                 self.settings, parent, start, split.held_out, split.left_out, split.notes
             )
             average_weights(trained, state, self.settings.keep)
+            result = replace(result, naming=self._naming(names, result, trained, config))
             record = self._publish(result, trained, before, config)
             shutil.rmtree(self._folder, ignore_errors=True)
         return record
@@ -234,6 +237,7 @@ class TrainingRun:
             validation_slices=_VALIDATION_SLICES,
             patience=max(0, settings.early_stop_patience),
             checkpoint_every=_CHECKPOINT_STEPS,
+            example_slices=0,
             tensorboard=False,
             device=self.device,
             seed=settings.seed,
@@ -243,14 +247,37 @@ class TrainingRun:
     def _measure(self, model: SegSam, config: TrainConfig) -> _Measured:
         """Measure a model on the held-out slices; without any, on the training slices."""
         model = model.to(choose_device(config))
-        report = self.progress.phase(PREPARING, "encoding slices")
-        store = EmbeddingStore(self._embeddings, model)
-        found = RunData.of(config).samples(model, store, processes=Processes(), progress=report)
+        store, found = self._samples(model, config)
         self.progress.phase(MEASURING, "measuring on the held-out slices")
         held_out = found[VALIDATION] or _without_copies(found[TRAIN])
         samples = spread_evenly(held_out, _MEASURED_SLICES)
         scores = score_objects(model, store, samples, config)
         return _Measured(scores, summarise(scores, samples))
+
+    def _samples(
+        self, model: SegSam, config: TrainConfig
+    ) -> tuple[EmbeddingStore, Mapping[str, Sequence[Sample]]]:
+        """Return a store of embeddings for a model, and the samples of each part."""
+        report = self.progress.phase(PREPARING, "encoding slices")
+        store = EmbeddingStore(self._embeddings, model)
+        found = RunData.of(config).samples(model, store, processes=Processes(), progress=report)
+        return store, found
+
+    def _naming(
+        self, names: NamesBefore, result: TrainingResult, trained: SegSam, config: TrainConfig
+    ) -> VersionNaming:
+        """Return the trained model's memory of examples."""
+        if not result.start.semantics:
+            return VersionNaming()
+        card = result.card()
+        taught = result.trained_names()
+        return names.after(
+            trained.to(choose_device(config)).with_card(card),
+            partial(self._samples, config=config),
+            config,
+            seen={*(card.categories_seen or trained.categories.names), *taught},
+            taught=taught,
+        )
 
     def _train_or_resume(
         self, start: StartingModel, config: TrainConfig, cases: Sequence[LabelledCase]
@@ -297,7 +324,8 @@ class TrainingRun:
     ) -> VersionRecord:
         """Save the model, measure what was saved, and add it to the versions."""
         candidate = self._folder / "candidate.safetensors"
-        save_checkpoint(trained, candidate, result.card())
+        named = trained.with_memory(result.naming.memory, result.card())
+        save_checkpoint(named, candidate, result.card())
         model = load_pretrained(candidate)
         after = self._measure(model, config)
         found = differences(before.objects, after.objects)

@@ -187,6 +187,7 @@ class TestNames:
         assert reply["category"] == "liver"
         assert reply["label_names"] == {"liver": 1}
         assert 0.3 <= reply["confidence"] <= 1
+        assert next(iter(reply["suggestions"].items())) == ("liver", reply["confidence"])
         assert 0 <= reply["agreement"] <= 1
         for present in reply["present"].values():
             assert set(present) <= {"spleen"}
@@ -210,6 +211,7 @@ class TestNames:
         _, reply = client.infer("standin", "straight", params)
         assert reply["label_names"] == {"gallbladder": 1}
         assert reply["category"] == "liver"
+        assert next(iter(reply["suggestions"])) == "liver"
         assert any(
             note.startswith("The model takes this for liver (")
             and note.endswith("; your segment is gallbladder.")

@@ -13,23 +13,31 @@ import torch
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import OutputError, TrainingError
-from segsam.model import load_pretrained, read_card
+from segsam.imaging.volume import Volume
+from segsam.model import load_pretrained, read_card, save_checkpoint
 from segsam.model.digests import encoder_id
-from segsam.training import loop
+from segsam.model.naming_rule import WITHOUT_MEMORY
+from segsam.prediction.predictor import Predictor
+from segsam.prompting.prompts import Box, SlicePrompts
+from segsam.training import example_memory, loop
+from segsam.training.example_memory import EXAMPLES
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConflictError, NothingToLearnError, RequestError
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
+from segsam_app.training import version_naming
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.folder import VersionFolder
 from segsam_app.versions.record import FIRST
 
 from ...lib.conftest import TinyHost
+from ...lib.made_memory import with_distances
 from ..stored import write
 from ..tuning import SHAPE, folder_of, make_store, save_label, tiny_checkpoint
 
 QUICK = {"max_epochs": 1, "slices": 12, "copies": 0, "train_batch_size": 4, "minutes": 1}
 BOTH = {1: "liver", 2: "spleen"}
+LIVER_SPLEEN_HEART = {"label_names": {"liver": 1, "spleen": 2, "heart": 3}}
 
 
 @pytest.fixture
@@ -216,6 +224,106 @@ def test_a_version_chosen_during_the_training_stays_current(
     progress = task(everything_promoted(), store)
     assert (progress["promoted"], versions.current) == (False, FIRST)
     assert "during the training from 0001, somebody chose version 0000" in progress["why"]
+
+
+class TestNames:
+    """A version keeps what the version before could name."""
+
+    @pytest.fixture
+    def versions(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VersionFolder:
+        """As above, with one example of the liver and one of the heart."""
+        monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+        model = load_pretrained(tiny_checkpoint(tmp_path / "tiny.safetensors"))
+        model = with_distances(model, {0: 0.25, 2: 0.5})
+        path = save_checkpoint(model, tmp_path / "remembers.safetensors", model.card)
+        return VersionFolder.open(tmp_path / "versions", str(path))
+
+    def test_examples_stay_and_new_names_get_some(
+        self, task: SegSamTrain, versions: VersionFolder, store: Store
+    ) -> None:
+        before = load_pretrained(versions.checkpoint)
+        for case in range(3):
+            save_label(store, case, {1: "liver", 2: "rib"})
+        progress = task(everything_promoted(slices=60), store)
+        after = load_pretrained(versions.checkpoint)
+        assert before.memory is not None
+        assert after.memory is not None
+        assert after.categories.names == ("liver", "spleen", "heart", "rib")
+        count = len(before.memory.examples)
+        assert torch.equal(after.memory.examples[:count], before.memory.examples)
+        assert torch.equal(after.memory.categories[:count], before.memory.categories)
+        livers, spleens, hearts, ribs = after.memory.counts().tolist()
+        assert (spleens, hearts) == (0, 1)
+        assert 1 < livers <= EXAMPLES
+        assert 1 < ribs <= EXAMPLES
+        assert after.memory.images_show[:, 3].any()
+        assert after.naming_rule == before.naming_rule
+        assert after.card.naming["objects"]["examples"] == livers + hearts + ribs
+        notes = versions.history().find(progress["version"]).notes
+        assert "the memory of names was kept, with new examples of liver, rib" in notes
+        assert task(everything_promoted(slices=60), store)["version"] == "0002"
+        again = load_pretrained(versions.checkpoint).memory
+        assert again is not None
+        assert torch.equal(again.examples[: len(after.memory.examples)], after.memory.examples)
+
+    def test_a_new_name_is_given_afterwards(
+        self, task: SegSamTrain, versions: VersionFolder, store: Store
+    ) -> None:
+        """The distance to its own examples is small where those of the others are large."""
+        for case in range(3):
+            save_label(store, case, {1: "rib"})
+        task(everything_promoted(slices=60), store)
+        model = load_pretrained(versions.checkpoint)
+        predictor = Predictor(model)
+        predictor.set_volume(Volume.load(Path(store.get_image_uri("case0"))))
+        box = Box((6, 20, 3), (15, 28, 3))
+        distances = [
+            float(mask.distances[model.categories.index("rib")])
+            for mask in [predictor.slices(2).decode(3, SlicePrompts(boxes=(box,)))]
+            if mask.distances is not None
+        ]
+        assert distances == pytest.approx([0], abs=0.05)
+
+    def test_with_another_encoder_they_are_dropped_and_the_user_told(
+        self,
+        task: SegSamTrain,
+        versions: VersionFolder,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ids = iter(["before", "after"])
+        monkeypatch.setattr(version_naming, "embedding_id", lambda _: next(ids))
+        for case in range(3):
+            save_label(store, case, BOTH)
+        progress = task(everything_promoted(slices=60), store)
+        model = load_pretrained(versions.checkpoint)
+        assert model.memory is None
+        reason = model.card.naming[WITHOUT_MEMORY]
+        assert reason.endswith("also what it has never seen")
+        assert "the labels hold no examples of heart, whose names would be lost" in reason
+        assert reason in versions.history().find(progress["version"]).notes
+
+    def test_labels_of_all_that_it_knows_make_a_new_one(
+        self,
+        task: SegSamTrain,
+        versions: VersionFolder,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ids = iter(["before", "after"])
+        monkeypatch.setattr(version_naming, "embedding_id", lambda _: next(ids))
+        store = make_store(tmp_path / "more" / "studies", 8)
+        for case in range(8):
+            save_label(store, case, {1: "liver", 2: "spleen", 3: "rib"}, LIVER_SPLEEN_HEART)
+        progress = task(everything_promoted(), store)
+        notes = versions.history().find(progress["version"]).notes
+        assert any("too few objects to make one" in note for note in notes)
+        ids = iter(["before", "after"])
+        monkeypatch.setattr(example_memory, "LEAST_OBJECTS", 4)
+        task(everything_promoted(slices=120, val_split=0.5), store)
+        model = load_pretrained(versions.checkpoint)
+        assert model.memory is not None
+        assert min(model.memory.counts().tolist()) > 0
 
 
 class TestLeftOut:

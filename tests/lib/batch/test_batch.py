@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from segsam.batch.segmenting import SegmentTask, read_requests
 from segsam.categories import Categories
 from segsam.errors import BatchError, CancelledError, PromptError
 from segsam.imaging.volume import Volume
-from segsam.model import SegSam
+from segsam.model import SegSam, build_variant
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
 
 from ...dicom_writing import write_series, write_stills
 from ..conftest import TinyHost
+from ..made_memory import with_distances
 
 BOX = {"min_ijk": [3, 4, 1], "max_ijk": [15, 14, 3]}
 PROMPTS = {"boxes": [BOX]}
@@ -230,6 +232,28 @@ class TestRun:
         assert list(record.outputs) == ["labels/a.seg.nrrd"]
         named = [(one["value"], one["name"]) for one in record.result["objects"]]
         assert named == [(1, "left"), (2, "object")]
+        assert [one["suggestions"] for one in record.result["objects"]] == [{}, {}]
+
+    def test_an_object_without_a_name_has_suggestions_and_the_reason(
+        self,
+        archive: Path,
+        tmp_path: Path,
+        five_categories: Categories,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        torch.manual_seed(0)
+        model = build_variant("segsam", TinyHost(), five_categories, head="maskcls").eval()
+        model = model.with_card(replace(model.card, semantic_is_trained=True))
+        predictor = Predictor(with_distances(model, {0: 0.6, 1: 0.7}))
+        monkeypatch.setattr(segmenting.Predictor, "from_pretrained", lambda *_, **__: predictor)
+        record = batch(archive, tmp_path / "out").records[0]
+        (one,) = record.result["objects"]
+        assert (one["category"], one["confidence"]) == (None, None)
+        assert 0 < len(one["suggestions"]) <= 3
+        assert sorted(one["suggestions"].values(), reverse=True) == list(
+            one["suggestions"].values()
+        )
+        assert any(note.startswith("Not named: ") for note in one["notes"])
 
     def test_the_labels_are_those_of_the_predictor(self, archive: Path, tmp_path: Path) -> None:
         batch(archive, tmp_path / "out")

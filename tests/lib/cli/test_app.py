@@ -14,8 +14,10 @@ import pytest
 
 from segsam.cli.app import main
 from segsam.imaging.volume import Volume
-from segsam.model import SegSam
+from segsam.model import SegSam, load_pretrained, save_checkpoint
 from segsam.model.runtimes import EncoderRunner, RuntimeFacts
+
+from ..made_memory import with_distances
 
 Done = subprocess.CompletedProcess[str]
 
@@ -143,6 +145,26 @@ class TestSegment:
         assert asked == ["fast"]
         assert f"Note: {note}" in done.stdout.replace("\n", " ")
         assert note in json.loads(result.read_text())["notes"]
+
+    def test_an_object_without_a_name_has_nearest_names_and_a_reason(
+        self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path
+    ) -> None:
+        model = load_pretrained(standin)
+        liver, spleen = map(model.categories.index, ("liver", "spleen"))
+        model = with_distances(model, {liver: 0.6, spleen: 0.9})
+        checkpoint = save_checkpoint(model, tmp_path / "m.safetensors", model.card)
+        done = segsam(
+            *("segment", image, "-o", tmp_path / "o.nii.gz", "--box", "12,10,1,25,21,1"),
+            *("--checkpoint", checkpoint, "--json", tmp_path / "o.json"),
+        )
+        assert done.returncode == 0, done.stderr
+        result = json.loads((tmp_path / "o.json").read_text())
+        assert (result["category"], result["confidence"]) == (None, None)
+        nearest, share = next(iter(result["suggestions"].items()))
+        assert 0.005 <= share < 0.5
+        assert done.stdout.startswith("object: ")
+        assert f"nearest names: {nearest} {share:.0%}" in done.stdout
+        assert "Note: Not named: unlike anything that this model has been taught." in done.stdout
 
     def test_a_trained_checkpoint_names_what_it_found(
         self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,63 @@ def test_the_card_takes_the_temperature(data: Path, trained: SegSam, tmp_path: P
     assert "calibration error" in shown.output
     with pytest.raises(EvaluationError, match=r"got no file none\.npz"):
         call("calibrate", tmp_path / "none.npz")
+
+
+def test_names_are_counted_as_a_user_sees_them(data: Path, trained: SegSam, tmp_path: Path) -> None:
+    """An object whose name the checkpoint cannot give counts as unknown."""
+    record = json.loads((data / "dataset.json").read_text())
+    record["labels"] = {"1": "liver", "2": "something else"}
+    (data / "dataset.json").write_text(json.dumps(record))
+    call(
+        "evaluate", data, "--prompt", "box", "--json", tmp_path / "out.json", "--objects",
+        tmp_path / "rows.csv",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "out.json").read_text())
+    with (tmp_path / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["named"] for row in rows} <= {"0", "1"}
+    known = [row for row in rows if row["category"] != "0"]
+    other = [row for row in rows if row["category"] == "0"]
+    expected = {
+        "known": {
+            "objects": 3,
+            "named": sum(row["named"] == "1" for row in known),
+            "right": sum(row["named"] == "1" and row["found"] == row["category"] for row in known),
+        },
+        "unknown": {"objects": 3, "named": sum(row["named"] == "1" for row in other)},
+    }
+    assert found["names"] == found["datasets"]["squares"]["names"] == expected
+
+
+def test_a_memory_of_examples_is_written_and_names_by_it(
+    data: Path, trained: SegSam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import segsam.model.checkpoint as module
+
+    weights = save_checkpoint(trained, tmp_path / "model.safetensors", Card("tiny", True))
+    many = tmp_path / "many"
+    shutil.copytree(data, many)
+    for number in range(3, 24):
+        for part in ("images", "labels"):
+            shutil.copy(many / part / f"{number % 3}.png", many / part / f"{number}.png")
+    rows = tmp_path / "rows.npz"
+    call("evaluate", many, "--prompt", "box", "--objects", rows)
+    monkeypatch.setattr(module, "HOSTS", {**module.HOSTS, "tiny": type(trained.host)})
+    monkeypatch.setattr("segsam.evaluation.naming.load_pretrained", module.load_pretrained)
+    shown = call(
+        "calibrate", rows, "--examples", rows, "--on", rows, "--write", weights, "--json",
+        tmp_path / "naming.json",
+    )  # fmt: skip
+    again = module.load_pretrained(weights)
+    assert again.memory is not None
+    assert again.naming_rule is not None
+    record = json.loads((tmp_path / "naming.json").read_text())
+    assert again.card.naming == record["naming"]
+    assert again.card.naming["objects"]["known"] == 48
+    assert record["test"]["names"]["known"]["objects"] == 48
+    assert "of 48 known objects named" in shown.output
+    with pytest.raises(EvaluationError, match="Expected --examples for a checkpoint with a memory"):
+        call("calibrate", rows, "--write", weights)
+    call("evaluate", data, "--prompt", "box", "--objects", tmp_path / "rows.csv")
+    with pytest.raises(EvaluationError, match="objects with descriptions"):
+        call("calibrate", tmp_path / "rows.csv", "--examples", tmp_path / "rows.csv")

@@ -28,7 +28,8 @@ def prepared(number: int, part: str = "train", name: str = "squares") -> Prepare
     if number % 2:
         masks = [labels > 0, rng.random(labels.shape) > 0.5]
         instances = tuple(Instance(7, mask) for mask in masks)
-    one = LabelledSlice(f"{name}/case/{number}", picture, labels, (7,), instances)
+    ended = (Instance(3, labels > 0),) if number == 3 else ()
+    one = LabelledSlice(f"{name}/case/{number}", picture, labels, (7,), instances, ended)
     return PreparedSlice(one, name, part)
 
 
@@ -55,6 +56,9 @@ def test_what_was_written_is_read_in_any_order(written: Path) -> None:
         assert np.array_equal(found.slice.labels, expected.slice.labels)
         assert (found.slice.name, found.slice.prompted) == (expected.slice.name, (7,))
         assert [one.value for one in found.slice.instances] == [7, 7][: 2 * (index % 2)]
+        assert [one.value for one in found.slice.ended] == [3] * (index == 3)
+        for one in found.slice.ended:
+            assert np.array_equal(one.mask, found.slice.labels > 0)
         for one, other in zip(found.slice.instances, expected.slice.instances, strict=True):
             assert np.array_equal(one.mask, other.mask)
     assert [one.slice.name for one in shards[1:3]] == ["squares/case/1", "squares/case/2"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segsam.datasets.folder import open_dataset
 from segsam.datasets.labelled_slices import Instance, LabelledSlice, slices_of
-from segsam.datasets.transforms import augmented, upright
+from segsam.datasets.transforms import augmented, mirrored, upright
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -117,6 +117,19 @@ def test_overlapping_objects_move_together_with_the_map() -> None:
     plain = augmented(one, seed=0, copy=0)
     assert np.array_equal(plain.labels, copy.labels)
     assert [instance.value for instance in plain.objects] == [1, 2]
+
+
+def test_what_has_ended_moves_with_the_picture() -> None:
+    one = drawn()
+    beside = Instance(3, one.labels == 2)
+    copy = augmented(replace(one, ended=(beside,)), seed=0, copy=0)
+    assert [each.value for each in copy.ended] == [3]
+    assert np.array_equal(copy.ended[0].mask, copy.labels == 2)
+    turned = mirrored(replace(one, ended=(beside,)), {1: 1, 2: 2, 3: 4, 4: 3})
+    assert [each.value for each in turned.ended] == [4]
+    assert np.array_equal(turned.ended[0].mask, turned.labels == 2)
+    alone = LabelledSlice("made/end/0", one.picture, np.zeros_like(one.labels), (), (), (beside,))
+    assert [each.value for each in augmented(alone, seed=0, copy=1).ended] == [3]
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside this checkout")

@@ -163,6 +163,9 @@ class TestNaming:
         assert ObjectName.from_reply(reply).also_present == ""
         nothing = Reply({"category": None, "confidence": None, "present": {}}, None, "", 0.1)
         assert ObjectName.from_reply(nothing, 3).text == "not named"
+        nearest = {"suggestions": {"right kidney": 0.31, "liver": 0.1}}
+        unlike = Reply({**nothing.params, **nearest}, None, "", 0.1)
+        assert ObjectName.from_reply(unlike, 3).text == "not named, most like right kidney (31%)"
 
     def test_the_expected_name_of_an_organ(self) -> None:
         assert expected_name("kidney_right", ("liver", "right kidney")) == "right kidney"

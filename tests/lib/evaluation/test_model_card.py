@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from segsam.datasets.folder import Dataset
 from segsam.datasets.splits import Split
 from segsam.evaluation.model_card import data_of, model_card, results_of
 from segsam.model import Card, read_card
+from segsam.model.naming_rule import WITHOUT_MEMORY
 from segsam.model.packaged import FASTEST, SHIPPED, shipped_path
+
+from ..made_memory import RULE
 
 ROOT = Path(__file__).resolve().parents[3]
 SCORES = {"dsc": 91.234, "dsc_95": [90.0, 92.5], "mdsc": 85.0, "mdsc_95": None, "secret": 1}
@@ -97,6 +100,16 @@ def test_calibration(card: Card) -> None:
     }
     page = model_card(replace(card, calibration={"temperature": 1.25, "test": one}))
     assert line(page, "| test |") == "| test | 400 | 95.3% | 8.1% | 2.0% | box 0.61 |"
+
+
+def test_the_memory_of_examples_or_why_there_is_none(card: Card) -> None:
+    naming = {"rule": asdict(replace(RULE, limit=0.43)), "objects": {"examples": 110}}
+    row = line(model_card(replace(card, naming=naming)), "| memory of examples |")
+    assert "110 examples; a name is given from a confidence of 0.43 on" in row
+    assert "that of a disease from 0.90 on" in row
+    page = model_card(replace(card, naming={WITHOUT_MEMORY: "Another encoder."}))
+    assert line(page, "| memory of examples |") == "| memory of examples | none: Another encoder. |"
+    assert "memory of examples" not in model_card(card)
 
 
 def test_data_with_licences_and_cases(card: Card, tmp_path: Path) -> None:

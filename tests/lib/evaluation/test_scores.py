@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Decoded
 from segsam.model.readout import predicted_labels
-from segsam.prediction.semantics import agreements
+from segsam.prediction.semantics import agreements, class_scores
 
 SPACING = (1.5, 1.0, 4.0)
 
@@ -166,23 +167,25 @@ def test_planes_are_at_the_slices_own_size() -> None:
 def test_agreement_and_confidence_by_hand(head: str) -> None:
     decoded = semantics(head)
     stripped, class_logits = decoded.stripped_logits(), decoded.class_logits
-    agreement, confidence = agreements(decoded), scores.confidence(decoded)
+    agreement = agreements(decoded)
     assert stripped is not None
     assert class_logits is not None
     assert agreement is not None
-    assert confidence is not None
     for prompt in range(3):
         a = 1 / (1 + np.exp(-stripped[prompt].double().numpy()))
         b = 1 / (1 + np.exp(-decoded.binary_logits[prompt].double().numpy()))
         wanted = (a * b).sum() / (a + b - a * b).sum()
         assert float(agreement[prompt]) == pytest.approx(wanted, abs=1e-4)
         odds = np.exp(class_logits[prompt].double().numpy())
-        assert float(confidence[prompt]) == pytest.approx((odds / odds.sum())[1:].max(), abs=1e-4)
+        one = replace(decoded, class_logits=class_logits[prompt][None])
+        probabilities = class_scores(one)
+        assert probabilities is not None
+        assert probabilities.max() == pytest.approx((odds / odds.sum()).max(), abs=1e-4)
 
 
 def test_without_semantics_nothing_is_named() -> None:
     alone = Decoded(torch.randn(1, 1, 8, 8), torch.rand(1, 1))
     assert agreements(alone) is None
-    assert scores.confidence(alone) is None
+    assert class_scores(alone) is None
     with pytest.raises(ValueError, match="semantic mask"):
         scores.labelled_plane(alone, 0, 1, view())

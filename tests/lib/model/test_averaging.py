@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from segsam.categories import Categories
 from segsam.errors import CheckpointError
 from segsam.model import Card, Host, SegSam, load_pretrained, read_card, save_checkpoint
 from segsam.model.averaging import average_checkpoints
+from segsam.model.naming_rule import WITHOUT_MEMORY
 from segsam.model.variants import VARIANTS
+
+from ..made_memory import with_distances
 
 
 @pytest.fixture
@@ -73,3 +77,39 @@ def test_what_has_no_mean_is_refused(
     with pytest.raises(CheckpointError, match=r"a.safetensors and so.safetensors are of different"):
         average_checkpoints([source, saved(other, tmp_path / "so.safetensors", 0.0)], target)
     assert not target.exists()
+
+
+class TestMemory:
+    def moved(self, model: SegSam, path: Path, parts: str, by: float) -> Path:
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if name.startswith(parts):
+                    value.add_(by)
+        card = replace(model.card, name=path.stem, semantic_is_trained=True)
+        return save_checkpoint(model, path, card)
+
+    def test_it_is_the_first_ones_if_all_have_one_embedding(
+        self, model: SegSam, tmp_path: Path
+    ) -> None:
+        first = with_distances(model, {0: 0.25})
+        sources = [
+            self.moved(first, tmp_path / "a.safetensors", "semantic_decoder", 0.0),
+            self.moved(model, tmp_path / "b.safetensors", "semantic_decoder", 1.0),
+        ]
+        mean = load_pretrained(average_checkpoints(sources, tmp_path / "mean.safetensors"))
+        assert mean.memory is not None
+        assert first.memory is not None
+        assert torch.equal(mean.memory.examples, first.memory.examples)
+        assert mean.naming_rule == first.naming_rule
+
+    def test_with_other_encoders_there_is_none_and_the_card_says_why(
+        self, model: SegSam, tmp_path: Path
+    ) -> None:
+        first = with_distances(model, {0: 0.25})
+        sources = [
+            self.moved(first, tmp_path / "a.safetensors", "host.image_encoder", 0.0),
+            self.moved(first, tmp_path / "b.safetensors", "host.image_encoder", 1.0),
+        ]
+        mean = load_pretrained(average_checkpoints(sources, tmp_path / "mean.safetensors"))
+        assert (mean.memory, mean.naming_rule) == (None, None)
+        assert "different image encoders" in mean.card.naming[WITHOUT_MEMORY]

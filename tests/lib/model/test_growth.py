@@ -24,7 +24,11 @@ from segsam.model import (
     save_checkpoint,
 )
 from segsam.model.growth import grow, grow_checkpoint, nearest, row_weights
+from segsam.model.memory import NOWHERE
 from segsam.model.variants import VARIANTS
+from segsam.prediction.naming import is_named
+
+from ..made_memory import with_distances
 
 NEW = Category("new thing", (9, 9, 9), "Even.", "Round.", "Inside.", modalities=("CT",))
 BOXES = PromptTensors(boxes_px=torch.tensor([[2.0, 3, 12, 20]]))
@@ -237,3 +241,21 @@ def test_official_weights_do_not_grow(five_categories: Categories, name: str) ->
     encoder = FixedEncoder("made up for a test", vector(five_categories))
     with pytest.raises(CheckpointError, match=f"semantic decoder .*got '{name}'"):
         grow_checkpoint(name, "grown.safetensors", NEW, encoder)
+
+
+def test_examples_are_kept_and_the_new_category_has_none(
+    tiny_host: Host, five_categories: Categories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": type(tiny_host)})
+    model = with_distances(build(tiny_host, five_categories), {0: 0.25, 2: 0.5})
+    source = save_checkpoint(model, tmp_path / "old.safetensors", model.card)
+    encoder = FixedEncoder(five_categories.embedding_model, vector(five_categories))
+    grow_checkpoint(source, tmp_path / "new.safetensors", NEW, encoder)
+    grown = load_pretrained(tmp_path / "new.safetensors")
+    assert grown.memory is not None
+    assert grown.naming_rule == model.naming_rule
+    found = grown.memory.distances(torch.ones(1, 64))[0].tolist()
+    assert found == pytest.approx([0.25, NOWHERE, 0.5, NOWHERE, NOWHERE, NOWHERE], abs=1e-3)
+    certain = np.array([0, 0.05, 0, 0, 0, 0, 0.95], np.float32)
+    index, _, is_given = is_named(grown, certain, np.array(found, np.float32), None)
+    assert (index, is_given) == (0, True), "a category without examples is no name yet"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 import torch
 
 from segsam.categories import Categories
+from segsam.categories.terminology import Terminology
 from segsam.model import Card, Decoded, Host, SegSam
+from segsam.model.memory import ExampleMemory
 from segsam.prediction.naming import SliceEvidence, name_object, present_categories
 
 BINARY, IOU = torch.zeros(1, 1, 3, 3), torch.ones(1, 1)
@@ -51,6 +55,74 @@ class TestNameObject:
             assert (naming.name, naming.confidence, naming.notes) == (None, None, ())
 
 
+RULE = {
+    "decoder_weight": 1.0, "distance_weight": 4.0, "known_at_zero": 4.0, "known_slope": 8.0,
+    "limit": 0.6, "disease_limit": 0.97, "image_limit": 1.0,
+}  # fmt: skip
+
+
+def with_memory(model: SegSam) -> SegSam:
+    """Return the model with one example of each category."""
+    memory = ExampleMemory(
+        *(torch.zeros(4), torch.ones(4), torch.eye(5)[:, :4], torch.arange(5)),
+        *(torch.zeros(4), torch.ones(4), torch.zeros(1, 4), torch.ones(1, 5, dtype=torch.bool)),
+    )
+    return model.with_memory(memory, replace(model.card, naming={"rule": RULE}))
+
+
+def seen(area: int, scores: Sequence[float], distances: Sequence[float]) -> SliceEvidence:
+    return SliceEvidence(area, np.array(scores, np.float32), np.array(distances, dtype=np.float32))
+
+
+class TestNamesByExamples:
+    certain = (0.0, 0.96, 0.01, 0.01, 0.01, 0.01)
+
+    def test_a_known_object_is_named(self, model: SegSam) -> None:
+        one = seen(10, self.certain, [0.1, 1, 1, 1, 1])
+        naming = name_object(with_memory(model), [one], requested=None, modality=None)
+        assert naming.name == "liver"
+        assert naming.confidence is not None
+        assert 0.9 < naming.confidence < 1
+        assert next(iter(naming.suggestions.items())) == ("liver", naming.confidence)
+
+    def test_what_is_unlike_every_example_is_not_named_however_certain_the_decoder(
+        self, model: SegSam
+    ) -> None:
+        one = seen(10, self.certain, [1.1, 1.2, 1.2, 1.2, 1.2])
+        naming = name_object(with_memory(model), [one], requested=None, modality=None)
+        assert naming.name is None
+        assert naming.notes[0].startswith("Not named: unlike anything that this model")
+        assert "liver" in naming.notes[0]
+        assert name_object(model, [one], requested=None, modality=None).name == "liver"
+
+    def test_the_name_of_a_disease_needs_more(self, model: SegSam) -> None:
+        items = list(model.categories.items)
+        code = ("SCT", "49755003", "Morphologically Altered Structure")
+        terms = Terminology(code, ("SCT", "126851005", "Neoplasm of liver"))
+        items[0] = replace(items[0], terminology=terms)
+        named = copy.copy(with_memory(model))
+        named.categories = Categories(tuple(items), model.categories.text_embeddings, "made up")
+        one = seen(10, self.certain, [0.1, 1, 1, 1, 1])
+        naming = name_object(named, [one], requested=None, modality=None)
+        assert naming.name is None
+        assert "the name of a disease needs 97%" in naming.notes[0]
+        assert next(iter(naming.suggestions)) == "liver"
+
+    def test_slices_count_by_their_area(self, model: SegSam) -> None:
+        slices = [
+            seen(300, self.certain, [0.1, 1, 1, 1, 1]),
+            seen(100, [0.0, 0.2, 0.8, 0, 0, 0], [0.9, 0.5, 1, 1, 1]),
+        ]
+        naming = name_object(with_memory(model), slices, requested=None, modality=None)
+        assert naming.name == "liver"
+
+    def test_a_requested_category_is_named_all_the_same(self, model: SegSam) -> None:
+        one = seen(10, self.certain, [3.0, 3, 3, 3, 3])
+        naming = name_object(with_memory(model), [one], requested=1, modality=None)
+        assert naming.name == "spleen"
+        assert naming.confidence == pytest.approx(0, abs=1e-6)
+
+
 class TestPresentCategories:
     def decoded(self) -> Decoded:
         logits = torch.tensor([[1.0, -1.0, 4.0, 0.5, 2.0]])
@@ -67,6 +139,11 @@ class TestPresentCategories:
     def test_categories_without_examples_are_not_reported(self, model: SegSam) -> None:
         model = with_facts(model, categories_seen=("liver", "spleen", "polyp"))
         assert list(present_categories(self.decoded(), model)) == ["polyp", "liver"]
+
+    def test_with_a_memory_only_near_images_tell(self, model: SegSam) -> None:
+        near = np.array([0.5, 0.5, 2.0, 0.5, 0.5], dtype=np.float32)
+        found = present_categories(self.decoded(), with_memory(model), None, near)
+        assert list(found) == ["polyp", "liver", "nerve"]
 
     def test_categories_of_other_modalities_and_withheld_names_are_left_out(
         self, model: SegSam

@@ -39,6 +39,7 @@ from segsam.proposals.boxes import (
 )
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
+    UNNAMED_NOTE,
     UNSEEN_PRESENCE_NOTE,
     FirstLabels,
     FoundObject,
@@ -52,6 +53,7 @@ from segsam.proposals.overview import (
 from segsam.proposals.probing import Probe, attention_points, best_by_category, grid_points, probe
 
 from ..conftest import TinyHost
+from ..made_memory import with_distances
 
 
 @pytest.fixture
@@ -167,7 +169,8 @@ class TestProbes:
 
 
 def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float = 1.0) -> Probe:
-    return Probe((0.0, 0.0), np.ones((2, 2), bool), category, confidence, agreement, iou)
+    mask = np.ones((2, 2), bool)
+    return Probe((0.0, 0.0), mask, category, confidence, agreement, iou, probability=confidence)
 
 
 class TestOverview:
@@ -342,6 +345,52 @@ def test_what_is_counted_is_in_the_labels(volume: Volume, tmp_path: Path) -> Non
         "The spleen overlaps others: 20 of its 50 voxels are labelled as those, which are more "
         "probable there; a label volume holds one value per voxel."
     ]
+
+
+class TestWithAMemory:
+    """The decoder calls everything spleen, and presence finds one on every slice."""
+
+    def predictor(self, model: SegSam, volume: Volume, distance: float, **rule: float) -> Predictor:
+        sees_everywhere(model, 1)
+        calls_all(model, 1)
+        made = Predictor(with_distances(model, {0: 3.0, 1: distance}, **rule))
+        made.set_volume(volume)
+        return made
+
+    def test_what_is_like_its_examples_is_found(self, model: SegSam, volume: Volume) -> None:
+        predictor = self.predictor(model, volume, 0.0)
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
+        assert found.label_names == {"spleen": 1}
+        assert found.objects[0].confidence == pytest.approx(0.982, abs=1e-3), "P(known) at 0"
+        assert found.notes == ()
+
+    def test_a_probe_of_something_unlike_has_no_confidence(
+        self, model: SegSam, volume: Volume
+    ) -> None:
+        slices = self.predictor(model, volume, 2.0).slices(2)
+        model = self.predictor(model, volume, 2.0).model
+        found = probe(model, slices.features(3), grid_points(slices.view.size_px, 3))
+        assert found
+        assert max(one.certainty for one in found) < 1e-3
+        assert max(one.confidence for one in found) < 1e-3
+        assert min(one.probability for one in found) > 0.99, "the decoder is certain"
+        assert 0 < mean_disagreement(found) < 1, "and learning from it is worth while"
+
+    def test_what_is_unlike_is_left_out_with_a_note(self, model: SegSam, volume: Volume) -> None:
+        predictor = self.predictor(model, volume, 2.0, image_limit=5.0)
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
+        assert found.objects == ()
+        assert found.notes == (NOTHING_NOTE, UNNAMED_NOTE.format(names="spleen"))
+        assert not found.labels.any()
+        found = segment_automatically(predictor, Search())
+        assert found.notes == (NOTHING_NOTE,), "nothing was certain enough to be followed"
+
+    def test_an_image_unlike_those_with_the_category_is_not_searched(
+        self, model: SegSam, volume: Volume
+    ) -> None:
+        predictor = self.predictor(model, volume, 0.5, image_limit=0.2)
+        found = segment_automatically(predictor, Search(min_certainty=0.0))
+        assert (found.searched_slices, found.objects) == ((), ())
 
 
 def test_a_modality_in_which_names_are_not_reliable_is_refused(

@@ -111,7 +111,7 @@ class TestConfig:
         ("changes", "message"),
         [
             ({"head": "round"}, "Expected head to be 'dense' or 'maskcls', got 'round'"),
-            ({"categories": "some"}, "Expected categories to be 'data' or 'all'"),
+            ({"categories": "some"}, "Expected categories to be 'data', 'all' or 'grown'"),
             ({"precision": "int8"}, "Expected precision to be 'fp32' or 'bf16'"),
             ({"halve_at": [2]}, r"Expected halve_at\.0 to be less than or equal to 1, got 2"),
             (

@@ -25,14 +25,17 @@ from segsam.cli.train import train as train_command
 from segsam.datasets.folder import open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, TrainingError
-from segsam.model import VARIANTS, Host, SegSam, read_card
+from segsam.model import VARIANTS, Host, SegSam, build_variant, read_card
 from segsam.training import initial_model, loop, validation
 from segsam.training.config import TrainConfig
+from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.initial_model import build_model
-from segsam.training.sample_gradients import SampleGradients
+from segsam.training.sample_gradients import ENDED, UNLABELLED, SampleGradients
 from segsam.training.samples import Sample, cut_case, dataset_classes
 from segsam.training.sharded_samples import write_run_shards
 from segsam.training.targets import build_targets
+
+from .test_negative_prompts import ended_sample
 
 
 def write_dataset(folder: Path, cases: list[str], labels: dict[str, str] | None = None) -> Path:
@@ -476,3 +479,76 @@ def test_ctrl_c_says_how_to_go_on(
     result = CliRunner().invoke(app, [str(path)])
     assert result.exit_code == 130
     assert "--resume continues there" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({"end_share": 1.0}, ENDED), ({"end_share": 0, "unlabelled_share": 1.0}, UNLABELLED)],
+)
+def test_their_gradients(
+    changes: dict[str, float],
+    name: str,
+    start: Starts,
+    tmp_path: Path,
+) -> None:
+    """Of places without a label, only names and presence learn."""
+    origin = start()
+    model = build_variant("segsam", origin.host, origin.categories, head="maskcls").train()
+    store = EmbeddingStore(tmp_path, model)
+    one = ended_sample(key=store.add(np.zeros((32, 32, 3), np.uint8)))
+    if name == UNLABELLED:
+        one = replace(one, ended=())
+    taught = TrainConfig.model_validate({"out": "x", "datasets": ["x"], **changes})
+    terms = SampleGradients(model, store, taught).add(one, step=0, place=0, share=1.0)
+    assert terms[name] == terms["total"] > 0
+    hypernetworks = model.host.mask_decoder.output_hypernetworks_mlps
+    drew = [value.grad for value in hypernetworks.parameters() if value.grad is not None]
+    assert any(bool(each.abs().sum() > 0) for each in drew) is (name == ENDED)
+    assert model.semantic_decoder is not None
+    learnt = [value.grad for value in model.semantic_decoder.parameters()]
+    assert any(each is not None and bool(each.abs().sum() > 0) for each in learnt)
+
+
+def test_a_run_with_a_learning_encoder_augments_and_resumes_to_the_same(
+    data: Path,
+    start: Starts,
+    tmp_path: Path,
+) -> None:
+    """Statistics of batch norms stay as they came; the encoder's weights change."""
+    changes: dict[str, Any] = {
+        "encoder_learning_rate": 1e-3, "augment_share": 0.7, "unlabelled_share": 0.3, "steps": 4,
+        "checkpoint_every": 2,
+    }  # fmt: skip
+    origin = start()
+    before = {name: value.clone() for name, value in origin.host.image_encoder.state_dict().items()}
+    loop.train(run(data, tmp_path / "a", **changes), start=origin)
+    after = origin.host.image_encoder.state_dict()
+    for name, value in before.items():
+        is_statistic = "running" in name or "num_batches" in name
+        assert torch.equal(after[name], value) is is_statistic, name
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what.startswith("loss") and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(run(data, tmp_path / "b", **changes), start=start(), progress=stop)
+    resumed = start()
+    loop.train(run(data, tmp_path / "b", **changes), start=resumed, resume=True)
+    for name, value in resumed.host.image_encoder.state_dict().items():
+        assert torch.equal(value, after[name]), name
+
+
+def test_a_grown_checkpoint_has_its_own_names_and_the_datas(
+    data: Path,
+    start: Starts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    origin = start()
+    model = build_variant("segsam", origin.host, origin.categories.only(["liver", "nerve"]))
+    vocabulary: Callable[[], Categories] = lambda: origin.categories  # noqa: E731
+    monkeypatch.setattr(initial_model.Categories, "load", vocabulary)
+    grown: SegSam = initial_model.with_names(model, [open_dataset(data)])
+    assert grown.categories.names == ("liver", "nerve", "spleen")
+    assert initial_model.with_names(grown, [open_dataset(data)]) is grown

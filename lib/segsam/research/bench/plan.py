@@ -7,6 +7,8 @@ from dataclasses import dataclass
 ITEMS = {
     "encode": "encode one slice of 512 x 512",
     "decode": "decoder alone, one box",
+    "naming": "name of one object, by decoder and memory of examples",
+    "naming_plain": "name of one object, by the decoder alone",
     "second": "second prompt on a slice, mask on its 512 x 512 pixels",
     "box_cold": "3D box, no slice encoded before",
     "box_warm": "3D box, all slices encoded",

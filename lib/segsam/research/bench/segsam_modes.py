@@ -10,11 +10,13 @@ import torch
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
-from segsam.model import ImageFeatures, load_pretrained
+from segsam.model import Decoded, ImageFeatures, SegSam, load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.prediction.embeddings import EmbeddingCache
+from segsam.prediction.naming import Naming, SliceEvidence, name_object, present_categories
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.prompt_tensors import prompt_tensors
+from segsam.prediction.semantics import class_scores, example_distances, image_distances
 from segsam.prompting.prompts import Prompts
 from segsam.research.bench.case import BenchCase
 from segsam.research.bench.machine_limits import encoder_gflop
@@ -97,3 +99,21 @@ def _measure_parts(
         plan.rounds,
         "both decoders" if both else "",
     )
+    if both:
+        decoded = model.decode(features, tensors, semantic=True)
+        plain = model.with_memory(None, model.card)
+        found.items["naming_plain"] = timed(lambda: _name(plain, features, decoded), plan.rounds)
+        if model.memory is not None:
+            examples = f"{len(model.memory.examples)} examples"
+            found.items["naming"] = timed(
+                lambda: _name(model, features, decoded), plan.rounds, examples
+            )
+
+
+def _name(model: SegSam, features: ImageFeatures, decoded: Decoded) -> Naming:
+    """Decide on a name, and on what else is present, as for each prompted slice."""
+    distances = example_distances(model, features, decoded.binary_logits)
+    own = None if distances is None else distances[0]
+    evidence = SliceEvidence(1, class_scores(decoded, model.card.temperature), own)
+    present_categories(decoded, model, None, image_distances(model, features))
+    return name_object(model, [evidence], requested=None, modality=None)

@@ -84,9 +84,16 @@ def draw_reliability(
     path: Path, before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]
 ) -> None:
     """Draw accuracy against confidence, before and after the temperature; raises OutputError."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    all_axes = figure.subplots(1, 2, sharey=True)
-    for axes, bins, when in zip(all_axes, (before, after), ("before", "after"), strict=True):
+    draw_calibration(path, (("before the temperature", before), ("after the temperature", after)))
+
+
+def draw_calibration(path: Path, panels: Sequence[tuple[str, Sequence[ReliabilityBin]]]) -> None:
+    """Draw accuracy against confidence in panels side by side, each with a title; the area of a dot
+    is its number of objects. Raises OutputError.
+    """
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
+    all_axes = figure.subplots(1, len(panels), sharey=True)
+    for axes, (title, bins) in zip(all_axes, panels, strict=True):
         axes.plot([0, 1], [0, 1], ":", color="grey")
         largest = max((one.objects for one in bins), default=1)
         axes.scatter(
@@ -96,7 +103,7 @@ def draw_reliability(
             color=BLUE,
             alpha=0.8,
         )
-        axes.set_title(f"{when} the temperature")
+        axes.set_title(title)
         axes.set_xlabel("confidence")
         axes.grid(alpha=0.3)
     all_axes[0].set_ylabel("share of correct categories")

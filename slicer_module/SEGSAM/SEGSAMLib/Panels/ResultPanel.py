@@ -1,4 +1,6 @@
-"""Section "Result" of the panel: category, confidence, other categories, certainty by slice."""
+"""Section "Result" of the panel: category or nearest guesses, confidence, other categories,
+certainty by slice.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import qt
 from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Scene import Views
+from SEGSAMLib.Values import Terminology
 from SEGSAMLib.Values.Results import AppliedResult
 
 MODELS_CATEGORY = "the model's category"
@@ -28,6 +31,8 @@ class ResultPanel:
         self._results: dict[str, AppliedResult] = {}
         self._rows: list[tuple[Any, ...]] = []
         self._present: tuple = ()
+        self._buttons: list[Any] = []
+        self._suggested: tuple = ()
         self._is_showing = False
         ui.sliceSlider.valueChanged.connect(self._slide)
         ui.worstSliceButton.clicked.connect(lambda *_: self.show_worst())
@@ -79,6 +84,31 @@ class ResultPanel:
         notes = () if result is None else result.notes
         ui.notesLabel.text = "\n".join(f"• {note}" for note in notes)
         ui.notesLabel.visible = bool(notes)
+        identity = self.session.logic.nodes.identity
+        by_user = identity is not None and identity.chosen_by == "user"
+        self._show_suggestions(() if result is None or by_user else result.suggestions)
+
+    def _show_suggestions(self, suggestions: tuple) -> None:
+        """Offer the nearest guesses for an object without a name; a click chooses one."""
+        ui = self.ui
+        ui.suggestionsCaption.visible = ui.suggestionList.visible = bool(suggestions)
+        if suggestions == self._suggested:
+            return
+        self._suggested = suggestions
+        for button in self._buttons:
+            button.setParent(None)
+            button.deleteLater()
+        self._buttons = [self._suggestion(*each) for each in suggestions]
+        for button in self._buttons:
+            ui.suggestionList.layout().addWidget(button)
+
+    def _suggestion(self, category: str, probability: float) -> Any:
+        found = Terminology.category(category)
+        button = qt.QPushButton(f"{category}  {100 * probability:.0f} %")
+        button.icon = qt.QIcon(Pixmaps.swatch(found.colour))
+        button.toolTip = f"Name this segment {category}: name, colour and code follow."
+        button.clicked.connect(lambda *_: self._choose(category))
+        return button
 
     def _show_percent(self, bar: Any, share: float | None) -> None:
         is_known = share is not None and math.isfinite(share)
@@ -113,7 +143,9 @@ class ResultPanel:
 
     def _choose_category(self) -> None:
         chosen = self.ui.categoryCombo.currentText
-        category = "" if chosen == MODELS_CATEGORY else chosen
+        self._choose("" if chosen == MODELS_CATEGORY else chosen)
+
+    def _choose(self, category: str) -> None:
         self.session.attempt(self.session.logic.choose_category, category)
         self.session.notify_changed()
 

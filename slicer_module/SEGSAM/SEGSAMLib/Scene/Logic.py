@@ -143,6 +143,8 @@ class Logic:
         after = before
         if reply.category and before.chosen_by != "user":
             after = SegmentTags.named(reply.category, chosen_by="model")
+        elif reply.suggestions and before.chosen_by == "model":
+            after = SegmentTags.unnamed()  # seen with more prompts, the model withdraws the name
         if after != before:
             SegmentTags.set_identity(segment, after)
         if edit.added:
@@ -164,6 +166,7 @@ class Logic:
             after.name if after.chosen_by == "model" else "",
             reply.confidence,
             reply.notes,
+            () if reply.category else reply.suggestions,
         )
 
     def _has_stored_result(self) -> bool:

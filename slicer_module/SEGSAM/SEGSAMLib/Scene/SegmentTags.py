@@ -18,6 +18,7 @@ _PROMPTS_TAG = "SEGSAM.Prompts"
 _CHOSEN_TAG = "SEGSAM.ChosenBy"
 _GIVEN_TAG = "SEGSAM.GivenName"
 """Name that the model gave. If the segment has another name, the user renamed it."""
+_UNNAMED = "Object"
 _DEFAULT_NAME = re.compile(r"(Segment|Object)([_ ]\d+)?")
 
 
@@ -76,6 +77,11 @@ def named(name: str, *, chosen_by: str) -> Identity:
     """Return the identity of a category."""
     found = category(name)
     return Identity(found.name, found.colour, found.terminology or TISSUE, chosen_by)
+
+
+def unnamed() -> Identity:
+    """Return the identity of a segment whose name the model withdraws."""
+    return Identity(_UNNAMED, category(_UNNAMED).colour, TISSUE, "")
 
 
 def code_as_tissue(segment: Any) -> None:

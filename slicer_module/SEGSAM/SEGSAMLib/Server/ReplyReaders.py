@@ -33,6 +33,8 @@ from SEGSAMLib.Values.SlicePredictions import SlicePredictions
 _ENCODING = "packbits-zlib"
 _MAX_ITEMS = 2000
 _MAX_CHARACTERS = 2000
+_PRESENT, _SUGGESTIONS = 100, 5
+"""Categories that are kept of one slice, and guesses of one object."""
 _LISTED = 5
 """Images that cannot be opened, as many as a label of the panel names."""
 _STATES = {
@@ -80,6 +82,7 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
             _present(value, grid),
         ),
         notes=tuple(_text(note) for note in _list(value.get("notes")) if _text(note)),
+        suggestions=_shares(value.get("suggestions"))[:_SUGGESTIONS],
     )
 
 
@@ -228,11 +231,16 @@ def _present(value: Json, grid: VolumeGrid) -> dict[tuple[int, int], tuple[tuple
     for index, names in list(_mapping(value.get("present")).items())[: sum(grid.shape_ijk)]:
         if not (isinstance(index, str) and index.isdigit() and len(index) < 7):
             continue
-        shares = [(_text(name)[:200], _share(share)) for name, share in _mapping(names).items()]
-        known = [(name, share) for name, share in shares if name and share is not None]
-        known.sort(key=lambda each: -each[1])
-        found[AXES.index(axes[0]), int(index)] = tuple(known[:100])
+        found[AXES.index(axes[0]), int(index)] = _shares(names)[:_PRESENT]
     return found
+
+
+def _shares(value: Any) -> tuple[tuple[str, float], ...]:
+    """Read probabilities by category, the most probable first."""
+    pairs = list(_mapping(value).items())[:_MAX_ITEMS]
+    shares = [(_text(name)[:200], _share(share)) for name, share in pairs]
+    known = [(name, share) for name, share in shares if name and share is not None]
+    return tuple(sorted(known, key=lambda each: -each[1]))
 
 
 def _names(value: Any) -> dict[int, str]:

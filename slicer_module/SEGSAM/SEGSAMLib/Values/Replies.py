@@ -46,7 +46,8 @@ class Diagnosis:
 class InferReply:
     """Result of a segmentation request. `region` is None if nothing was found. `slices` are
     (axis, index) of all slices that the model segmented. `category` is empty if the model did not
-    name the object.
+    name the object; `suggestions` are then its nearest guesses (category, probability), the most
+    probable first, and `notes` say why.
     """
 
     request_id: str
@@ -57,6 +58,7 @@ class InferReply:
     slices: tuple[tuple[int, int], ...] = ()
     predictions: SlicePredictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
+    suggestions: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class PendingRequest:
 @dataclass(frozen=True)
 class AppliedResult:
     """Result that was written: voxels added to and removed from the segment, and the category that
-    the model gave it (empty if the user's choice was kept).
+    the model gave it (empty if the user's choice was kept). `suggestions` are the nearest guesses
+    (category, probability) for an object that the model did not name.
     """
 
     segment_id: str
@@ -49,6 +50,7 @@ class AppliedResult:
     category: str = ""
     confidence: float | None = None
     notes: tuple[str, ...] = ()
+    suggestions: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,129 @@
+"""Names as a user sees them: memory and rule from measured objects, how often objects with and
+without a known name are named, and what a confidence is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from segsam.errors import EvaluationError
+from segsam.evaluation.calibration import binned
+from segsam.evaluation.objects_file import ObjectTable
+from segsam.evaluation.records import ReliabilityBin
+from segsam.model import SegSam, load_pretrained, save_checkpoint
+from segsam.training.described_objects import DescribedObjects
+from segsam.training.example_memory import NamingFit, fit_naming
+from segsam.training.targets import NO_CATEGORY
+
+
+def fit_to_tables(examples: ObjectTable, validation: ObjectTable, model: SegSam) -> NamingFit:
+    """Choose examples among measured objects and fit the naming rule to others.
+
+    Objects of validation whose names the checkpoint does not know count as unknown ones.
+
+    Raises:
+        EvaluationError: objects without descriptions, or of another checkpoint.
+        TrainingError: too few objects.
+    """
+    names = model.categories.names
+    for table in (examples, validation):
+        if table.categories != names:
+            raise EvaluationError(
+                f"Expected objects measured with this checkpoint ({len(names)} categories), got "
+                f"objects of another ({len(table.categories)} categories)."
+            )
+    return fit_naming(
+        _described(examples),
+        _described(validation),
+        model.categories,
+        temperature=model.card.temperature,
+    )
+
+
+def store_memory(checkpoint: Path, fit: NamingFit) -> None:
+    """Write a memory and its rule into a checkpoint, whose weights stay as they are.
+
+    Raises:
+        CheckpointError: no checkpoint of ours.
+        OutputError: a file that cannot be written.
+    """
+    model = load_pretrained(checkpoint)
+    card = replace(model.card, naming=fit.to_card())
+    save_checkpoint(model.with_memory(fit.memory, card), checkpoint, card)
+
+
+def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable:
+    """Return objects with the names and confidences that a model has with another memory."""
+    distances = fit.memory.distances(torch.from_numpy(table.descriptions)).numpy()
+    logits = table.class_logits.astype(np.float64) / model.card.temperature
+    scores = np.exp(log_softmax(logits, axis=1))
+    confidences = fit.rule.confidences(scores, distances.astype(np.float64))
+    best = confidences.argmax(axis=1)
+    confidence = confidences[np.arange(len(best)), best]
+    limits = np.array([fit.rule.limit_of(item) for item in model.categories.items])
+    columns = dict(table.columns) | {
+        "found": best + 1,
+        "named": (confidence >= limits[best]).astype(np.int64),
+        "confidence": confidence,
+    }
+    return replace(table, columns=columns)
+
+
+def counts(table: ObjectTable) -> dict[str, dict[str, int]]:
+    """Count objects of known and unknown names, those that were named, and those named right."""
+    named, right = table.columns["named"] == 1, table.columns["found"] == table.columns["category"]
+    known, has_name = table.columns["category"] > 0, table.has_name
+    return {
+        "known": {
+            "objects": int(known.sum()),
+            "named": int((known & named).sum()),
+            "right": int((known & named & right).sum()),
+        },
+        "unknown": {
+            "objects": int((has_name & ~known).sum()),
+            "named": int((has_name & ~known & named).sum()),
+        },
+    }
+
+
+def confidence_bins(table: ObjectTable) -> tuple[ReliabilityBin, ...]:
+    """Compare confidence with the share of right names over bins, for all objects with a name; of
+    an object that the checkpoint does not know every name is wrong.
+    """
+    rows: NDArray[np.bool_] = table.has_name & np.isfinite(table.columns["confidence"])
+    right = table.columns["found"] == table.columns["category"]
+    return binned(table.columns["confidence"][rows], right[rows])
+
+
+def _described(table: ObjectTable) -> DescribedObjects:
+    if not table.descriptions.shape[1]:
+        raise EvaluationError(
+            "Expected objects with descriptions, as segsam evaluate --objects FILE.npz writes them "
+            "for a checkpoint with a semantic decoder, got objects without."
+        )
+    rows = table.has_name & np.isfinite(table.class_logits).all(axis=1)
+    some = table.select(rows)
+    text = some.columns
+    classes = np.where(text["category"] > 0, text["category"], NO_CATEGORY)
+    patients = np.array([f"{a}/{b}" for a, b in zip(text["dataset"], text["patient"], strict=True)])
+    images = np.array(
+        [
+            f"{a}/{b}/{c}"
+            for a, b, c in zip(text["dataset"], text["case"], text["slice"], strict=True)
+        ]
+    )
+    return DescribedObjects(
+        some.descriptions,
+        some.image_descriptions,
+        some.class_logits,
+        classes.astype(np.int64),
+        text["dataset"],
+        patients,
+        images,
+    )

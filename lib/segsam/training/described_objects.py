@@ -1,0 +1,115 @@
+"""Objects as a memory of examples describes them, with what the semantic decoder says of each."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segsam.model import PromptTensors, SegSam
+from segsam.model.memory import describe_images, describe_objects
+from segsam.training.config import TrainConfig
+from segsam.training.devices import to_device
+from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.negative_prompts import boxes_without_label
+from segsam.training.prompt_simulation import box_prompts, point_prompts
+from segsam.training.samples import Sample
+from segsam.training.sampling import NO_STEP
+from segsam.training.targets import NO_CATEGORY
+
+_PROMPTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedObjects:
+    """N prompted objects."""
+
+    descriptions: NDArray[np.float32]
+    """(N, D) of `describe_objects`."""
+    images: NDArray[np.float32]
+    """(N, 2 C) of `describe_images`, of the image of each object."""
+    class_logits: NDArray[np.float32]
+    """(N, K + 1), "no object" first."""
+    classes: NDArray[np.int64]
+    """(N,) k + 1 for category k, 0 for an unknown one, -1 for a place that is none of them."""
+    datasets: NDArray[np.str_]
+    """(N,)."""
+    patients: NDArray[np.str_]
+    """(N,) with the data set's name."""
+    image_names: NDArray[np.str_]
+    """(N,) equal for objects of one image."""
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.classes)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> DescribedObjects:
+        """Return some of the objects, by mask or index."""
+        return replace(
+            self, **{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)}
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[DescribedObjects]) -> DescribedObjects:
+        """Join objects of one model; `parts` are not empty."""
+        names = [entry.name for entry in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@torch.no_grad()
+def describe_samples(
+    model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
+) -> DescribedObjects | None:
+    """Prompt every object of slices with a box and a point, and places without a label with boxes,
+    and describe what the model draws; None without objects.
+    """
+    model.eval()
+    parts = [part for sample in samples for part in _described(model, store, sample, config)]
+    model.train()
+    return DescribedObjects.joined(parts) if parts else None
+
+
+def _described(
+    model: SegSam, store: EmbeddingStore, sample: Sample, config: TrainConfig
+) -> Iterator[DescribedObjects]:
+    features = store.features(sample.key)
+    device = features.embedding.device
+    image = describe_images(features).cpu().numpy()
+    for prompts, classes in _prompts(model, sample, config):
+        for first in range(0, len(classes), _PROMPTS_AT_ONCE):
+            some = classes[first : first + _PROMPTS_AT_ONCE]
+            part = to_device(prompts.rows(first, first + len(some)), device)
+            decoded = model.decode_batch(features, part)
+            if decoded.class_logits is None:
+                return
+            count = len(some)
+            yield DescribedObjects(
+                describe_objects(features, decoded.binary_logits).cpu().numpy(),
+                np.repeat(image, count, axis=0),
+                decoded.class_logits.float().cpu().numpy(),
+                np.array(some, dtype=np.int64),
+                np.full(count, sample.dataset),
+                np.full(count, sample.name.rpartition("/")[0]),
+                np.full(count, sample.name),
+            )
+
+
+def _prompts(
+    model: SegSam, sample: Sample, config: TrainConfig
+) -> Iterator[tuple[PromptTensors, list[int]]]:
+    """Yield boxes and points on the objects, and boxes on places without a label."""
+    image, chosen = sample.annotated(model)
+    rng = np.random.default_rng([config.seed, NO_STEP, zlib.crc32(sample.name.encode())])
+    height, width = sample.labels.shape
+    if chosen:
+        masks = [image.masks[index].numpy() for index in chosen]
+        classes = image.classes[chosen].tolist()
+        yield box_prompts(masks, rng, config.jitter_px, (height, width)), classes
+        yield point_prompts(masks, rng, config.points), classes
+    free = boxes_without_label(sample, 1, rng)
+    if free is not None:
+        yield free, [NO_CATEGORY] * len(free)

@@ -1,0 +1,104 @@
+"""Memory and rule from described objects: what is unlike every example gets no name, and the limits
+hold their error rates on objects that they were not chosen by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from segsam.categories import Categories
+from segsam.errors import TrainingError
+from segsam.model.memory import NOWHERE
+from segsam.training.described_objects import DescribedObjects
+from segsam.training.example_memory import (
+    EXAMPLES,
+    UNKNOWN_NAMED,
+    _limit,
+    choose_examples,
+    fit_naming,
+)
+from segsam.training.targets import NO_CATEGORY
+
+SIZE, KNOWN = 40, 4
+"""Numbers of a description, and categories with objects; a fifth category has none."""
+
+
+def objects(seed: int, count: int, *, unknown: int = 0) -> DescribedObjects:
+    """Clusters of descriptions, one for each category, with a decoder that is right in 95 %, and
+    objects from other clusters of which the decoder is as certain.
+    """
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(KNOWN + 6, SIZE))
+    clusters = np.r_[rng.integers(0, KNOWN, count), rng.integers(KNOWN, KNOWN + 6, unknown)]
+    described = centres[clusters] + rng.normal(scale=0.35, size=(count + unknown, SIZE))
+    classes = np.r_[clusters[:count] + 1, np.full(unknown, NO_CATEGORY)]
+    said = np.where(rng.random(count + unknown) < 0.95, classes, rng.integers(1, KNOWN + 1))
+    said = np.where(classes > 0, said, rng.integers(1, KNOWN + 1, count + unknown))
+    logits = rng.normal(size=(count + unknown, 6))
+    logits[np.arange(len(said)), said] += 6
+    return DescribedObjects(
+        descriptions=described.astype(np.float32),
+        images=described.astype(np.float32),
+        class_logits=logits.astype(np.float32),
+        classes=classes.astype(np.int64),
+        datasets=np.array([f"set{n % 2}" for n in range(count + unknown)]),
+        patients=np.array([f"p{n // 3}" for n in range(count + unknown)]),
+        image_names=np.array([f"i{n}" for n in range(count + unknown)]),
+    )
+
+
+def test_examples_are_objects_of_their_category_and_a_few_of_each() -> None:
+    training = objects(0, 300)
+    memory, origins = choose_examples(training, 5)
+    assert len(memory.examples) == len(origins) <= KNOWN * EXAMPLES
+    restored = memory.examples * memory.scale + memory.mean
+    for one, category in zip(restored.numpy(), memory.categories.tolist(), strict=True):
+        row = np.abs(training.descriptions - one).sum(axis=1).argmin()
+        assert np.allclose(training.descriptions[row], one, atol=1e-4)
+        assert training.classes[row] == category + 1
+    found = memory.distances(torch.from_numpy(training.descriptions))
+    assert (found[:, KNOWN] == NOWHERE).all()
+    assert (found.argmin(dim=1).numpy() + 1 == training.classes).mean() > 0.99
+
+
+def test_what_is_unlike_every_example_gets_no_name(five_categories: Categories) -> None:
+    fit = fit_naming(objects(0, 400), objects(1, 400), five_categories)
+    test = objects(2, 400, unknown=400)
+    distances = fit.memory.distances(torch.from_numpy(test.descriptions)).numpy()
+    scores = np.exp(test.class_logits - test.class_logits.max(axis=1, keepdims=True))
+    scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float64)
+    confidences = fit.rule.confidences(scores, distances.astype(np.float64))
+    named, is_known = confidences.max(axis=1) >= fit.rule.limit, test.classes > 0
+    right = confidences.argmax(axis=1) + 1 == test.classes
+    assert named[~is_known].mean() <= UNKNOWN_NAMED
+    assert named[is_known].mean() >= 0.9
+    assert right[is_known & named].mean() >= 0.97
+    by_decoder = scores[:, 1:].max(axis=1) >= 0.5
+    assert by_decoder[~is_known].mean() > 0.9
+
+
+def test_the_lowest_limit_within_a_goal() -> None:
+    confidence = np.linspace(0.01, 1, 100)
+    errors = np.zeros(100, dtype=np.bool_)
+    errors[[10, 50, 90]] = True
+    assert _limit(confidence, errors, 0.0499) == 0.0, "(3 + 1) of 101 is within it"
+    limit = _limit(confidence, errors, 0.03)
+    assert confidence[10] < limit
+    assert ((confidence >= limit) & errors).sum() == 2
+    assert _limit(confidence, errors, 0.001) > confidence[90], "too few objects: without an error"
+
+
+def test_too_few_objects_are_refused(five_categories: Categories) -> None:
+    with pytest.raises(TrainingError, match=r"20 validation objects of known categories .* got 5"):
+        fit_naming(objects(0, 100), objects(1, 5), five_categories)
+
+
+def test_patients_that_fill_only_one_half_are_refused(five_categories: Categories) -> None:
+    one_patient = objects(1, 100)
+    one_patient = replace(one_patient, patients=np.full(100, "p1"))
+    with pytest.raises(TrainingError, match=r"in each half of the patients for a memory.* got 0"):
+        fit_naming(objects(0, 100), one_patient, five_categories)
