@@ -8,6 +8,9 @@ builds it again in every child process; so nothing heavy happens here. The compu
 
 from __future__ import annotations
 
+import segsam_app.task_start  # noqa: F401  # before what takes seconds to import
+
+# isort: split
 import asyncio
 import logging
 import os
@@ -56,7 +59,7 @@ from segsam_app.storage.leftovers import sweep
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
 from segsam_app.task_requests import find_task
-from segsam_app.training.server_watch import mark_children, stopping_with_server
+from segsam_app.training.server_watch import end_without_server, mark_children, stopping_with_server
 from segsam_app.training.task import SegSamTrain
 from segsam_app.versions.folder import VersionFolder
 from segsam_app.web import startup
@@ -92,6 +95,7 @@ class SegSamApp(MONAILabelApp):
             lambda: self.versions.checkpoint,
             temporary_folders=[sessions.absolute()],
             read_image=self._read_image,
+            is_of_series=self._is_of_series,
         )
         self.prefetcher = Prefetcher(self.engine, self.config.axis)
         self.progress = ProgressTracker()
@@ -206,6 +210,11 @@ class SegSamApp(MONAILabelApp):
         store = getattr(self, "_datastore", None)
         return store.read_image(path) if isinstance(store, Store) else Volume.load(path)
 
+    def _is_of_series(self, path: Path) -> bool:
+        """Return True for the file of a DICOM series of the store."""
+        store = getattr(self, "_datastore", None)
+        return isinstance(store, Store) and store.is_of_series(path)
+
     def on_image(self, image: Path) -> None:
         """Prefetch an image that an annotator is about to open."""
         if self.config.warm:
@@ -253,6 +262,7 @@ class SegSamApp(MONAILabelApp):
         except SegSamError as error:
             raise SystemExit(str(error)) from error
         except KeyboardInterrupt as error:
+            end_without_server()
             raise SystemExit("the training was stopped") from error
 
     def batch_infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> Any:
@@ -301,6 +311,7 @@ def _ending_with_server(task: str) -> Iterator[None]:
         with stopping_with_server():
             yield
     except KeyboardInterrupt as error:
+        end_without_server()
         raise SystemExit(f"the {task} was stopped") from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -88,3 +88,32 @@ def write_stills(folder: Path, count: int = 3, **elements: Any) -> Sequence[Path
         write_file(folder / f"US{number}.dcm", stored_values()[number], Modality="US", **elements)
         for number in range(count)
     ]
+
+
+def write_concatenation(
+    folder: Path, total: int | None = 2, seed: int = 0, uid: str = "1.2.7", name: str = "part{}.dcm"
+) -> list[Path]:
+    """Write one enhanced object in two files of three frames each."""
+    files = []
+    for number in (1, 2):
+        frames = range(3 * number - 3, 3 * number)
+        groups = [
+            item(PlanePositionSequence=[item(ImagePositionPatient=[-10, 20, 30 + 2.5 * k])])
+            for k in frames
+        ]
+        path = folder / name.format(number)
+        files.append(write_file(
+            path, stored_values(seed)[list(frames)],
+            SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1", NumberOfFrames=3, ConcatenationUID=uid,
+            InConcatenationNumber=number, InConcatenationTotalNumber=total,
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0], PerFrameFunctionalGroupsSequence=groups,
+        ))  # fmt: skip
+    return files
+
+
+def item(**facts: Any) -> Dataset:
+    """Return an item of a sequence."""
+    made = Dataset()
+    for key, value in facts.items():
+        setattr(made, key, value)
+    return made

@@ -15,6 +15,8 @@ RuntimeName: TypeAlias = Literal["auto", "torch", "openvino"]
 PropagateChoice: TypeAlias = bool | Literal["memory"]
 """True, or the host's own memory, follows an object from slice to slice."""
 PrecisionName: TypeAlias = Literal["exact", "fast"]
+PrecisionChoice: TypeAlias = Literal[PrecisionName, "auto"]
+"""`auto`: fast where it was measured to be clearly faster, else exact."""
 
 Affine: TypeAlias = NDArray[np.float64]
 """(4, 4), voxel index (i, j, k, 1) to world RAS in millimetres."""

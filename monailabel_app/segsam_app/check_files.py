@@ -1,9 +1,10 @@
 """Check of everything that a server keeps: `python -m segsam_app.check_files --studies FOLDER
 --versions FOLDER`.
 
-It reads every record, and compares the voxels of all versions of labels and the weights of all
-versions of the model with their SHA-256. It changes nothing, so it may run beside a server. The
-output is one JSON object: what is damaged, by name, and what was set aside earlier.
+It reads every record, compares the voxels of all versions of labels and the weights of all versions
+of the model with their SHA-256, and reads the labels that are no version, as a server would. It
+changes nothing, so it may run beside a server. The output is one JSON object: what is damaged, by
+name, and what was set aside earlier.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from segsam.errors import DamagedRecordError
+from segsam.datasets.splits import Split
+from segsam.errors import DamagedRecordError, TrainingError, VolumeError
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.readers import read_grid
 from segsam_app.choosing.overviews import damage_of_overview
 from segsam_app.dicomweb.headers import check_headers
 from segsam_app.dicomweb.series import is_uid, read_series
 from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
+from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.index import check_index
 from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
+from segsam_app.storage.series import SeriesFiles
 from segsam_app.training.progress import FILE, damage_of_progress
-from segsam_app.versions.folder import VersionFolder
+from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
 from segsam_app.versions.record import FIRST, VersionRecord
 
 
@@ -33,6 +40,7 @@ def check_studies(folder: Path) -> DamageList:
     check_index(folder, damage)
     for history in _histories(folder / "labels", damage):
         history.check()
+    _check_found_labels(folder, damage)
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
     for file in sorted((dicom / "stored").glob("*/*.json")):
@@ -49,13 +57,22 @@ def check_studies(folder: Path) -> DamageList:
 def check_versions(folder: Path) -> DamageList:
     """Return what is damaged in a folder of model versions, of all checkpoints."""
     damage = DamageList(folder)
-    for one in sorted(path for path in folder.iterdir() if path.is_dir()):
+    is_of_one = (folder / CURRENT).exists() or (folder / FILE).exists()
+    folders = [folder] if is_of_one else [path for path in folder.iterdir() if path.is_dir()]
+    for one in sorted(folders):
         versions = VersionFolder(one, None, VersionRecord(id=FIRST, why="the checkpoint"))
         versions.history()
         for name, why in versions.damaged.items():
             damage.note(one / name, why)
+        if (one / LAST).exists() and choice_in(one / LAST) is None:
+            damage.note(one / LAST, "it names no version; the next choice is written anew")
         if why := damage_of_progress(one):
             damage.note(one / FILE, why)
+        for file in sorted((one / "run").rglob("split.json")):
+            try:
+                Split.load(file)
+            except TrainingError as error:
+                damage.note(file, str(error).rstrip("."))
     return damage
 
 
@@ -69,6 +86,35 @@ def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
     for versions in sorted(labels.glob(f"*/{VERSIONS}/*")):
         if versions.is_dir():
             yield LabelHistory(versions.parents[1], versions.name, damage)
+
+
+def _check_found_labels(folder: Path, damage: DamageList) -> None:
+    """List the files among the labels that cannot be labels of their images. Raises OSError."""
+    scanner = FolderScanner(folder, configured_patterns())
+    contents, found = scanner.scan(), FoundLabels(damage)
+    for file, why in contents.no_labels.items():
+        damage.note(file, why)
+    for tag, files in contents.labels.items():
+        for image_id in sorted(files.keys() & contents.images.keys()):
+            history = LabelHistory(folder / "labels" / tag, image_id, damage)
+            current = map(history.current_file, sorted(files[image_id]))
+            strangers = [file for file in current if not history.is_version(file)]
+            grid = _grid(folder, image_id, contents) if strangers else None
+            for file in strangers:
+                if grid is not None:
+                    found.check(file, grid)
+
+
+def _grid(folder: Path, image_id: str, contents: FolderContents) -> RawGrid | None:
+    """Return the grid of an image; no file is made of a series. None if it cannot be read."""
+    series = contents.series.get(image_id)
+    try:
+        if series is None:
+            return read_grid(folder / f"{image_id}{contents.images[image_id]}")
+        volume = SeriesFiles(folder).read(image_id, series)
+    except VolumeError:
+        return None
+    return RawGrid(volume.shape_ijk, volume.affine_ras)
 
 
 def _check(path: Path, damage: DamageList) -> None:

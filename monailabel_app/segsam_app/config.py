@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import Self
 
 from segsam.system.folders import default_cache_dir
-from segsam.types import AxisChoice, PrecisionName, RuntimeName
+from segsam.types import AxisChoice, PrecisionChoice, RuntimeName
 from segsam_app.errors import ConfigError
 from segsam_app.limits import Limits
 from segsam_app.records import MEGABYTE, Megabytes, OptionalText, Settings, split
@@ -94,8 +94,8 @@ class AppConfig(Settings):
     folder."""
     runtime: RuntimeName = "auto"
     """Runtime of the image encoder."""
-    precision: PrecisionName = "exact"
-    """Numerical precision of the image encoder."""
+    precision: PrecisionChoice = "exact"
+    """Numerical precision of the image encoder; auto: fast where it is clearly faster."""
     disk_cache: Annotated[Path | None, BeforeValidator(_folder)] = None
     """Folder of slice embeddings that outlive the server: on (in this user's cache folder, the
     default of a server), off, or a path."""

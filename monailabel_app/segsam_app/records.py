@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from typing_extensions import Self
 
 from segsam.system.records import Record
@@ -35,6 +35,16 @@ class RequestRecord(LaxRecord):
     """
 
     refusal = RequestError
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _take_no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python counts true as 1, and pydantic does so, too."""
+        field = cls.model_fields[info.field_name or ""]
+        wants_numbers = _admits(field.annotation, float, int)
+        if wants_numbers and _holds_switch(value) and not _admits(field.annotation, bool, Any):
+            raise ValueError(f"Expected numbers as {info.field_name}, got {value!r:.80}.")
+        return value
 
 
 class Settings(LaxRecord):
@@ -78,6 +88,18 @@ class Settings(LaxRecord):
         record itself.
         """
         return {}
+
+
+def _holds_switch(value: object) -> bool:
+    """Return True for true or false, and for arrays that hold one of them."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_switch, value))
+    return isinstance(value, bool)
+
+
+def _admits(annotation: object, *wanted: object) -> bool:
+    """Return True if the type of a field is, or has a part that is, one of the types `wanted`."""
+    return annotation in wanted or any(_admits(part, *wanted) for part in get_args(annotation))
 
 
 def split(text: object) -> object:

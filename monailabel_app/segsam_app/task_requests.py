@@ -98,7 +98,7 @@ def read_task_request(
     own = {key: given[key] for key in given if key in announced and key not in model.model_fields}
     rest = {key: value for key, value in given.items() if key not in own}
     for key, value in own.items():
-        _check_config_value(key, value)
+        _check_config_value(key, value, announced[key])
     return {**model.model_validate(rest).model_dump(exclude_none=True), **own}
 
 
@@ -116,7 +116,13 @@ def check_limits(request: Mapping[str, Any], limits: Limits) -> None:
             )
 
 
-def _check_config_value(key: str, value: Any) -> None:
+def _check_config_value(key: str, value: Any, announced: Any) -> None:
+    """Raise `RequestError` for what is no value of a setting; `announced` is its default, or the
+    choices.
+    """
+    known = announced if isinstance(announced, list | tuple) else [announced]
+    if isinstance(value, bool) and not any(isinstance(one, bool) for one in known):
+        raise RequestError(f"{key} must not be true or false, got {value!r}")
     is_number = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
     if value is None or is_number:
         return

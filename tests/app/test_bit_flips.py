@@ -148,6 +148,17 @@ def test_voxels_of_a_version_are_compared_when_they_are_read(copied: Callable[[]
         assert store.restore("case1", "final", 2).number == 3
 
 
+def test_a_current_label_that_cannot_be_read_is_named(copied: Callable[[], Path]) -> None:
+    folder, name = copied(), "labels/final/case1.nii.gz"
+    for bit in flips(folder / name, 6):
+        with flipped(folder / name, bit):
+            named = check_studies(folder).listed()
+            is_of_gzip_only = not named and 24 <= bit < 80  # its time and system: no voxel
+            assert is_of_gzip_only or list(named) == [name], bit
+    write(folder / name, label(3))  # another program's: the server adopts it
+    assert check_studies(folder).listed() == {}
+
+
 def test_damaged_voxels_are_found_elsewhere(copied: Callable[[], Path]) -> None:
     folder = copied()
     flip(folder / "labels/final/.versions/case1/0002.nii.gz", 300)
@@ -226,6 +237,28 @@ def test_the_choice_of_the_current_version(
             history = damaged.history()
             assert (history.current, damaged.current, versions.current) == ("0002",) * 3, bit
             assert bool(history.notes) == (file == "current.json")
+
+
+def test_doctor_names_all_of_a_checkpoint(versions: VersionFolder) -> None:
+    """Both the folder of all checkpoints and that of one are understood."""
+    run = versions.folder / "run" / "learning"
+    run.mkdir(parents=True)
+    Split({"train": {"a": ("1", "2")}}, ("b",), 3).save(run / "split.json")
+    ProgressFile(versions.folder).phase("learning", "learning")
+    folders = {versions.folder.parent: f"{versions.folder.name}/", versions.folder: ""}
+    assert [check_versions(folder).listed() for folder in folders] == [{}, {}]
+    (run / "split.json").write_text("{")
+    for name in ("current.json", "current.last.json", "training.json"):
+        flip(versions.folder / name, 8 * 5)
+    for folder, place in folders.items():
+        named = check_versions(folder).listed()
+        assert list(named) == [
+            f"{place}current.json",
+            f"{place}current.last.json",
+            f"{place}run/learning/split.json",
+            f"{place}training.json",
+        ]
+        assert all(why and "\n" not in why for why in named.values())
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"version": 7}', b"[" * 9999])

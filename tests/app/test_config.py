@@ -93,7 +93,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
         ("axis", "z", r"Expected axis to be 'auto', 'i', 'j', 'k' or 'all', got 'z'"),
         ("device", "gpu", r"Expected device to be auto, cpu, cuda.*got 'gpu'"),
         ("runtime", "onnx", r"Expected runtime to be 'auto', 'torch' or 'openvino', got 'onnx'"),
-        ("precision", "int4", r"Expected precision to be 'exact' or 'fast', got 'int4'"),
+        ("precision", "int4", r"Expected precision to be 'exact', 'fast' or 'auto', got 'int4'"),
         ("cache_megabytes", "-1", r"Expected cache_megabytes to be greater than .* 0, got '-1'"),
         ("images_megabytes", "1e3", r"Expected images_megabytes to be a whole number, got '1e3'"),
         ("labels", "spleen,,liver", r"Expected labels to be different names.*got 'spleen,,liver'"),

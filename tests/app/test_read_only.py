@@ -23,7 +23,17 @@ from segsam_app.storage.store import Store
 
 from ..dicom_writing import affine_ras as dicom_affine_ras
 from ..dicom_writing import write_series
-from .conftest import LPS_MM, ROOT, Server, ball, environment, free_port, oblique_affine, picture
+from .conftest import (
+    LPS_MM,
+    ROOT,
+    Server,
+    ball,
+    environment,
+    free_port,
+    oblique_affine,
+    picture,
+    soon,
+)
 from .conftest import _wait_until_up as wait_until_up
 from .conftest import write_images as write_good_and_bad_images
 from .permissions import CAN_BE_HELD, UNPRIVILEGED
@@ -146,8 +156,12 @@ class TestStudiesThatCanOnlyBeRead:
         assert reply.json()["detail"].startswith("The study folder can only be read")
         assert files_of(served.studies) == before
 
-    def test_a_batch_names_what_it_could_not_save(self, served: Server) -> None:
-        assert served.ask("POST", "/batch/infer/segsam", json={}).status_code == 200
+    def test_a_batch_that_could_save_nothing_does_not_start(self, served: Server) -> None:
+        for model in ("segsam", "segsam_auto"):
+            reply = served.ask("POST", f"/batch/infer/{model}", json={})
+            assert (reply.status_code, reply.json()["code"]) == (507, "output"), reply.text
+            assert reply.json()["detail"].startswith("The study folder can only be read")
+        assert served.get("/batch/infer").status_code == 404
 
 
 def series_of(served: Server) -> str:
@@ -219,6 +233,8 @@ class TestNotesReachEveryReply:
         info = served.get("/datastore/image/info?image=nowhere").json()
         assert SWAPPED in info["notes"][0]
         assert served.get("/datastore/image/info?image=straight").json()["notes"] == []
+        unreadable = served.get("/datastore/image/info?image=text").json()
+        assert "notes" not in unreadable
 
     def test_a_session(self, served: Server) -> None:
         with (served.studies / "nowhere.nii.gz").open("rb") as stream:
@@ -287,7 +303,13 @@ class TestNoReplyNamesAPath:
 
     def test_the_tasks_do_not_either(self, served: Server) -> None:
         base = str(served.studies.parent)
-        text = served.get("/batch/infer/").text + served.get("/scoring/").text
-        assert "COMMAND" in text or "segsam" in text
+        served.ask("POST", "/scoring/overview", json={})  # a batch inference does not start here
+
+        def log() -> str:
+            text = served.get("/scoring/").text
+            return text if "litemedsam" in text else ""
+
+        text = soon(log, seconds=60)
+        assert "a folder of the server" in text
         assert base not in text
         assert str(ROOT) not in text

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from segsam_app.errors import NotFoundError, RequestError
+from segsam_app.inference.auto import AutoRequest
+from segsam_app.inference.dialects import read_request
 from segsam_app.limits import Limits
+from segsam_app.records import RequestRecord
 from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
@@ -18,6 +21,7 @@ from segsam_app.task_requests import (
     find_task,
     read_task_request,
 )
+from segsam_app.training.settings import TrainSettings
 
 TRAINER = {"max_epochs": 50, "replay_share": 0.5, "dataset": ["Dataset"], "tracking_uri": ""}
 
@@ -55,6 +59,9 @@ def test_an_empty_request_is_valid(params: dict[str, Any] | None) -> None:
             {"max_epochs": None, "epochs": 3},
             "one of the keys name, pretrained, max_epochs",
         ),
+        ({"max_epochs": True}, "Expected numbers as max_epochs, got True"),
+        ({"val_split": False}, "Expected numbers as val_split, got False"),
+        ({"replay_share": True}, "replay_share must not be true or false, got True"),
         ({"val_split": 2.0}, "val_split"),
         ({"val_split": -0.1}, "val_split"),
         ({"val_split": math.nan}, "val_split"),
@@ -110,3 +117,39 @@ def test_an_unknown_task() -> None:
     with pytest.raises(NotFoundError, match="there is no trainer 'x'; this server has: none"):
         find_task("trainer", "x", {})
     assert find_task("trainer", "a", {"a": 1}) == 1
+
+
+REQUESTS = (TrainRequest, BatchInferRequest, TrainSettings, AutoRequest)
+NUMBERS = [
+    (record, name)
+    for record in REQUESTS
+    for name, facts in record.model_json_schema()["properties"].items()
+    for one in [facts, *facts.get("anyOf", ())]
+    if one.get("type") in ("integer", "number")
+]
+
+
+@pytest.mark.parametrize(("record", "name"), NUMBERS, ids=str)
+def test_true_is_no_number_in_any_request(record: type[RequestRecord], name: str) -> None:
+    with pytest.raises(RequestError, match=f"Expected numbers as {name}, got True"):
+        record.model_validate({name: True})
+
+
+def test_there_are_such_numbers_and_switches_stay() -> None:
+    assert len(NUMBERS) > 20
+    assert TrainSettings.read({"pretrained": False}).pretrained is False
+
+
+def test_true_is_no_voxel_index_nor_seed() -> None:
+    for key, value in (
+        ("foreground", [[1, True, 2]]),
+        ("roi", [0, 1, 0, 1, 0, True]),
+        ("slice", True),
+    ):
+        with pytest.raises(RequestError, match=f"Expected numbers as {key}, got"):
+            read_request({key: value})
+    with pytest.raises(RequestError, match="window"):
+        read_request({"prompts": {}, "window": [True, 5]})
+    assert read_request({"foreground": [[1, 2, 3]], "propagate": True})
+    with pytest.raises(RequestError, match="seed must not be true or false"):
+        read_task_request(NextSampleRequest, {"seed": True}, {"seed": 0})

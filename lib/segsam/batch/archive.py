@@ -15,7 +15,7 @@ from pathlib import Path
 
 from segsam.errors import BatchError
 from segsam.imaging.folder_images import images_in
-from segsam.imaging.image_files import IMAGE_ENDINGS, LeftOut, is_litter
+from segsam.imaging.image_files import DANGLING_LINK, IMAGE_ENDINGS, LeftOut, is_litter
 
 _PROMPTS = ".prompts.json"
 _LISTED = 5
@@ -131,7 +131,7 @@ def _not_followed(folder: Path, root: Path) -> Iterator[LeftOut]:
     for path in sorted(folder.iterdir()):
         reason = None
         if path.is_symlink() and not path.exists():
-            reason = "a link to a file that does not exist"
+            reason = DANGLING_LINK
         elif path.is_symlink() and path.is_dir():
             reason = "a link to a folder, which is not followed; name that folder as an archive"
         elif path.is_dir() and not os.access(path, os.R_OK | os.X_OK):

@@ -23,7 +23,7 @@ from segsam.batch.archive import Item
 from segsam.batch.case_worker import CaseOutput
 from segsam.errors import PromptError
 from segsam.imaging.volume import Segment, Volume
-from segsam.prediction.labels import merge_objects
+from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result
 from segsam.prompting.prompts import Prompts
@@ -165,11 +165,7 @@ def _segment(request: ObjectRequest, result: Result) -> Segment:
 
 def _facts(result: Result, kept: int) -> dict[str, Any]:
     """Return facts of an object of which the label volume holds so many voxels."""
-    lost = result.voxels - kept
-    overlap = (
-        f"The object overlaps others: {lost} of its {result.voxels} voxels are labelled as those, "
-        "which are more probable there; a label volume holds one value per voxel."
-    )
+    overlap = [overlap_note("The object", result.voxels, kept)] if kept < result.voxels else []
     return {
         "category": result.category,
         "confidence": result.confidence,
@@ -177,5 +173,5 @@ def _facts(result: Result, kept: int) -> dict[str, Any]:
         "predicted_iou": result.predicted_iou,
         "voxels": kept,
         "slices": len(result.slices),
-        "notes": [*result.notes, *([overlap] if lost else [])],
+        "notes": [*result.notes, *overlap],
     }

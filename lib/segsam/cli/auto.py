@@ -75,13 +75,16 @@ def auto(
     found.save(output)
     write_json(json_file, {**found.to_json(), "image": volume.name, "output": str(output)})
     _show(found)
-    print_written(volume.notes + found.notes, output)
+    print_written(volume.notes + found.notes + found.overlap_notes, output)
 
 
 def _show(found: FirstLabels) -> None:
+    from segsam.prediction.result import size_in_words
+
     for one in found.objects:
         out.print(
-            f"{one.value} {one.name}: {one.result.size_in_words}; certainty {one.certainty:.0%} "
+            f"{one.value} {one.name}: {size_in_words(found.volume, found.voxels[one.value])}; "
+            f"certainty {one.certainty:.0%} "
             f"(name {one.confidence:.0%}, the two decoders agree by {one.agreement:.0%})"
         )
     out.print(

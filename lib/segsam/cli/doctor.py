@@ -29,6 +29,8 @@ from segsam.system.telemetry import block_openvino_reports
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+    from segsam.model.runtimes.encode_times import EncodeTimes
+
 PORT = 8000
 """Default port of MONAI Label, which its module in 3D Slicer expects."""
 
@@ -86,7 +88,9 @@ def doctor(
 
 
 def run_checks() -> tuple[Check, ...]:
-    """Run every check, in the order of repair; takes about 15 s, most of it for MONAI Label."""
+    """Run every check, in the order of repair; takes about 15 s, most of it for MONAI Label, and
+    on a new machine 20 s more for the times of the image encoder.
+    """
     checks: dict[str, Callable[[], Check]] = {
         "Python": check_python,
         "packages": check_packages,
@@ -94,6 +98,7 @@ def run_checks() -> tuple[Check, ...]:
         "weights": check_weights,
         "torch": check_torch,
         "OpenVINO": check_openvino,
+        "precision": check_precision,
         "port": check_port,
         "memory": check_memory,
         "disk": check_disk,
@@ -226,6 +231,33 @@ def check_openvino() -> Check:
     return Check("OpenVINO", True, f"{openvino.__version__.partition('-')[0]}, {fast}")
 
 
+def check_precision() -> Check:
+    """Compare both precisions of the default image encoder; their times are measured once."""
+    from segsam.model.checkpoint import load_pretrained
+    from segsam.model.runtimes import choose_runtime
+
+    try:
+        facts = choose_runtime(load_pretrained(), precision="auto").facts
+    except SegSamError as error:
+        return Check("precision", None, str(error), "see the lines above")
+    if facts.times is None:
+        return Check("precision", True, f"exact is the only one here: {facts.why}")
+    is_set = os.environ.get("SEGSAM_PRECISION") == "fast"
+    return precision_advice(facts.times, fast_is_set=is_set)
+
+
+def precision_advice(times: EncodeTimes, *, fast_is_set: bool) -> Check:
+    """Return both times and the better precision; a note if `fast` is set and is the slower one."""
+    gain = f"{times.gain:.2f} times as fast"
+    advice = (
+        f"fast or auto is {gain}" if times.fast_is_worthwhile else f"keep exact (fast is {gain})"
+    )
+    found = f"{times.in_words}: {advice}"
+    if fast_is_set and times.fast_is_slower:
+        return Check("precision", None, found, "set SEGSAM_PRECISION to auto, or unset it")
+    return Check("precision", True, found)
+
+
 def check_port(port: int = PORT) -> Check:
     """Check that the port is free at which 3D Slicer expects the server."""
     if _is_free(port):
@@ -319,9 +351,13 @@ def _stored(found: Mapping[str, Any]) -> Check:
     damaged, aside = found["damaged"], found["set_aside"]
     if damaged:
         named = [f"{name} ({why})" for name, why in list(damaged.items())[:_MAX_NAMED]]
-        more = f"; and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
-        sentence = f"{len(damaged)} damaged: {'; '.join(named)}{more}"
-        return Check("stored files", False, sentence, "put these files back from a backup")
+        named += [f"and {len(damaged) - _MAX_NAMED} more"] if len(damaged) > _MAX_NAMED else []
+        lines = f" {named[0]}" if len(named) == 1 else "".join(f"\n         {one}" for one in named)
+        sentence = f"{len(damaged)} damaged:{lines}" + "\n        " * (len(named) > 1)
+        is_made_again = any("made again" in why or "anew" in why for why in damaged.values())
+        remedy = "put these files back from a backup"
+        remedy += ", except what is made again" if is_made_again else ""
+        return Check("stored files", False, sentence, remedy)
     if aside:
         sentence = f"all good; set aside earlier: {', '.join(aside[:_MAX_NAMED])}"
         return Check("stored files", None, sentence, "look at these files, then delete them")

@@ -23,6 +23,7 @@ from segsam.cli.terminal import (
     progress_bar,
     write_json,
 )
+from segsam.errors import RuntimeChoiceError
 
 if TYPE_CHECKING:
     from segsam.evaluation.calibration import Calibration
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from segsam.evaluation.run import DecoderChoice, Options
     from segsam.model import SegSam
     from segsam.model.runtimes import EncoderRunner
+
+_PRECISIONS = ("exact", "fast")
 
 
 def evaluate(  # noqa: PLR0913 - the options of the command
@@ -80,6 +83,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     check_target(json_file, ".json")
     check_target(objects_file, ".npz", ".csv")
     check_outputs(dataset_files(datasets, split), json_file, objects_file)
+    _check_precision(precision)
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
     with exit_when_interrupted("Stopped; no result was written."):
@@ -88,9 +92,8 @@ def evaluate(  # noqa: PLR0913 - the options of the command
             from segsam.model.runtimes import choose_runtime
 
             model = load_pretrained(checkpoint)
-            encoder = choose_runtime(
-                model, "torch" if precision == "exact" else "openvino", precision
-            )
+            runtime = "torch" if precision == "exact" else "openvino"
+            encoder = choose_runtime(model, runtime, precision, compare=False)
         evaluation = _evaluate(model, selections, options, embeddings, encoder)
     record = _record(evaluation, model, checkpoint, split)
     _show(record)
@@ -154,6 +157,14 @@ def _show_calibration(part: str, found: Calibration) -> None:
     for prompt, one in found.agreement.items():
         rho = "no rank correlation" if one.rho is None else f"rank correlation {one.rho:.2f}"
         out.print(f"  {prompt}: agreement with Dice, {rho} ({one.objects})", highlight=False)
+
+
+def _check_precision(precision: str) -> None:
+    """Refuse `auto`: figures must not depend on how fast the machine is."""
+    if precision not in _PRECISIONS:
+        raise RuntimeChoiceError(
+            f"Expected {' or '.join(_PRECISIONS)} as precision, got {precision!r}."
+        )
 
 
 def _evaluate(

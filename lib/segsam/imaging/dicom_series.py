@@ -1,11 +1,13 @@
 """DICOM series of a folder, one image for each: found by headers, nothing is decoded.
 
-A series is an image if it is one file, or parallel slices at different positions. Stills, views and
-frames without positions that share a series form no volume; they are left out with a sentence.
+A series is an image if it is one file, all parts of a concatenation, or parallel slices at
+different positions. Stills, views and frames without positions that share a series form no volume;
+they are left out with a sentence.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import pydicom
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom_concatenations import Part, part_of, why_not_whole
 from segsam.imaging.formats.dicom_files import DicomFile, is_blank_slice, is_dicom, read_file
 from segsam.imaging.formats.dicom_slices import frame_stack
 from segsam.imaging.formats.raw import reading
@@ -36,6 +39,8 @@ class DicomFacts:
     size_px: tuple[int, int] = (0, 0)
     position_lps: tuple[float, ...] | None = None
     orientation_lps: tuple[float, ...] | None = None
+    part: Part | None = None
+    """Place of the file in its concatenation."""
     problem: str = ""
     may_be_image: bool = True
     hinders_folder: bool = False
@@ -44,7 +49,9 @@ class DicomFacts:
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """Files of one series that lie in one folder, by name. `uid` is empty if they give none."""
+    """Files of one series that lie in one folder, by name. `uid` is empty if they give none, and
+    has the UID of the concatenation behind a slash if the series holds more than that one.
+    """
 
     uid: str
     folder: Path
@@ -90,10 +97,7 @@ def series_of(
         for name, each in facts.items()
         if each.problem
     ]
-    groups: dict[str, list[str]] = {}
-    for name, each in facts.items():
-        if not each.problem:
-            groups.setdefault(each.series_uid or f"/{name}", []).append(name)
+    groups = _groups({name: each for name, each in facts.items() if not each.problem})
     found = []
     is_alone = len(groups) == 1
     is_folder = is_alone and not any(each.hinders_folder for each in facts.values())
@@ -102,11 +106,27 @@ def series_of(
         if problem:
             listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
             sentence = f"{problem} ({listed}), not one volume; name one file to read it"
+            sentence = problem if facts[names[0]].part is not None else sentence
             left_out += [LeftOut(name, sentence) for name in names]
         else:
             uid = "" if key.startswith("/") else key
             found.append(DicomSeries(uid, folder, tuple(names), is_alone, is_folder))
     return found, left_out
+
+
+def _groups(facts: Mapping[str, DicomFacts]) -> dict[str, list[str]]:
+    """Return the names of the files that may be one image, by the UID of a `DicomSeries`, or by
+    "/name" for a file without one.
+    """
+    by_image: dict[tuple[str, str], list[str]] = {}
+    for name, each in facts.items():
+        key = each.series_uid or f"/{name}", each.part.uid if each.part is not None else ""
+        by_image.setdefault(key, []).append(name)
+    images_of = Counter(uid for uid, _ in by_image)
+    return {
+        f"{uid}/{part}" if part and images_of[uid] > 1 else uid: names
+        for (uid, part), names in by_image.items()
+    }
 
 
 def _facts(file: DicomFile) -> DicomFacts:
@@ -132,7 +152,12 @@ def _facts(file: DicomFile) -> DicomFacts:
     orientation = _macro(header, own, "PlaneOrientationSequence").get("ImageOrientationPatient")
     size_px = (int(header.Columns or 0), int(header.Rows or 0))
     return DicomFacts(
-        file.series_uid, file.frames, size_px, _numbers(position, 3), _numbers(orientation, 6)
+        file.series_uid,
+        file.frames,
+        size_px,
+        _numbers(position, 3),
+        _numbers(orientation, 6),
+        part_of(file),
     )
 
 
@@ -161,6 +186,8 @@ def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
 
 def _why_no_volume(files: Sequence[DicomFacts]) -> str:
     """Return what the files of a series are instead of the slices of one volume; "" if they are."""
+    if parts := [each.part for each in files if each.part is not None]:
+        return why_not_whole(parts)
     if len(files) == 1:
         return ""
     if any(each.frames > 1 for each in files):

@@ -10,8 +10,10 @@ from segsam.errors import VolumeError
 from segsam.imaging.dicom_series import dicom_facts, series_of
 from segsam.imaging.formats.dicom_segmentation import is_dicom_segmentation
 from segsam.imaging.image_files import (
+    DANGLING_LINK,
     LeftOut,
     image_kind,
+    is_litter,
     kind_of,
     label_kind,
     reason_against,
@@ -40,11 +42,13 @@ def images_in(
     With `as_folder`, the only DICOM series of a folder without other images has no stem.
     Raises OSError.
     """
+    links: list[LeftOut] = []
     if names is None:
-        names = [path.name for path in folder.iterdir() if path.is_file()]
+        names, links = _files(folder)
     names = sorted(names)
     facts = dicom_facts(folder, names)
     series, left_out = series_of(folder, facts)
+    left_out += links
     found = []
     for name in names:
         kind = image_kind(name)
@@ -68,8 +72,8 @@ def images_in(
 
 def labels_in(folder: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
     """Return (stem, file) of the labels of a folder by name, and the files that hold none."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    found, left_out = [], []
+    names, left_out = _files(folder)
+    found = []
     for name in names:
         kind, any_kind = label_kind(name), kind_of(name)
         if kind is not None and (kind.format != "DICOM" or _is_segmentation(folder / name)):
@@ -79,6 +83,16 @@ def labels_in(folder: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
         elif (reason := reason_against(name, names)) is not None:
             left_out.append(LeftOut(name, "not a label", may_be_image=reason.may_be_image))
     return found, left_out
+
+
+def _files(folder: Path) -> tuple[list[str], list[LeftOut]]:
+    """Return the names of the files in a folder, and the links to files that do not exist."""
+    paths = sorted(folder.iterdir())
+    lost = [path for path in paths if path.is_symlink() and not path.exists()]
+    return (
+        [path.name for path in paths if path.is_file()],
+        [LeftOut(path.name, DANGLING_LINK) for path in lost if not is_litter(path.name)],
+    )
 
 
 def _is_segmentation(path: Path) -> bool:

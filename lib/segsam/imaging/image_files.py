@@ -50,9 +50,13 @@ LABEL_VOLUME_ENDINGS = tuple(
     if kind.is_label and kind.is_one_file and kind.format not in {"picture", "DICOM"}
 )
 """Endings of labels that lie in one file with their geometry: what a server stores."""
+LABEL_FILE_ENDINGS = tuple(kind.ending for kind in FILE_KINDS if kind.is_label and kind.is_one_file)
+"""Endings of labels that lie in one file: what a client can send."""
 
 _LABEL_MARK = ".label"
 """End of a label's name before its ending, where labels lie beside their images."""
+DANGLING_LINK = "a link to a file that does not exist"
+"""Why such a link is left out."""
 _LITTER = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "dicomdir", "__macosx", "@eadir",
      "$recycle.bin", "system volume information", "lost+found"}
@@ -135,6 +139,19 @@ def reason_against(name: str, siblings: Collection[str]) -> LeftOut | None:
     if _is_document(name):
         return LeftOut(name, "not an image", may_be_image=False)
     return LeftOut(name, f"not DICOM, and its name does not end in {', '.join(IMAGE_ENDINGS)}")
+
+
+def reason_against_label(name: str, siblings: Collection[str]) -> str | None:
+    """Return why a file cannot hold labels in a folder of labels with the files `siblings`.
+
+    None for a label, for litter and documents, and for the voxels of a header among the siblings.
+    """
+    is_other = is_litter(name) or _is_document(name) or _is_voxels(name, siblings)
+    if is_other or label_kind(name) is not None:
+        return None
+    if kind_of(name) is not None:
+        return "its compression changes values; expected a label in a format without losses"
+    return f"expected a label in a file that ends in {', '.join(LABEL_ENDINGS)}"
 
 
 def _is_document(name: str) -> bool:

@@ -75,13 +75,10 @@ class Labels:
         return self.maps[0]
 
 
-def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labels:
-    """Read a label file onto the voxels of `image`.
+def read_labels(path: Path, image: Grid) -> Labels:
+    """Read a label file onto the voxels of `image`, or of its geometry.
 
-    Args:
-        path: file of the label.
-        image: its image, or the geometry of that.
-        integers_only: refuse floating point numbers, even whole ones.
+    Whole numbers may be stored as floating point numbers, or scaled.
 
     Raises:
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
@@ -90,35 +87,31 @@ def read_labels(path: Path, image: Grid, *, integers_only: bool = False) -> Labe
     if _has_short_header(path):  # a label that lies elsewhere is refused before it is read
         placement_of(path, image)
     stored = _read_stored(path)
-    maps = stored.maps
-    if integers_only and any(each.ndim != 3 or each.dtype.kind not in "iub" for each in maps):
-        what = "colour" if maps[0].ndim != 3 else str(maps[0].dtype)
-        raise LabelError(f"{_EXPECTED}, one per voxel; this one is {what}")
     placement = stored.placement(image)
-    placed = tuple(placement.place(_whole_numbers(each, path)) for each in maps)
+    placed = tuple(placement.place(_whole_numbers(each, path)) for each in stored.maps)
     return Labels(placed, stored.names)
 
 
 def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
-    """Read which values other than 0 a label of whole numbers holds, in ascending order.
+    """Read which values other than 0 a label holds, in ascending order.
 
     The file is read block by block, so that a label takes no memory. Raises the errors of
-    `read_labels` with `integers_only`.
+    `read_labels`.
     """
     stored = _stored(path)
     segments = read_segment_values(path) if _is_nrrd(path) else None
     if stored is None or (segments is None and len(stored.shape) > _DIMENSIONS):
-        return read_labels(path, image, integers_only=True).values
+        return read_labels(path, image).values
     placement_of(path, image)
     if segments is not None:
         return tuple(sorted(segments))
-    if stored.value_type.kind not in "iu":
-        raise LabelError(f"{_EXPECTED}, one per voxel; this one is {stored.value_type}")
     found: set[int] = set()
     with reading(path, "a label"):
         for block in stored.values():
+            if block.dtype.kind == "f":
+                _check_whole(block)
             ends = {int(block.min()), int(block.max())}
-            found.update(ends if len(ends) == 1 else np.unique(block).tolist())
+            found.update(ends if len(ends) == 1 else map(int, np.unique(block).tolist()))
             if len(found) > _MOST_VALUES:
                 raise LabelError(f"{_EXPECTED}; this one holds more than {_MOST_VALUES} of them")
     wrong = [
@@ -165,9 +158,14 @@ def label_planes(path: Path) -> Iterator[NDArray[np.integer[Any]]] | None:
 
 def _planes(stored: StoredVoxels, path: Path) -> Iterator[NDArray[np.integer[Any]]]:
     i, j = stored.shape[:2]
+    is_float = stored.value_type.kind == "f"
     with reading(path, "a label"):
-        for block in stored.blocks(i * j):
-            yield block.astype(stored.value_type).reshape((i, j), order="F")
+        for block in stored.values(i * j):
+            if is_float:
+                _check_whole(block)
+            # Values were found to be at most `_MAX_VALUE`.
+            numbers = block.astype(np.uint32 if is_float else stored.value_type)
+            yield numbers.reshape((i, j), order="F")
 
 
 def _stored(path: Path) -> StoredVoxels | None:
@@ -177,6 +175,13 @@ def _stored(path: Path) -> StoredVoxels | None:
     if _format_of(path) == "MetaImage":
         return stored_metaimage(path)
     return stored_nifti(path) if _format_of(path) == "NIfTI" else None
+
+
+def _check_whole(block: NDArray[Any]) -> None:
+    """Check that floating point numbers are whole and from 0. Raises LabelError."""
+    is_right = (block >= 0) & (block <= _MAX_VALUE) & (np.trunc(block) == block)
+    if not is_right.all():
+        raise LabelError(f"{_EXPECTED}; this one holds {float(block[~is_right][0]):g}")
 
 
 def _is_no_value(value: int) -> bool:

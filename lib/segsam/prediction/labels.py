@@ -138,9 +138,7 @@ class LabelBuilder:
         return Region(np.moveaxis(stack, 0, self._view.axis), (i, j, k), shape)
 
 
-def _zeros_around(
-    box: Sequence[slice], shape_ijk: VoxelIndex, dtype: DTypeLike
-) -> NDArray[Any]:
+def _zeros_around(box: Sequence[slice], shape_ijk: VoxelIndex, dtype: DTypeLike) -> NDArray[Any]:
     """Return zeros (i, j, k) in the memory order in which a box lies on the fewest pages.
 
     One slice across k, in the usual order, would have a voxel on each page of the volume.
@@ -171,6 +169,14 @@ def fuse_axes(regions: Sequence[Region]) -> Region:
     total /= len(regions)
     i, j, k = (span.start for span in whole)
     return Region(total, (i, j, k), regions[0].shape_ijk)
+
+
+def overlap_note(subject: str, voxels: int, kept: int) -> str:
+    """Return the note about an object of `voxels`, of which a label volume holds only `kept`."""
+    return (
+        f"{subject} overlaps others: {voxels - kept} of its {voxels} voxels are labelled as those, "
+        "which are more probable there; a label volume holds one value per voxel."
+    )
 
 
 def merge_objects(

@@ -29,7 +29,7 @@ from segsam.types import (
     AxisChoice,
     Cancel,
     DecoderName,
-    PrecisionName,
+    PrecisionChoice,
     Progress,
     PropagateChoice,
     RuntimeName,
@@ -59,7 +59,7 @@ class Predictor:
         device: str | torch.device = "cpu",
         cache_bytes: int = DEFAULT_BYTES,
         runtime: RuntimeName | None = None,
-        precision: PrecisionName | None = None,
+        precision: PrecisionChoice | None = None,
     ) -> Predictor:
         """Return a predictor with the default checkpoint, or with another one.
 
@@ -69,7 +69,7 @@ class Predictor:
             cache_bytes: memory limit of the slice embeddings.
             runtime: what computes the image encoder: auto, torch or openvino; see
                 `choose_runtime`.
-            precision: exact or fast.
+            precision: exact, fast, or auto: fast where it was measured to be worthwhile.
 
         Raises:
             CheckpointError: weights that cannot be used.

@@ -83,9 +83,7 @@ class Result:
     @property
     def size_in_words(self) -> str:
         """Size as text: voxels and millilitres; pixels for a single slice, which has no volume."""
-        if self.volume.is_flat:
-            return f"{self.voxels} pixels"
-        return f"{self.voxels} voxels, {self.millilitres:.1f} ml"
+        return size_in_words(self.volume, self.voxels)
 
     @property
     def agreement(self) -> float | None:
@@ -157,6 +155,13 @@ class Result:
 
     def _others(self, report: SliceReport) -> dict[str, float]:
         return {name: p for name, p in report.present.items() if name != self.category}
+
+
+def size_in_words(volume: Volume, voxels: int) -> str:
+    """Return a number of voxels as text, see `Result.size_in_words`."""
+    if volume.is_flat:
+        return f"{voxels} pixels"
+    return f"{voxels} voxels, {voxels * float(np.prod(volume.spacing_mm)) / 1000.0:.1f} ml"
 
 
 def _slice_json(report: SliceReport, present: Mapping[str, float]) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segsam.imaging.volume import Segment, Volume
-from segsam.prediction.labels import merge_objects
+from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.result import Result
 from segsam.proposals.probing import certainty
 from segsam.types import LabelArray
@@ -54,14 +55,14 @@ class FoundObject:
             for one in sorted(self.result.slices, key=lambda one: one.index)
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values; slices by their index as text."""
+    def to_json(self, voxels: int) -> dict[str, Any]:
+        """Return JSON values; slices by their index as text. `voxels` are those with its label."""
         return {
             "certainty": self.certainty,
             "confidence": self.confidence,
             "agreement": self.agreement,
             "predicted_iou": self.result.predicted_iou,
-            "voxels": self.result.voxels,
+            "voxels": voxels,
             "slices": {str(index): value for index, value in self.slice_certainties.items()},
             "presence": {str(index): value for index, value in self.presence.items()},
         }
@@ -83,11 +84,26 @@ class FirstLabels:
     seconds: Mapping[str, float]
     encoded: int
 
-    @property
+    @cached_property
     def labels(self) -> LabelArray:
-        """Label volume, computed anew each time."""
+        """Label volume."""
         pairs = [(one.result.region, one.value) for one in self.objects]
         return merge_objects(pairs, shape_ijk=self.volume.shape_ijk)
+
+    @cached_property
+    def voxels(self) -> dict[int, int]:
+        """Number of voxels in the label volume by label value."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.objects) + 1).tolist()
+        return {one.value: counts[one.value] for one in self.objects}
+
+    @property
+    def overlap_notes(self) -> tuple[str, ...]:
+        """Notes about the objects of which the label volume does not hold every voxel."""
+        return tuple(
+            overlap_note(f"The {one.name}", one.result.voxels, self.voxels[one.value])
+            for one in self.objects
+            if self.voxels[one.value] < one.result.voxels
+        )
 
     @property
     def label_names(self) -> dict[str, int]:
@@ -113,10 +129,10 @@ class FirstLabels:
         return {
             "label_names": self.label_names,
             "certainty": self.certainty,
-            "certainties": {one.name: one.to_json() for one in self.objects},
+            "certainties": {one.name: one.to_json(self.voxels[one.value]) for one in self.objects},
             "axis": self.axis,
             "looked_at": list(self.searched_slices),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.overlap_notes],
             "encoded_slices": self.encoded,
             "seconds": dict(self.seconds),
         }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ from segsam.training.samples import Sample
 from segsam.training.sampling import SliceOrder
 from segsam.training.schedule import is_due, set_learning_rates, total_steps
 from segsam.training.sharded_samples import dataset_names
-from segsam.training.stop_signals import StopRequest, stop_requests
+from segsam.training.stop_signals import StoppedRun, StopRequest, stop_requests
 from segsam.training.validation import selection_score, spread_evenly, validate
 from segsam.types import Progress, no_progress
 
@@ -113,7 +113,7 @@ class _Run:
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":
-            encoder = choose_runtime(self.model, "openvino", "fast")
+            encoder = choose_runtime(self.model, "openvino", "fast", compare=False)
         embeddings = Path(config.embeddings) if config.embeddings else self.folder / "embeddings"
         self.store = EmbeddingStore(embeddings, self.model, encoder)
         self.state = TrainingState(
@@ -166,18 +166,21 @@ class _Run:
         names, seed = dataset_names(samples), config.seed
         order = SliceOrder(names, seed=seed, balance=config.balance, shares=config.shares)
         began = time.monotonic()
+        if done.is_validation_due:
+            done = self._validate(held_out, log, done, request)
         while done.step < total and not self._has_stopped_improving(done):
             clock = time.monotonic()
             if 0 < 60 * config.minutes <= done.seconds:
                 total = done.step + 1
             rates = set_learning_rates(self.state.optimiser, config, step=done.step, total=total)
-            terms = self._step(samples, order, done.step, stop=request.received)
+            with self._saved_if_stopped(done, log):
+                terms = self._step(samples, order, done.step, request)
             stops = terms.pop(_STOPS) > 0
             done = replace(done, step=done.step + 1)
             log.add_step(done.step, rates, terms)
             due = done.step == total or is_due(done.step, config.validate_every)
             if due:
-                done = self._validate(held_out, log, done)
+                done = self._validate(held_out, log, done, request)
             done = replace(done, seconds=done.seconds + time.monotonic() - clock)
             if due or stops or is_due(done.step, config.checkpoint_every):
                 self._save(done, log)
@@ -196,24 +199,47 @@ class _Run:
             save_state(self.folder, self.state, done, self.config)
             log.flush()
 
+    @contextlib.contextmanager
+    def _saved_if_stopped(self, done: RunProgress, log: TrainingLog) -> Iterator[None]:
+        """Save the state before the block if a signal stops the run within it: a step or a
+        validation that takes long is begun anew when the run resumes.
+        """
+        random = torch.get_rng_state()
+        buffers = [(one, one.clone()) for one in self.model.buffers()]
+        try:
+            yield
+        except StoppedRun:
+            torch.set_rng_state(random)
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            self._save(done, log)
+            raise
+
+    def _check_of(self, request: StopRequest) -> Callable[[], None]:
+        """Return what raises `StoppedRun` after a signal; in a run of several processes nothing,
+        because all of them must leave the loop after the same step.
+        """
+        return request.check if self.processes.world == 1 else _go_on
+
     def _step(
-        self, samples: Sequence[Sample], order: SliceOrder, step: int, *, stop: bool
+        self, samples: Sequence[Sample], order: SliceOrder, step: int, request: StopRequest
     ) -> dict[str, float]:
         """Do one step of the optimiser.
 
         Gradients are summed image by image, so that memory does not grow with the batch. A signal
-        to stop travels with the terms: all processes must leave the loop after the same step, or
-        one would wait for the others forever.
+        to stop ends a single process between two images. Of several it travels with the terms: all
+        must leave the loop after the same step, or one would wait for the others forever.
 
         Returns:
             Every term of the loss, mean over the images of all processes, and the number of
             processes that received a signal to stop.
         """
-        count = self.config.images_per_step
-        sums: dict[str, float] = {_STOPS: float(stop)}
+        count, check = self.config.images_per_step, self._check_of(request)
+        sums: dict[str, float] = {_STOPS: float(request.received)}
         self.state.optimiser.zero_grad(set_to_none=True)
         indices = order.indices(step * count, count)
         for place in self.processes.share(count):
+            check()
             sample = samples[indices[place]]
             terms = self.gradients.add(sample, step=step, place=place, share=1 / count)
             for name, value in terms.items():
@@ -228,18 +254,26 @@ class _Run:
         self.losses.append(sums["total"])
         return sums
 
-    def _validate(self, held_out: list[Sample], log: TrainingLog, done: RunProgress) -> RunProgress:
+    def _validate(
+        self, held_out: list[Sample], log: TrainingLog, done: RunProgress, request: StopRequest
+    ) -> RunProgress:
         """Validate in the first process, and save the averaged weights if they are the best."""
+        done = replace(done, is_validation_due=False)
         if self.processes.is_first:
-            done = self._select_best(held_out, log, done)
+            with self._saved_if_stopped(replace(done, is_validation_due=True), log):
+                done = self._select_best(held_out, log, done, self._check_of(request))
         shared: RunProgress = self.processes.from_first(done)
         return shared
 
     def _select_best(
-        self, held_out: list[Sample], log: TrainingLog, done: RunProgress
+        self,
+        held_out: list[Sample],
+        log: TrainingLog,
+        done: RunProgress,
+        check: Callable[[], None],
     ) -> RunProgress:
         with self.state.average.applied():
-            metrics = validate(self.model, self.store, held_out, self.config)
+            metrics = validate(self.model, self.store, held_out, self.config, check=check)
             if not metrics:
                 return done
             score = selection_score(metrics)
@@ -278,6 +312,10 @@ class _Run:
             report.save(self.folder)
         self.processes.wait()
         return report
+
+
+def _go_on() -> None:
+    """Raise nothing."""
 
 
 def _duration(seconds: float) -> str:

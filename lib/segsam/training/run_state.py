@@ -50,6 +50,8 @@ class RunProgress:
     best_metrics: Mapping[str, float] = field(default_factory=dict)
     misses: int = 0
     """Validations since the best one."""
+    is_validation_due: bool = False
+    """True if the run was stopped within the validation after its last step."""
 
 
 @dataclass(frozen=True)

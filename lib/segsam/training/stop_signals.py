@@ -11,6 +11,10 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class StoppedRun(KeyboardInterrupt):  # it is handled as the signal that caused it
+    """A signal to stop, noticed where the state of the run can be saved."""
+
+
 class StopRequest:
     """Signal handler that remembers a first signal; a second one raises KeyboardInterrupt."""
 
@@ -22,6 +26,11 @@ class StopRequest:
         if self.received:
             raise KeyboardInterrupt
         self.received = True
+
+    def check(self) -> None:
+        """Raise `StoppedRun` if a signal was received."""
+        if self.received:
+            raise StoppedRun
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ of a modality, then over the modalities.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -64,18 +64,30 @@ def spread_evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
 
 
 def validate(
-    model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
+    model: SegSam,
+    store: EmbeddingStore,
+    samples: Iterable[Sample],
+    config: TrainConfig,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Return scores in percent by name: `dsc_box`, `dsc_box/MODALITY` and `dsc_box/DATA SET`; the
     same for points, and `mdsc` and `accuracy` if the model has semantics. Empty without samples.
+
+    `check` is called before each sample, and may raise an error to stop.
     """
     samples = list(samples)
-    return summarise(score_objects(model, store, samples, config), samples)
+    return summarise(score_objects(model, store, samples, config, check=check), samples)
 
 
 @torch.no_grad()
 def score_objects(
-    model: SegSam, store: EmbeddingStore, samples: Iterable[Sample], config: TrainConfig
+    model: SegSam,
+    store: EmbeddingStore,
+    samples: Iterable[Sample],
+    config: TrainConfig,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, list[ValidationScore]]:
     """Return the scores of every prompted object, by kind of prompt: `box` and `point`.
 
@@ -87,6 +99,7 @@ def score_objects(
     device = next(model.parameters()).device
     with mixed_precision(config, device):
         for sample in samples:
+            check()
             features = store.features(sample.key)
             for prompt, scores in by_prompt.items():
                 scores += _score(model, features, sample, config, prompt=prompt)

@@ -76,11 +76,16 @@ class BackgroundScorer:
         while not self._stopped.is_set():
             self._requested.wait()
             self._requested.clear()  # a request from here on leads to another round
-            store = self._store()
-            for image in local_images(store):
-                if self._stopped.is_set():
-                    return
-                self._update_image(store, image)
+            try:
+                self._update_all(self._store())
+            except (SegSamError, OSError) as error:  # the folder is away; it may come back
+                logger.warning("the images were not examined: %s", error)
+
+    def _update_all(self, store: Datastore) -> None:
+        for image in local_images(store):
+            if self._stopped.is_set():
+                return
+            self._update_image(store, image)
 
     def _update_image(self, store: Datastore, image: str) -> None:
         """Compute the overview of one image. An image that cannot be used is skipped, and logged

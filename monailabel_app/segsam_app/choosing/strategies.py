@@ -88,7 +88,7 @@ def _case(image: str, is_labelled: bool, overview: Overview | None) -> Case:
 
 def _seed(request: Mapping[str, Any]) -> int:
     seed = request.get("seed", 0)
-    if not isinstance(seed, int):
+    if not isinstance(seed, int) or isinstance(seed, bool):
         raise RequestError(f"seed must be a whole number, got {seed!r:.80}")
     return seed
 

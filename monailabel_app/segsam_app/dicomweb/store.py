@@ -40,6 +40,7 @@ from segsam_app.limits import Limits
 from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
 from segsam_app.storage.label_record import LabelVersion
+from segsam_app.storage.label_writer import Expected
 from segsam_app.storage.scan import FolderContents, FolderScanner
 from segsam_app.storage.store import FINAL, Store
 
@@ -187,7 +188,13 @@ class DicomWebStore(Store):
         return version
 
     def restore(
-        self, image_id: str, tag: str, number: int, *, user: str = "", expected: int | None = None
+        self,
+        image_id: str,
+        tag: str,
+        number: int,
+        *,
+        user: str = "",
+        expected: Expected | None = None,
     ) -> LabelVersion:
         """Restore a version as `Store` does; a final one is sent to the server afterwards."""
         version = super().restore(image_id, tag, number, user=user, expected=expected)
@@ -279,7 +286,7 @@ class DicomWebStore(Store):
         grid: RawGrid = self._images.grid(image_id, ENDING)
         with output_errors("Reading a label"):
             file = self.history(image_id, FINAL).voxels_of(version)
-        labels = read_labels(file, grid, integers_only=True)
+        labels = read_labels(file, grid)
         slices = SeriesSlices.match(read_headers(self._headers(image_id)), grid)
         key = f"{image_id} {version.number} {version.created} {version.sha256}"
         description = f"SEG-SAM {FINAL}, version {version.number}"

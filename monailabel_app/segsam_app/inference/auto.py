@@ -160,7 +160,7 @@ class AutoInfer(InferTask):
         )
         reply = {
             **found.to_json(),
-            "notes": [*volume.notes, *found.notes],
+            "notes": [*volume.notes, *found.notes, *found.overlap_notes],
             "request_id": request.request_id,
             "latencies": dict(found.seconds),
         }

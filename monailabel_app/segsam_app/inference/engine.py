@@ -18,7 +18,7 @@ from segsam.errors import OutputError, SegSamError, VolumeNotFoundError
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam.model.checkpoint import load_pretrained
-from segsam.model.runtimes import EncoderRunner, choose_runtime
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts, choose_runtime
 from segsam.model.segsam import SegSam
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.prediction.embeddings import CacheState, EmbeddingCache
@@ -45,8 +45,10 @@ class ImageKey:
     """Identity of an image file and its content: a file that was written again is another image."""
 
     path: str
-    mtime_ns: int
+    inode: int
     bytes: int
+    modified_ns: int
+    changed_ns: int
 
     @classmethod
     def of(cls, path: Path) -> ImageKey:
@@ -57,7 +59,8 @@ class ImageKey:
             stat = path.stat()
         except OSError as error:
             raise VolumeNotFoundError(f"there is no image {path.name!r} any more") from error
-        return cls(str(path), stat.st_mtime_ns, stat.st_size)
+        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        return cls(str(path), *state)
 
 
 @dataclass
@@ -89,12 +92,15 @@ class Engine:
         *,
         temporary_folders: Sequence[Path] = (),
         read_image: Callable[[Path], Volume] | None = None,
+        is_of_series: Callable[[Path], bool] = lambda _: False,
     ) -> None:
         """Prepare the caches; nothing is loaded yet.
 
-        `read_image` reads an image file as its store does; None for `Volume.load`. `current`
-        returns the checkpoint that training has made of the configured one; it is called
-        for each prompt. Embeddings of images in `temporary_folders` are not written to disk.
+        `read_image` reads an image file as its store does; None for `Volume.load`. `is_of_series`
+        returns True for a file that a store made of a DICOM series: its header lacks the notes
+        about the slices. `current` returns the checkpoint that training has made of the configured
+        one; it is called for each prompt. Embeddings of images in `temporary_folders` are not
+        written to disk.
         """
         self._config = config
         self._current = current or (lambda: config.checkpoint)
@@ -102,6 +108,7 @@ class Engine:
         self._embeddings = EmbeddingCache(config.cache_bytes, files=_embedding_files(config))
         self._temporary_folders = tuple(temporary_folders)
         self._read_image = read_image or (lambda path: Volume.load(path))
+        self._is_of_series = is_of_series
         self._notes: OrderedDict[ImageKey, tuple[str, ...]] = OrderedDict()
         self._models: dict[str | None, EncoderRunner] = {}
         self._model_lock = threading.Lock()
@@ -129,8 +136,8 @@ class Engine:
                 self._shrink(failed=key if image.volume is None else None)
             return image.volume
 
-    def notes(self, path: Path) -> tuple[str, ...]:
-        """Return the notes for the user about how an image is read, () for one that cannot be read.
+    def notes(self, path: Path) -> tuple[str, ...] | None:
+        """Return the notes for the user about how an image is read; None if it cannot be read.
 
         Of an image that was not read yet, the header is enough; a DICOM series is opened.
         """
@@ -141,9 +148,10 @@ class Engine:
             if found is not None:
                 return found
             has_header = path.is_file() and path.name.lower().endswith(_WITH_HEADER)
+            has_header = has_header and not self._is_of_series(path)
             return read_grid(path).notes if has_header else self.volume(path).notes
         except SegSamError:
-            return ()
+            return None
 
     def predictor(
         self,
@@ -224,8 +232,15 @@ class Engine:
                 encoder = choose_runtime(model, self._config.runtime, self._config.precision)
                 facts = encoder.facts
                 logger.info("image encoder: %s, %s; %s", facts.runtime, facts.precision, facts.why)
+                if facts.note:
+                    logger.warning("%s", facts.note)
                 self._models[checkpoint] = encoder
             return self._models[checkpoint]
+
+    def runtime_of(self, checkpoint: str | None) -> RuntimeFacts | None:
+        """Return what computes the image encoder of a checkpoint; None before it is loaded."""
+        encoder = self._models.get(self.resolved(checkpoint))
+        return None if encoder is None else encoder.facts
 
     @property
     def is_loaded(self) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,6 +29,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import HOSTS
 from segsam.model.checkpoint import default_name, find_card, host_name
+from segsam.model.runtimes import RuntimeFacts
 from segsam.prediction.result import Result
 from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
@@ -103,9 +104,15 @@ class SegSamInfer(InferTask):
         return list(self._configured_labels or (ANY_OBJECT, *self.checkpoint_info["categories"]))
 
     def info(self) -> dict[str, Any]:
-        """Return MONAI Label's description with the current segments and the checkpoint."""
-        labels, checkpoint = self.segment_names(), self.checkpoint_info
-        return {**super().info(), "labels": labels, "checkpoint": checkpoint}
+        """Return MONAI Label's description with the current segments, the checkpoint, and what
+        computes its image encoder: None before the weights are loaded.
+        """
+        return {
+            **super().info(),
+            "labels": self.segment_names(),
+            "checkpoint": self.checkpoint_info,
+            "encoder": _encoder_info(self._engine.runtime_of(self._checkpoint)),
+        }
 
     def is_valid(self) -> bool:
         """Return True: the model is listed before its weights are loaded."""
@@ -178,6 +185,23 @@ class SegSamInfer(InferTask):
         if not temporary and self._on_view is not None:
             self._on_view(_view(image, image_request, result, self._checkpoint))
         return file, json_safe(reply)
+
+
+def _encoder_info(facts: RuntimeFacts | None) -> dict[str, Any] | None:
+    """Return the runtime and precision of an image encoder, the seconds of a slice by both
+    precisions if they were compared, and a note if the slower one was asked for.
+
+    The reason of the choice stays in the log: it may name a folder.
+    """
+    if facts is None:
+        return None
+    times = None if facts.times is None else asdict(facts.times)
+    return {
+        "runtime": facts.runtime,
+        "precision": facts.precision,
+        "times": times,
+        "notes": [facts.note] if facts.note else [],
+    }
 
 
 @lru_cache(maxsize=16)

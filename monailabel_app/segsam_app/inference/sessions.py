@@ -21,6 +21,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -152,6 +153,7 @@ class AppSessions:
             strays = [path for path in _inside(self.folder) if path.name not in known]
         for path in [*strays, *self._folders_of_ended_processes()]:
             _remove(path)
+        self._remove_empty_folder()
         return ended
 
     @property
@@ -189,7 +191,8 @@ class AppSessions:
 
     def _write(self, session_id: str, uploads: Sequence[Upload]) -> Path:
         folder = self.folder / session_id
-        folder.mkdir(mode=0o700, parents=True)
+        with self._lock:  # it does not vanish in between
+            folder.mkdir(mode=0o700, parents=True)
         for upload in uploads:
             with (folder / upload.name).open("xb") as copy:
                 shutil.copyfileobj(upload.file, copy, 1 << 20)
@@ -219,6 +222,12 @@ class AppSessions:
         with self._lock:
             self._open.pop(session_id, None)
         _remove(self.folder / session_id)
+        self._remove_empty_folder()
+
+    def _remove_empty_folder(self) -> None:
+        """Remove this process's folder while it holds no session: nobody does so at the end."""
+        with self._lock, suppress(OSError):
+            self.folder.rmdir()
 
     def _missing(self, session_id: str) -> GoneError | NotFoundError:
         if session_id in self._ended:

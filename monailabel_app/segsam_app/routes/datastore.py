@@ -14,7 +14,8 @@ POST /datastore/label/restore?label=ID&tag=final&version=2     makes it current,
 
 A client that sends the version from which its annotator began (`If-Match`, or `expected_version`
 among the `params`) gets 409 if the label has changed since; its label is stored as a version all
-the same. Without it the label becomes current, and the one before stays as a version.
+the same. Without it the label becomes current, and the one before stays as a version. The ETag of a
+label that could not become a version holds the SHA-256 of its content instead of a number.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ from segsam_app.inference.images import (
     uploaded,
 )
 from segsam_app.routes.roles import Annotator, AnyUser
-from segsam_app.storage.disk import sha256_of
-from segsam_app.storage.label_metadata import checked_image_info
+from segsam_app.storage.disk import output_errors, sha256_of
+from segsam_app.storage.label_metadata import DIGEST, checked_image_info
 from segsam_app.storage.label_record import LabelVersion
+from segsam_app.storage.label_writer import Expected
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response, read_object
 
@@ -94,14 +96,15 @@ def get_image(image: str, user: AnyUser) -> FileResponse:
 
 @router.get("/datastore/image/info", include_in_schema=False)
 def image_info(image: str, user: AnyUser) -> JSONResponse:
-    """Return the metadata of an image, with the notes about how it is read. Nothing is fetched from
-    a DICOMweb server for it.
+    """Return the metadata of an image, with the notes about how it is read, unless it cannot be
+    read or has to be fetched from a DICOMweb server first.
     """
     app, store = app_instance(), app_instance().datastore()
     info = store.get_image_info(checked_id("image", image))
     if not (isinstance(store, DicomWebStore) and not store.is_fetched(image)):
         notes = app.engine.notes(path_of_image(store, image))
-        info["notes"] = list(dict.fromkeys([*info.get("notes", ()), *notes]))
+        if notes is not None:
+            info["notes"] = list(dict.fromkeys([*info.get("notes", ()), *notes]))
     return json_response(info)
 
 
@@ -135,9 +138,7 @@ def save_label(
 
 
 @router.put("/datastore/image/info", include_in_schema=False)
-def update_image_info(
-    image: str, info: Annotated[str, Form()] = "{}", *, user: Annotator
-) -> JSONResponse:
+def update_image_info(image: str, info: Annotated[str, Form()], *, user: Annotator) -> JSONResponse:
     """Add to the metadata of an image."""
     fields = _image_info(info, "info") | _user_info(user)
     app_instance().datastore().update_image_info(checked_id("image", image), fields)
@@ -147,7 +148,7 @@ def update_image_info(
 @router.put("/datastore/label/info", include_in_schema=False)
 @router.put("/datastore/updatelabelinfo", include_in_schema=False)
 def update_label_info(
-    label: str, tag: str, info: Annotated[str, Form()] = "{}", *, user: Annotator
+    label: str, tag: str, info: Annotated[str, Form()], *, user: Annotator
 ) -> JSONResponse:
     """Add to the metadata of the current label."""
     fields = read_object(info, "info") | _user_info(user)
@@ -160,11 +161,14 @@ def update_label_info(
 def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
     """Return the file of the current label."""
     store = app_instance().datastore()
-    path = Path(store.get_label_uri(checked_id("label", label), checked_id("tag", tag)))
-    if not path.is_file():
+    label, tag = checked_id("label", label), checked_id("tag", tag)
+    with output_errors("Reading a label"):
+        if not isinstance(store, Store):
+            return _file(Path(store.get_label_uri(label, tag)), "label", label)
+        found = store.current_label(label, tag)
+    if found is None or not found.file.is_file():
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
-    version = store.get_label_info(label, tag).get("version")
-    return _file(path, "label", label, version)
+    return _file(found.file, "label", label, found.content, name=found.name)
 
 
 @router.get("/datastore/dataset", include_in_schema=False)
@@ -206,7 +210,7 @@ def restore_version(
 
 
 def _file(
-    path: Path, kind: str, file_id: str, version: int | None = None, *, name: str = ""
+    path: Path, kind: str, file_id: str, version: Expected | None = None, *, name: str = ""
 ) -> FileResponse:
     """Return the response with a file. Raises `NotFoundError` for what is no file, VolumeError for
     one that cannot be read: once the response has begun, it could only break off.
@@ -245,14 +249,17 @@ def _user_info(user: User) -> dict[str, Any]:
     return {"user": user.username} if settings.MONAI_LABEL_AUTH_ENABLE else {}
 
 
-def _version_in(if_match: str | None) -> int | None:
-    """Return the version in `If-Match`, None without one. Raises `RequestError`."""
+def _version_in(if_match: str | None) -> Expected | None:
+    """Return the version in `If-Match`, or the SHA-256 of a label that was none; None without one.
+
+    Raises `RequestError`.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
-    match = re.fullmatch(r'\s*(?:W/)?"?(\d{1,9})"?\s*', if_match)
+    match = re.fullmatch(rf'\s*(?:W/)?"?(?:(\d{{1,9}})|({DIGEST}[0-9a-f]{{64}}))"?\s*', if_match)
     if match is None:
         raise RequestError(f'If-Match must name a version, as in "3"; got {if_match!r:.40}')
-    return int(match[1])
+    return int(match[1]) if match[1] else match[2]
 
 
 def _stem(filename: str | None) -> str:

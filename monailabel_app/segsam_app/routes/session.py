@@ -68,7 +68,8 @@ def remove_session(session_id: str, user: AnyUser) -> dict[str, Any]:
 
 def _described(session: Session) -> dict[str, Any]:
     """Return the description of a session, with the notes about how its image is read."""
-    return {**session.to_json(), "notes": list(app_instance().engine.notes(session.image))}
+    notes = app_instance().engine.notes(session.image)
+    return {**session.to_json(), **({} if notes is None else {"notes": list(notes)})}
 
 
 def _sessions() -> AppSessions:

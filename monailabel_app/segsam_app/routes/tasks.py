@@ -25,7 +25,9 @@ from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
+from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
+from segsam_app.task_ends import Kind, stop_task, watch_ends
 from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
@@ -35,13 +37,13 @@ from segsam_app.task_requests import (
     find_task,
     read_task_request,
 )
+from segsam_app.training.progress import ERROR, STOPPED
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
 Params = Annotated[dict[str, Any] | None, Body()]
-Kind = Literal["train", "batch_infer", "scoring"]
 
 _starting = threading.Lock()
 """Held from the check for running tasks to the start of one."""
@@ -64,6 +66,24 @@ def train_status(
     if found is None:
         raise NotFoundError(sentence)
     return json_response(found if all else {**found, **_progress(found)})
+
+
+@router.delete("/train/", include_in_schema=False)
+def stop_training(*, user: Admin) -> JSONResponse:
+    """Stop the training that runs, and return it; null if none runs."""
+    return json_response(stop_task("train"))
+
+
+@router.delete("/batch/infer", include_in_schema=False)
+def stop_batch_infer(*, user: Admin) -> JSONResponse:
+    """Stop the batch inference that runs, and return it; null if none runs."""
+    return json_response(stop_task("batch_infer"))
+
+
+@router.delete("/scoring/", include_in_schema=False)
+def stop_scoring(*, user: Annotator) -> JSONResponse:
+    """Stop the scoring that runs, and return it; null if none runs."""
+    return json_response(stop_task("scoring"))
 
 
 @router.post("/train/{model}", include_in_schema=False)
@@ -105,10 +125,12 @@ def batch_infer(
     *,
     user: Admin,
 ) -> JSONResponse:
-    """Segment many images."""
-    task = app_instance().task(model)
+    """Segment many images, unless their labels cannot be saved."""
+    task, store = app_instance().task(model), app_instance().datastore()
     request = read_task_request(BatchInferRequest, params, task.config())
     label_tag_of(request)  # raises for the tag of annotators' labels
+    if isinstance(store, Store):
+        store.check_writable()
     request = {"model": model, "images": images, "max_workers": 1, **request}
     return json_response(_start("batch_infer", request, run_sync=run_sync))
 
@@ -193,8 +215,16 @@ def _start(
             raise AlreadyRunningError(f"a {kind} task is running; stop it, or wait for its end")
         if len(unfinished) > 1:
             raise BusyError(f"a {kind} task is running and another one waits; try again later")
+        watch_ends(kind, _note_end if kind == "train" else None)
         started, _ = AsyncTask.run(kind, request=request, enqueue=True)
     return dict(started)
+
+
+def _note_end(task: Mapping[str, Any], pid: int, is_stopped: bool, sentence: str) -> None:
+    """Let a training's progress say why its process ended, which cannot say it itself any more."""
+    trainer = app_instance()._trainers.get(task["request"].get("model"))
+    if trainer is not None:
+        trainer.note_end(pid, STOPPED if is_stopped else ERROR, sentence)
 
 
 def _progress(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,11 +63,15 @@ def remove_abandoned(folder: Path) -> None:
 
 
 class FileStamp(NamedTuple):
-    """State of a file; another one means that the file may have changed."""
+    """State of a file; another one means that the file may have changed.
+
+    A program can set the time of the last change of the content, but not that of the state.
+    """
 
     inode: int
     size: int
     modified_ns: int
+    changed_ns: int
 
 
 def stamp_of(path: Path) -> FileStamp | None:
@@ -78,7 +82,7 @@ def stamp_of(path: Path) -> FileStamp | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def sha256_of(path: Path) -> str:

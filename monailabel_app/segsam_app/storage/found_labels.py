@@ -1,34 +1,42 @@
 """Labels that another program wrote beside ours: checked, and remembered where they are refused.
 
-Such a file is read as an upload is. One that cannot be read, or lies elsewhere than its image, is
-listed as damaged and stays where it is; it is read again only when it has changed.
+Such a file is read as an upload is. One that cannot be read, or lies elsewhere than its image, or
+is an image itself, is listed as damaged and stays where it is; it is read again only when it, or
+the grid of its image, has changed.
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.metaimage import data_file_of
+from segsam.imaging.formats.nrrd_file import stored_nrrd
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.image_files import ending_of
+from segsam.imaging.image_files import ending_of, kind_of, stem_of
 from segsam.imaging.label_files import placement_of
-from segsam.imaging.readers import read_image
-from segsam.imaging.writers import write_image
 from segsam_app.storage.damage import DamageList
-from segsam_app.storage.disk import FileStamp, stamp_of
-from segsam_app.storage.label_checks import FOUND_ENDINGS, CheckedLabel, check_label
+from segsam_app.storage.disk import FileStamp, sha256_of, stamp_of
+from segsam_app.storage.label_checks import (
+    FOUND_ENDINGS,
+    STORED_ENDINGS,
+    CheckedLabel,
+    as_stored,
+    check_label,
+)
 
 FOUND = ".found"
-"""Folder beside the labels for files of other programs that consist of several."""
+"""Folder beside the labels for files of other programs that were converted."""
 
 _WRITING_SECONDS = 10.0
 """A file that was changed more recently may still be being written."""
+
+_State = tuple[FileStamp, bytes]
+"""State of a file, and the grid of the image that it was compared with."""
 
 
 @dataclass(frozen=True)
@@ -38,34 +46,21 @@ class FoundLabel:
     file: Path
     stamp: FileStamp
     label: CheckedLabel
-
-    @property
-    def has_data_file(self) -> bool:
-        """True if its voxels are in a second file."""
-        return self.label.ending == ".mhd"
+    image: RawGrid
 
     @property
     def has_changed(self) -> bool:
         """True if the file is not any more what was checked."""
         return stamp_of(self.file) != self.stamp
 
-    @contextmanager
-    def as_one_file(self) -> Iterator[tuple[Path, str]]:
-        """Yield a single file with the label, and its ending. Raises VolumeError, OSError."""
-        if not self.has_data_file:
-            yield self.file, self.label.ending
-            return
-        raw = read_image(self.file)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "label.mha"
-            native = raw.voxels.astype(raw.voxels.dtype.newbyteorder("="))
-            write_image(file, native, raw.affine_ras)
-            yield file, ".mha"
+    def as_stored(self) -> AbstractContextManager[tuple[Path, str]]:
+        """Yield a file in a format that is stored, and its ending. Raises VolumeError, OSError."""
+        return as_stored(self.file, self.image, self.label)
 
     def put_away(self) -> None:
         """Move the file and its data file to a folder beside the labels. Raises OSError."""
         folder = self.file.parent / FOUND / f"{self.file.stem}-{time.time_ns()}"
-        data = data_file_of(self.file)
+        data = _data_file(self.file)
         folder.mkdir(parents=True)
         self.file.rename(folder / self.file.name)
         if data is not None:
@@ -77,47 +72,68 @@ class FoundLabels:
 
     def __init__(self, damage: DamageList) -> None:
         self._damage = damage
-        self._refused: dict[Path, tuple[FileStamp, str]] = {}
-        self._lies_right: dict[Path, FileStamp] = {}
+        self._refused: dict[Path, tuple[_State, str]] = {}
+        self._good: dict[Path, tuple[_State, CheckedLabel]] = {}
+        self._lies_right: dict[Path, _State] = {}
+        self._digests: dict[Path, tuple[FileStamp, str]] = {}
 
     @property
     def refused(self) -> Mapping[Path, FileStamp]:
         """Files that were refused, and the state in which they were."""
-        return {file: stamp for file, (stamp, _) in self._refused.items()}
+        return {file: state[0] for file, (state, _) in self._refused.items()}
 
     def check(self, file: Path, image: RawGrid) -> FoundLabel | None:
         """Return the label in a file, or None for one that cannot be used on `image`."""
         stamp = stamp_of(file)
-        if stamp is None or self._is_refused(file, stamp):
+        if stamp is None or self._is_refused(file, state := _state(stamp, image)):
             return None
+        known = self._good.get(file)
+        if known is not None and known[0] == state:
+            return FoundLabel(file, stamp, known[1], image)
         try:
             label = check_label(file, image, FOUND_ENDINGS)
         except VolumeError as error:
-            self._refuse(file, stamp, str(error))
+            self._refuse(file, state, str(error))
             return None
         self._accept(file)
-        return FoundLabel(file, stamp, label)
+        self._good[file] = state, label
+        return FoundLabel(file, stamp, label, image)
 
     def lies_on(self, file: Path, image: RawGrid) -> bool:
         """Return True if the label in a file lies on `image`, as far as its header tells."""
         stamp = stamp_of(file)
-        if stamp is None or self._is_refused(file, stamp):
+        if stamp is None or self._is_refused(file, state := _state(stamp, image)):
             return False
-        if self._lies_right.get(file) == stamp:
+        if self._lies_right.get(file) == state:
             return True
         try:
             placement_of(file, image)
         except VolumeError as error:
-            self._refuse(file, stamp, str(error))
+            self._refuse(file, state, str(error))
             return False
         self._accept(file)
-        self._lies_right[file] = stamp
+        self._lies_right[file] = state
         return True
+
+    def refuse(self, file: Path, why: str) -> None:
+        """List a file that can be no label, whatever it holds."""
+        stamp = stamp_of(file)
+        if stamp is not None and (file not in self._refused or why != self.why(file)):
+            self._refuse(file, (stamp, b""), why)
+
+    def refuse_unless_stored(self, file: Path) -> None:
+        """List a file that would have to be converted, in a folder that can only be read."""
+        if ending_of(file.name, STORED_ENDINGS) is None:
+            self.refuse(
+                file,
+                "it has to be converted, and the study folder can only be read; expected "
+                f"{', '.join(STORED_ENDINGS)}",
+            )
 
     def refused_in(self, folder: Path) -> dict[str, tuple[Path, str]]:
         """Return image id -> file and reason, for the files that were refused in a folder."""
         return {
-            file.name[: -len(ending_of(file.name, FOUND_ENDINGS) or "")]: (file, why)
+            _id_of(file): (file, why)
             for file, (_, why) in sorted(self._refused.items())
             if file.parent == folder
         }
@@ -125,6 +141,16 @@ class FoundLabels:
     def why(self, file: Path) -> str:
         """Return why a file was refused."""
         return self._refused[file][1] if file in self._refused else ""
+
+    def digest(self, file: Path) -> str:
+        """Return the SHA-256 of a file, read again only when it has changed. Raises OSError."""
+        stamp, known = stamp_of(file), self._digests.get(file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        digest = sha256_of(file)
+        if stamp is not None:
+            self._digests[file] = stamp, digest
+        return digest
 
     def may_be_unfinished(self, file: Path) -> bool:
         """Return True if a file was changed a moment ago, by whatever clock."""
@@ -136,15 +162,38 @@ class FoundLabels:
         """Forget files that are gone."""
         for file in [each for each in self._refused if stamp_of(each) is None]:
             self._accept(file)
+        for known in (self._good, self._lies_right, self._digests):
+            for file in [each for each in known if stamp_of(each) is None]:
+                known.pop(file, None)
 
-    def _is_refused(self, file: Path, stamp: FileStamp) -> bool:
+    def _is_refused(self, file: Path, state: _State) -> bool:
         refused = self._refused.get(file)
-        return refused is not None and refused[0] == stamp
+        return refused is not None and refused[0] == state
 
-    def _refuse(self, file: Path, stamp: FileStamp, why: str) -> None:
-        self._refused[file] = (stamp, why)
+    def _refuse(self, file: Path, state: _State, why: str) -> None:
+        self._refused[file] = (state, why)
         self._damage.note(file, why)
 
     def _accept(self, file: Path) -> None:
         if self._refused.pop(file, None) is not None:
             self._damage.clear(file)
+
+
+def _id_of(file: Path) -> str:
+    kind = kind_of(file.name)
+    return file.stem if kind is None else stem_of(file.name, kind)
+
+
+def _state(stamp: FileStamp, image: RawGrid) -> _State:
+    return stamp, repr(image.shape_ijk).encode() + image.affine_ras.tobytes()
+
+
+def _data_file(file: Path) -> Path | None:
+    """Return the file with the voxels of a header; None if they are in the same file."""
+    with suppress(VolumeError):
+        if file.name.lower().endswith(".mhd"):
+            return data_file_of(file)
+        if file.name.lower().endswith(".nhdr"):
+            stored = stored_nrrd(file)
+            return None if stored is None or stored.path == file else stored.path
+    return None

@@ -12,9 +12,17 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
-from segsam_app.errors import ConflictError, RequestError
+from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.ids import checked_id
-from segsam_app.storage.disk import PARTIAL, copy, flush, output_errors, sha256_of
+from segsam_app.storage.disk import (
+    PARTIAL,
+    FileStamp,
+    copy,
+    flush,
+    output_errors,
+    sha256_of,
+    stamp_of,
+)
 from segsam_app.storage.scan import FolderScanner
 from segsam_app.storage.series import SeriesFiles
 
@@ -37,8 +45,8 @@ class ImageFiles:
     def __init__(self, folder: Path, scanner: FolderScanner) -> None:
         self._folder, self._scanner = folder, scanner
         self._series = SeriesFiles(folder)
-        self._grids: dict[Path, tuple[tuple[int, int], RawGrid]] = {}
-        """Cache of grids, each with the file's modification time and size."""
+        self._grids: dict[Path, tuple[FileStamp, RawGrid]] = {}
+        """Cache of grids, each with the state of its file."""
 
     @contextmanager
     def staged(self, image_id: str, source: Path) -> Iterator[StagedImage]:
@@ -98,12 +106,12 @@ class ImageFiles:
     def grid(self, image_id: str, ending: str) -> RawGrid:
         """Return the grid of an image, from its header; cached until the file changes.
 
-        Raises VolumeError, `OutputError`.
+        Raises VolumeError, `OutputError`, `NotFoundError` for an image that is gone.
         """
         path = self.path(image_id, ending)
-        with output_errors("Reading the image"):
-            status = path.stat()
-        stamp = (status.st_mtime_ns, status.st_size)
+        stamp = stamp_of(path)
+        if stamp is None:
+            raise NotFoundError(f"there is no image {image_id!r:.80} in the study folder any more")
         cached = self._grids.get(path)
         if cached is not None and cached[0] == stamp:
             return cached[1]
@@ -120,6 +128,10 @@ class ImageFiles:
         if series is None:
             return self._folder / f"{image_id}{ending}"
         return self._series.file(image_id, series)
+
+    def is_of_series(self, path: Path) -> bool:
+        """Return True for the file of a DICOM series."""
+        return self._series.id_of(path) in self._scanner.series
 
     def read(self, path: Path) -> Volume:
         """Read the image in a file of the store; a DICOM series is read from its slices.

@@ -236,7 +236,7 @@ class Index:
                 try:
                     image_id, known = _read_line(line)
                 except (DamagedRecordError, ValueError, KeyError, TypeError):
-                    damaged.append(f"line {number}")
+                    damaged.append(f"line {number} is not what was written")
                     continue
                 changed[image_id] = known
                 self._lines += 1
@@ -313,7 +313,7 @@ def check_index(folder: Path, damage: DamageList) -> None:
             _read_line(line)
         except (DamagedRecordError, ValueError, KeyError, TypeError):
             if line.endswith(b"\n"):  # a killed process may leave part of the last one
-                wrong.append(f"line {number}")
+                wrong.append(f"line {number} is not what was written")
     if wrong:
         damage.note(index.journal, _listed(wrong))
 

@@ -3,17 +3,30 @@
 The header is checked first. A label that lies elsewhere than its image, or one whose header
 declares more voxels than the server reads, is refused before any voxel is unpacked. The voxels are
 read block by block.
+
+A label is stored as it came if it lies in one file with its geometry. Pictures, DICOM segmentations
+and pairs of files are converted first; a picture or segmentation then lies on the voxels of its
+image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.image_files import LABEL_VOLUME_ENDINGS, ending_of
+from segsam.imaging.formats.seg_nrrd import Segment
+from segsam.imaging.image_files import (
+    LABEL_ENDINGS,
+    LABEL_FILE_ENDINGS,
+    LABEL_VOLUME_ENDINGS,
+    ending_of,
+    kind_of,
+)
 from segsam.imaging.label_files import (
     label_planes,
     read_label_names,
@@ -21,12 +34,14 @@ from segsam.imaging.label_files import (
     read_labels,
 )
 from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
+from segsam.imaging.readers import read_image
+from segsam.imaging.writers import write_image
 
-LABEL_ENDINGS = LABEL_VOLUME_ENDINGS
+STORED_ENDINGS = LABEL_VOLUME_ENDINGS
 """Formats in which a label is stored: one file with its geometry."""
 
-FOUND_ENDINGS = (*LABEL_ENDINGS, ".mhd")
-"""Formats in which other programs put labels there; an .mhd has its voxels in a file beside it."""
+FOUND_ENDINGS = LABEL_ENDINGS
+"""Formats in which other programs put labels there; some have their voxels in a file beside it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +55,14 @@ class CheckedLabel:
     values: tuple[int, ...]
     names: Mapping[int, str]
 
+    @property
+    def is_stored_as_it_is(self) -> bool:
+        """True for a format that needs no conversion."""
+        return self.ending in STORED_ENDINGS
+
 
 def check_label(
-    path: Path, image: RawGrid, endings: Collection[str] = LABEL_ENDINGS
+    path: Path, image: RawGrid, endings: Collection[str] = LABEL_FILE_ENDINGS
 ) -> CheckedLabel:
     """Check that a file holds whole numbers from 0 where `image` lies, in any order of voxels, and
     that these are structures.
@@ -61,5 +81,39 @@ def check_label(
         if planes is not None:
             check_planes(planes, values)
         else:
-            check_regions(read_labels(path, image, integers_only=True))
-    return CheckedLabel(ending, values, read_label_names(path))
+            check_regions(read_labels(path, image))
+    label = CheckedLabel(ending, values, read_label_names(path))
+    if not label.is_stored_as_it_is and not _is_pair(path):
+        read_labels(path, image).as_one_map()  # overlapping segments have no place in one map
+    return label
+
+
+@contextmanager
+def as_stored(path: Path, image: RawGrid, label: CheckedLabel) -> Iterator[tuple[Path, str]]:
+    """Yield a file in a format that is stored, with the label in `path`, and its ending.
+
+    Raises VolumeError, `OutputError`, OSError.
+    """
+    if label.is_stored_as_it_is:
+        yield path, label.ending
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if _is_pair(path):
+            raw, file = read_image(path), Path(folder) / "label.mha"
+            native = raw.voxels.astype(raw.voxels.dtype.newbyteorder("="))
+            write_image(file, native, raw.affine_ras)
+            yield file, ".mha"
+            return
+        voxels = read_labels(path, image).as_one_map()
+        is_named = bool(label.values) and set(label.values) <= set(label.names)
+        ending = ".seg.nrrd" if is_named else ".nii.gz"
+        segments = {value: Segment(label.names[value]) for value in label.values if is_named}
+        file = Path(folder) / f"label{ending}"
+        write_image(file, voxels, image.affine_ras, segments=segments or None)
+        yield file, ending
+
+
+def _is_pair(path: Path) -> bool:
+    """Return True for a header whose voxels may lie in a second file."""
+    kind = kind_of(path.name)
+    return kind is not None and not kind.is_one_file

@@ -65,6 +65,7 @@ VERSIONS = ".versions"
 _FLUSH_EARLY_BYTES = 4 << 20
 """Size from which copies are flushed before the write lock is taken."""
 
+_MOST_VERSIONS = 10**9
 _NUMBERED = re.compile(r"(\d{4,})(\.pending)?(\.[A-Za-z.]+)?")
 
 
@@ -103,7 +104,12 @@ class LabelHistory:
         return [version for version in found if version is not None]
 
     def get(self, number: int) -> LabelVersion | None:
-        """Return a version, or None if it does not exist or cannot be read (which is listed)."""
+        """Return a version, or None if it does not exist or cannot be read (which is listed).
+
+        A number that no version can have names no file, so nothing is damaged then.
+        """
+        if not 1 <= number <= _MOST_VERSIONS:
+            return None
         record = self.record_file(number)
         try:
             version = read_version(record.read_bytes(), number)
@@ -129,7 +135,7 @@ class LabelHistory:
         """Return a version that has voxels. Raises `NotFoundError`."""
         version = self.get(number)
         if version is None or version.kind == "removed":
-            raise NotFoundError(f"the label has no version {number}")
+            raise NotFoundError(f"the label has no version {number!r:.20}")
         return version
 
     def voxels_of(self, version: LabelVersion) -> Path:

@@ -12,14 +12,16 @@ The numbers tell which of the two it is: the module's `idx` always increase and 
 position, and its labels hold no value beyond the length of the list. Where both readings fit and
 name a value of the label differently, the request is refused: a wrong name is worse than none.
 
-Names inside a segmentation file (.seg.nrrd) count. A request that contradicts them is refused.
+Names inside a segmentation file (.seg.nrrd) count. A request that contradicts them is refused: one
+whose `label_names` differ by value, or whose `label_info` lists another name, or the same names in
+another order. Names belong to a version: what is sent about a label later cannot change them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -33,6 +35,10 @@ from segsam_app.strict_json import checked_json, json_safe
 
 _MAX_USER_LENGTH = 200
 _MAX_BYTES = 1 << 18
+DIGEST = "sha256-"
+"""Beginning of what identifies a label that is no version; its SHA-256 follows."""
+_DIGEST = re.compile(DIGEST + r"[0-9a-f]{64}")
+_NAME_KEYS = ("label_names", "label_info")
 NAMES_NOTE = "names_note"
 """Key of a sentence about names, for the client and the record."""
 
@@ -55,19 +61,20 @@ _MAX_LISTED = 8
 class LabelMetadata:
     """Metadata of one label.
 
-    `expected` is the version that the annotator began from: 0 for no label, None if unknown.
+    `expected` is the version that the annotator began from: 0 for no label, `DIGEST` and a SHA-256
+    for one that was no version, None if unknown.
     """
 
     info: dict[str, Any]
     user: str
-    expected: int | None
+    expected: int | str | None
 
     @classmethod
     def read(cls, info: object) -> LabelMetadata:
         """Read the `params` that MONAI Label's clients send. Raises `RequestError`."""
         fields = checked_info(info)
         expected = fields.get("expected_version")
-        if expected is not None and not _is_number(expected):
+        if expected is not None and not (_is_number(expected) or _is_digest(expected)):
             raise RequestError(
                 f"expected_version must be the number of a version from 0, got {expected!r:.40}"
             )
@@ -130,6 +137,29 @@ def _bytes_of(info: Mapping[str, Any], own: Collection[str]) -> int:
     return len(json.dumps(json_safe(counted), default=str))
 
 
+def info_without_names(info: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be added to the metadata of a label, whose version has the names in `stored`.
+
+    Names that are those of the version are left out. Raises `RequestError` for invalid names,
+    LabelError for others.
+    """
+    names = {int(value): str(name) for value, name in stored.items()}
+    for key in _NAME_KEYS:
+        listed = _submitted_names({key: info.get(key)}, names)
+        other = [
+            value
+            for value, name in listed.items()
+            if name not in _NOT_STRUCTURES and not is_same_name(names.get(value, ""), name)
+        ]
+        if other and not (key == "label_info" and _is_in_order(list(listed.values()), names)):
+            raise LabelError(
+                f"expected the names of the label's version, {_named(names)}, got "
+                f"{listed[other[0]]!r:.80} for the value {other[0]}; names belong to a version: to "
+                "change them, save the label again"
+            )
+    return {key: value for key, value in info.items() if key not in _NAME_KEYS}
+
+
 def names_by_value(
     info: Mapping[str, Any], values: Collection[int], own: Mapping[int, str] | None = None
 ) -> dict[int, str]:
@@ -157,20 +187,47 @@ def _completed_names(
 ) -> dict[int, str]:
     """The names in the file, which a request may complete by value, or list by name.
 
-    The `idx` and the order in `label_info` are not voxel values, so only its names are compared.
+    The `idx` in `label_info` need not be voxel values, but its order is that of the segments.
     """
     if info.get("label_names") is not None:
         drawn = {value: name for value, name in own.items() if value in values}
         return agreed_names(drawn, _submitted_names(info, values))
-    for name in _submitted_names(info, values).values():
-        known = any(is_same_name(name, each) for each in own.values())
-        if category_name(name) and name not in _NOT_STRUCTURES and not known:
+    submitted = _submitted_names(info, values)
+    listed = [name for name in submitted.values() if name not in _NOT_STRUCTURES]
+    for name in filter(category_name, listed):
+        if not any(is_same_name(name, each) for each in own.values()):
             raise LabelError(
                 f"label_info lists {name!r:.80}, but the segments in the file are named "
                 f"{', '.join(f'{each!r:.80}' for each in list(own.values())[:_MAX_LISTED])}; "
                 "expected the same names in both"
             )
+    is_by_value = all(is_same_name(name, own.get(value, "")) for value, name in submitted.items())
+    if not is_by_value and not _is_in_order(listed, own):
+        raise LabelError(
+            f"the file itself names its values {_named(own)}, but label_info lists "
+            f"{', '.join(f'{name!r:.80}' for name in listed[:_MAX_LISTED])}; expected the same "
+            "names in the same order"
+        )
     return {value: name for value, name in own.items() if value in values}
+
+
+def _is_in_order(listed: Sequence[str], own: Mapping[int, str]) -> bool:
+    """Return True if names are listed in the order of the segments in the file, or of their values.
+
+    Names that name nothing, and segments that are not listed, do not count.
+    """
+    orders = (list(own.values()), [own[value] for value in sorted(own)])
+    return any(_is_part_in_order(list(filter(category_name, listed)), order) for order in orders)
+
+
+def _is_part_in_order(listed: Sequence[str], order: Sequence[str]) -> bool:
+    rest = iter(order)
+    return all(any(is_same_name(name, each) for each in rest) for name in listed)
+
+
+def _named(names: Mapping[int, str]) -> str:
+    first = list(names.items())[:_MAX_LISTED]
+    return ", ".join(f"{value} {name!r:.80}" for value, name in first) or "none"
 
 
 def note_on_names(info: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, str]:
@@ -242,6 +299,8 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[int, str]:
                 f"a label must have a name of at most {_MAX_NAME_LENGTH} characters and a value "
                 f"from 0, got {name!r:.80} = {value!r:.40}"
             )
+        if not name.strip():
+            raise RequestError(f"a label must have a name, got {name!r:.80} for the value {value}")
         if value in names:
             raise RequestError(
                 f"the value {value} has two names, {names[value]!r:.80} and {name!r:.80}"
@@ -257,6 +316,10 @@ def _is_reserved(key: str) -> bool:
 def _is_number(value: object) -> bool:
     """Return True for a whole number that can be a voxel value or number a version."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _one_line(text: str) -> str:

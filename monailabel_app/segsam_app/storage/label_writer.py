@@ -6,7 +6,7 @@ The order of writes, and what a kill leaves, is the commit protocol of `label_hi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +15,24 @@ from monailabel.datastore.local import DataModel
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam_app.errors import ConflictError, NotFoundError
+from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.storage.disk import FileStamp, stamp_of
 from segsam_app.storage.found_labels import FoundLabel, FoundLabels
-from segsam_app.storage.label_checks import check_label
+from segsam_app.storage.label_checks import as_stored, check_label
 from segsam_app.storage.label_history import LabelHistory, StagedCopies
-from segsam_app.storage.label_metadata import LabelMetadata, names_by_value, note_on_names
+from segsam_app.storage.label_metadata import (
+    DIGEST,
+    LabelMetadata,
+    names_by_value,
+    note_on_names,
+)
 from segsam_app.storage.label_record import LabelVersion, now
 from segsam_app.storage.reconcile import label_entry
 
 logger = logging.getLogger(__name__)
+
+Expected = int | str
+"""Version from which an annotator began, or `DIGEST` with the SHA-256 of a label that was none."""
 
 UpdateIndex = Callable[[DataModel | None], None]
 """Puts the label's entry, or None for no label, into the index; raises if it cannot."""
@@ -44,9 +52,18 @@ class LabelWriter:
     `save`, `remove` and `check_version` need the store's write lock; drafts do not.
     """
 
-    def __init__(self, history: LabelHistory, found: FoundLabels, image: RawGrid | None) -> None:
-        """`found` checks labels of other programs on `image`; None if it cannot be read now."""
+    def __init__(
+        self,
+        history: LabelHistory,
+        found: FoundLabels,
+        image: RawGrid | None,
+        listed: DataModel | None = None,
+    ) -> None:
+        """`found` checks labels of other programs on `image`; None if it cannot be read now.
+        `listed` is the label's entry in the index, which may be of one that is no version yet.
+        """
         self._history, self._found, self._image = history, found, image
+        self._listed = listed
         self._current = 0
         """Number of the current version when it was last read; 0 for no label."""
 
@@ -58,17 +75,18 @@ class LabelWriter:
         """
         label = check_label(file, image)
         names = names_by_value(metadata.info, label.values, label.names)
-        version = LabelVersion(
-            number=0,
-            kind="saved",
-            created=now(),
-            user=metadata.user,
-            ending=label.ending,
-            names={str(value): name for value, name in names.items()},
-            info={**metadata.info, **note_on_names(metadata.info, names)},
-        )
-        with self._history.staged(file) as staged:
-            yield Draft(staged, version)
+        with as_stored(file, image, label) as (stored, ending):
+            version = LabelVersion(
+                number=0,
+                kind="saved",
+                created=now(),
+                user=metadata.user,
+                ending=ending,
+                names={str(value): name for value, name in names.items()},
+                info={**metadata.info, **note_on_names(metadata.info, names)},
+            )
+            with self._history.staged(stored) as staged:
+                yield Draft(staged, version)
 
     @contextmanager
     def draft_of_version(self, number: int, user: str) -> Iterator[Draft]:
@@ -89,18 +107,21 @@ class LabelWriter:
         with self._history.staged(voxels) as staged:
             yield Draft(staged, restored)
 
-    def save(self, draft: Draft, expected: int | None, update_index: UpdateIndex) -> LabelVersion:
+    def save(
+        self, draft: Draft, expected: Expected | None, update_index: UpdateIndex
+    ) -> LabelVersion:
         """Make the draft the current label.
 
         If the label is not at version `expected` any more, the draft is recorded as a conflict, and
         `ConflictError` names both versions. Raises `OutputError`, OSError; then nothing changed.
         """
         self.bring_up_to_date(update_index)
-        if expected is not None and expected != self._current:
-            conflict = replace(draft.version, kind="conflict", parent=expected)
+        if expected is not None and not self._is_at(expected):
+            began = expected if isinstance(expected, int) else 0
+            conflict = replace(draft.version, kind="conflict", parent=began)
             saved = self._history.record(conflict, draft.staged)
             raise ConflictError(
-                f"somebody else saved this label: you began from version {expected}, it is at "
+                f"somebody else saved this label: you began from {_in_words(expected)}, it is at "
                 f"version {self._current} now. Yours is kept as version {saved.number} and can be "
                 f"restored; version {self._current} stays current",
                 current=self._current,
@@ -115,14 +136,22 @@ class LabelWriter:
         mark = LabelVersion(number=0, kind="removed", parent=self._current, created=now())
         return self._publish(mark, None, update_index)
 
-    def check_version(self, expected: int | None) -> None:
+    def check_version(self, expected: Expected | None, update_index: UpdateIndex) -> None:
         """Raise `ConflictError` if the label is at another version than `expected`."""
-        self._read_current()
-        if expected is not None and expected != self._current:
+        self.bring_up_to_date(update_index)
+        if expected is not None and not self._is_at(expected):
             raise ConflictError(
-                f"the label is at version {self._current}, not {expected}; nothing was changed",
+                f"the label is at version {self._current}, not "
+                f"{_in_words(expected).removeprefix('version ')}; nothing was changed",
                 current=self._current,
             )
+
+    def _is_at(self, expected: Expected) -> bool:
+        """Return True if the current label is this version, or has this SHA-256."""
+        if isinstance(expected, int):
+            return expected == self._current
+        current = self._history.get(self._current)
+        return current is not None and current.sha256 == expected.removeprefix(DIGEST)
 
     def _publish(
         self, version: LabelVersion, staged: StagedCopies | None, update_index: UpdateIndex
@@ -167,7 +196,7 @@ class LabelWriter:
                 ours is None or one.stamp.modified_ns >= ours.modified_ns
             )
             try:
-                self._record_found(one, newest, update_index, is_newest=is_newest)
+                self._record_found(one, update_index, is_newest=is_newest)
             except VolumeError as error:  # it has changed since it was checked
                 logger.warning("a label is looked at again later: %s", error)
         if label is not None and ours is None and not found:
@@ -188,20 +217,21 @@ class LabelWriter:
     def _record_found(
         self,
         found: FoundLabel,
-        newest: LabelVersion | None,
         update_index: UpdateIndex,
         *,
         is_newest: bool,
     ) -> None:
-        names = {str(value): name for value, name in found.label.names.items()}
-        with found.as_one_file() as (file, ending), self._history.staged(file) as staged:
+        metadata, names = self._listed_with(found)
+        with found.as_stored() as (file, ending), self._history.staged(file) as staged:
             version = LabelVersion(
                 number=0,
                 kind="found",
                 parent=self._current,
                 created=now(),
+                user=metadata.user,
                 ending=ending,
-                names=names,
+                names={str(value): name for value, name in names.items()},
+                info=metadata.info,
                 beside=not is_newest,
             )
             if found.has_changed:
@@ -211,14 +241,25 @@ class LabelWriter:
                 recorded = None
             else:
                 recorded = self._publish(version, staged, update_index)
-        if found.has_data_file:
+        if recorded is not None:
+            self._current = recorded.number
+        if not found.label.is_stored_as_it_is:
             found.put_away()
         elif recorded is None or found.file != self._history.current_file(ending):
             self._history.remove_if_kept(found.file)
-        # A first label put there by hand is version 0 for its readers: clients that send 0 have
-        # seen it, so it is no conflict.
-        if recorded is not None and newest is not None:
-            self._current = recorded.number
+
+    def _listed_with(self, found: FoundLabel) -> tuple[LabelMetadata, Mapping[int, str]]:
+        """Return what the index says about a label that MONAI Label itself saved, and its names."""
+        nothing, own = LabelMetadata.read(None), found.label.names
+        listed = self._listed
+        if listed is None or listed.info.get("version") or not found.file.name.endswith(listed.ext):
+            return nothing, own
+        try:
+            metadata = LabelMetadata.read(listed.info)
+            return metadata, names_by_value(metadata.info, found.label.values, own) or own
+        except (RequestError, VolumeError) as error:
+            logger.warning("a label is adopted without what the index says about it: %s", error)
+            return nothing, own
 
     def _put_back(self, label: LabelVersion) -> None:
         """Put the newest version in the place of a file that cannot be used as a label."""
@@ -234,3 +275,7 @@ class LabelWriter:
 def _is_older(file: Path, ours: FileStamp) -> bool:
     stamp = stamp_of(file)
     return stamp is not None and stamp.modified_ns <= ours.modified_ns
+
+
+def _in_words(expected: Expected) -> str:
+    return f"version {expected}" if isinstance(expected, int) else "another content"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from monailabel.config import settings
@@ -10,7 +11,7 @@ from monailabel.config import settings
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.reconcile import changed_entries
-from segsam_app.storage.scan import FolderScanner
+from segsam_app.storage.scan import FolderContents, FolderScanner
 from segsam_app.storage.write_lock import WriteLock
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class ReadOnlyAccess:
         """Return the history of a label."""
         raise NotImplementedError
 
-    def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
+    def is_label(self, file: Path, image_id: str, ending: str) -> bool:
         """Return False for a file that is no label of an image with this ending."""
         raise NotImplementedError
 
@@ -35,10 +36,22 @@ class ReadOnlyAccess:
         """Make versions of labels that another program wrote."""
         raise NotImplementedError
 
+    def _scanning(self) -> AbstractContextManager[None]:
+        """Adopt labels for a limited time within the block."""
+        raise NotImplementedError
+
+    def _name_what_is_no_label(self, contents: FolderContents) -> None:
+        """List the files among the labels that can be none."""
+        raise NotImplementedError
+
     @property
     def is_read_only(self) -> bool:
         """True if this process may not write to the study folder."""
         return not self._write_lock.is_possible
+
+    def check_writable(self) -> None:
+        """Raise `OutputError` if this process may not write to the study folder."""
+        self._write_lock.check()
 
     def _opened_read_only(self, folder: str) -> bool:
         """Set what MONAI Label's constructor sets, without the folders that it makes, and return
@@ -62,8 +75,11 @@ class ReadOnlyAccess:
         try:
             self._index.catch_up()
             contents = self._scanner.scan()
-            changed = changed_entries(self._index.model.objects, contents, self, thorough=False)
+            with self._scanning():
+                objects = self._index.model.objects
+                changed = changed_entries(objects, contents, self, thorough=False)
             self._index.remember(changed)
+            self._name_what_is_no_label(contents)
         finally:
             self._index.is_read_only = False
         return True

@@ -14,6 +14,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from segsam.errors import DamagedRecordError
 from segsam_app.storage.disk import sha256_of, stamp_of
+from segsam_app.storage.label_checks import STORED_ENDINGS
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_record import LabelVersion, read_version, time_text
 from segsam_app.storage.scan import FolderContents
@@ -31,7 +32,7 @@ class LabelsOfStore(Protocol):
     def history_of(self, image_id: str, tag: str) -> LabelHistory:
         """Return the history of a label."""
 
-    def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
+    def is_label(self, file: Path, image_id: str, ending: str) -> bool:
         """Return False for a file that is no label of an image with this ending."""
 
     def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
@@ -146,6 +147,8 @@ class ListedLabel:
     image_ending: str
     tag: str
     listed: DataModel | None
+    verify: bool = False
+    """True to compare the current label with its version by SHA-256, whatever its times say."""
 
     def quick(self, endings: set[str]) -> DataModel | None:
         """Return the entry of the current label, without opening its history if the files allow
@@ -153,9 +156,14 @@ class ListedLabel:
         """
         if not endings:
             return None
-        if self.listed is not None and endings == {self.listed.ext}:
-            return self.listed
+        listed = self.listed
+        if listed is not None and endings == {listed.ext} and listed.info.get("version"):
+            return listed
         return self._entry(endings)
+
+    def as_it_is(self, endings: set[str]) -> DataModel | None:
+        """Return the entry of the current label; nothing is settled."""
+        return self._entry(endings) if endings else None
 
     def settled(self, endings: set[str]) -> DataModel | None:
         """Return the entry of the current label after its history was settled; None without one."""
@@ -171,17 +179,21 @@ class ListedLabel:
     def _entry(self, endings: set[str]) -> DataModel | None:
         """Return the entry of the label that has files with these endings.
 
-        A file that no version describes was put there without the store. It is version 0 until the
-        next save records it, but where there is another label already, it becomes a version now.
+        A file that no version describes was put there without the store. It becomes a version now;
+        as long as it cannot, it is listed as version 0.
         """
         history = self.store.history_of(self.image_id, self.tag)
         newest = history.newest()
-        if len(endings) > 1 or (newest is not None and not self._is_current(history, newest)):
-            self.store.adopt(self.image_id, self.tag, self.image_ending, endings)
-            endings, newest = history.endings(endings), history.newest()
-        if newest is not None and newest.is_label and newest.ending in endings:
+        if newest is not None and len(endings) == 1 and self._is_current(history, newest):
             return self._entry_of(newest, history)
-        return self._entry_without_version(endings, history)
+        self.store.adopt(self.image_id, self.tag, self.image_ending, endings)
+        endings, newest = history.endings(endings), history.newest()
+        if newest is None or not newest.is_label or newest.ending not in endings:
+            return self._entry_without_version(endings, history)
+        if self._is_current(history, newest):
+            return self._entry_of(newest, history)
+        changed = self._entry_without_version({newest.ending}, history)
+        return changed or self._entry_of(newest, history)
 
     def _entry_of(self, newest: LabelVersion, history: LabelHistory) -> DataModel:
         listed = self.listed
@@ -195,18 +207,19 @@ class ListedLabel:
         usable = [
             (file.stat().st_mtime_ns, ending)
             for ending, file in files.items()
-            if file.is_file() and self.store.lies_on_image(file, self.image_id, self.image_ending)
+            if ending.lower() in STORED_ENDINGS
+            and file.is_file()
+            and self.store.is_label(file, self.image_id, self.image_ending)
         ]
         if not usable:
             return None
         ending = max(usable)[1]
-        if listed is not None and listed.ext == ending:
+        if listed is not None and listed.ext == ending and not listed.info.get("version"):
             return listed
         info = {"ts": int(time.time()), "name": files[ending].name, "version": 0}
         return DataModel(info=info, ext=ending)
 
-    @staticmethod
-    def _is_current(history: LabelHistory, newest: LabelVersion) -> bool:
+    def _is_current(self, history: LabelHistory, newest: LabelVersion) -> bool:
         """Return True if the current label is the newest version, as far as times and sizes tell.
 
         The two are copies that were written together.
@@ -217,6 +230,9 @@ class ListedLabel:
         version = stamp_of(history.file(newest))
         if current is None or version is None or current.size != newest.size:
             return False
+        is_listed_as_other = self.listed is not None and not self.listed.info.get("version")
+        if self.verify or is_listed_as_other:
+            return history.is_intact(newest)
         together = abs(current.modified_ns - version.modified_ns) < _TOGETHER_NS
         is_last = history.last_number() == newest.number  # none after it is damaged
         return (together and is_last) or history.is_intact(newest)

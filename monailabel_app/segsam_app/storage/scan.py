@@ -13,9 +13,10 @@ from pathlib import Path
 from monailabel.config import settings
 
 from segsam.imaging.dicom_series import DicomSeries
-from segsam.imaging.image_files import LeftOut, ending_of, image_kind
+from segsam.imaging.image_files import LeftOut, ending_of, image_kind, reason_against_label
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
+from segsam_app.storage.damage import ASIDE
 from segsam_app.storage.disk import FileStamp, stamp_of
 from segsam_app.storage.label_checks import FOUND_ENDINGS
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
@@ -63,12 +64,13 @@ class FolderContents:
 
     `images` maps ids to endings, as they are spelled. `series` are those images that are DICOM
     series; their ending is that of the file that clients get. `labels` maps tags to ids to endings;
-    an id may have labels in two formats. `outside` names links that lead out of the study folder;
-    they are not listed.
+    an id may have labels in two formats. `no_labels` are files beside them that can be none, with
+    the reasons. `outside` names links that lead out of the study folder; they are not listed.
     """
 
     images: dict[str, str] = field(default_factory=dict)
     labels: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    no_labels: dict[Path, str] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
     series: dict[str, DicomSeries] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -137,7 +139,7 @@ class FolderScanner:
         for entry in _entries(self._folder):
             self._add_image(entry, root, contents)
         for folder in tag_folders:
-            contents.labels[folder.name] = _labels(folder)
+            _add_labels(folder, contents)
         self._add_series(listing, contents)
         age_ns = time.time_ns() - max(scanned.values())
         # A time in the future was given before the clock was set back; the next one will differ.
@@ -181,15 +183,23 @@ class FolderScanner:
 _NO_SERIES = SeriesListing({}, (), {}, is_settled=True)
 
 
-def _labels(folder: Path) -> dict[str, set[str]]:
-    """Endings of the labels in the folder of one tag, as they are spelled, by image id."""
-    labels: dict[str, set[str]] = {}
-    for entry in _entries(folder):
+def _add_labels(folder: Path, contents: FolderContents) -> None:
+    """Add the labels in the folder of one tag: their endings, as they are spelled, by image id."""
+    labels = contents.labels.setdefault(folder.name, {})
+    entries = _entries(folder)
+    names = [entry.name for entry in entries]
+    for entry in entries:
         ending = ending_of(entry.name, FOUND_ENDINGS)
-        if ending and is_listable(entry.name) and entry.is_file(follow_symlinks=False):
+        if entry.is_dir() or ASIDE.search(entry.name):
+            continue
+        if entry.is_symlink():
+            contents.no_labels[folder / entry.name] = "a link; expected the file itself"
+        elif ending is None or not is_listable(entry.name):
+            if why := reason_against_label(entry.name, names):
+                contents.no_labels[folder / entry.name] = why
+        else:
             stem = entry.name[: -len(ending)]
             labels.setdefault(stem, set()).add(entry.name[len(stem) :])
-    return labels
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -50,9 +50,9 @@ _NOT_LISTED = "images in subfolders are not listed, except DICOM series; move it
 
 @dataclass(frozen=True)
 class _File:
-    """Facts about a file when it had this modification time and size; None if it is no DICOM."""
+    """Facts about a file in the state `stamp`, its modification time first; None if no DICOM."""
 
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     facts: DicomFacts | None
 
 
@@ -162,7 +162,7 @@ def _read_files(
         if not may_be_dicom(entry.name) or not entry.is_file(follow_symlinks=False):
             continue
         status = entry.stat()
-        stamp = (status.st_mtime_ns, status.st_size)
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns)
         known = before.get(entry.name)
         if known is None or known.stamp != stamp:
             known = _File(stamp, read_facts(folder / entry.name))
@@ -264,7 +264,8 @@ def _state(image_id: str, series: DicomSeries) -> str:
     try:
         for name in series.names:
             status = (series.folder / name).stat()
-            digest.update(f"{name}\n{status.st_size} {status.st_mtime_ns}\n".encode())
+            times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+            digest.update(f"{name}\n{status.st_size} {status.st_ino} {times}\n".encode())
     except OSError as error:
         raise VolumeNotFoundError(f"the slices of {image_id} are not there any more") from error
     return digest.hexdigest()

@@ -18,36 +18,31 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.config import settings
-from monailabel.datastore.local import (
-    ImageLabelModel,
-    LocalDatastore,
-    LocalDatastoreModel,
-)
+from monailabel.datastore.local import ImageLabelModel, LocalDatastore, LocalDatastoreModel
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError, VolumeError
-from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.limits import Limits
+from segsam_app.storage.adoption import LabelAdoption
 from segsam_app.storage.archive import cases_stream
 from segsam_app.storage.damage import DamageList
-from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned, stamp_of
+from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
-from segsam_app.storage.label_metadata import LabelMetadata, checked_info, with_added
-from segsam_app.storage.label_record import LabelVersion
-from segsam_app.storage.label_writer import LabelWriter, UpdateIndex
-from segsam_app.storage.read_only import ReadOnlyAccess
-from segsam_app.storage.reconcile import (
-    ListedLabel,
-    changed_entries,
-    image_entry,
-    mend_record,
+from segsam_app.storage.label_metadata import (
+    LabelMetadata,
+    checked_info,
+    info_without_names,
+    with_added,
 )
+from segsam_app.storage.label_record import LabelVersion
+from segsam_app.storage.label_writer import Expected, UpdateIndex
+from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
 from segsam_app.storage.scan import FolderScanner, configured_patterns
 from segsam_app.storage.series import ENDING
 from segsam_app.storage.write_lock import WriteLock
@@ -59,7 +54,7 @@ FINAL = DefaultLabelTag.FINAL.value
 _MAX_LEFT_OUT = 100
 
 
-class Store(ReadOnlyAccess, LocalDatastore):
+class Store(LabelAdoption, LocalDatastore):
     """`LocalDatastore` in `folder` with MONAI Label's settings.
 
     `on_image` is called with the file of every new image. Raises `OutputError` (507) for a disk
@@ -121,6 +116,10 @@ class Store(ReadOnlyAccess, LocalDatastore):
         """Read the file of an image of this store. Raises VolumeError."""
         return self._images.read(path)
 
+    def is_of_series(self, path: Path) -> bool:
+        """Return True for the file that was made of a DICOM series."""
+        return self._images.is_of_series(path)
+
     def get_image_uri(self, image_id: str) -> str:
         """Return the file of an image, "" for an unknown one; of a DICOM series, one file is made.
 
@@ -180,14 +179,20 @@ class Store(ReadOnlyAccess, LocalDatastore):
         known = self._known(image_id)
         self._write_lock.check()
         grid = self._images.grid(image_id, known.image.ext)
-        writer = LabelWriter(self.history(image_id, tag), self._found, grid)
+        writer = self._writer(image_id, checked_id("tag", tag), grid)
         checked = writer.draft(file, grid, metadata)
         with output_errors("Saving the label"), checked as draft, self._writing():
             self._mend(image_id, tag)
             return writer.save(draft, metadata.expected, self._index_update(image_id, tag))
 
     def restore(
-        self, image_id: str, tag: str, number: int, *, user: str = "", expected: int | None = None
+        self,
+        image_id: str,
+        tag: str,
+        number: int,
+        *,
+        user: str = "",
+        expected: Expected | None = None,
     ) -> LabelVersion:
         """Make the voxels of version `number` current again, as a new version.
 
@@ -195,16 +200,19 @@ class Store(ReadOnlyAccess, LocalDatastore):
         `ConflictError` if the label is at another version than `expected`.
         """
         self._write_lock.check()
-        writer = LabelWriter(self.history(image_id, tag), self._found, self._grid(image_id))
+        self._known(image_id)
+        writer = self._writer(image_id, checked_id("tag", tag), self._grid(image_id))
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
             self._mend(image_id, tag)
-            writer.check_version(expected)
-            return writer.save(draft, None, self._index_update(image_id, tag))
+            update = self._index_update(image_id, tag)
+            writer.check_version(expected, update)
+            return writer.save(draft, None, update)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Hide the label; its versions stay and can be restored."""
-        writer = LabelWriter(self.history(label_id, label_tag), self._found, self._grid(label_id))
+        self._known(label_id)
+        writer = self._writer(label_id, checked_id("tag", label_tag), self._grid(label_id))
         with output_errors("Removing the label"), self._writing():
             self._known_label(label_id, label_tag)
             self._mend(label_id, label_tag)
@@ -229,11 +237,16 @@ class Store(ReadOnlyAccess, LocalDatastore):
             self._index.put_information(image_id, added)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Add `info` to the metadata of the current label; its versions stay as they are."""
+        """Add `info` to the metadata of the current label; its versions stay as they are.
+
+        Raises LabelError for other names than those of the version.
+        """
         fields = LabelMetadata.read(info).info
+        self._look_again(label_id, label_tag)
         with self._writing():
             known = self._known_label(label_id, label_tag).labels[label_tag].info
-            added = with_added(known, fields, self._info_bytes, is_label=True)
+            new = info_without_names(fields, known.get("names") or {})
+            added = with_added(known, new, self._info_bytes, is_label=True)
             self._index.put_information(label_id, added, label_tag)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
@@ -246,8 +259,8 @@ class Store(ReadOnlyAccess, LocalDatastore):
         return {**info, "series": series.uid, "slices": len(series.names)}
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """Return the metadata of the current label, with its `version`, `names` by value and
-        `sha256`; {} without a label.
+        """Return the metadata of the current label, with its `version` (0: it is none), `names` by
+        value and `sha256`; {} without a label.
         """
         self._look_again(label_id, label_tag)
         return copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
@@ -267,7 +280,7 @@ class Store(ReadOnlyAccess, LocalDatastore):
     def refused_labels(self, tag: str) -> dict[str, tuple[Path, str]]:
         """Return the images without a label whose file there cannot be used, and why it cannot."""
         labelled, known = self.get_labeled_images(tag), self._index.model.objects
-        refused = self._found.refused_in(self._folder / "labels" / tag)
+        refused = self.refused_in(tag)
         return {key: refused[key] for key in refused if key in known and key not in labelled}
 
     def get_unlabeled_images(
@@ -294,7 +307,8 @@ class Store(ReadOnlyAccess, LocalDatastore):
         listed as images though they may be some, if any.
         """
         status: dict[str, Any] = super().status()
-        left_out = {one.path: one.reason for one in self._scanner.left_out[:_MAX_LEFT_OUT]}
+        all_left_out = (*self._scanner.left_out, *self._without_image)
+        left_out = {one.path: one.reason for one in all_left_out[:_MAX_LEFT_OUT]}
         more = {
             "read_only": self.is_read_only,
             "left_out": left_out,
@@ -331,56 +345,6 @@ class Store(ReadOnlyAccess, LocalDatastore):
         """Return the history of a label, whether its image is known or not."""
         return LabelHistory(self._folder / "labels" / tag, image_id, self.damage)
 
-    def lies_on_image(self, file: Path, image_id: str, ending: str) -> bool:
-        """Return False for a label that its header puts elsewhere than its image."""
-        grid = self._grid(image_id, ending)
-        return grid is None or self._found.lies_on(file, grid)
-
-    def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
-        """Make versions of labels that another program wrote; needs the write lock."""
-        if self.is_read_only:
-            return
-        grid = self._grid(image_id, ending)
-        writer = LabelWriter(self.history_of(image_id, tag), self._found, grid)
-        try:
-            writer.bring_up_to_date(lambda _: None, endings)
-        except (OutputError, OSError) as error:
-            logger.warning("a label of another program is not recorded yet: %s", error)
-
-    def _grid(self, image_id: str, ending: str | None = None) -> RawGrid | None:
-        """Return the grid of an image, None if it cannot be read now."""
-        try:
-            return self._images.grid(image_id, ending or self._known(image_id).image.ext)
-        except (VolumeError, OutputError):
-            return None
-
-    def _look_again(self, image_id: str, tag: str) -> None:
-        """Adopt the current label of an image if another program has changed it in place."""
-        label = self._datastore.label(image_id, tag)
-        if label is None or not self._notices_files or self.is_read_only:
-            return
-        file = self.history_of(image_id, tag).current_file(label.ext)
-        stamp = stamp_of(file)
-        if stamp is None or self._seen.get(file) == stamp:
-            return
-        try:
-            with self._writing():
-                self._reconcile_label(image_id, tag)
-        except (OutputError, OSError) as error:
-            logger.warning("a label could not be compared with its versions: %s", error)
-        if (stamp := stamp_of(file)) is not None and file not in self._found.refused:
-            self._seen[file] = stamp
-
-    def _reconcile_label(self, image_id: str, tag: str) -> None:
-        known = self._index.model.objects.get(image_id)
-        listed = known.labels.get(tag) if known is not None else None
-        if known is None or listed is None:
-            return
-        label = ListedLabel(self, image_id, known.image.ext, tag, listed)
-        entry = label.settled(self.history_of(image_id, tag).endings({listed.ext}))
-        if entry != listed:
-            self._index_update(image_id, tag)(entry)
-
     def _mend(self, image_id: str, tag: str) -> None:
         known = self._index.model.objects.get(image_id)
         if known is not None:
@@ -403,7 +367,7 @@ class Store(ReadOnlyAccess, LocalDatastore):
         try:
             if self._index.is_behind() and not self._reconciled_in_memory():
                 self._init_from_datastore_file()
-            if self._notices_files and self._scanner.has_changed():
+            if self._notices_files and (self._scanner.has_changed() or self._is_scan_due()):
                 self._reconcile(thorough=False)
         except (OutputError, OSError) as error:
             logger.warning("the study folder could not be read: %s", error)
@@ -436,15 +400,9 @@ class Store(ReadOnlyAccess, LocalDatastore):
             if thorough:
                 remove_abandoned(self._folder)
             contents = self._scanner.scan()
-            changed = changed_entries(self._index.model.objects, contents, self, thorough=thorough)
+            objects = self._index.model.objects
+            with self._scanning():
+                changed = changed_entries(objects, contents, self, thorough=thorough)
             self._index.put_or_remember(changed, compact=thorough)
             self._index.lost_something = False
-            self._watch_refused()
-
-    def _watch_refused(self) -> None:
-        """Notice when a file that is no label yet becomes one."""
-        self._found.forget_missing()
-        refused = self._found.refused
-        self._scanner.watch(refused)
-        if any(map(self._found.may_be_unfinished, refused)):
-            self._scanner.scan_again()
+            self._name_what_is_no_label(contents)

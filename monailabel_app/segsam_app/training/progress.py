@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
@@ -28,6 +29,13 @@ logger = logging.getLogger(__name__)
 FILE = "training.json"
 PREPARING, LEARNING, MEASURING = "preparing", "learning", "measuring"
 DONE, ERROR, STOPPED = "done", "error", "stopped"
+_ENDINGS = frozenset({DONE, ERROR, STOPPED})
+_UNSEEN_END = (
+    "the process of the training ended before the training did: it was stopped or ended with its "
+    "server, or perhaps memory ran out; the next training on the same labels continues from its "
+    "last checkpoint"
+)
+_TIMES_DIFFER_SECONDS = 2.0
 _MAX_BYTES = 1 << 20
 _WRITE_SECONDS = 0.5
 _LOG_SECONDS = 5.0
@@ -118,11 +126,51 @@ class ProgressFile:
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """Return the progress of the last training; {} if there was none, or its file is damaged."""
+    """Return the progress of the last training; {} if there was none, or its file is damaged.
+
+    A training whose process is gone has ended, although it could not write that.
+    """
+    facts = _facts(folder)
+    if facts and _is_under_way(facts) and not _may_run(folder / FILE, facts.get("pid")):
+        facts |= {"status": ERROR, "why": _UNSEEN_END}
+    return facts
+
+
+def note_end(folder: Path, pid: int, status: str, why: str) -> None:
+    """Write how the training in the process `pid` ended, unless it wrote that itself.
+
+    Raises `OutputError`.
+    """
+    facts = _facts(folder)
+    if facts.get("pid") == pid and _is_under_way(facts):
+        write_json(folder / FILE, with_checksum(facts | {"status": status, "why": why}))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
     try:
         return dict(_READER.validate_python(read_object(folder / FILE, _MAX_BYTES), strict=True))
     except (DamagedRecordError, ValidationError, OSError):
         return {}
+
+
+def _is_under_way(facts: Mapping[str, Any]) -> bool:
+    return facts.get("status") not in _ENDINGS
+
+
+def _may_run(path: Path, pid: object) -> bool:
+    """Return False if the process that wrote a progress file is gone: there is none of its number,
+    or one that began after the file was written.
+    """
+    if not isinstance(pid, int):
+        return True
+    try:
+        process = psutil.Process(pid)
+        is_later = process.create_time() > path.stat().st_mtime + _TIMES_DIFFER_SECONDS
+        return process.status() != psutil.STATUS_ZOMBIE and not is_later
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.AccessDenied, OSError):
+        return True
 
 
 def damage_of_progress(folder: Path) -> str:

@@ -19,7 +19,7 @@ from segsam_app.errors import NothingToLearnError
 from segsam_app.storage.store import FINAL
 from segsam_app.task_requests import TrainRequest, read_task_request
 from segsam_app.training.cases import labelled_cases
-from segsam_app.training.progress import DONE, ERROR, STOPPED, ProgressFile, read_progress
+from segsam_app.training.progress import DONE, ERROR, STOPPED, ProgressFile, note_end, read_progress
 from segsam_app.training.run import TrainingRun
 from segsam_app.training.settings import TrainSettings
 from segsam_app.versions.folder import VersionFolder
@@ -50,6 +50,13 @@ class SegSamTrain(TrainTask):
     def stats(self) -> dict[str, Any]:
         """Return the progress of the training that runs, or ran last."""
         return read_progress(self._versions.folder)
+
+    def note_end(self, pid: int, status: str, why: str) -> None:
+        """Note how the process of a training ended, if it did not do so itself."""
+        try:
+            note_end(self._versions.folder, pid, status, why)
+        except OutputError as error:  # the task's own status says it, too
+            logger.warning("the end of a training could not be noted: %s", error)
 
     def refuse(self, order: Mapping[str, Any], datastore: Any) -> None:
         """Raise an error for a request that cannot be met, before a process is started.

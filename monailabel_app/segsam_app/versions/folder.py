@@ -35,6 +35,7 @@ from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import (
     PARTIAL,
+    FileStamp,
     flush,
     output_errors,
     remove_abandoned,
@@ -105,8 +106,8 @@ class VersionFolder:
         self._checked: dict[tuple[object, ...], VersionRecord | str] = {}
         """Cache of `_read`, by version, modification times and sizes of its files."""
         self._damaged: dict[str, str] = {}
-        self._current: tuple[tuple[int, int] | None, str] = ((0, 0), FIRST)
-        """Cache of `current`, with the state of `current.json` that it was read from."""
+        self._current: tuple[tuple[FileStamp | None, ...], str] = ((), FIRST)
+        """Cache of `current`, with the states of the files that it was read from."""
 
     @classmethod
     def open(cls, root: Path, checkpoint: str | None) -> VersionFolder:
@@ -135,8 +136,8 @@ class VersionFolder:
     @property
     def current(self) -> str:
         """Id of the current version. If nothing changed, only the files' states are read."""
-        state = self._state_of_current()
-        if state is None and not (self.folder / LAST).exists():
+        state = tuple(stamp_of(self.folder / name) for name in (CURRENT, LAST))
+        if not any(state):
             return FIRST
         known_state, version = self._current
         if state != known_state or isinstance(self._read(version), str):
@@ -160,7 +161,7 @@ class VersionFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in (LAST, CURRENT):
                 file = self.folder / name
-                if file.exists() and _choice_in(file) is None:
+                if file.exists() and choice_in(file) is None:
                     file.rename(aside_name(file))
         for name in (LAST, CURRENT):
             write_json(self.folder / name, choice)
@@ -257,13 +258,6 @@ class VersionFolder:
         found = self._checked[key]
         return found if isinstance(found, str) else record
 
-    def _state_of_current(self) -> tuple[int, int] | None:
-        try:
-            state = (self.folder / CURRENT).stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_ino
-
     def _choose(self, usable: list[VersionRecord]) -> tuple[str, tuple[str, ...]]:
         """Return the version that current.json names, or else the newest promoted one before it.
 
@@ -272,7 +266,7 @@ class VersionFolder:
         files = [self.folder / name for name in (CURRENT, LAST)]
         if not any(file.exists() for file in files):
             return FIRST, ()
-        choice, last = map(_choice_in, files)
+        choice, last = map(choice_in, files)
         named = choice or last
         if named in {FIRST, *(record.id for record in usable)}:
             problem = f"{CURRENT}, which names the current version, is damaged or missing"
@@ -310,7 +304,7 @@ def version_folder_name(checkpoint: str | None) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', path.stem)[:48]}-{digest[:8]}"
 
 
-def _choice_in(file: Path) -> str | None:
+def choice_in(file: Path) -> str | None:
     """Return the version that a file names as the current one, None if it is damaged or missing."""
     try:
         version = read_object(file, _MAX_CHOICE_BYTES).get("version")

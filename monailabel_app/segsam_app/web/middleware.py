@@ -25,10 +25,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID = "x-request-id"
 CONTENT_POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; "
-    "object-src 'none'; base-uri 'self'"
+    "object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
 """Content-Security-Policy of every reply: a browser loads what a page of this server names from
-this server alone, and sends nothing elsewhere. OHIF needs inline and WebAssembly code."""
+this server alone, and sends nothing elsewhere. OHIF needs inline and WebAssembly code. No page
+elsewhere may show one of ours in a frame, where its user would click without knowing on what."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name; any other is logged as "other", because a client invents it."""
@@ -60,6 +61,7 @@ class _Exchange:
                 (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
                 (b"content-security-policy", CONTENT_POLICY.encode()),
+                (b"x-frame-options", b"SAMEORIGIN"),  # for browsers without `frame-ancestors`
             ]
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
         self.bytes_out += len(message.get("body", b""))

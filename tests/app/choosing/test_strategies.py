@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import segsam.model.checkpoint as checkpoint_module
-from segsam.errors import CancelledError
+from segsam.errors import CancelledError, OutputError, VolumeError
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.refused import RefusedImages
 from segsam_app.choosing.scoring import BackgroundScorer, OverviewScoring, local_images
@@ -24,6 +24,7 @@ from segsam_app.inference.engine import Engine
 from segsam_app.storage.store import Store
 from segsam_app.web.request_queue import RequestQueue
 
+from ...dicom_writing import write_series
 from ...lib.conftest import TinyHost
 from ..finding import sure_checkpoint
 from ..tuning import make_store, save_label, scene
@@ -200,6 +201,42 @@ class TestInTheBackground:
         scorer.update()
         until(lambda: set(overviews.in_memory()) == set(CASES))
 
+    def test_a_series_that_cannot_be_read_stops_nothing(
+        self, overviews: Overviews, store: Store, tmp_path: Path
+    ) -> None:
+        """It comes before the others, and its file cannot be made: a slice is missing."""
+        write_series(tmp_path / "studies" / "a")[2].unlink()
+        store.refresh()
+        (series,) = set(store.list_images()) - set(CASES)
+        assert sorted(store.list_images())[0] == series
+        with pytest.raises(VolumeError, match="slice"):
+            store.get_image_uri(series)
+        refused = RefusedImages()
+        scorer = BackgroundScorer(overviews, RequestQueue(2), lambda: store, refused)
+        scorer.update()
+        until(lambda: set(overviews.in_memory()) == set(CASES))
+        assert set(refused.current()) == {series}
+        assert "slice" in refused.current()[series]
+        scorer.close()
+
+    def test_a_store_that_is_away_for_a_while_stops_nothing(
+        self, overviews: Overviews, store: Store
+    ) -> None:
+        asked = threading.Event()
+
+        def away() -> Store:
+            if not asked.is_set():
+                asked.set()
+                raise OutputError("the folder is away")
+            return store
+
+        scorer = BackgroundScorer(overviews, RequestQueue(2), away, RefusedImages())
+        scorer.update()
+        assert asked.wait(30)
+        scorer.update()
+        until(lambda: set(overviews.in_memory()) == set(CASES))
+        scorer.close()
+
     def test_it_waits_for_the_queue_and_ends_at_once(
         self, overviews: Overviews, store: Store
     ) -> None:
@@ -224,10 +261,12 @@ class TestInTheBackground:
     ) -> None:
         monkeypatch.setattr("os.nice", lambda _: 0)  # this process goes on after it
         (tmp_path / "studies" / "bad.nii.gz").write_bytes(b"no image")
+        write_series(tmp_path / "studies" / "a")[2].unlink()  # a slice is missing
         store.refresh()
+        (series,) = set(store.list_images()) - {*CASES, "bad"}
         report = OverviewScoring(overviews)({}, store)
-        assert report["images"] == 5
-        assert set(report["refused"]) == {"bad"}
+        assert report["images"] == 6
+        assert set(report["refused"]) == {"bad", series}
         assert len(list((tmp_path / "cache").iterdir())) == 4
 
 

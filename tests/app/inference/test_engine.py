@@ -16,9 +16,11 @@ import torch
 from segsam.categories import Categories, Category
 from segsam.errors import CheckpointError, VolumeError, VolumeNotFoundError
 from segsam.model import SegSam
-from segsam.model.runtimes import EncoderRunner
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts
+from segsam.model.runtimes.encode_times import EncodeTimes
 from segsam_app.config import AppConfig
 from segsam_app.inference.engine import Engine
+from segsam_app.inference.infer import SegSamInfer
 
 from ...lib.conftest import TinyHost
 
@@ -41,6 +43,34 @@ def engine() -> Engine:
     return Engine(ROOMY)
 
 
+def test_a_slower_precision_is_told_in_the_log_and_in_info(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note = "Precision fast takes 896 ms here where exact takes 461: use exact or auto."
+    times = EncodeTimes(exact_s=0.461, fast_s=0.896)
+    facts = RuntimeFacts("openvino", "fast", "OpenVINO in bf16, from /a/folder.", times, note)
+    asked: list[str] = []
+
+    def choose(model: SegSam, runtime: str, precision: str) -> EncoderRunner:
+        asked.append(precision)
+        return EncoderRunner(model).with_runtime(None, facts)
+
+    monkeypatch.setattr("segsam_app.inference.engine.choose_runtime", choose)
+    config = AppConfig(device="cpu", checkpoint="litemedsam", precision="fast")
+    engine = Engine(config)
+    infer = SegSamInfer(engine, config)
+    assert infer.info()["encoder"] is None, "nothing is loaded, or timed, for a description"
+    _ = engine.model
+    assert asked == ["fast"]
+    assert note in [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert infer.info()["encoder"] == {
+        "runtime": "openvino",
+        "precision": "fast",
+        "times": {"exact_s": 0.461, "fast_s": 0.896},
+        "notes": [note],
+    }
+
+
 class TestImages:
     def test_an_image_is_read_once(self, image: Path) -> None:
         engine = Engine(ROOMY)
@@ -55,6 +85,21 @@ class TestImages:
         os.utime(image, ns=(1, 1))
         second = engine.volume(image)
         assert (first.voxels != second.voxels).any()
+
+    def test_one_that_another_program_gave_the_same_time_is_read_again(self, image: Path) -> None:
+        engine, before = Engine(ROOMY), image.stat()
+        first = engine.volume(image)
+        for replace in (False, True):
+            other = write(image.with_name("other.nii"), value=1 + replace)
+            if replace:
+                other.replace(image)
+            else:
+                image.write_bytes(other.read_bytes())
+            os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+            assert image.stat().st_size == before.st_size
+            second = engine.volume(image)
+            assert (first.voxels != second.voxels).any()
+            first = second
 
     def test_they_stay_open_while_they_fit(self, tmp_path: Path) -> None:
         engine = Engine(AppConfig(images_megabytes=1, checkpoint="litemedsam"))

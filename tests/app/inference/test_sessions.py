@@ -126,6 +126,15 @@ class TestLimits:
         assert len(ids) == 300
         assert all(len(each) >= 22 for each in ids)
 
+    def test_the_last_one_takes_the_folder_along(self, sessions: AppSessions) -> None:
+        first, second = opened(sessions), opened(sessions)
+        sessions.close(first.id)
+        assert sessions.folder.is_dir()
+        sessions.close(second.id)
+        assert not sessions.folder.exists()
+        again = opened(sessions)
+        assert sessions.get(again.id).image.read_bytes() == b"xxx"
+
     def test_a_refused_upload_leaves_nothing(self, sessions: AppSessions) -> None:
         def refuse(path: Path) -> None:
             raise VolumeError(f"{path.name} is no image")
@@ -133,7 +142,7 @@ class TestLimits:
         with pytest.raises(VolumeError):
             sessions.add([Upload(io.BytesIO(b"x"), 1, "image.png")], refuse)
         assert (sessions.count, sessions.bytes) == (0, 0)
-        assert list(sessions.folder.iterdir()) == []
+        assert not sessions.folder.exists()
 
     def test_a_series_is_a_folder(self, sessions: AppSessions) -> None:
         files = [Upload(io.BytesIO(b"x"), 1, f"{number:05d}.dcm") for number in range(3)]

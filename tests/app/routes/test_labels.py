@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -172,7 +173,7 @@ def test_labels_that_do_not_fit(server: Any, image: str, tmp_path: Path) -> None
     for voxels, words in (
         (ball()[:, :, :7], "has 64x56x7 voxels and its image 64x56x8"),
         (ball() * 9, "holds 9, but names were sent only for"),
-        (ball().astype(np.float32), "whole numbers"),
+        (ball().astype(np.float32) / 2, "whole numbers"),
         (ramp.astype(np.uint16), "an image: its 553 values change"),
     ):
         status, code, sentence = refused(put(server, query, voxels, tmp_path))
@@ -269,3 +270,95 @@ def test_l3_eight_annotators_save_at_once(server: Any, image: str, tmp_path: Pat
         assert sorted(pool.map(save, range(16))) == list(range(1, 17))
     users = {version["user"] for version in versions(server, image)["versions"]}
     assert users == {str(number) for number in range(16)}
+
+
+class TestALabelPutThereByHand:
+    """Its ETag identifies its content from the first reading on, so that no other is lost."""
+
+    def by_hand(self, server: Any, image: str, value: int) -> Path:
+        folder = server.studies / "labels" / "final"
+        folder.mkdir(parents=True, exist_ok=True)
+        return write(folder / f"{image}.nii", ball() * value, LPS_MM)
+
+    def test_a_rewrite_after_it_was_read(self, server: Any, image: str, tmp_path: Path) -> None:
+        file = self.by_hand(server, image, 7)
+        query = {"label": image, "tag": "final"}
+        read = server.get("/datastore/label", params=query)
+        assert (read.headers["ETag"], read.content) == ('"1"', file.read_bytes())
+        rewritten = self.by_hand(server, image, 9).read_bytes()
+        for expected in ('"1"', '"0"'):
+            headers = {"If-Match": expected}
+            reply = put(server, {"image": image}, ball(), tmp_path, params={}, headers=headers)
+            assert refused(reply)[:2] == (409, "conflict")
+            assert reply.headers["ETag"] == '"2"'
+        again = server.get("/datastore/label", params=query)
+        assert (again.headers["ETag"], again.content) == ('"2"', rewritten)
+        kinds = [version["kind"] for version in versions(server, image)["versions"]]
+        assert kinds == ["found", "found", "conflict", "conflict"]
+        first = server.get("/datastore/label/version", params={**query, "version": 1})
+        assert first.content == read.content
+        headers = {"If-Match": f'"sha256-{hashlib.sha256(again.content).hexdigest()}"'}
+        reply = put(server, {"image": image}, ball(), tmp_path, params={}, headers=headers)
+        assert reply.headers["ETag"] == '"5"', "its content is that of version 2"
+
+    def test_an_image_is_named_and_not_served(self, server: Any, image: str) -> None:
+        file = server.studies / "labels" / "final" / f"{image}.nii.gz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, picture(), LPS_MM)
+        assert server.get(f"/datastore/label?label={image}&tag=final").status_code == 404
+        why = server.get("/segsam/health").json()["damaged"][f"labels/final/{image}.nii.gz"]
+        assert "got an image" in why
+        assert file.is_file()
+        file.unlink()
+        server.get("/info/")
+        assert f"labels/final/{image}.nii.gz" not in server.get("/segsam/health").json()["damaged"]
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 4000, "9" * 9000, "0", "-1", "-" + "9" * 4000, "2147483648"]
+)
+def test_numbers_that_no_version_has(server: Any, image: str, tmp_path: Path, number: str) -> None:
+    put(server, {"image": image}, ball(), tmp_path)
+    before = server.get("/segsam/health").json()["damaged"]
+    query = {"label": image, "tag": "final", "version": number}
+    replies = [
+        server.get("/datastore/label/version", params=query),
+        server.ask("POST", "/datastore/label/restore", params=query),
+    ]
+    for reply in replies:
+        status, _, sentence = refused(reply)
+        assert status in (404, 400)
+        assert len(sentence) < 200
+    assert server.get("/segsam/health").json()["damaged"] == before
+
+
+def test_names_are_those_of_the_version(server: Any, image: str, tmp_path: Path) -> None:
+    put(server, {"image": image}, ball(), tmp_path)
+    query = {"label": image, "tag": "final"}
+    before = server.get("/datastore/label/info", params=query).json()
+
+    def tell(info: dict[str, Any] | None) -> requests.Response:
+        data = {} if info is None else {"info": json.dumps(info)}
+        return server.ask("PUT", "/datastore/label/info", params=query, data=data)
+
+    for names in (
+        {"label_info": [{"name": "rest", "idx": 1}]},
+        {"label_names": {"rest": 1}},
+        {"label_names": {"ball": 1}, "label_info": [{"name": "rest", "idx": 1}]},
+    ):
+        status, code, sentence = refused(tell(names))
+        assert (status, code) == (422, "volume")
+        assert "expected the names of the label's version, 1 'ball', got 'rest'" in sentence
+    assert refused(tell(None))[:2] == (400, "request")
+    assert server.get("/datastore/label/info", params=query).json() == before
+    assert tell({"level": "easy", **NAMES}).status_code == 200
+    after = server.get("/datastore/label/info", params=query).json()
+    assert after == before | {"level": "easy"}
+    bad = server.ask("PUT", "/datastore/image/info", params={"image": image})
+    assert refused(bad)[:2] == (400, "request")
+
+
+def test_an_image_that_is_gone_takes_no_label(server: Any, image: str, tmp_path: Path) -> None:
+    assert put(server, {"image": image}, ball(), tmp_path).status_code == 200
+    (server.studies / f"{image}.nii.gz").unlink()
+    assert refused(put(server, {"image": image}, ball(), tmp_path))[:2] == (404, "not_found")

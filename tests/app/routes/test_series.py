@@ -48,6 +48,18 @@ def mask_of(reply: Any, folder: Path, ending: str) -> Any:
     return nibabel.load(path)
 
 
+def test_its_notes_are_there_before_it_is_opened(server: Any) -> None:
+    folder = server.studies / "white"
+    write_series(folder, PhotometricInterpretation="MONOCHROME1")
+    try:
+        white = next(i for i in listed(server) if i.startswith("white-"))
+        for _ in range(2):
+            (note,) = server.get(f"/datastore/image/info?image={white}").json()["notes"]
+            assert "white as its lowest value" in note
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_every_route_opens_it(server: Any, image: str, tmp_path: Path) -> None:
     assert [i for i in listed(server) if i.startswith(("0_patient", "us"))] == [image]
     stats = server.get("/datastore/").json()

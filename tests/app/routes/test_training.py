@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +166,18 @@ class TestATraining:
         assert learning.get("/train/?check_if_running=true").status_code == 404
         assert learning.get("/versions/segsam").json()["current"] == "0000"
         assert learning.infer({"image": "straight"}, params=json.dumps(BOX)).ok
+
+    def test_killed_its_status_says_by_what(self, learning: Server) -> None:
+        assert post(learning, TRAIN, {**TINY, "max_epochs": 50})[0] == 200
+        deadline = time.monotonic() + END_SECONDS
+        while "progress" not in learning.get("/train/").json() and time.monotonic() < deadline:
+            time.sleep(0.3)
+        os.kill(learning.get("/train/").json()["progress"]["pid"], signal.SIGKILL)
+        body = wait_for_end(learning)
+        assert body["status"] == "ERROR"
+        assert "training was ended by signal 9 (SIGKILL): perhaps memory ran out" in body["why"]
+        stats = learning.get("/info/").json()["train_stats"]["segsam"]
+        assert (stats["status"], stats["why"]) == ("error", body["why"])
 
     def test_done_it_is_used_by_the_next_click(
         self, learning: Server, record_property: Callable[[str, float], None]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from segsam.errors import VolumeError
+from segsam.errors import LabelError, VolumeError
 from segsam_app.errors import RequestError
-from segsam_app.storage.label_metadata import names_by_value
+from segsam_app.storage.label_metadata import info_without_names, names_by_value
 
 
 def listed(**named: int) -> dict[str, Any]:
@@ -51,6 +51,10 @@ def test_a_value_without_a_name() -> None:
         {"label_info": [{"name": "b", "idx": 2}, {"name": "a", "idx": "1"}]},
         {"label_info": [{"name": "b", "idx": 2}, {"name": "a", "idx": 2}]},
         {"label_info": [{"name": "x" * 201, "idx": 1}]},
+        {"label_info": [{"name": "", "idx": 1}]},
+        {"label_info": [{"name": "a", "idx": 1}, {"name": " \t", "idx": 2}]},
+        {"label_names": {"": 1}},
+        {"label_names": {" ": 1}},
         {"label_names": ["liver"]},
         {"label_names": {"liver": True}},
         {"label_names": {"liver": 1.5}},
@@ -79,3 +83,43 @@ def test_idx_that_are_no_whole_numbers_are_refused(indices: tuple[Any, ...]) -> 
     sent = {"label_info": [{"name": f"n{index}", "idx": index} for index in indices]}
     with pytest.raises(RequestError, match="a value from 0"):
         names_by_value(sent, (1, 2))
+
+
+NAMES = {"1": "liver", "2": "spleen"}
+
+
+class TestNamesThatAreSentLater:
+    """Names belong to a version: its metadata cannot say another one."""
+
+    @pytest.mark.parametrize(
+        "info",
+        [
+            {},
+            {"label_names": {"liver": 1}},
+            {"label_names": {"Liver": 1, "spleen": 2}},
+            listed(liver=1, spleen=2),
+            listed(liver=2, spleen=3),  # as 3D Slicer's module counts
+            {"label_info": [{"name": "spleen", "idx": 2}, {"name": "liver", "idx": 1}]},
+            {"label_info": []},
+        ],
+    )
+    def test_the_same_are_no_change(self, info: dict[str, Any]) -> None:
+        assert info_without_names({**info, "note": 1}, NAMES) == {"note": 1}
+
+    @pytest.mark.parametrize(
+        "info",
+        [
+            {"label_names": {"liver": 2}},
+            {"label_names": {"liver": 1, "kidney": 3}},
+            {"label_names": {"liver": 1}, **listed(kidney=1)},
+            listed(spleen=1, liver=2),
+            listed(liver=1, kidney=2),
+        ],
+    )
+    def test_others_are_refused(self, info: dict[str, Any]) -> None:
+        with pytest.raises(LabelError, match=r"expected the names .* 1 'liver', 2 'spleen', got"):
+            info_without_names(info, NAMES)
+
+    def test_of_a_label_without_names(self) -> None:
+        with pytest.raises(LabelError, match="names of the label's version, none, got 'liver'"):
+            info_without_names(listed(liver=1), {})

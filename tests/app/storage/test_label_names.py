@@ -21,6 +21,7 @@ from ..stored import AFFINE, SHAPE, make_studies, write
 CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "seg_nrrd_names"
 POSTERIOR, ANTERIOR = "posterior hippocampus", "anterior hippocampus"
 BY_POSITION = {"label_info": [{"name": ANTERIOR, "idx": 1}, {"name": POSTERIOR, "idx": 2}]}
+IN_ORDER = {"label_info": [{"name": POSTERIOR, "idx": 1}, {"name": ANTERIOR, "idx": 2}]}
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ class TestNames:
         "info",
         [
             {},
-            BY_POSITION,
+            IN_ORDER,
             {"label_names": {POSTERIOR: 1, ANTERIOR: 2}},
             {"label_names": {"Posterior_Hippocampus": 1}},
             {"label_names": {"Segment_1": 1, "Segment_2": 2}},
@@ -75,8 +76,17 @@ class TestNames:
         version = store.save("case0", path, "final", info)
         assert version.names == {"1": POSTERIOR, "2": ANTERIOR}
         assert store.get_label_info("case0", "final")["names"] == version.names
-        noted = "label_info lists 'anterior hippocampus' there, and the names in the file were used"
-        assert (noted in version.info.get("names_note", "")) == (info == BY_POSITION)
+        assert "names_note" not in version.info
+
+    def test_the_list_of_a_client_is_in_the_order_of_the_segments(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        """Values of a segmentation have gaps once a segment was deleted; `idx` counts on."""
+        path = tmp_path / "a.seg.nrrd"
+        segments = {value: Segment(name) for value, name in ((4, POSTERIOR), (2, ANTERIOR))}
+        Volume.from_array(two() * 2, AFFINE).save(path, segments=segments)
+        version = store.save("case0", path, "final", IN_ORDER)
+        assert version.names == {"4": POSTERIOR, "2": ANTERIOR}
 
     @pytest.mark.parametrize(
         ("info", "words"),
@@ -88,6 +98,11 @@ class TestNames:
             (
                 {"label_info": [{"name": ANTERIOR, "idx": 1}, {"name": "spleen", "idx": 2}]},
                 "label_info lists 'spleen', but the segments in the file are named 'posterior",
+            ),
+            (
+                BY_POSITION,
+                "itself names its values 1 'posterior hippocampus', 2 'anterior hippocampus', but "
+                "label_info lists 'anterior hippocampus', 'posterior hippocampus'; expected the sa",
             ),
         ],
     )
@@ -123,7 +138,9 @@ def test_the_shared_case(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     shutil.copy(CASE / "h1.nii.gz", tmp_path / "studies")
     store = Store(str(tmp_path / "studies"), on_image=lambda _: None)
-    version = store.save("h1", CASE / "h1.seg.nrrd", "final", BY_POSITION)
+    with pytest.raises(LabelError, match="names its values 1 'posterior hippocampus'"):
+        store.save("h1", CASE / "h1.seg.nrrd", "final", BY_POSITION)
+    version = store.save("h1", CASE / "h1.seg.nrrd", "final", {})
     assert version.names == {"1": POSTERIOR, "2": ANTERIOR}
     with pytest.raises(LabelError, match="names its value 1 'posterior hippocampus'"):
         store.save("h1", CASE / "h1.seg.nrrd", "final", {"label_names": {ANTERIOR: 1}})

@@ -25,6 +25,7 @@ from ...dicom_writing import (
     affine_ras,
     stored_values,
     values,
+    write_concatenation,
     write_file,
     write_series,
     write_stills,
@@ -85,6 +86,19 @@ class TestListing:
             assert (volume.modality, volume.slice_axis) == ("CT", 2)
         assert store.status()["total"] == 4
         assert "left_out" not in store.status()
+
+    def test_a_concatenation_is_one_image(self, studies: Path, opens: Opens) -> None:
+        write_concatenation(studies / "enhanced", seed=4)
+        write_concatenation(studies / "twice", seed=5)
+        write_concatenation(studies / "twice", seed=6, uid="1.2.8", name="late{}.dcm")
+        store = opens()
+        assert "left_out" not in store.status()
+        seeds = {"enhanced": [4], "twice": [5, 6]}
+        for start, wanted in seeds.items():
+            images = [image for image in series_ids(store) if image.startswith(start)]
+            read = [store.read_image(Path(store.get_image_uri(image))).voxels for image in images]
+            assert len(read) == len(wanted)
+            assert all(any(np.array_equal(one, values(seed)) for one in read) for seed in wanted)
 
     def test_ids_are_the_same_after_each_start(self, store: Store, opens: Opens) -> None:
         first = store.list_images()

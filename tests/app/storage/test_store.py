@@ -357,7 +357,7 @@ class TestWhatIsRefused:
             "swapped": (label(shape=(9, 8, 4)), AFFINE, "9x8x4"),
             "moved": (label(), moved, "corners are up to 0.5 mm apart"),
             "turned": (label(), turned, "steps between voxels 0.0014 mm"),
-            "float": (label().astype(np.float32), AFFINE, "whole numbers"),
+            "float": (label().astype(np.float32) / 2, AFFINE, "whole numbers"),
             "nan": (holey, AFFINE, "whole numbers"),
             "negative": (label().astype(np.int16) - 3, AFFINE, "holds -3"),
             "movie": (np.stack([label()] * 2, axis=-1), AFFINE, "4D"),
@@ -485,7 +485,7 @@ class TestFilesThatOthersPutThere:
         assert store.get_image_uri("case3") == ""
         write(studies / "labels/final/case1.nii.gz", label(4))
         assert store.get_labeled_images() == ["case1"]
-        assert store.get_label_info("case1", "final")["version"] == 0
+        assert store.get_label_info("case1", "final")["version"] == 1
         (studies / "labels/final/case1.nii.gz").unlink()
         assert store.get_labeled_images() == []
 
@@ -493,8 +493,10 @@ class TestFilesThatOthersPutThere:
         self, store: Store, studies: Path, drawn: Path
     ) -> None:
         write(studies / "labels/final/case1.nii.gz", label(4))
-        store.save("case1", drawn, "final", {"expected_version": 0})
-        assert kinds(store, "case1") == [(1, "found", 0), (2, "saved", 0)]
+        with pytest.raises(ConflictError, match="began from version 0, it is at version 1"):
+            store.save("case1", drawn, "final", {"expected_version": 0})
+        store.save("case1", drawn, "final", {"expected_version": 1})
+        assert kinds(store, "case1") == [(1, "found", 0), (2, "conflict", 0), (3, "saved", 1)]
         history = store.history("case1", "final")
         assert voxels_of(history.file(history.all()[0])).max() == 4
 

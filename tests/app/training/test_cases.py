@@ -156,11 +156,17 @@ class TestNames:
         assert LabelledCase.find(Stock(), "case0").names == NAMES
 
     def test_saved_by_position_and_named_by_the_file(self, store: Store, tmp_path: Path) -> None:
-        path = write_segmentation(tmp_path / "a.seg.nrrd", NAMES)
-        listed = [{"name": NAMES[2], "idx": 1}, {"name": NAMES[1], "idx": 2}]
+        """A list in the order of the segments counts on, where their values have gaps."""
+        path = tmp_path / "a.seg.nrrd"
+        segments = {4: Segment(NAMES[1]), 2: Segment(NAMES[2])}
+        Volume.from_array(voxels() * 2, AFFINE).save(path, segments=segments)
+        listed = [{"name": NAMES[1], "idx": 1}, {"name": NAMES[2], "idx": 2}]
+        swapped = write_segmentation(tmp_path / "b.seg.nrrd", {1: NAMES[2], 2: NAMES[1]})
+        with pytest.raises(LabelError, match="expected the same names in the same order"):
+            store.save("case0", swapped, FINAL, {"label_info": listed})
         store.save("case0", path, FINAL, {"label_info": listed})
         (case,) = labelled_cases(store)
-        assert case.names == NAMES
+        assert case.names == {4: NAMES[1], 2: NAMES[2]}
 
 
 def test_overlapping_segments_are_trained_whole(store: Store, tmp_path: Path) -> None:

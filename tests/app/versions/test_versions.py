@@ -24,6 +24,7 @@ from segsam.errors import CheckpointError, OutputError
 from segsam.model import load_pretrained
 from segsam.model.checkpoint import default_name
 from segsam.model.digests import encoder_id, weights_id
+from segsam.system.checked_json import with_checksum
 from segsam_app.config import AppConfig
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.inference.engine import Engine
@@ -73,6 +74,22 @@ def test_each_checkpoint_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert one != other
     assert one.startswith("a_b-")
     assert version_folder_name("sam:/x/sam.pth").startswith("sam-")
+
+
+def test_a_choice_that_was_changed_by_hand_is_noticed(
+    versions: VersionFolder, checkpoint: Path
+) -> None:
+    """In place, with the same size, and with the time that the file had."""
+    publish(versions, checkpoint, promoted=False)
+    publish(versions, checkpoint, promoted=True)
+    assert versions.current == "0002"
+    file = versions.folder / "current.json"
+    before = file.stat()
+    changed = json.dumps(with_checksum({"version": "0001"}), indent=1)
+    file.write_text(changed.ljust(before.st_size))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_ino, file.stat().st_size) == (before.st_ino, before.st_size)
+    assert versions.current == "0001"
 
 
 def test_published_promoted_chosen_and_rolled_back(

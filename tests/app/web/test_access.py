@@ -160,4 +160,6 @@ class TestTheRealServer:
         assert len({reply.headers["x-request-id"] for reply in replies}) == 3
         for reply in replies:
             assert reply.headers["x-content-type-options"] == "nosniff"
+            assert reply.headers["x-frame-options"] == "SAMEORIGIN"
+            assert "frame-ancestors 'self'" in reply.headers["content-security-policy"]
             assert not [name for name in reply.headers if name.lower().startswith("access-control")]

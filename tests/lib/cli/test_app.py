@@ -14,6 +14,8 @@ import pytest
 
 from segsam.cli.app import main
 from segsam.imaging.volume import Volume
+from segsam.model import SegSam
+from segsam.model.runtimes import EncoderRunner, RuntimeFacts
 
 Done = subprocess.CompletedProcess[str]
 
@@ -115,6 +117,32 @@ class TestSegment:
         assert value["category"] is None
         assert value["prompts"]["boxes"] == [{"min_ijk": [12, 10, 1], "max_ijk": [25, 21, 1]}]
         assert "no trained semantic decoder" in done.stdout
+
+    def test_a_slower_precision_is_noted(
+        self,
+        segsam: Callable[..., Done],
+        image: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        note = "Precision fast takes 896 ms here where exact takes 461: use exact or auto."
+        facts = RuntimeFacts("openvino", "fast", "OpenVINO in bf16.", note=note)
+        asked: list[str | None] = []
+
+        def choose(model: SegSam, runtime: str | None, precision: str | None) -> EncoderRunner:
+            asked.append(precision)
+            return EncoderRunner(model).with_runtime(None, facts)
+
+        monkeypatch.setattr("segsam.prediction.predictor.choose_runtime", choose)
+        result = tmp_path / "o.json"
+        done = segsam(
+            *("segment", image, "-o", tmp_path / "o.nii.gz", "--box", "12,10,1,25,21,1"),
+            *("--checkpoint", "litemedsam", "--precision", "fast", "--json", result),
+        )
+        assert done.returncode == 0, done.stderr
+        assert asked == ["fast"]
+        assert f"Note: {note}" in done.stdout.replace("\n", " ")
+        assert note in json.loads(result.read_text())["notes"]
 
     def test_a_trained_checkpoint_names_what_it_found(
         self, segsam: Callable[..., Done], image: Path, standin: Path, tmp_path: Path

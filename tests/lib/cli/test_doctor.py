@@ -10,6 +10,7 @@ import pytest
 
 from segsam.cli import doctor
 from segsam.cli.doctor import Check
+from segsam.model.runtimes.encode_times import EncodeTimes
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ class TestAHealthyMachine:
             "weights",
             "torch",
             "OpenVINO",
+            "precision",
             "port",
             "memory",
             "disk",
@@ -102,6 +104,33 @@ class TestMonaiLabel:
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(doctor, "_START_SECONDS", 0.001)
         assert "no answer within" in doctor.check_monai_label().found
+
+
+class TestThePrecision:
+    """The advice follows the times; `fast` in the environment is a note where it is slower."""
+
+    @pytest.mark.parametrize(
+        ("exact_s", "fast_s", "is_set", "ok", "words"),
+        [
+            (0.461, 0.896, False, True, "keep exact (fast is 0.51 times as fast)"),
+            (0.461, 0.896, True, None, "keep exact (fast is 0.51 times as fast)"),
+            (0.223, 0.073, True, True, "fast or auto is 3.05 times as fast"),
+            (0.500, 0.450, True, True, "keep exact (fast is 1.11 times as fast)"),
+        ],
+    )
+    def test_both_times_and_the_better_one(
+        self, exact_s: float, fast_s: float, is_set: bool, ok: bool | None, words: str
+    ) -> None:
+        check = doctor.precision_advice(EncodeTimes(exact_s, fast_s), fast_is_set=is_set)
+        assert (check.ok, bool(check.remedy)) == (ok, ok is None)
+        both = f"fast takes {1000 * fast_s:.0f} ms here where exact takes {1000 * exact_s:.0f}"
+        assert check.found == f"{both}: {words}"
+
+    def test_with_pytorch_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEGSAM_RUNTIME", "torch")
+        check = doctor.check_precision()
+        assert check.ok
+        assert check.found == "exact is the only one here: torch was requested."
 
 
 class TestTheMachine:
@@ -202,6 +231,23 @@ class TestStoredFiles:
         check = doctor.check_stored(tmp_path, None)
         assert check.ok is None
         assert "0001.json.damaged-20260102T030405-000006" in check.found
+
+    def test_each_damaged_file_has_a_line(self, tmp_path: Path) -> None:
+        versions = tmp_path / "labels" / "final" / ".versions" / "case"
+        versions.mkdir(parents=True)
+        for number in (1, 2):
+            (versions / f"000{number}.json").write_text("torn")
+        (tmp_path / ".segsam" / "overviews").mkdir(parents=True)
+        (tmp_path / ".segsam" / "overviews" / "a.json").write_text("torn")
+        check = doctor.check_stored(tmp_path, None)
+        assert [line.strip() for line in check.found.splitlines()] == [
+            "3 damaged:",
+            ".segsam/overviews/a.json (it is not JSON; it is made again)",
+            "labels/final/.versions/case/0001.json (it is not JSON)",
+            "labels/final/.versions/case/0002.json (it is not JSON)",
+            "",
+        ]
+        assert check.remedy == "put these files back from a backup, except what is made again"
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         check = doctor.check_stored(None, tmp_path / "none")

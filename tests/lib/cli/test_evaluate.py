@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from segsam.categories import Categories
 from segsam.cli.evaluate import calibrate, evaluate
-from segsam.errors import EvaluationError, OutputError, SegSamError
+from segsam.errors import EvaluationError, OutputError, RuntimeChoiceError, SegSamError
 from segsam.model import Card, Host, SegSam, build_variant, read_card, save_checkpoint
 
 app = typer.Typer()
@@ -93,6 +93,8 @@ def test_bad_targets_are_refused_before_the_work(data: Path, trained: SegSam) ->
         call(*base, "--json", data / "nowhere" / "out.json")
     with pytest.raises(OutputError, match="is a folder"):
         call(*base, "--json", data)
+    with pytest.raises(RuntimeChoiceError, match="Expected exact or fast as precision, got 'auto'"):
+        call(*base, "--precision", "auto")  # figures must not depend on the machine's speed
     with pytest.raises(EvaluationError, match="box or point"):
         call("evaluate", data, "--prompt", "scribble")
     call("evaluate", data, exit_code=2)  # no prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import MappingProxyType
 
@@ -179,6 +180,33 @@ class TestFiles:
         assert unused["images/us"].startswith("its series holds 2 stills")
         load_case(made, "c1")
         assert to_med2d([made], tmp_path / "out").left_out == tuple(unused_files([made]))
+
+    def test_links_to_nothing_are_named(self, tmp_path: Path) -> None:
+        dataset(tmp_path, nib.Nifti1Image(labels(), AFFINE))
+        write_series(tmp_path / "images" / "ct")
+        for name in ("images/c2.nii.gz", "labels/c2.nii.gz", "images/ct/IM999.dcm", "labels/._x"):
+            (tmp_path / name).symlink_to(tmp_path / "nowhere")
+        made = open_dataset(tmp_path)
+        assert made.cases == ("c1", "ct")
+        sentence = "a link to a file that does not exist"
+        assert {one.path: one.reason for one in made.unused} == {
+            "images/c2.nii.gz": sentence,
+            "images/ct/IM999.dcm": sentence,
+            "labels/c2.nii.gz": sentence,
+        }
+
+    def test_links_to_files_and_series_are_followed(self, tmp_path: Path) -> None:
+        dataset(tmp_path / "real", nib.Nifti1Image(labels(), AFFINE))
+        write_series(tmp_path / "real" / "series")
+        made = tmp_path / "made"
+        shutil.copytree(
+            tmp_path / "real", made, ignore=shutil.ignore_patterns("*.nii.gz", "series")
+        )
+        (made / "images" / "c1.nii.gz").symlink_to(tmp_path / "real" / "images" / "c1.nii.gz")
+        (made / "images" / "ct").symlink_to(tmp_path / "real" / "series")
+        (made / "labels" / "c1.nii.gz").symlink_to(tmp_path / "real" / "labels" / "c1.nii.gz")
+        opened = open_dataset(made)
+        assert (opened.cases, opened.unused) == (("c1", "ct"), ())
 
     def test_two_images_of_one_case_are_refused(self, tmp_path: Path) -> None:
         dataset(tmp_path)

@@ -184,6 +184,21 @@ class TestReading:
         assert "no pixel spacing; 1 mm was assumed" in notes
         assert "MONOCHROME1" in notes
 
+    @pytest.mark.parametrize("ratio", [(2, 1), (5, 4), (1, 1), (0, 1), (1,), None])
+    def test_an_aspect_ratio_without_spacing(
+        self, series: Callable[..., Path], ratio: tuple[int, ...] | None
+    ) -> None:
+        """PS3.3, 10.7.1.3: vertical by horizontal size of a pixel."""
+        change = {"PixelSpacing": None, "PixelAspectRatio": ratio and list(ratio)}
+        volume = Volume.load(series(0, change=lambda n: change))
+        known = {(2, 1): 2.0, (5, 4): 1.25}.get(ratio or ())
+        assert volume.spacing_mm[:2] == pytest.approx((1, known or 1))
+        note = " ".join(volume.notes)
+        if known:
+            assert f"rows that lie {known:g} times as far apart as its columns" in note
+        else:
+            assert "no pixel spacing; 1 mm was assumed" in note
+
 
 class TestRefusals:
     def refused(self, folder: Path, sentence: str) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from tests.dicom_writing import SHAPE_KJI, stored_values, values, write_file, write_series
+from tests.dicom_writing import (
+    SHAPE_KJI,
+    stored_values,
+    values,
+    write_concatenation,
+    write_file,
+    write_series,
+)
 
 from segsam import Volume
 from segsam.errors import VolumeError
 from segsam.imaging.folder_images import images_in
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 
 
 def last_slice(folder: Path) -> Path:
@@ -119,30 +123,8 @@ class TestStudies:
 
 
 class TestConcatenations:
-    def write(self, folder: Path, total: int | None = 2) -> list[Path]:
-        """Two files of three frames each."""
-        parts = []
-        for number in (1, 2):
-            frames = range(3 * number - 3, 3 * number)
-            groups = [self.item(PlanePositionSequence=[self.item(
-                ImagePositionPatient=[-10, 20, 30 + 2.5 * k])]) for k in frames]  # fmt: skip
-            parts.append(write_file(
-                folder / f"part{number}.dcm", stored_values()[list(frames)],
-                SOPClassUID=ENHANCED_CT, NumberOfFrames=3, ConcatenationUID="1.2.7",
-                InConcatenationNumber=number, InConcatenationTotalNumber=total,
-                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
-                PerFrameFunctionalGroupsSequence=groups,
-            ))  # fmt: skip
-        return parts
-
-    def item(self, **facts: Any) -> Dataset:
-        made = Dataset()
-        for key, value in facts.items():
-            setattr(made, key, value)
-        return made
-
     def test_all_parts(self, tmp_path: Path) -> None:
-        parts = self.write(tmp_path)
+        parts = write_concatenation(tmp_path)
         for source in (tmp_path, *parts):
             volume = Volume.load(source)
             assert np.array_equal(volume.voxels, values())
@@ -150,14 +132,37 @@ class TestConcatenations:
 
     @pytest.mark.parametrize("kept", [0, 1])
     def test_a_part_alone(self, tmp_path: Path, kept: int) -> None:
-        parts = self.write(tmp_path)
+        parts = write_concatenation(tmp_path)
         parts[1 - kept].unlink()
         for source in (tmp_path, parts[kept]):
             with pytest.raises(VolumeError, match=f"parts 1 to 2 in one folder, got {kept + 1}"):
                 Volume.load(source)
 
     def test_an_unknown_number_of_parts(self, tmp_path: Path) -> None:
-        self.write(tmp_path, total=None)[1].unlink()
+        write_concatenation(tmp_path, total=None)[1].unlink()
         volume = Volume.load(tmp_path)
         assert volume.shape_ijk[2] == 3
         assert "does not say how many parts" in " ".join(volume.notes)
+
+    def test_are_listed_as_one_image(self, tmp_path: Path) -> None:
+        write_concatenation(tmp_path)
+        ((image,), left_out) = images_in(tmp_path)
+        assert (image.stem, image.path, left_out) == ("", tmp_path, [])
+        assert image.names == ("part1.dcm", "part2.dcm")
+
+    def test_two_of_one_series_are_two_images(self, tmp_path: Path) -> None:
+        write_concatenation(tmp_path)
+        write_concatenation(tmp_path, seed=1, uid="1.2.8", name="late{}.dcm")
+        images, left_out = images_in(tmp_path)
+        assert [image.stem for image in images] == ["late1", "part1"]
+        assert left_out == []
+        for image, seed in zip(images, (1, 0), strict=True):
+            assert np.array_equal(Volume.load(image.path).voxels, values(seed))
+
+    def test_a_missing_part_is_named(self, tmp_path: Path) -> None:
+        write_concatenation(tmp_path)[0].unlink()
+        images, left_out = images_in(tmp_path)
+        assert images == []
+        assert [str(one) for one in left_out] == [
+            "part2.dcm: a part of a concatenation: expected its parts 1 to 2 in one folder, got 2"
+        ]

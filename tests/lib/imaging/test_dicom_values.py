@@ -589,7 +589,7 @@ class TestStills:
             Volume.load(path)
         with pytest.raises(VolumeError, match="Expected a file to read frame 1 of"):
             Volume.load(tmp_path, frame=1)
-        (tmp_path / "x.png").write_bytes(b"")
+        (tmp_path / "x.png").write_bytes(b"\0")
         with pytest.raises(VolumeError, match="Expected a DICOM file to read frame 1 of"):
             Volume.load(tmp_path / "x.png", frame=1)
 

@@ -221,7 +221,7 @@ class TestPictures:
     """The numbers that a picture stores are its labels, not their colours."""
 
     def read(self, path: Path) -> NDArray[Any]:
-        return read_labels(path, FLAT, integers_only=True).as_one_map()[:, :, 0].T
+        return read_labels(path, FLAT).as_one_map()[:, :, 0].T
 
     def palette(self) -> Image.Image:
         picture = Image.fromarray(PLANE)

@@ -137,7 +137,7 @@ class TestPlaces:
         slices = ct_slices(axes)
         image = image_of(slices, tmp_path / "ct")
         path = segmentation(slices, apart(), tmp_path / "seg.dcm")
-        read = read_labels(path, image, integers_only=True)
+        read = read_labels(path, image)
         expected = apart()[2] * 2 + apart()[5] * 5
         np.testing.assert_array_equal(read.as_one_map(), expected)
         assert read.names == read_label_names(path) == SEGMENTS

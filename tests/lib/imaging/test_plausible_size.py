@@ -377,7 +377,7 @@ def test_the_values_of_a_label_are_those_of_its_voxels(tmp_path: Path, ending: s
     Volume.from_array(labels).save(path)
     grid = read_grid(path)
     assert read_label_values(path, grid) == (2, 7, 300)
-    assert read_label_values(path, grid) == read_labels(path, grid, integers_only=True).values
+    assert read_label_values(path, grid) == read_labels(path, grid).values
 
 
 @pytest.mark.parametrize(
@@ -385,11 +385,12 @@ def test_the_values_of_a_label_are_those_of_its_voxels(tmp_path: Path, ending: s
     [
         (np.full((4, 5, 6), -3, np.int16), "-3"),
         (np.full((4, 5, 6), 2**33, np.int64), "8.58993e\\+09"),
-        (np.zeros((4, 5, 6), np.float32), "float32"),
+        (np.full((4, 5, 6), 0.5, np.float32), "holds 0.5"),
+        (np.full((4, 5, 6), 2.0**32, np.float64), "holds 4.29497e\\+09"),
         (np.zeros((4, 5, 6, 3), np.uint8) + np.arange(3, dtype=np.uint8), "colour"),
         (np.arange(70_000, dtype=np.int32).reshape(70, 100, 10), "more than 65536"),
     ],
-    ids=["negative", "large", "float", "colour", "image"],
+    ids=["negative", "large", "float", "large float", "colour", "image"],
 )
 def test_voxels_that_are_no_label_are_refused(
     tmp_path: Path, voxels: np.ndarray, words: str

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsam.errors import VolumeError, VolumeNotFoundError, VolumeTooLargeError
+from segsam.imaging.image_files import IMAGE_ENDINGS
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 
@@ -754,6 +755,17 @@ sys.stdout.write(f"{(after - before) * 1024 / volume.voxels.nbytes:.2f}")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", [f"x{ending}" for ending in IMAGE_ENDINGS])
+def test_an_empty_file_is_called_so(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    sentence = f"{name} is empty: expected an image or labels, got 0 bytes."
+    for read in (Volume.load, read_grid):
+        with pytest.raises(VolumeError) as refused:
+            read(path)
+        assert str(refused.value) == sentence
+
+
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
 def test_a_large_volume_needs_at_most_three_times_its_size(tmp_path: Path, ending: str) -> None:
     """G8: 512 x 512 x 1000 int16 (half a gigabyte), in a process of its own."""

@@ -195,7 +195,7 @@ class TestChoosing:
         ("choice", "sentence"),
         [
             ({"runtime": "onnx"}, "Expected one of auto, .* as runtime, got 'onnx'"),
-            ({"precision": "int4"}, "Expected one of exact, fast as precision, got 'int4'"),
+            ({"precision": "int4"}, "Expected one of exact, fast, auto as precision, got 'int4'"),
         ],
     )
     def test_unknown_words_are_refused(

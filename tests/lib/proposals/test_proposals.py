@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,10 @@ from segsam.errors import CancelledError, CategoryError, OutputError, PromptErro
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Card, SegSam, build_variant, load_pretrained, save_checkpoint
+from segsam.prediction.labels import Region
 from segsam.prediction.predictor import Predictor
+from segsam.prediction.result import Result as Predicted
+from segsam.prediction.result import SliceReport
 from segsam.prompting.prompts import Box
 from segsam.proposals.automatic import Search, allowed_categories, segment_automatically
 from segsam.proposals.boxes import (
@@ -33,7 +37,12 @@ from segsam.proposals.boxes import (
     chain_of,
     projected_iou,
 )
-from segsam.proposals.first_labels import NOTHING_NOTE, UNSEEN_PRESENCE_NOTE
+from segsam.proposals.first_labels import (
+    NOTHING_NOTE,
+    UNSEEN_PRESENCE_NOTE,
+    FirstLabels,
+    FoundObject,
+)
 from segsam.proposals.overview import (
     mean_disagreement,
     mean_embedding,
@@ -303,6 +312,36 @@ class TestSegmentingAutomatically:
         untrained = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="without prompts: this checkpoint has no trained"):
             segment_automatically(untrained)
+
+
+def test_what_is_counted_is_in_the_labels(volume: Volume, tmp_path: Path) -> None:
+    """Of two objects that overlap, the less probable one loses the voxels that they share."""
+    objects = []
+    for value, (name, span, probability) in enumerate(
+        [
+            ("liver", slice(4, 14), 0.9),
+            ("spleen", slice(10, 20), 0.8),
+            ("aorta", slice(25, 30), 0.7),
+        ],
+        start=1,
+    ):
+        mask = np.zeros(volume.shape_ijk, dtype=bool)
+        mask[span, 5:10, 2] = True
+        region = Region.of_mask(mask)
+        region = replace(region, values=region.values * np.float32(probability))
+        result = Predicted(region, volume, ("k",), (SliceReport(2, 2, 0.9),), (), {}, 0)
+        objects.append(FoundObject(value, name, 0.9, result, {}))
+    found = FirstLabels(volume, "k", tuple(objects), (2,), (), {}, 0)
+    found.save(tmp_path / "out.nii.gz")
+    stored = np.asarray(nibabel.load(tmp_path / "out.nii.gz").dataobj)
+    record = found.to_json()
+    for one in objects:
+        assert record["certainties"][one.name]["voxels"] == np.count_nonzero(stored == one.value)
+    assert [found.voxels[value] for value in (1, 2, 3)] == [50, 30, 25]
+    assert record["notes"] == [
+        "The spleen overlaps others: 20 of its 50 voxels are labelled as those, which are more "
+        "probable there; a label volume holds one value per voxel."
+    ]
 
 
 def test_a_modality_in_which_names_are_not_reliable_is_refused(

@@ -26,9 +26,10 @@ from segsam.datasets.folder import open_dataset
 from segsam.datasets.splits import Split
 from segsam.errors import CategoryError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, read_card
-from segsam.training import initial_model, loop
+from segsam.training import initial_model, loop, validation
 from segsam.training.config import TrainConfig
 from segsam.training.initial_model import build_model
+from segsam.training.sample_gradients import SampleGradients
 from segsam.training.samples import Sample, cut_case, dataset_classes
 from segsam.training.sharded_samples import write_run_shards
 from segsam.training.targets import build_targets
@@ -170,20 +171,45 @@ def test_killed_and_resumed_equals_unbroken(six_cases: Path, tmp_path: Path, sta
     same_files(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_asked_to_stop_it_saves_between_steps(
-    six_cases: Path, tmp_path: Path, start: Starts
+@pytest.mark.parametrize(("moment", "steps"), [("after step", 2), ("in step", 2), ("judging", 4)])
+def test_asked_to_stop_it_saves_at_once(
+    six_cases: Path,
+    tmp_path: Path,
+    start: Starts,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    steps: int,
 ) -> None:
-    loop.train(run(six_cases, tmp_path / "whole", **FULL), start=start())
-    config = run(six_cases, tmp_path / "broken", **FULL | {"checkpoint_every": 100})
+    """Neither the rest of a step nor that of a validation is waited for, and both are done anew."""
+    whole = FULL | {"images_per_step": 2}
+    loop.train(run(six_cases, tmp_path / "whole", **whole), start=start())
+    config = run(six_cases, tmp_path / "broken", **whole | {"checkpoint_every": 100})
+    signals = iter([signal.SIGTERM])
+    add, score = SampleGradients.add, validation._score
+
+    def adding(self: Any, sample: Any, *, step: int, place: int, share: float) -> Any:
+        if moment == "in step" and (step, place) == (2, 0):
+            for number in signals:
+                signal.raise_signal(number)
+        return add(self, sample, step=step, place=place, share=share)
+
+    def scoring(*arguments: Any, **more: Any) -> Any:
+        if moment == "judging":
+            for number in signals:
+                signal.raise_signal(number)
+        return score(*arguments, **more)
 
     def ask(done: int, total: int, what: str) -> None:
-        if what.startswith("loss") and done == 2:
+        if moment == "after step" and what.startswith("loss") and done == 2:
             signal.raise_signal(signal.SIGTERM)
 
+    monkeypatch.setattr(SampleGradients, "add", adding)
+    monkeypatch.setattr(validation, "_score", scoring)
     with pytest.raises(KeyboardInterrupt):
         loop.train(config, start=start(), progress=ask)
     lines = (tmp_path / "broken" / "log.csv").read_text().splitlines()
-    assert lines[-1].startswith("3,"), "the step that was under way is done"
+    assert lines[-1].startswith(f"{steps},")
+    assert not (tmp_path / "broken" / "validation.csv").read_text()
     loop.train(config, start=start(), resume=True)
     same_files(tmp_path / "whole", tmp_path / "broken")
 

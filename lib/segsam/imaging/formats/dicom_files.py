@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.raw import reading, unreadable
+from segsam.imaging.formats.raw import check_not_empty, reading, unreadable
 from segsam.imaging.image_files import is_litter
 
 NATIVE_SYNTAXES = (
@@ -53,6 +53,7 @@ _HEADER: list[str | int] = [
     *_PIXEL_MODULE,
     "SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
+    "PixelAspectRatio",
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
@@ -184,6 +185,7 @@ def _begins_with_element(start: bytes) -> bool:
 
 def read_file(path: Path) -> DicomFile:
     """Read the header of a DICOM file. Raises VolumeError if it is not one."""
+    check_not_empty(path)
     if not is_dicom(path):
         raise VolumeError(
             f"Expected a DICOM file, got {path.name}, which does not begin as one ('DICM' after "

@@ -41,6 +41,8 @@ class Slice:
     transform: ModalityTransform
     rounding_mm: NDArray[np.float64] | None = None
     """Half of the last written decimal of each coordinate of the position (3,)."""
+    aspect_ratio: float = 1.0
+    """Distance of rows by that of columns, where no spacing is known."""
 
     @property
     def label(self) -> str:
@@ -237,7 +239,8 @@ def _check_line(positions: NDArray[np.float64], normal: NDArray[np.float64], nam
 
 def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.float64]) -> Affine:
     row, column = piece.axes_lps
-    between_rows, between_columns = (1.0, 1.0) if piece.spacing_mm is None else piece.spacing_mm
+    assumed_mm = (piece.aspect_ratio, 1.0)
+    between_rows, between_columns = assumed_mm if piece.spacing_mm is None else piece.spacing_mm
     affine = np.eye(4)
     affine[:3, 0] = row * between_columns
     affine[:3, 1] = column * between_rows
@@ -253,6 +256,11 @@ def _notes(first: Slice, name: str) -> tuple[str, ...]:
             f"{name} has no position or no orientation in the patient; it was read as an axial "
             "slice at the origin."
         )
-    if first.spacing_mm is None:
+    if first.spacing_mm is None and first.aspect_ratio != 1:
+        notes.append(
+            f"{name} has no pixel spacing, but rows that lie {first.aspect_ratio:g} times as far "
+            "apart as its columns (pixel aspect ratio); 1 mm was assumed between columns."
+        )
+    elif first.spacing_mm is None:
         notes.append(f"{name} has no pixel spacing; 1 mm was assumed.")
     return tuple(notes)

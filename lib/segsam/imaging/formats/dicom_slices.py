@@ -192,8 +192,17 @@ def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
         spacing_mm=spacing_mm,
         thickness_mm=abs(float(thickness_mm)) if thickness_mm else None,
         rounding_mm=rounding_mm,
+        aspect_ratio=_aspect_ratio(file.header),
         transform=modality_transform(file.header, values, file.path.name),
     )
+
+
+def _aspect_ratio(header: pydicom.Dataset) -> float:
+    """Return the vertical by the horizontal size of a pixel; 1 if it is missing or no ratio."""
+    ratio = _finite_numbers(header.get("PixelAspectRatio"), 2)
+    if ratio is None or ratio.min() <= 0:
+        return 1.0
+    return float(ratio[0] / ratio[1])
 
 
 def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:

@@ -94,6 +94,7 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
     the cause of the error only. `sentence` is the error's text instead of a general one. Raises
     VolumeTooLargeError if memory runs out or Pillow suspects a decompression bomb.
     """
+    check_not_empty(path)
     try:
         with warnings.catch_warnings():
             # The libraries warn about every unusual value. Relevant ones are checked explicitly.
@@ -113,6 +114,16 @@ def reading(path: Path, kind: str, sentence: str | None = None) -> Iterator[None
             or f"{path.name} could not be read as {kind}: expected a complete file of this format, "
             "got one that is incomplete, damaged or of another format."
         ) from error
+
+
+def check_not_empty(path: Path) -> None:
+    """Refuse a file of no bytes, which is no damaged one. Raises VolumeError."""
+    try:
+        is_empty = path.is_file() and path.stat().st_size == 0
+    except OSError:  # whoever opens it finds that, too
+        return
+    if is_empty:
+        raise VolumeError(f"{path.name} is empty: expected an image or labels, got 0 bytes.")
 
 
 def header_text(line: bytes) -> str:

@@ -104,9 +104,9 @@ class StoredVoxels:
             if inflater is not None:
                 _read_to_end(inflater)  # there, zlib compares the checksum
 
-    def values(self) -> Iterator[NDArray[Any]]:
+    def values(self, numbers: int | None = None) -> Iterator[NDArray[Any]]:
         """Yield the values as `blocks` yields the stored numbers."""
-        for block in self.blocks():
+        for block in self.blocks(numbers):
             if not self.is_scaled:
                 yield block.astype(self.value_type, copy=False)
                 continue

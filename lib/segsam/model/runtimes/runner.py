@@ -10,6 +10,7 @@ from typing import Protocol
 from torch import Tensor
 
 from segsam.model.digests import encoder_id, weights_id
+from segsam.model.runtimes.encode_times import EncodeTimes
 from segsam.model.segsam import SegSam
 from segsam.types import PrecisionName, RuntimeName
 
@@ -23,6 +24,10 @@ class RuntimeFacts:
     precision: PrecisionName
     why: str
     """A sentence."""
+    times: EncodeTimes | None = None
+    """Times of both precisions here; None if they were not compared."""
+    note: str = ""
+    """Sentence for whoever asked for a precision that is slower here; empty if nobody did."""
 
 
 class EncoderRuntime(Protocol):

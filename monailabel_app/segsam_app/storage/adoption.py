@@ -1,0 +1,220 @@
+"""Labels of other programs in the store: they become versions when they are found or first read.
+
+A label that another program put there, or changed in place, gets a number, so that a client can say
+from which content its annotator began. Where that is not possible (the folder can only be read, the
+disk is full), the label is listed as version 0 and known by the SHA-256 of its content.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
+
+from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.raw import RawGrid
+from segsam.imaging.image_files import LeftOut
+from segsam_app.errors import NotFoundError
+from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.found_labels import FoundLabels
+from segsam_app.storage.images import ImageFiles
+from segsam_app.storage.index import Index
+from segsam_app.storage.label_metadata import DIGEST
+from segsam_app.storage.label_writer import Expected, LabelWriter, UpdateIndex
+from segsam_app.storage.read_only import ReadOnlyAccess
+from segsam_app.storage.reconcile import ListedLabel
+from segsam_app.storage.scan import FolderContents
+
+logger = logging.getLogger(__name__)
+
+_SCAN_SECONDS = 2.0
+"""Time that one scan may take for reading new labels; the others follow in a later one, or when
+they are read."""
+_PAUSE_SECONDS = 20.0
+"""Time between two scans for labels that the one before had no time for."""
+
+
+@dataclass(frozen=True)
+class CurrentLabel:
+    """File of a current label, its name for clients, and what identifies its content: the number of
+    its version, or `DIGEST` with its SHA-256.
+    """
+
+    file: Path
+    name: str
+    content: Expected
+
+
+class LabelAdoption(ReadOnlyAccess):
+    """Part of the store that adopts labels."""
+
+    _folder: Path
+    _found: FoundLabels
+    _images: ImageFiles
+    _index: Index
+    _notices_files: bool
+    _seen: dict[Path, FileStamp]
+    _datastore: LocalDatastoreModel
+    _adopts_until: float | None = None
+    """Time of the monotonic clock until which a scan adopts; None outside of one."""
+    _adopts_again: float | None = None
+    """Time from which a scan for the labels that are left is due; None if there are none."""
+    _without_image: tuple[LeftOut, ...] = ()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def _known(self, image_id: str) -> ImageLabelModel:
+        raise NotImplementedError
+
+    def _index_update(self, image_id: str, tag: str) -> UpdateIndex:
+        raise NotImplementedError
+
+    def current_label(self, image_id: str, tag: str) -> CurrentLabel | None:
+        """Return the current label with what identifies its content; None without one.
+
+        Raises OSError.
+        """
+        self._look_again(image_id, tag)
+        label = self._datastore.label(image_id, tag)
+        if label is None:
+            return None
+        history = self.history_of(image_id, tag)
+        file, number = history.current_file(label.ext), label.info.get("version")
+        if number and self._seen.get(file) == stamp_of(file):
+            return CurrentLabel(file, file.name, int(number))
+        if number:
+            with suppress(NotFoundError):
+                version = history.with_voxels(number)
+                return CurrentLabel(history.voxels_of(version), file.name, version.number)
+        return CurrentLabel(file, file.name, DIGEST + self._found.digest(file))
+
+    def is_label(self, file: Path, image_id: str, ending: str) -> bool:
+        """Return False for a file that is no label of an image with this ending. When a scan has no
+        time left, its header decides for now.
+        """
+        grid = self._grid(image_id, ending)
+        if grid is None:
+            return True
+        if self._has_time():
+            return self._found.check(file, grid) is not None
+        return self._found.lies_on(file, grid)
+
+    def adopt(self, image_id: str, tag: str, ending: str, endings: set[str]) -> None:
+        """Make versions of labels that another program wrote; needs the write lock."""
+        if self.is_read_only:
+            history = self.history_of(image_id, tag)
+            for file in map(history.current_file, sorted(endings)):
+                self._found.refuse_unless_stored(file)
+        elif self._has_time():
+            writer = self._writer(image_id, tag, self._grid(image_id, ending))
+            try:
+                writer.bring_up_to_date(lambda _: None, endings)
+            except (OutputError, OSError) as error:
+                logger.warning("a label of another program is not recorded yet: %s", error)
+
+    def refused_in(self, tag: str) -> Mapping[str, tuple[Path, str]]:
+        """Return image id -> file and reason, for the files of this tag that were refused."""
+        return self._found.refused_in(self._folder / "labels" / tag)
+
+    def _writer(self, image_id: str, tag: str, image: RawGrid | None) -> LabelWriter:
+        """Return the writer of a label on the grid of its image."""
+        known = self._index.model.objects.get(image_id)
+        listed = known.labels.get(tag) if known is not None else None
+        return LabelWriter(self.history_of(image_id, tag), self._found, image, listed)
+
+    @contextmanager
+    def _scanning(self) -> Iterator[None]:
+        """Adopt for `_SCAN_SECONDS` within the block; what is left follows after a pause."""
+        self._adopts_until, self._adopts_again = time.monotonic() + _SCAN_SECONDS, None
+        try:
+            yield
+        finally:
+            self._adopts_until = None
+
+    def _has_time(self) -> bool:
+        """Return True if a label may be read now; else a later scan is due for it."""
+        now = time.monotonic()
+        if self._adopts_until is None or now < self._adopts_until:
+            return True
+        self._adopts_again = now + _PAUSE_SECONDS
+        return False
+
+    def _is_scan_due(self) -> bool:
+        """Return True if labels are left that the last scan had no time for."""
+        return self._adopts_again is not None and time.monotonic() >= self._adopts_again
+
+    def _grid(self, image_id: str, ending: str | None = None) -> RawGrid | None:
+        """Return the grid of an image, None if it cannot be read now."""
+        try:
+            return self._images.grid(image_id, ending or self._known(image_id).image.ext)
+        except (VolumeError, OutputError, NotFoundError):
+            return None
+
+    def _look_again(self, image_id: str, tag: str) -> None:
+        """Adopt the current label of an image if another program has written or changed it."""
+        label = self._datastore.label(image_id, tag)
+        if label is None or not self._notices_files:
+            return
+        file = self.history_of(image_id, tag).current_file(label.ext)
+        stamp = stamp_of(file)
+        if stamp is None or self._seen.get(file) == stamp:
+            return
+        try:
+            entry = self._compared(image_id, tag)
+        except (OutputError, OSError) as error:
+            logger.warning("a label could not be compared with its versions: %s", error)
+            return
+        if entry is None:
+            return
+        file = self.history_of(image_id, tag).current_file(entry.ext)
+        is_settled = bool(entry.info.get("version")) or self.is_read_only
+        stamp = stamp_of(file)
+        if is_settled and stamp is not None and file not in self._found.refused:
+            self._seen[file] = stamp
+
+    def _compared(self, image_id: str, tag: str) -> DataModel | None:
+        """Bring the entry of a label in line with its file, and return it. Raises OSError."""
+        if self.is_read_only:
+            return self._reconciled_label(image_id, tag)
+        with self._writing():
+            return self._reconciled_label(image_id, tag)
+
+    def _reconciled_label(self, image_id: str, tag: str) -> DataModel | None:
+        known = self._index.model.objects.get(image_id)
+        listed = known.labels.get(tag) if known is not None else None
+        if known is None or listed is None:
+            return None
+        label = ListedLabel(self, image_id, known.image.ext, tag, listed, verify=True)
+        endings = self.history_of(image_id, tag).endings({listed.ext})
+        if not self.is_read_only:
+            entry = label.settled(endings)
+            if entry != listed:
+                self._index_update(image_id, tag)(entry)
+            return entry
+        entry = label.as_it_is(endings)
+        others = {key: value for key, value in known.labels.items() if key != tag}
+        labels = others if entry is None else {**others, tag: entry}
+        self._index.remember({image_id: known.model_copy(update={"labels": labels})})
+        return entry
+
+    def _name_what_is_no_label(self, contents: FolderContents) -> None:
+        """List the files among the labels that can be none, and notice when they become labels."""
+        for file, why in contents.no_labels.items():
+            self._found.refuse(file, why)
+        self._without_image = tuple(
+            LeftOut(f"labels/{tag}/{stem}{ending}", f"a label, but there is no image {stem!r:.80}")
+            for tag, files in contents.labels.items()
+            for stem in sorted(files.keys() - contents.images.keys())
+            for ending in sorted(files[stem])
+        )
+        self._found.forget_missing()
+        refused = self._found.refused
+        self._scanner.watch(refused)
+        if any(map(self._found.may_be_unfinished, refused)):
+            self._scanner.scan_again()
