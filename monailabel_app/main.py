@@ -119,9 +119,11 @@ class SegSamApp(MONAILabelApp):
         if _is_url(self.studies):
             folder = self.config.dicomweb_folder
             return DicomWebStore(
-                PacsSettings.read(self.studies, folder, self.limits), on_image=self.on_image
+                PacsSettings.read(self.studies, folder, self.limits),
+                on_image=self.on_image,
+                limits=self.limits,
             )
-        return Store(self.studies, on_image=self.on_image)
+        return Store(self.studies, on_image=self.on_image, limits=self.limits)
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return the inference tasks by the names of their models."""

@@ -18,6 +18,12 @@ class RequestError(SegSamError):
     code = "request"
 
 
+class InfoTooLargeError(RequestError):
+    """Information about an image or a label that would be more than the operator allows."""
+
+    code = "too_large"
+
+
 class NotFoundError(SegSamError):
     """An image, session, model or strategy that does not exist."""
 

@@ -53,6 +53,8 @@ class Limits(Settings):
     """Largest upload."""
     body_kilobytes: Count = 1024
     """Largest body of any other request."""
+    info_kilobytes: Count = 256
+    """Largest information about one image or label, from all requests together."""
     body_seconds: Seconds = 30
     """Time that a client may send nothing while its request is being received."""
     queue: CountOrNone = 16
@@ -87,6 +89,11 @@ class Limits(Settings):
     def body_bytes(self) -> int:
         """Largest body of a request that uploads nothing."""
         return self.body_kilobytes * 1024
+
+    @property
+    def info_bytes(self) -> int:
+        """Largest information about one image or label."""
+        return self.info_kilobytes * 1024
 
     @property
     def sessions_bytes(self) -> int:

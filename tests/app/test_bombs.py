@@ -24,21 +24,30 @@ GOAL_MB = 100
 POINT = json.dumps({"prompts": {"points": [{"ijk": [30, 26, 4]}]}, "result": "slice"})
 
 
-def bomb(value: int) -> bytes:
+def bomb(value: int, side: int = SIDE) -> bytes:
     """Return a NIfTI file whose voxels are all `value`."""
     header = nibabel.Nifti1Header()
     header.set_data_dtype(np.uint8)
-    header.set_data_shape((SIDE,) * 3)
+    header.set_data_shape((side,) * 3)
     header["sform_code"], header["pixdim"][1:4], header["vox_offset"] = 1, 1, 352
     header["srow_x"], header["srow_y"], header["srow_z"] = np.eye(4)[:3]
     coder = zlib.compressobj(9, zlib.DEFLATED, 31)
     piece = bytes([value]) * 2**24
     packed = coder.compress(b"") + coder.flush(zlib.Z_FULL_FLUSH)
     repeated = coder.compress(piece) + coder.flush(zlib.Z_FULL_FLUSH)
-    count, rest = divmod(SIDE**3, 2**24)
+    count, rest = divmod(side**3, 2**24)
     end = coder.compress(bytes([value]) * rest) + coder.flush()
     head = gzip.compress(bytes(header.binaryblock) + bytes(4))
     return head + packed + repeated * count + end[:-8]
+
+
+def metaimage_bomb() -> bytes:
+    """Return a MetaImage whose voxels are all 1."""
+    head = f"NDims = 3\nDimSize = {SIDE} {SIDE} {SIDE}\nElementType = MET_UCHAR\n"
+    coder = zlib.compressobj(9)
+    piece = bytes([1]) * SIDE**2
+    packed = b"".join(coder.compress(piece) for _ in range(SIDE)) + coder.flush()
+    return f"{head}CompressedData = True\nElementDataFile = LOCAL\n".encode() + packed
 
 
 def peak_mb(server: Server) -> float:
@@ -53,9 +62,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with started(base, *conf, SEGSAM_MAX_VOXELS=str(2**31)) as running:
         (running.studies / "one.nii.gz").write_bytes(bomb(1))
         (running.studies / "zero.nii.gz").write_bytes(bomb(0))
+        (running.studies / "empty.nii.gz").write_bytes(bomb(0, 1024))
         # Images with slices of the same size, and enough of them for the sample of grey values.
         noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 24)).astype(np.uint8)
-        for name, voxels in (("noise", noise), ("empty", np.zeros_like(noise))):
+        for name, voxels in (("noise", noise), ("blank", np.zeros_like(noise))):
             nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), running.studies / f"{name}.nii.gz")
             assert running.infer({"image": name}, params=POINT).status_code == 200
         yield running
@@ -63,12 +73,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def doors(server: Server) -> dict[str, Any]:
     """Return a function for each way in, with the status that it must end in."""
-    one = bomb(1)
+    one, zero, mha = bomb(1), bomb(0), metaimage_bomb()
 
-    def session() -> int:
-        opened = server.ask("PUT", "/session/", files={"files": ("x.nii.gz", one)})
+    def session(name: str, content: bytes, params: str = POINT) -> int:
+        opened = server.ask("PUT", "/session/", files={"files": (name, content)})
         query = {"session_id": opened.json()["session_id"]}
-        return int(server.infer(query, params=POINT).status_code)
+        return int(server.infer(query, params=params).status_code)
 
     def put(path: str, name: str) -> int:
         return int(server.ask("PUT", path, files={name: ("x.nii.gz", one)}).status_code)
@@ -79,12 +89,23 @@ def doors(server: Server) -> dict[str, Any]:
     def stored(image: str) -> int:
         return int(server.infer({"image": image}, params=POINT).status_code)
 
+    def volume(image: str, extension: str) -> int:
+        one_slice = {"foreground": [[30, 26, 4]], "result_extension": extension, "propagate": False}
+        params = json.dumps(one_slice)
+        return int(server.infer({"image": image}, params=params).status_code)
+
     return {
         "image": (lambda: put("/datastore/image?image=new", "file"), 413),
-        "session": (session, 413),
+        "session": (lambda: session("x.nii.gz", one), 413),
+        "session of a MetaImage": (lambda: session("x.mha", mha), 413),
+        "session of zeros": (lambda: session("x.nii.gz", zero), 200),
         "infer with a file": (upload_to_infer, 413),
         "infer of a stored image": (lambda: stored("one"), 413),
         "infer of stored zeros": (lambda: stored("zero"), 200),
+        "infer of a gigabyte of zeros": (lambda: stored("empty"), 413),
+        "volume of zeros": (lambda: volume("zero", ".nii.gz"), 200),
+        "volume of zeros as NRRD": (lambda: volume("zero", ".nrrd"), 200),
+        "another session of zeros": (lambda: session("x.nii.gz", zero), 200),
         "label": (lambda: put("/datastore/label?image=zero", "label"), 200),
     }
 

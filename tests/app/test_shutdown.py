@@ -138,3 +138,38 @@ def test_it_ends_whatever_its_clients_do(tmp_path: Path, standin: Path, way: str
     assert progress["status"] == STOPPED, progress
     assert "continues from here" in progress["why"]
     assert "Traceback" not in server.log.read_text()
+
+
+BUSY = """
+import ctypes, sys, threading
+import uvicorn
+from segsam_app.web import shutdown
+
+shutdown.SECONDS, shutdown.GRACE_SECONDS = 1.0, 0.5
+ending = shutdown.Shutdown()
+
+def compute():
+    ending._begun.wait()
+    ctypes.PyDLL(None).sleep(60)  # keeps every other thread of Python from running
+
+async def app(scope, receive, send):
+    await receive()
+    ending.install()
+    threading.Thread(target=compute, daemon=True).start()
+    await send({"type": "lifespan.startup.complete"})
+    sys.stdout.write("up\\n")
+    sys.stdout.flush()
+    await receive()
+
+uvicorn.run(app, port=0, lifespan="on", log_level="error")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer of the system")
+def test_it_ends_also_when_no_thread_of_python_can_run() -> None:
+    command = [sys.executable, "-c", BUSY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.wait(timeout=30) in (-signal.SIGALRM, 128 + signal.SIGTERM)

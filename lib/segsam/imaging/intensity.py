@@ -43,6 +43,8 @@ CT_WINDOWS: Mapping[str, tuple[float, float]] = MappingProxyType(
 DEFAULT_CT_WINDOW = "soft-tissue"
 PERCENTILES = (0.5, 99.5)
 _SAMPLE_LIMIT = 4_000_000
+_AT_ONCE = 2**22
+"""Voxels that are mapped in one step."""
 
 
 _EXPORTED = ("soft-tissue", "mediastinum", "liver", "lung", "bone", "spine")
@@ -129,6 +131,10 @@ class Intensity:
         low, high = self.low / 2, self.high / 2
         if not low < high:
             return np.zeros(values.shape, dtype=np.uint8)
+        if len(values) > 1 and values.size > _AT_ONCE:  # in parts: the steps take 8 bytes a voxel
+            rows = max(1, _AT_ONCE * len(values) // values.size)
+            parts = range(0, len(values), rows)
+            return np.concatenate([self.apply(values[part : part + rows]) for part in parts])
         halves = np.clip(values.astype(np.float64) / 2, low, high)
         shown = np.asarray((halves - low) / (high - low) * 255, dtype=np.uint8)
         return np.invert(shown) if self.is_inverted else shown

@@ -137,7 +137,7 @@ def placement_of(path: Path, image: Grid) -> Placement:
 
 def _has_short_header(path: Path) -> bool:
     """Return True for a format whose geometry is read without its voxels."""
-    return _is_nrrd(path) or _format_of(path) == "NIfTI"
+    return _is_nrrd(path) or _format_of(path) in {"NIfTI", "MetaImage"}
 
 
 def label_planes(path: Path) -> Iterator[NDArray[np.integer[Any]]] | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import LabelError
 from segsam.imaging.geometry import axis_codes, reordered, spacing_of
-from segsam.imaging.voxels import shape_text
+from segsam.imaging.voxels import shape_text, zeros
 from segsam.types import Affine, VoxelIndex
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -56,7 +56,7 @@ class Placement:
         placed, _ = reordered(voxels, np.eye(4), self.axes, self.signs)
         if placed.shape == self.shape_ijk:
             return placed
-        whole = np.zeros(self.shape_ijk, dtype=voxels.dtype)
+        whole: NDArray[Scalar] = zeros(self.shape_ijk, voxels.dtype)
         ends = zip(self.first_ijk, placed.shape, strict=True)
         whole[tuple(slice(first, first + side) for first, side in ends)] = placed
         return whole

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from segsam.errors import VolumeError, VolumeNotFoundError
 from segsam.imaging.formats.dicom import is_dicom, read_dicom
-from segsam.imaging.formats.metaimage import read_metaimage
+from segsam.imaging.formats.metaimage import read_metaimage, read_metaimage_grid
 from segsam.imaging.formats.nifti import read_nifti, read_nifti_grid
 from segsam.imaging.formats.nrrd_file import read_nrrd, read_nrrd_grid
 from segsam.imaging.formats.picture_file import read_picture
 from segsam.imaging.formats.raw import RawGrid, RawImage
 from segsam.imaging.image_files import IMAGE_ENDINGS, Format, kind_of
+from segsam.imaging.plausible_size import check_plausible_size
 
 _READERS: dict[Format, Callable[[Path], RawImage]] = {
     "NIfTI": read_nifti,
@@ -24,17 +25,20 @@ _READERS: dict[Format, Callable[[Path], RawImage]] = {
 _GRID_READERS: dict[Format, Callable[[Path], RawGrid]] = {
     "NIfTI": read_nifti_grid,
     "NRRD": read_nrrd_grid,
+    "MetaImage": read_metaimage_grid,
 }
 
 
 def read_grid(path: Path) -> RawGrid:
-    """Read shape (i, j, k), RAS affine and notes of an image; of NIfTI and NRRD only the header.
+    """Read shape (i, j, k), RAS affine and notes of an image, from its header if the format allows.
 
-    Raises the errors of `read_image`.
+    Raises the errors of `read_image`, and VolumeTooLargeError for another small file that would
+    fill the memory (`plausible_size`).
     """
     kind = kind_of(path.name)
     if kind is not None and kind.format in _GRID_READERS and path.is_file():
         return _GRID_READERS[kind.format](path)
+    check_plausible_size(path)
     raw = read_image(path)
     i, j, k = (*raw.voxels.shape[:3], 1)[:3]
     return RawGrid((i, j, k), raw.affine_ras, raw.notes)

@@ -1,16 +1,20 @@
 """Checks of voxel arrays: real numbers, three dimensions, native types, finite, not too many.
 
-The size limit is checked on the header's declaration, before anything is read or allocated.
+The size limit is checked on the header's declaration, before anything is read or allocated. Arrays
+of the size of an image come from `zeros`.
 """
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam.types import Voxels
@@ -19,11 +23,42 @@ MAX_VOXELS = 2**31
 """Default limit of voxels; the environment variable SEGSAM_MAX_VOXELS overrides it."""
 
 _CHUNK = 2**22
+_OWN_PAGES_BYTES = 2**22
+"""Size from which an array has pages of its own."""
 
 
 def shape_text(shape: Sequence[int]) -> str:
     """Return the sides of a shape as text, e.g. 512x512x20."""
     return "x".join(map(str, shape))
+
+
+def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of zeros. A large one takes memory only where it is written, and gives it
+    back at once when it is dropped.
+
+    That holds also where the C library keeps what was freed (`system.process.tune_allocator`): it
+    would fill kept memory with zeros, and keep it again. Raises MemoryError.
+    """
+    kind = np.dtype(dtype)
+    size = math.prod(shape if isinstance(shape, tuple) else (shape,)) * kind.itemsize
+    if size < _OWN_PAGES_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, kind)
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"no room for {size} bytes") from error
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # of a huge page, one written byte would take 2 MB
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, kind).reshape(shape)
+
+
+def planes_in_order(voxels: NDArray[np.generic]) -> Iterator[bytes]:
+    """Yield the bytes of voxels (..., k) in the order of a file, i the fastest: one plane of k at a
+    time, because a copy of a whole volume is large.
+    """
+    for index in range(voxels.shape[-1]):
+        yield voxels[..., index].tobytes(order="F")
 
 
 def check_declared_shape(shape: Sequence[int], name: str) -> None:

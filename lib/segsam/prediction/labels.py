@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from segsam.errors import OutputError
 from segsam.imaging.slices import SliceView
+from segsam.imaging.voxels import zeros
 from segsam.prompting.prompts import Box
 from segsam.types import LabelArray, VoxelIndex
 
@@ -95,7 +97,7 @@ class Region:
 
     def mask(self) -> NDArray[np.bool_]:
         """Return the object's mask in the whole volume, (i, j, k)."""
-        whole = np.zeros(self.shape_ijk, dtype=np.bool_)
+        whole = _zeros_around(self.box, self.shape_ijk, np.bool_)
         whole[self.box] = self.values > 0.5
         return whole
 
@@ -124,7 +126,8 @@ class LabelBuilder:
         stops = starts + np.array([values.shape for _, values in filled.values()])
         low, high = starts.min(axis=0), stops.max(axis=0)
         first, last = min(filled), max(filled)
-        stack = np.zeros((last - first + 1, *(high - low)), dtype=np.float32)
+        height, width = (high - low).tolist()
+        stack = zeros((last - first + 1, height, width), np.float32)
         for index, (start, values) in filled.items():
             row, column = start - low
             height, width = values.shape
@@ -133,6 +136,15 @@ class LabelBuilder:
         start_ijk.insert(self._view.axis, first)
         i, j, k = start_ijk
         return Region(np.moveaxis(stack, 0, self._view.axis), (i, j, k), shape)
+
+
+def _zeros_around(box: Sequence[slice], shape_ijk: VoxelIndex, dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros (i, j, k) in the memory order in which a box lies on the fewest pages.
+
+    One slice across k, in the usual order, would have a voxel on each page of the volume.
+    """
+    order = sorted(range(3), key=lambda a: (box[a].stop - box[a].start) / shape_ijk[a])
+    return zeros(tuple(shape_ijk[axis] for axis in order), dtype).transpose(np.argsort(order))
 
 
 def probabilities_of(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -188,7 +200,7 @@ def merge_objects(
     shapes = {region.shape_ijk for region, _ in pairs} | ({shape_ijk} if shape_ijk else set())
     if len(shapes) != 1:
         raise OutputError(f"Expected objects of one volume, got the shapes {sorted(shapes)}.")
-    labels: LabelArray = np.zeros(shapes.pop(), dtype=_label_type([value for _, value in pairs]))
+    labels: LabelArray = zeros(shapes.pop(), _label_type([value for _, value in pairs]))
     whole = _union([region for region, _ in pairs])
     if whole is None:
         return labels

@@ -15,7 +15,8 @@ import threading
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
-_TRIM_THRESHOLD_BYTES = 2**31 - 1
+_TRIM_THRESHOLD_BYTES = 2**29
+"""Freed memory that is kept: more than an encoder takes."""
 _NICENESS_STEP = 10
 _HIGHEST_NICENESS = 19
 

@@ -36,6 +36,7 @@ from segsam_app.dicomweb.series_facts import SeriesFacts
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
 from segsam_app.errors import RequestError
+from segsam_app.limits import Limits
 from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
 from segsam_app.storage.label_record import LabelVersion
@@ -76,7 +77,13 @@ class DicomWebStore(Store):
     Raises `PacsError` (502, 503, 504) wherever the server has to be asked, and what `Store` raises.
     """
 
-    def __init__(self, settings: PacsSettings, *, on_image: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        settings: PacsSettings,
+        *,
+        on_image: Callable[[Path], None],
+        limits: Limits | None = None,
+    ) -> None:
         self._dicom = settings.folder / ".dicom"
         with output_errors("Making the folder of labels"):
             settings.folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ class DicomWebStore(Store):
         self._series = SeriesList(self._dicom / "series.json")
         self._fetching: dict[str, threading.Lock] = {}
         scanner = SeriesScanner(settings.folder, self._series)
-        super().__init__(str(settings.folder), on_image=on_image, scanner=scanner)
+        super().__init__(str(settings.folder), on_image=on_image, scanner=scanner, limits=limits)
         labels = settings.folder / "labels" / FINAL
         if self._series.damaged is not None:
             self.damage.note(*self._series.damaged)

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _MAX_PREDICTORS_PER_IMAGE = 4
 _MAX_NOTES = 10_000
 """Number of images whose notes are remembered after they were closed."""
-_WITH_HEADER = (".nii", ".nii.gz", ".nrrd")
+_WITH_HEADER = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 """Endings of files whose header tells how they are read."""
 
 PredictorKey = tuple[str | None, Window | None]

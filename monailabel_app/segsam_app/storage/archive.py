@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from segsam_app.errors import NotFoundError
 
 _PIECE_BYTES = 1 << 20
 
@@ -30,6 +32,20 @@ class _Outbox:
         """Return what was written since the last call."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
+
+
+def cases_stream(
+    cases: Sequence[Mapping[str, str]], most: int | None, metadata: object
+) -> Iterator[bytes]:
+    """Return a ZIP file of the first `most` cases, of all without a number above 0.
+
+    A case maps the folder in the archive to a file. Raises `NotFoundError` without a case.
+    """
+    if not cases:
+        raise NotFoundError("there is no final label yet, so the data set would be empty")
+    chosen = cases[:most] if most and most > 0 else cases
+    paths = [(folder, Path(path)) for case in chosen for folder, path in case.items()]
+    return zip_stream([(f"{folder}/{path.name}", path) for folder, path in paths], metadata)
 
 
 def zip_stream(files: Sequence[tuple[str, Path]], metadata: object) -> Iterator[bytes]:

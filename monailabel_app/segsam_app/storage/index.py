@@ -3,8 +3,8 @@
 Rewriting the whole index for every label would cost more with every image. Instead, a change
 appends one line to `datastore_v2.journal`: the id and the complete entry of that one image, or null
 if the image is gone. A later line replaces an earlier one, so replaying a line twice is harmless.
-When the journal is longer than twice the number of images, the index is rewritten and the journal
-is emptied.
+When the journal is longer than twice the number of images, or than twice the index in bytes, the
+index is rewritten and the journal is emptied: many small changes of a large entry do not add up.
 
 Every line and every entry has a checksum (`segsam.system.checked_json`), which MONAI Label, another
 reader and writer of the index, overlooks and leaves out. A damaged one costs only itself: the entry
@@ -37,7 +37,7 @@ from segsam.system.checked_json import (
     with_checksum,
     without_checksum,
 )
-from segsam_app.errors import NotFoundError
+from segsam_app.errors import InfoTooLargeError, NotFoundError
 from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import output_errors, write_all
 from segsam_app.storage.scan import is_listable, is_tag
@@ -49,6 +49,14 @@ Changes = Mapping[str, ImageLabelModel | None]
 
 _MIN_LINES = 1000
 """Lines that the journal may always have, however few images there are."""
+
+_MIN_BYTES = 4 << 20
+"""Bytes that the journal may always have, however small the index is."""
+
+_MAX_BYTES = 4 << 30
+"""Largest index that is read: an index from before there were limits still is."""
+_MOST_BYTES = 128 << 20
+"""Size of the index from which clients can add no more metadata."""
 
 _MAX_LISTED = 20
 _FOLDERS = {"images_dir": ("", ".", "./"), "labels_dir": ("labels",)}
@@ -109,7 +117,7 @@ class Index:
         self._lines += len(lines)
         self._model = _updated(self._model, changed)
         self._read_at = self._identity()
-        if self._is_stale or self._lines > max(_MIN_LINES, 2 * len(self._model.objects)):
+        if self._is_stale or self._is_long:
             try:
                 self.compact()
             except OutputError as error:
@@ -126,6 +134,39 @@ class Index:
         others = {key: value for key, value in known.labels.items() if key != tag}
         labels = others if label is None else {**others, tag: label}
         self.put({image_id: known.model_copy(update={"labels": labels})}, durable=False)
+
+    def put_information(self, image_id: str, info: dict[str, Any], tag: str | None = None) -> None:
+        """Store the metadata that a client sent about an image, or about its label.
+
+        Raises `OutputError`, and `InfoTooLargeError` if there is no room for more.
+        """
+        known = self._model.objects[image_id]
+        if tag is None:
+            changed = {"image": known.image.model_copy(update={"info": info})}
+        else:
+            label = known.labels[tag].model_copy(update={"info": info})
+            changed = {"labels": {**known.labels, tag: label}}
+        entry = known.model_copy(update=changed)
+        if (size := self._bytes) > _MOST_BYTES:
+            before, after = (len(_line(image_id, each)) for each in (known, entry))
+            if after > before:
+                raise InfoTooLargeError(
+                    f"expected at most {_MOST_BYTES} bytes of information about all images and "
+                    f"labels, got {size} already and {after - before} more"
+                )
+        self.put({image_id: entry})
+
+    @property
+    def _bytes(self) -> int:
+        """Size of the index without its journal."""
+        snapshot = _identity(self.path)
+        return snapshot[1] if snapshot else 0
+
+    @property
+    def _is_long(self) -> bool:
+        """True if the journal is due to be emptied."""
+        is_long = self._lines > max(_MIN_LINES, 2 * len(self._model.objects))
+        return is_long or self._offset > max(_MIN_BYTES, 2 * self._bytes)
 
     def put_or_remember(self, changed: Changes, *, compact: bool) -> None:
         """Store entries that come from the files; if the disk refuses, keep them in memory."""
@@ -171,7 +212,7 @@ class Index:
         except FileNotFoundError:
             return _empty(folder)
         try:
-            model, damaged = _read_model(parse_json(content))
+            model, damaged = _read_model(parse_json(content, _MAX_BYTES))
         except (DamagedRecordError, ValueError) as error:
             self._set_aside(self.path, str(error).splitlines()[0])
             return _empty(folder)
@@ -183,24 +224,26 @@ class Index:
     def _replay(self) -> None:
         if not self.journal.exists():
             return
-        with self.journal.open("rb") as stream:
-            stream.seek(self._offset)
-            content = stream.read()
-        whole = content[: content.rfind(b"\n") + 1]  # a killed process may leave part of a line
         changed: dict[str, ImageLabelModel | None] = {}
-        damaged = []
-        for number, line in enumerate(whole.splitlines(), start=self._lines + 1):
-            try:
-                image_id, known = _read_line(line)
-            except (DamagedRecordError, ValueError, KeyError, TypeError):
-                damaged.append(f"line {number} is not what was written")
-                continue
-            changed[image_id] = known
-            self._lines += 1
-        changed |= self._unfinished(content[len(whole) :])
-        if damaged:
-            self._set_aside(self.journal, f"damaged: {_listed(damaged)}", copy=content)
-        self._offset += len(whole)
+        damaged, read = [], 0
+        with self.journal.open("rb") as stream:  # by line: it may be far longer than what it tells
+            stream.seek(self._offset)
+            for number, line in enumerate(stream, start=self._lines + 1):
+                if not line.endswith(b"\n"):  # a killed process may leave part of a line
+                    changed |= self._unfinished(line)
+                    break
+                read += len(line)
+                try:
+                    image_id, known = _read_line(line)
+                except (DamagedRecordError, ValueError, KeyError, TypeError):
+                    damaged.append(f"line {number} is not what was written")
+                    continue
+                changed[image_id] = known
+                self._lines += 1
+            if damaged:
+                stream.seek(self._offset)
+                self._set_aside(self.journal, f"damaged: {_listed(damaged)}", copy=stream.read())
+        self._offset += read
         self._model = _updated(self._model, changed)
 
     def _unfinished(self, line: bytes) -> Changes:
@@ -254,7 +297,7 @@ def check_index(folder: Path, damage: DamageList) -> None:
     """List what is damaged in the index of a folder; changes nothing. Raises OSError."""
     index = Index(folder)
     try:
-        _, damaged = _read_model(parse_json(index.path.read_bytes()))
+        _, damaged = _read_model(parse_json(index.path.read_bytes(), _MAX_BYTES))
     except FileNotFoundError:
         damaged = []
     except (DamagedRecordError, ValueError) as error:

@@ -29,7 +29,7 @@ from typing import Any
 from segsam.categories.segment_names import agreed_names, category_name, is_same_name
 from segsam.errors import LabelError, VolumeError
 from segsam.system.checked_json import is_near
-from segsam_app.errors import RequestError
+from segsam_app.errors import InfoTooLargeError, RequestError
 from segsam_app.storage.label_record import RECORD_CHECKSUM
 from segsam_app.strict_json import checked_json, json_safe
 
@@ -109,6 +109,32 @@ def checked_image_info(info: Mapping[str, Any], strategies: Iterable[str] = ()) 
             f"expected none of {', '.join(reserved)}"
         )
     return checked_info(info)
+
+
+def with_added(
+    known: Mapping[str, Any], fields: Mapping[str, Any], most_bytes: int, *, is_label: bool = False
+) -> dict[str, Any]:
+    """Return the metadata `known` of an image or a label with the client's `fields`. Keys that only
+    the server writes are not counted.
+
+    Raises `InfoTooLargeError` for more than `most_bytes` of JSON. What is larger already, from
+    before there was a limit, may stay as large or become smaller.
+    """
+    own = _RESERVED if is_label else IMAGE_RESERVED
+    added = {**known, **fields}
+    size, before = (_bytes_of(each, own) for each in (added, known))
+    if size > max(most_bytes, before):
+        raise InfoTooLargeError(
+            f"expected at most {most_bytes} bytes of information in all about one image or label "
+            f"(setting info_kilobytes), got {size}: {before} that are there, and "
+            f"{_bytes_of(fields, own)} that were sent"
+        )
+    return added
+
+
+def _bytes_of(info: Mapping[str, Any], own: Collection[str]) -> int:
+    counted = {key: value for key, value in info.items() if key not in own}
+    return len(json.dumps(json_safe(counted), default=str))
 
 
 def info_without_names(info: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,15 +25,21 @@ from segsam.errors import OutputError, VolumeError
 from segsam.imaging.volume import Volume
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
+from segsam_app.limits import Limits
 from segsam_app.storage.adoption import LabelAdoption
-from segsam_app.storage.archive import zip_stream
+from segsam_app.storage.archive import cases_stream
 from segsam_app.storage.damage import DamageList
 from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
-from segsam_app.storage.label_metadata import LabelMetadata, checked_info, info_without_names
+from segsam_app.storage.label_metadata import (
+    LabelMetadata,
+    checked_info,
+    info_without_names,
+    with_added,
+)
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
@@ -57,12 +63,17 @@ class Store(LabelAdoption, LocalDatastore):
     """
 
     def __init__(
-        self, folder: str, *, on_image: Callable[[Path], None], scanner: FolderScanner | None = None
+        self,
+        folder: str,
+        *,
+        on_image: Callable[[Path], None],
+        scanner: FolderScanner | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._folder = Path(folder)
         with output_errors("Making the study folder"):
             self._folder.mkdir(parents=True, exist_ok=True)
-        self._on_image = on_image
+        self._on_image, self._info_bytes = on_image, (limits or Limits()).info_bytes
         self._write_lock = WriteLock(self._folder)
         self.damage = DamageList(self._folder)
         self._found = FoundLabels(self.damage)
@@ -218,12 +229,12 @@ class Store(LabelAdoption, LocalDatastore):
             self._index.put({image_id: None})
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add `info` to the metadata of the image."""
+        """Add `info` to the metadata of the image. Raises `InfoTooLargeError`."""
         fields = checked_info(info)
         with self._writing():
-            known = copy.deepcopy(self._known(image_id))
-            known.image.info.update(fields)
-            self._index.put({image_id: known})
+            known = self._known(image_id).image.info
+            added = with_added(known, fields, self._info_bytes)
+            self._index.put_information(image_id, added)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add `info` to the metadata of the current label; its versions stay as they are.
@@ -233,10 +244,10 @@ class Store(LabelAdoption, LocalDatastore):
         fields = LabelMetadata.read(info).info
         self._look_again(label_id, label_tag)
         with self._writing():
-            known = copy.deepcopy(self._known_label(label_id, label_tag))
-            stored = known.labels[label_tag].info
-            stored.update(info_without_names(fields, stored.get("names") or {}))
-            self._index.put({label_id: known})
+            known = self._known_label(label_id, label_tag).labels[label_tag].info
+            new = info_without_names(fields, known.get("names") or {})
+            added = with_added(known, new, self._info_bytes, is_label=True)
+            self._index.put_information(label_id, added, label_tag)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Return the metadata of the image without its path. Raises `NotFoundError`."""
@@ -283,13 +294,8 @@ class Store(LabelAdoption, LocalDatastore):
         """Return a ZIP file of the images with a final label (the first `limit_cases`, if that is
         above 0), piece by piece. Nothing is written. Raises `NotFoundError` if there is none.
         """
-        cases = self.datalist()
-        if not cases:
-            raise NotFoundError("there is no final label yet, so the data set would be empty")
-        chosen = cases[:limit_cases] if limit_cases and limit_cases > 0 else cases
-        paths = [(kind, Path(path)) for case in chosen for kind, path in case.items()]
-        files = [(f"{kind}/{path.name}", path) for kind, path in paths]
-        return zip_stream(files, json_safe(self._datastore.model_dump(exclude={"base_path"})))
+        metadata = json_safe(self._datastore.model_dump(exclude={"base_path"}))
+        return cases_stream(self.datalist(), limit_cases, metadata)
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Raise `NotFoundError`: an archive is sent while it is made (`dataset_archive`)."""

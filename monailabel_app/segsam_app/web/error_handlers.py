@@ -10,6 +10,7 @@
 | somebody else saved the label since the client loaded it               | 409    |
 | the session has ended by itself                                        | 410    |
 | the body, the image, or what its header declares, is too large         | 413    |
+| an image or a label would have too much information                    | 413    |
 | the image can be read but not be segmented (4D, NaN, sheared, ...)     | 422    |
 | a task of this kind is running already                                 | 429    |
 | cancelled by the client                                                | 499    |
@@ -49,6 +50,7 @@ from segsam_app.errors import (
     ConflictError,
     DeadlineExceededError,
     GoneError,
+    InfoTooLargeError,
     NotFoundError,
     NothingToLearnError,
     PacsAwayError,
@@ -65,6 +67,7 @@ logger = logging.getLogger(__name__)
 
 STATUS: Mapping[type[Exception], int] = {
     RequestError: 400,
+    InfoTooLargeError: 413,
     errors.PromptError: 400,
     errors.CategoryError: 400,
     NotFoundError: 404,

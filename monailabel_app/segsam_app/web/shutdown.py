@@ -10,7 +10,8 @@ which waits for its task. So from the signal on:
 * requests that wait for the model or hold it end at their next slice with status 503.
 * after `GRACE_SECONDS`, the connections that are left are closed, as if their clients had gone.
 * after `SECONDS`, the process ends, whatever still runs in it. What is on the disk is whole after
-  that, as it is after a kill (docs/reliability.md).
+  that, as it is after a kill (docs/reliability.md). If no thread can run, because one is in a long
+  computation outside of Python, the operating system ends the process a second later.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ GRACE_SECONDS = 4.0
 _KILL_SECONDS = 2.0
 """Time that a batch inference or a scoring has to end."""
 _POLL_SECONDS = 0.1
+_MARGIN_SECONDS = 1.0
+"""Time that the process has to end by itself."""
 _TRAINING = "train"
 
 
@@ -82,6 +85,9 @@ class Shutdown:
     def _receiver(self, passed_on: Any) -> Callable[[int, FrameType | None], None]:
         def receive(number: int, frame: FrameType | None) -> None:
             self._signal = number
+            if not self._begun.is_set() and hasattr(signal, "setitimer"):
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_REAL, SECONDS + _MARGIN_SECONDS)
             self._begun.set()
             passed_on(number, frame)
 

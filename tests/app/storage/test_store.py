@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from monailabel.datastore.local import LocalDatastore
 
 from segsam.errors import VolumeError, VolumeTooLargeError
 from segsam.imaging.volume import Volume
-from segsam_app.errors import ConflictError, NotFoundError, RequestError
+from segsam_app.errors import ConflictError, InfoTooLargeError, NotFoundError, RequestError
 from segsam_app.storage.store import Store
 
 from ..stored import AFFINE, SHAPE, label, make_studies, voxels_of, write
@@ -110,6 +111,79 @@ class TestAsMonaiLabelsOwn:
                 change()
         with pytest.raises(RequestError, match="at most 262144 bytes"):
             store.update_image_info("case0", {"a": "x" * 300_000})
+
+    @pytest.mark.parametrize("kind", ["image", "label"])
+    def test_information_is_bounded_whatever_the_number_of_requests(
+        self, store: Store, studies: Path, drawn: Path, opens: Opens, kind: str
+    ) -> None:
+        store.save_label("case0", str(drawn), "final", {"label_names": {"ball": 1, "rest": 2}})
+
+        def add(to: Store, fields: dict[str, Any]) -> None:
+            if kind == "image":
+                return to.update_image_info("case0", fields)
+            return to.update_label_info("case0", "final", fields)
+
+        def read(of: Store) -> dict[str, Any]:
+            found = (
+                of.get_image_info("case0")
+                if kind == "image"
+                else of.get_label_info("case0", "final")
+            )
+            return {key: len(value) for key, value in found.items() if key.startswith("key")}
+
+        refused = []
+        for number in range(100):
+            try:
+                add(store, {f"key{number}": "x" * 50_000})
+            except InfoTooLargeError as error:
+                refused.append(str(error))
+        assert len(refused) == 95
+        assert re.search(
+            r"at most 262144 bytes .*\(setting info_kilobytes\), got 30\d{4}: 25\d{4} that are "
+            r"there, and 500\d\d that were sent",
+            refused[0],
+        )
+        kept = {f"key{number}": 50_000 for number in range(5)}
+        assert read(store) == kept
+        assert sum(file.stat().st_size for file in studies.glob("datastore_v2.*")) < 3 << 20
+        for _ in range(300):
+            add(store, {"key4": "x" * 50_000})
+        assert sum(file.stat().st_size for file in studies.glob("datastore_v2.*")) < 6 << 20
+        assert read(opens()) == kept
+        add(store, {"key0": ""})
+        add(store, {"key5": "x" * 50_000})
+        assert read(store) == {**kept, "key0": 0, "key5": 50_000}
+
+    def test_information_from_before_there_was_a_limit_is_still_there(
+        self, store: Store, opens: Opens
+    ) -> None:
+        for number in range(3):  # as the journal of an older server holds it
+            known = store._index.model.objects["case0"]
+            info = {**known.image.info, f"key{number}": "x" * 2_000_000}
+            image = known.image.model_copy(update={"info": info})
+            store._index.put({"case0": known.model_copy(update={"image": image})})
+        again = opens()
+        assert len(again.get_image_info("case0")["key2"]) == 2_000_000
+        with pytest.raises(InfoTooLargeError):
+            again.update_image_info("case0", {"more": "x"})
+        again.update_image_info("case0", {"key1": "x"})
+        again.update_image_info("case0", {"strategy": {"first": {"ts": 3}}})  # the server's own
+        info = opens().get_image_info("case0")
+        assert (len(info["key0"]), info["key1"], "more" in info) == (2_000_000, "x", False)
+        assert info["strategy"] == {"first": {"ts": 3}}
+
+    def test_an_index_full_of_information_takes_no_more(
+        self, store: Store, opens: Opens, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.update_image_info("case0", {"key": "x" * 100_000})
+        store._index.compact()
+        monkeypatch.setattr("segsam_app.storage.index._MOST_BYTES", 50_000)
+        with pytest.raises(InfoTooLargeError, match="about all images and labels"):
+            store.update_image_info("case1", {"key": "x"})
+        store.update_image_info("case0", {"key": "x"})
+        store._index.compact()
+        store.update_image_info("case1", {"key": "y"})
+        assert opens().get_image_info("case1")["key"] == "y"
 
     def test_unknown_images_and_labels(self, store: Store, drawn: Path) -> None:
         with pytest.raises(NotFoundError, match="no image 'none'"):

@@ -137,3 +137,16 @@ def test_keys_tell_rules_apart() -> None:
     ]
     assert len({rule.key for rule in rules}) == len(rules)
     assert Intensity("window", 0.0, 1.0).key == rules[0].key
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (1, 40), (40, 1), (4, 3, 6)])
+def test_large_slices_are_mapped_in_parts_to_the_same_values(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(4).normal(50, 90, shape)
+    for inverted in (False, True):
+        mapping = Intensity("window", -10.0, 99.5, inverted)
+        whole = mapping.apply(values)
+        monkeypatch.setattr("segsam.imaging.intensity._AT_ONCE", 8)
+        assert np.array_equal(mapping.apply(values), whole)
+        monkeypatch.undo()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import struct
 import subprocess
 import sys
 import zlib
@@ -26,6 +28,7 @@ from segsam.imaging.label_files import label_planes, read_label_values, read_lab
 from segsam.imaging.label_regions import check_planes, check_regions
 from segsam.imaging.readers import read_grid, read_image
 from segsam.imaging.volume import Volume
+from segsam.imaging.voxels import zeros
 
 SIDE = 512
 """128 MB of 8-bit voxels."""
@@ -77,10 +80,40 @@ def nifti_header(
     return bytes(header.binaryblock) + bytes(4)
 
 
-def nifti_bomb(path: Path, value: int, kind: str = "u1", **scale: float) -> None:
-    count = SIDE**3 * np.dtype(kind).itemsize
-    head = gzip.compress(nifti_header((SIDE,) * 3, kind, **scale))  # a member of its own
+def nifti_bomb(
+    path: Path,
+    value: int,
+    kind: str = "u1",
+    shape: tuple[int, int, int] = (SIDE, SIDE, SIDE),
+    **scale: float,
+) -> None:
+    count = math.prod(shape) * np.dtype(kind).itemsize
+    head = gzip.compress(nifti_header(shape, kind, **scale))  # a member of its own
     path.write_bytes(head + packed(value, count, wrapper=31))
+
+
+def long_extension(path: Path, offset: int, *, item: int = 0) -> None:
+    """A header whose voxels begin at `offset`, after one extension or items of 16 bytes."""
+    header = nibabel.Nifti1Header(nifti_header((2, 2, 2), "u1")[:348])
+    header["vox_offset"] = offset
+    length = item or offset - 352
+    first = b"\1\0\0\0" + struct.pack("<ii", length, 0)
+    head = gzip.compress(bytes(header.binaryblock) + first + bytes(8))
+    rest = offset - 368
+    piece = struct.pack("<ii", length, 0) + bytes(8) if item else bytes(16)
+    is_huge = rest > 2**25
+    body = packed(0, rest, wrapper=31) if is_huge else gzip.compress(piece * (rest // 16))
+    path.write_bytes(head + body + gzip.compress(bytes(range(8))))
+
+
+def long_nrrd_header(path: Path) -> None:
+    head = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
+    path.write_bytes(head.encode() + b"# more\n" * 2**20 + b"\n" + bytes(8))
+
+
+def metaimage_after(path: Path, skipped: int) -> None:
+    head = f"NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nHeaderSize = {skipped}\n"
+    path.write_bytes(head.encode() + b"ElementDataFile = LOCAL\n" + bytes(8))
 
 
 def nrrd_bomb(path: Path, value: int, more: str = "") -> None:
@@ -133,6 +166,25 @@ def deflated_bomb(path: Path) -> None:
     dataset.save_as(path, write_like_original=False)
 
 
+def deflated_element(path: Path, *values: bytes, header: bytes = b"") -> None:
+    """A deflated file with a private element of these values before its rows and columns."""
+    meta = b"\2\0\x10\0UI" + struct.pack("<H", 22) + b"1.2.840.10008.1.2.1.99"
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15)
+    image = b"\x08\0\x60\0CS\2\0CT" + (
+        header or b"\x09\0\x10\0OB\0\0" + struct.pack("<I", sum(map(len, values)))
+    )
+    after = b"\x28\0\x10\0US\2\0\2\0\x28\0\x11\0US\2\0\2\0"
+    body = b"".join(map(coder.compress, [image, *values, after])) + coder.flush()
+    size = struct.pack("<I", len(meta))
+    path.write_bytes(bytes(128) + b"DICM\2\0\0\0UL\4\0" + size + meta + body)
+
+
+def many_items(path: Path) -> None:
+    items = b"\xfe\xff\0\xe0\0\0\0\0" * 2**20
+    header = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff"
+    deflated_element(path, items, b"\xfe\xff\xdd\xe0\0\0\0\0", header=header)
+
+
 def jpeg2000_bomb(path: Path) -> None:
     dataset = dicom(path, JPEG2000Lossless, 100)
     sides = (2048).to_bytes(4, "big")
@@ -159,11 +211,26 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "one.png": picture_bomb,
     "one.tif": picture_bomb,
 }
+REFUSED |= {
+    "empty.nii.gz": lambda path: nifti_bomb(path, 0, shape=(1024, 1024, 1024)),
+    "plane.nii.gz": lambda path: nifti_bomb(path, 0, shape=(25_000, 25_000, 1)),
+}
+HEADERS: dict[str, Callable[[Path], None]] = {
+    "extension.nii.gz": lambda path: long_extension(path, 10**9),
+    "offset.nii.gz": lambda path: long_extension(path, 2**24 + 1024),
+    "lines.nrrd": long_nrrd_header,
+    "skip.nrrd": lambda path: nrrd_bomb(path, 0, "byte skip: 1000000000\n"),
+    "skip.mha": lambda path: metaimage_after(path, 10**9),
+    "element.dcm": lambda path: deflated_element(path, *[bytes(2**24)] * 16),
+    "items.dcm": many_items,
+}
+"""Files whose header, or what stands before the voxels, is far longer than a real one."""
 READ: dict[str, Callable[[Path], None]] = {
     "zero.nii.gz": lambda path: nifti_bomb(path, 0),
     "swapped.nii.gz": lambda path: nifti_bomb(path, 0, ">i2"),
     "zero.nrrd": lambda path: nrrd_bomb(path, 0),
     "zero.mha": lambda path: metaimage_bomb(path, 0),
+    "items.nii.gz": lambda path: long_extension(path, 2**24, item=16),
 }
 SEGMENT = "Segment0_ID: a\nSegment0_Name: liver\nSegment0_LabelValue: 1\nSegment0_Layer: 0\n"
 LABELS: dict[str, Callable[[Path], None]] = {
@@ -187,6 +254,7 @@ def peak_of(kind: str, path: Path) -> tuple[str, float]:
     ("kind", "name", "make", "expected"),
     [
         *(("image", name, make, "VolumeTooLargeError") for name, make in REFUSED.items()),
+        *(("image", name, make, "VolumeError") for name, make in HEADERS.items()),
         *(("image", name, make, "read") for name, make in READ.items()),
         *(("label", name, make, "read") for name, make in LABELS.items()),
     ],
@@ -202,7 +270,7 @@ def test_a_bomb_takes_no_memory(
 ) -> None:
     path = tmp_path / name
     make(path)
-    assert path.stat().st_size < 2**21
+    assert path.stat().st_size < 2**23
     outcome, megabytes = peak_of(kind, path)
     record_property(f"MB for {kind} {name}", megabytes)
     assert outcome == expected
@@ -216,6 +284,37 @@ def test_the_sentence_says_how_to_send_it_all_the_same(tmp_path: Path) -> None:
         VolumeTooLargeError, match=r"to at most \d+ bytes.*save it without compress"
     ):
         Volume.load(path)
+
+
+def test_a_huge_header_is_refused_with_what_is_expected(tmp_path: Path) -> None:
+    for name, words in {
+        "extension.nii.gz": "at most 16777216 bytes of header extensions .* got 1000000000",
+        "lines.nrrd": "a header of at most 4194304 bytes",
+        "items.dcm": "at most 65536 items in its sequences, got 1048576",
+        "skip.mha": "only 0 bytes follow",
+    }.items():
+        HEADERS[name](tmp_path / name)
+        with pytest.raises(VolumeError, match=words):
+            read_grid(tmp_path / name)
+
+
+def test_extensions_of_real_length_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii.gz"
+    for length in (352 + 16, 2**20, 352 + 2**24):
+        long_extension(path, length)
+        assert read_image(path).voxels.ravel(order="F").tolist() == list(range(8))
+
+
+def test_zeros_take_memory_only_where_they_are_written() -> None:
+    for shape, kind in (((3, 4), "u1"), ((300, 400, 500), ">i2"), (2**23, "f8")):
+        made = zeros(shape, kind)
+        assert made.shape == np.empty(shape).shape
+        assert made.dtype == np.dtype(kind)
+        assert made.flags.writeable
+        made[-1] = 7
+        assert np.count_nonzero(made) == made[-1].size
+    with pytest.raises(MemoryError):
+        zeros(2**60, "u1")
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])

@@ -199,3 +199,17 @@ class TestRegionBounds:
     def test_an_empty_region_has_no_bounds(self) -> None:
         assert Region.empty((4, 4, 4)).bounds() is None
         assert Region.empty((4, 4, 4)).voxels == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_on_one_slice_lies_together_in_memory(axis: int) -> None:
+    """So a reply for a large image takes the memory of its slice."""
+    side = [20, 30, 40]
+    side[axis] = 1
+    start = [0, 0, 0]
+    start[axis] = 7
+    mask = Region(np.ones(side, np.float32), tuple(start), (20, 30, 40)).mask()
+    expected = np.zeros((20, 30, 40), bool)
+    expected[tuple(slice(a, a + s) for a, s in zip(start, side, strict=True))] = True
+    assert np.array_equal(mask, expected)
+    assert mask.strides[axis] == max(mask.strides)

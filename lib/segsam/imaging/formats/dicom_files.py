@@ -73,6 +73,9 @@ _FIRST_GROUPS = (0x0002, 0x0008)
 _LONGEST_FIRST_VALUE = 1024
 _HEADER_LIMIT = 2**24
 """Bytes of a deflated file that are inflated for its header."""
+_ITEM = b"\xfe\xff\x00\xe0"
+_MOST_ITEMS = 2**16
+"""Most items of a deflated header; a frame of an enhanced object has some ten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,4 +284,11 @@ def _inflated(path: Path, limit: int) -> BinaryIO | None:
             )
         stream.seek(meta + 12 + struct.unpack("<I", length)[0])
         decoder = zlib.decompressobj(-zlib.MAX_WBITS)
-        return io.BytesIO(decoder.decompress(stream.read(), limit))
+        content = decoder.decompress(stream.read(), limit)
+    items = content.count(_ITEM, 0, _HEADER_LIMIT)
+    if items > _MOST_ITEMS:  # some kilobytes could hold millions, of a kilobyte of memory each
+        raise VolumeError(
+            f"{path.name}: expected a deflated header with at most {_MOST_ITEMS} items in its "
+            f"sequences, got {items}."
+        )
+    return io.BytesIO(content)

@@ -18,6 +18,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
+from segsam.imaging.voxels import zeros
 
 _INTEGERS: tuple[type[np.generic], ...] = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 
@@ -148,7 +149,7 @@ class ValueStack:
         listed = list(transforms)
         self._is_whole = all(transform.is_whole for transform in listed)
         self._ranges = [transform.value_range for transform in listed]
-        self.planes: NDArray[np.generic] = np.empty((len(listed), *shape), self._type())
+        self.planes: NDArray[np.generic] = zeros((len(listed), *shape), self._type())
         """Planes (k, rows, columns)."""
 
     def put(self, index: int, plane: NDArray[np.generic], stored: np.dtype[np.generic]) -> None:

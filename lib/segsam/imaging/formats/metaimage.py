@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import (
+    RawGrid,
     RawImage,
     check_data_size,
     declared_sizes,
@@ -34,7 +35,7 @@ from segsam.imaging.formats.raw import (
 )
 from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import compose_affine, spacing_of, swap_lps_ras, validated_affine
-from segsam.imaging.voxels import squeeze_shape
+from segsam.imaging.voxels import planes_in_order, squeeze_shape
 from segsam.types import Affine, Voxels
 
 _TYPES = {
@@ -52,6 +53,7 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _HEADER_LIMIT = 65_536
+_LEVEL = 4
 
 
 def read_metaimage(path: Path) -> RawImage:
@@ -65,6 +67,14 @@ def read_metaimage(path: Path) -> RawImage:
         if voxels.ndim > len(opened.ijk):
             voxels = np.moveaxis(voxels, 0, 3)
         return RawImage(voxels, opened.affine_ras, _modality(header), _notes(header, path.name))
+
+
+def read_metaimage_grid(path: Path) -> RawGrid:
+    """Read shape and affine from the header; no voxel is read. Raises VolumeError."""
+    with reading(path, "MetaImage"):
+        opened = _open(path)
+        _ = opened.stored  # raises for voxels that cannot be read
+        return RawGrid(opened.ijk, opened.affine_ras, _notes(opened.header, path.name))
 
 
 def stored_metaimage(path: Path) -> StoredVoxels | None:
@@ -236,14 +246,15 @@ def write_metaimage(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
         raise OutputError(f"MetaImage cannot hold {voxels.dtype} voxels; write .nrrd instead.")
     if voxels.ndim == 4:
         voxels = np.moveaxis(voxels, 3, 0)
-    data = zlib.compress(voxels.tobytes(order="F"), 4)
+    coder = zlib.compressobj(_LEVEL)
+    packed = [*map(coder.compress, planes_in_order(voxels)), coder.flush()]
     lines = _header_lines(affine_ras, voxels.shape[-3:])
     lines += [f"ElementNumberOfChannels = {3 if voxels.ndim == 4 else 1}"]
-    lines += [f"CompressedDataSize = {len(data)}", f"ElementType = {kind}"]
+    lines += [f"CompressedDataSize = {sum(map(len, packed))}", f"ElementType = {kind}"]
     text = "\n".join([*lines, "ElementDataFile = LOCAL", ""])
     with path.open("wb") as stream:
         stream.write(text.encode("ascii"))
-        stream.write(data)
+        stream.writelines(packed)
 
 
 def _header_lines(affine_ras: Affine, ijk: tuple[int, ...]) -> list[str]:

@@ -9,6 +9,7 @@ See https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import math
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from segsam.errors import OutputError, VolumeError
@@ -27,7 +29,12 @@ from segsam.imaging.formats.nifti_names import EXTENSION_BYTES, label_table
 from segsam.imaging.formats.raw import RawGrid, RawImage, check_data_size, reading
 from segsam.imaging.formats.stored_voxels import StoredVoxels
 from segsam.imaging.geometry import shear_of, validated_affine
-from segsam.imaging.voxels import check_declared_shape, shape_text, squeeze_shape
+from segsam.imaging.voxels import (
+    check_declared_shape,
+    planes_in_order,
+    shape_text,
+    squeeze_shape,
+)
 from segsam.types import Affine, Voxels
 
 _HEADERS: dict[int, tuple[Any, int]] = {348: (nib.Nifti1Image, 344), 540: (nib.Nifti2Image, 4)}
@@ -39,6 +46,8 @@ _RGB: Any = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _AGREEMENT_MM = 1e-3
 _EXACT_SHEAR = 1e-6
 _LONGEST_SIDE = 32_767
+_MOST_BETWEEN = 2**24
+"""Most bytes of header extensions; those of real files have some kilobytes."""
 _CHANNELS = 3
 
 
@@ -85,9 +94,10 @@ def read_nifti_names(path: Path) -> dict[int, str]:
 
 def _read_header(stream: Any, name: str) -> tuple[Any, RawGrid]:
     """Return nibabel's image, its voxels still in the file, and its geometry."""
-    kind, magic = _kind(stream.read(_LONGEST_HEADER), name)
-    stream.seek(0)
-    image = kind.from_file_map({"image": nib.FileHolder(fileobj=stream)})
+    start = stream.read(_LONGEST_HEADER)
+    kind, magic, size = _kind(start, name)
+    # The header alone: nibabel would read all that lies between it and the voxels.
+    image = kind.from_file_map({"image": nib.FileHolder(fileobj=io.BytesIO(start[:size]))})
     shape = image.header.get_data_shape()
     check_declared_shape(shape, name)
     _check_one_file(image, magic, name)
@@ -107,6 +117,11 @@ def _check_one_file(image: Any, magic: bytes, name: str) -> None:
         raise VolumeError(
             f"{name}: expected its voxels from byte {first} on, got {offset} as their place "
             "(vox_offset)."
+        )
+    if offset > first + _MOST_BETWEEN:
+        raise VolumeError(
+            f"{name}: expected at most {_MOST_BETWEEN} bytes of header extensions before its "
+            f"voxels, got {offset} as their place (vox_offset)."
         )
 
 
@@ -152,8 +167,8 @@ def _quiet_nibabel() -> Iterator[None]:
         nibabel_logger.removeFilter(drop)
 
 
-def _kind(start: bytes, name: str) -> tuple[Any, bytes]:
-    """Return the class for the header size in the first four bytes, and the magic.
+def _kind(start: bytes, name: str) -> tuple[Any, bytes, int]:
+    """Return the class for the header size in the first four bytes, the magic, and that size.
 
     Another number is refused.
     """
@@ -162,7 +177,7 @@ def _kind(start: bytes, name: str) -> tuple[Any, bytes]:
         size = int.from_bytes(start[:4], order)
         if size in _HEADERS:
             kind, magic_at = _HEADERS[size]
-            return kind, start[magic_at : magic_at + 4]
+            return kind, start[magic_at : magic_at + 4], size
     raise VolumeError(
         f"{name} is not NIfTI: the file must begin with 348 or 540, the size of its header."
     )
@@ -244,5 +259,10 @@ def write_nifti(path: Path, voxels: Voxels, affine_ras: Affine) -> None:
     exact = shear_of(affine_ras) <= _EXACT_SHEAR
     image.set_sform(affine_ras, code="scanner")
     image.set_qform(affine_ras, code="scanner" if exact else "unknown")
-    image.header.set_xyzt_units("mm")
-    image.to_filename(path)
+    header = image.header
+    header.set_xyzt_units("mm")
+    image.update_header()
+    header.set_slope_inter(1, 0)
+    with ImageOpener(str(path), "wb") as stream:
+        header.write_to(stream)
+        stream.writelines(planes_in_order(voxels))  # nibabel would copy all of them

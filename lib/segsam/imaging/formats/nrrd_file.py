@@ -196,7 +196,7 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
     if stream.read(4) != b"NRRD":
         raise VolumeError(f"{name} is not NRRD: the file must begin with NRRD.")
     stream.seek(0)
-    fields = nrrd.read_header(header_lines(stream))
+    fields = nrrd.read_header(header_lines(stream, name))
     data_path = _data_path(fields, path)
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
     spatial = _spatial_axes(fields, len(sizes))

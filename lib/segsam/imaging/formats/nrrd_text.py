@@ -8,29 +8,42 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import nrrd
 
+from segsam.errors import VolumeError
 from segsam.imaging.formats.raw import header_text
+from segsam.imaging.voxels import planes_in_order
 from segsam.types import Voxels
 
 _VECTORS = re.compile(r"(space directions|space origin|measurement frame)\s*:(?!=)", re.IGNORECASE)
 _BLANKS = re.compile(r"\s*,\s*|(?<=\()\s+|\s+(?=\))")
 
-_HEADER_BYTES = 65_536
-"""More than a header without fields has."""
+_SIZES = re.compile(rb"^sizes: .*\n", re.MULTILINE)
+_LEVEL = 4
+_MOST_BYTES = 2**22
+"""Longest header; that of a thousand segments has a fifth of it."""
 
 
-def header_lines(stream: BinaryIO) -> list[str]:
+def header_lines(stream: BinaryIO, name: str) -> list[str]:
     """Read the lines of a header with the empty one that ends it; the voxels follow in `stream`.
 
     Blanks inside vectors, as in `( 1.0 , 0 , 0 )`, are left out: pynrrd takes them for the next.
+    Raises VolumeError for more than 4 MB.
     """
     lines: list[str] = []
-    for line in stream:
+    left = _MOST_BYTES
+    while line := stream.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise VolumeError(
+                f"{name}: expected a header of at most {_MOST_BYTES} bytes, which an empty line "
+                "ends, got a longer one."
+            )
         text = header_text(line)
         if _VECTORS.match(text):
             text = _BLANKS.sub(lambda found: "," if "," in found[0] else "", text)
@@ -49,12 +62,21 @@ def header_list(value: Any) -> list[str]:
 def write_with_fields(
     path: Path, voxels: Voxels, header: Mapping[str, Any], fields: Mapping[str, str]
 ) -> None:
-    """Write a NRRD with `fields` (`key:=value`) in UTF-8 at the end of its header."""
-    packed = io.BytesIO()
-    nrrd.write(packed, voxels, dict(header), compression_level=4)
-    content = packed.getbuffer()
-    end = bytes(content[:_HEADER_BYTES]).index(b"\n\n") + 1
+    """Write a NRRD, packed by gzip, with `fields` (`key:=value`) in UTF-8 at the end of its header.
+
+    pynrrd would copy the voxels, so it writes the header of the first one.
+    """
+    first = io.BytesIO()
+    corner = voxels[(slice(1),) * voxels.ndim]
+    nrrd.write(first, corner, {**header, "encoding": "gzip"})
+    text = first.getvalue()
+    text = text[: text.index(b"\n\n") + 1]
+    sizes = " ".join(map(str, voxels.shape))
+    text = _SIZES.sub(f"sizes: {sizes}\n".encode(), text, count=1)
     with path.open("wb") as stream:
-        stream.write(content[:end])
+        stream.write(text)
         stream.write("".join(f"{key}:={text}\n" for key, text in fields.items()).encode())
-        stream.write(content[end:])
+        stream.write(b"\n")
+        coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+        stream.writelines(map(coder.compress, planes_in_order(voxels)))
+        stream.write(coder.flush())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from segsam.imaging.formats.nrrd_file import (
     write_nrrd,
 )
 from segsam.imaging.formats.raw import reading
+from segsam.imaging.voxels import zeros
 from segsam.types import Affine, LabelArray, Voxels
 
 _PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79))
@@ -86,9 +88,9 @@ def read_segmentation(path: Path) -> Segmentation | None:
         return None
     segments = _parse_segments(read.fields, len(read.layers), path.name)
     drawn = tuple(segment for segment in segments if segment.name not in _NOT_STRUCTURES)
+    own = _by_layer(segments)
     maps = [
-        _by_value(layer, [one for one in segments if one.layer == number], path.name)
-        for number, layer in enumerate(read.layers)
+        _by_value(layer, own.get(number, []), path.name) for number, layer in enumerate(read.layers)
     ]
     return Segmentation(_merged(maps), read.affine_ras, drawn)
 
@@ -103,11 +105,18 @@ def read_segment_values(path: Path) -> set[int] | None:
         return None
     segments = _parse_segments(stored.fields, stored.count, path.name)
     found: set[int] = set()
+    own = _by_layer(segments)
     for layer, present in _values_by_layer(stored, path).items():
-        own = [one for one in segments if one.layer == layer]
-        target = _targets(sorted(present), own, path.name)
+        target = _targets(sorted(present), own.get(layer, []), path.name)
         found |= {target[value] for value in present}
     return found - {0}
+
+
+def _by_layer(segments: Sequence[StoredSegment]) -> dict[int, list[StoredSegment]]:
+    found: dict[int, list[StoredSegment]] = {}
+    for segment in segments:
+        found.setdefault(segment.layer, []).append(segment)
+    return found
 
 
 def _values_by_layer(stored: StoredLayers, path: Path) -> dict[int, set[int]]:
@@ -155,7 +164,7 @@ def _parse_segments(fields: Mapping[str, Any], layers: int, name: str) -> list[S
         places.append((layer, value))
         names.append(str(fields.get(f"Segment{number}_Name", f"Segment_{number + 1}")).strip())
     if len(set(places)) < len(places):
-        layer, value = next(place for place in places if places.count(place) > 1)
+        layer, value = Counter(places).most_common(1)[0][0]
         raise VolumeError(
             f"{name}: expected one segment for each value of a layer, got several for the value "
             f"{value} in layer {layer}."
@@ -185,7 +194,7 @@ def _by_value(layer: Voxels, segments: Sequence[StoredSegment], name: str) -> Vo
     changed = [value for value in present if target[value] != value]
     if not changed:
         return layer
-    result = np.zeros(layer.shape, dtype=np.uint16 if max(target.values()) < 2**16 else np.uint32)
+    result = zeros(layer.shape, np.uint16 if max(target.values()) < 2**16 else np.uint32)
     for value in present:
         result[layer == value] = target[value]
     return result

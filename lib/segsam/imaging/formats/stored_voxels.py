@@ -2,7 +2,8 @@
 
 A few megabytes of deflate can stand for gigabytes of voxels (1032 : 1). Scans shrink to a third,
 masks and empty borders to a hundredth. So voxels that are not 0 may have `SMALL_BYTES`, and beyond
-that `MOST_RATIO` times the size of their file. Zeros cost nothing: their pages are never written.
+that `MOST_RATIO` times the size of their file. Zeros cost no memory, because their pages are never
+written, but time: an image may have `EMPTY_BYTES` of them more, in slices of a plausible size.
 
     file      [header] [deflate ...]
     blocks              |1 MB|1 MB|1 MB|...     each in the file's type
@@ -22,11 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError, VolumeTooLargeError
+from segsam.imaging.voxels import zeros
 
 SMALL_BYTES = 2**25
 """Bytes that any file may unpack to."""
 MOST_RATIO = 100
 """Largest plausible ratio between unpacked and stored bytes."""
+
+EMPTY_BYTES = 2**29
+"""Bytes of zeros that an image may hold beyond what is plausible otherwise, such as one organ in a
+CT of the whole body."""
 
 _BLOCK_BYTES = 2**20
 _PAGE_BYTES = 2**16
@@ -116,7 +122,7 @@ class StoredVoxels:
 
         Raises VolumeError if the file holds fewer.
         """
-        data = np.zeros(self.count, self.value_type)
+        data = zeros(self.count, self.value_type)
         first = 0
         for values in self.values():
             for begin, end in _filled_parts(values):
@@ -138,15 +144,17 @@ class StoredVoxels:
 def check_plausible(stored: StoredVoxels, *, may_be_empty: bool = True) -> None:
     """Refuse compressed voxels that take more memory than a scan in a file of this size.
 
-    The voxels are counted block by block, and nothing is kept. Without `may_be_empty`, zeros count
-    as well. Raises VolumeTooLargeError, or VolumeError if the file is too short.
+    The voxels are counted block by block, and nothing is kept. Zeros count beyond `EMPTY_BYTES`,
+    without `may_be_empty` all of them. Raises VolumeTooLargeError, or VolumeError if the file is
+    too short.
     """
     size = stored.path.stat().st_size
     allowed = plausible_bytes(size)
     declared = stored.count * stored.value_type.itemsize
     if not stored.is_compressed or declared <= allowed:
         return
-    if not may_be_empty:
+    plane = math.prod(sorted(stored.shape)[-2:]) * stored.value_type.itemsize
+    if not may_be_empty or plane > allowed or declared > allowed + EMPTY_BYTES:
         raise implausible(stored.path, declared, size)
     taken = 0
     for values in stored.values():
@@ -164,8 +172,9 @@ def implausible(path: Path, declared: int, file_bytes: int) -> VolumeTooLargeErr
     """Return the error for a file that unpacks to more than is plausible."""
     return VolumeTooLargeError(
         f"{path.name}: expected an image that unpacks to at most {plausible_bytes(file_bytes)} "
-        f"bytes, {MOST_RATIO} times its file of {file_bytes} bytes and 32 MB, got {declared} bytes "
-        "that are hardly a scan. If it is one, save it without compression."
+        f"bytes, {MOST_RATIO} times its file of {file_bytes} bytes and 32 MB, and a volume to 512 "
+        f"MB of zeros more, got {declared} bytes that are hardly a scan. If it is one, save it "
+        "without compression."
     )
 
 
