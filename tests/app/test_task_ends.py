@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from monailabel.utils.async_tasks import utils as async_tasks
 
+from segsam_app.config import AppConfig
 from segsam_app.task_ends import Kind, stop_task, watch_ends
 from segsam_app.training.progress import (
     ERROR,
@@ -22,6 +24,8 @@ from segsam_app.training.progress import (
     note_end,
     read_progress,
 )
+from segsam_app.training.task import SegSamTrain
+from segsam_app.versions.folder import VersionFolder
 
 from .conftest import soon
 
@@ -136,3 +140,30 @@ class TestProgress:
         note_end(tmp_path, os.getpid(), ERROR, "too late")
         found = read_progress(tmp_path)
         assert (found["status"], found["why"]) == (STOPPED, "it was stopped")
+
+    def test_one_that_ended_before_it_wrote_is_noted(self, tmp_path: Path) -> None:
+        self.written(tmp_path, os.getpid())
+        later = time.time() + 60
+        note_end(tmp_path, os.getpid() + 1, STOPPED, "it was stopped", accepted=later)
+        found = read_progress(tmp_path)
+        assert (found["pid"], found["status"]) == (os.getpid() + 1, STOPPED)
+        assert (found["why"], found["started"]) == ("it was stopped", later)
+
+    def test_a_training_that_was_accepted_is_starting_until_it_writes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not the one before is shown."""
+        versions = VersionFolder.open(tmp_path, "segsam-fast")
+        task = SegSamTrain(versions, AppConfig(device="cpu"))
+        versions.folder.mkdir(parents=True)
+        self.written(versions.folder, os.getpid())
+        assert task.stats()["status"] == LEARNING
+        monkeypatch.setattr(task, "_accepted", time.time() + 1)
+        assert task.stats()["status"] == LEARNING, "no process of this server has begun"
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            running = {"id": child}
+            monkeypatch.setattr("segsam_app.training.task.processes", lambda kind: running)
+            found = task.stats()
+            assert (found["status"], found["what"]) == ("preparing", "starting")
+            assert found["pid"] == child.pid
+            child.kill()

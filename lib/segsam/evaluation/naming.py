@@ -17,6 +17,7 @@ from segsam.evaluation.calibration import binned
 from segsam.evaluation.objects_file import ObjectTable
 from segsam.evaluation.records import ReliabilityBin
 from segsam.model import SegSam, load_pretrained, save_checkpoint
+from segsam.prediction.naming import AGREEING_FROM
 from segsam.training.described_objects import DescribedObjects
 from segsam.training.example_memory import NamingFit, fit_naming
 from segsam.training.targets import NO_CATEGORY
@@ -67,9 +68,10 @@ def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable
     best = confidences.argmax(axis=1)
     confidence = confidences[np.arange(len(best)), best]
     limits = np.array([fit.rule.limit_of(item) for item in model.categories.items])
+    agrees = ~(table.columns["agreement"] < AGREEING_FROM)  # a missing one speaks against nothing
     columns = dict(table.columns) | {
         "found": best + 1,
-        "named": (confidence >= limits[best]).astype(np.int64),
+        "named": ((confidence >= limits[best]) & agrees).astype(np.int64),
         "confidence": confidence,
     }
     return replace(table, columns=columns)

@@ -16,7 +16,7 @@ from segsam.evaluation.records import ObjectScore
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.model.memory import describe_images, describe_objects
-from segsam.prediction.naming import is_named
+from segsam.prediction.naming import SliceEvidence, is_named
 from segsam.prediction.semantics import agreements, example_distances
 
 _PROMPTS_AT_ONCE = 16
@@ -127,7 +127,8 @@ def _statements(
     image = describe_images(features)[0].cpu().numpy()
     for row, one in enumerate(rows):
         of_object = None if distances is None else distances[row]
-        best, confidence, is_shown = is_named(model, probabilities[row], of_object, modality)
+        evidence = SliceEvidence(1, probabilities[row], of_object, float(agreement[row]))
+        best, confidence, is_shown = is_named(model, evidence, modality)
         one["found"] = best + 1
         one["named"] = int(is_shown)
         one["confidence"] = confidence

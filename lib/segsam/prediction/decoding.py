@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from segsam.errors import PromptError
+from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.prediction.encoding import SliceEncoder
@@ -73,7 +74,8 @@ class SliceMask:
     float32 (1, 1, m, m), the model's own mask of the padded square, which can prompt a neighbouring
     slice. `brightness` and `spread` are mean and standard deviation of the displayed values (0 to
     255) in the mask. `class_scores` are probabilities (K + 1,), 0 = no category; `distances` (K,)
-    are those to the nearest examples, None without a memory of examples.
+    are those to the nearest examples, None without a memory of examples. `is_blank` is True if
+    every pixel of the slice is shown alike.
     """
 
     logits: NDArray[np.float32]
@@ -83,6 +85,7 @@ class SliceMask:
     spread: float = 0.0
     class_scores: NDArray[np.float32] | None = None
     distances: NDArray[np.float32] | None = None
+    is_blank: bool = False
 
     @property
     def index(self) -> int:
@@ -97,7 +100,9 @@ class SliceMask:
     @property
     def evidence(self) -> SliceEvidence:
         """The part that is needed to name the object."""
-        return SliceEvidence(self.area, self.class_scores, self.distances)
+        return SliceEvidence(
+            self.area, self.class_scores, self.distances, self.report.agreement, self.is_blank
+        )
 
 
 class SliceDecoder:
@@ -177,7 +182,8 @@ class SliceDecoder:
         if prompts.all_boxes:
             logits = suppress_stray_parts(logits, self.view, prompts)
         low_res_logits = parts.amax(dim=0, keepdim=True)
-        report = self._report(index, features, decoded, propagated=propagated)
+        is_blank = self._is_blank(index)
+        report = self._report(index, features, decoded, propagated=propagated, is_blank=is_blank)
         brightness, spread = self._displayed_values(index, logits > 0)
         scores = class_scores(decoded, self._model.card.temperature)
         distances = example_distances(self._model, features, low_res_logits)
@@ -189,6 +195,7 @@ class SliceDecoder:
             spread,
             scores,
             None if distances is None else distances[0],
+            is_blank,
         )
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
@@ -205,18 +212,31 @@ class SliceDecoder:
         return category_logits(decoded, self._choice.category, self._model.card.temperature)
 
     def _report(
-        self, index: int, features: ImageFeatures, decoded: Decoded, *, propagated: bool
+        self,
+        index: int,
+        features: ImageFeatures,
+        decoded: Decoded,
+        *,
+        propagated: bool,
+        is_blank: bool,
     ) -> SliceReport:
-        modality = self.encoder.loaded.volume.modality
-        distances = image_distances(self._model, features)
+        present: dict[str, float] = {}
+        if not is_blank:
+            modality = self.encoder.loaded.volume.modality
+            distances = image_distances(self._model, features)
+            present = present_categories(decoded, self._model, modality, distances)
         return SliceReport(
             index=index,
             axis=self.view.axis,
             predicted_iou=float(decoded.predicted_iou.mean()),
             propagated=propagated,
             agreement=agreement(decoded),
-            present=present_categories(decoded, self._model, modality, distances),
+            present=present,
         )
+
+    def _is_blank(self, index: int) -> bool:
+        loaded = self.encoder.loaded
+        return _shows_one_value(self.view.cut(loaded.volume.voxels, index), loaded.intensity)
 
     def _displayed_values(self, index: int, mask: NDArray[np.bool_]) -> tuple[float, float]:
         """Return mean and standard deviation of the displayed values in a mask (y, x)."""
@@ -225,6 +245,13 @@ class SliceDecoder:
         loaded = self.encoder.loaded
         values = loaded.intensity.apply(self.view.cut(loaded.volume.voxels, index)[mask])
         return float(values.mean()), float(values.std())
+
+
+def _shows_one_value(plane: NDArray[np.generic], shown_as: Intensity) -> bool:
+    """Return True if every pixel of a slice (y, x) or (y, x, 3) is shown alike."""
+    pixels = plane.reshape(plane.shape[0] * plane.shape[1], -1)
+    ends = shown_as.apply(np.stack([pixels.min(axis=0), pixels.max(axis=0)]))
+    return bool((ends[0] == ends[1]).all())
 
 
 def suppress_stray_parts(

@@ -195,6 +195,8 @@ class _Run:
             if stops:
                 raise KeyboardInterrupt
             left = (time.monotonic() - began) / (done.step - first) * (total - done.step)
+            if config.minutes:
+                left = min(left, max(0.0, 60 * config.minutes - done.seconds))
             what = f"loss {terms['total']:.3f}, {_duration(left)} left"
             self.progress(done.step, total, what)
         return done

@@ -48,7 +48,7 @@ _RESERVED = (
 )
 """Keys that only the store writes; a client's values for them are dropped."""
 
-IMAGE_RESERVED = frozenset({"id", "name", "path", "score", "strategy", "ts", "why"})
+IMAGE_RESERVED = frozenset({"id", "name", "notes", "path", "score", "strategy", "ts", "why"})
 """Keys of an image's metadata, and of the reply that chooses it, that only the server writes."""
 
 _NOT_STRUCTURES = ("background", "background_scribbles", "foreground_scribbles")
@@ -135,6 +135,16 @@ def with_added(
 def _bytes_of(info: Mapping[str, Any], own: Collection[str]) -> int:
     counted = {key: value for key, value in info.items() if key not in own}
     return len(json.dumps(json_safe(counted), default=str))
+
+
+def refuse_reserved(info: Mapping[str, Any]) -> None:
+    """Raise `RequestError` for information about a label with a key that only the store writes."""
+    taken = sorted(key for key in info if _is_reserved(key))
+    if taken:
+        raise RequestError(
+            f"the information about a label has the key {taken[0]!r}, which the server writes; "
+            f"expected none of {', '.join(sorted(_RESERVED))}"
+        )
 
 
 def info_without_names(info: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,10 +259,38 @@ def note_on_names(info: Mapping[str, Any], names: Mapping[int, str]) -> dict[str
 
 def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:
     names = info.get("label_names")
-    if names is not None:
-        if not isinstance(names, Mapping):
-            raise RequestError(f"label_names must be {{name: value}}, got {names!r:.80}")
-        return _unique([(value, name) for name, value in names.items()])
+    if names is None:
+        return _listed_names(info, values)
+    if not isinstance(names, Mapping):
+        raise RequestError(f"label_names must be {{name: value}}, got {names!r:.80}")
+    found = _unique([(value, name) for name, value in names.items()])
+    _refuse_contradiction(info, found)
+    return found
+
+
+def _refuse_contradiction(info: Mapping[str, Any], names: Mapping[int, str]) -> None:
+    """Refuse a `label_info` that gives the values in `names` other names, both by its `idx` and by
+    its order. Names that only one of the two lists do not count.
+    """
+    items = [each for each in info.get("label_info") or () if isinstance(each, Mapping)]
+    listed = [
+        (each.get("idx"), str(each.get("name")))
+        for each in items
+        if any(is_same_name(str(each.get("name")), name) for name in names.values())
+    ]
+    is_by_value = all(
+        isinstance(value, int) and is_same_name(names.get(value, name), name)
+        for value, name in listed
+    )
+    if not is_by_value and not _is_in_order([name for _, name in listed], names):
+        shown = ", ".join(f"{name!r:.80}" for _, name in listed[:_MAX_LISTED])
+        raise LabelError(
+            f"label_names are {_named(names)}, but label_info lists {shown}; expected the same "
+            "names in the same order"
+        )
+
+
+def _listed_names(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:
     items = info.get("label_info")
     if not items:
         return {}

@@ -38,6 +38,7 @@ from segsam_app.storage.label_metadata import (
     LabelMetadata,
     checked_info,
     info_without_names,
+    refuse_reserved,
     with_added,
 )
 from segsam_app.storage.label_record import LabelVersion
@@ -239,8 +240,10 @@ class Store(LabelAdoption, LocalDatastore):
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add `info` to the metadata of the current label; its versions stay as they are.
 
-        Raises LabelError for other names than those of the version.
+        Raises LabelError for other names than those of the version, `RequestError` for a key that
+        only the store writes.
         """
+        refuse_reserved(info)
         fields = LabelMetadata.read(info).info
         self._look_again(label_id, label_tag)
         with self._writing():

@@ -69,13 +69,7 @@ class ProgressFile:
         self._clock = clock
         self._started = clock()
         self._written = self._logged = -1e9
-        self._facts: dict[str, Any] = {
-            "started": time.time(),
-            "pid": os.getpid(),
-            "epoch": 0,
-            "total_epochs": 0,
-            "best_metric": 0.0,
-        }
+        self._facts: dict[str, Any] = started_facts(os.getpid(), time.time())
 
     def phase(self, name: str, what: str) -> Progress:
         """Begin a phase; call the returned function with (done, total, what) at each step."""
@@ -136,14 +130,30 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def note_end(folder: Path, pid: int, status: str, why: str) -> None:
-    """Write how the training in the process `pid` ended, unless it wrote that itself.
+def note_end(folder: Path, pid: int, status: str, why: str, *, accepted: float = 0.0) -> None:
+    """Write how the training in the process `pid` ended, unless it wrote that itself. One that was
+    `accepted` later than what the file tells of ended before it wrote anything.
 
     Raises `OutputError`.
     """
     facts = _facts(folder)
+    if facts.get("started", 0.0) < accepted:
+        facts = started_facts(pid, accepted)
     if facts.get("pid") == pid and _is_under_way(facts):
         write_json(folder / FILE, with_checksum(facts | {"status": status, "why": why}))
+
+
+def started_facts(pid: int, started: float) -> dict[str, Any]:
+    """Return the facts about a training that has only been started."""
+    return {
+        "status": PREPARING,
+        "what": "starting",
+        "started": started,
+        "pid": pid,
+        "epoch": 0,
+        "total_epochs": 0,
+        "best_metric": 0.0,
+    }
 
 
 def _facts(folder: Path) -> dict[str, Any]:

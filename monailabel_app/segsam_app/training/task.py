@@ -7,6 +7,7 @@ request is refused before the process is started, and the training can be killed
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,15 @@ from segsam_app.errors import NothingToLearnError
 from segsam_app.storage.store import FINAL
 from segsam_app.task_requests import TrainRequest, read_task_request
 from segsam_app.training.cases import labelled_cases
-from segsam_app.training.progress import DONE, ERROR, STOPPED, ProgressFile, note_end, read_progress
+from segsam_app.training.progress import (
+    DONE,
+    ERROR,
+    STOPPED,
+    ProgressFile,
+    note_end,
+    read_progress,
+    started_facts,
+)
 from segsam_app.training.run import TrainingRun
 from segsam_app.training.settings import TrainSettings
 from segsam_app.versions.folder import VersionFolder
@@ -42,6 +51,8 @@ class SegSamTrain(TrainTask):
         super().__init__(DESCRIPTION)
         self._versions = versions
         self._device = config.device
+        self._accepted = 0.0
+        """When a training was accepted last; the process that is started for it writes later."""
 
     def config(self) -> dict[str, Any]:
         """Return the settings that clients show, with their defaults."""
@@ -49,12 +60,16 @@ class SegSamTrain(TrainTask):
 
     def stats(self) -> dict[str, Any]:
         """Return the progress of the training that runs, or ran last."""
-        return read_progress(self._versions.folder)
+        facts = read_progress(self._versions.folder)
+        if facts.get("started", 0.0) >= self._accepted:
+            return facts
+        begun = [one.pid for one in processes("train").values() if one.poll() is None]
+        return started_facts(begun[0], self._accepted) if begun else facts
 
     def note_end(self, pid: int, status: str, why: str) -> None:
         """Note how the process of a training ended, if it did not do so itself."""
         try:
-            note_end(self._versions.folder, pid, status, why)
+            note_end(self._versions.folder, pid, status, why, accepted=self._accepted)
         except OutputError as error:  # the task's own status says it, too
             logger.warning("the end of a training could not be noted: %s", error)
 
@@ -71,7 +86,7 @@ class SegSamTrain(TrainTask):
         if processes("train"):
             return  # a training of this server: the route decides whether another one may wait
         with self._versions.training_lock(timeout=_LOCK_TIMEOUT_SECONDS):
-            pass  # it is free; the process that is started takes it
+            self._accepted = time.time()  # it is free; the process that is started takes it
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Train in this process and return the final progress.

@@ -6,7 +6,8 @@ nobody reads, for an inference. Then the interpreter waits for the threads of MO
 which waits for its task. So from the signal on:
 
 * at once, tasks that wait are dropped, a batch inference and a scoring are ended, and a training is
-  asked to stop: it writes what it has learnt and may take longer for it than the server.
+  asked to stop: it writes what it has learnt. One that takes as long as the server may is ended,
+  too; the next training continues from what it wrote before.
 * requests that wait for the model or hold it end at their next slice with status 503.
 * after `GRACE_SECONDS`, the connections that are left are closed, as if their clients had gone.
 * after `SECONDS`, the process ends, whatever still runs in it. What is on the disk is whole after
@@ -17,6 +18,7 @@ which waits for its task. So from the signal on:
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -76,6 +78,7 @@ class Shutdown:
         close = partial(_close_connections, asyncio.get_running_loop(), servers)
         for work in (self._end_tasks, partial(self._end_process, close)):
             threading.Thread(target=work, name="segsam-shutdown", daemon=True).start()
+        atexit.register(_kill_children)
         for number, handler in handlers.items():
             signal.signal(number, self._receiver(handler))
         for server in servers:
@@ -112,7 +115,17 @@ class Shutdown:
         time.sleep(GRACE_SECONDS)
         close_connections()
         time.sleep(SECONDS - GRACE_SECONDS)
+        _kill_children()
         os._exit(128 + self._signal)
+
+
+def _kill_children() -> None:
+    """End every process that this one started, and theirs: also a task that MONAI Label does not
+    list yet.
+    """
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _close_connections(loop: asyncio.AbstractEventLoop, servers: Iterable[uvicorn.Server]) -> None:

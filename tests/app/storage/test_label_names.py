@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.volume import Segment, Volume
+from segsam_app.errors import RequestError
 from segsam_app.storage.store import Store
 
 from ..stored import AFFINE, SHAPE, make_studies, write
@@ -130,6 +131,26 @@ class TestNames:
         store.save("case0", write(tmp_path / "a.nii.gz", two()), "final", {})
         found = store.history("case0", "final").all()[0]
         assert (found.kind, found.names) == ("found", {"1": POSTERIOR, "2": ANTERIOR})
+
+
+def test_two_lists_of_a_request_that_contradict_each_other(store: Store, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.nii.gz", two(), AFFINE)
+    names = {"label_names": {ANTERIOR: 1, POSTERIOR: 2}}
+    with pytest.raises(LabelError, match=r"label_names are 1 .* but label_info lists"):
+        store.save("case0", file, "final", {**names, **IN_ORDER})
+    store.save("case0", file, "final", {**names, **BY_POSITION})
+    segments = [{"name": ANTERIOR, "idx": 2}, {"name": POSTERIOR, "idx": 4}]
+    version = store.save("case0", file, "final", {**names, "label_info": segments})
+    assert version.names == {"1": ANTERIOR, "2": POSTERIOR}, "3D Slicer counts all segments"
+
+
+@pytest.mark.parametrize("key", ["names", "version", "sha256", "ts", "kind", "name"])
+def test_what_the_server_writes_about_a_label_is_not_taken_from_a_client(
+    store: Store, tmp_path: Path, key: str
+) -> None:
+    store.save("case0", write(tmp_path / "a.nii.gz", two(), AFFINE), "final", {})
+    with pytest.raises(RequestError, match=f"the key '{key}', which the server writes"):
+        store.update_label_info("case0", "final", {key: 1})
 
 
 def test_the_shared_case(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from segsam.model import (
 from segsam.model.growth import grow, grow_checkpoint, nearest, row_weights
 from segsam.model.memory import NOWHERE
 from segsam.model.variants import VARIANTS
-from segsam.prediction.naming import is_named
+from segsam.prediction.naming import SliceEvidence, is_named
 
 from ..made_memory import with_distances
 
@@ -257,5 +257,7 @@ def test_examples_are_kept_and_the_new_category_has_none(
     found = grown.memory.distances(torch.ones(1, 64))[0].tolist()
     assert found == pytest.approx([0.25, NOWHERE, 0.5, NOWHERE, NOWHERE, NOWHERE], abs=1e-3)
     certain = np.array([0, 0.05, 0, 0, 0, 0, 0.95], np.float32)
-    index, _, is_given = is_named(grown, certain, np.array(found, np.float32), None)
+    index, _, is_given = is_named(
+        grown, SliceEvidence(1, certain, np.array(found, np.float32)), None
+    )
     assert (index, is_given) == (0, True), "a category without examples is no name yet"

@@ -20,7 +20,7 @@ from segsam.imaging.volume import Volume
 from segsam.model import Card, read_card
 from segsam.model.packaged import FASTEST, SHIPPED, shipped_path
 from segsam.prediction.predictor import Predictor
-from segsam.prompting.prompts import Box, Prompts
+from segsam.prompting.prompts import Box, Point, Prompts
 
 MOST_BYTES = 40e6
 
@@ -135,3 +135,29 @@ def test_an_organ_of_the_demo_is_found_and_gets_no_other_name(
     assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.8
     # Its CT names were learnt from pictures with the spine up: on this one it may keep silent.
     assert result.category in (None, known.names[known.index(organ)])
+
+
+@pytest.mark.parametrize("what", ["black", "grey", "colour", "noise"])
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        Prompts(points=[Point((128, 128, 0))]),
+        Prompts(boxes=[Box((60, 70, 0), (180, 190, 0))]),
+    ],
+    ids=["point", "box"],
+)
+def test_what_holds_nothing_is_not_named(predictor: Predictor, what: str, prompts: Prompts) -> None:
+    """A click on an empty picture, or on noise, comes back without a name and with the reason."""
+    rng = np.random.default_rng(0)
+    pixels = {
+        "black": np.zeros((256, 256, 1), np.uint8),
+        "grey": np.full((256, 256, 1), 128, np.uint8),
+        "colour": np.full((256, 256, 1, 3), (200, 40, 90), np.uint8),
+        "noise": rng.integers(0, 256, (256, 256, 1), dtype=np.uint8),
+    }[what]
+    predictor.set_volume(Volume.from_array(pixels, np.eye(4)))
+    result = predictor.predict(prompts)
+    assert result.category is None
+    assert result.region.is_empty or any(note.startswith("Not named") for note in result.notes)
+    if what != "noise":
+        assert result.neighbours == {}

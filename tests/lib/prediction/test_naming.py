@@ -123,6 +123,36 @@ class TestNamesByExamples:
         assert naming.confidence == pytest.approx(0, abs=1e-6)
 
 
+class TestWhatSpeaksAgainstAName:
+    def one(self, **facts: Any) -> SliceEvidence:
+        return replace(evidence(10, 0, 0.9, 0.1, 0, 0, 0), **facts)
+
+    def test_decoders_that_do_not_draw_the_same_object(self, model: SegSam) -> None:
+        naming = name_object(model, [self.one(agreement=0.14)], requested=None, modality=None)
+        assert naming.name is None
+        assert "agreement 14%" in naming.notes[0]
+        assert next(iter(naming.suggestions)) == "liver"
+        agreed = name_object(model, [self.one(agreement=0.9)], requested=None, modality=None)
+        assert agreed.name == "liver"
+        both = [self.one(agreement=0.14), self.one(agreement=0.9, area=30)]
+        assert name_object(model, both, requested=None, modality=None).name == "liver"
+
+    def test_a_slice_without_anything_on_it(self, model: SegSam) -> None:
+        naming = name_object(model, [self.one(is_blank=True)], requested=None, modality=None)
+        assert (naming.name, naming.suggestions) == (None, {})
+        assert "nothing to see" in naming.notes[0]
+
+    def test_a_requested_name_that_is_unlikely_is_said_to_be_the_requests(
+        self, model: SegSam
+    ) -> None:
+        naming = name_object(model, [self.one()], requested=1, modality=None)
+        assert naming.name == "spleen"
+        assert naming.notes == (
+            "The name spleen is that of the request: the model itself finds it 10.0% probable.",
+        )
+        assert name_object(model, [self.one()], requested=0, modality=None).notes == ()
+
+
 class TestPresentCategories:
     def decoded(self) -> Decoded:
         logits = torch.tensor([[1.0, -1.0, 4.0, 0.5, 2.0]])
