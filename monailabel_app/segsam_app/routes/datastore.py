@@ -45,7 +45,7 @@ from segsam_app.inference.images import (
 )
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import output_errors, sha256_of
-from segsam_app.storage.label_metadata import DIGEST, checked_image_info
+from segsam_app.storage.label_metadata import DIGEST, checked_image_info, refuse_reserved
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected
 from segsam_app.storage.store import FINAL, Store
@@ -153,6 +153,7 @@ def update_label_info(
     """Add to the metadata of the current label."""
     fields = read_object(info, "info") | _user_info(user)
     label, tag = checked_id("label", label), checked_id("tag", tag)
+    refuse_reserved(fields)
     app_instance().datastore().update_label_info(label, tag, fields)
     return JSONResponse(None)
 

@@ -38,7 +38,6 @@ from segsam_app.storage.label_metadata import (
     LabelMetadata,
     checked_info,
     info_without_names,
-    refuse_reserved,
     with_added,
 )
 from segsam_app.storage.label_record import LabelVersion
@@ -240,10 +239,8 @@ class Store(LabelAdoption, LocalDatastore):
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add `info` to the metadata of the current label; its versions stay as they are.
 
-        Raises LabelError for other names than those of the version, `RequestError` for a key that
-        only the store writes.
+        Raises LabelError for other names than those of the version.
         """
-        refuse_reserved(info)
         fields = LabelMetadata.read(info).info
         self._look_again(label_id, label_tag)
         with self._writing():

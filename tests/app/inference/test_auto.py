@@ -15,6 +15,7 @@ from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError, CategoryError
+from segsam.prediction import naming
 from segsam_app.errors import DeadlineExceededError, RequestError
 from segsam_app.inference.auto import AUTO_MODEL, AutoRequest
 from segsam_app.inference.requests import window_of
@@ -25,6 +26,12 @@ from ..tuning import scene
 
 ROOT = Path(__file__).resolve().parents[3]
 ANYTHING = {"least": 0.0, "slices": 1, "grid": 3}
+
+
+@pytest.fixture(autouse=True)
+def agreeing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept the agreement of these models' decoders, whose weights were drawn at random."""
+    monkeypatch.setattr(naming, "AGREEING_FROM", 0.0)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
 import segsam.model.checkpoint as checkpoint_module
 from segsam.model import load_pretrained, save_checkpoint
+from segsam.prediction import naming
 from segsam_app.inference.auto import AUTO_MODEL
 
 from ...lib.conftest import TinyHost
@@ -30,6 +31,12 @@ UNLIKE_ALL = {0: 0.7, 1: 0.9}
 OURS = {"prompts": {"boxes": [{"min_ijk": [4, 5, 2], "max_ijk": [14, 16, 2]}]}, "result": "region"}
 STOCK = {"label": "mine", "roi": [4, 14, 5, 16, 2, 2]}
 DIALECTS = pytest.mark.parametrize("asked", [OURS, STOCK], ids=["ours", "stock"])
+
+
+@pytest.fixture(autouse=True)
+def agreeing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept the agreement of these models' decoders, whose weights were drawn at random."""
+    monkeypatch.setattr(naming, "AGREEING_FROM", 0.0)
 
 
 @pytest.fixture

@@ -351,6 +351,10 @@ def test_names_are_those_of_the_version(server: Any, image: str, tmp_path: Path)
         assert "expected the names of the label's version, 1 'ball', got 'rest'" in sentence
     assert refused(tell(None))[:2] == (400, "request")
     assert server.get("/datastore/label/info", params=query).json() == before
+    for key in ("names", "version", "sha256", "ts", "kind", "name"):
+        status, code, sentence = refused(tell({key: 1}))
+        assert (status, code) == (400, "request")
+        assert f"the key '{key}', which the server writes" in sentence
     assert tell({"level": "easy", **NAMES}).status_code == 200
     after = server.get("/datastore/label/info", params=query).json()
     assert after == before | {"level": "easy"}

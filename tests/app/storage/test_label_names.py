@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.volume import Segment, Volume
-from segsam_app.errors import RequestError
 from segsam_app.storage.store import Store
 
 from ..stored import AFFINE, SHAPE, make_studies, write
@@ -142,15 +141,6 @@ def test_two_lists_of_a_request_that_contradict_each_other(store: Store, tmp_pat
     segments = [{"name": ANTERIOR, "idx": 2}, {"name": POSTERIOR, "idx": 4}]
     version = store.save("case0", file, "final", {**names, "label_info": segments})
     assert version.names == {"1": ANTERIOR, "2": POSTERIOR}, "3D Slicer counts all segments"
-
-
-@pytest.mark.parametrize("key", ["names", "version", "sha256", "ts", "kind", "name"])
-def test_what_the_server_writes_about_a_label_is_not_taken_from_a_client(
-    store: Store, tmp_path: Path, key: str
-) -> None:
-    store.save("case0", write(tmp_path / "a.nii.gz", two(), AFFINE), "final", {})
-    with pytest.raises(RequestError, match=f"the key '{key}', which the server writes"):
-        store.update_label_info("case0", "final", {key: 1})
 
 
 def test_the_shared_case(tmp_path: Path) -> None:

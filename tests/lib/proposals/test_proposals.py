@@ -24,6 +24,7 @@ from segsam.errors import CancelledError, CategoryError, OutputError, PromptErro
 from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Card, SegSam, build_variant, load_pretrained, save_checkpoint
+from segsam.prediction import naming
 from segsam.prediction.labels import Region
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result as Predicted
@@ -54,6 +55,12 @@ from segsam.proposals.probing import Probe, attention_points, best_by_category, 
 
 from ..conftest import TinyHost
 from ..made_memory import with_distances
+
+
+@pytest.fixture(autouse=True)
+def agreeing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept the agreement of these models' decoders, whose weights were drawn at random."""
+    monkeypatch.setattr(naming, "AGREEING_FROM", 0.0)
 
 
 @pytest.fixture
