@@ -269,20 +269,23 @@ def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[i
 
 
 def _refuse_contradiction(info: Mapping[str, Any], names: Mapping[int, str]) -> None:
-    """Refuse a `label_info` that gives the values in `names` other names, both by its `idx` and by
-    its order. Names that only one of the two lists do not count.
+    """Refuse a `label_info` that gives a value in `names` a name which is not there, or gives the
+    values other names both by its `idx` and by its order.
     """
-    items = [each for each in info.get("label_info") or () if isinstance(each, Mapping)]
-    listed = [
-        (each.get("idx"), str(each.get("name")))
-        for each in items
-        if any(is_same_name(str(each.get("name")), name) for name in names.values())
-    ]
-    is_by_value = all(
-        isinstance(value, int) and is_same_name(names.get(value, name), name)
-        for value, name in listed
+    items = info.get("label_info")
+    if not isinstance(items, list):
+        return  # `label_names` alone count
+    named = [each for each in items if isinstance(each, Mapping)]
+    listed = [(each.get("idx"), str(each.get("name"))) for each in named]
+    listed = [pair for pair in listed if pair[1] not in _NOT_STRUCTURES]
+    known = [pair for pair in listed if any(is_same_name(pair[1], one) for one in names.values())]
+    is_other = any(
+        isinstance(pair[0], int) and pair not in known and pair[0] in names for pair in listed
     )
-    if not is_by_value and not _is_in_order([name for _, name in listed], names):
+    is_by_value = all(
+        isinstance(value, int) and is_same_name(names.get(value, ""), name) for value, name in known
+    )
+    if is_other or not (is_by_value or _is_in_order([name for _, name in known], names)):
         shown = ", ".join(f"{name!r:.80}" for _, name in listed[:_MAX_LISTED])
         raise LabelError(
             f"label_names are {_named(names)}, but label_info lists {shown}; expected the same "

@@ -137,6 +137,12 @@ def test_two_lists_of_a_request_that_contradict_each_other(store: Store, tmp_pat
     names = {"label_names": {ANTERIOR: 1, POSTERIOR: 2}}
     with pytest.raises(LabelError, match=r"label_names are 1 .* but label_info lists"):
         store.save("case0", file, "final", {**names, **IN_ORDER})
+    others = {"label_info": [{"name": "spleen", "idx": 1}, {"name": "liver", "idx": 2}]}
+    with pytest.raises(LabelError, match="label_info lists 'spleen', 'liver'"):
+        store.save("case0", file, "final", {**names, **others})
+    odd = {"label_info": [{"name": ANTERIOR, "idx": []}, {"name": POSTERIOR, "idx": {}}, 3]}
+    store.save("case0", file, "final", {**names, **odd})
+    store.save("case0", file, "final", {**names, "label_info": 5})
     store.save("case0", file, "final", {**names, **BY_POSITION})
     segments = [{"name": ANTERIOR, "idx": 2}, {"name": POSTERIOR, "idx": 4}]
     version = store.save("case0", file, "final", {**names, "label_info": segments})
