@@ -64,9 +64,7 @@ def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable
     distances = fit.memory.distances(torch.from_numpy(table.descriptions)).numpy()
     logits = table.class_logits.astype(np.float64) / model.card.temperature
     scores = np.exp(log_softmax(logits, axis=1))
-    confidences = fit.rule.confidences(scores, distances.astype(np.float64))
-    best = confidences.argmax(axis=1)
-    confidence = confidences[np.arange(len(best)), best]
+    best, confidence = fit.rule.best(scores, distances.astype(np.float64))
     limits = np.array([fit.rule.limit_of(item) for item in model.categories.items])
     agrees = ~(table.columns["agreement"] < AGREEING_FROM)  # a missing one speaks against nothing
     columns = dict(table.columns) | {

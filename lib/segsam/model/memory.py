@@ -101,12 +101,6 @@ class ExampleMemory:
     def _width(self) -> int:
         return self.images_show.shape[1]
 
-    def to(self, device: torch.device) -> ExampleMemory:
-        """Return the memory on a device; the same object if it is there already."""
-        if self.mean.device == device:
-            return self
-        return ExampleMemory(*(getattr(self, name).to(device) for name in (*_TENSORS, *_IMAGES)))
-
     def state(self) -> dict[str, Tensor]:
         """Return the tensors as they are stored beside the weights; examples in half precision."""
         return {_PREFIX + name: getattr(self, name) for name in (*_TENSORS, *_IMAGES)}

@@ -60,9 +60,8 @@ class NamingRule:
         """Return P(k), (N, K), from decoder probabilities (N, K + 1), index 0 "no object", and
         distances (N, K).
         """
-        evidence = self.decoder_weight * np.log(scores[:, 1:].clip(_LEAST, None))
-        evidence = evidence - self.distance_weight * np.square(distances)
-        return np.asarray(np.exp(evidence - logsumexp(evidence, axis=1, keepdims=True)))
+        weights = self.decoder_weight, self.distance_weight
+        return np.asarray(np.exp(log_posterior(*weights, scores, distances)))
 
     def known(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return P(known) from the distance of the best category."""
@@ -80,6 +79,14 @@ class NamingRule:
         known = self.known(distances[np.arange(len(best)), best])
         return np.asarray(known[:, None] * posterior)
 
+    def best(
+        self, scores: NDArray[np.float64], distances: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the best category k (N,) and its confidence (N,); arguments as of `posterior`."""
+        confidences = self.confidences(scores, distances)
+        index = confidences.argmax(axis=1)
+        return index, confidences[np.arange(len(index)), index]
+
     def limit_of(self, category: Category) -> float:
         """Return the lowest confidence at which a category is given as a name."""
         return self.disease_limit if is_disease(category) else self.limit
@@ -94,6 +101,18 @@ class NamingRule:
             return cls(**rule)
         except TypeError as error:
             raise CheckpointError("The naming rule in the card has other fields.") from error
+
+
+def log_posterior(
+    decoder_weight: float,
+    distance_weight: float,
+    scores: NDArray[np.float64],
+    distances: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the logarithm of P(k), (N, K); the arrays as of `NamingRule.posterior`."""
+    evidence = decoder_weight * np.log(scores[:, 1:].clip(_LEAST, None))
+    evidence = evidence - distance_weight * np.square(distances)
+    return np.asarray(evidence - logsumexp(evidence, axis=1, keepdims=True))
 
 
 def is_disease(category: Category) -> bool:

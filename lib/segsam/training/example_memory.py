@@ -36,7 +36,7 @@ from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.model.memory import NOWHERE, ExampleMemory, standardisation
-from segsam.model.naming_rule import NamingRule, is_disease
+from segsam.model.naming_rule import NamingRule, is_disease, log_posterior
 from segsam.training.config import TrainConfig
 from segsam.training.described_objects import DescribedObjects, describe_samples
 from segsam.training.embedding_store import EmbeddingStore
@@ -343,8 +343,8 @@ def _fit_posterior(cases: _Cases) -> tuple[float, float]:
 
     def loss(logarithms: NDArray[np.float64]) -> float:
         a, b = np.exp(logarithms)
-        evidence = a * np.log(cases.scores[:, 1:].clip(1e-12, None)) - b * cases.distances**2
-        return float(-log_softmax(evidence, axis=1)[np.arange(len(true)), true].mean())
+        of_all = log_posterior(a, b, cases.scores, cases.distances)
+        return float(-of_all[np.arange(len(true)), true].mean())
 
     a, b = np.exp(minimize(loss, [0.0, 1.0], method="Nelder-Mead").x)
     return float(a), float(b)
@@ -380,9 +380,9 @@ def _limits(
     """Return the lowest limit of all names, and of diseases' names, within the goals."""
     diseases = np.array([is_disease(item) for item in categories.items])
     known, unknown = kinds[KNOWN], kinds[UNKNOWN]
-    named, confidence = _named(rule, known)
+    named, confidence = rule.best(known.scores, known.distances)
     is_wrong = named != known.classes - 1
-    false_name, false_confidence = _named(rule, unknown)
+    false_name, false_confidence = rule.best(unknown.scores, unknown.distances)
     every = np.ones(len(false_name), dtype=np.bool_)
     limit = max(
         _limit(false_confidence, every, UNKNOWN_NAMED),
@@ -402,13 +402,6 @@ def _limit(confidence: NDArray[np.float64], is_error: NDArray[np.bool_], goal: f
     allowed = max(0, math.floor(goal * (len(confidence) + 1) - 1))
     errors = np.sort(confidence[is_error])[::-1]
     return 0.0 if len(errors) <= allowed else float(np.nextafter(errors[allowed], 2.0))
-
-
-def _named(rule: NamingRule, cases: _Cases) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the best category k (N,) and its confidence (N,)."""
-    confidences = rule.confidences(cases.scores, cases.distances)
-    best = confidences.argmax(axis=1)
-    return best, confidences[np.arange(len(best)), best]
 
 
 def _image_limit(memory: ExampleMemory, objects: DescribedObjects) -> float:

@@ -22,15 +22,7 @@ from segsam.model.memory import (
 )
 from segsam.model.naming_rule import NamingRule
 
-RULE = NamingRule(
-    decoder_weight=1.0,
-    distance_weight=4.0,
-    known_at_zero=4.0,
-    known_slope=8.0,
-    limit=0.5,
-    disease_limit=0.9,
-    image_limit=1.0,
-)
+from ..made_memory import RULE
 
 
 def memory(size: int = 64, width: int = 64) -> ExampleMemory:
