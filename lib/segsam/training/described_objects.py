@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from segsam.model import PromptTensors, SegSam
 from segsam.model.memory import describe_images, describe_objects
@@ -25,7 +26,26 @@ _PROMPTS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class DescribedObjects:
+class Rows:
+    """Base of records whose fields are arrays with a row for each of N objects."""
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(getattr(self, fields(self)[0].name))
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
+        """Return some of the objects, by mask or index."""
+        return type(self)(*(getattr(self, entry.name)[rows] for entry in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join records; `parts` are not empty."""
+        names = [entry.name for entry in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedObjects(Rows):
     """N prompted objects."""
 
     descriptions: NDArray[np.float32]
@@ -42,22 +62,6 @@ class DescribedObjects:
     """(N,) with the data set's name."""
     image_names: NDArray[np.str_]
     """(N,) equal for objects of one image."""
-
-    def __len__(self) -> int:
-        """Return the number of objects."""
-        return len(self.classes)
-
-    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> DescribedObjects:
-        """Return some of the objects, by mask or index."""
-        return replace(
-            self, **{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)}
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[DescribedObjects]) -> DescribedObjects:
-        """Join objects of one model; `parts` are not empty."""
-        names = [entry.name for entry in fields(cls)]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ from segsam.model import SegSam
 from segsam.model.memory import NOWHERE, ExampleMemory, standardisation
 from segsam.model.naming_rule import NamingRule, is_disease, log_posterior
 from segsam.training.config import TrainConfig
-from segsam.training.described_objects import DescribedObjects, describe_samples
+from segsam.training.described_objects import DescribedObjects, Rows, describe_samples
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import Sample
 from segsam.training.targets import NO_CATEGORY
@@ -85,7 +85,7 @@ class NamingFit:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cases:
+class _Cases(Rows):
     """Objects as the rule sees them."""
 
     scores: NDArray[np.float64]
@@ -96,17 +96,6 @@ class _Cases:
     """(N,) k + 1; 0 for unknown."""
     is_first: NDArray[np.bool_]
     """(N,) True in the half of the patients that the rule is fitted to."""
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def select(self, rows: NDArray[np.bool_]) -> _Cases:
-        return _Cases(*(getattr(self, entry.name)[rows] for entry in fields(self)))
-
-    @classmethod
-    def joined(cls, parts: list[_Cases]) -> _Cases:
-        names = [entry.name for entry in fields(cls)]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def fit_naming(
