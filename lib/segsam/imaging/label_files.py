@@ -30,6 +30,7 @@ from segsam.imaging.formats.picture_file import read_picture_labels
 from segsam.imaging.formats.raw import RawGrid, reading
 from segsam.imaging.formats.seg_nrrd import (
     Segmentation,
+    StoredSegment,
     read_segment_values,
     read_segmentation,
     read_segments,
@@ -224,13 +225,18 @@ def _segmentation(path: Path) -> Segmentation | None:
 
 def read_label_names(path: Path) -> dict[int, str]:
     """Read the names that a label file gives its values, from its header. Raises VolumeError."""
+    return {segment.value: segment.name for segment in read_named_values(path)}
+
+
+def read_named_values(path: Path) -> tuple[StoredSegment, ...]:
+    """Read the values that a label file names, from its header. Raises VolumeError."""
     if _format_of(path) == "NIfTI":
-        return read_nifti_names(path)
+        table = read_nifti_names(path).items()
+        named = (StoredSegment.named(text, "", 0, value, value) for value, text in table)
+        return tuple(segment for segment in named if segment.name)
     if _is_nrrd(path):
-        segments = read_segments(path)
-    else:
-        segments = read_dicom_segments(path) if _is_dicom(path) else ()
-    return {segment.value: segment.name for segment in segments}
+        return read_segments(path)
+    return read_dicom_segments(path) if _is_dicom(path) else ()
 
 
 def _is_dicom(path: Path) -> bool:

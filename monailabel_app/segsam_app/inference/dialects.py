@@ -45,6 +45,7 @@ from segsam_app.errors import RequestError
 from segsam_app.inference.requests import (
     Extension,
     MonaiLabelKeys,
+    Name,
     ShortText,
     Window,
     window_of,
@@ -154,7 +155,7 @@ class StockRequest(MonaiLabelKeys):
     """Ends of the box along each axis: [i, i, j, j, k, k]."""
     slice: int | None = None
     """Slice along k, for clients that work in 2D."""
-    label: ShortText | None = None
+    label: Name | None = None
     """Name of the annotator's segment."""
     axis: AxisChoice | None = None
     """Axis of the slices; without it, the setting `axis`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from segsam.imaging.intensity import CT_WINDOWS
+from segsam.imaging.name_text import refused_in
 from segsam_app.errors import RequestError
 from segsam_app.ids import IdText
 from segsam_app.records import RequestRecord
@@ -15,6 +16,17 @@ Extension = Literal[".nrrd", ".seg.nrrd", ".nii.gz", ".nii"]
 Window = str | tuple[float, float]
 """Intensity window: the name of a preset, or (low, high) in units of the voxels."""
 ShortText = Annotated[str, StringConstraints(max_length=200)]
+
+
+def _checked_name(name: str) -> str:
+    """Return a name that may be given to a segment; "" stands for none."""
+    if name and (wrong := refused_in(name)):
+        raise ValueError(f"Expected a name that is shown in one line as label, got {wrong}.")
+    return name
+
+
+Name = Annotated[ShortText, AfterValidator(_checked_name)]
+"""Name of the segment in the reply."""
 
 SERVER_KEYS = frozenset({"model", "image", "description", "session"})
 """Keys that MONAI Label itself adds to the request when it calls an inference task."""

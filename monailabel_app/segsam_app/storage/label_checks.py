@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsam.errors import VolumeError
@@ -29,9 +29,9 @@ from segsam.imaging.image_files import (
 )
 from segsam.imaging.label_files import (
     label_planes,
-    read_label_names,
     read_label_values,
     read_labels,
+    read_named_values,
 )
 from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
 from segsam.imaging.readers import read_image
@@ -48,12 +48,14 @@ FOUND_ENDINGS = LABEL_ENDINGS
 class CheckedLabel:
     """Label that may be saved: the ending of its format, and the values it holds except 0.
 
-    `names` are those that the file itself gives its values; empty for most formats.
+    `names` are those that the file itself gives its values; empty for most formats. `name_notes`
+    say which of them could not be used as they are in the file.
     """
 
     ending: str
     values: tuple[int, ...]
     names: Mapping[int, str]
+    name_notes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def is_stored_as_it_is(self) -> bool:
@@ -82,7 +84,9 @@ def check_label(
             check_planes(planes, values)
         else:
             check_regions(read_labels(path, image))
-    label = CheckedLabel(ending, values, read_label_names(path))
+    named = read_named_values(path)
+    names = {one.value: one.name for one in named}
+    label = CheckedLabel(ending, values, names, {one.value: one.note for one in named if one.note})
     if not label.is_stored_as_it_is and not _is_pair(path):
         read_labels(path, image).as_one_map()  # overlapping segments have no place in one map
     return label

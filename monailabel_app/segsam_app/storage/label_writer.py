@@ -20,12 +20,8 @@ from segsam_app.storage.disk import FileStamp, stamp_of
 from segsam_app.storage.found_labels import FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
 from segsam_app.storage.label_history import LabelHistory, StagedCopies
-from segsam_app.storage.label_metadata import (
-    DIGEST,
-    LabelMetadata,
-    names_by_value,
-    note_on_names,
-)
+from segsam_app.storage.label_metadata import DIGEST, LabelMetadata
+from segsam_app.storage.label_names import info_of_restored, names_by_value, note_on_names
 from segsam_app.storage.label_record import LabelVersion, now
 from segsam_app.storage.reconcile import label_entry
 
@@ -83,7 +79,7 @@ class LabelWriter:
                 user=metadata.user,
                 ending=ending,
                 names={str(value): name for value, name in names.items()},
-                info={**metadata.info, **note_on_names(metadata.info, names)},
+                info={**metadata.info, **note_on_names(metadata.info, names, label)},
             )
             with self._history.staged(stored) as staged:
                 yield Draft(staged, version)
@@ -101,6 +97,7 @@ class LabelWriter:
             kind="restored",
             created=now(),
             user=user,
+            info=info_of_restored(version.info, version.names),
             restored_from=number,
             beside=False,
         )
@@ -250,16 +247,18 @@ class LabelWriter:
 
     def _listed_with(self, found: FoundLabel) -> tuple[LabelMetadata, Mapping[int, str]]:
         """Return what the index says about a label that MONAI Label itself saved, and its names."""
-        nothing, own = LabelMetadata.read(None), found.label.names
-        listed = self._listed
+        listed, label = self._listed, found.label
+        nothing = replace(LabelMetadata.read(None), info=note_on_names({}, label.names, label))
         if listed is None or listed.info.get("version") or not found.file.name.endswith(listed.ext):
-            return nothing, own
+            return nothing, label.names
         try:
             metadata = LabelMetadata.read(listed.info)
-            return metadata, names_by_value(metadata.info, found.label.values, own) or own
+            names = names_by_value(metadata.info, label.values, label.names) or label.names
+            notes = note_on_names(metadata.info, names, label)
+            return replace(metadata, info={**metadata.info, **notes}), names
         except (RequestError, VolumeError) as error:
             logger.warning("a label is adopted without what the index says about it: %s", error)
-            return nothing, own
+            return nothing, label.names
 
     def _put_back(self, label: LabelVersion) -> None:
         """Put the newest version in the place of a file that cannot be used as a label."""

@@ -34,12 +34,8 @@ from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
-from segsam_app.storage.label_metadata import (
-    LabelMetadata,
-    checked_info,
-    info_without_names,
-    with_added,
-)
+from segsam_app.storage.label_metadata import LabelMetadata, checked_info, with_added
+from segsam_app.storage.label_names import info_without_names
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record

@@ -23,7 +23,7 @@ from segsam.imaging.label_regions import check_regions
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
 from segsam_app.storage.disk import sha256_of
-from segsam_app.storage.label_metadata import names_by_value
+from segsam_app.storage.label_names import names_by_value
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.versions.record import LeftOutCase
 

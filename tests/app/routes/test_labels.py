@@ -199,6 +199,10 @@ def test_labels_that_do_not_fit(server: Any, image: str, tmp_path: Path) -> None
         ('{"label_names": [1]}', {}),
         ('{"label_names": {"a": -1}}', {}),
         ('{"label_names": {"a": 1, "b": 1}}', {}),
+        ('{"label_names": {"a": 1, "b": 0}}', {}),
+        ('{"label_names": {"a\\u0000": 1}}', {}),
+        ('{"label_info": [{"name": "\\u202ea", "idx": 1}]}', {}),
+        ('{"params": {"label_info": "liver"}}', {}),
         ('{"expected_version": "two"}', {}),
         ("{}", {"If-Match": "yesterday"}),
     ],
@@ -345,12 +349,17 @@ def test_names_are_those_of_the_version(server: Any, image: str, tmp_path: Path)
         {"label_info": [{"name": "rest", "idx": 1}]},
         {"label_names": {"rest": 1}},
         {"label_names": {"ball": 1}, "label_info": [{"name": "rest", "idx": 1}]},
+        {"params": {"label_names": {"rest": 1}}},
+        {"info": [{"Label_Info": [{"name": "rest", "idx": 1}]}]},
     ):
         status, code, sentence = refused(tell(names))
         assert (status, code) == (422, "volume")
         assert "expected the names of the label's version, 1 'ball', got 'rest'" in sentence
     assert refused(tell(None))[:2] == (400, "request")
     assert server.get("/datastore/label/info", params=query).json() == before
+    again = put(server, {"image": image}, ball(), tmp_path, params={**NAMES, "params": names})
+    status, _, sentence = refused(again)
+    assert (status, "in params.info[0].Label_Info" in sentence) == (422, True)
     for key in ("names", "version", "sha256", "ts", "kind", "name"):
         status, code, sentence = refused(tell({key: 1}))
         assert (status, code) == (400, "request")

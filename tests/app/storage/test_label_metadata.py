@@ -8,7 +8,9 @@ import pytest
 
 from segsam.errors import LabelError, VolumeError
 from segsam_app.errors import RequestError
-from segsam_app.storage.label_metadata import info_without_names, names_by_value
+from segsam_app.storage.label_names import info_of_restored, info_without_names, names_by_value
+
+NAMES = {"1": "liver", "2": "spleen"}
 
 
 def listed(**named: int) -> dict[str, Any]:
@@ -59,12 +61,64 @@ def test_a_value_without_a_name() -> None:
         {"label_names": {"liver": True}},
         {"label_names": {"liver": 1.5}},
         {"label_names": {"liver": 2**31}},
+        {"label_names": {"li\0ver": 1}},
+        {"label_names": {"liver\n": 1}},
+        {"label_names": {"li\u200bver": 1}},
+        {"label_info": [{"name": "\u202eliver", "idx": 1}]},
+        {"label_names": {"liver": 0, "spleen": 1}},
+        {"label_info": [{"name": "liver", "idx": 0}, {"name": "spleen", "idx": 1}]},
+        {"params": {"label_names": {"liver": 1.5}}},
+        {"params": {"label_info": "liver"}},
     ],
     ids=str,
 )
 def test_invalid_names(info: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         names_by_value(info, (1,))
+
+
+def test_the_background_may_be_named() -> None:
+    assert names_by_value({"label_names": {"Background": 0, "liver": 1}}, (1,))[1] == "liver"
+    with pytest.raises(RequestError, match=r"expected the name 'background', .* got 'liver'"):
+        names_by_value({"label_names": {"liver": 0}}, ())
+
+
+ELSEWHERE = [
+    ({"params": {"label_names": {"spleen": 1}}}, "params.label_names"),
+    ({"params": {"label_info": [{"name": "spleen", "idx": 1}]}}, "params.label_info"),
+    ({"Label_Names": {"spleen": 1}}, "Label_Names"),
+    ({"labelNames": {"spleen": 1}}, "labelNames"),
+    ({"info": {"LABEL-INFO": [{"name": "spleen", "idx": 1}]}}, "info.LABEL-INFO"),
+    ({"a": [0, {"b": {"label_names": {"liver": 2}}}]}, r"a\[1\].b.label_names"),
+    ({"info": {"names": {"1": "spleen"}}}, "info.names"),
+]
+
+
+@pytest.mark.parametrize(("more", "where"), ELSEWHERE)
+def test_names_have_one_place(more: dict[str, Any], where: str) -> None:
+    with pytest.raises(LabelError, match=f"1 'liver', got .* in {where}; names belong to"):
+        names_by_value({"label_names": {"liver": 1}, **more}, (1,))
+    with pytest.raises(LabelError, match=f"1 'liver', 2 'spleen', got .* in {where}; names"):
+        info_without_names(more, NAMES)
+    with pytest.raises(LabelError, match=f"version, none, got .* in {where}; names belong to"):
+        names_by_value(more, (1,))
+    assert info_of_restored({"note": 1, **more}, {"1": "liver"}).keys() == {"note", "names_note"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"params": {"label_names": {"Liver": 1}, "label_info": []}},
+        {"params": {"label_info": [{"name": "liver", "idx": 3}]}},
+        {"info": {"names": {"1": "liver"}, "label_names": None}},
+        {"names_of_readers": {"1": "Doe"}, "readers": {"names": ["Doe", "Roe"]}},
+        {"names": "Doe"},
+    ],
+)
+def test_the_same_names_elsewhere_are_kept(more: dict[str, Any]) -> None:
+    assert names_by_value({"label_names": {"liver": 1}, **more}, (1,)) == {1: "liver"}
+    assert info_without_names(more, {"1": "liver"}) == more
+    assert info_of_restored(more, {"1": "liver"}) == more
 
 
 @pytest.mark.parametrize(
@@ -83,9 +137,6 @@ def test_idx_that_are_no_whole_numbers_are_refused(indices: tuple[Any, ...]) -> 
     sent = {"label_info": [{"name": f"n{index}", "idx": index} for index in indices]}
     with pytest.raises(RequestError, match="a value from 0"):
         names_by_value(sent, (1, 2))
-
-
-NAMES = {"1": "liver", "2": "spleen"}
 
 
 class TestNamesThatAreSentLater:

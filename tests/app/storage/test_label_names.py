@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.volume import Segment, Volume
+from segsam_app.storage import label_names
 from segsam_app.storage.store import Store
 
 from ..stored import AFFINE, SHAPE, make_studies, write
@@ -122,6 +123,67 @@ class TestNames:
         version = store.save("case0", path, "final", BY_POSITION)
         assert version.names == {"1": ANTERIOR, "2": POSTERIOR}
 
+    @pytest.mark.parametrize("ending", [".seg.nrrd", ".nii.gz"])
+    def test_a_value_that_is_not_drawn_may_have_a_name(
+        self, store: Store, tmp_path: Path, ending: str
+    ) -> None:
+        """One rule for all formats: a list of structures may be longer than what is drawn."""
+        names = {POSTERIOR: 1, ANTERIOR: 2, "amygdala": 3}
+        path = tmp_path / f"a{ending}"
+        segments = {1: Segment(POSTERIOR), 2: Segment(ANTERIOR)} if "seg" in ending else None
+        Volume.from_array(two(), AFFINE).save(path, segments=segments)
+        version = store.save("case0", path, "final", {"label_names": names})
+        assert version.names == {str(value): name for name, value in names.items()}
+
+    @pytest.mark.parametrize(
+        ("names", "words"),
+        [
+            ({"amygdala": 3}, "names its value 3 'thalamus', but it was sent as 'amygdala'"),
+            ({POSTERIOR: 9}, "names its value 1 .*, but that name was sent for the value 9"),
+            ({"thalamus": 9}, "names its value 3 'thalamus', but that name was sent for the val"),
+        ],
+    )
+    def test_a_segment_that_is_not_drawn_keeps_its_name(
+        self, store: Store, tmp_path: Path, names: dict[str, int], words: str
+    ) -> None:
+        named = {1: POSTERIOR, 2: ANTERIOR, 3: "thalamus"}
+        path = segmentation(tmp_path / "a.seg.nrrd", named)
+        with pytest.raises(LabelError, match=words):
+            store.save("case0", path, "final", {"label_names": names})
+        version = store.save("case0", path, "final", {"label_names": {"thalamus": 3}})
+        assert version.names == {str(value): name for value, name in named.items()}
+
+    @pytest.mark.parametrize("blank", ["", " ", "\u200b"])
+    def test_a_segment_without_a_name_is_called_as_3d_slicer_shows_it(
+        self, store: Store, tmp_path: Path, blank: str
+    ) -> None:
+        path = segmentation(tmp_path / "a.seg.nrrd", {1: POSTERIOR, 2: blank})
+        version = store.save("case0", path, "final", {})
+        assert version.names == {"1": POSTERIOR, "2": "Segment_2"}
+        said = "the file's name of the value 2 has no name; it is called 'Segment_2'"
+        assert version.info == {"names_note": said}
+        version = store.save("case0", path, "final", {"label_names": {ANTERIOR: 2}})
+        assert (version.names, version.info.get("names_note")) == (
+            {"1": POSTERIOR, "2": ANTERIOR},
+            None,
+        )
+        path = segmentation(tmp_path / "b.seg.nrrd", {1: blank, 2: blank})
+        version = store.save("case0", path, "final", {})
+        assert version.names == {"1": "Segment_1", "2": "Segment_2"}
+
+    def test_hidden_characters_in_the_name_of_a_file_are_left_out(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        names = {1: f"{POSTERIOR}\u202e", 2: "y" * 5000}
+        path = segmentation(tmp_path / "a.seg.nrrd", names)
+        version = store.save("case0", path, "final", {"label_names": {POSTERIOR: 1}})
+        assert version.names["1"] == POSTERIOR
+        version = store.save("case0", path, "final", {})
+        assert version.names == {"1": POSTERIOR, "2": "y" * 200}
+        assert version.info["names_note"].startswith(
+            "the file's name of the value 1 has the character U+202E; it is called 'posterior "
+        )
+
     def test_a_file_put_there_by_hand_keeps_its_names(self, store: Store, tmp_path: Path) -> None:
         folder = Path(store._datastore_path) / "labels" / "final"
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +209,37 @@ def test_two_lists_of_a_request_that_contradict_each_other(store: Store, tmp_pat
     segments = [{"name": ANTERIOR, "idx": 2}, {"name": POSTERIOR, "idx": 4}]
     version = store.save("case0", file, "final", {**names, "label_info": segments})
     assert version.names == {"1": ANTERIOR, "2": POSTERIOR}, "3D Slicer counts all segments"
+
+
+def test_names_in_other_places_may_not_say_otherwise(store: Store, tmp_path: Path) -> None:
+    file = segmentation(tmp_path / "a.seg.nrrd", {1: POSTERIOR, 2: ANTERIOR})
+    other = {"params": {"label_names": {ANTERIOR: 1, POSTERIOR: 2}}}
+    with pytest.raises(LabelError, match=r"for the value 1 in params.label_names; names belong"):
+        store.save("case0", file, "final", other)
+    same = {"params": {"label_names": {POSTERIOR: 1, ANTERIOR: 2}}}
+    assert store.save("case0", file, "final", same).info == same
+    with pytest.raises(LabelError, match=r"for the value 1 in params.label_names; names belong"):
+        store.update_label_info("case0", "final", other)
+
+
+def test_an_older_version_that_contradicts_itself_is_restored_without(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers before this one kept names in other places."""
+    file = segmentation(tmp_path / "a.seg.nrrd", {1: POSTERIOR, 2: ANTERIOR})
+    info = {"params": {"label_names": {ANTERIOR: 1}}, "device": "CT"}
+    with monkeypatch.context() as patch:
+        patch.setattr(label_names, "_refuse_elsewhere", lambda *_: None)
+        first = store.save("case0", file, "final", info)
+    assert first.info == info
+    restored = store.restore("case0", "final", 1)
+    assert restored.names == first.names
+    assert restored.info == {
+        "device": "CT",
+        "names_note": "the version's 'params' named its values otherwise, and was left out when "
+        "it was restored",
+    }
+    assert store.history("case0", "final").all()[0].info == info
 
 
 def test_the_shared_case(tmp_path: Path) -> None:

@@ -18,12 +18,16 @@ from PIL import Image
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import read_label_names, read_labels
+from segsam.imaging.label_files import read_label_names, read_labels, read_named_values
 from segsam.imaging.volume import Segment, Volume
 
 SHAPE = (6, 5, 4)
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
 IMAGE = RawGrid(SHAPE, AFFINE)
+
+
+BLANKS = '<LabelTable><Label Key="1">' + " " * 3_000_000
+"""Blanks that a pattern must not divide in all ways: that took hours."""
 
 
 def write_layers(path: Path, layers: NDArray[Any], fields: Mapping[str, str]) -> Path:
@@ -305,9 +309,29 @@ class TestNiftiNames:
         assert read.names == read_label_names(path) == {5: "liver & bile", 2: "left & right"}
         assert read.values == (2, 5)
 
+    def test_names_with_hidden_characters_are_cleaned(self, tmp_path: Path) -> None:
+        text = (
+            '<LabelTable><Label Key="1">li\u202ever\u200b</Label><Label Key="2">\u200b</Label>'
+            '<Label Key="3"> <![CDATA[left kidney]]> </Label></LabelTable>'
+        )
+        path = self.write(tmp_path / "a.nii", text, 0)
+        assert read_label_names(path) == {1: "liver", 3: "left kidney"}
+        notes = [segment.note for segment in read_named_values(path)]
+        assert notes == [
+            "the file's name of the value 1 has the character U+202E; it is called 'liver'",
+            "",
+        ]
+
     @pytest.mark.parametrize(
         "text",
-        ["", "hello", "<LabelTable>", '<LabelTable><Label Key="x">a</Label>', "<Label " * 90_000],
+        [
+            "",
+            "hello",
+            "<LabelTable>",
+            '<LabelTable><Label Key="x">a</Label>',
+            "<Label " * 90_000,
+            BLANKS,
+        ],
     )
     def test_other_extensions_name_nothing(self, tmp_path: Path, text: str) -> None:
         assert read_label_names(self.write(tmp_path / "a.nii", text, 0)) == {}

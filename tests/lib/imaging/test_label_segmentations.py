@@ -226,6 +226,16 @@ class TestKinds:
         path = segmentation(ct_slices(), apart(), tmp_path / "seg.dcm", change=unnamed)
         assert read_label_names(path)[2] == "Liver"
 
+    def test_a_segment_without_a_label_or_code_is_called_by_its_number(
+        self, tmp_path: Path
+    ) -> None:
+        def unnamed(made: pydicom.Dataset) -> None:
+            made.SegmentSequence[0].SegmentLabel = " "
+            made.SegmentSequence[0].SegmentedPropertyTypeCodeSequence = None
+
+        path = segmentation(ct_slices(), apart(), tmp_path / "seg.dcm", change=unnamed)
+        assert read_label_names(path)[2] == "Segment_2"
+
 
 def test_in_a_folder_of_labels(tmp_path: Path) -> None:
     slices = ct_slices()

@@ -26,7 +26,7 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_files import DicomFile, is_dicom, read_file
 from segsam.imaging.formats.dicom_pixels import check_pixel_bytes, stored_values
 from segsam.imaging.formats.raw import reading
-from segsam.imaging.formats.seg_nrrd import Segmentation, StoredSegment
+from segsam.imaging.formats.seg_nrrd import Segmentation, StoredSegment, default_name
 from segsam.imaging.geometry import swap_lps_ras, validated_affine
 from segsam.imaging.voxels import check_declared_shape
 from segsam.types import Affine, LabelArray
@@ -97,16 +97,18 @@ def _segments(file: DicomFile) -> tuple[StoredSegment, ...]:
             f"{file.path.name}: expected segments with different numbers from 1, got "
             f"{numbers[:8] or 'none'}."
         )
-    return tuple(StoredSegment(name, 0, number, number) for number, name in found if number)
+    return tuple(
+        StoredSegment.named(name, default_name(number), 0, number, number)
+        for number, name in found
+        if number
+    )
 
 
 def _name(item: pydicom.Dataset) -> str:
-    """Label of a segment; without one, what its code means."""
+    """Label of a segment; without one, what its code means; "" for none."""
     label = str(item.get("SegmentLabel") or "").strip()
     codes = item.get("SegmentedPropertyTypeCodeSequence") or [pydicom.Dataset()]
-    return (
-        label or str(codes[0].get("CodeMeaning") or "").strip() or f"Segment {item.SegmentNumber}"
-    )
+    return label or str(codes[0].get("CodeMeaning") or "").strip()
 
 
 def _frames(file: DicomFile) -> _Frames:

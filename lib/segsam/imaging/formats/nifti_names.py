@@ -17,16 +17,19 @@ EXTENSION_BYTES = 2**22
 """Bytes after the header that are searched for names."""
 _CODES = (0, 30)
 _FLAG_BYTES = 4
-_MOST_NAMES, _LONGEST_NAME = 65_535, 200
+_MOST_NAMES = 65_535
 _LABEL = re.compile(
-    r"<Label\s(?P<facts>[^<>]{0,500})>\s*"
-    r"(?:<!\[CDATA\[(?P<quoted>[^\]]{0,500})\]\]>|(?P<plain>[^<]{0,500}))\s*</Label>"
+    r"<Label\s(?P<facts>[^<>]{0,500})>"
+    r"(?:\s{0,100}<!\[CDATA\[(?P<quoted>[^\]]{0,500})\]\]>\s{0,100}|(?P<plain>[^<]{0,500}))</Label>"
 )
+"""Every repetition has an end, and none can take what the next one wants: blanks that go on for
+megabytes would be tried in all ways of dividing them."""
 _KEY = re.compile(r"""\bKey\s*=\s*["'](\d{1,9})["']""")
 
 
 def label_table(content: bytes, endianness: str) -> dict[int, str]:
-    """Return label value -> name from the bytes between header and voxels; empty for none.
+    """Return label value -> text of its name from the bytes between header and voxels; empty for
+    none.
 
     Background (the value 0) and values without a name are left out.
     """
@@ -60,5 +63,5 @@ def _names(text: str) -> dict[int, str]:
         quoted = label["quoted"]
         name = " ".join((html.unescape(label["plain"]) if quoted is None else quoted).split())
         if key and int(key[1]) and name and len(names) < _MOST_NAMES:
-            names.setdefault(int(key[1]), name[:_LONGEST_NAME])
+            names.setdefault(int(key[1]), name)
     return names

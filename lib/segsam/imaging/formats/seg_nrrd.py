@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import Self
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.nrrd_file import (
@@ -29,6 +30,7 @@ from segsam.imaging.formats.nrrd_file import (
     write_nrrd,
 )
 from segsam.imaging.formats.raw import reading
+from segsam.imaging.name_text import name_in_file
 from segsam.imaging.voxels import zeros
 from segsam.types import Affine, LabelArray, Voxels
 
@@ -63,6 +65,20 @@ class StoredSegment:
     """Value of its voxels in that layer."""
     value: int
     """Value that it gets when the layers are read together: different for every segment."""
+    note: str = ""
+    """Sentence for the user if the file's own name could not be used as it is."""
+
+    @classmethod
+    def named(cls, text: str, default: str, layer: int, label_value: int, value: int) -> Self:
+        """Return the segment that a file calls `text`; `default` is the name of one without."""
+        name, wrong = name_in_file(text, default)
+        note = f"the file's name of the value {value} has {wrong}; it is called {name!r}"
+        return cls(name, layer, label_value, value, note if wrong else "")
+
+
+def default_name(number: int) -> str:
+    """Return the name of a segment without one, as 3D Slicer shows it."""
+    return f"Segment_{number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +167,7 @@ def read_segments(path: Path) -> tuple[StoredSegment, ...]:
 def _parse_segments(fields: Mapping[str, Any], layers: int, name: str) -> list[StoredSegment]:
     """The segments that the header of a file with so many layers describes, in its order."""
     numbers = sorted({int(match[1]) for key in fields if (match := _FIELD.fullmatch(key))})
-    places, names = [], []
+    places = []
     one_each = layers == len(numbers) > 1
     for place, number in enumerate(numbers):
         layer = _whole(fields, f"Segment{number}_Layer", place if one_each else 0, name)
@@ -162,7 +178,6 @@ def _parse_segments(fields: Mapping[str, Any], layers: int, name: str) -> list[S
                 f"layer {layer} and value {value} for segment {number}."
             )
         places.append((layer, value))
-        names.append(str(fields.get(f"Segment{number}_Name", f"Segment_{number + 1}")).strip())
     if len(set(places)) < len(places):
         layer, value = Counter(places).most_common(1)[0][0]
         raise VolumeError(
@@ -173,8 +188,10 @@ def _parse_segments(fields: Mapping[str, Any], layers: int, name: str) -> list[S
     if len(set(values)) < len(values):  # of overlapping segments: told apart by their layer
         values = list(range(1, len(places) + 1))
     return [
-        StoredSegment(text, layer, stored, value)
-        for text, (layer, stored), value in zip(names, places, values, strict=True)
+        StoredSegment.named(
+            str(fields.get(f"Segment{number}_Name", "")), default_name(number + 1), *place, value
+        )
+        for number, place, value in zip(numbers, places, values, strict=True)
     ]
 
 

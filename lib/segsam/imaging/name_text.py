@@ -1,0 +1,63 @@
+"""Text of a segment's name: what a name may hold, and what is made of one in a file that may not.
+
+A name is shown in one line, compared, and learnt. What is not shown (a line break, a character that
+turns the direction of writing, one without width) makes two names of what a reader sees as one. A
+request with such a name is refused. A file that holds one may be valid otherwise: its name is
+cleaned, with a note.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_NAME_LENGTH = 200
+
+_JOINERS = re.compile(r"(?<=[\u0600-\u1fff])[\u200c\u200d](?=[\u0600-\u1fff])")
+"""Characters without width between letters of a script that joins them, as in Persian and Hindi:
+they are part of the spelling there."""
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's kinds of characters that are not shown: controls, format, halves, line ends."""
+_BREAKS = frozenset({"Cc", "Zl", "Zp"})
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
+"""Fillers, which Unicode counts as letters and signs."""
+
+
+def refused_in(name: str) -> str:
+    """Return what a name has that none may have, for a sentence; "" for one that may be used."""
+    if len(name) > MAX_NAME_LENGTH:
+        return f"{len(name)} characters"
+    hidden = next((sign for sign in _JOINERS.sub("", name) if _is_hidden(sign)), None)
+    if hidden is not None:
+        return f"the character U+{ord(hidden):04X}"
+    return "" if _is_visible(name) else "no name"
+
+
+def name_in_file(text: str, default: str) -> tuple[str, str]:
+    """Return the name that a file gives a value, cleaned, and what was wrong with it ("" if it was
+    kept). `default` is the name of a value without one.
+    """
+    name = text.strip()
+    wrong = refused_in(name)
+    if not wrong:
+        return name, ""
+    kept = {found.start() for found in _JOINERS.finditer(name)}
+    shown = (_shown(sign) if at not in kept else sign for at, sign in enumerate(name))
+    cleaned = " ".join("".join(shown).split())[:MAX_NAME_LENGTH].strip()
+    return (cleaned, wrong) if _is_visible(cleaned) else (default, "no name")
+
+
+def _is_hidden(sign: str) -> bool:
+    return unicodedata.category(sign) in _HIDDEN
+
+
+def _shown(sign: str) -> str:
+    """A blank for a break of the line, nothing for another hidden character, else itself."""
+    if unicodedata.category(sign) in _BREAKS:
+        return " "
+    return "" if _is_hidden(sign) else sign
+
+
+def _is_visible(name: str) -> bool:
+    """Return True for a name with more than blanks."""
+    return any(not sign.isspace() and sign not in _BLANK_LETTERS for sign in name)
