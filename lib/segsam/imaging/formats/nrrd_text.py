@@ -27,13 +27,15 @@ _SIZES = re.compile(rb"^sizes: .*\n", re.MULTILINE)
 _LEVEL = 4
 _MOST_BYTES = 2**22
 """Longest header; that of a thousand segments has a fifth of it."""
+_MOST_LINES = 2**16
+"""Most lines of a header, which are read one by one; those thousand segments have 10,000."""
 
 
 def header_lines(stream: BinaryIO, name: str) -> list[str]:
     """Read the lines of a header with the empty one that ends it; the voxels follow in `stream`.
 
     Blanks inside vectors, as in `( 1.0 , 0 , 0 )`, are left out: pynrrd takes them for the next.
-    Raises VolumeError for more than 4 MB.
+    Raises VolumeError for more than 4 MB, or more than 65,536 lines.
     """
     lines: list[str] = []
     left = _MOST_BYTES
@@ -48,6 +50,11 @@ def header_lines(stream: BinaryIO, name: str) -> list[str]:
         if _VECTORS.match(text):
             text = _BLANKS.sub(lambda found: "," if "," in found[0] else "", text)
         lines.append(text)
+        if len(lines) > _MOST_LINES:
+            raise VolumeError(
+                f"{name}: expected a header of at most {_MOST_LINES} lines, which an empty line "
+                "ends, got a longer one."
+            )
         if not text.rstrip():
             break
     return lines
