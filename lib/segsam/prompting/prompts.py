@@ -166,8 +166,8 @@ class Prompts:
         """Return the prompts clipped to a volume of this shape, and a note for each clipped box.
 
         Raises:
-            PromptError: no prompt, no positive one, a point outside, or a box that is reversed,
-                wholly outside or degenerate.
+            PromptError: no prompt, no positive one, a point outside, one that is positive and
+                negative, or a box that is reversed, wholly outside or degenerate.
         """
         if not self.points and not self.boxes:
             raise PromptError("Expected at least one point or box, got none.")
@@ -178,6 +178,7 @@ class Prompts:
             )
         for point in self.points:
             _check_inside(point, shape_ijk)
+        _check_signs(self.points)
         pairs = [(box, _clipped(box, shape_ijk)) for box in self.boxes]
         notes = tuple(
             f"The {_described(box)} reaches outside the volume of {shape_text(shape_ijk)} voxels "
@@ -224,6 +225,16 @@ def _check_inside(point: Point, shape_ijk: Sequence[int]) -> None:
             raise PromptError(
                 f"The point {point.ijk} is outside the volume of {shape_text(shape_ijk)} voxels: "
                 f"{_AXIS_NAMES[axis]} must be 0 to {side - 1}."
+            )
+
+
+def _check_signs(points: Sequence[Point]) -> None:
+    signs: dict[VoxelIndex, bool] = {}
+    for point in points:
+        if signs.setdefault(point.ijk, point.positive) != point.positive:
+            raise PromptError(
+                f"The point {point.ijk} is positive and negative: expected each voxel to be inside "
+                "the object or outside it, got both."
             )
 
 

@@ -197,6 +197,7 @@ class TestSegment:
                 ["--point", "12,10,1", "--axis", "x"],
                 "Expected an axis auto, i, j, k or all, got 'x'",
             ),
+            (["--point", "12,10,1", "--point", "12,10,1,-"], "(12, 10, 1) is positive and negat"),
             (["--point", "12,10,1", "--window", "spleen"], "soft-tissue"),
             (["--point", "12,10,1", "--checkpoint", "sam3"], "litemedsam"),
             (

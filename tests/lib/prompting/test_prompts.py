@@ -162,6 +162,12 @@ class TestChecks:
         _, notes = checked(Point((1, 1, 1), positive=False), boxes=(Box((0, 0, 0), (5, 5, 5)),))
         assert notes == ()
 
+    def test_a_voxel_is_inside_or_outside(self) -> None:
+        same = Point((1, 2, 3))
+        assert checked(same, same)[1] == ()
+        with pytest.raises(PromptError, match=r"point \(1, 2, 3\) is positive and negative: expec"):
+            checked(same, Point((1, 2, 4), positive=False), Point((1, 2, 3), positive=False))
+
     @pytest.mark.parametrize(
         ("ijk", "axis"),
         [((20, 0, 0), "i must be 0 to 19"), ((0, -1, 0), "j must be"), ((0, 0, 40), "k must be")],
