@@ -2,13 +2,15 @@
 
 A case is named after the place of its image in the archive: `hospital_a/ct_17` is
 `hospital_a/ct_17.nii.gz`, or the folder of a DICOM series. A series that shares its folder with
-other images is named after its first file.
+other images is named after its first file. Images that would have one name keep their endings in
+it: `a.nii.gz` and `a.png`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,10 +39,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Found:
-    """Cases of an archive, and the files that are none; hidden files and litter are in neither."""
+    """Cases of an archive, and the files that are none; hidden files and litter are in neither.
+
+    `notes` say which cases have the endings of their images in their names.
+    """
 
     items: tuple[Item, ...]
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_items(archive: Path, prompts: Path | None = None) -> Found:
@@ -49,36 +55,85 @@ def find_items(archive: Path, prompts: Path | None = None) -> Found:
     Args:
         archive: a folder, searched with all its subfolders.
         prompts: a folder with `<case>.json`; by default the prompts lie beside the images, as
-            `<case>.prompts.json`.
+            `<case>.prompts.json`. Images of one name share `a.json` unless there is `a.png.json`.
 
     Raises:
-        BatchError: the folder does not exist, holds no image, or holds two images of one name.
+        BatchError: the folder does not exist, holds no image, or holds two DICOM series whose
+            folders have one name.
     """
     for folder in (archive, prompts):
         if folder is not None and not folder.is_dir():
             raise BatchError(f"Expected a folder, got {folder}.")
-    root, found = archive.absolute(), dict[str, Item]()
+    root, images = archive.absolute(), list[Item]()
     left_out: list[LeftOut] = []
     for folder in _folders(root, None if prompts is None else prompts.absolute()):
-        images, others = _images(folder, root)
+        here, others = _images(folder, root)
+        images += here
         left_out += [*others, *_not_followed(folder, root)]
-        for image in images:
-            if image.case in found:
-                raise BatchError(
-                    f"Two images in {archive} have the same case name {image.case}: "
-                    f"{Path(found[image.case].path).name} and {Path(image.path).name}; rename one."
-                )
-            own = None if prompts is None else prompts.absolute() / f"{image.case}.json"
-            file = own or Path(image.prompts)
-            found[image.case] = replace(image, prompts=str(file) if file.is_file() else "")
-    if not found:
+    named = _with_names_of_their_own(images, archive)
+    items = [
+        _with_prompts(item, (item.case, image.case), root, prompts)
+        for item, image in zip(named, images, strict=True)
+    ]
+    if not items:
         raise BatchError(
             f"Expected at least one image in {archive}, got none; images are DICOM, or end in "
             f"{', '.join(IMAGE_ENDINGS)}.{_listed(left_out)}"
         )
-    used = {item.prompts for item in found.values()}
+    used = {item.prompts for item in items}
     left_out += _prompts_of_none(root, used) if prompts is None else ()
-    return Found(tuple(found.values()), tuple(left_out))
+    return Found(tuple(items), tuple(left_out), _notes(images, named))
+
+
+def _with_names_of_their_own(images: Sequence[Item], archive: Path) -> list[Item]:
+    """Return the cases with different names: those of one name get the endings of their files."""
+    items = list(images)
+    while shared := _shared(items):
+        renamed = [_with_ending(item) if item.case in shared else item for item in items]
+        if renamed == items:
+            two = [Path(item.path).name for item in items if item.case in shared][:2]
+            raise BatchError(
+                f"Two images in {archive} have the same case name {min(shared)}: "
+                f"{' and '.join(two)}; rename one."
+            )
+        items = renamed
+    return items
+
+
+def _shared(items: Sequence[Item]) -> set[str]:
+    """Return the names that several cases have."""
+    return {name for name, count in Counter(item.case for item in items).items() if count > 1}
+
+
+def _with_ending(item: Item) -> Item:
+    """Return a case named after its file with the ending; that of a folder as it is."""
+    path = Path(item.path)
+    if path.is_dir():
+        return item
+    return replace(item, case=(Path(item.case).parent / path.name).as_posix())
+
+
+def _notes(images: Sequence[Item], named: Sequence[Item]) -> tuple[str, ...]:
+    of_name: dict[str, list[str]] = {}
+    for before, after in zip(images, named, strict=True):
+        if before.case != after.case:
+            of_name.setdefault(before.case, []).append(after.case)
+    return tuple(
+        f"Several images are called {name}: the results of {', '.join(cases)} have the endings in "
+        "their names."
+        for name, cases in of_name.items()
+    )
+
+
+def _with_prompts(item: Item, names: Sequence[str], root: Path, prompts: Path | None) -> Item:
+    """Return a case with its file of prompts, the first that is there for one of its names."""
+    if prompts is not None:
+        files = [prompts.absolute() / f"{name}.json" for name in names]
+    else:
+        place = root.parent if Path(item.path) == root else root
+        files = [place / f"{name}{_PROMPTS}" for name in names]
+    found = next((file for file in files if file.is_file()), "")
+    return replace(item, prompts=str(found))
 
 
 def fingerprint(item: Item) -> str:
@@ -109,10 +164,7 @@ def _folders(root: Path, prompts: Path | None) -> Iterator[Path]:
 
 
 def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
-    """Return the images of one folder, and the files that are none; prompts are in neither.
-
-    `prompts` of an image is where they lie if they are beside it.
-    """
+    """Return the images of one folder, and the files that are none; prompts are in neither."""
     place = folder.relative_to(root)
     names = [path.name for path in folder.iterdir() if path.is_file()]
     images, left_out = images_in(folder, [name for name in names if not name.endswith(_PROMPTS)])
@@ -120,9 +172,8 @@ def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
     for image in images:
         is_root = place / image.stem == Path()
         case = root.name if is_root else (place / image.stem).as_posix()
-        beside = (root.parent if is_root else root) / f"{case}{_PROMPTS}"
         files = image.names if len(image.names) > 1 and image.path != folder else ()
-        items.append(Item(case, str(image.path), str(beside), files))
+        items.append(Item(case, str(image.path), files=files))
     return items, [replace(one, path=(place / one.path).as_posix()) for one in left_out]
 
 

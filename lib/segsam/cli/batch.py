@@ -126,6 +126,8 @@ def segment(  # noqa: PLR0913 - the options of the command
         missing = len(found.items) - len(items)
         err.print(f"{missing} of {len(found.items)} images have no prompts: left out.")
     print_left_out(left_out)
+    for note in found.notes:
+        print_plain(note, err)
     if not items:
         raise BatchError(f"No image of {archive} has a file of prompts; --auto needs none.")
     task = SegmentTask(
@@ -140,7 +142,8 @@ def segment(  # noqa: PLR0913 - the options of the command
     )
     pool = Workers(workers, threads, ray_address)
     outcome = _run(task, items, out_folder, pool, retry_failed=retry_failed)
-    _report(outcome, out_folder, json_file, left_out=left_out)
+    more = {"notes": list(found.notes)} if found.notes else None
+    _report(outcome, out_folder, json_file, more, left_out=left_out)
 
 
 @app.command()

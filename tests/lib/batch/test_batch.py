@@ -150,17 +150,39 @@ class TestArchive:
         with pytest.raises(BatchError, match=r"got none; .*Left out: notes\.txt: not an image; "):
             find_items(tmp_path)
 
-    def test_a_folder_without_images_or_with_two_of_one_name_is_refused(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_folder_without_images_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BatchError, match=r"Expected at least one image in .*, got none"):
             find_items(tmp_path)
         with pytest.raises(BatchError, match="Expected a folder"):
             find_items(tmp_path / "nothing")
-        picture(tmp_path / "a.nii")
-        picture(tmp_path / "a.nii.gz")
-        with pytest.raises(BatchError, match=r"have the same case name a: a\.nii and a\.nii\.gz"):
-            find_items(tmp_path)
+
+    def test_images_of_one_name_keep_their_endings(self, tmp_path: Path) -> None:
+        for name in ("a.nii", "a.nii.gz", "a.nii.gz.nii", "b.nii", "c/a.nii", "c/d/a.nii"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            picture(tmp_path / name)
+        write_prompts(tmp_path / "a.nii.gz.prompts.json")
+        write_prompts(tmp_path / "a.prompts.json")
+        found = find_items(tmp_path)
+        named = [(item.case, item.path, Path(item.prompts).name) for item in found.items]
+        assert named == [
+            ("a.nii", str(tmp_path / "a.nii"), "a.prompts.json"),
+            ("a.nii.gz", str(tmp_path / "a.nii.gz"), "a.nii.gz.prompts.json"),
+            ("a.nii.gz.nii", str(tmp_path / "a.nii.gz.nii"), "a.nii.gz.prompts.json"),
+            ("b", str(tmp_path / "b.nii"), ""),
+            ("c/a", str(tmp_path / "c" / "a.nii"), ""),
+            ("c/d/a", str(tmp_path / "c" / "d" / "a.nii"), ""),
+        ]
+        assert found.left_out == ()
+        assert found.notes[0] == (
+            "Several images are called a: the results of a.nii, a.nii.gz have the endings in their "
+            "names."
+        )
+
+    def test_two_series_whose_folders_have_one_name_are_refused(self, tmp_path: Path) -> None:
+        write_series(tmp_path / "ct")
+        write_series(tmp_path / "ct" / "ct")
+        with pytest.raises(BatchError, match="have the same case name ct: ct and ct; rename one"):
+            find_items(tmp_path / "ct")
 
     def test_another_image_or_prompt_has_another_fingerprint(self, archive: Path) -> None:
         item = find_items(archive).items[0]

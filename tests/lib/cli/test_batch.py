@@ -73,6 +73,20 @@ def test_images_without_prompts_are_left_out(archive: Path, tmp_path: Path) -> N
     assert json.loads(result.read_text())["left_out"] == {"b": "no prompts"}
 
 
+def test_images_of_one_name_have_results_of_their_own(archive: Path, tmp_path: Path) -> None:
+    (archive / "b.nii").unlink()
+    voxels = np.random.default_rng(1).integers(0, 200, (20, 18, 5)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), archive / "a.nii.gz")
+    for _ in range(2):  # the second run finds the results of the first
+        done = batch("segment", archive, "-o", tmp_path / "out")
+        assert done.exit_code == 0, done.output
+        assert "Several images are called a: the results of a.nii, a.nii.gz have" in done.output
+    assert "2 of 2 cases done, 2 of them before" in done.output
+    names = sorted(path.name for path in (tmp_path / "out" / "labels").iterdir())
+    assert names == ["a.nii.gz.nii.gz", "a.nii.nii.gz"]
+    assert len(json.loads((tmp_path / "out" / "summary.json").read_text())["notes"]) == 1
+
+
 def test_the_exit_status_says_that_files_were_left_out(archive: Path, tmp_path: Path) -> None:
     (archive / "b.nii").unlink()
     for name in (".DS_Store", "._a.nii", "readme.txt", "a.seg.nrrd"):
