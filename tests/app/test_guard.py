@@ -33,6 +33,12 @@ def point(*ijk: object) -> dict[str, Any]:
     return {"prompts": {"points": [{"ijk": list(ijk)}]}}
 
 
+def both(*ijk: object) -> dict[str, Any]:
+    """Prompts with one voxel inside the object and outside it."""
+    points = [{"ijk": list(ijk), "positive": positive} for positive in (True, False)]
+    return {"prompts": {"points": points}}
+
+
 def box(low: list[int], high: list[int]) -> dict[str, Any]:
     return {"prompts": {"boxes": [{"min_ijk": low, "max_ijk": high}]}}
 
@@ -47,6 +53,13 @@ def box(low: list[int], high: list[int]) -> dict[str, Any]:
         (point(64, 0, 0), "prompt", "outside the volume of 64x56x8"),
         (point(-1, 0, 0), "prompt", "outside the volume"),
         (point(0.5, 0, 0), "prompt", "three whole numbers"),
+        (both(9, 8, 4), "prompt", "The point (9, 8, 4) is positive and negative"),
+        (
+            {"foreground": [[9, 8, 4]], "background": [[9.2, 8, 4]]},
+            "prompt",
+            "The point (9, 8, 4) is positive and negative",
+        ),
+        ({"foreground": [[9, 8, 4]], "label": "li\nver"}, "request", "U+000A"),
         (box([40, 10, 4], [10, 30, 4]), "prompt", "reversed along i"),
         (box([10, 10, 4], [10, 10, 4]), "prompt", "degenerate"),
         (box([70, 70, 4], [80, 80, 4]), "prompt", "wholly outside"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -21,8 +22,11 @@ from segsam.imaging.image_files import kind_of
 from segsam.imaging.readers import ending_by_content, read_grid
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
+from segsam_app.inference.engine import Engine
 from segsam_app.inference.sessions import AppSessions, require_sessions
 from segsam_app.storage import leftovers
+
+_one_at_a_time = threading.Lock()
 
 
 def path_of_image(datastore: Datastore, image_id: str) -> Path:
@@ -54,6 +58,17 @@ def check_header(path: Path) -> None:
     """
     if path.is_file():
         read_grid(path)
+
+
+def check_upload(engine: Engine, path: Path, *, temporary: bool = False) -> None:
+    """Check an uploaded image before it is kept, as an inference does: its header, then its voxels.
+
+    One image is read at a time, so that many uploads at once need the memory of one. It stays open
+    for the first prompt unless it is `temporary`. Raises VolumeError.
+    """
+    check_header(path)
+    with _one_at_a_time:
+        engine.volume(path, temporary=temporary)
 
 
 @contextmanager

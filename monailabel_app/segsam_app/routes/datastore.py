@@ -38,7 +38,7 @@ from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.inference.images import (
     base_name,
-    check_header,
+    check_upload,
     path_of_image,
     safe_extension,
     uploaded,
@@ -69,7 +69,7 @@ def add_image(
     image_id = checked_id("image", _stem(file.filename) if image is None else image)
     info = {**_image_info(params, "params"), "user": user.username}
     with uploaded(file.file, file.filename) as path:
-        check_header(path)
+        check_upload(app_instance().engine, path, temporary=True)
         added = app_instance().datastore().add_image(image_id, str(path), info)
     return JSONResponse({"image": added})
 

@@ -15,7 +15,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from segsam.imaging.image_files import is_litter
 from segsam_app.errors import RequestError
-from segsam_app.inference.images import base_name, check_header, safe_extension
+from segsam_app.inference.images import base_name, check_upload, safe_extension
 from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
 from segsam_app.routes.roles import AnyUser
 
@@ -33,7 +33,8 @@ def create_session(
     """Store an image, or the files of one DICOM series, for the prompts to come."""
     if uncompress:
         raise RequestError("archives are not unpacked; send the image, or the files of the series")
-    session = _sessions().add(_uploads(files), check_header, expiry)
+    engine = app_instance().engine
+    session = _sessions().add(_uploads(files), lambda path: check_upload(engine, path), expiry)
     return {"session_id": session.id, "session_info": _described(session)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def test_a_header_of_a_huge_image_is_refused(server: Any) -> None:
     content = (server.studies / "huge.nii").read_bytes()
     reply = server.ask("PUT", "/session/", files={"files": ("x.nii", content)})
     assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("hole", "NaN"), ("short", "bytes of voxels"), ("movie", "4")]
+)
+@pytest.mark.parametrize("door", ["/session/", "/datastore/image"])
+def test_what_no_inference_takes_is_not_kept(server: Any, door: str, name: str, words: str) -> None:
+    whole = server.studies / ("straight.nii.gz" if name == "short" else f"{name}.nii.gz")
+    content, ending = whole.read_bytes(), ".nii.gz"
+    if name == "short":
+        content, ending = gzip.decompress(content)[:-1000], ".nii"
+    with nothing_new(server.studies.parent, but_folders=True):
+        form = {"files" if "session" in door else "file": (f"x{ending}", content)}
+        reply = server.ask("PUT", door, params={"image": "bad"}, files=form)
+    assert (reply.status_code, reply.json()["code"]) == (422, "volume")
+    assert words in reply.json()["detail"]
 
 
 def test_a_session_beyond_the_limit_is_refused(tight: Any) -> None:
