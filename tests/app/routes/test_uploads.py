@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ def test_a_save_on_an_outdated_version_is_refused(server: Any, image: bytes, lab
     late = put_label(server, label, "shared", headers={"If-Match": '"1"'})
     assert late.status_code == 409
     assert put_label(server, label, "shared", headers={"If-Match": "x"}).status_code == 400
+
+
+def test_what_a_client_notes_about_an_image_changes_no_mask(server: Any, image: bytes) -> None:
+    """The modality, by which images are shown and objects named, is that of the file."""
+    assert put_image(server, image, image="noted").status_code == 200
+    box = {"min_ijk": [17, 16, 4], "max_ijk": [43, 36, 4]}
+    params = json.dumps({"prompts": {"boxes": [box]}, "result": "region"})
+
+    def answer() -> dict[str, Any]:
+        reply = server.infer({"image": "noted"}, params=params)
+        assert reply.status_code == 200
+        return {key: reply.json()[key] for key in ("mask", "label_names", "notes")}
+
+    before = answer()
+    noted = {"info": json.dumps({"modality": "CT", "Modality": "PT", "window": "lung"})}
+    query = {"image": "noted"}
+    assert server.ask("PUT", "/datastore/image/info", params=query, data=noted).status_code == 200
+    assert answer() == before
 
 
 def test_a_checksum_can_be_asked_for(server: Any, image: bytes) -> None:
