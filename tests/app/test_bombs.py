@@ -77,6 +77,8 @@ def doors(server: Server) -> dict[str, Any]:
 
     def session(name: str, content: bytes, params: str = POINT) -> int:
         opened = server.ask("PUT", "/session/", files={"files": (name, content)})
+        if opened.status_code != 200:
+            return int(opened.status_code)
         query = {"session_id": opened.json()["session_id"]}
         return int(server.infer(query, params=params).status_code)
 

@@ -41,20 +41,15 @@ def header_lines(stream: BinaryIO, name: str) -> list[str]:
     left = _MOST_BYTES
     while line := stream.readline(left + 1):
         left -= len(line)
-        if left < 0:
+        if left < 0 or len(lines) == _MOST_LINES:
             raise VolumeError(
-                f"{name}: expected a header of at most {_MOST_BYTES} bytes, which an empty line "
-                "ends, got a longer one."
+                f"{name}: expected a header of at most {_MOST_BYTES} bytes and {_MOST_LINES} "
+                "lines, which an empty line ends, got a longer one."
             )
         text = header_text(line)
         if _VECTORS.match(text):
             text = _BLANKS.sub(lambda found: "," if "," in found[0] else "", text)
         lines.append(text)
-        if len(lines) > _MOST_LINES:
-            raise VolumeError(
-                f"{name}: expected a header of at most {_MOST_LINES} lines, which an empty line "
-                "ends, got a longer one."
-            )
         if not text.rstrip():
             break
     return lines
