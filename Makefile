@@ -81,7 +81,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install $(if $(CI),--quiet) --upgrade pip
 	$(BIN)/python -m pip install $(if $(CI),--quiet) --no-compile -r requirements.txt -e ".[dev]"
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip does it on one core; packages hold files of no Python
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib lib monailabel_app || true  # pip does it on one core; packages hold files of no Python
 	@touch $@
 
 $(SLICER)/.installed: tests/slicer/requirements.txt

@@ -29,7 +29,7 @@ from segsam_app.storage.index import check_index
 from segsam_app.storage.label_history import VERSIONS, LabelHistory
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
-from segsam_app.training.progress import FILE, damage_of_progress
+from segsam_app.training.progress import FILE, FILES, damage_of_progress
 from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
 from segsam_app.versions.record import FIRST, VersionRecord
 
@@ -66,8 +66,9 @@ def check_versions(folder: Path) -> DamageList:
             damage.note(one / name, why)
         if (one / LAST).exists() and choice_in(one / LAST) is None:
             damage.note(one / LAST, "it names no version; the next choice is written anew")
-        if why := damage_of_progress(one):
-            damage.note(one / FILE, why)
+        for name in FILES:
+            if why := damage_of_progress(one, name):
+                damage.note(one / name, why)
         for file in sorted((one / "run").rglob("split.json")):
             try:
                 Split.load(file)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import nibabel
 import pytest
+
+from segsam_app.training.progress import note_accepted
 
 from .conftest import LPS_MM, Server, ball, soon, started
 from .flipping import flip
@@ -37,6 +41,9 @@ def damaged_version(folder: Path) -> None:
     (folder / "version.json").write_text(json.dumps({"id": "0001", "why": "a test"}))
     (folder.parent / "current.json").write_bytes(b'{"version": "00')
     (folder.parent / "training.json").write_bytes(b"[" * 5000)
+    with pytest.MonkeyPatch.context() as patch:  # by a server that is gone
+        patch.setattr(os, "getpid", lambda: 2**22 - 1)
+        note_accepted(folder.parent, [time.time()])
 
 
 @pytest.mark.slow
@@ -49,7 +56,12 @@ def test_a_server_on_damaged_files(tmp_path: Path) -> None:
         assert server.get("/versions/segsam").json()["current"] == "0000"
         chosen = server.ask("POST", "/versions/segsam/use", json={"version": "0000"})
         assert (chosen.status_code, chosen.json()["notes"]) == (200, [])
-        assert server.get("/info/").status_code == 200
+        training = server.get("/train/").json()
+        assert (training["status"], training["request"]["model"]) == ("ERROR", "segsam")
+        assert "interrupted before its first step: start it again" in training["why"]
+        assert server.get("/info/").json()["train_stats"]["segsam"]["why"] == training["why"]
+        for query in ("?all=true", "?check_if_running=true"):
+            assert server.get(f"/train/{query}").status_code == 404, "none of this start"
         finals = server.studies / "labels" / "final"
         assert save(server, label_file(tmp_path, 1)) == 1
         theirs = label_file(finals, 2, ".nii").rename(finals / "straight.nii")

@@ -1,6 +1,6 @@
 """A server that is killed while 3D Slicer waits, and started again: matrix F12 and F13, with the
-module's own client. Two starts of a server, so only with SEGSAM_TEST_FULL=1 (`make reliability`);
-the behaviour of a client whose connection breaks is in tests/slicer/test_http.py.
+module's own client, and F5. Two starts of a server each, so only with SEGSAM_TEST_FULL=1 (`make
+reliability`); the behaviour of a client whose connection breaks is in tests/slicer/test_http.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ import numpy as np
 import pytest
 
 from .annotators import FULL
-from .conftest import LPS_MM, ROOT, Server, _wait_until_up, environment, free_port, picture
+from .conftest import (
+    LPS_MM,
+    ROOT,
+    Server,
+    _wait_until_up,
+    environment,
+    free_port,
+    picture,
+    write_images,
+)
+from .routes.test_training import TINY, save_ball
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,6 +47,7 @@ def running(base: Path, port: int) -> Iterator[tuple[Server, subprocess.Popen[by
     folders = [base / name for name in ("studies", "tmp", "sessions")]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
+    write_images(folders[0])
     server = Server(f"http://127.0.0.1:{port}", *folders, log=base / f"{time.time_ns()}.log")
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
     command += ["--app", str(ROOT / "monailabel_app"), "--studies", str(server.studies)]
@@ -101,3 +112,18 @@ def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
     assert after.region is not None
     assert after.region.min_ijk == before.region.min_ijk
     np.testing.assert_array_equal(after.region.values, before.region.values)
+
+
+def test_a_training_that_had_only_been_accepted(tmp_path: Path) -> None:
+    """It is named after the next start, with what to do."""
+    with running(tmp_path, free_port()) as (server, process):
+        save_ball(server, "straight", ["liver"])
+        assert server.ask("POST", "/train/segsam", json=TINY).status_code == 200
+        process.kill()
+    with running(tmp_path, free_port()) as (server, _):
+        found = server.get("/train/").json()
+        assert found["status"] == "ERROR", found
+        assert found["why"] == "this training was interrupted before its first step: start it again"
+        assert server.get("/info/").json()["train_stats"]["segsam"]["why"] == found["why"]
+        assert server.ask("POST", "/train/segsam", json=TINY).status_code == 200
+        assert "why" not in server.get("/train/").json()

@@ -21,7 +21,7 @@ from segsam_app.config import DEFAULT_MODEL
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
-from segsam_app.training.progress import FILE, damage_of_progress
+from segsam_app.training.progress import FILES, damage_of_progress
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
 _MIN_FREE_BYTES = 256 << 20
@@ -94,8 +94,9 @@ def _damaged(app: Any) -> dict[str, str]:
     store, versions = app.datastore(), app.versions
     found = dict(store.damage.listed()) if isinstance(store, Store) else {}
     found |= {f"versions/{name}": why for name, why in versions.damaged.items()}
-    if why := damage_of_progress(versions.folder):
-        found[f"versions/{FILE}"] = why
+    for name in FILES:
+        if why := damage_of_progress(versions.folder, name):
+            found[f"versions/{name}"] = why
     return dict(list(found.items())[:_MAX_DAMAGED])
 
 

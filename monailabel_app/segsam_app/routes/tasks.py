@@ -3,7 +3,8 @@ with requests that are validated (`task_requests.py`) before anything is started
 
 A task runs in a process of its own, one at a time of each kind; with `enqueue=true` one training
 may wait. `run_sync`, which would run it inside the server, is not offered. `GET /train/` returns
-MONAI Label's reply with the progress and the result of the training.
+MONAI Label's reply with the progress and the result of the training. Each status looks into the
+table of processes first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from segsam_app.inference.batch import label_tag_of
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
-from segsam_app.task_ends import Kind, stop_task, watch_ends
+from segsam_app.task_ends import Kind, note_ends, stop_task, unfinished_tasks, watch_ends
 from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
@@ -38,6 +39,7 @@ from segsam_app.task_requests import (
     read_task_request,
 )
 from segsam_app.training.progress import ERROR, STOPPED
+from segsam_app.training.task import ACCEPTED_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +49,11 @@ Params = Annotated[dict[str, Any] | None, Body()]
 
 _starting = threading.Lock()
 """Held from the check for running tasks to the start of one."""
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
-"""Format of the times of MONAI Label's tasks, in local time."""
 NO_IMAGE_CAN_BE_OPENED = (
     "Every image without a label cannot be opened; the reply names some, with the reasons."
 )
+_INTERRUPTED = {ERROR: "ERROR", STOPPED: "STOPPED"}
+"""MONAI Label's status of a training, by ours."""
 _RESULTS = ("version", "promoted", "why", "metrics", "notes", "left_out", "evidence")
 
 
@@ -60,12 +62,29 @@ def train_status(
     all: bool = False, check_if_running: bool = False, *, user: AnyUser
 ) -> JSONResponse:
     """Return the last training, or with `all` every training since the start. 404 if there is none
-    or, with `check_if_running`, if none runs.
+    or, with `check_if_running`, if none runs. Without one since the start, an earlier one that was
+    interrupted is returned.
     """
-    found, sentence = AsyncTask.status("train", all, check_if_running)
-    if found is None:
-        raise NotFoundError(sentence)
-    return json_response(found if all else {**found, **_progress(found)})
+    if all or check_if_running or tasks("train"):
+        found = _status("train", all, check_if_running)
+        return json_response(found if all else {**found, **_progress(found)})
+    return json_response(_interrupted_before() or _status("train", all, check_if_running))
+
+
+@router.get("/batch/infer", include_in_schema=False)
+def batch_infer_status(
+    all: bool = False, check_if_running: bool = False, *, user: AnyUser
+) -> JSONResponse:
+    """Return the last batch inference, as `train_status` does a training."""
+    return json_response(_status("batch_infer", all, check_if_running))
+
+
+@router.get("/scoring/", include_in_schema=False)
+def scoring_status(
+    all: bool = False, check_if_running: bool = False, *, user: AnyUser
+) -> JSONResponse:
+    """Return the last scoring, as `train_status` does a training."""
+    return json_response(_status("scoring", all, check_if_running))
 
 
 @router.delete("/train/", include_in_schema=False)
@@ -210,32 +229,64 @@ def _start(
             "run_sync is not offered: the task would block the server; ask for its status instead"
         )
     with _starting:
-        unfinished = [t for t in tasks(kind) if t["status"] in ("SUBMITTED", "RUNNING")]
+        unfinished = unfinished_tasks(kind)
         if unfinished and not enqueue:
             raise AlreadyRunningError(f"a {kind} task is running; stop it, or wait for its end")
         if len(unfinished) > 1:
             raise BusyError(f"a {kind} task is running and another one waits; try again later")
-        watch_ends(kind, _note_end if kind == "train" else None)
+        if kind == "train":
+            trainer = app_instance()._trainers[request["model"]]
+            watch_ends(kind, _note_end, lambda task: _trainer_of(task).what_remains(task))
+            request = {**request, ACCEPTED_KEY: trainer.accept()}
+        else:
+            watch_ends(kind)
         started, _ = AsyncTask.run(kind, request=request, enqueue=True)
     return dict(started)
 
 
 def _note_end(task: Mapping[str, Any], pid: int, is_stopped: bool, sentence: str) -> None:
     """Let a training's progress say why its process ended, which cannot say it itself any more."""
-    trainer = app_instance()._trainers.get(task["request"].get("model"))
-    if trainer is not None:
-        trainer.note_end(pid, STOPPED if is_stopped else ERROR, sentence)
+    _trainer_of(task).note_end(task, pid, STOPPED if is_stopped else ERROR, sentence)
+
+
+def _trainer_of(task: Mapping[str, Any]) -> Any:
+    return app_instance()._trainers[task["request"]["model"]]
+
+
+def _status(kind: Kind, all: bool, check_if_running: bool) -> Any:
+    """Return MONAI Label's status of a kind of task. Raises `NotFoundError` if there is none."""
+    note_ends(kind)
+    found, sentence = AsyncTask.status(kind, all, check_if_running)
+    if found is None:
+        raise NotFoundError(sentence)
+    return found
+
+
+def _interrupted_before() -> dict[str, Any]:
+    """Return the last training, of an earlier start of the server, if it was interrupted or failed;
+    else {}.
+    """
+    for model, trainer in app_instance()._trainers.items():
+        stats = trainer.stats()
+        if stats.get("status") in _INTERRUPTED:
+            return {
+                "status": _INTERRUPTED[stats["status"]],
+                "request": {"model": model},
+                **_parts(stats),
+            }
+    return {}
 
 
 def _progress(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the progress and the result that the process of a training wrote; nothing of an
-    earlier training.
+    """Return the progress and the result that the process of a training wrote; nothing before it is
+    there, and nothing of an earlier training.
     """
-    trainer = app_instance()._trainers.get(task["request"].get("model"))
-    stats = dict(trainer.stats()) if trainer is not None else {}
-    started = time.mktime(time.strptime(task["start_ts"], _TIME_FORMAT))
-    if not stats or stats.get("started", 0) < started:
-        return {}
+    stats = _trainer_of(task).stats()
+    is_of_it = stats.get(ACCEPTED_KEY) == task["request"].get(ACCEPTED_KEY)
+    return _parts(stats) if is_of_it and "pid" in stats else {}
+
+
+def _parts(stats: Mapping[str, Any]) -> dict[str, Any]:
     progress = {key: stats[key] for key in stats if key not in _RESULTS}
     return {"progress": progress, **{key: stats[key] for key in _RESULTS if key in stats}}
 

@@ -1,4 +1,5 @@
-"""Progress file of a training, which the server reads while another process writes it.
+"""Progress file of a training, which the server reads while another process writes it, and the file
+of the trainings that a server accepted: one that never began is known after a new start, too.
 
 Numbers are finite or left out: with a single NaN in `/info/`, 3D Slicer cannot connect at all.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,29 @@ from segsam.errors import DamagedRecordError
 from segsam.system.atomic import write_json
 from segsam.system.checked_json import read_object, with_checksum
 from segsam.system.records import sentence_of
+from segsam.training.run_state import LAST
 from segsam.types import Progress
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
 
 FILE = "training.json"
+ACCEPTED = "accepted.json"
+FILES = (FILE, ACCEPTED)
 PREPARING, LEARNING, MEASURING = "preparing", "learning", "measuring"
 DONE, ERROR, STOPPED = "done", "error", "stopped"
 _ENDINGS = frozenset({DONE, ERROR, STOPPED})
+_STARTING = "starting"
+"""What a training does until it writes something else."""
 _UNSEEN_END = (
     "the process of the training ended before the training did: it was stopped or ended with its "
-    "server, or perhaps memory ran out; the next training on the same labels continues from its "
-    "last checkpoint"
+    "server, or perhaps memory ran out"
 )
+_CONTINUES = "the next training on the same labels continues from"
+_STARTS_ANEW = "it left no checkpoint, so the next training starts anew"
+_START_AGAIN = "it had made no step: start it again"
+_NEVER_BEGAN = "this training was interrupted before its first step: start it again"
+_ANOTHER_NEVER_BEGAN = "the training that waited for it was interrupted too: start it again"
 _TIMES_DIFFER_SECONDS = 2.0
 _MAX_BYTES = 1 << 20
 _WRITE_SECONDS = 0.5
@@ -50,6 +60,7 @@ class _Facts(TypedDict, total=False):
     what: str
     why: str
     started: float
+    accepted: float
     pid: int
     epoch: int
     total_epochs: int
@@ -58,18 +69,35 @@ class _Facts(TypedDict, total=False):
     best_metric: float
 
 
-_READER = TypeAdapter(_Facts)
+class _Accepted(TypedDict):
+    """Trainings of one server that had not ended when it accepted the last of them."""
+
+    server: int
+    accepted: list[float]
+
+
+_READERS: Mapping[str, TypeAdapter[Any]] = {
+    FILE: TypeAdapter(_Facts),
+    ACCEPTED: TypeAdapter(_Accepted),
+}
 
 
 class ProgressFile:
     """Writer of the progress file; its keys are those that MONAI Label's clients read."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        accepted: float | None = None,
+    ) -> None:
+        """Write into `folder` about the training that a server `accepted` at that time, if any."""
         self._path = folder / FILE
         self._clock = clock
         self._started = clock()
         self._written = self._logged = -1e9
-        self._facts: dict[str, Any] = started_facts(os.getpid(), time.time())
+        self._facts: dict[str, Any] = started_facts(os.getpid(), time.time(), accepted)
 
     def phase(self, name: str, what: str) -> Progress:
         """Begin a phase; call the returned function with (done, total, what) at each step."""
@@ -119,52 +147,117 @@ class ProgressFile:
         write_json(self._path, with_checksum(json_safe(self._facts)))
 
 
-def read_progress(folder: Path) -> dict[str, Any]:
+def read_progress(folder: Path, unfinished: Collection[float] = ()) -> dict[str, Any]:
     """Return the progress of the last training; {} if there was none, or its file is damaged.
 
-    A training whose process is gone has ended, although it could not write that.
+    A training whose process is gone has ended, although it could not write that. One that a server
+    accepted, and that never began, was interrupted: its server is gone, or it is not one of the
+    `unfinished` trainings of this process.
     """
     facts = _facts(folder)
-    if facts and _is_under_way(facts) and not _may_run(folder / FILE, facts.get("pid")):
-        facts |= {"status": ERROR, "why": _UNSEEN_END}
-    return facts
+    if facts and is_under_way(facts) and not _may_run(folder / FILE, facts.get("pid")):
+        facts |= {"status": ERROR, "why": f"{_UNSEEN_END}; {_what_remains(folder, facts)}"}
+    trainings = _read(folder, ACCEPTED)
+    if (facts and is_under_way(facts)) or not _is_interrupted(folder, facts, trainings, unfinished):
+        return facts
+    if facts.get("accepted") in trainings["accepted"]:
+        why = "; ".join(filter(None, [facts.get("why"), _ANOTHER_NEVER_BEGAN]))
+        return facts | {"why": why}
+    last = trainings["accepted"][-1]
+    return started_facts(None, last, last) | {"status": ERROR, "why": _NEVER_BEGAN}
+
+
+def note_accepted(folder: Path, accepted: Sequence[float]) -> None:
+    """Write when this server accepted its trainings that have not ended, the last one now.
+
+    Raises `OutputError`.
+    """
+    record: _Accepted = {"server": os.getpid(), "accepted": list(accepted)}
+    write_json(folder / ACCEPTED, with_checksum(record))
 
 
 def note_end(folder: Path, pid: int, status: str, why: str, *, accepted: float = 0.0) -> None:
-    """Write how the training in the process `pid` ended, unless it wrote that itself. One that was
-    `accepted` later than what the file tells of ended before it wrote anything.
+    """Write how the training in the process `pid` ended, unless it wrote that itself. If the file
+    does not tell of the one that was `accepted` then, it ended before it wrote anything.
 
     Raises `OutputError`.
     """
     facts = _facts(folder)
-    if facts.get("started", 0.0) < accepted:
-        facts = started_facts(pid, accepted)
-    if facts.get("pid") == pid and _is_under_way(facts):
+    if accepted and facts.get("accepted") != accepted:
+        facts = started_facts(pid, accepted, accepted)
+    if facts.get("pid") == pid and is_under_way(facts):
         write_json(folder / FILE, with_checksum(facts | {"status": status, "why": why}))
 
 
-def started_facts(pid: int, started: float) -> dict[str, Any]:
-    """Return the facts about a training that has only been started."""
+def what_remains(folder: Path, accepted: float | None, saved: str = "its last checkpoint") -> str:
+    """Return what is left for the next training of one that ends now: a clause."""
+    facts = _facts(folder)
+    return _what_remains(folder, facts if facts.get("accepted") == accepted else {}, saved)
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return the file with the last checkpoint of a training that has not ended by itself."""
+    return folder / "run" / "learning" / LAST
+
+
+def started_facts(pid: int | None, started: float, accepted: float | None = None) -> dict[str, Any]:
+    """Return the facts about a training that has only been started, or accepted."""
     return {
         "status": PREPARING,
-        "what": "starting",
+        "what": _STARTING,
         "started": started,
-        "pid": pid,
+        **({} if accepted is None else {"accepted": accepted}),
+        **({} if pid is None else {"pid": pid}),
         "epoch": 0,
         "total_epochs": 0,
         "best_metric": 0.0,
     }
 
 
+def is_under_way(facts: Mapping[str, Any]) -> bool:
+    """Return True for the facts about a training that has not ended."""
+    return facts.get("status") not in _ENDINGS
+
+
 def _facts(folder: Path) -> dict[str, Any]:
+    return _read(folder, FILE)
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        return dict(_READER.validate_python(read_object(folder / FILE, _MAX_BYTES), strict=True))
+        found = _READERS[name].validate_python(read_object(folder / name, _MAX_BYTES), strict=True)
+        return dict(found)
     except (DamagedRecordError, ValidationError, OSError):
         return {}
 
 
-def _is_under_way(facts: Mapping[str, Any]) -> bool:
-    return facts.get("status") not in _ENDINGS
+def _what_remains(
+    folder: Path, facts: Mapping[str, Any], saved: str = "its last checkpoint"
+) -> str:
+    """Return what is left for the next training. Until a training has compared its plan with that
+    of the one before, a checkpoint that is there may be of either.
+    """
+    if facts.get("what", _STARTING) == _STARTING:
+        return _START_AGAIN
+    return f"{_CONTINUES} {saved}" if last_checkpoint(folder).is_file() else _STARTS_ANEW
+
+
+def _is_interrupted(
+    folder: Path,
+    facts: Mapping[str, Any],
+    trainings: Mapping[str, Any],
+    unfinished: Collection[float],
+) -> bool:
+    """Return True if the last of the accepted trainings never wrote anything, and will not."""
+    accepted = trainings.get("accepted")
+    if not accepted:
+        return False
+    last, server = accepted[-1], trainings["server"]
+    is_told_of = facts.get("accepted") == last
+    is_followed = facts.get("accepted") not in accepted and facts.get("started", 0.0) >= last
+    if is_told_of or is_followed or last in unfinished:
+        return False
+    return server == os.getpid() or not _may_run(folder / ACCEPTED, server)
 
 
 def _may_run(path: Path, pid: object) -> bool:
@@ -183,10 +276,10 @@ def _may_run(path: Path, pid: object) -> bool:
         return True
 
 
-def damage_of_progress(folder: Path) -> str:
-    """Return what is wrong with the progress file; empty if it is good, or there is none."""
+def damage_of_progress(folder: Path, name: str = FILE) -> str:
+    """Return what is wrong with one of the `FILES`; empty if it is good, or there is none."""
     try:
-        _READER.validate_python(read_object(folder / FILE, _MAX_BYTES), strict=True)
+        _READERS[name].validate_python(read_object(folder / name, _MAX_BYTES), strict=True)
     except FileNotFoundError:
         return ""
     except OSError as error:

@@ -36,7 +36,12 @@ from segsam.types import Progress
 from segsam_app.storage.disk import output_errors
 from segsam_app.training.cases import LabelledCase, usable_cases
 from segsam_app.training.comparison import differences, weigh
-from segsam_app.training.progress import MEASURING, PREPARING, ProgressFile
+from segsam_app.training.progress import (
+    MEASURING,
+    PREPARING,
+    ProgressFile,
+    last_checkpoint,
+)
 from segsam_app.training.promotion import Scores
 from segsam_app.training.result import TrainingResult, average_weights
 from segsam_app.training.settings import TrainSettings
@@ -160,7 +165,7 @@ class TrainingRun:
         path, text = self._folder / "plan.json", json.dumps(plan, indent=1, sort_keys=True)
         with output_errors("Preparing a training"):
             if path.is_file() and path.read_bytes() == text.encode():
-                self.progress.add(resumed=(self._folder / "learning" / LAST).is_file())
+                self.progress.add(resumed=last_checkpoint(self.versions.folder).is_file())
                 return
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True, exist_ok=True)

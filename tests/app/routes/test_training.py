@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import psutil
 import pytest
 
 from ..annotators import FULL, amount, annotating, p95_ms
@@ -172,12 +172,16 @@ class TestATraining:
         deadline = time.monotonic() + END_SECONDS
         while "progress" not in learning.get("/train/").json() and time.monotonic() < deadline:
             time.sleep(0.3)
-        os.kill(learning.get("/train/").json()["progress"]["pid"], signal.SIGKILL)
-        body = wait_for_end(learning)
+        process = psutil.Process(learning.get("/train/").json()["progress"]["pid"])
+        process.kill()
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        body = learning.get("/train/").json()  # the first who asks is told
         assert body["status"] == "ERROR"
         assert "training was ended by signal 9 (SIGKILL): perhaps memory ran out" in body["why"]
         stats = learning.get("/info/").json()["train_stats"]["segsam"]
         assert (stats["status"], stats["why"]) == ("error", body["why"])
+        assert body["why"].endswith("start it again") or "checkpoint" in body["why"]
 
     def test_done_it_is_used_by_the_next_click(
         self, learning: Server, record_property: Callable[[str, float], None]
