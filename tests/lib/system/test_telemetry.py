@@ -82,7 +82,15 @@ def write_dataset(folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(record))
 
 
-RUN = {"datasets": ["data"], "out": "run", "steps": 1, "validate_every": 1, "device": "cpu"}
+RUN = {
+    "datasets": ["data"],
+    "out": "run",
+    "steps": 1,
+    "images_per_step": 1,
+    "prompts_per_image": 1,
+    "validate_every": 1,
+    "device": "cpu",
+}
 
 
 @pytest.mark.slow
