@@ -26,7 +26,7 @@ from segsam.imaging.volume import Volume
 from segsam.imaging.writers import write_image
 from segsam_app.check_files import check_studies, set_aside
 from segsam_app.routes import datastore as routes
-from segsam_app.storage import disk, label_history
+from segsam_app.storage import disk
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.store import Store
 from segsam_app.storage.write_lock import WriteLock
@@ -46,7 +46,7 @@ class Client:
         self.app = FastAPI()
         self.app.include_router(routes.router)
         for kind in HANDLED:
-            self.app.add_exception_handler(kind, error_response)  # type: ignore[arg-type]
+            self.app.add_exception_handler(kind, error_response)
         self.store = store
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -86,9 +86,9 @@ class _App:
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
-    folder = make_studies(tmp_path / "studies", 1)
-    (folder / "labels" / "final").mkdir(parents=True)
-    return folder
+    made: Path = make_studies(tmp_path / "studies", 1)
+    (made / "labels" / "final").mkdir(parents=True)
+    return made
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ class TestWhatComesInBetween:
         can_exchange: bool,
     ) -> None:
         ours, theirs, again = contents(tmp_path, 3)
-        put_in_place = label_history.put_in_place
+        put_in_place = disk.put_in_place
 
         def late(new: Path, place: Path, aside: Path) -> bool:
             if "0002" in new.name:
@@ -219,7 +219,7 @@ class TestWhatComesInBetween:
             return put_in_place(new, place, aside)
 
         client.put(ours)
-        monkeypatch.setattr(label_history, "put_in_place", late)
+        monkeypatch.setattr(f"{LabelHistory.__module__}.put_in_place", late)
         if not can_exchange:
             monkeypatch.setattr(disk, "_exchange", lambda *_: False)
         assert client.put(again).headers["ETag"] == '"2"'
@@ -232,16 +232,16 @@ class TestWhatComesInBetween:
     ) -> None:
         """The last one that was written is current, though the one before was no label."""
         ours, theirs = contents(tmp_path, 2)
-        put_in_place = label_history.put_in_place
+        put_in_place = disk.put_in_place
 
         def late(new: Path, place: Path, aside: Path) -> bool:
-            monkeypatch.setattr(label_history, "put_in_place", put_in_place)
+            monkeypatch.setattr(f"{LabelHistory.__module__}.put_in_place", put_in_place)
             self.at(finals, theirs)
             return put_in_place(new, place, aside)
 
         client.put(ours)
         os.utime(self.at(finals, b"rubbish"), (0, 0))
-        monkeypatch.setattr(label_history, "put_in_place", late)
+        monkeypatch.setattr(f"{LabelHistory.__module__}.put_in_place", late)
         assert client.get().content == theirs
         assert kinds(client.store) == [("saved", ours), ("found", theirs)]
         assert client.store.damage.listed() == {}
