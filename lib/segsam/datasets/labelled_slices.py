@@ -164,15 +164,12 @@ def _ended(
     """Return the objects that end beside a slice, by its index, with the masks of their last
     slices; `depth` is the number of slices.
     """
-    instances = {
-        index: {each.value: each for each in _instances(of_slice)}
-        for index, of_slice in planes.items()
-    }
+    values = {index: _values(of_slice) for index, of_slice in planes.items()}
     ended: dict[int, list[Instance]] = {}
-    for value in sorted({value for each in instances.values() for value in each}):
-        indices = [index for index, each in instances.items() if value in each]
+    for value in sorted(set().union(*values.values())):
+        indices = [index for index, of_slice in values.items() if value in of_slice]
         for last, beyond in ((min(indices), min(indices) - 1), (max(indices), max(indices) + 1)):
-            one = instances[last][value]
+            one = _instance(planes[last], value)
             if 0 <= beyond < depth and np.count_nonzero(one.mask) >= _MIN_END_PX:
                 ended.setdefault(beyond, []).append(one)
     return ended
@@ -198,11 +195,17 @@ def _prompted(planes: Sequence[NDArray[np.uint8]]) -> tuple[int, ...]:
 
 def _instances(planes: Sequence[NDArray[np.uint8]]) -> tuple[Instance, ...]:
     """One object per label value; the parts of one value in several maps belong together."""
-    values = sorted({int(value) for plane in planes for value in np.unique(plane)} - {0})
-    return tuple(
-        Instance(value, np.logical_or.reduce([plane == value for plane in planes]))
-        for value in values
-    )
+    return tuple(_instance(planes, value) for value in sorted(_values(planes)))
+
+
+def _values(planes: Sequence[NDArray[np.uint8]]) -> set[int]:
+    """Label values of a slice in all maps, without 0. Counting is faster than `np.unique` sorts."""
+    counts = (np.bincount(plane.ravel(), minlength=1) for plane in planes)
+    return {value for each in counts for value in np.flatnonzero(each).tolist() if value}
+
+
+def _instance(planes: Sequence[NDArray[np.uint8]], value: int) -> Instance:
+    return Instance(value, np.logical_or.reduce([plane == value for plane in planes]))
 
 
 def axes_of(volume: Volume, axes: Axes) -> tuple[int, ...]:

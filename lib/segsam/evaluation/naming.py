@@ -16,6 +16,7 @@ from segsam.errors import EvaluationError
 from segsam.evaluation.calibration import binned
 from segsam.evaluation.objects_file import ObjectTable
 from segsam.evaluation.records import ReliabilityBin
+from segsam.evaluation.scores import count_names
 from segsam.model import SegSam, load_pretrained, save_checkpoint
 from segsam.prediction.naming import AGREEING_FROM
 from segsam.training.described_objects import DescribedObjects
@@ -76,20 +77,9 @@ def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable
 
 
 def counts(table: ObjectTable) -> dict[str, dict[str, int]]:
-    """Count objects of known and unknown names, those that were named, and those named right."""
-    named, right = table.columns["named"] == 1, table.columns["found"] == table.columns["category"]
-    known, has_name = table.columns["category"] > 0, table.has_name
-    return {
-        "known": {
-            "objects": int(known.sum()),
-            "named": int((known & named).sum()),
-            "right": int((known & named & right).sum()),
-        },
-        "unknown": {
-            "objects": int((has_name & ~known).sum()),
-            "named": int((has_name & ~known & named).sum()),
-        },
-    }
+    """Count objects of known and unknown names; see `count_names`."""
+    column = table.columns
+    return count_names(table.has_name, column["category"], column["found"], column["named"])
 
 
 def confidence_bins(table: ObjectTable) -> tuple[ReliabilityBin, ...]:

@@ -1,4 +1,4 @@
-"""Scores of masks on a slice and in a volume.
+"""Scores of masks on a slice and in a volume, and counts of names.
 
 Dice and surface Dice are MONAI's, called for one pair of masks at a time and never for two empty
 ones, about which conventions differ.
@@ -104,3 +104,25 @@ def _common_box(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[sl
         filled = np.flatnonzero(either.any(axis=others))
         box.append(slice(max(int(filled[0]) - 1, 0), int(filled[-1]) + 2))
     return tuple(box)
+
+
+def count_names(
+    has_name: NDArray[np.bool_],
+    category: NDArray[np.int64],
+    found: NDArray[np.int64],
+    named: NDArray[np.int64],
+) -> dict[str, dict[str, int]]:
+    """Count the objects whose names the checkpoint can give, and those whose it cannot: how many
+    were named, as a user would see it, and how many of these right. Masks without a name do not
+    count. Arguments: (N,) each, as the fields of `ObjectScore`.
+    """
+    known, unknown = has_name & (category > 0), has_name & (category == 0)
+    given = named > 0
+    return {
+        "known": {
+            "objects": int(known.sum()),
+            "named": int((known & given).sum()),
+            "right": int((known & given & (found == category)).sum()),
+        },
+        "unknown": {"objects": int(unknown.sum()), "named": int((unknown & given).sum())},
+    }

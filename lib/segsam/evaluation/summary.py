@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from segsam.categories.segment_names import learnt_name
 from segsam.evaluation.records import DatasetFacts, Evaluation, ObjectScore, VolumeScore
+from segsam.evaluation.scores import count_names
 
 DRAWS = 1000
 _DIGITS = 4
@@ -74,21 +75,12 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def name_counts(objects: Iterable[ObjectScore]) -> dict[str, dict[str, int]]:
-    """Count the objects whose names the checkpoint can give, and those whose it cannot: how many
-    were named, as a user would see it, and how many of these right. Masks without a name do not
-    count.
-    """
-    known, unknown = {"objects": 0, "named": 0, "right": 0}, {"objects": 0, "named": 0}
-    for one in objects:
-        if not one.has_name:
-            continue
-        counts = known if one.category else unknown
-        counts["objects"] += 1
-        counts["named"] += one.named
-        if one.category:
-            known["right"] += one.named and one.found == one.category
-    return {"known": known, "unknown": unknown}
+def name_counts(objects: Sequence[ObjectScore]) -> dict[str, dict[str, int]]:
+    """Count objects of known and unknown names; see `count_names`."""
+    has_name = np.array([one.has_name for one in objects], dtype=np.bool_)
+    numbers = [(one.category, one.found, one.named) for one in objects]
+    category, found, named = np.array(numbers, dtype=np.int64).reshape(-1, 3).T
+    return count_names(has_name, category, found, named)
 
 
 def dataset_means(evaluation: Evaluation, facts: DatasetFacts) -> Means:
