@@ -360,7 +360,8 @@ def _stored(found: Mapping[str, Any]) -> Check:
         if any("move it away" in why for why in damaged.values()):
             remedy += "; move away what lies in the place of another file"
         if aside:
-            sentence += f"\n         set aside earlier: {', '.join(aside[:_MAX_NAMED])}"
+            sentence = sentence.rstrip() + f"\n         set aside earlier: {aside[0]}"
+            sentence += f" and {len(aside) - 1} more" if len(aside) > 1 else ""
             remedy += "; look at what was set aside, then delete it"
         return Check("stored files", False, sentence, remedy)
     if aside:
