@@ -85,6 +85,7 @@ def set_aside(folder: Path) -> list[str]:
 
 def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
     for versions in sorted(labels.glob(f"*/{VERSIONS}/*")):
+        damage.note_place(versions, is_folder=True)
         if versions.is_dir():
             yield LabelHistory(versions.parents[1], versions.name, damage)
 
@@ -93,6 +94,8 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
     """List the files among the labels that cannot be labels of their images. Raises OSError."""
     scanner = FolderScanner(folder, configured_patterns())
     contents, found = scanner.scan(), FoundLabels(damage)
+    for place, is_folder in contents.misplaced.items():
+        damage.note_place(place, is_folder=is_folder)
     for file, why in contents.no_labels.items():
         damage.note(file, why)
     for tag, files in contents.labels.items():

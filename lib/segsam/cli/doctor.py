@@ -357,6 +357,12 @@ def _stored(found: Mapping[str, Any]) -> Check:
         is_made_again = any("made again" in why or "anew" in why for why in damaged.values())
         remedy = "put these files back from a backup"
         remedy += ", except what is made again" if is_made_again else ""
+        if any("move it away" in why for why in damaged.values()):
+            remedy += "; move away what lies in the place of another file"
+        if aside:
+            sentence = sentence.rstrip() + f"\n         set aside earlier: {aside[0]}"
+            sentence += f" and {len(aside) - 1} more" if len(aside) > 1 else ""
+            remedy += "; look at what was set aside, then delete it"
         return Check("stored files", False, sentence, remedy)
     if aside:
         sentence = f"all good; set aside earlier: {', '.join(aside[:_MAX_NAMED])}"

@@ -95,10 +95,12 @@ class SeriesList:
             return {}
         except (DamagedRecordError, OSError) as error:
             aside = aside_name(self._file)
-            self.damaged = (aside, f"{error}; the list is made again")
+            why = f"{error}; the list is made again"
+            self.damaged = (self._file, why)
             logger.warning("the list of series is damaged; it is made again: %s", error)
             with suppress(OSError):
                 self._file.rename(aside)
+                self.damaged = (aside, why)
             return {}
 
     def _write(self, series: dict[str, Series]) -> None:

@@ -23,10 +23,10 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
@@ -44,12 +44,13 @@ from segsam_app.inference.images import (
     uploaded,
 )
 from segsam_app.routes.roles import Annotator, AnyUser
-from segsam_app.storage.disk import output_errors, sha256_of
+from segsam_app.storage.disk import open_regular, output_errors, sha256_of
 from segsam_app.storage.label_metadata import DIGEST, checked_image_info, refuse_reserved
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response, read_object
+from segsam_app.web.file_response import OpenFileResponse
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
@@ -89,9 +90,10 @@ def check_image(image: str, check_sum: str | None = None, *, user: AnyUser) -> R
 
 
 @router.get("/datastore/image", include_in_schema=False)
-def get_image(image: str, user: AnyUser) -> FileResponse:
+def get_image(image: str, user: AnyUser) -> OpenFileResponse:
     """Return the file of an image."""
-    return _file(path_of_image(app_instance().datastore(), image), "image", image)
+    path = path_of_image(app_instance().datastore(), image)
+    return OpenFileResponse(_opened(path, "image", image), path.name, get_mime_type(str(path)))
 
 
 @router.get("/datastore/image/info", include_in_schema=False)
@@ -159,17 +161,18 @@ def update_label_info(
 
 
 @router.get("/datastore/label", include_in_schema=False)
-def get_label(label: str, tag: str, user: AnyUser) -> FileResponse:
+def get_label(label: str, tag: str, user: AnyUser) -> OpenFileResponse:
     """Return the file of the current label."""
     store = app_instance().datastore()
     label, tag = checked_id("label", label), checked_id("tag", tag)
     with output_errors("Reading a label"):
         if not isinstance(store, Store):
-            return _file(Path(store.get_label_uri(label, tag)), "label", label)
-        found = store.current_label(label, tag)
-    if found is None or not found.file.is_file():
+            path = Path(store.get_label_uri(label, tag))
+            return OpenFileResponse(_opened(path, "label", label), path.name, _MEDIA_TYPE)
+        found = store.open_label(label, tag)
+    if found is None:
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
-    return _file(found.file, "label", label, found.content, name=found.name)
+    return OpenFileResponse(found.stream, found.name, _MEDIA_TYPE, etag=f'"{found.content}"')
 
 
 @router.get("/datastore/dataset", include_in_schema=False)
@@ -190,12 +193,14 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 
 
 @router.get("/datastore/label/version")
-def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> FileResponse:
+def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> OpenFileResponse:
     """Return the file of one version (from 1), as it was uploaded, once its SHA-256 is compared."""
     history = _store().history(label, tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
-    return _file(history.voxels_of(found), "label", label, found.number, name=name)
+    with output_errors("Reading a label"):
+        stream = history.open_voxels(found)
+    return OpenFileResponse(stream, name, _MEDIA_TYPE, etag=f'"{found.number}"')
 
 
 @router.post("/datastore/label/restore")
@@ -210,22 +215,17 @@ def restore_version(
     return json_response({**_to_json(restored), "label": label, "tag": tag}, headers=headers)
 
 
-def _file(
-    path: Path, kind: str, file_id: str, version: Expected | None = None, *, name: str = ""
-) -> FileResponse:
-    """Return the response with a file. Raises `NotFoundError` for what is no file, VolumeError for
-    one that cannot be read: once the response has begun, it could only break off.
+def _opened(path: Path, kind: str, file_id: str) -> BinaryIO:
+    """Return the file, open. Raises `NotFoundError` for what is no file, VolumeError for one that
+    cannot be read: once the response has begun, it could only break off.
     """
     if not path.is_file():
         raise NotFoundError(f"the {kind} {file_id!r:.80} is no single file")
     try:
-        path.open("rb").close()
+        return open_regular(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise VolumeError(f"the {kind} {file_id!r:.80} cannot be read: {reason}") from error
-    media_type = get_mime_type(str(path)) if kind == "image" else _MEDIA_TYPE
-    headers = {} if version is None else {"ETag": f'"{version}"'}
-    return FileResponse(path, media_type=media_type, filename=name or path.name, headers=headers)
 
 
 def _image_info(text: str, name: str) -> dict[str, Any]:

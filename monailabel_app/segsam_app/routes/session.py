@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, UploadFile
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
@@ -18,6 +18,8 @@ from segsam_app.errors import RequestError
 from segsam_app.inference.images import base_name, check_upload, safe_extension
 from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
 from segsam_app.routes.roles import AnyUser
+from segsam_app.storage.disk import open_regular
+from segsam_app.web.file_response import OpenFileResponse
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
 
@@ -48,7 +50,7 @@ def get_session(
         return _described(session)
     if not session.image.is_file():
         raise RequestError("the session is a series of files and cannot be fetched as one")
-    return FileResponse(session.image, filename=session.image.name)
+    return OpenFileResponse(open_regular(session.image), session.image.name)
 
 
 @router.put("/session/{session_id}/alive", include_in_schema=False)

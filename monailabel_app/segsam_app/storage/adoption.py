@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
 
@@ -20,11 +21,13 @@ from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import LeftOut
 from segsam_app.errors import NotFoundError
-from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.damage import DamageList
+from segsam_app.storage.disk import FileStamp, open_regular, sha256_of_stream, stamp_of
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_metadata import DIGEST
+from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected, LabelWriter, UpdateIndex
 from segsam_app.storage.read_only import ReadOnlyAccess
 from segsam_app.storage.reconcile import ListedLabel
@@ -37,15 +40,31 @@ _SCAN_SECONDS = 2.0
 they are read."""
 _PAUSE_SECONDS = 20.0
 """Time between two scans for labels that the one before had no time for."""
+_LOOKS = 3
+"""Times that a label is looked at again which could not become a version."""
 
 
 @dataclass(frozen=True)
 class CurrentLabel:
     """File of a current label, its name for clients, and what identifies its content: the number of
     its version, or `DIGEST` with its SHA-256.
+
+    `version` is the version whose own file it is, if it is one.
     """
 
     file: Path
+    name: str
+    content: Expected
+    version: LabelVersion | None = None
+
+
+@dataclass(frozen=True)
+class OpenLabel:
+    """Current label, open to be read. What identifies its content was found in `stream` itself, or
+    belongs to a file that never changes.
+    """
+
+    stream: BinaryIO
     name: str
     content: Expected
 
@@ -60,6 +79,7 @@ class LabelAdoption(ReadOnlyAccess):
     _notices_files: bool
     _seen: dict[Path, FileStamp]
     _datastore: LocalDatastoreModel
+    damage: DamageList
     _adopts_until: float | None = None
     """Time of the monotonic clock until which a scan adopts; None outside of one."""
     _adopts_again: float | None = None
@@ -86,13 +106,47 @@ class LabelAdoption(ReadOnlyAccess):
             return None
         history = self.history_of(image_id, tag)
         file, number = history.current_file(label.ext), label.info.get("version")
-        if number and self._seen.get(file) == stamp_of(file):
-            return CurrentLabel(file, file.name, int(number))
         if number:
             with suppress(NotFoundError):
                 version = history.with_voxels(number)
-                return CurrentLabel(history.voxels_of(version), file.name, version.number)
+                own = history.file(version)
+                if self._found.digest(own) != version.sha256:
+                    own = history.voxels_of(version)
+                return CurrentLabel(own, file.name, version.number, version)
+            if self._seen.get(file) == stamp_of(file):  # its record is damaged
+                return CurrentLabel(file, file.name, int(number))
         return CurrentLabel(file, file.name, DIGEST + self._found.digest(file))
+
+    def open_label(self, image_id: str, tag: str) -> OpenLabel | None:
+        """Open the current label; None without one.
+
+        A version is read from its own file, which never changes, whatever another program does to
+        the current label meanwhile. Raises OSError.
+        """
+        found = self._settled_label(image_id, tag)
+        if found is None:
+            return None
+        history = self.history_of(image_id, tag)
+        if found.version is not None and found.file != history.file(found.version):
+            return OpenLabel(history.open_voxels(found.version), found.name, found.content)
+        try:
+            stream = open_regular(found.file)
+        except FileNotFoundError:
+            return None
+        if isinstance(found.content, int):
+            return OpenLabel(stream, found.name, found.content)
+        digest = sha256_of_stream(stream)
+        stream.seek(0)
+        return OpenLabel(stream, found.name, DIGEST + digest)
+
+    def _settled_label(self, image_id: str, tag: str) -> CurrentLabel | None:
+        """Return the current label, as a version if it can become one: a program may be writing."""
+        found = self.current_label(image_id, tag)
+        for _ in range(_LOOKS):
+            if self.is_read_only or found is None or found.version is not None:
+                break
+            found = self.current_label(image_id, tag)
+        return found
 
     def is_label(self, file: Path, image_id: str, ending: str) -> bool:
         """Return False for a file that is no label of an image with this ending. When a scan has no
@@ -173,9 +227,16 @@ class LabelAdoption(ReadOnlyAccess):
         if entry is None:
             return
         file = self.history_of(image_id, tag).current_file(entry.ext)
-        is_settled = bool(entry.info.get("version")) or self.is_read_only
-        stamp = stamp_of(file)
-        if is_settled and stamp is not None and file not in self._found.refused:
+        if file in self._found.refused:
+            return
+        if entry.info.get("version"):  # another one may have taken its place since it was compared
+            with suppress(OSError):
+                stamp = self._found.state_of(file, entry.info.get("sha256", ""))
+        elif self.is_read_only:
+            stamp = stamp_of(file)
+        else:
+            return
+        if stamp is not None:
             self._seen[file] = stamp
 
     def _compared(self, image_id: str, tag: str) -> DataModel | None:
@@ -203,8 +264,36 @@ class LabelAdoption(ReadOnlyAccess):
         self._index.remember({image_id: known.model_copy(update={"labels": labels})})
         return entry
 
+    def _adopt_asides(self, contents: FolderContents) -> None:
+        """Make versions of labels that gave way to others and were not looked at yet, or not whole
+        then; needs the write lock.
+        """
+        for tag, asides in contents.asides.items():
+            for image_id, aside in asides:
+                ending = contents.images.get(image_id)
+                if ending is None:
+                    self._found.leave_aside(aside, "there is no such image")
+                elif self.is_read_only:
+                    self._found.leave_aside(aside, "the study folder can only be read")
+                elif self._has_time():
+                    self._adopt_aside(image_id, tag, ending, aside)
+
+    def _adopt_aside(self, image_id: str, tag: str, ending: str, aside: Path) -> None:
+        writer = self._writer(image_id, tag, self._grid(image_id, ending))
+        try:
+            writer.adopt_aside(aside, lambda _: None)
+        except (VolumeError, OutputError, OSError) as error:
+            self._found.leave_aside(aside, "it could not be looked at yet")
+            logger.warning("a label that was set aside waits: %s", error)
+        if self._found.may_grow(aside):
+            self._adopts_again = time.monotonic() + _PAUSE_SECONDS
+
     def _name_what_is_no_label(self, contents: FolderContents) -> None:
         """List the files among the labels that can be none, and notice when they become labels."""
+        for place, is_folder in contents.misplaced.items():
+            self.damage.note_place(place, is_folder=is_folder)
+        for file in contents.set_aside:
+            self.damage.note_aside(file)
         for file, why in contents.no_labels.items():
             self._found.refuse(file, why)
         self._without_image = tuple(

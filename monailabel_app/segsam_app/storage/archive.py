@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segsam_app.errors import NotFoundError
+from segsam_app.storage.disk import open_regular
 
 _PIECE_BYTES = 1 << 20
 
@@ -58,8 +59,8 @@ def zip_stream(files: Sequence[tuple[str, Path]], metadata: object) -> Iterator[
     with zipfile.ZipFile(outbox, "w") as archive:
         for name, path in files:
             try:
-                source = path.open("rb")
-            except FileNotFoundError:
+                source = open_regular(path)
+            except (FileNotFoundError, FileExistsError):
                 continue
             with source, archive.open(name, "w", force_zip64=True) as target:
                 while piece := source.read(_PIECE_BYTES):

@@ -5,15 +5,18 @@ A single file that replaces another one is written by `segsam.system.atomic`.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from segsam.errors import OutputError
 from segsam.system.atomic import flush_path, seconds_old
@@ -25,6 +28,20 @@ ABANDONED_SECONDS = 3600.0
 """Age from which a partial file counts as left behind by a killed process."""
 
 _CHUNK_BYTES = 1 << 20
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFREG: "a file",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link to nothing",
+}
+_HERE = -100
+"""Linux: names are relative to the working folder (AT_FDCWD)."""
+_EXCHANGE = 2
+"""Linux: two names change places (RENAME_EXCHANGE)."""
 
 _FLUSH_THREADS = ThreadPoolExecutor(4, thread_name_prefix="flush")
 """Kept for the life of the process: on a busy processor, starting a thread takes longer than a
@@ -48,6 +65,18 @@ def is_abandoned(path: Path) -> bool:
     with suppress(OSError):
         return seconds_old(path) > ABANDONED_SECONDS
     return False
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, which is removed afterwards. Raises OSError."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f".{secrets.token_hex(8)}{PARTIAL}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -80,18 +109,130 @@ def stamp_of(path: Path) -> FileStamp | None:
         status = path.stat()
     except OSError:
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
+    return _stamp(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _stamp(status: os.stat_result) -> FileStamp:
     return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def copy_whole(source: Path, target: Path) -> FileStamp | None:
+    """Write `source` to `target` (a new file) and return the state that it was in.
+
+    None if it was written to meanwhile; that it was renamed, or that another file took its name,
+    changes nothing of what is read. Raises OSError.
+    """
+    with open_regular(source) as stream, target.open("xb") as copied:
+        before = _stamp(os.fstat(stream.fileno()))
+        shutil.copyfileobj(stream, copied, _CHUNK_BYTES)
+        status = os.fstat(stream.fileno())
+    after = _stamp(status)
+    is_same = after[:3] == before[:3] if status.st_nlink == 0 else after == before
+    return before if is_same else None
+
+
+def in_the_way(path: Path, *, is_folder: bool = False) -> str | None:
+    """Return in words what lies where a file (or a folder) has to be and is none; None if the place
+    is free, or holds what it has to.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(mode):
+        with suppress(OSError):
+            mode = path.stat().st_mode
+    kind = stat.S_IFMT(mode)
+    if kind == (stat.S_IFDIR if is_folder else stat.S_IFREG):
+        return None
+    return _KINDS.get(kind, "something else")
+
+
+def sentence_of_place(name: str, found: str, *, is_folder: bool = False) -> str:
+    """Return the sentence about what lies in the way at the place `name`."""
+    return f"expected {'a folder' if is_folder else 'a file'} as {name}, got {found}; move it away"
+
+
+def check_place(path: Path, name: str = "", *, is_folder: bool = False) -> None:
+    """Raise OSError with a sentence if something else lies where a file (or a folder) has to be.
+
+    `name` is what the sentence calls the place; its last part without one.
+    """
+    if found := in_the_way(path, is_folder=is_folder):
+        raise OSError(
+            errno.EEXIST, sentence_of_place(name or path.name, found, is_folder=is_folder)
+        )
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file to read. Raises OSError, at once for a pipe that nobody writes to."""
+    check_place(path)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it has come after the look at the place
+        os.close(handle)
+        check_place(path)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file. Raises OSError."""
+    with open_regular(path) as stream:
+        return stream.read()
+
+
+def sha256_of_stream(stream: BinaryIO) -> str:
+    """Return the SHA-256 of what a stream still holds, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with open_regular(path) as stream:
+        return sha256_of_stream(stream)
+
+
+def put_in_place(new: Path, place: Path, aside: Path) -> bool:
+    """Rename `new` to `place`, and what is there at that moment to `aside`; True if it was a file.
+
+    On Linux the two change places at once. Elsewhere, and on file systems that cannot do that,
+    `place` is empty for a moment. Raises OSError.
+    """
+    check_place(place)
+    if give_back(new, place):
+        return False
+    if _exchange(new, place):
+        new.rename(aside)
+        return True
+    try:
+        place.rename(aside)
+    except FileNotFoundError:
+        new.replace(place)
+        return False
+    new.replace(place)
+    return True
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two files; False if that is not possible here, or `second` does not exist."""
+    with suppress(AttributeError, OSError):
+        rename = ctypes.CDLL(None).renameat2
+        failed = rename(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE)
+        return not failed
+    return False
+
+
+def give_back(moved: Path, place: Path) -> bool:
+    """Rename `moved` to `place` unless something is there; True if that was possible."""
+    try:
+        os.link(moved, place)
+    except OSError:
+        return False
+    moved.unlink()
+    return True
 
 
 def copy(source: Path, *targets: Path) -> str:
@@ -103,7 +244,7 @@ def copy(source: Path, *targets: Path) -> str:
     digest = hashlib.sha256()
     handles = [os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644) for target in targets]
     try:
-        with source.open("rb") as stream:
+        with open_regular(source) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 for handle in handles:

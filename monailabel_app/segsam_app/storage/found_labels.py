@@ -19,8 +19,14 @@ from segsam.imaging.formats.nrrd_file import stored_nrrd
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import ending_of, kind_of, stem_of
 from segsam.imaging.label_files import placement_of
-from segsam_app.storage.damage import DamageList
-from segsam_app.storage.disk import FileStamp, sha256_of, stamp_of
+from segsam_app.storage.damage import ASIDE, DamageList
+from segsam_app.storage.disk import (
+    FileStamp,
+    copy_whole,
+    give_back,
+    sha256_of,
+    stamp_of,
+)
 from segsam_app.storage.label_checks import (
     FOUND_ENDINGS,
     STORED_ENDINGS,
@@ -47,23 +53,31 @@ class FoundLabel:
     stamp: FileStamp
     label: CheckedLabel
     image: RawGrid
+    content: Path
+    """The file itself, or a copy of it that only the store writes."""
 
     @property
     def has_changed(self) -> bool:
-        """True if the file is not any more what was checked."""
-        return stamp_of(self.file) != self.stamp
+        """True if the file is not any more what was checked; a copy always is."""
+        return self.content == self.file and stamp_of(self.file) != self.stamp
 
     def as_stored(self) -> AbstractContextManager[tuple[Path, str]]:
         """Yield a file in a format that is stored, and its ending. Raises VolumeError, OSError."""
-        return as_stored(self.file, self.image, self.label)
+        return as_stored(self.content, self.image, self.label)
 
     def put_away(self) -> None:
-        """Move the file and its data file to a folder beside the labels. Raises OSError."""
+        """Move the file and its data file to a folder beside the labels.
+
+        Another one, which a program has put there meanwhile, stays there. Raises OSError.
+        """
         folder = self.file.parent / FOUND / f"{self.file.stem}-{time.time_ns()}"
-        data = _data_file(self.file)
+        moved, data = folder / self.file.name, _data_file(self.file)
         folder.mkdir(parents=True)
-        self.file.rename(folder / self.file.name)
-        if data is not None:
+        self.file.rename(moved)
+        stamp = stamp_of(moved)
+        if stamp is not None and stamp[:3] != self.stamp[:3] and give_back(moved, self.file):
+            folder.rmdir()
+        elif data is not None:
             data.rename(folder / data.name)
 
 
@@ -76,28 +90,52 @@ class FoundLabels:
         self._good: dict[Path, tuple[_State, CheckedLabel]] = {}
         self._lies_right: dict[Path, _State] = {}
         self._digests: dict[Path, tuple[FileStamp, str]] = {}
+        self.kept: dict[Path, FileStamp] = {}
+        """Files that were set aside, in the states in which they are versions."""
 
     @property
     def refused(self) -> Mapping[Path, FileStamp]:
         """Files that were refused, and the state in which they were."""
         return {file: state[0] for file, (state, _) in self._refused.items()}
 
-    def check(self, file: Path, image: RawGrid) -> FoundLabel | None:
-        """Return the label in a file, or None for one that cannot be used on `image`."""
+    def check(self, file: Path, image: RawGrid, copies: Path | None = None) -> FoundLabel | None:
+        """Return the label in a file, or None for one that cannot be used on `image`.
+
+        A label that lies in one file is copied to the folder `copies` first: what is checked is
+        then what is recorded, whatever takes the place of the file meanwhile. One that is being
+        written is not looked at yet. Raises OSError.
+        """
         stamp = stamp_of(file)
-        if stamp is None or self._is_refused(file, state := _state(stamp, image)):
+        if stamp is None or self._is_refused(file, _state(stamp, image)):
             return None
-        known = self._good.get(file)
+        name, content = ASIDE.sub("", file.name), file
+        if copies is not None and _data_file(file) is None:
+            content = copies / name
+            content.unlink(missing_ok=True)
+            stamp = copy_whole(file, content)
+            if stamp is None:
+                return None
+        state, known = _state(stamp, image), self._good.get(file)
         if known is not None and known[0] == state:
-            return FoundLabel(file, stamp, known[1], image)
+            return FoundLabel(file, stamp, known[1], image, content)
         try:
-            label = check_label(file, image, FOUND_ENDINGS)
+            label = check_label(content, image, FOUND_ENDINGS)
         except VolumeError as error:
-            self._refuse(file, state, str(error))
+            why = str(error)
+            self._refuse(file, state, why if name == file.name else _about_aside(file, why))
             return None
-        self._accept(file)
+        self.accept(file)
         self._good[file] = state, label
-        return FoundLabel(file, stamp, label, image)
+        return FoundLabel(file, stamp, label, image, content)
+
+    def is_refused(self, file: Path, image: RawGrid) -> bool:
+        """Return True if a file was refused in the state in which it is, or is gone."""
+        stamp = stamp_of(file)
+        return stamp is None or self._is_refused(file, _state(stamp, image))
+
+    def leave_aside(self, file: Path, why: str) -> None:
+        """List a file that was set aside and cannot be looked at."""
+        self._damage.note(file, _about_aside(file, why))
 
     def lies_on(self, file: Path, image: RawGrid) -> bool:
         """Return True if the label in a file lies on `image`, as far as its header tells."""
@@ -111,7 +149,7 @@ class FoundLabels:
         except VolumeError as error:
             self._refuse(file, state, str(error))
             return False
-        self._accept(file)
+        self.accept(file)
         self._lies_right[file] = state
         return True
 
@@ -135,7 +173,7 @@ class FoundLabels:
         return {
             _id_of(file): (file, why)
             for file, (_, why) in sorted(self._refused.items())
-            if file.parent == folder
+            if file.parent == folder and not ASIDE.search(file.name)
         }
 
     def why(self, file: Path) -> str:
@@ -148,9 +186,15 @@ class FoundLabels:
         if known is not None and known[0] == stamp:
             return known[1]
         digest = sha256_of(file)
-        if stamp is not None:
+        if stamp is not None and stamp_of(file) == stamp:
             self._digests[file] = stamp, digest
         return digest
+
+    def state_of(self, file: Path, sha256: str) -> FileStamp | None:
+        """Return the state in which a file has this SHA-256; None if it has another one."""
+        self.digest(file)
+        known = self._digests.get(file)
+        return known[0] if known is not None and known[1] == sha256 else None
 
     def may_be_unfinished(self, file: Path) -> bool:
         """Return True if a file was changed a moment ago, by whatever clock."""
@@ -158,11 +202,19 @@ class FoundLabels:
         now_ns = time.time_ns()
         return stamp is not None and abs(now_ns - stamp.modified_ns) < _WRITING_SECONDS * 1e9
 
+    def may_grow(self, file: Path) -> bool:
+        """Return True for a file that may be read as a label before it is whole, and is new.
+
+        A compressed one cannot be read before its end.
+        """
+        is_compressed = ASIDE.sub("", file.name).lower().endswith(".gz")
+        return not is_compressed and self.may_be_unfinished(file)
+
     def forget_missing(self) -> None:
         """Forget files that are gone."""
         for file in [each for each in self._refused if stamp_of(each) is None]:
-            self._accept(file)
-        for known in (self._good, self._lies_right, self._digests):
+            self.accept(file)
+        for known in (self._good, self._lies_right, self._digests, self.kept):
             for file in [each for each in known if stamp_of(each) is None]:
                 known.pop(file, None)
 
@@ -174,9 +226,18 @@ class FoundLabels:
         self._refused[file] = (state, why)
         self._damage.note(file, why)
 
-    def _accept(self, file: Path) -> None:
+    def accept(self, file: Path) -> None:
+        """Take a file off the list of those that were refused."""
         if self._refused.pop(file, None) is not None:
             self._damage.clear(file)
+
+
+def _about_aside(file: Path, why: str) -> str:
+    image_id = _id_of(file.with_name(ASIDE.sub("", file.name)))
+    return (
+        f"it lay where the label of the image {image_id!r} has to be, and is not used: "
+        f"{why.rstrip('.')}; look at it, then delete it"
+    )
 
 
 def _id_of(file: Path) -> str:

@@ -39,7 +39,14 @@ from segsam.system.checked_json import (
 )
 from segsam_app.errors import InfoTooLargeError, NotFoundError
 from segsam_app.storage.damage import DamageList, aside_name
-from segsam_app.storage.disk import output_errors, write_all
+from segsam_app.storage.disk import (
+    check_place,
+    in_the_way,
+    open_regular,
+    output_errors,
+    read_regular,
+    write_all,
+)
 from segsam_app.storage.scan import is_listable, is_tag
 
 logger = logging.getLogger(__name__)
@@ -95,7 +102,11 @@ class Index:
         return self._read_at != self._identity()
 
     def catch_up(self) -> None:
-        """Read what other processes wrote; a damaged file sets `lost_something`."""
+        """Read what other processes wrote; a damaged file sets `lost_something`.
+
+        Raises `OutputError` if something else than a file lies there.
+        """
+        self.check_places()
         if not self.is_behind():
             return
         snapshot, journal = self._identity()
@@ -104,6 +115,13 @@ class Index:
             self._model, self._offset, self._lines = self._read_snapshot(), 0, 0
         self._replay()
         self._read_at = self._identity()
+
+    def check_places(self) -> None:
+        """Raise `OutputError` if something else than a file lies where the index has to be."""
+        for file in (self.path, self.journal):
+            self._damage.note_place(file)
+            with output_errors("Reading the index"):
+                check_place(file)
 
     def put(self, changed: Changes, *, durable: bool = True) -> None:
         """Store new entries. Raises `OutputError`; then nothing changed.
@@ -208,8 +226,9 @@ class Index:
     def _read_snapshot(self) -> LocalDatastoreModel:
         folder = self.path.parent
         try:
-            content = self.path.read_bytes()
+            content = read_regular(self.path)
         except FileNotFoundError:
+            self.lost_something |= bool(self._model.objects)  # it was there a moment ago
             return _empty(folder)
         try:
             model, damaged = _read_model(parse_json(content, _MAX_BYTES))
@@ -222,11 +241,13 @@ class Index:
         return model.model_copy(update={"base_path": str(folder), "images_dir": "."})
 
     def _replay(self) -> None:
-        if not self.journal.exists():
+        if not os.path.lexists(self.journal):
             return
         changed: dict[str, ImageLabelModel | None] = {}
         damaged, read = [], 0
-        with self.journal.open("rb") as stream:  # by line: it may be far longer than what it tells
+        with open_regular(
+            self.journal
+        ) as stream:  # by line: it may be far longer than what it tells
             stream.seek(self._offset)
             for number, line in enumerate(stream, start=self._lines + 1):
                 if not line.endswith(b"\n"):  # a killed process may leave part of a line
@@ -296,6 +317,10 @@ class Index:
 def check_index(folder: Path, damage: DamageList) -> None:
     """List what is damaged in the index of a folder; changes nothing. Raises OSError."""
     index = Index(folder)
+    for file in (index.path, index.journal):
+        damage.note_place(file)
+    if in_the_way(index.path) or in_the_way(index.journal):
+        return
     try:
         _, damaged = _read_model(parse_json(index.path.read_bytes(), _MAX_BYTES))
     except FileNotFoundError:
@@ -304,18 +329,20 @@ def check_index(folder: Path, damage: DamageList) -> None:
         damaged = [str(error).splitlines()[0]]
     if damaged:
         damage.note(index.path, _listed(damaged))
-    if not index.journal.exists():
-        return
-    lines = index.journal.read_bytes().splitlines(keepends=True)
+    if index.journal.exists() and (wrong := _damaged_lines(index.journal)):
+        damage.note(index.journal, _listed(wrong))
+
+
+def _damaged_lines(journal: Path) -> list[str]:
     wrong = []
+    lines = journal.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
             _read_line(line)
         except (DamagedRecordError, ValueError, KeyError, TypeError):
             if line.endswith(b"\n"):  # a killed process may leave part of the last one
                 wrong.append(f"line {number} is not what was written")
-    if wrong:
-        damage.note(index.journal, _listed(wrong))
+    return wrong
 
 
 def _empty(folder: Path) -> LocalDatastoreModel:

@@ -18,9 +18,9 @@ its record has its name.
 4. `record`: rename the voxels, the pending copy and, last, the record. Then flush the folder (and,
    for the first version, the folders above it, which may be new).
 5. Append the new entry to the index. If that fails, `withdraw` removes the version again.
-6. `finish`: rename the pending copy over the current label, and remove current labels of other
-   formats. Only what is a version already is replaced or removed: a file that another program wrote
-   meanwhile stays.
+6. `finish`: exchange the pending copy and the current label, and remove current labels of other
+   formats. What was there is looked at under another name, which no program writes to: only what is
+   a version already is removed. A file that another program wrote meanwhile becomes a version, too.
 
 The label is acknowledged to its client after step 6. What survives if the process is killed:
 
@@ -41,10 +41,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from segsam.errors import DamagedRecordError
 from segsam_app.errors import NotFoundError
@@ -52,10 +54,17 @@ from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import (
     PARTIAL,
     FileStamp,
+    check_place,
     copy,
     flush,
+    give_back,
+    in_the_way,
     is_abandoned,
+    open_regular,
+    put_in_place,
+    read_regular,
     sha256_of,
+    sha256_of_stream,
     stamp_of,
 )
 from segsam_app.storage.label_checks import FOUND_ENDINGS
@@ -84,15 +93,17 @@ class LabelHistory:
 
     def __init__(self, folder: Path, image_id: str, damage: DamageList | None = None) -> None:
         """`damage` lists the records that cannot be read."""
-        self._labels, self._id = folder, image_id
+        self._labels, self.image_id = folder, image_id
         self.folder = folder / VERSIONS / image_id
         self.damage = damage or DamageList(folder)
         self._verified: dict[Path, FileStamp] = {}
         """Current label, and its state when it was found to be the newest version."""
+        self.set_aside: list[Path] = []
+        """Files that had to give way, and are no versions; each waits to become one."""
 
     def current_file(self, ending: str) -> Path:
         """Return the path of the current label in the format with this ending."""
-        return self._labels / f"{self._id}{ending}"
+        return self._labels / f"{self.image_id}{ending}"
 
     def file(self, version: LabelVersion) -> Path:
         """Return the path of the voxels of `version`."""
@@ -112,7 +123,7 @@ class LabelHistory:
             return None
         record = self.record_file(number)
         try:
-            version = read_version(record.read_bytes(), number)
+            version = read_version(read_regular(record), number)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -155,10 +166,19 @@ class LabelHistory:
         for file in [self.current_file(version.ending), *others]:
             if file.is_file() and sha256_of(file) == version.sha256:
                 return file
-        raise NotFoundError(
-            f"version {version.number} of the label is damaged on the disk: its voxels are not "
-            "those that were saved; other versions are not affected"
-        )
+        raise _damaged(version)
+
+    def open_voxels(self, version: LabelVersion) -> BinaryIO:
+        """Open a file with exactly the voxels that `version` was saved with, as `voxels_of` does.
+
+        What is read from it is what was compared, whatever takes the name of the file meanwhile.
+        """
+        stream = open_regular(self.voxels_of(version))
+        if version.sha256 and sha256_of_stream(stream) != version.sha256:
+            stream.close()
+            raise _damaged(version)
+        stream.seek(0)
+        return stream
 
     def check(self) -> None:
         """Read all records, and compare all voxels with their SHA-256; what is damaged is listed.
@@ -244,32 +264,35 @@ class LabelHistory:
         """Make the recorded `version` the current label (step 6). Raises OSError."""
         current = self.current_file(version.ending) if version.is_label else None
         if current is not None and self._pending_file(version).exists():
-            self._make_room(current)
-            self._pending_file(version).replace(current)
+            self._put_in_place(self._pending_file(version), current)
         elif current is not None:
             return
         for ending in self.endings():
             if (other := self.current_file(ending)) != current:
                 self.remove_if_kept(other)
 
-    def put_back(self, version: LabelVersion, why: str) -> None:
-        """Make the voxels of `version` its current label again; what is there is set aside, as
-        `why` states. Raises `NotFoundError`, OSError.
-        """
-        current = self.current_file(version.ending)
-        with self._partial_files("c") as (temporary,):
-            copy(self.voxels_of(version), temporary)
-            flush(temporary)
-            if current.is_file():
-                self.set_aside(current, why)
-            temporary.replace(current)
+    def check_places(self, ending: str = "") -> None:
+        """Look where the versions and, with an ending, the current label have to be.
 
-    def set_aside(self, file: Path, why: str) -> None:
-        """Rename a current label that is no version to a name that is no label. Raises OSError."""
-        aside = aside_name(file, "aside")
-        file.rename(aside)
-        self.damage.clear(file)
-        self.damage.note(aside, why)
+        Raises OSError with a sentence if something else lies there.
+        """
+        places = dict.fromkeys((*reversed(self.folder.parents[:3]), self.folder), True)
+        if ending:
+            places[self.current_file(ending)] = False
+        for place, is_folder in places.items():
+            self.damage.note_place(place, is_folder=is_folder)
+            check_place(place, self.damage.name_of(place), is_folder=is_folder)
+
+    def put_back(self, version: LabelVersion) -> None:
+        """Make the voxels of `version` its current label again; what is there is set aside.
+
+        Raises `NotFoundError`, OSError.
+        """
+        with self._partial_files("c") as (temporary,):
+            if copy(self.voxels_of(version), temporary) != version.sha256 and version.sha256:
+                raise _damaged(version)
+            flush(temporary)
+            self._put_in_place(temporary, self.current_file(version.ending))
 
     def is_version(self, file: Path) -> bool:
         """Return True if a file holds the voxels of a version, so that nothing is lost with it."""
@@ -299,14 +322,37 @@ class LabelHistory:
         return set(found.values())
 
     def remove_if_kept(self, file: Path) -> None:
-        """Remove a current label that is a version. Raises OSError."""
-        if file.exists() and self.is_version(file):
-            file.unlink(missing_ok=True)
+        """Remove a current label that is a version. Raises OSError.
 
-    def _make_room(self, current: Path) -> None:
-        """Set the current label aside if it is no version of this label."""
-        if current.is_file() and not self.is_version(current):
-            self.set_aside(current, "it was no label that could be used, and another one was saved")
+        Another program may put another one there at any time: what is removed is looked at once
+        more, under a name of its own.
+        """
+        if not file.is_file() or not self.is_version(file):
+            return
+        aside = aside_name(file, "aside")
+        with suppress(FileNotFoundError):
+            file.rename(aside)
+            if not self._is_removed(aside) and not give_back(aside, file):
+                self.set_aside.append(aside)
+
+    def _put_in_place(self, new: Path, current: Path) -> None:
+        """Make a file the current label; what was there is set aside unless it is a version."""
+        aside, before = aside_name(current, "aside"), stamp_of(current)
+        if not put_in_place(new, current, aside):
+            return
+        after = stamp_of(aside)
+        is_known = before is not None and self._verified.get(current) == before
+        if is_known and before and after and before[:3] == after[:3]:
+            aside.unlink()  # a new name changes the time of the state only
+        elif not self._is_removed(aside):
+            self.set_aside.append(aside)
+
+    def _is_removed(self, aside: Path) -> bool:
+        """Remove what was renamed if it is a version, so that nothing is lost with it."""
+        if not aside.is_file() or aside.is_symlink() or not self.is_version(aside):
+            return False
+        aside.unlink()
+        return True
 
     def settle(self) -> bool:
         """Complete or remove the files that a killed process left (step 2); True if there were any.
@@ -324,11 +370,36 @@ class LabelHistory:
                 return True
         if not abandoned:
             return False
-        if newest is not None and newest.is_label and self._pending_file(newest) in abandoned:
+        if newest is not None and self._waits(newest, abandoned):
             self.finish(newest)
         for path in abandoned:
-            path.unlink(missing_ok=True)
+            self._clear_up(path)
         return True
+
+    def _waits(self, newest: LabelVersion, abandoned: Sequence[Path]) -> bool:
+        """Return True if the newest version is not the current label yet. Its pending copy may also
+        be what gave way to it.
+        """
+        pending = self._pending_file(newest)
+        if not newest.is_label or pending not in abandoned:
+            return False
+        return newest.sha256 in ("", sha256_of(pending))
+
+    def _clear_up(self, path: Path) -> None:
+        """Remove what a killed process left; what gave way to its label is set aside."""
+        match = _NUMBERED.fullmatch(path.name)
+        if in_the_way(path):
+            if PARTIAL in path.name:
+                shutil.rmtree(path, ignore_errors=True)
+            return
+        if match and match[2] and self.record_file(int(match[1])).is_file():
+            voxels = self.folder / f"{match[1]}{match[3] or ''}"
+            is_copy = voxels.is_file() and sha256_of(voxels) == sha256_of(path)
+            if not is_copy and not self.is_version(path):
+                aside = aside_name(self.current_file(match[3] or ""), "aside")
+                path.rename(aside)
+                self.set_aside.append(aside)
+        path.unlink(missing_ok=True)
 
     def last_number(self) -> int:
         """Return the number of the last version, readable or not; 0 for none."""
@@ -355,6 +426,7 @@ class LabelHistory:
     @contextmanager
     def _partial_files(self, *parts: str) -> Iterator[list[Path]]:
         """Yield paths for new files; files that still have these names at the end are removed."""
+        self.check_places()
         self.folder.mkdir(parents=True, exist_ok=True)
         token = secrets.token_hex(8)
         paths = [self.folder / f".{token}-{part}{PARTIAL}" for part in parts]
@@ -367,3 +439,10 @@ class LabelHistory:
 
     def _pending_file(self, version: LabelVersion) -> Path:
         return self.folder / f"{version.number:04d}.pending{version.ending}"
+
+
+def _damaged(version: LabelVersion) -> NotFoundError:
+    return NotFoundError(
+        f"version {version.number} of the label is damaged on the disk: its voxels are not "
+        "those that were saved; other versions are not affected"
+    )

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from monailabel.datastore.local import DataModel
 
-from segsam.errors import VolumeError
+from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
-from segsam_app.storage.disk import FileStamp, stamp_of
-from segsam_app.storage.found_labels import FoundLabel, FoundLabels
+from segsam_app.storage.disk import FileStamp, check_place, in_the_way, stamp_of, temporary_folder
+from segsam_app.storage.found_labels import FOUND, FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
 from segsam_app.storage.label_history import LabelHistory, StagedCopies
 from segsam_app.storage.label_metadata import DIGEST, LabelMetadata
@@ -72,6 +72,7 @@ class LabelWriter:
         label = check_label(file, image)
         names = names_by_value(metadata.info, label.values, label.names)
         with as_stored(file, image, label) as (stored, ending):
+            self._history.check_places(ending)
             version = LabelVersion(
                 number=0,
                 kind="saved",
@@ -92,6 +93,7 @@ class LabelWriter:
         """
         version = self._history.with_voxels(number)
         voxels = self._history.voxels_of(version)
+        self._history.check_places(version.ending)
         restored = replace(
             version,
             kind="restored",
@@ -102,6 +104,8 @@ class LabelWriter:
             beside=False,
         )
         with self._history.staged(voxels) as staged:
+            if version.sha256 not in ("", staged.sha256):
+                raise ConflictError("the label changed while it was restored; try again")
             yield Draft(staged, restored)
 
     def save(
@@ -112,6 +116,7 @@ class LabelWriter:
         If the label is not at version `expected` any more, the draft is recorded as a conflict, and
         `ConflictError` names both versions. Raises `OutputError`, OSError; then nothing changed.
         """
+        self._history.check_places(draft.version.ending)
         self.bring_up_to_date(update_index)
         if expected is not None and not self._is_at(expected):
             began = expected if isinstance(expected, int) else 0
@@ -125,13 +130,17 @@ class LabelWriter:
                 kept=saved.number,
             )
         version = replace(draft.version, parent=self._current)
-        return self._publish(version, draft.staged, update_index)
+        saved = self._publish(version, draft.staged, update_index)
+        self._adopt_set_aside(update_index)
+        return saved
 
     def remove(self, update_index: UpdateIndex) -> LabelVersion:
         """Hide the current label; its versions stay."""
         self.bring_up_to_date(update_index)
         mark = LabelVersion(number=0, kind="removed", parent=self._current, created=now())
-        return self._publish(mark, None, update_index)
+        removed = self._publish(mark, None, update_index)
+        self._adopt_set_aside(update_index)
+        return removed
 
     def check_version(self, expected: Expected | None, update_index: UpdateIndex) -> None:
         """Raise `ConflictError` if the label is at another version than `expected`."""
@@ -153,7 +162,11 @@ class LabelWriter:
     def _publish(
         self, version: LabelVersion, staged: StagedCopies | None, update_index: UpdateIndex
     ) -> LabelVersion:
-        """Commit a version (steps 3 to 6 of the protocol)."""
+        """Commit a version (steps 3 to 6 of the protocol).
+
+        Raises OSError before anything is recorded if something lies in the way.
+        """
+        self._history.check_places(version.ending if version.is_label else "")
         version = self._history.record(version, staged)
         with ExitStack() as undo:
             undo.callback(self._history.withdraw, version)
@@ -161,6 +174,8 @@ class LabelWriter:
             update_index(label_entry(version, name) if version.is_label else None)
             undo.pop_all()
         self._history.finish(version)
+        if version.is_label:
+            self._found.accept(self._history.current_file(version.ending))
         return version
 
     def _read_current(self) -> LabelVersion | None:
@@ -177,6 +192,8 @@ class LabelWriter:
         """
         history = self._history
         history.settle()
+        self._read_current()
+        self._adopt_set_aside(update_index)
         newest = self._read_current()
         label = newest if newest is not None and newest.is_label else None
         ours = None
@@ -187,27 +204,73 @@ class LabelWriter:
         others = [file for file in files if file != skipped]
         if not others or self._image is None:
             return
-        found = self._strangers(others, ours, self._image)
-        for one in found:
-            is_newest = one is found[-1] and (
-                ours is None or one.stamp.modified_ns >= ours.modified_ns
-            )
-            try:
-                self._record_found(one, update_index, is_newest=is_newest)
-            except VolumeError as error:  # it has changed since it was checked
-                logger.warning("a label is looked at again later: %s", error)
+        with self._copies() as copies:
+            found = self._strangers(others, ours, self._image, copies)
+            for one in found:
+                is_newest = one is found[-1] and (
+                    ours is None or one.stamp.modified_ns >= ours.modified_ns
+                )
+                try:
+                    self._record_found(one, update_index, is_newest=is_newest)
+                except VolumeError as error:  # it has changed since it was checked
+                    logger.warning("a label is looked at again later: %s", error)
         if label is not None and ours is None and not found:
             self._put_back(label)
+        self._adopt_set_aside(update_index, is_newest=True)
+
+    def adopt_aside(
+        self, aside: Path, update_index: UpdateIndex, *, is_newest: bool = False
+    ) -> None:
+        """Make a version of a file that was set aside, if it is a label, and remove it.
+
+        Else it is listed, and looked at again when it has changed: the program that wrote it may
+        not have been done. Raises OSError.
+        """
+        stamp = stamp_of(aside)
+        if stamp is None or aside.is_symlink():
+            self._found.leave_aside(aside, in_the_way(aside) or "a link; expected the file itself")
+            return
+        if self._image is None:
+            self._found.leave_aside(aside, "its image cannot be read now")
+            return
+        if self._found.is_refused(aside, self._image):
+            return
+        is_kept = self._found.kept.get(aside) == stamp or self._history.is_version(aside)
+        if not is_kept:
+            with self._copies() as copies:
+                found = self._found.check(aside, self._image, copies)
+                if found is None or not self._record(found, update_index, is_newest=is_newest):
+                    return
+        self._found.kept[aside] = stamp
+        if stamp_of(aside) == stamp and not self._found.may_grow(aside):
+            aside.unlink()
+
+    @contextmanager
+    def _copies(self) -> Iterator[Path]:
+        """Yield a folder for copies of what other programs wrote. Raises OSError."""
+        self._history.check_places()
+        with temporary_folder(self._history.folder) as folder:
+            yield folder
+
+    def _adopt_set_aside(self, update_index: UpdateIndex, *, is_newest: bool = False) -> None:
+        """Make versions of what gave way to a label. What fails is looked at in the next scan."""
+        while self._history.set_aside:
+            aside = self._history.set_aside.pop()
+            try:
+                self.adopt_aside(aside, update_index, is_newest=is_newest)
+            except (VolumeError, OutputError, OSError) as error:
+                self._found.leave_aside(aside, "it could not be looked at yet")
+                logger.warning("a label that was set aside waits: %s", error)
 
     def _strangers(
-        self, files: Sequence[Path], ours: FileStamp | None, image: RawGrid
+        self, files: Sequence[Path], ours: FileStamp | None, image: RawGrid, copies: Path
     ) -> list[FoundLabel]:
         """Return the labels that are no version yet, oldest first."""
         found = []
         for file in files:
             if ours is not None and _is_older(file, ours) and self._history.is_version(file):
-                file.unlink(missing_ok=True)  # a killed process did not come to remove it
-            elif (label := self._found.check(file, image)) is not None:
+                self._history.remove_if_kept(file)  # a killed process did not come to remove it
+            elif (label := self._found.check(file, image, copies)) is not None:
                 found.append(label)
         return sorted(found, key=lambda one: (one.stamp.modified_ns, one.file.name))
 
@@ -218,6 +281,20 @@ class LabelWriter:
         *,
         is_newest: bool,
     ) -> None:
+        if not found.label.is_stored_as_it_is:
+            check_place(found.file.parent / FOUND, is_folder=True)
+        recorded = self._record(found, update_index, is_newest=is_newest)
+        if recorded is None:
+            return
+        if not found.label.is_stored_as_it_is:
+            found.put_away()
+        elif not is_newest or found.file != self._history.current_file(recorded.ending):
+            self._history.remove_if_kept(found.file)
+
+    def _record(
+        self, found: FoundLabel, update_index: UpdateIndex, *, is_newest: bool
+    ) -> LabelVersion | None:
+        """Make a label a version; None if it is being written, so that it is found again."""
         metadata, names = self._listed_with(found)
         with found.as_stored() as (file, ending), self._history.staged(file) as staged:
             version = LabelVersion(
@@ -232,18 +309,12 @@ class LabelWriter:
                 beside=not is_newest,
             )
             if found.has_changed:
-                return  # it is being written: it is found again
+                return None
             if not is_newest:
-                self._history.record(version, staged)
-                recorded = None
-            else:
-                recorded = self._publish(version, staged, update_index)
-        if recorded is not None:
-            self._current = recorded.number
-        if not found.label.is_stored_as_it_is:
-            found.put_away()
-        elif recorded is None or found.file != self._history.current_file(ending):
-            self._history.remove_if_kept(found.file)
+                return self._history.record(version, staged)
+            recorded = self._publish(version, staged, update_index)
+        self._current = recorded.number
+        return recorded
 
     def _listed_with(self, found: FoundLabel) -> tuple[LabelMetadata, Mapping[int, str]]:
         """Return what the index says about a label that MONAI Label itself saved, and its names."""
@@ -266,7 +337,8 @@ class LabelWriter:
         if not current.is_file() or self._found.may_be_unfinished(current):
             return
         try:
-            self._history.put_back(label, self._found.why(current))
+            self._history.put_back(label)
+            self._found.accept(current)
         except NotFoundError as error:
             logger.warning("a label stays as it is: %s", error)
 

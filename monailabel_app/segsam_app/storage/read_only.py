@@ -40,6 +40,10 @@ class ReadOnlyAccess:
         """Adopt labels for a limited time within the block."""
         raise NotImplementedError
 
+    def _adopt_asides(self, contents: FolderContents) -> None:
+        """Make versions of labels that gave way to others, or list them."""
+        raise NotImplementedError
+
     def _name_what_is_no_label(self, contents: FolderContents) -> None:
         """List the files among the labels that can be none."""
         raise NotImplementedError
@@ -78,6 +82,7 @@ class ReadOnlyAccess:
             with self._scanning():
                 objects = self._index.model.objects
                 changed = changed_entries(objects, contents, self, thorough=False)
+                self._adopt_asides(contents)
             self._index.remember(changed)
             self._name_what_is_no_label(contents)
         finally:

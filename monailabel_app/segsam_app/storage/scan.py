@@ -11,19 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monailabel.config import settings
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.imaging.dicom_series import DicomSeries
 from segsam.imaging.image_files import LeftOut, ending_of, image_kind, reason_against_label
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
 from segsam_app.storage.damage import ASIDE
-from segsam_app.storage.disk import FileStamp, stamp_of
+from segsam_app.storage.disk import FileStamp, in_the_way, stamp_of
 from segsam_app.storage.label_checks import FOUND_ENDINGS
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
 _TIMESTAMP_STEP_NS = 100_000_000
 """Upper bound of the step in which file systems give folders a modification time. A folder that
 changed more recently may change again without a new time, so it is scanned again."""
+
+INDEX_FILES = ("datastore_v2.json", "datastore_v2.journal")
+FOLDERS = (".versions", ".found")
+"""Folders beside the labels that only the store writes to."""
 
 _MAX_NAME_LENGTH = 200
 _MAX_LOGGED = 20
@@ -66,6 +71,8 @@ class FolderContents:
     series; their ending is that of the file that clients get. `labels` maps tags to ids to endings;
     an id may have labels in two formats. `no_labels` are files beside them that can be none, with
     the reasons. `outside` names links that lead out of the study folder; they are not listed.
+    `asides` maps tags to files that lay at the place of a label, by image id. `misplaced` are
+    places where something else lies than a file or, for True, than a folder.
     """
 
     images: dict[str, str] = field(default_factory=dict)
@@ -74,6 +81,10 @@ class FolderContents:
     outside: list[str] = field(default_factory=list)
     series: dict[str, DicomSeries] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    asides: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
+    set_aside: list[Path] = field(default_factory=list)
+    """Damaged files of the index that were set aside."""
+    misplaced: dict[Path, bool] = field(default_factory=dict)
 
 
 class FolderScanner:
@@ -128,16 +139,22 @@ class FolderScanner:
 
     def scan(self) -> FolderContents:
         """Return everything that lies in the folder. Raises OSError."""
+        contents = FolderContents()
+        self._add_misplaced_folders(contents)
         tags = [entry.name for entry in _entries(self._labels) if entry.is_dir()]
         tag_folders = [self._labels / tag for tag in tags if is_tag(tag)]
         folders = [self._folder, self._labels, *tag_folders]
         scanned = {path: _modified_ns(path) for path in folders}
-        contents = FolderContents()
         listing = self._finder.find() if self._finder is not None else _NO_SERIES
         scanned |= listing.folders
         root = os.path.realpath(self._folder) + os.sep
         for entry in _entries(self._folder):
             self._add_image(entry, root, contents)
+            if ASIDE.search(entry.name):
+                contents.set_aside.append(Path(entry.path))
+            elif entry.name in INDEX_FILES and not entry.is_file():
+                contents.misplaced[Path(entry.path)] = False
+        self._drop_folders_of_series(listing, contents)
         for folder in tag_folders:
             _add_labels(folder, contents)
         self._add_series(listing, contents)
@@ -153,13 +170,26 @@ class FolderScanner:
             return
         if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)
-        elif entry.is_file():
+        elif not entry.is_file():
+            contents.misplaced[Path(entry.path)] = False
+        else:
             image_id = entry.name.removesuffix(ending)
             if image_id in contents.images:
                 other = image_id + contents.images[image_id]
                 reason = f"the image {image_id} is {entry.name}; rename one of them"
                 contents.left_out.append(LeftOut(other, reason))
             contents.images[image_id] = ending
+
+    def _add_misplaced_folders(self, contents: FolderContents) -> None:
+        for folder in (self._labels, *(self._labels / tag.value for tag in DefaultLabelTag)):
+            if in_the_way(folder, is_folder=True):
+                contents.misplaced[folder] = True
+
+    def _drop_folders_of_series(self, listing: SeriesListing, contents: FolderContents) -> None:
+        """A folder whose name ends as an image's may hold series: then it is where it has to be."""
+        for series in listing.series.values():
+            for folder in (series.folder, *series.folder.parents):
+                contents.misplaced.pop(folder, None)
 
     def _add_series(self, listing: SeriesListing, contents: FolderContents) -> None:
         """Add the series. An id that a file has already stays the file's."""
@@ -190,9 +220,17 @@ def _add_labels(folder: Path, contents: FolderContents) -> None:
     names = [entry.name for entry in entries]
     for entry in entries:
         ending = ending_of(entry.name, FOUND_ENDINGS)
-        if entry.is_dir() or ASIDE.search(entry.name):
-            continue
-        if entry.is_symlink():
+        if aside := ASIDE.search(entry.name):
+            name = entry.name[: aside.start()]
+            stem = name.removesuffix(name[len(name) - len(ending_of(name, FOUND_ENDINGS) or "") :])
+            contents.asides.setdefault(folder.name, []).append((stem, folder / entry.name))
+        elif entry.name in FOLDERS:
+            if not entry.is_dir():
+                contents.misplaced[folder / entry.name] = True
+        elif not entry.is_file():
+            if ending is not None and is_listable(entry.name):
+                contents.misplaced[folder / entry.name] = False
+        elif entry.is_symlink():
             contents.no_labels[folder / entry.name] = "a link; expected the file itself"
         elif ending is None or not is_listable(entry.name):
             if why := reason_against_label(entry.name, names):
@@ -206,7 +244,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -28,12 +28,12 @@ from segsam_app.ids import checked_id
 from segsam_app.limits import Limits
 from segsam_app.storage.adoption import LabelAdoption
 from segsam_app.storage.archive import cases_stream
-from segsam_app.storage.damage import DamageList
-from segsam_app.storage.disk import FileStamp, output_errors, remove_abandoned
+from segsam_app.storage.damage import DamageList, aside_files
+from segsam_app.storage.disk import FileStamp, check_place, output_errors, remove_abandoned
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
-from segsam_app.storage.label_history import LabelHistory
+from segsam_app.storage.label_history import VERSIONS, LabelHistory
 from segsam_app.storage.label_metadata import LabelMetadata, checked_info, with_added
 from segsam_app.storage.label_names import info_without_names
 from segsam_app.storage.label_record import LabelVersion
@@ -81,6 +81,8 @@ class Store(LabelAdoption, LocalDatastore):
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
         with output_errors("Opening the study folder"):
+            for name in ("labels", f"labels/{FINAL}", f"labels/{DefaultLabelTag.ORIGINAL.value}"):
+                check_place(self._folder / name, name, is_folder=True)
             if not self._opened_read_only(folder):
                 super().__init__(
                     folder,
@@ -143,7 +145,7 @@ class Store(LabelAdoption, LocalDatastore):
         Adding the same file twice is no error; another file under a used id raises `ConflictError`.
         """
         info = checked_info(image_info)
-        self._write_lock.check()
+        self._check_places()
         with self._images.staged(image_id, Path(image_filename)) as image, self._writing():
             known = self._index.model.objects.get(image.id)
             if known is None:
@@ -173,13 +175,18 @@ class Store(LabelAdoption, LocalDatastore):
         """
         metadata = LabelMetadata.read(info)
         known = self._known(image_id)
-        self._write_lock.check()
+        self._check_places()
         grid = self._images.grid(image_id, known.image.ext)
         writer = self._writer(image_id, checked_id("tag", tag), grid)
         checked = writer.draft(file, grid, metadata)
         with output_errors("Saving the label"), checked as draft, self._writing():
             self._mend(image_id, tag)
             return writer.save(draft, metadata.expected, self._index_update(image_id, tag))
+
+    def _check_places(self) -> None:
+        """Raise `OutputError` before anything is copied if nothing can be saved."""
+        self._write_lock.check()
+        self._index.check_places()
 
     def restore(
         self,
@@ -195,7 +202,7 @@ class Store(LabelAdoption, LocalDatastore):
         Raises `NotFoundError` if there is no such version or its voxels are damaged,
         `ConflictError` if the label is at another version than `expected`.
         """
-        self._write_lock.check()
+        self._check_places()
         self._known(image_id)
         writer = self._writer(image_id, checked_id("tag", tag), self._grid(image_id))
         restored = writer.draft_of_version(number, user)
@@ -314,10 +321,16 @@ class Store(LabelAdoption, LocalDatastore):
         return status | {name: found for name, found in more.items() if found}
 
     def check_records(self) -> None:
-        """Read the record of every version of every label, so that `damage` lists what is wrong."""
+        """Read the record of every version of every label, so that `damage` lists what is wrong,
+        and what was set aside earlier.
+        """
         for image_id, known in list(self._datastore.objects.items()):
             for tag in known.labels:
                 self.history_of(image_id, tag).all()
+        for file in aside_files(self._folder):
+            self.damage.note_aside(file)
+        for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):
+            self.damage.note_place(place, is_folder=True)
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
@@ -399,6 +412,7 @@ class Store(LabelAdoption, LocalDatastore):
             objects = self._index.model.objects
             with self._scanning():
                 changed = changed_entries(objects, contents, self, thorough=thorough)
+                self._adopt_asides(contents)
             self._index.put_or_remember(changed, compact=thorough)
             self._index.lost_something = False
             self._name_what_is_no_label(contents)

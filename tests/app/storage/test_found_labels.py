@@ -338,9 +338,14 @@ def test_a_file_that_comes_while_a_label_is_saved_is_not_lost(
         store.save("case0", drawn(tmp_path, 2), "final", {})
     (aside,) = finals.glob("case0.nii.aside-*")
     assert np.asarray(nibabel.Nifti1Image.from_bytes(aside.read_bytes()).dataobj).max() == 8
-    store.get_labeled_images()
     history = store.history("case0", "final")
-    assert [value_of(history, version.number) for version in history.all()] == [1, 2, 7]
+    assert [value_of(history, version.number) for version in history.all()] == [1, 2, 8]
+    store.get_labeled_images()
+    assert [value_of(history, version.number) for version in history.all()] == [1, 2, 8, 7]
+    at(aside, time.time() - HOUR)  # a file without compression may have been unfinished
+    store.refresh()
+    assert list(finals.glob("*.aside-*")) == []
+    assert store.damage.listed() == {}
 
 
 def test_a_rotten_current_label_is_put_back(store: Store, finals: Path, tmp_path: Path) -> None:

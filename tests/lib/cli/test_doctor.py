@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from pathlib import Path
@@ -248,6 +249,16 @@ class TestStoredFiles:
             "",
         ]
         assert check.remedy == "put these files back from a backup, except what is made again"
+
+    def test_what_was_set_aside_is_named_beside_what_is_damaged(self, tmp_path: Path) -> None:
+        finals = tmp_path / "labels" / "final"
+        finals.mkdir(parents=True)
+        (finals / "case.nii.gz.aside-20260102T030405-000006").write_bytes(b"rubbish")
+        os.mkfifo(tmp_path / "datastore_v2.json")
+        check = doctor.check_stored(tmp_path, None)
+        assert "datastore_v2.json (expected a file as datastore_v2.json, got a pipe" in check.found
+        assert "set aside earlier: labels/final/case.nii.gz.aside-2026" in check.found
+        assert "look at what was set aside, then delete it" in check.remedy
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         check = doctor.check_stored(None, tmp_path / "none")

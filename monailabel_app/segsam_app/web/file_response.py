@@ -1,0 +1,68 @@
+"""Replies with a file, all of it from one open file.
+
+A reply that opens its file by name a second time may send the length of one content and the bytes
+of another, when a program replaces the file in between.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from fastapi.responses import FileResponse
+from starlette.types import Message, Receive, Scope, Send
+
+_OPEN_FILES = ("/proc/self/fd", "/dev/fd")
+"""Folders in which a system names the files that a process has open."""
+
+
+class OpenFileResponse(FileResponse):
+    """Reply with an open file, which it closes. What is added to the file meanwhile is not sent."""
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        media_type: str | None = None,
+        *,
+        etag: str | None = None,
+    ) -> None:
+        """`name` is that under which a client saves the file."""
+        self._stream = stream
+        super().__init__(
+            _path_of(stream),
+            headers={} if etag is None else {"ETag": etag},
+            media_type=media_type,
+            filename=name,
+            stat_result=os.fstat(stream.fileno()),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply."""
+        left = int(self.headers["content-length"])
+
+        async def send_promised(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                promised = dict(message["headers"]).get(b"content-length", b"0")
+                left = int(promised)
+            elif message["type"] == "http.response.body":
+                body = message.get("body", b"")[:left]
+                left -= len(body)
+                message = {**message, "body": body}
+            await send(message)
+
+        with self._stream:
+            await super().__call__(scope, receive, send_promised)
+
+
+def _path_of(stream: BinaryIO) -> Path:
+    """Return a path by which the file that is open is opened once more, whatever its name is now.
+
+    A system without such paths keeps the name of an open file for it.
+    """
+    for folder in _OPEN_FILES:
+        if Path(folder).is_dir():
+            return Path(folder) / str(stream.fileno())
+    return Path(stream.name)
