@@ -25,6 +25,8 @@ from segsam.errors import OutputError
 from segsam.imaging.volume import Volume
 from segsam.imaging.writers import write_image
 from segsam_app.check_files import check_studies, set_aside
+from segsam_app.config import AppConfig
+from segsam_app.inference.engine import Engine
 from segsam_app.routes import datastore as routes
 from segsam_app.storage import disk
 from segsam_app.storage.label_history import LabelHistory
@@ -74,6 +76,7 @@ class _App:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.engine = Engine(AppConfig())
 
     _strategies: Mapping[str, object] = {}
 
