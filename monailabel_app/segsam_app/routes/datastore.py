@@ -5,7 +5,8 @@ GET  /datastore/image?image=ID                       as MONAI Label's, refused i
 HEAD /datastore/image?image=ID&check_sum=SHA256:...  as MONAI Label's, with a check that can succeed
 GET  /datastore/image/info?image=ID                  as MONAI Label's, and the notes about the image
 PUT  /datastore/image/info?image=ID                  as MONAI Label's, with a checked object
-PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3"
+PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3" or *,
+                                                     If-None-Match: * if there must be no label
 GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
 GET  /datastore/dataset                              a ZIP file, made while it is sent
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
@@ -45,7 +46,12 @@ from segsam_app.inference.images import (
 )
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import open_regular, output_errors, sha256_of
-from segsam_app.storage.label_metadata import DIGEST, checked_image_info, refuse_reserved
+from segsam_app.storage.label_metadata import (
+    ANY_VERSION,
+    DIGEST,
+    checked_image_info,
+    refuse_reserved,
+)
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected
 from segsam_app.storage.store import FINAL, Store
@@ -59,6 +65,7 @@ _MEDIA_TYPE = "application/octet-stream"
 UploadedFile = Annotated[UploadFile, File()]
 Params = Annotated[str, Form()]
 IfMatch = Annotated[str | None, Header()]
+IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.put("/datastore/", include_in_schema=False)
@@ -118,13 +125,14 @@ def save_label(
     tag: str = FINAL,
     *,
     if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
     user: Annotator,
 ) -> JSONResponse:
     """Save a label that an annotator drew."""
     checked_id("image", image)
     tag = checked_id("tag", tag or FINAL)
     info = read_object(params) | _user_info(user)
-    if (expected := _version_in(if_match)) is not None:
+    if (expected := _version_in(if_match, if_none_match)) is not None:
         info["expected_version"] = expected
     app = app_instance()
     store = app.datastore()
@@ -250,13 +258,23 @@ def _user_info(user: User) -> dict[str, Any]:
     return {"user": user.username} if settings.MONAI_LABEL_AUTH_ENABLE else {}
 
 
-def _version_in(if_match: str | None) -> Expected | None:
-    """Return the version in `If-Match`, or the SHA-256 of a label that was none; None without one.
+def _version_in(if_match: str | None, if_none_match: str | None = None) -> Expected | None:
+    """Return what must be current for a request to be carried out: a version, the SHA-256 of a
+    label that was none, `ANY_VERSION`, or 0 for no label. None without a condition.
 
     Raises `RequestError`.
     """
-    if if_match is None or if_match.strip() == "*":
+    if if_none_match is not None:
+        if if_match is not None or if_none_match.strip() != "*":
+            raise RequestError(
+                "If-None-Match must be * (save only if there is no label), without If-Match; got "
+                f"{if_none_match!r:.40}"
+            )
+        return 0
+    if if_match is None:
         return None
+    if if_match.strip() == ANY_VERSION:
+        return ANY_VERSION
     match = re.fullmatch(rf'\s*(?:W/)?"?(?:(\d{{1,9}})|({DIGEST}[0-9a-f]{{64}}))"?\s*', if_match)
     if match is None:
         raise RequestError(f'If-Match must name a version, as in "3"; got {if_match!r:.40}')

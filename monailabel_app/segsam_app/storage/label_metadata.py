@@ -21,6 +21,8 @@ _MAX_USER_LENGTH = 200
 _MAX_BYTES = 1 << 18
 DIGEST = "sha256-"
 """Beginning of what identifies a label that is no version; its SHA-256 follows."""
+ANY_VERSION = "*"
+"""In the place of a version: there must be a label, whichever."""
 _DIGEST = re.compile(DIGEST + r"[0-9a-f]{64}")
 _RESERVED = (
     *("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE),
@@ -37,7 +39,7 @@ class LabelMetadata:
     """Metadata of one label.
 
     `expected` is the version that the annotator began from: 0 for no label, `DIGEST` and a SHA-256
-    for one that was no version, None if unknown.
+    for one that was no version, `ANY_VERSION`, None if unknown.
     """
 
     info: dict[str, Any]
@@ -49,7 +51,9 @@ class LabelMetadata:
         """Read the `params` that MONAI Label's clients send. Raises `RequestError`."""
         fields = checked_info(info)
         expected = fields.get("expected_version")
-        if expected is not None and not (is_number(expected) or _is_digest(expected)):
+        if expected not in (None, ANY_VERSION) and not (
+            is_number(expected) or _is_digest(expected)
+        ):
             raise RequestError(
                 f"expected_version must be the number of a version from 0, got {expected!r:.40}"
             )

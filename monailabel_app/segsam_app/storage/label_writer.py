@@ -20,7 +20,7 @@ from segsam_app.storage.disk import FileStamp, check_place, in_the_way, stamp_of
 from segsam_app.storage.found_labels import FOUND, FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
 from segsam_app.storage.label_history import LabelHistory, StagedCopies
-from segsam_app.storage.label_metadata import DIGEST, LabelMetadata
+from segsam_app.storage.label_metadata import ANY_VERSION, DIGEST, LabelMetadata
 from segsam_app.storage.label_names import info_of_restored, names_by_value, note_on_names
 from segsam_app.storage.label_record import LabelVersion, now
 from segsam_app.storage.reconcile import label_entry
@@ -28,7 +28,8 @@ from segsam_app.storage.reconcile import label_entry
 logger = logging.getLogger(__name__)
 
 Expected = int | str
-"""Version from which an annotator began, or `DIGEST` with the SHA-256 of a label that was none."""
+"""Version from which an annotator began (0: no label), `ANY_VERSION`, or `DIGEST` with the SHA-256
+of a label that was no version."""
 
 UpdateIndex = Callable[[DataModel | None], None]
 """Puts the label's entry, or None for no label, into the index; raises if it cannot."""
@@ -153,7 +154,9 @@ class LabelWriter:
             )
 
     def _is_at(self, expected: Expected) -> bool:
-        """Return True if the current label is this version, or has this SHA-256."""
+        """Return True if the current label is this version, or has this SHA-256, or is any."""
+        if expected == ANY_VERSION:
+            return self._current > 0
         if isinstance(expected, int):
             return expected == self._current
         current = self._history.get(self._current)
@@ -349,4 +352,6 @@ def _is_older(file: Path, ours: FileStamp) -> bool:
 
 
 def _in_words(expected: Expected) -> str:
+    if expected in (0, ANY_VERSION):
+        return "a label" if expected else "no label"
     return f"version {expected}" if isinstance(expected, int) else "another content"

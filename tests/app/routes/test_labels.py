@@ -120,6 +120,24 @@ def test_l4_two_annotators_one_label(server: Any, image: str, tmp_path: Path) ->
     assert [version["kind"] for version in found["versions"]] == ["saved", "saved", "conflict"]
 
 
+def test_any_label_or_none_can_be_the_condition(server: Any, image: str, tmp_path: Path) -> None:
+    """RFC 9110: `If-Match: *` wants a label to be there, `If-None-Match: *` wants none."""
+    query = {"image": image}
+
+    def save(**headers: str) -> requests.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return put(server, query, ball(), tmp_path, headers=named)
+
+    assert refused(save(If_Match="*"))[:2] == (409, "conflict")
+    assert save(If_None_Match="*").headers["ETag"] == '"2"'
+    assert "began from no label, it is at version 2" in refused(save(If_None_Match="*"))[2]
+    assert save(If_Match="*").headers["ETag"] == '"4"'
+    assert save(If_None_Match='"4"').status_code == 400
+    assert save(If_None_Match="*", If_Match="*").status_code == 400
+    kinds = [version["kind"] for version in versions(server, image)["versions"]]
+    assert kinds == ["conflict", "saved", "conflict", "saved"]
+
+
 def test_expected_version_among_the_params(server: Any, image: str, tmp_path: Path) -> None:
     query = {"image": image}
     assert put(server, query, ball(), tmp_path, params={"expected_version": 0}).status_code == 200
