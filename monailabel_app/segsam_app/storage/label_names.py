@@ -39,6 +39,7 @@ from segsam.errors import LabelError, SegSamError, VolumeError
 from segsam.imaging.name_text import MAX_NAME_LENGTH, refused_in
 from segsam_app.errors import RequestError
 from segsam_app.storage.label_checks import CheckedLabel
+from segsam_app.storage.label_record import LabelVersion
 
 NAMES_NOTE = "names_note"
 """Key of a sentence about names, for the client and the record."""
@@ -228,6 +229,19 @@ def note_on_names(
             f"{listed[value]!r:.80} there, and the names in the file were used"
         )
     return {NAMES_NOTE: "; ".join(notes[:_MAX_LISTED])} if notes else {}
+
+
+def note_on_unnamed(before: LabelVersion | None) -> dict[str, str]:
+    """Return {NAMES_NOTE: sentence} for a label without names in the place of one that had some:
+    its values may mean the same or not, so that it gets none of them.
+    """
+    if before is None or not before.names:
+        return {}
+    names = _named({int(value): name for value, name in before.names.items()})
+    return {
+        NAMES_NOTE: f"another program wrote this label without names; those of version "
+        f"{before.number} were {names}"
+    }
 
 
 def _submitted_names(info: Mapping[str, Any], values: Collection[int]) -> dict[int, str]:

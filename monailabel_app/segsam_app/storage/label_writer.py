@@ -21,7 +21,12 @@ from segsam_app.storage.found_labels import FOUND, FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
 from segsam_app.storage.label_history import LabelHistory, StagedCopies
 from segsam_app.storage.label_metadata import ANY_VERSION, DIGEST, LabelMetadata
-from segsam_app.storage.label_names import info_of_restored, names_by_value, note_on_names
+from segsam_app.storage.label_names import (
+    info_of_restored,
+    names_by_value,
+    note_on_names,
+    note_on_unnamed,
+)
 from segsam_app.storage.label_record import LabelVersion, now
 from segsam_app.storage.reconcile import label_entry
 
@@ -299,6 +304,7 @@ class LabelWriter:
     ) -> LabelVersion | None:
         """Make a label a version; None if it is being written, so that it is found again."""
         metadata, names = self._listed_with(found)
+        unnamed = {} if names else note_on_unnamed(self._history.get(self._current))
         with found.as_stored() as (file, ending), self._history.staged(file) as staged:
             version = LabelVersion(
                 number=0,
@@ -308,7 +314,7 @@ class LabelWriter:
                 user=metadata.user,
                 ending=ending,
                 names={str(value): name for value, name in names.items()},
-                info=metadata.info,
+                info={**unnamed, **metadata.info},
                 beside=not is_newest,
             )
             if found.has_changed:

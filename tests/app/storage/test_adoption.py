@@ -82,6 +82,9 @@ def in_place(path: Path, voxels: NDArray[Any]) -> None:
     assert (path.stat().st_size, path.stat().st_ino) == (before.st_size, before.st_ino)
 
 
+BEGAN = {0: "no label", 1: "version 1"}
+
+
 class TestAVersionFromTheFirstReading:
     def test_it_is_one(self, studies: Path, finals: Path) -> None:
         file = write(finals / "case0.nii.gz", label(7))
@@ -91,6 +94,16 @@ class TestAVersionFromTheFirstReading:
         assert (info["version"], info["kind"], info["sha256"]) == (1, "found", digest)
         assert content(store) == 1
         assert (sha256_of(file), values(store)) == (digest, [("found", 7)])
+
+    def test_names_that_another_program_leaves_out_are_told(
+        self, studies: Path, tmp_path: Path
+    ) -> None:
+        store, drawn = opened(studies), write(tmp_path / "drawn.nii", label(7))
+        store.save("case0", drawn, "final", {"label_names": {"liver": 7}})
+        in_place(studies / "labels" / "final" / "case0.nii", label(9))
+        info = store.get_label_info("case0", "final")
+        assert (info["version"], info["kind"], info["names"]) == (2, "found", {})
+        assert info["names_note"].endswith("without names; those of version 1 were 7 'liver'")
 
     @pytest.mark.parametrize("expected", [1, 0])
     def test_a_rewrite_between_reading_and_saving_is_a_conflict(
@@ -102,7 +115,7 @@ class TestAVersionFromTheFirstReading:
         if expected:
             assert content(store) == expected
         in_place(file, label(9))
-        with pytest.raises(ConflictError, match=f"you began from version {expected}"):
+        with pytest.raises(ConflictError, match=f"you began from {BEGAN[expected]}"):
             store.save("case0", drawn(tmp_path), "final", {"expected_version": expected})
         assert values(store) == [("found", 7), ("found", 9), ("conflict", 2)]
         assert content(store) == 2

@@ -493,7 +493,7 @@ class TestFilesThatOthersPutThere:
         self, store: Store, studies: Path, drawn: Path
     ) -> None:
         write(studies / "labels/final/case1.nii.gz", label(4))
-        with pytest.raises(ConflictError, match="began from version 0, it is at version 1"):
+        with pytest.raises(ConflictError, match="began from no label, it is at version 1"):
             store.save("case1", drawn, "final", {"expected_version": 0})
         store.save("case1", drawn, "final", {"expected_version": 1})
         assert kinds(store, "case1") == [(1, "found", 0), (2, "conflict", 0), (3, "saved", 1)]
