@@ -13,10 +13,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from segsam.datasets.splits import Split
-from segsam.errors import DamagedRecordError, TrainingError, VolumeError
+from segsam.errors import DamagedRecordError, OutputError, TrainingError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
 from segsam_app.choosing.overviews import damage_of_overview
@@ -25,7 +26,7 @@ from segsam_app.dicomweb.series import is_uid, read_series
 from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.found_labels import FoundLabels
-from segsam_app.storage.index import check_index
+from segsam_app.storage.index import Index, check_index
 from segsam_app.storage.label_history import VERSIONS, LabelHistory
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
@@ -93,7 +94,7 @@ def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
 def _check_found_labels(folder: Path, damage: DamageList) -> None:
     """List the files among the labels that cannot be labels of their images. Raises OSError."""
     scanner = FolderScanner(folder, configured_patterns())
-    contents, found = scanner.scan(), FoundLabels(damage)
+    contents, found = scanner.scan(_known_endings(folder)), FoundLabels(damage)
     for place, is_folder in contents.misplaced.items():
         damage.note_place(place, is_folder=is_folder)
     for file, why in contents.no_labels.items():
@@ -102,11 +103,23 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
             current = map(history.current_file, sorted(files[image_id]))
-            strangers = [file for file in current if not history.is_version(file)]
-            grid = _grid(folder, image_id, contents) if strangers else None
-            for file in strangers:
-                if grid is not None:
+            grid = _grid(folder, image_id, contents)
+            for file in current:
+                if grid is None:
+                    continue
+                if history.is_version(file):
+                    found.on_another_grid(file, image_id, grid)
+                else:
                     found.check(file, grid)
+
+
+def _known_endings(folder: Path) -> dict[str, str]:
+    """Return image id -> ending of its file, as the index has them; {} if it cannot be read."""
+    index = Index(folder)
+    index.is_read_only = True
+    with suppress(OutputError, OSError):
+        index.catch_up()
+    return {image_id: known.image.ext for image_id, known in index.model.objects.items()}
 
 
 def _grid(folder: Path, image_id: str, contents: FolderContents) -> RawGrid | None:

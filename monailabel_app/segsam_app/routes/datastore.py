@@ -7,7 +7,8 @@ GET  /datastore/image/info?image=ID                  as MONAI Label's, and the n
 PUT  /datastore/image/info?image=ID                  as MONAI Label's, with a checked object
 PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3" or *,
                                                      If-None-Match: * if there must be no label
-GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
+GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"; X-Notes says
+                                                     if its image has another grid now
 GET  /datastore/dataset                              a ZIP file, made while it is sent
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
 GET  /datastore/label/version?label=ID&tag=final&version=2     the file of one version
@@ -180,7 +181,14 @@ def get_label(label: str, tag: str, user: AnyUser) -> OpenFileResponse:
         found = store.open_label(label, tag)
     if found is None:
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
-    return OpenFileResponse(found.stream, found.name, _MEDIA_TYPE, etag=f'"{found.content}"')
+    note = store.grid_note(label, tag)
+    return OpenFileResponse(
+        found.stream,
+        found.name,
+        _MEDIA_TYPE,
+        etag=f'"{found.content}"',
+        notes=[note] if note else [],
+    )
 
 
 @router.get("/datastore/dataset", include_in_schema=False)

@@ -48,6 +48,15 @@ _FLUSH_THREADS = ThreadPoolExecutor(4, thread_name_prefix="flush")
 flush."""
 
 
+class StagedCopies(NamedTuple):
+    """Two copies of one file: one for the version, one for the current label."""
+
+    version: Path
+    current: Path
+    sha256: str
+    size: int
+
+
 @contextmanager
 def output_errors(action: str) -> Iterator[None]:
     """Turn an OSError (disk full, read-only, gone) during `action` into `OutputError`."""

@@ -44,7 +44,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +54,7 @@ from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import (
     PARTIAL,
     FileStamp,
+    StagedCopies,
     check_place,
     copy,
     flush,
@@ -67,7 +68,7 @@ from segsam_app.storage.disk import (
     sha256_of_stream,
     stamp_of,
 )
-from segsam_app.storage.label_checks import FOUND_ENDINGS
+from segsam_app.storage.label_checks import FOUND_ENDINGS, twin_of_label
 from segsam_app.storage.label_record import LabelVersion, read_version
 
 VERSIONS = ".versions"
@@ -76,16 +77,6 @@ _FLUSH_EARLY_BYTES = 4 << 20
 
 _MOST_VERSIONS = 10**9
 _NUMBERED = re.compile(r"(\d{4,})(\.pending)?(\.[A-Za-z.]+)?")
-
-
-@dataclass(frozen=True)
-class StagedCopies:
-    """Two copies of one file: one for the version, one for the current label."""
-
-    version: Path
-    current: Path
-    sha256: str
-    size: int
 
 
 class LabelHistory:
@@ -316,10 +307,18 @@ class LabelHistory:
         found: dict[tuple[int, int], str] = {}
         for ending in (*FOUND_ENDINGS, *map(str.upper, FOUND_ENDINGS), *sorted(also)):
             file = self.current_file(ending)
-            if file.is_file() and not file.is_symlink():
+            if file.is_file() and not file.is_symlink() and not self._is_of_twin(file, ending):
                 status = file.stat()  # the same file twice where letters do not differ
                 found.setdefault((status.st_dev, status.st_ino), ending)
         return set(found.values())
+
+    def _is_of_twin(self, file: Path, ending: str) -> bool:
+        """Return True for a version of the other image whose label has this file name, if any."""
+        twin = twin_of_label(self.image_id, ending)
+        if not twin or not (self._labels / VERSIONS / twin).is_dir():
+            return False
+        other = LabelHistory(self._labels, twin, self.damage)
+        return other.is_version(file) and not self.is_version(file)
 
     def remove_if_kept(self, file: Path) -> None:
         """Remove a current label that is a version. Raises OSError.

@@ -16,10 +16,17 @@ from monailabel.datastore.local import DataModel
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
-from segsam_app.storage.disk import FileStamp, check_place, in_the_way, stamp_of, temporary_folder
+from segsam_app.storage.disk import (
+    FileStamp,
+    StagedCopies,
+    check_place,
+    in_the_way,
+    stamp_of,
+    temporary_folder,
+)
 from segsam_app.storage.found_labels import FOUND, FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
-from segsam_app.storage.label_history import LabelHistory, StagedCopies
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import ANY_VERSION, DIGEST, LabelMetadata
 from segsam_app.storage.label_names import (
     info_of_restored,
