@@ -195,7 +195,8 @@ class FoundLabels:
 
     def refused_in(self, folder: Path) -> dict[str, tuple[Path, str]]:
         """Return image id -> file and reason, for the files that were refused in a folder."""
-        moved = {file: found for file, found in self._on_another_grid.items() if found[1]}
+        compared = dict(self._on_another_grid)  # others may add to it meanwhile
+        moved = {file: found for file, found in compared.items() if found[1]}
         return {
             _id_of(file): (file, why)
             for file, (_, why) in sorted({**moved, **self._refused}.items())
@@ -240,9 +241,11 @@ class FoundLabels:
         """Forget files that are gone."""
         for file in [each for each in self._refused if stamp_of(each) is None]:
             self.accept(file)
-        for file in [each for each in self._on_another_grid if stamp_of(each) is None]:
-            if self._on_another_grid.pop(file)[1]:
-                self._damage.clear(file)
+        for file, (_, why) in dict(self._on_another_grid).items():
+            if stamp_of(file) is None:
+                self._on_another_grid.pop(file, None)
+                if why:
+                    self._damage.clear(file)
         for known in (self._good, self._lies_right, self._digests, self.kept):
             for file in [each for each in known if stamp_of(each) is None]:
                 known.pop(file, None)
