@@ -5,6 +5,7 @@ known after a new start of the server, too. Trainings have a record of their own
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -15,10 +16,13 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from segsam.errors import OutputError
 from segsam.system.atomic import write_json
 from segsam.system.checked_json import with_checksum
 from segsam_app.records import TypedFile
 from segsam_app.task_ends import TIME_FORMAT, WHAT_REMAINS, Kind, may_run
+
+logger = logging.getLogger(__name__)
 
 TASKS = "tasks.json"
 _MAX_BYTES = 1 << 16
@@ -47,7 +51,7 @@ class TaskRecord:
         self._path = folder / TASKS
 
     def note_accepted(self, kind: Kind, request: Mapping[str, Any]) -> None:
-        """Write that this server starts a task now; raises `OutputError`."""
+        """Write that this server starts a task now."""
         named = _named(request)
         task: _Task = {
             "server": os.getpid(),
@@ -61,10 +65,7 @@ class TaskRecord:
             self._write({**self._read(), kind: task})
 
     def note_end(self, kind: Kind, request: Mapping[str, Any], status: str, why: str) -> None:
-        """Write how a task ended; one without a sentence `why` went well, and is forgotten.
-
-        Raises `OutputError`.
-        """
+        """Write how a task ended; one without a sentence `why` went well, and is forgotten."""
         with _writing:
             known = self._read()
             task = known.get(kind)
@@ -95,7 +96,12 @@ class TaskRecord:
         return _FILE.read(self._path)
 
     def _write(self, tasks: Mapping[str, _Task]) -> None:
-        write_json(self._path, with_checksum(tasks))
+        """Write the record; where that is not possible, tasks run all the same."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self._path, with_checksum(tasks))
+        except (OSError, OutputError) as error:
+            logger.warning("the record of tasks was not written: %s", error)
 
 
 def damage_of_tasks(folder: Path) -> str:

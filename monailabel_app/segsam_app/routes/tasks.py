@@ -22,9 +22,10 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
-from segsam.errors import OutputError, SegSamError
+from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
@@ -44,7 +45,7 @@ from segsam_app.training.task import ACCEPTED_KEY
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 Params = Annotated[dict[str, Any] | None, Body()]
 
@@ -258,10 +259,7 @@ def _noting_ends(record: TaskRecord, kind: Kind) -> OnEnd:
 
     def note(task: Mapping[str, Any], pid: int, is_stopped: bool, why: str) -> None:
         del pid
-        try:
-            record.note_end(kind, task["request"], "STOPPED" if is_stopped else "ERROR", why)
-        except OutputError as error:
-            logger.warning("the end of a task was not noted: %s", error)
+        record.note_end(kind, task["request"], "STOPPED" if is_stopped else "ERROR", why)
 
     return note
 
