@@ -79,3 +79,107 @@ class TestButtonsOfAResult:
         assert gone == [True], "and it goes afterwards"
 
 
+class TestMouse:
+    def others(self, view: Any) -> list[str]:
+        """Names of the events that reach what observes a view after the module."""
+        seen: list[str] = []
+        for event in ("LeftButtonPressEvent", "MouseMoveEvent", "LeftButtonDoubleClickEvent"):
+            view.interactor().AddObserver(event, lambda _, name: seen.append(name), 1.0)
+        return seen
+
+    def test_the_second_of_two_quick_clicks_is_a_point_too(self, module: Any) -> None:
+        from gui.views import double_click, pixel_of, send
+
+        import slicer
+
+        view = slicer.app.views["Red"]
+        seen = self.others(view)
+        module.ui.pointInsideButton.setChecked(True)
+        at = pixel_of(view, WORLD)
+        double_click(view, at)
+        other = (at[0] + 20, at[1])
+        send(view, "LeftButtonDoubleClickEvent", other)
+        send(view, "LeftButtonReleaseEvent", other)
+        assert len(module.panel.session.logic.prompts.current.points) == 3
+        assert seen == [], "a double click would maximise the view"
+        module.ui.pointInsideButton.setChecked(False)
+        double_click(view, at)
+        assert seen == ["LeftButtonPressEvent", "LeftButtonDoubleClickEvent"]
+
+    @pytest.mark.parametrize("key", ["shift", "ctrl"])
+    def test_a_drag_with_a_key_is_the_views_own(self, module: Any, key: str) -> None:
+        from gui.views import drag, pixel_of
+
+        import slicer
+
+        view = slicer.app.views["Red"]
+        seen = self.others(view)
+        module.ui.boxButton.setChecked(True)
+        x, y = pixel_of(view, WORLD)
+        drag(view, [(x, y), (x + 30, y + 30)], **{key: True})
+        assert seen == ["LeftButtonPressEvent", "MouseMoveEvent"]
+        assert module.panel.session.logic.prompts.current.is_empty
+        drag_box(module)
+        assert len(module.panel.session.logic.prompts.current.boxes) == 1
+
+    @pytest.mark.parametrize("tool", ["boxButton", "box3dButton"])
+    def test_a_click_is_no_box(self, module: Any, tool: str) -> None:
+        from gui.views import drag, pixel_of
+
+        import slicer
+
+        view = slicer.app.views["Red"]
+        getattr(module.ui, tool).setChecked(True)
+        drag(view, [pixel_of(view, WORLD)])
+        assert module.panel.session.logic.prompts.current.is_empty
+        assert "Drag" in label(module, "statusLabel")
+
+    def test_views_of_a_new_layout_know_the_tool(self, module: Any) -> None:
+        from gui.views import drag, pixel_of
+
+        import slicer
+
+        views = slicer.app.views
+        module.ui.pointInsideButton.setChecked(True)
+        fourth = views.change_layout("Slice4")
+        try:
+            views.show(module.volume)
+            fourth.get_view_node().JumpSliceByOffsetting(*WORLD)
+            drag(fourth, [pixel_of(fourth, WORLD)])
+            assert len(module.panel.session.logic.prompts.current.points) == 1
+            module.panel._prefetch_timer.stop()
+            fourth.get_view_node().SetSliceOffset(8.0)
+            assert module.panel._prefetch_timer.isActive(), "its slices are followed"
+            module.widget.exit()
+            module.panel._prefetch_timer.stop()
+            views.change_layout("Slice4")
+            fourth.get_view_node().SetSliceOffset(4.0)
+            assert not module.panel._prefetch_timer.isActive(), "not after leaving"
+            module.widget.enter()
+        finally:
+            views.remove("Slice4")
+
+
+class TestFields:
+    @pytest.mark.parametrize("name", ["studiesPath", "environmentPath"])
+    def test_a_folder_is_browsed_for_as_a_folder(
+        self, module: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from gui import ctk
+
+        monkeypatch.setattr(ctk, "ask_for_file", lambda _: "a file")
+        monkeypatch.setattr(ctk, "ask_for_folder", lambda _: str(tmp_path))
+        field = getattr(module.ui, name)
+        field.browse()
+        assert field.path() == str(tmp_path)
+
+    def test_a_certificate_is_browsed_for_as_a_file(
+        self, module: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from gui import ctk
+
+        monkeypatch.setattr(ctk, "ask_for_file", lambda _: "/ca.pem")
+        module.ui.certificatePath.browse()
+        assert module.ui.certificatePath.path() == "/ca.pem"
+
+
