@@ -183,3 +183,35 @@ class TestFields:
         assert module.ui.certificatePath.path() == "/ca.pem"
 
 
+INFO = answer(b'{"name": "SEG-SAM", "version": "1", "models": {"m": {"checkpoint": {}}}}')
+
+
+def test_reconnecting_ends_the_sessions_of_the_client_before(module: Any) -> None:
+    """Else the server keeps the image until the session is idle for long."""
+    with serving(INFO, INFO, answer()) as server:
+        flow = module.panel.session.workflow
+        module.ui.serverCombo.setCurrentText(server.url)
+        module.ui.connectButton.click()
+        until(lambda: module.panel.session.is_connected, "the connection")
+        flow.client.uploads._sessions["an image"] = "session-1"
+        first = flow.client
+        module.ui.connectButton.click()
+        until(lambda: flow.client is not first and not flow.worker.is_busy, "the second connection")
+        assert any(each.startswith(b"DELETE /session/session-1 ") for each in server.requests)
+        assert not module.ui.cancelButton.isVisibleTo(module.ui.statusFrame)
+
+
+def test_closing_ends_the_sessions_within_half_a_second(module: Any) -> None:
+    """Nothing runs Qt's loop after the end of Slicer, so the lock is lent for it."""
+    import time
+
+    with serving(INFO, answer()) as server:
+        flow = module.panel.session.workflow
+        module.ui.serverCombo.setCurrentText(server.url)
+        module.ui.connectButton.click()
+        until(lambda: module.panel.session.is_connected, "the connection")
+        flow.client.uploads._sessions["an image"] = "session-1"
+        began = time.monotonic()
+        module.panel.close()
+        sys.stdout.write(f"closing took {1000 * (time.monotonic() - began):.0f} ms\n")
+        assert any(each.startswith(b"DELETE /session/session-1 ") for each in server.requests)
