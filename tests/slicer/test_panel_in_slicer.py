@@ -183,6 +183,58 @@ class TestFields:
         assert module.ui.certificatePath.path() == "/ca.pem"
 
 
+class TestOlderVTK:
+    """Before 9.4, VTK keeps Python's lock while it computes: a surface would hold the window."""
+
+    def result(self, module: Any) -> Any:
+        from SEGSAMLib.Values.Results import AppliedResult
+
+        nodes = module.panel.session.logic.nodes
+        nodes.segmentation.CreateClosedSurfaceRepresentation()
+        applied = AppliedResult(nodes.segment_id, 5, 0)
+        return SimpleNamespace(kind="done", task="segment", value=applied)
+
+    def test_surfaces_wait_for_a_click(self, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from SEGSAMLib.Scene import Surfaces
+
+        drag_box(module)
+        monkeypatch.setattr(Surfaces, "releases_lock", lambda: False)
+        module.panel._show_event(self.result(module))
+        module.panel.refresh()
+        assert not module.panel._surfaces_timer.isActive()
+        assert not module.ui.updateSurfacesButton.isHidden()
+        flow = module.panel.session.workflow
+        module.ui.updateSurfacesButton.click()
+        until(lambda: not flow.worker.is_busy, "the surfaces")
+        assert module.panel.session.logic.surface_update() is None, "they are up to date"
+
+    def test_newer_ones_update_them_by_themselves(self, module: Any) -> None:
+        from SEGSAMLib.Scene import Surfaces
+
+        drag_box(module)
+        assert Surfaces.releases_lock(), "this is VTK 9.6"
+        module.panel._show_event(self.result(module))
+        module.panel.refresh()
+        assert module.panel._surfaces_timer.isActive()
+        assert module.ui.updateSurfacesButton.isHidden()
+        module.panel._surfaces_timer.stop()
+
+    @pytest.mark.parametrize(
+        ("version", "is_released"), [((9, 2), False), ((9, 4), True), ((10, 0), True)]
+    )
+    def test_which_versions_those_are(
+        self, module: Any, version: Any, is_released: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from SEGSAMLib.Scene import Surfaces
+
+        major, minor = version
+        numbers = SimpleNamespace(
+            GetVTKMajorVersion=lambda: major, GetVTKMinorVersion=lambda: minor
+        )
+        monkeypatch.setattr(Surfaces, "vtk", SimpleNamespace(vtkVersion=numbers))
+        assert Surfaces.releases_lock() is is_released
+
+
 INFO = answer(b'{"name": "SEG-SAM", "version": "1", "models": {"m": {"checkpoint": {}}}}')
 
 
