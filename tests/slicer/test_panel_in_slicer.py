@@ -34,6 +34,99 @@ def reopened(module: Any) -> Any:
     return widget
 
 
+class TestScenes:
+    def test_opening_the_module_on_a_saved_scene_keeps_its_nodes(
+        self, module: Any, scene: Any, tmp_path: Path
+    ) -> None:
+        drag_box(module)
+        name = module.panel.session.logic.nodes.segmentation.GetName()
+        path = save(scene, tmp_path / "scene.mrb")
+        module.widget.exit()
+        module.widget.cleanup()
+        load(scene, path)
+        module.widget = reopened(module)
+        module.panel, module.ui = module.widget.panel, module.widget.panel.ui
+        nodes, node = module.panel.session.logic.nodes, module.panel.session.node
+        assert node.volume is not None
+        assert nodes.volume is node.volume
+        assert nodes.segmentation is node.segmentation
+        assert nodes.segmentation.GetName() == name
+        assert module.ui.volumeSelector.currentNode() is nodes.volume
+        assert len(module.panel.session.logic.prompts.current.boxes) == 1
+
+    @pytest.mark.parametrize("is_entered", [True, False])
+    def test_a_scene_that_is_loaded_while_the_panel_exists(
+        self, module: Any, scene: Any, tmp_path: Path, is_entered: bool
+    ) -> None:
+        drag_box(module)
+        module.panel.session.node.propagate = "always"
+        path = save(scene, tmp_path / "scene.mrb")
+        if not is_entered:
+            module.widget.exit()
+        load(scene, path)
+        if not is_entered:
+            module.widget.enter()
+        nodes = module.panel.session.logic.nodes
+        assert nodes.volume is not None
+        assert module.panel.session.node.volume is nodes.volume
+        assert module.ui.segmentationSelector.currentNode() is nodes.segmentation
+        assert module.ui.propagateCombo.currentText() == "always"
+        assert label(module, "promptsLabel") == "1 box"
+
+    def test_another_scene_beside_this_one_leaves_what_is_worked_on(
+        self, module: Any, scene: Any, tmp_path: Path
+    ) -> None:
+        import slicer
+
+        other = slicer.vtkMRMLScene()
+        other.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "of the other scene")
+        path = tmp_path / "other.mrml"
+        other.SetURL(str(path))
+        other.Commit()
+        drag_box(module)
+        nodes = module.panel.session.logic.nodes
+        before = (nodes.volume, nodes.segmentation, nodes.segment_id)
+        scene.SetURL(str(path))
+        scene.Import()
+        assert (nodes.volume, nodes.segmentation, nodes.segment_id) == before
+        assert module.panel.session.node.volume is before[0]
+        module.ui.undoButton.click()
+        assert module.panel.session.logic.prompts.current.is_empty, "the history is still there"
+
+    def test_a_scene_of_the_version_before(self, module: Any, scene: Any, tmp_path: Path) -> None:
+        """It may hold what this version does not know, and slices from the ends of 32 bits."""
+        drag_box(module)
+        raw = module.panel.session.node.parameterNode
+        module.panel.use(None)
+        for name, text in (
+            *(("protection", "ask"), ("window", "soft_tissue"), ("axis", "k")),
+            *(("first_slice", str(-(2**31))), ("last_slice", str(2**31 - 1))),
+        ):
+            raw.SetParameter(name, text)
+        path = save(scene, tmp_path / "before.mrb")
+        load(scene, path)
+        node = module.panel.session.node
+        assert (node.protection, node.window, node.axis) == ("keep others", "", "k")
+        assert (node.first_slice, node.last_slice) == (0, 0)
+        assert module.panel.session.logic.nodes.volume is not None
+
+    def test_a_panel_that_is_bound_twice_writes_once(self, module: Any, scene: Any) -> None:
+        """What was bound before must not write into the node any more."""
+        node = module.panel.session.node
+        node.axis = "i"
+        for _ in range(2):
+            module.panel.unbind()
+            module.panel.use(module.widget.logic.getParameterNode())
+        assert module.panel.session.node.axis == "i"
+        scene.Clear(False)
+        module.ui.axisCombo.setCurrentText("j")
+        assert module.panel.session.node.axis == "j"
+
+    def test_only_slices_are_counted_from_nought(self, module: Any) -> None:
+        for box in (module.ui.firstSliceSpinBox, module.ui.lastSliceSpinBox):
+            assert (box.minimum(), box.maximum()) == (0, 99999)
+
+
 class TestButtonsOfAResult:
     @staticmethod
     def click_from_qt(button: Any) -> None:
@@ -77,6 +170,81 @@ class TestButtonsOfAResult:
         del buttons
         loop.run(50)
         assert gone == [True], "and it goes afterwards"
+
+
+class TestSegmentEditor:
+    def test_nothing_is_taken_over_before_there_is_a_segmentation(self, module: Any) -> None:
+        assert module.ui.segmentEditor.mrmlSegmentEditorNode() is None
+        module.panel.refresh()
+        assert module.ui.segmentEditor.errors == []
+
+    def test_the_shared_node_is_left_alone_after_leaving(self, module: Any, scene: Any) -> None:
+        drag_box(module)
+        shared = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        assert shared.GetSegmentationNode() is module.panel.session.logic.nodes.segmentation
+        module.widget.exit()
+        other = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "of another module")
+        shared.SetAndObserveSegmentationNode(other)
+        module.panel.refresh()
+        assert shared.GetSegmentationNode() is other
+        module.widget.enter()
+        assert shared.GetSegmentationNode() is module.panel.session.logic.nodes.segmentation
+
+    def test_what_the_user_sets_in_the_editor_stays(self, module: Any, scene: Any) -> None:
+        drag_box(module)
+        other = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "source of a threshold")
+        module.ui.segmentEditor.setSourceVolumeNode(other)
+        module.panel.refresh()
+        assert module.ui.segmentEditor.sourceVolumeNode() is other
+
+    def test_one_segment_is_selected_in_panel_and_editor(self, module: Any) -> None:
+        drag_box(module)
+        nodes, editor = module.panel.session.logic.nodes, module.ui.segmentEditor
+        first = nodes.segment_id
+        assert editor.currentSegmentID() == first
+        module.ui.addSegmentButton.click()
+        second = nodes.segment_id
+        assert second != first
+        assert editor.currentSegmentID() == second
+        editor.setCurrentSegmentID(first)
+        assert nodes.segment_id == first
+        assert module.ui.segmentsTable.selectedSegmentIDs() == [first]
+        assert label(module, "promptsLabel") == "1 box"
+
+    def test_a_segment_that_the_editor_adds_or_removes(self, module: Any) -> None:
+        drag_box(module)
+        nodes, editor = module.panel.session.logic.nodes, module.ui.segmentEditor
+        segmentation = nodes.segmentation.GetSegmentation()
+        first, added = nodes.segment_id, segmentation.AddEmptySegment()
+        editor.setCurrentSegmentID(added)
+        assert nodes.segment_id == added
+        segmentation.RemoveSegment(added)
+        module.panel.prompts._read_markups()
+        module.panel.refresh()
+        assert nodes.segment_id == first
+        assert editor.currentSegmentID() == first
+
+    def test_no_effect_paints_after_leaving(self, module: Any, scene: Any) -> None:
+        drag_box(module)
+        editor = module.ui.segmentEditor
+        editor.setActiveEffectByName("Paint")
+        assert editor.are_views_observed
+        module.widget.exit()
+        assert editor.active_effect == ""
+        assert not editor.are_views_observed
+        shared = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        shared.SetActiveEffectName("Paint")  # in Slicer's own Segment Editor
+        assert editor.active_effect == ""
+        shared.SetActiveEffectName("")
+
+    def test_a_tool_and_an_effect_are_not_active_at_once(self, module: Any) -> None:
+        drag_box(module)
+        module.ui.boxButton.setChecked(False)
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        module.ui.boxButton.setChecked(True)
+        assert module.ui.segmentEditor.active_effect == ""
+        module.ui.segmentEditor.setActiveEffectByName("Paint")
+        assert not module.ui.boxButton.isChecked()
 
 
 class TestMouse:
