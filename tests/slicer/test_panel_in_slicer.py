@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -422,8 +423,9 @@ def test_reconnecting_ends_the_sessions_of_the_client_before(module: Any) -> Non
 
 
 def test_closing_ends_the_sessions_within_half_a_second(module: Any) -> None:
-    """Nothing runs Qt's loop after the end of Slicer, so the lock is lent for it."""
-    import time
+    """Nothing lends the lock afterwards."""
+    from gui import loop
+    from PySide6.QtCore import QTimer
 
     with serving(INFO, answer()) as server:
         flow = module.panel.session.workflow
@@ -431,7 +433,29 @@ def test_closing_ends_the_sessions_within_half_a_second(module: Any) -> None:
         module.ui.connectButton.click()
         until(lambda: module.panel.session.is_connected, "the connection")
         flow.client.uploads._sessions["an image"] = "session-1"
-        began = time.monotonic()
-        module.panel.close()
-        sys.stdout.write(f"closing took {1000 * (time.monotonic() - began):.0f} ms\n")
+        took: list[float] = []
+
+        def close() -> None:
+            began = time.monotonic()
+            module.panel.close()
+            took.append(time.monotonic() - began)
+
+        QTimer.singleShot(0, close)
+        loop.run(100)
+        sys.stdout.write(f"closing took {1000 * took[0]:.0f} ms\n")
         assert any(each.startswith(b"DELETE /session/session-1 ") for each in server.requests)
+
+
+def test_the_last_words_of_a_process_are_read(module: Any) -> None:
+    """A server or an installation that ends with much to say, while the lock is held."""
+    from SEGSAMLib.Server.Process import Process
+
+    code = "import sys\nfor n in range(20000): print('line', n, '.' * 60)\nsys.exit(3)"
+    panel = module.panel.server
+    began = time.monotonic()
+    panel._run(lambda: ([[sys.executable, "-c", code]], {}), "Starting …")
+    assert isinstance(panel.process, Process)
+    until(lambda: not panel.process.is_running, "the end")
+    sys.stdout.write(f"1.5 MB of output took {time.monotonic() - began:.1f} s\n")
+    assert panel.process.exit_status == 3
+    assert "line 19999" in module.ui.serverLog.toPlainText().splitlines()[-1]

@@ -35,36 +35,6 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield running
 
 
-class Answering:
-    """In place of a client: one answer, as large as a real one may be. It has a request's worth of
-    work done, in the worker's thread as the real one does.
-    """
-
-    def __init__(self, region: Any) -> None:
-        from SEGSAMLib.Values.Address import Address
-
-        self.address = Address.parse("http://127.0.0.1:9")
-        self.region = region
-        self.uploads = self
-
-    def infer(self, model: str, image: Any, request: dict[str, Any], *_: Any) -> Any:
-        from SEGSAMLib.Values.Replies import InferReply
-        from SEGSAMLib.Values.SlicePredictions import SlicePredictions
-
-        slices = tuple((2, k) for k in range(self.region.min_ijk[2], self.region.max_ijk[2] + 1))
-        found = SlicePredictions(
-            dict.fromkeys(slices, 0.9), dict.fromkeys(slices, (("spleen", 0.5),))
-        )
-        name = request["request_id"]
-        return InferReply(name, self.region, "liver", 0.9, (2,), slices, predictions=found)
-
-    def prefetch(self, *_: Any) -> None:
-        """It has no slices to encode."""
-
-    def close(self, cancel: Any) -> None:
-        """It has no session."""
-
-
 class TestWithoutAServer:
     def test_nothing_is_contacted_or_installed_when_it_loads(self, module: Any) -> None:
         panel = module.panel
@@ -283,50 +253,6 @@ class TestWithoutAServer:
         assert layout.count() == 0
         module.ui.undoButton.click()
         assert module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
-
-    def test_a_large_organ_does_not_hold_the_loop(
-        self, module: Any, scene: Any, record_property: Callable[[str, float], None]
-    ) -> None:
-        """An answer of four million voxels in 512 x 512 x 300, undo, redo, and its surface."""
-        from SEGSAMLib.Values.Masks import Region
-        from SEGSAMLib.Values.Replies import ServerInfo
-        from volumes import volume
-
-        import slicer
-
-        i, j, k = np.ogrid[-120:121, -110:111, -70:71]
-        organ = Region((80, 140, 80), (i / 120) ** 2 + (j / 110) ** 2 + (k / 70) ** 2 < 1)
-        empty = np.zeros((512, 512, 300), np.int16)
-        module.volume = volume(scene, np.diag([-0.7, -0.7, 1.5, 1.0]), empty, "large")
-        module.panel.session.node.volume = module.volume
-        slicer.app.views.show(module.volume)
-        session = module.panel.session
-        flow, logic = session.workflow, session.logic
-        flow.client, session.is_connected = Answering(organ), True
-        session.server_info = ServerInfo("", "", is_segsam=True, models=(), trainers=())
-        logic.prompts.add_point(logic.nodes.grid.ras((200, 250, 150))[0])
-        module.panel.refresh()
-
-        from gui.loop import Clock
-
-        def block(what: str, begin: Callable[[], Any]) -> None:
-            clock = Clock()
-            begin()
-            until(lambda: not flow.worker.is_busy, what)
-            clock.stop()
-            record_property(f"block of the event loop, {what}, ms", clock.longest_ms)
-            sys.stdout.write(f"block of the event loop, {what}: {clock.longest_ms} ms\n")
-
-        block("an answer", module.ui.runButton.click)
-        assert label(module, "statusLabel").startswith("liver: 3869431 voxels more")
-        assert np.count_nonzero(voxels(module)) == 3869431
-        block("undo", module.ui.undoButton.click)
-        assert not voxels(module).any()
-        block("redo", module.ui.redoButton.click)
-        assert np.count_nonzero(voxels(module)) == 3869431
-        logic.nodes.segmentation.CreateClosedSurfaceRepresentation()
-        block("the surface", lambda: module.panel.session.attempt(flow.refresh_surfaces))
-        assert logic.surface_update() is None, "it is up to date"
 
     def test_an_installation_is_asked_for_and_can_be_declined(
         self, module: Any, tmp_path: Path

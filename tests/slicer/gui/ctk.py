@@ -126,10 +126,8 @@ class ctkPathLineEdit(QWidget):
         self._line.textChanged.connect(self.currentPathChanged)
 
     def browse(self) -> None:
-        if self.filters & self.Filter.Files:
-            path = ask_for_file(self)
-        else:
-            path = ask_for_folder(self)
+        ask = ask_for_file if self.filters & self.Filter.Files else ask_for_folder
+        path = ask(self)
         if path:
             self._line.setText(path)
 

@@ -49,7 +49,7 @@ def process_events() -> None:
 
 def run(milliseconds: int) -> None:
     """Run the event loop for a time, with the lock held."""
-    QTimer.singleShot(milliseconds, QApplication.quit)
+    QTimer.singleShot(milliseconds, QApplication.exit)
     getattr(_core(), _EXEC)()
 
 
@@ -63,7 +63,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float) -> None:
             is_over = bool(condition()) or time.monotonic() > end
         finally:
             if is_over:
-                QApplication.quit()
+                QApplication.exit()
 
     timer = QTimer()
     timer.setInterval(CHECK_MS)
