@@ -72,13 +72,11 @@ class Widget:
         self.editor = EditorPanel(self.session)
         self.server = ServerPanel(self.session, self.connection.connect)
         self.panels = (self.connection, self.prompts, self.result, self.workflow, self.editor)
-        self.prompts.on_tool, self.editor.on_effect = (
-            self.editor.end_effect,
-            self.prompts.release_tool,
-        )
+        self.prompts.on_tool = self.editor.end_effect
+        self.editor.on_effect = self.prompts.release_tool
         self._gui_tag: Any = None
         self._slice_observers: list[tuple[Any, int]] = []
-        self._layout_manager: Any = None
+        self._follows_layouts = False
         self._on_layout_changed = self._observe_views  # one object, for connect and disconnect
         self._timer = make_timer(POLL_MS, self.poll)
         self._surfaces_timer = make_timer(SURFACES_MS, self._refresh_surfaces)
@@ -127,7 +125,7 @@ class Widget:
                 {each.property(_PARAMETER): each for each in named}
             )
         self.session.attempt(self.session.logic.nodes.select, node.volume, node.segmentation)
-        if self._layout_manager is not None:
+        if self._follows_layouts:
             self._observe_views()  # the scene may have brought slice views
         self.refresh()
 
@@ -138,33 +136,39 @@ class Widget:
         self.prompts.enter()
         self.editor.enter()
         self._observe_views()
+        self._follow_layouts(is_on=True)
         self.refresh()
 
     def leave(self) -> None:
         """Turn off the keyboard shortcuts and the tools, and stop observing the slice views."""
         self.prompts.leave()
         self.editor.leave()
-        self._forget_views()
+        self._follow_layouts(is_on=False)
+        self._forget_slices()
         self._prefetch_timer.stop()
 
     def _observe_views(self, *_: Any) -> None:
         """Observe the slice views that there are now. A new layout may bring more."""
-        self._forget_views()
+        self._forget_slices()
         for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
             tag = slice_node.AddObserver("ModifiedEvent", self._on_slice_moved)
             self._slice_observers.append((slice_node, tag))
         self.prompts.pointer.attach()
-        self._layout_manager = slicer.app.layoutManager()
-        if self._layout_manager is not None:
-            self._layout_manager.layoutChanged.connect(self._on_layout_changed)
 
-    def _forget_views(self) -> None:
+    def _forget_slices(self) -> None:
         for slice_node, tag in self._slice_observers:
             slice_node.RemoveObserver(tag)
         self._slice_observers.clear()
-        if self._layout_manager is not None:
-            self._layout_manager.layoutChanged.disconnect(self._on_layout_changed)
-            self._layout_manager = None
+
+    def _follow_layouts(self, *, is_on: bool) -> None:
+        """Observe the views again after each change of the layout, or not any more. There is no
+        layout manager without Slicer's main window, or at its end.
+        """
+        manager = slicer.app.layoutManager()
+        if manager is not None and is_on is not self._follows_layouts:
+            act = manager.layoutChanged.connect if is_on else manager.layoutChanged.disconnect
+            act(self._on_layout_changed)
+        self._follows_layouts = is_on
 
     def close(self) -> None:
         """End all timers, tasks and processes."""
