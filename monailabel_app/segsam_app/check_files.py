@@ -39,7 +39,10 @@ def check_studies(folder: Path) -> DamageList:
     damage = DamageList(folder)
     check_index(folder, damage)
     for history in _histories(folder / "labels", damage):
-        history.check()
+        try:
+            history.check()
+        except OSError as error:
+            damage.note(history.folder, error.strerror or type(error).__name__)
     _check_found_labels(folder, damage)
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
@@ -101,12 +104,14 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
     for tag, files in contents.labels.items():
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
-            current = map(history.current_file, sorted(files[image_id]))
-            strangers = [file for file in current if not history.is_version(file)]
-            grid = _grid(folder, image_id, contents) if strangers else None
-            for file in strangers:
-                if grid is not None:
-                    found.check(file, grid)
+            for file in map(history.current_file, sorted(files[image_id])):
+                try:
+                    if not history.is_version(file):
+                        grid = _grid(folder, image_id, contents)
+                        if grid is not None:
+                            found.check(file, grid)
+                except OSError as error:
+                    damage.note(file, error.strerror or type(error).__name__)
 
 
 def _grid(folder: Path, image_id: str, contents: FolderContents) -> RawGrid | None:

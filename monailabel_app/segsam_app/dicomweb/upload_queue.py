@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from segsam.errors import DamagedRecordError, OutputError, SegSamError, VolumeError
@@ -116,7 +117,8 @@ class UploadQueue:
                 found[int(file.stem)] = read_confirmation(file)
                 self._damage.clear(file)
             except (DamagedRecordError, OSError, ValueError) as error:
-                self._damage.note(file, f"{error}; the label is sent again")
+                again = partial(self.confirmed, image)
+                self._damage.note(file, f"{error}; the label is sent again", again)
         return found
 
     def _send(self, pending: PendingUpload) -> None:

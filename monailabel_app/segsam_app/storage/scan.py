@@ -18,7 +18,7 @@ from segsam.imaging.image_files import LeftOut, ending_of, image_kind, reason_ag
 from segsam_app.errors import RequestError
 from segsam_app.ids import checked_id
 from segsam_app.storage.damage import ASIDE
-from segsam_app.storage.disk import FileStamp, in_the_way, stamp_of
+from segsam_app.storage.disk import FileStamp, in_the_way, is_entry, stamp_of
 from segsam_app.storage.label_checks import FOUND_ENDINGS
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
@@ -141,7 +141,7 @@ class FolderScanner:
         """Return everything that lies in the folder. Raises OSError."""
         contents = FolderContents()
         self._add_misplaced_folders(contents)
-        tags = [entry.name for entry in _entries(self._labels) if entry.is_dir()]
+        tags = [entry.name for entry in _entries(self._labels) if is_entry(entry, is_folder=True)]
         tag_folders = [self._labels / tag for tag in tags if is_tag(tag)]
         folders = [self._folder, self._labels, *tag_folders]
         scanned = {path: _modified_ns(path) for path in folders}
@@ -152,7 +152,7 @@ class FolderScanner:
             self._add_image(entry, root, contents)
             if ASIDE.search(entry.name):
                 contents.set_aside.append(Path(entry.path))
-            elif entry.name in INDEX_FILES and not entry.is_file():
+            elif entry.name in INDEX_FILES and not is_entry(entry):
                 contents.misplaced[Path(entry.path)] = False
         self._drop_folders_of_series(listing, contents)
         for folder in tag_folders:
@@ -170,7 +170,7 @@ class FolderScanner:
             return
         if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)
-        elif not entry.is_file():
+        elif not is_entry(entry):
             contents.misplaced[Path(entry.path)] = False
         else:
             image_id = entry.name.removesuffix(ending)
@@ -225,9 +225,9 @@ def _add_labels(folder: Path, contents: FolderContents) -> None:
             stem = name.removesuffix(name[len(name) - len(ending_of(name, FOUND_ENDINGS) or "") :])
             contents.asides.setdefault(folder.name, []).append((stem, folder / entry.name))
         elif entry.name in FOLDERS:
-            if not entry.is_dir():
+            if not is_entry(entry, is_folder=True):
                 contents.misplaced[folder / entry.name] = True
-        elif not entry.is_file():
+        elif not is_entry(entry):
             if ending is not None and is_listable(entry.name):
                 contents.misplaced[folder / entry.name] = False
         elif entry.is_symlink():

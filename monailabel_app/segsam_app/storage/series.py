@@ -30,7 +30,7 @@ from segsam.errors import VolumeNotFoundError
 from segsam.imaging.dicom_series import DicomFacts, DicomSeries, read_facts, series_of
 from segsam.imaging.image_files import LeftOut, image_kind, is_litter, may_be_dicom
 from segsam.imaging.volume import Volume
-from segsam_app.storage.disk import output_errors
+from segsam_app.storage.disk import is_entry, output_errors
 
 ENDING = ".nii.gz"
 """Ending of the file that clients get of a series."""
@@ -130,7 +130,7 @@ class SeriesFinder:
             left_out += [
                 LeftOut(each.name, _NOT_LISTED)
                 for each in entries
-                if image_kind(each.name) and each.name not in facts and each.is_file()
+                if image_kind(each.name) and each.name not in facts and is_entry(each)
             ]
         place, now_ns = folder.relative_to(self._root), time.time_ns()
         waits_ns = [(mtime_ns, _TIMESTAMP_STEP_NS)]

@@ -324,13 +324,14 @@ class Store(LabelAdoption, LocalDatastore):
         """Read the record of every version of every label, so that `damage` lists what is wrong,
         and what was set aside earlier.
         """
-        for image_id, known in list(self._datastore.objects.items()):
-            for tag in known.labels:
-                self.history_of(image_id, tag).all()
         for file in aside_files(self._folder):
             self.damage.note_aside(file)
         for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):
             self.damage.note_place(place, is_folder=True)
+            try:
+                LabelHistory(place.parents[1], place.name, self.damage).all()
+            except OSError as error:
+                self.damage.note(place, error.strerror or type(error).__name__)
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
