@@ -29,6 +29,7 @@ from segsam_app.storage.index import check_index
 from segsam_app.storage.label_history import VERSIONS, LabelHistory
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
+from segsam_app.task_record import TASKS, damage_of_tasks
 from segsam_app.training.progress import FILE, FILES, damage_of_progress
 from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
 from segsam_app.versions.record import FIRST, VersionRecord
@@ -72,6 +73,8 @@ def check_versions(folder: Path) -> DamageList:
         for name in FILES:
             if why := damage_of_progress(one, name):
                 damage.note(one / name, why)
+        if why := damage_of_tasks(one):
+            damage.note(one / TASKS, why)
         for file in sorted((one / "run").rglob("split.json")):
             try:
                 Split.load(file)

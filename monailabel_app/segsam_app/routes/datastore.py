@@ -44,6 +44,7 @@ from segsam_app.inference.images import (
     safe_extension,
     uploaded,
 )
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import open_regular, output_errors, sha256_of
 from segsam_app.storage.label_metadata import (
@@ -58,7 +59,7 @@ from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response, read_object
 from segsam_app.web.file_response import OpenFileResponse
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 _MEDIA_TYPE = "application/octet-stream"
 

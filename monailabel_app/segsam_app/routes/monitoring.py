@@ -21,6 +21,7 @@ from segsam_app.config import DEFAULT_MODEL
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
+from segsam_app.task_record import TASKS, damage_of_tasks
 from segsam_app.training.progress import FILES, damage_of_progress
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
@@ -97,6 +98,8 @@ def _damaged(app: Any) -> dict[str, str]:
     for name in FILES:
         if why := damage_of_progress(versions.folder, name):
             found[f"versions/{name}"] = why
+    if why := damage_of_tasks(versions.folder):
+        found[f"versions/{TASKS}"] = why
     return dict(list(found.items())[:_MAX_DAMAGED])
 
 
