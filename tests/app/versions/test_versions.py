@@ -120,8 +120,6 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("how", DAMAGE, ids=str)
-@pytest.mark.parametrize("file", ["model.safetensors", "model.json", "version.json"])
 def test_a_version_that_was_moved_away_gives_its_number_to_no_other(
     versions: VersionFolder, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +133,8 @@ def test_a_version_that_was_moved_away_gives_its_number_to_no_other(
     assert versions.history().current == "0002"
 
 
+@pytest.mark.parametrize("how", DAMAGE, ids=str)
+@pytest.mark.parametrize("file", ["model.safetensors", "model.json", "version.json"])
 def test_f6_damaged_versions_are_skipped_and_reported(
     versions: VersionFolder, checkpoint: Path, how: str, file: str, tmp_path: Path
 ) -> None:
