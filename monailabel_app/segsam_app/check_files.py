@@ -27,9 +27,10 @@ from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.index import Index, check_index
-from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
+from segsam_app.storage.version_files import VERSIONS
 from segsam_app.task_record import TASKS, damage_of_tasks
 from segsam_app.training.progress import FILE, FILES, damage_of_progress
 from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
@@ -41,7 +42,10 @@ def check_studies(folder: Path) -> DamageList:
     damage = DamageList(folder)
     check_index(folder, damage)
     for history in _histories(folder / "labels", damage):
-        history.check()
+        try:
+            history.check()
+        except OSError as error:
+            damage.note(history.folder, error.strerror or type(error).__name__)
     _check_found_labels(folder, damage)
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
@@ -105,15 +109,17 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
     for tag, files in contents.labels.items():
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
-            current = map(history.current_file, sorted(files[image_id]))
             grid = _grid(folder, image_id, contents)
-            for file in current:
-                if grid is None:
-                    continue
-                if history.is_version(file):
-                    found.on_another_grid(file, image_id, grid)
-                else:
-                    found.check(file, grid)
+            for file in map(history.current_file, sorted(files[image_id])):
+                try:
+                    if grid is None:
+                        continue
+                    if history.is_version(file):
+                        found.on_another_grid(file, image_id, grid)
+                    else:
+                        found.check(file, grid)
+                except OSError as error:
+                    damage.note(file, error.strerror or type(error).__name__)
 
 
 def _known_endings(folder: Path) -> dict[str, str]:

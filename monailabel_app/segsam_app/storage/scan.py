@@ -27,7 +27,7 @@ from segsam.imaging.image_files import (
 from segsam_app.errors import RequestError
 from segsam_app.ids import IMAGE_ID_RULE, checked_id, is_image_id, shown
 from segsam_app.storage.damage import ASIDE
-from segsam_app.storage.disk import FileStamp, in_the_way, stamp_of
+from segsam_app.storage.disk import FileStamp, in_the_way, is_entry, stamp_of
 from segsam_app.storage.label_checks import FOUND_ENDINGS, twin_of_label
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
@@ -196,7 +196,7 @@ class FolderScanner:
         """
         contents = FolderContents()
         self._add_misplaced_folders(contents)
-        tags = [entry.name for entry in _entries(self._labels) if entry.is_dir()]
+        tags = [entry.name for entry in _entries(self._labels) if is_entry(entry, is_folder=True)]
         tag_folders = [self._labels / tag for tag in tags if is_tag(tag)]
         folders = [self._folder, self._labels, *tag_folders]
         scanned = {path: _modified_ns(path) for path in folders}
@@ -208,7 +208,7 @@ class FolderScanner:
             self._add_image(entry, root, contents, endings)
             if ASIDE.search(entry.name):
                 contents.set_aside.append(Path(entry.path))
-            elif entry.name in INDEX_FILES and not entry.is_file():
+            elif entry.name in INDEX_FILES and not is_entry(entry):
                 contents.misplaced[Path(entry.path)] = False
         _choose_files(endings, known, contents)
         self._drop_folders_of_series(listing, contents)
@@ -241,7 +241,7 @@ class FolderScanner:
         elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)
             contents.left_out.append(LeftOut(entry.name, "a link out of the study folder"))
-        elif not entry.is_file():
+        elif not is_entry(entry):
             contents.misplaced[Path(entry.path)] = False
         else:
             endings.setdefault(image_id, []).append(ending)
@@ -336,9 +336,9 @@ def _add_labels(folder: Path, contents: FolderContents) -> None:
             owner, _ = _named(entry.name[: aside.start()], contents)
             contents.asides.setdefault(folder.name, []).append((owner, folder / entry.name))
         elif entry.name in FOLDERS:
-            if not entry.is_dir():
+            if not is_entry(entry, is_folder=True):
                 contents.misplaced[folder / entry.name] = True
-        elif not entry.is_file():
+        elif not is_entry(entry):
             if ending is not None and is_listable(entry.name):
                 contents.misplaced[folder / entry.name] = False
         elif entry.is_symlink():

@@ -36,7 +36,7 @@ from segsam.imaging.image_files import (
     reason_against,
 )
 from segsam.imaging.volume import Volume
-from segsam_app.storage.disk import output_errors
+from segsam_app.storage.disk import is_entry, output_errors
 
 ENDING = ".nii.gz"
 """Ending of the file that clients get of a series."""
@@ -133,7 +133,7 @@ class SeriesFinder:
         facts = {name: one.facts for name, one in files.items() if one.facts is not None}
         series, left_out = series_of(folder, facts)
         names = [each.name for each in entries]
-        others = [one for one in entries if one.name not in facts and one.is_file()]
+        others = [one for one in entries if one.name not in facts and is_entry(one)]
         for each in others:
             if image_kind(each.name) is None:
                 reason = reason_against(each.name, names)

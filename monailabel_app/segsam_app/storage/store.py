@@ -33,7 +33,7 @@ from segsam_app.storage.disk import FileStamp, check_place, output_errors, remov
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
-from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import (
     GRID_NOTE,
     LabelMetadata,
@@ -46,6 +46,7 @@ from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
 from segsam_app.storage.scan import FolderScanner, configured_patterns, owner_of
 from segsam_app.storage.series import ENDING
+from segsam_app.storage.version_files import VERSIONS
 from segsam_app.storage.write_lock import WriteLock
 from segsam_app.strict_json import json_safe
 
@@ -350,17 +351,18 @@ class Store(LabelAdoption, LocalDatastore):
         return status | {name: found for name, found in more.items() if found}
 
     def check_records(self) -> None:
-        """Read the record of every version of every label, so that `damage` lists what is wrong,
-        and what was set aside earlier.
-        """
+        """Read all records, so that `damage` lists what is wrong, and what was set aside."""
         for image_id, known in list(self._datastore.objects.items()):
             for tag, label in known.labels.items():
-                self.history_of(image_id, tag).all()
                 self._grid_note(image_id, tag, label)
         for file in aside_files(self._folder):
             self.damage.note_aside(file)
         for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):
             self.damage.note_place(place, is_folder=True)
+            try:
+                LabelHistory(place.parents[1], place.name, self.damage).all()
+            except OSError as error:
+                self.damage.note(place, error.strerror or type(error).__name__)
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
