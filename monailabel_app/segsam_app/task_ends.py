@@ -71,6 +71,11 @@ class _Processes(dict[str, "subprocess.Popen[str]"]):
                 self._note(task, process)
         return process
 
+    def wait(self) -> None:
+        """Wait until each end that another thread has seen is noted."""
+        with self._leaving:
+            return
+
     def _note(self, task: dict[str, Any], process: subprocess.Popen[str]) -> None:
         status, is_stopped = process.returncode, task["id"] in self.stopped
         sentence = self._sentence(status, self._remains(task), is_stopped=is_stopped)
@@ -109,6 +114,8 @@ def note_ends(kind: Kind) -> None:
     for task_id, process in list(processes.items()):
         if _has_ended(process):
             processes.pop(task_id, None)
+    if isinstance(processes, _Processes):
+        processes.wait()
 
 
 def unfinished_tasks(kind: Kind) -> list[dict[str, Any]]:
