@@ -72,17 +72,23 @@ def check_versions(folder: Path) -> DamageList:
             damage.note(one / name, why)
         if (one / LAST).exists() and choice_in(one / LAST) is None:
             damage.note(one / LAST, "it names no version; the next choice is written anew")
-        for name in FILES:
-            if why := damage_of_progress(one, name):
-                damage.note(one / name, why)
-        if why := damage_of_tasks(one):
-            damage.note(one / TASKS, why)
+        for name, why in damaged_task_files(one).items():
+            damage.note(one / name, why)
         for file in sorted((one / "run").rglob("split.json")):
             try:
                 Split.load(file)
             except TrainingError as error:
                 damage.note(file, str(error).rstrip("."))
     return damage
+
+
+def damaged_task_files(folder: Path) -> dict[str, str]:
+    """Return the damaged records of trainings and of other tasks in the folder of a checkpoint's
+    versions: name -> what is wrong.
+    """
+    found = {name: damage_of_progress(folder, name) for name in FILES}
+    found[TASKS] = damage_of_tasks(folder)
+    return {name: why for name, why in found.items() if why}
 
 
 def set_aside(folder: Path) -> list[str]:

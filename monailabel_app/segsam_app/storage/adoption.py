@@ -248,13 +248,12 @@ class LabelAdoption(ReadOnlyAccess):
         file = self.history_of(image_id, tag).current_file(entry.ext)
         if file in self._found.refused:
             return
+        stamp = None
         if entry.info.get("version"):  # another one may have taken its place since it was compared
             with suppress(OSError):
                 stamp = self._found.state_of(file, entry.info.get("sha256", ""))
         elif self.is_read_only:
             stamp = stamp_of(file)
-        else:
-            return
         if stamp is not None:
             self._seen[file] = stamp
 

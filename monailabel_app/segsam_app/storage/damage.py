@@ -83,8 +83,7 @@ class DamageList:
         """Take a file that is good off the list."""
         if self._found:
             with self._lock:
-                self._found.pop(self.name_of(path), None)
-                self._looks.pop(self.name_of(path), None)
+                self._forget(self.name_of(path))
 
     def is_listed(self, path: Path) -> bool:
         """Return True if a file is in the list."""
@@ -95,8 +94,7 @@ class DamageList:
         self._look_again()
         with self._lock:
             for name in [each for each in self._found if self._is_over(each)]:
-                del self._found[name]
-                self._places.pop(name, None)
+                self._forget(name)
             return dict(sorted(self._found.items()))
 
     def _look_again(self) -> None:
@@ -104,7 +102,7 @@ class DamageList:
         with self._lock:
             due = {name: look for name, look in self._looks.items() if look.is_due}
             for name in due:
-                del self._found[name], self._looks[name]
+                self._forget(name)
         for name, look in due.items():
             try:
                 look.again()
@@ -113,6 +111,10 @@ class DamageList:
                 self.note(look.paths[0], why, look.again, *look.paths[1:])
             if name not in self._found:
                 logger.info("%s is good again, or gone", name)
+
+    def _forget(self, name: str) -> None:
+        for each in (self._found, self._looks, self._places):
+            each.pop(name, None)
 
     def _is_over(self, name: str) -> bool:
         """Return True if a person has moved away what was set aside, or lay in the way."""
