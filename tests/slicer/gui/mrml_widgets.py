@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import vtk
@@ -19,6 +20,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 from shiboken6 import isValid
+
+
+def _observe(node: Any, event: int, act: Callable[[], None], *, instead: tuple[Any, int]) -> int:
+    """Call `act` at each event of a node, and no more at those of the one before; either may be
+    None. `instead` is that node with its tag. Returns the new tag.
+    """
+    before, tag = instead
+    if before is not None:
+        before.RemoveObserver(tag)
+    return 0 if node is None else int(node.AddObserver(event, lambda *_: act()))
 
 
 class qMRMLWidget(QWidget):
@@ -155,11 +166,9 @@ class qMRMLSegmentsTableView(QWidget):
     def setSegmentationNode(self, node: Any) -> None:
         if node is self._node:
             return
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
+        any_event = vtk.vtkCommand.AnyEvent
+        self._tag = _observe(node, any_event, self._fill, instead=(self._node, self._tag))
         self._node = node
-        if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._fill())
         self._fill()
 
     def segmentationNode(self) -> Any:
@@ -233,11 +242,10 @@ class qMRMLSegmentEditorWidget(QWidget):
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         if node is self._node:
             return
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
+        modified = vtk.vtkCommand.ModifiedEvent
+        self._tag = _observe(node, modified, self._follow, instead=(self._node, self._tag))
         self._node = node
         if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._follow())
             self._follow()
 
     def mrmlSegmentEditorNode(self) -> Any:
