@@ -15,7 +15,7 @@ from segsam.datasets.splits import Split
 from segsam.evaluation.model_card import data_of, model_card, results_of
 from segsam.model import Card, read_card
 from segsam.model.naming_rule import WITHOUT_MEMORY
-from segsam.model.packaged import FASTEST, SHIPPED, shipped_path
+from segsam.model.packaged import SHIPPED, shipped_path
 
 from ..made_memory import RULE
 
@@ -128,14 +128,12 @@ def test_what_is_not_known_is_said(five_categories: Categories) -> None:
     assert "$" not in page
 
 
-@pytest.mark.parametrize(
-    ("name", "file"), [(SHIPPED, "model_card.md"), (FASTEST, "model_card_fast.md")]
-)
-def test_the_page_agrees_with_the_card_of_the_shipped_weights(name: str, file: str) -> None:
-    path = shipped_path(name)
+def test_the_page_agrees_with_the_card_of_the_shipped_weights() -> None:
+    path = shipped_path()
     if path is None:
-        pytest.skip(f"{name} does not ship with this checkout")
-    page = (ROOT / "docs" / file).read_text(encoding="utf-8")
-    assert page == model_card(read_card(path)), f"run: segsam models card {name} -o docs/{file}"
+        pytest.skip("no checkpoint ships with this checkout")
+    page = (ROOT / "docs/model_card.md").read_text(encoding="utf-8")
+    wanted = model_card(read_card(path))
+    assert page == wanted, f"run: segsam models card {SHIPPED} -o docs/model_card.md"
     for one in read_card(path).failures:
         assert (ROOT / "docs" / one["picture"]).is_file()

@@ -398,11 +398,13 @@ def test_the_checkpoint_in_the_package_goes_by_its_name(
     monkeypatch.setattr(checkpoint_module, "shipped_path", lambda name: saved)
     assert find_card("segsam") == read_card(saved)
     assert weights_id(load_pretrained("segsam")) == read_card(saved).sha256[:16]
+    assert find_card("segsam-fast") == read_card(saved), "its name in earlier versions"
+    assert weights_id(load_pretrained("segsam-fast")) == read_card(saved).sha256[:16]
 
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
 def test_unknown_names_are_refused(name: str) -> None:
-    wanted = f"one of 'segsam', 'segsam-fast', 'litemedsam', 'sam', .*, or a .* got '{name}'"
+    wanted = f"one of 'segsam', 'litemedsam', 'sam', .*, or a .* got '{name}'"
     with pytest.raises(CheckpointError, match=wanted):
         load_pretrained(name)
 

@@ -177,15 +177,15 @@ def test_a_failing_contender_gives_the_reason_and_the_others_continue(
     monkeypatch.setenv("SEGSAM_CACHE", str(tmp_path / "cache"))
     plan = replace(QUICK, slices=2, deep=2)
     lines: list[str] = []
-    fastest, server = run_bench(
+    segsam, server = run_bench(
         plan,
-        only=["server", "segsam-fast"],
+        only=["server", "segsam"],
         app=tmp_path,
-        fast_weights=tmp_path / "none.safetensors",
+        checkpoint=tmp_path / "none.safetensors",
         report=lines.append,
     ).contenders
     assert "There is no MONAI Label app" in server.skipped
-    assert "none.safetensors" in fastest.skipped
+    assert "none.safetensors" in segsam.skipped
     assert any("not measured" in line for line in lines)
 
 
