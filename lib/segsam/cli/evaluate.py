@@ -215,7 +215,7 @@ def _fit_memory(
             highlight=False,
         )
     if write is not None:
-        naming.store_memory(write, fit)
+        naming.store_memory(write, fit, None if others is None else naming.by_name(named))
     return record
 
 

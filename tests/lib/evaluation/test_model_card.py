@@ -112,6 +112,19 @@ def test_the_memory_of_examples_or_why_there_is_none(card: Card) -> None:
     assert "memory of examples" not in model_card(card)
 
 
+def test_each_name_has_its_figures(card: Card) -> None:
+    liver = {"data": ["btcv", "chaos"], "objects": 40, "dsc": {"box": 91.26, "point": 83.0}}
+    liver |= {"named": 30, "right": 27, "taken_for": {"spleen": 2, "heart": 1}}
+    nerve = {"data": ["usgra"], "objects": 3, "dsc": {"box": 60.0}, "named": 0, "right": 0}
+    nerve |= {"taken_for": {}}
+    page = model_card(replace(card, naming={"names": {"liver": liver, "nerve": nerve}}))
+    assert line(page, "| name |").startswith("| name | data sets | objects | DSC, box | DSC, point")
+    row = "| liver | btcv, chaos | 40 | 91.3 | 83.0 | 75% | 90% | spleen (2), heart (1) |"
+    assert line(page, "| liver |") == row
+    assert line(page, "| nerve |") == "| nerve | usgra | 3 | 60.0 | - | 0% | - | - |"
+    assert "Each name on" not in model_card(card)
+
+
 def test_data_with_licences_and_cases(card: Card, tmp_path: Path) -> None:
     dataset = Dataset(tmp_path, "btcv", "CT", "research", {1: "liver", 2: "heart"}, ("a", "b"))
     split = {"train": {"btcv": ("a",)}, "test": {"btcv": ("b", "c")}}
