@@ -216,10 +216,23 @@ def test_categories_are_coded() -> None:
 @pytest.mark.parametrize("name", ["comparison.md", "publishing.md"])
 def test_every_test_that_a_page_names_is_there(name: str) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    named = r"`((?:tests/(?:\w+/)+)?test_\w+\.py)((?:::\w+)?)`((?:, `::\w+`)*)"
+    named = r"`((?:tests/(?:\w+/)*)?test_\w+\.py)((?:::\w+)?)`((?:, `::\w+`)*)"
     for words in re.findall(named, page):
         path = ROOT / words[0] if "/" in words[0] else ROOT / "tests" / "slicer" / words[0]
         assert path.is_file(), words[0]
         text = path.read_text(encoding="utf-8")
         for test in re.findall(r"::(\w+)", words[1] + words[2]):
             assert re.search(rf"(?:def|class) {test}\b", text), f"{words[0]} has no {test}"
+
+
+def test_each_yes_of_ours_names_a_test() -> None:
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    ours = {row[0]: (row[6], row[7]) for row in rows[1:]}
+    assert len(ours) > 50
+    assert {answer.strip("*○ ") for answer, _ in ours.values()} == {"Y", "~", "n"}
+    without = [
+        name for name, (answer, why) in ours.items() if "Y" in answer and "`test_" not in why
+    ]
+    without = [name for name in without if "`tests/" not in ours[name][1]]
+    assert without == []
