@@ -87,13 +87,13 @@ def local(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from SEGSAMLib import Workflow
     from SEGSAMLib.Server.Install import Environment
 
-    found = SimpleNamespace(is_installed=False)
+    found = SimpleNamespace(is_installed=False, exit_status=0)
     panel = module.panel.server
 
     def install() -> Any:
         panel._is_server = False
-        found.is_installed = True
-        return [[sys.executable, "-c", "print('installing')"]], {}
+        found.is_installed = found.exit_status == 0
+        return [[sys.executable, "-c", f"raise SystemExit({found.exit_status})"]], {}
 
     def start() -> Any:
         panel.address = "http://127.0.0.1:8000"
@@ -207,6 +207,12 @@ def test_nothing_is_started_when_it_is_declined_or_cannot_be(
     module.ui.useLocalButton.click()
     assert len(module.asked) == 1
     assert label(module, "statusLabel") == "No server was started."
+    module.panel.session.ask = lambda question: True
+    local.exit_status = 3
+    module.ui.useLocalButton.click()
+    until(lambda: label(module, "statusLabel").startswith("⚠"), "the end of the installation")
+    assert label(module, "statusLabel").startswith("⚠ The installation ended (status 3)")
+    module.panel.session.ask = lambda question: False
     module.ui.connectionSection.collapsed = True
     module.ui.useRemoteButton.click()
     assert not module.ui.connectionSection.collapsed
@@ -219,7 +225,7 @@ def test_nothing_is_started_when_it_is_declined_or_cannot_be(
     sample_data.clear()
     module.ui.trySampleButton.click()
     assert module.panel.session.logic.nodes.volume is loaded, "the one that is there"
-    assert module.panel.server.process is None
+    assert not module.panel.server.process.is_running
     assert is_offered(module)
 
 
