@@ -34,6 +34,7 @@ PLAIN = {
     "test_masks.py",
     "test_prompts.py",
     "test_readers.py",
+    "test_repository.py",
     "test_settings.py",
     "test_terminology.py",
     "test_worker.py",
@@ -78,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 @pytest.fixture(scope="module")
-def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Slicer's libraries with the stand-in for its application, and slice views."""
     import gui
 
@@ -88,7 +89,8 @@ def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     from gui.views import Views
 
     slicer.app.views = Views(libraries.scene, libraries.application)
-    return slicer.app
+    yield slicer.app
+    slicer.app.views.close()
 
 
 @pytest.fixture
