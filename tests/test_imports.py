@@ -44,6 +44,7 @@ ORDER = {
         "config",
         "task_requests",
         "task_ends",
+        "task_record",
         "web",
         "storage",
         "dicomweb",

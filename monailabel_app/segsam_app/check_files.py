@@ -13,10 +13,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from segsam.datasets.splits import Split
-from segsam.errors import DamagedRecordError, TrainingError, VolumeError
+from segsam.errors import DamagedRecordError, OutputError, TrainingError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
 from segsam_app.choosing.overviews import damage_of_overview
@@ -25,10 +26,12 @@ from segsam_app.dicomweb.series import is_uid, read_series
 from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.found_labels import FoundLabels
-from segsam_app.storage.index import check_index
-from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.index import Index, check_index
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
+from segsam_app.storage.version_files import VERSIONS
+from segsam_app.task_record import TASKS, damage_of_tasks
 from segsam_app.training.progress import FILE, FILES, damage_of_progress
 from segsam_app.versions.folder import CURRENT, LAST, VersionFolder, choice_in
 from segsam_app.versions.record import FIRST, VersionRecord
@@ -39,7 +42,10 @@ def check_studies(folder: Path) -> DamageList:
     damage = DamageList(folder)
     check_index(folder, damage)
     for history in _histories(folder / "labels", damage):
-        history.check()
+        try:
+            history.check()
+        except OSError as error:
+            damage.note(history.folder, error.strerror or type(error).__name__)
     _check_found_labels(folder, damage)
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
@@ -66,15 +72,23 @@ def check_versions(folder: Path) -> DamageList:
             damage.note(one / name, why)
         if (one / LAST).exists() and choice_in(one / LAST) is None:
             damage.note(one / LAST, "it names no version; the next choice is written anew")
-        for name in FILES:
-            if why := damage_of_progress(one, name):
-                damage.note(one / name, why)
+        for name, why in damaged_task_files(one).items():
+            damage.note(one / name, why)
         for file in sorted((one / "run").rglob("split.json")):
             try:
                 Split.load(file)
             except TrainingError as error:
                 damage.note(file, str(error).rstrip("."))
     return damage
+
+
+def damaged_task_files(folder: Path) -> dict[str, str]:
+    """Return the damaged records of trainings and of other tasks in the folder of a checkpoint's
+    versions: name -> what is wrong.
+    """
+    found = {name: damage_of_progress(folder, name) for name in FILES}
+    found[TASKS] = damage_of_tasks(folder)
+    return {name: why for name, why in found.items() if why}
 
 
 def set_aside(folder: Path) -> list[str]:
@@ -93,7 +107,7 @@ def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
 def _check_found_labels(folder: Path, damage: DamageList) -> None:
     """List the files among the labels that cannot be labels of their images. Raises OSError."""
     scanner = FolderScanner(folder, configured_patterns())
-    contents, found = scanner.scan(), FoundLabels(damage)
+    contents, found = scanner.scan(_known_endings(folder)), FoundLabels(damage)
     for place, is_folder in contents.misplaced.items():
         damage.note_place(place, is_folder=is_folder)
     for file, why in contents.no_labels.items():
@@ -101,12 +115,26 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
     for tag, files in contents.labels.items():
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
-            current = map(history.current_file, sorted(files[image_id]))
-            strangers = [file for file in current if not history.is_version(file)]
-            grid = _grid(folder, image_id, contents) if strangers else None
-            for file in strangers:
-                if grid is not None:
-                    found.check(file, grid)
+            grid = _grid(folder, image_id, contents)
+            for file in map(history.current_file, sorted(files[image_id])):
+                try:
+                    if grid is None:
+                        continue
+                    if history.is_version(file):
+                        found.on_another_grid(file, image_id, grid)
+                    else:
+                        found.check(file, grid)
+                except OSError as error:
+                    damage.note(file, error.strerror or type(error).__name__)
+
+
+def _known_endings(folder: Path) -> dict[str, str]:
+    """Return image id -> ending of its file, as the index has them; {} if it cannot be read."""
+    index = Index(folder)
+    index.is_read_only = True
+    with suppress(OutputError, OSError):
+        index.catch_up()
+    return {image_id: known.image.ext for image_id, known in index.model.objects.items()}
 
 
 def _grid(folder: Path, image_id: str, contents: FolderContents) -> RawGrid | None:

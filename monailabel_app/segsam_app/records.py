@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from typing_extensions import Self
 
-from segsam.system.records import Record
+from segsam.errors import DamagedRecordError
+from segsam.system.checked_json import read_object
+from segsam.system.records import Record, sentence_of
 from segsam_app.errors import ConfigError, RequestError
 
 MEGABYTE = 1 << 20
@@ -107,3 +118,36 @@ def split(text: object) -> object:
     if not isinstance(text, str):
         return text
     return tuple(part.strip() for part in text.split(","))
+
+
+class TypedFile:
+    """Small JSON record on disk, with a checksum, whose types a reader checks."""
+
+    def __init__(self, reader: TypeAdapter[Any], max_bytes: int) -> None:
+        self._reader = reader
+        self._max_bytes = max_bytes
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Return what the file holds; {} if it is missing or damaged."""
+        try:
+            return self._checked(path)
+        except (DamagedRecordError, ValidationError, OSError):
+            return {}
+
+    def damage(self, path: Path) -> str:
+        """Return what is wrong with the file; empty if it is good, or there is none."""
+        try:
+            self._checked(path)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        except DamagedRecordError as error:
+            return str(error)
+        except ValidationError as error:
+            return sentence_of(error)
+        return ""
+
+    def _checked(self, path: Path) -> dict[str, Any]:
+        found = read_object(path, self._max_bytes)
+        return dict(self._reader.validate_python(found, strict=True))

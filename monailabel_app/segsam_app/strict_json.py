@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -31,7 +32,11 @@ def read_object(text: str, name: str = "params") -> dict[str, Any]:
     Raises `RequestError` for anything else, and for what `checked_json` refuses.
     """
     try:
-        value = json.loads(text or "{}", parse_constant=lambda word: _refuse_constant(name, word))
+        value = json.loads(
+            text or "{}",
+            parse_constant=lambda word: _refuse_constant(name, word),
+            object_pairs_hook=lambda pairs: _object_of(name, pairs),
+        )
     except json.JSONDecodeError as error:
         raise RequestError(f"{name} is not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
@@ -68,6 +73,15 @@ def checked_json(value: Any, name: str) -> Any:
             break
         level = below
     return value
+
+
+def _object_of(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a key that comes twice, one value would be dropped without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise RequestError(f"{name} holds {twice!r:.80} twice; expected each key once")
+    return found
 
 
 def _check_scalar(value: Any, name: str) -> None:

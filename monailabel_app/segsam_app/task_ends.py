@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import psutil
@@ -22,7 +23,8 @@ from monailabel.utils.async_tasks import utils as async_tasks
 
 Kind = Literal["train", "batch_infer", "scoring"]
 OnEnd = Callable[[Mapping[str, Any], int, bool, str], None]
-"""Called with the task, the id of its process, True if a client stopped it, and the sentence."""
+"""Called with the task, the id of its process, True if a client stopped it, and the sentence, "" if
+all went well."""
 WhatRemains = Callable[[Mapping[str, Any]], str]
 """Returns what is left of a task that ends now: a clause."""
 
@@ -38,11 +40,13 @@ _NAMES: dict[Kind, str] = {
     "batch_infer": "batch inference",
     "scoring": "scoring",
 }
-_WHAT_REMAINS: dict[Kind, str] = {
+WHAT_REMAINS: dict[Kind, str] = {
     "train": "start it again",
     "batch_infer": "the labels that it saved are kept",
     "scoring": "what it computed is kept",
 }
+"""What is left of a task that did not end well, as a clause."""
+_TIMES_DIFFER_SECONDS = 2.0
 
 
 class _Processes(dict[str, "subprocess.Popen[str]"]):
@@ -52,7 +56,7 @@ class _Processes(dict[str, "subprocess.Popen[str]"]):
         super().__init__()
         self._kind: Kind = kind
         self._on_end = on_end
-        self._remains = remains or (lambda _: _WHAT_REMAINS[kind])
+        self._remains = remains or (lambda _: WHAT_REMAINS[kind])
         self._leaving = threading.Lock()
         """Held until the end of a task is noted."""
         self.stopped: set[str] = set()
@@ -67,12 +71,17 @@ class _Processes(dict[str, "subprocess.Popen[str]"]):
                 self._note(task, process)
         return process
 
+    def wait(self) -> None:
+        """Wait until each end that another thread has seen is noted."""
+        with self._leaving:
+            return
+
     def _note(self, task: dict[str, Any], process: subprocess.Popen[str]) -> None:
         status, is_stopped = process.returncode, task["id"] in self.stopped
         sentence = self._sentence(status, self._remains(task), is_stopped=is_stopped)
         if is_stopped or (status is not None and status < 0):
             task["why"] = sentence
-        if sentence and self._on_end is not None:
+        if self._on_end is not None:
             self._on_end(task, process.pid, is_stopped, sentence)
         if status is not None and task["status"] == "RUNNING":
             task["end_ts"] = datetime.today().strftime(TIME_FORMAT)
@@ -105,6 +114,8 @@ def note_ends(kind: Kind) -> None:
     for task_id, process in list(processes.items()):
         if _has_ended(process):
             processes.pop(task_id, None)
+    if isinstance(processes, _Processes):
+        processes.wait()
 
 
 def unfinished_tasks(kind: Kind) -> list[dict[str, Any]]:
@@ -122,6 +133,22 @@ def stop_task(kind: Kind) -> dict[str, Any] | None:
         stopped: dict[str, Any] | None = async_tasks.stop_background_task(kind)
         return stopped
     return None
+
+
+def may_run(path: Path, pid: object) -> bool:
+    """Return False if the process that wrote a file is gone: there is none of its number, or one
+    that began after the file was written.
+    """
+    if not isinstance(pid, int):
+        return True
+    try:
+        process = psutil.Process(pid)
+        is_later = process.create_time() > path.stat().st_mtime + _TIMES_DIFFER_SECONDS
+        return process.status() != psutil.STATUS_ZOMBIE and not is_later
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.AccessDenied, OSError):
+        return True
 
 
 def _has_ended(process: subprocess.Popen[str]) -> bool:

@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from SEGSAMLib.Parameters import AXES, DECODERS, FOLLOWING, STRATEGIES, WINDOWS
+from SEGSAMLib.Parameters import CHOICES, LAST_SLICE, remove_unknown
 from SEGSAMLib.Scene.SampleCT import register_sample_data
-from SEGSAMLib.Values.Results import PROTECTIONS
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -55,16 +54,16 @@ class SEGSAMParameterNode:
     volume: slicer.vtkMRMLScalarVolumeNode
     segmentation: slicer.vtkMRMLSegmentationNode
     model: str = "segsam"
-    axis: Annotated[str, Choice(list(AXES))] = "auto"
-    propagate: Annotated[str, Choice(list(FOLLOWING))] = "in boxes"
+    axis: Annotated[str, Choice(list(CHOICES["axis"]))] = "auto"
+    propagate: Annotated[str, Choice(list(CHOICES["propagate"]))] = "in boxes"
     limit_slices: bool = False
-    first_slice: int = 0
-    last_slice: int = 0
+    first_slice: Annotated[int, WithinRange(0, LAST_SLICE)] = 0
+    last_slice: Annotated[int, WithinRange(0, LAST_SLICE)] = 0
     live: bool = True
-    protection: Annotated[str, Choice(list(PROTECTIONS))] = "keep others"
-    decoder: Annotated[str, Choice(list(DECODERS))] = "binary"
-    window: Annotated[str, Choice(list(WINDOWS))] = ""
-    strategy: Annotated[str, Choice(list(STRATEGIES))] = "agreement"
+    protection: Annotated[str, Choice(list(CHOICES["protection"]))] = "keep others"
+    decoder: Annotated[str, Choice(list(CHOICES["decoder"]))] = "binary"
+    window: Annotated[str, Choice(list(CHOICES["window"]))] = ""
+    strategy: Annotated[str, Choice(list(CHOICES["strategy"]))] = "agreement"
 
 
 class SEGSAMLogic(ScriptedLoadableModuleLogic):
@@ -72,7 +71,9 @@ class SEGSAMLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> SEGSAMParameterNode:
         """Return the parameter node of the current scene."""
-        return SEGSAMParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        remove_unknown(node)
+        return SEGSAMParameterNode(node)
 
 
 class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -98,6 +99,8 @@ class SEGSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, lambda *_: self.panel.use(None))
         self.addObserver(scene, scene.EndCloseEvent, lambda *_: self._use_scene())
+        self.addObserver(scene, scene.StartImportEvent, lambda *_: self.panel.unbind())
+        self.addObserver(scene, scene.EndImportEvent, lambda *_: self._use_scene())
         self._use_scene()
 
     def enter(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +16,11 @@ import psutil
 import pytest
 from monailabel.utils.async_tasks import utils as async_tasks
 
+from segsam.system.atomic import write_json
+from segsam.system.checked_json import CHECKSUM, with_checksum
 from segsam_app.config import AppConfig
 from segsam_app.task_ends import Kind, note_ends, stop_task, unfinished_tasks, watch_ends
+from segsam_app.task_record import TASKS, TaskRecord, damage_of_tasks
 from segsam_app.training.progress import (
     ACCEPTED,
     DONE,
@@ -127,7 +131,7 @@ class TestATask:
         os.write(sleeping, b"\n")
         assert soon(lambda: task["status"] == "DONE")
         assert "why" not in task
-        assert ends == []
+        assert ends == [(task["id"], False, "")]
 
     @pytest.mark.parametrize("program", ["raise SystemExit(input())"])
     def test_with_an_error_of_its_own_it_may_have_said_why(self, sleeping: int) -> None:
@@ -332,3 +336,65 @@ class TestWhatRemains:
         continues = "the next training on the same labels continues from its last checkpoint"
         assert what_remains(tmp_path, 1.0) == continues
         assert read_progress(tmp_path)["why"].endswith(f"perhaps memory ran out; {continues}")
+
+
+class TestTaskRecord:
+    """A batch inference and a scoring are known after a new start as long as they ended badly."""
+
+    @pytest.fixture
+    def record(self, tmp_path: Path) -> TaskRecord:
+        return TaskRecord(tmp_path)
+
+    def from_another(self, folder: Path, server: int) -> None:
+        """Let the record be that of another server."""
+        text = (folder / TASKS).read_text()
+        found = {key: value for key, value in json.loads(text).items() if key != CHECKSUM}
+        for task in found.values():
+            task["server"] = server
+        write_json(folder / TASKS, with_checksum(found))
+
+    def test_what_ran_when_its_server_died(
+        self, record: TaskRecord, tmp_path: Path, dead: int
+    ) -> None:
+        record.note_accepted("batch_infer", {"model": "segsam", "images": "all", "label_tag": "x"})
+        assert record.interrupted("scoring") is None
+        self.from_another(tmp_path, os.getppid())
+        assert record.interrupted("batch_infer") is None, "another server may have it"
+        self.from_another(tmp_path, dead)
+        found = record.interrupted("batch_infer")
+        assert found is not None
+        assert (found["status"], found["request"]["images"]) == ("ERROR", "all")
+        assert found["why"] == (
+            "it was interrupted: its server ended, or was ended, before it did; the labels that it "
+            "saved are kept"
+        )
+
+    @pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
+    def test_what_had_ended_badly_keeps_its_reason(
+        self, record: TaskRecord, tmp_path: Path, dead: int, status: str
+    ) -> None:
+        record.note_accepted("scoring", {"method": "dice"})
+        record.note_end("scoring", {"method": "another"}, status, "another one")
+        record.note_end("scoring", {"method": "dice"}, status, "by signal 9")
+        self.from_another(tmp_path, dead)
+        found = record.interrupted("scoring")
+        assert found is not None
+        assert (found["status"], found["why"]) == (status, "by signal 9")
+
+    def test_what_ended_well_is_forgotten(self, record: TaskRecord) -> None:
+        record.note_accepted("scoring", {"method": "dice"})
+        record.note_end("scoring", {"method": "dice"}, "ERROR", "")
+        assert record.interrupted("scoring") is None
+
+    def test_a_damaged_record_is_named_and_stops_nothing(
+        self, record: TaskRecord, tmp_path: Path, dead: int
+    ) -> None:
+        record.note_accepted("scoring", {"method": "dice"})
+        self.from_another(tmp_path, dead)
+        assert damage_of_tasks(tmp_path) == ""
+        for bit in flips(tmp_path / TASKS, 20):
+            with flipped(tmp_path / TASKS, bit):
+                assert damage_of_tasks(tmp_path)
+                assert record.interrupted("scoring") is None
+        record.note_accepted("batch_infer", {"model": "segsam"})
+        assert damage_of_tasks(tmp_path) == ""

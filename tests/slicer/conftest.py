@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -73,3 +75,54 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         tmp_path_factory.mktemp("server"), "--conf", "checkpoint", "litemedsam"
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Slicer's libraries with the stand-in for its application, and slice views."""
+    import gui
+
+    import slicer
+
+    gui.install(tmp_path_factory.mktemp("settings"))
+    from gui.views import Views
+
+    slicer.app.views = Views(libraries.scene, libraries.application)
+    return slicer.app
+
+
+@pytest.fixture
+def slot_errors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Errors of slots and observers, which Slicer logs and goes on; a test with some has failed."""
+    errors: list[str] = []
+    monkeypatch.setattr(
+        sys, "excepthook", lambda kind, error, trace: errors.append(f"{kind.__name__}: {error}")
+    )
+    yield errors
+    assert errors == []
+
+
+@pytest.fixture
+def module(qt_application: Any, scene: Any, slot_errors: list[str]) -> Iterator[Any]:
+    """The module's widget, set up and entered, with the made volume; questions get a Yes."""
+    import qt
+    from SEGSAM import SEGSAMWidget
+    from SEGSAMLib.SelfTest import synthetic_volume
+
+    qt.QSettings().clear()
+    widget = SEGSAMWidget()
+    widget.setup()
+    widget.enter()
+    volume = synthetic_volume()
+    widget.panel.session.node.volume = volume
+    qt_application.views.show(volume)
+    asked: list[str] = []
+    widget.panel.session.ask = lambda question: bool(asked.append(question)) or True
+    found = SimpleNamespace(
+        widget=widget, panel=widget.panel, ui=widget.panel.ui, volume=volume, asked=asked
+    )
+    yield found
+    found.widget.exit()
+    found.widget.cleanup()
+    scene.RemoveNode(found.widget.logic.getParameterNode().parameterNode)
+    assert found.ui.segmentEditor.errors == []

@@ -213,6 +213,11 @@ class TestCode:
                 called = {ast.unparse(c.func) for c in ast.walk(node) if isinstance(c, ast.Call)}
                 assert not called & {"open", "requests.get", "subprocess.run"}
 
+    def test_no_widget_loses_its_parent(self) -> None:
+        """PythonQt deletes a widget without a parent at once, also inside its own signal."""
+        for path in SOURCES:
+            assert "setParent(None)" not in path.read_text(encoding="utf-8"), path.name
+
     def test_slicers_python_gets_no_package(self) -> None:
         for path in SOURCES:
             text = path.read_text(encoding="utf-8")
@@ -253,6 +258,19 @@ class TestPanel:
             if widget.get("class") in spoken:
                 tips = [p for p in widget.findall("property") if p.get("name") == "toolTip"]
                 assert tips, f"{widget.get('name')} has no tool tip"
+
+    def test_tool_tips_promise_no_click_that_does_nothing(self) -> None:
+        """Boxes and scribbles are dragged; a double click is two clicks."""
+        for text in self.tree.iter("string"):
+            assert not re.search(r"double.click|click two|opposite corners", text.text or "")
+
+    def test_folders_are_browsed_for_as_folders(self) -> None:
+        """CTK's field browses for files unless its filters are of folders."""
+        for name in ("studiesPath", "environmentPath"):
+            (field,) = self.tree.iterfind(f".//widget[@name='{name}']")
+            filters = field.findtext("property[@name='filters']/set") or ""
+            assert "::Dirs" in filters
+            assert "::Files" not in filters
 
     def test_names_are_used_once(self) -> None:
         names = [widget.get("name") for widget in self.tree.iter("widget")]

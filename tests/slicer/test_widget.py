@@ -10,24 +10,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gui
 import numpy as np
 import pytest
-
-TIMEOUT_SECONDS = 240
-TICK_MS = 2
-
-
-@pytest.fixture(scope="module")
-def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Slicer's libraries with the stand-in for its application, and slice views."""
-    import slicer
-
-    gui.install(tmp_path_factory.mktemp("settings"))
-    from gui.views import Views
-
-    slicer.app.views = Views(libraries.scene, libraries.application)
-    return slicer.app
+from panel import (
+    another_user_saves,
+    connect,
+    drag_box,
+    is_segmenting,
+    label,
+    saved_version,
+    segmentations,
+    until,
+    voxels,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,160 +33,6 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options = ("--conf", "checkpoint", "segsam", "--conf", "warm", "off")
     with started(tmp_path_factory.mktemp("learning"), *options) as running:
         yield running
-
-
-@pytest.fixture
-def module(qt_application: Any, scene: Any) -> Iterator[Any]:
-    """The module's widget, set up and entered, with the made volume; questions get a Yes."""
-    import qt
-    from SEGSAM import SEGSAMWidget
-    from SEGSAMLib.SelfTest import synthetic_volume
-
-    qt.QSettings().clear()
-    widget = SEGSAMWidget()
-    widget.setup()
-    widget.enter()
-    volume = synthetic_volume()
-    widget.panel.session.node.volume = volume
-    qt_application.views.show(volume)
-    asked: list[str] = []
-    widget.panel.session.ask = lambda question: bool(asked.append(question)) or True
-    found = SimpleNamespace(
-        widget=widget, panel=widget.panel, ui=widget.panel.ui, volume=volume, asked=asked
-    )
-    yield found
-    widget.exit()
-    widget.cleanup()
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    """Run Qt's event loop until a condition is true."""
-    from PySide6.QtWidgets import QApplication
-
-    end = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come"
-        QApplication.processEvents()
-        time.sleep(0.001)
-
-
-def connect(module: Any, server: Any) -> None:
-    module.ui.serverCombo.setCurrentText(server.url)
-    module.ui.connectButton.click()
-    until(lambda: module.panel.session.is_connected, "the connection")
-
-
-def is_segmenting(module: Any) -> bool:
-    return bool(module.panel.session.workflow.worker.is_running("segment"))
-
-
-def drag_box(module: Any, tool: str = "boxButton") -> None:
-    """A box around the ball, which all volumes here have, in the axial view."""
-    from gui.views import drag, pixel_of
-    from SEGSAMLib.Scene import Frames
-
-    import slicer
-
-    view = slicer.app.views["Red"]
-    getattr(module.ui, tool).setChecked(True)
-    logic = module.panel.session.logic
-    corners = Frames.to_world(logic.nodes.grid.ras([(16, 15, 4), (44, 37, 4)]), logic.nodes.volume)
-    view.get_view_node().JumpSliceByOffsetting(*corners[0])
-    drag(view, [pixel_of(view, corner) for corner in corners])
-
-
-def voxels(module: Any) -> np.ndarray:
-    import slicer
-
-    logic = module.panel.session.logic
-    return slicer.util.arrayFromSegmentBinaryLabelmap(
-        logic.nodes.segmentation, logic.nodes.segment_id, module.volume
-    )
-
-
-def label(module: Any, name: str) -> str:
-    return str(getattr(module.ui, name).text())
-
-
-def saved_version(module: Any) -> int:
-    return int(label(module, "submitLabel").split("version ")[1].split()[0])
-
-
-def another_user_saves(module: Any) -> None:
-    """A label of the same image, from the version that the user has too."""
-    from SEGSAMLib.Server.Worker import CancelToken
-
-    session = module.panel.session
-    label = session.logic.files.label_builder()()
-    session.workflow.client.submit(label, "another user", CancelToken(), lambda progress: None)
-
-
-def segmentations() -> list[Any]:
-    import slicer
-
-    return list(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
-
-
-class Clock:
-    """Ticks in Qt's event loop. The longest time between two ticks is the longest block; of that,
-    `longest_own_ms` is the processor's time of the GUI's thread, which a busy machine leaves alone.
-    """
-
-    def __init__(self) -> None:
-        from PySide6.QtCore import QTimer
-
-        self.ticks = 0
-        self.longest_ms = self.longest_own_ms = 0.0
-        self._last = time.perf_counter(), time.thread_time()
-        self._timer = QTimer()
-        self._timer.setInterval(TICK_MS)
-        self._timer.timeout.connect(self._tick)
-        self._timer.start()
-
-    def _tick(self) -> None:
-        now = time.perf_counter(), time.thread_time()
-        passed, own = (
-            1000 * (after - before) for before, after in zip(self._last, now, strict=True)
-        )
-        self.longest_ms = max(self.longest_ms, passed)
-        self.longest_own_ms = max(self.longest_own_ms, own)
-        self._last = now
-        self.ticks += 1
-
-    def stop(self) -> None:
-        """Stop, and count the time since the last tick."""
-        self._tick()
-        self._timer.stop()
-
-
-class Answering:
-    """In place of a client: one answer, as large as a real one may be. It has a request's worth of
-    work done, in the worker's thread as the real one does.
-    """
-
-    def __init__(self, region: Any) -> None:
-        from SEGSAMLib.Values.Address import Address
-
-        self.address = Address.parse("http://127.0.0.1:9")
-        self.region = region
-        self.uploads = self
-
-    def infer(self, model: str, image: Any, request: dict[str, Any], *_: Any) -> Any:
-        from SEGSAMLib.Values.Replies import InferReply
-        from SEGSAMLib.Values.SlicePredictions import SlicePredictions
-
-        slices = tuple((2, k) for k in range(self.region.min_ijk[2], self.region.max_ijk[2] + 1))
-        found = SlicePredictions(
-            dict.fromkeys(slices, 0.9), dict.fromkeys(slices, (("spleen", 0.5),))
-        )
-        name = request["request_id"]
-        return InferReply(name, self.region, "liver", 0.9, (2,), slices, predictions=found)
-
-    def prefetch(self, *_: Any) -> None:
-        """It has no slices to encode."""
-
-    def close(self, cancel: Any) -> None:
-        """It has no session."""
 
 
 class TestWithoutAServer:
@@ -317,9 +158,9 @@ class TestWithoutAServer:
 
     def test_the_segment_editor_gets_the_nodes(self, module: Any) -> None:
         module.ui.addSegmentButton.click()
-        nodes = module.ui.segmentEditor.nodes
-        assert nodes["volume"] is module.volume
-        assert nodes["segmentation"] is module.panel.session.logic.nodes.segmentation
+        editor = module.ui.segmentEditor
+        assert editor.sourceVolumeNode() is module.volume
+        assert editor.segmentationNode() is module.panel.session.logic.nodes.segmentation
 
     def test_a_segmentation_that_is_there_is_continued(self, module: Any, scene: Any) -> None:
         node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "from earlier")
@@ -413,48 +254,6 @@ class TestWithoutAServer:
         module.ui.undoButton.click()
         assert module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
 
-    def test_a_large_organ_does_not_hold_the_loop(
-        self, module: Any, scene: Any, record_property: Callable[[str, float], None]
-    ) -> None:
-        """An answer of four million voxels in 512 x 512 x 300, undo, redo, and its surface."""
-        from SEGSAMLib.Values.Masks import Region
-        from SEGSAMLib.Values.Replies import ServerInfo
-        from volumes import volume
-
-        import slicer
-
-        i, j, k = np.ogrid[-120:121, -110:111, -70:71]
-        organ = Region((80, 140, 80), (i / 120) ** 2 + (j / 110) ** 2 + (k / 70) ** 2 < 1)
-        empty = np.zeros((512, 512, 300), np.int16)
-        module.volume = volume(scene, np.diag([-0.7, -0.7, 1.5, 1.0]), empty, "large")
-        module.panel.session.node.volume = module.volume
-        slicer.app.views.show(module.volume)
-        session = module.panel.session
-        flow, logic = session.workflow, session.logic
-        flow.client, session.is_connected = Answering(organ), True
-        session.server_info = ServerInfo("", "", is_segsam=True, models=(), trainers=())
-        logic.prompts.add_point(logic.nodes.grid.ras((200, 250, 150))[0])
-        module.panel.refresh()
-
-        def block(what: str, begin: Callable[[], Any]) -> None:
-            clock = Clock()
-            begin()
-            until(lambda: not flow.worker.is_busy, what)
-            clock.stop()
-            record_property(f"block of the event loop, {what}, ms", clock.longest_own_ms)
-            sys.stdout.write(f"block of the event loop, {what}: {clock.longest_own_ms:.1f} ms\n")
-
-        block("an answer", module.ui.runButton.click)
-        assert label(module, "statusLabel").startswith("liver: 3869431 voxels more")
-        assert np.count_nonzero(voxels(module)) == 3869431
-        block("undo", module.ui.undoButton.click)
-        assert not voxels(module).any()
-        block("redo", module.ui.redoButton.click)
-        assert np.count_nonzero(voxels(module)) == 3869431
-        logic.nodes.segmentation.CreateClosedSurfaceRepresentation()
-        block("the surface", lambda: module.panel.session.attempt(flow.refresh_surfaces))
-        assert logic.surface_update() is None, "it is up to date"
-
     def test_an_installation_is_asked_for_and_can_be_declined(
         self, module: Any, tmp_path: Path
     ) -> None:
@@ -517,6 +316,8 @@ class TestWithAServer:
         self, module: Any, server: Any, record_property: Callable[[str, float], None]
     ) -> None:
         connect(module, server)
+        from gui.loop import Clock
+
         seen: list[bool] = []
         module.panel.session.on_started.append(lambda: seen.append(is_segmenting(module)))
         clock = Clock()
@@ -524,9 +325,8 @@ class TestWithAServer:
         until(lambda: not is_segmenting(module), "the answer")
         clock.stop()
         assert seen == [False, True], "a prompt, then a request for which the click did not wait"
-        for name in ("longest_ms", "longest_own_ms"):
-            record_property(f"block of the event loop, {name}", getattr(clock, name))
-            sys.stdout.write(f"block of the event loop, {name}: {getattr(clock, name):.1f}\n")
+        record_property("block of the event loop, ms", clock.longest_ms)
+        sys.stdout.write(f"block of the event loop: {clock.longest_ms} ms\n")
         assert voxels(module).any(), label(module, "statusLabel")
         module.ui.undoButton.click()
         assert not voxels(module).any()

@@ -61,10 +61,10 @@ class SeriesScanner(FolderScanner):
         """Return True if the files or the list may have changed since the last scan."""
         return self._listed.series is not self._reported or super().has_changed()
 
-    def scan(self) -> FolderContents:
+    def scan(self, known: Mapping[str, str]) -> FolderContents:
         """Return the files in the folder, and every listed series as an image."""
         listed = self._listed.series
-        contents = super().scan()
+        contents = super().scan(known)
         contents.images = {uid: end for uid, end in contents.images.items() if is_uid(uid)}
         contents.images |= dict.fromkeys(listed, ENDING)
         self._reported = listed

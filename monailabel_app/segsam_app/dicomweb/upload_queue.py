@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from segsam.errors import DamagedRecordError, OutputError, SegSamError, VolumeError
@@ -23,8 +24,9 @@ from segsam_app.dicomweb.series import is_uid
 from segsam_app.errors import NotFoundError, PacsAwayError, PacsSlowError
 from segsam_app.storage.damage import DamageList, aside_name
 from segsam_app.storage.disk import output_errors
-from segsam_app.storage.label_history import VERSIONS, LabelHistory
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_record import LabelVersion, now
+from segsam_app.storage.version_files import VERSIONS
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +118,8 @@ class UploadQueue:
                 found[int(file.stem)] = read_confirmation(file)
                 self._damage.clear(file)
             except (DamagedRecordError, OSError, ValueError) as error:
-                self._damage.note(file, f"{error}; the label is sent again")
+                again = partial(self.confirmed, image)
+                self._damage.note(file, f"{error}; the label is sent again", again)
         return found
 
     def _send(self, pending: PendingUpload) -> None:

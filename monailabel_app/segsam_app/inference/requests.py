@@ -9,7 +9,7 @@ from pydantic import AfterValidator, StringConstraints
 from segsam.imaging.intensity import CT_WINDOWS
 from segsam.imaging.name_text import refused_in
 from segsam_app.errors import RequestError
-from segsam_app.ids import IdText
+from segsam_app.ids import IdText, ImageIdText
 from segsam_app.records import RequestRecord
 
 Extension = Literal[".nrrd", ".seg.nrrd", ".nii.gz", ".nii"]
@@ -38,7 +38,7 @@ class MonaiLabelKeys(RequestRecord):
     """
 
     model: IdText | None = None
-    image: IdText | None = None
+    image: ImageIdText | None = None
     session: IdText | dict[str, Any] | None = None
     session_id: IdText | None = None
     description: Any = None

@@ -7,7 +7,8 @@ GET  /datastore/image/info?image=ID                  as MONAI Label's, and the n
 PUT  /datastore/image/info?image=ID                  as MONAI Label's, with a checked object
 PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3" or *,
                                                      If-None-Match: * if there must be no label
-GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"
+GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"; X-Notes says
+                                                     if its image has another grid now
 GET  /datastore/dataset                              a ZIP file, made while it is sent
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
 GET  /datastore/label/version?label=ID&tag=final&version=2     the file of one version
@@ -44,6 +45,7 @@ from segsam_app.inference.images import (
     safe_extension,
     uploaded,
 )
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Annotator, AnyUser
 from segsam_app.storage.disk import open_regular, output_errors, sha256_of
 from segsam_app.storage.label_metadata import (
@@ -58,7 +60,7 @@ from segsam_app.storage.store import FINAL, Store
 from segsam_app.strict_json import json_response, read_object
 from segsam_app.web.file_response import OpenFileResponse
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 _MEDIA_TYPE = "application/octet-stream"
 
@@ -180,7 +182,14 @@ def get_label(label: str, tag: str, user: AnyUser) -> OpenFileResponse:
         found = store.open_label(label, tag)
     if found is None:
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
-    return OpenFileResponse(found.stream, found.name, _MEDIA_TYPE, etag=f'"{found.content}"')
+    note = store.grid_note(label, tag)
+    return OpenFileResponse(
+        found.stream,
+        found.name,
+        _MEDIA_TYPE,
+        etag=f'"{found.content}"',
+        notes=[note] if note else [],
+    )
 
 
 @router.get("/datastore/dataset", include_in_schema=False)

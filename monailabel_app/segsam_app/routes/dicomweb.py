@@ -17,9 +17,10 @@ from monailabel.interfaces.utils.app import app_instance
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import checked_id
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Annotator, AnyUser
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 
 @router.get("/dicomweb/labels")

@@ -34,11 +34,12 @@ from segsam_app.ids import checked_id
 from segsam_app.inference import images
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.requests import Window, window_of
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import AnyUser
 from segsam_app.strict_json import read_object
 from segsam_app.web.deadline import Deadline
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 _MAX_HEADER = 4000
 """Characters of the notes in a header."""

@@ -17,11 +17,11 @@ from fastapi.responses import JSONResponse, Response
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
+from segsam_app.check_files import damaged_task_files
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
-from segsam_app.training.progress import FILES, damage_of_progress
 from segsam_app.web.metrics import CONTENT_TYPE, Metrics
 
 _MIN_FREE_BYTES = 256 << 20
@@ -94,9 +94,8 @@ def _damaged(app: Any) -> dict[str, str]:
     store, versions = app.datastore(), app.versions
     found = dict(store.damage.listed()) if isinstance(store, Store) else {}
     found |= {f"versions/{name}": why for name, why in versions.damaged.items()}
-    for name in FILES:
-        if why := damage_of_progress(versions.folder, name):
-            found[f"versions/{name}"] = why
+    for name, why in damaged_task_files(versions.folder).items():
+        found[f"versions/{name}"] = why
     return dict(list(found.items())[:_MAX_DAMAGED])
 
 

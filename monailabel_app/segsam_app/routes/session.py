@@ -17,11 +17,12 @@ from segsam.imaging.image_files import is_litter
 from segsam_app.errors import RequestError
 from segsam_app.inference.images import base_name, check_upload, safe_extension
 from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import AnyUser
 from segsam_app.storage.disk import open_regular
 from segsam_app.web.file_response import OpenFileResponse
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 
 @router.put("/session/", include_in_schema=False)

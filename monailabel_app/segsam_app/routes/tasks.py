@@ -25,10 +25,12 @@ from monailabel.utils.async_tasks.utils import tasks
 from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
 from segsam_app.inference.batch import label_tag_of
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_response
-from segsam_app.task_ends import Kind, note_ends, stop_task, unfinished_tasks, watch_ends
+from segsam_app.task_ends import Kind, OnEnd, note_ends, stop_task, unfinished_tasks, watch_ends
+from segsam_app.task_record import TaskRecord
 from segsam_app.task_requests import (
     BatchInferRequest,
     NextSampleRequest,
@@ -43,7 +45,7 @@ from segsam_app.training.task import ACCEPTED_KEY
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 Params = Annotated[dict[str, Any] | None, Body()]
 
@@ -239,14 +241,31 @@ def _start(
             watch_ends(kind, _note_end, lambda task: _trainer_of(task).what_remains(task))
             request = {**request, ACCEPTED_KEY: trainer.accept()}
         else:
-            watch_ends(kind)
+            record = _record()
+            watch_ends(kind, _noting_ends(record, kind))
+            record.note_accepted(kind, request)
         started, _ = AsyncTask.run(kind, request=request, enqueue=True)
     return dict(started)
 
 
 def _note_end(task: Mapping[str, Any], pid: int, is_stopped: bool, sentence: str) -> None:
     """Let a training's progress say why its process ended, which cannot say it itself any more."""
-    _trainer_of(task).note_end(task, pid, STOPPED if is_stopped else ERROR, sentence)
+    if sentence:
+        _trainer_of(task).note_end(task, pid, STOPPED if is_stopped else ERROR, sentence)
+
+
+def _noting_ends(record: TaskRecord, kind: Kind) -> OnEnd:
+    """Return what lets the record say how a batch inference or a scoring ended."""
+
+    def note(task: Mapping[str, Any], pid: int, is_stopped: bool, why: str) -> None:
+        del pid
+        record.note_end(kind, task["request"], "STOPPED" if is_stopped else "ERROR", why)
+
+    return note
+
+
+def _record() -> TaskRecord:
+    return TaskRecord(app_instance().versions.folder)
 
 
 def _trainer_of(task: Mapping[str, Any]) -> Any:
@@ -257,6 +276,8 @@ def _status(kind: Kind, all: bool, check_if_running: bool) -> Any:
     """Return MONAI Label's status of a kind of task. Raises `NotFoundError` if there is none."""
     note_ends(kind)
     found, sentence = AsyncTask.status(kind, all, check_if_running)
+    if found is None and kind != "train" and not (all or check_if_running):
+        found = _record().interrupted(kind)
     if found is None:
         raise NotFoundError(sentence)
     return found

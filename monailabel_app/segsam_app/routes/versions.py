@@ -18,12 +18,13 @@ from monailabel.interfaces.utils.app import app_instance
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import NotFoundError
 from segsam_app.records import RequestRecord
+from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Admin, AnyUser
 from segsam_app.strict_json import checked_json, json_response
 from segsam_app.versions.folder import VersionFolder, VersionHistory
 from segsam_app.versions.record import VersionId
 
-router = APIRouter(prefix=settings.MONAI_LABEL_API_STR)
+router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
 
 class UseRequest(RequestRecord):

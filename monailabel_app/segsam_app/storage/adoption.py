@@ -210,6 +210,25 @@ class LabelAdoption(ReadOnlyAccess):
         except (VolumeError, OutputError, NotFoundError):
             return None
 
+    def grid_note(self, image_id: str, tag: str) -> str:
+        """Return a clause about a label whose image has another grid now; "" for all others."""
+        label = self._datastore.label(image_id, tag)
+        return "" if label is None else self._grid_note(image_id, tag, label)
+
+    def _grid_note(self, image_id: str, tag: str, label: DataModel) -> str:
+        file = self.history_of(image_id, tag).current_file(label.ext)
+        known = self._index.model.objects.get(image_id)
+        grid = self._grid(image_id, known.image.ext) if known is not None else None
+        return "" if grid is None else self._found.on_another_grid(file, image_id, grid)
+
+    def _compare_grids_again(self) -> None:
+        """Notice labels that were compared with their images, and whose images are others now."""
+        for image_id, known in self._index.model.objects.items():
+            for tag, label in known.labels.items():
+                file = self.history_of(image_id, tag).current_file(label.ext)
+                if self._found.was_compared(file):
+                    self._grid_note(image_id, tag, label)
+
     def _look_again(self, image_id: str, tag: str) -> None:
         """Adopt the current label of an image if another program has written or changed it."""
         label = self._datastore.label(image_id, tag)
@@ -229,13 +248,12 @@ class LabelAdoption(ReadOnlyAccess):
         file = self.history_of(image_id, tag).current_file(entry.ext)
         if file in self._found.refused:
             return
+        stamp = None
         if entry.info.get("version"):  # another one may have taken its place since it was compared
             with suppress(OSError):
                 stamp = self._found.state_of(file, entry.info.get("sha256", ""))
         elif self.is_read_only:
             stamp = stamp_of(file)
-        else:
-            return
         if stamp is not None:
             self._seen[file] = stamp
 
@@ -303,6 +321,7 @@ class LabelAdoption(ReadOnlyAccess):
             for ending in sorted(files[stem])
         )
         self._found.forget_missing()
+        self._compare_grids_again()
         refused = self._found.refused
         self._scanner.watch(refused)
         if any(map(self._found.may_be_unfinished, refused)):

@@ -1,7 +1,7 @@
 """Damaged and foreign files that a store found: each by name, with what is wrong with it.
 
 A file stays in the list as long as it is found so: one that is mended, or comes good again, leaves
-it.
+it. What can be looked at again is, when the list is asked for and the file has changed.
 """
 
 from __future__ import annotations
@@ -11,16 +11,30 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from segsam_app.storage.disk import in_the_way, sentence_of_place
+from segsam_app.storage.disk import in_the_way, sentence_of_place, state_of_place
 
 logger = logging.getLogger(__name__)
 
 _MAX_LISTED = 1000
 ASIDE = re.compile(r"\.(damaged|torn|aside)-\d{8}T\d{6}-\d{6}$")
 """End of the names of files that were set aside."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Look at a file that repeats itself when one of `paths` has another state."""
+
+    paths: tuple[Path, ...]
+    states: tuple[object, ...]
+    again: Callable[[], object]
+
+    @property
+    def is_due(self) -> bool:
+        return tuple(map(state_of_place, self.paths)) != self.states
 
 
 class DamageList:
@@ -30,17 +44,28 @@ class DamageList:
         self._folder = folder
         self._lock = threading.Lock()
         self._found: dict[str, str] = {}
+        self._looks: dict[str, _Look] = {}
         self._places: dict[str, bool] = {}
         """Places where something else lies than a file or, for True, than a folder."""
 
-    def note(self, path: Path, why: str) -> None:
-        """List a file; what is new is logged too."""
-        name = self.name_of(path)
+    def note(
+        self, path: Path, why: str, again: Callable[[], object] | None = None, *also: Path
+    ) -> None:
+        """List a file; what is new is logged too.
+
+        When the file or one of `also` has changed, it leaves the list, and `again` looks at it and
+        lists what it finds.
+        """
+        name, paths = self.name_of(path), (path, *also)
         with self._lock:
             is_known = self._found.get(name) == why
-            if is_known or len(self._found) >= _MAX_LISTED:
+            if not is_known and len(self._found) >= _MAX_LISTED:
                 return
             self._found[name] = why
+            if again is not None:
+                self._looks[name] = _Look(paths, tuple(map(state_of_place, paths)), again)
+        if is_known:
+            return
         logger.warning("%s cannot be used: %s", name, why)
 
     def note_place(self, path: Path, *, is_folder: bool = False) -> None:
@@ -58,15 +83,38 @@ class DamageList:
         """Take a file that is good off the list."""
         if self._found:
             with self._lock:
-                self._found.pop(self.name_of(path), None)
+                self._forget(self.name_of(path))
+
+    def is_listed(self, path: Path) -> bool:
+        """Return True if a file is in the list."""
+        return self.name_of(path) in self._found
 
     def listed(self) -> Mapping[str, str]:
         """Return name -> clause, in the order of names."""
+        self._look_again()
         with self._lock:
             for name in [each for each in self._found if self._is_over(each)]:
-                del self._found[name]
-                self._places.pop(name, None)
+                self._forget(name)
             return dict(sorted(self._found.items()))
+
+    def _look_again(self) -> None:
+        """Look again at the files that have changed since they were listed."""
+        with self._lock:
+            due = {name: look for name, look in self._looks.items() if look.is_due}
+            for name in due:
+                self._forget(name)
+        for name, look in due.items():
+            try:
+                look.again()
+            except OSError as error:
+                why = f"it cannot be looked at ({error.strerror or type(error).__name__})"
+                self.note(look.paths[0], why, look.again, *look.paths[1:])
+            if name not in self._found:
+                logger.info("%s is good again, or gone", name)
+
+    def _forget(self, name: str) -> None:
+        for each in (self._found, self._looks, self._places):
+            each.pop(name, None)
 
     def _is_over(self, name: str) -> bool:
         """Return True if a person has moved away what was set aside, or lay in the way."""

@@ -48,6 +48,15 @@ _FLUSH_THREADS = ThreadPoolExecutor(4, thread_name_prefix="flush")
 flush."""
 
 
+class StagedCopies(NamedTuple):
+    """Two copies of one file: one for the version, one for the current label."""
+
+    version: Path
+    current: Path
+    sha256: str
+    size: int
+
+
 @contextmanager
 def output_errors(action: str) -> Iterator[None]:
     """Turn an OSError (disk full, read-only, gone) during `action` into `OutputError`."""
@@ -139,6 +148,8 @@ def in_the_way(path: Path, *, is_folder: bool = False) -> str | None:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:  # a folder above is a link to itself, or may not be read
+        return f"what cannot be looked at ({error.strerror or type(error).__name__})"
     if stat.S_ISLNK(mode):
         with suppress(OSError):
             mode = path.stat().st_mode
@@ -146,6 +157,28 @@ def in_the_way(path: Path, *, is_folder: bool = False) -> str | None:
     if kind == (stat.S_IFDIR if is_folder else stat.S_IFREG):
         return None
     return _KINDS.get(kind, "something else")
+
+
+def is_entry(entry: os.DirEntry[str], *, is_folder: bool = False) -> bool:
+    """Return True if an entry of a folder is, or leads to, a file (or a folder); False for a link
+    to itself, and what cannot be looked at.
+    """
+    with suppress(OSError):
+        return entry.is_dir() if is_folder else entry.is_file()
+    return False
+
+
+def state_of_place(path: Path) -> tuple[object, ...]:
+    """Return the state of whatever lies at a place, and of what a link there leads to."""
+    found: list[object] = []
+    for look in (path.lstat, path.stat):
+        try:
+            status = look()
+        except OSError as error:
+            found.append(error.errno)
+        else:
+            found += [status.st_mode, _stamp(status)]
+    return tuple(found)
 
 
 def sentence_of_place(name: str, found: str, *, is_folder: bool = False) -> str:

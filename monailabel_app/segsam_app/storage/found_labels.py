@@ -13,12 +13,14 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.errors import VolumeError
+from segsam.errors import LabelError, VolumeError
 from segsam.imaging.formats.metaimage import data_file_of
 from segsam.imaging.formats.nrrd_file import stored_nrrd
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import ending_of, kind_of, stem_of
 from segsam.imaging.label_files import placement_of
+from segsam.imaging.label_geometry import describe_grid
+from segsam.imaging.readers import read_grid
 from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.disk import (
     FileStamp,
@@ -89,6 +91,7 @@ class FoundLabels:
         self._refused: dict[Path, tuple[_State, str]] = {}
         self._good: dict[Path, tuple[_State, CheckedLabel]] = {}
         self._lies_right: dict[Path, _State] = {}
+        self._on_another_grid: dict[Path, tuple[_State, str]] = {}
         self._digests: dict[Path, tuple[FileStamp, str]] = {}
         self.kept: dict[Path, FileStamp] = {}
         """Files that were set aside, in the states in which they are versions."""
@@ -153,6 +156,28 @@ class FoundLabels:
         self._lies_right[file] = state
         return True
 
+    def on_another_grid(self, file: Path, image_id: str, image: RawGrid) -> str:
+        """Return a clause about a label that does not lie on its image any more; "" for one that
+        lies on it. Only headers are read, once for each state of the two files.
+        """
+        stamp = stamp_of(file)
+        if stamp is None:
+            return ""
+        state, known = _state(stamp, image), self._on_another_grid.get(file)
+        if known is not None and known[0] == state:
+            return known[1]
+        why = _why_on_another_grid(file, image_id, image)
+        self._on_another_grid[file] = state, why
+        if why:
+            self._damage.note(file, why)
+        elif known is not None and known[1]:
+            self._damage.clear(file)
+        return why
+
+    def was_compared(self, file: Path) -> bool:
+        """Return True if a label was compared with the grid of its image, in whatever state."""
+        return file in self._on_another_grid
+
     def refuse(self, file: Path, why: str) -> None:
         """List a file that can be no label, whatever it holds."""
         stamp = stamp_of(file)
@@ -170,9 +195,11 @@ class FoundLabels:
 
     def refused_in(self, folder: Path) -> dict[str, tuple[Path, str]]:
         """Return image id -> file and reason, for the files that were refused in a folder."""
+        compared = dict(self._on_another_grid)  # others may add to it meanwhile
+        moved = {file: found for file, found in compared.items() if found[1]}
         return {
             _id_of(file): (file, why)
-            for file, (_, why) in sorted(self._refused.items())
+            for file, (_, why) in sorted({**moved, **self._refused}.items())
             if file.parent == folder and not ASIDE.search(file.name)
         }
 
@@ -214,6 +241,11 @@ class FoundLabels:
         """Forget files that are gone."""
         for file in [each for each in self._refused if stamp_of(each) is None]:
             self.accept(file)
+        for file, (_, why) in dict(self._on_another_grid).items():
+            if stamp_of(file) is None:
+                self._on_another_grid.pop(file, None)
+                if why:
+                    self._damage.clear(file)
         for known in (self._good, self._lies_right, self._digests, self.kept):
             for file in [each for each in known if stamp_of(each) is None]:
                 known.pop(file, None)
@@ -238,6 +270,20 @@ def _about_aside(file: Path, why: str) -> str:
         f"it lay where the label of the image {image_id!r} has to be, and is not used: "
         f"{why.rstrip('.')}; look at it, then delete it"
     )
+
+
+def _why_on_another_grid(file: Path, image_id: str, image: RawGrid) -> str:
+    try:
+        placement_of(file, image)
+    except LabelError:
+        label = describe_grid(read_grid(file))
+        return (
+            f"the label of {image_id} lies on another grid than its image has now: the label: "
+            f"{label}; the image: {describe_grid(image)}; look at it, and save it anew"
+        )
+    except VolumeError:
+        return ""  # what cannot be read is named elsewhere
+    return ""
 
 
 def _id_of(file: Path) -> str:

@@ -65,6 +65,10 @@ class ImageFiles:
         image_id = checked_id("image", image_id or source.name.removesuffix(ending))
         if image_id.lower().endswith(".seg"):
             raise RequestError(f"an image id must not end in .seg, got {image_id!r:.80}")
+        if self._scanner.image_ending(image_id + ending) != ending:
+            raise RequestError(
+                f"an image id must not end as the name of a label does, got {image_id!r:.80}"
+            )
         Volume.load(source)  # raises VolumeError
         file = self._folder / f".{secrets.token_hex(8)}{PARTIAL}"
         try:

@@ -44,6 +44,21 @@ FOUND_ENDINGS = LABEL_ENDINGS
 """Formats in which other programs put labels there; some have their voxels in a file beside it."""
 
 
+_SEGMENTATION, _PLAIN, _MARK = ".seg.nrrd", ".nrrd", ".seg"
+
+
+def twin_of_label(image_id: str, ending: str) -> str:
+    """Return the other image id whose label may have the file name of this one, "" without one.
+
+    `a.seg.nrrd` is a label of `a` and of `a.seg`.
+    """
+    if ending.lower() == _SEGMENTATION:
+        return image_id + ending[: -len(_PLAIN)]
+    if ending.lower() == _PLAIN and image_id.lower().endswith(_MARK):
+        return image_id[: -len(_MARK)]
+    return ""
+
+
 @dataclass(frozen=True)
 class CheckedLabel:
     """Label that may be saved: the ending of its format, and the values it holds except 0.

@@ -24,7 +24,10 @@ DIGEST = "sha256-"
 ANY_VERSION = "*"
 """In the place of a version: there must be a label, whichever."""
 _DIGEST = re.compile(DIGEST + r"[0-9a-f]{64}")
+GRID_NOTE = "grid_note"
+"""Key of a label's metadata that says that its image has another grid now."""
 _RESERVED = (
+    GRID_NOTE,
     *("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE),
     RECORD_CHECKSUM,
 )

@@ -6,6 +6,7 @@ The order of writes, and what a kill leaves, is the commit protocol of `label_hi
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +17,17 @@ from monailabel.datastore.local import DataModel
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
-from segsam_app.storage.disk import FileStamp, check_place, in_the_way, stamp_of, temporary_folder
+from segsam_app.storage.disk import (
+    FileStamp,
+    StagedCopies,
+    check_place,
+    in_the_way,
+    stamp_of,
+    temporary_folder,
+)
 from segsam_app.storage.found_labels import FOUND, FoundLabel, FoundLabels
 from segsam_app.storage.label_checks import as_stored, check_label
-from segsam_app.storage.label_history import LabelHistory, StagedCopies
+from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import ANY_VERSION, DIGEST, LabelMetadata
 from segsam_app.storage.label_names import (
     info_of_restored,
@@ -27,10 +35,14 @@ from segsam_app.storage.label_names import (
     note_on_names,
     note_on_unnamed,
 )
-from segsam_app.storage.label_record import LabelVersion, now
+from segsam_app.storage.label_record import LabelVersion, now, time_text
 from segsam_app.storage.reconcile import label_entry
+from segsam_app.storage.version_files import number_of
 
 logger = logging.getLogger(__name__)
+
+_ADOPTING_SECONDS = 2.0
+"""Time that a save may spend on voxels whose record is gone."""
 
 Expected = int | str
 """Version from which an annotator began (0: no label), `ANY_VERSION`, or `DIGEST` with the SHA-256
@@ -201,6 +213,7 @@ class LabelWriter:
         history = self._history
         history.settle()
         self._read_current()
+        self._adopt_without_record(update_index)
         self._adopt_set_aside(update_index)
         newest = self._read_current()
         label = newest if newest is not None and newest.is_label else None
@@ -252,6 +265,54 @@ class LabelWriter:
         self._found.kept[aside] = stamp
         if stamp_of(aside) == stamp and not self._found.may_grow(aside):
             aside.unlink()
+
+    def _adopt_without_record(self, update_index: UpdateIndex) -> None:
+        """Make versions again, under their numbers, of voxels whose record is gone, the newest
+        first. What there is no time for waits for the next save or start.
+        """
+        until = time.monotonic() + _ADOPTING_SECONDS
+        for file in reversed(self._history.without_record()):
+            if time.monotonic() < until and not self._found.may_grow(file):
+                self._adopt_version(file, update_index)
+            else:
+                self._history.note_without_record(file)
+
+    def _adopt_version(self, file: Path, update_index: UpdateIndex) -> None:
+        """Write a record for voxels that have none, if they are a label of the image."""
+        history, number = self._history, number_of(file)
+        found = None
+        if self._image is not None and not in_the_way(file):
+            found = self._found.check(file, self._image)
+        if found is None or not found.label.is_stored_as_it_is:
+            why = in_the_way(file) or self._found.why(file) or "its image cannot be read now"
+            history.note_without_record(file, why)
+            return
+        sha256, newest = self._found.digest(file), history.newest()
+        current = history.current_file(file.name[len(f"{number:04d}") :])
+        was_current = (
+            (newest is None or newest.number < number)
+            and stamp_of(current) is not None
+            and self._found.digest(current) == sha256
+        )
+        version = LabelVersion(
+            number=number,
+            kind="found",
+            parent=self._current,
+            created=time_text(found.stamp.modified_ns // 10**9),
+            ending=file.name[len(f"{number:04d}") :],
+            sha256=sha256,
+            size=found.stamp.size,
+            names={str(value): name for value, name in found.label.names.items()},
+            info=note_on_names({}, found.label.names, found.label),
+            beside=not was_current,
+        )
+        if history.file(version) != file or found.has_changed:
+            return
+        history.replace_record(version)
+        logger.warning("version %d of a label had no record; it is a version again", number)
+        if was_current:
+            update_index(label_entry(version, current.name))
+            self._read_current()
 
     @contextmanager
     def _copies(self) -> Iterator[Path]:

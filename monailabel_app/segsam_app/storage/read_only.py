@@ -78,9 +78,9 @@ class ReadOnlyAccess:
         self._index.is_read_only = True
         try:
             self._index.catch_up()
-            contents = self._scanner.scan()
+            objects = self._index.model.objects
+            contents = self._scanner.scan({key: each.image.ext for key, each in objects.items()})
             with self._scanning():
-                objects = self._index.model.objects
                 changed = changed_entries(objects, contents, self, thorough=False)
                 self._adopt_asides(contents)
             self._index.remember(changed)

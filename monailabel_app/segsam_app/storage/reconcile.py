@@ -13,7 +13,7 @@ from typing import Protocol
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from segsam.errors import DamagedRecordError
-from segsam_app.storage.disk import sha256_of, stamp_of
+from segsam_app.storage.disk import in_the_way, sha256_of, stamp_of
 from segsam_app.storage.label_checks import STORED_ENDINGS
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_record import LabelVersion, read_version, time_text
@@ -56,12 +56,14 @@ def label_entry(version: LabelVersion, name: str) -> DataModel:
 
 
 def mend_record(history: LabelHistory, listed: DataModel | None) -> bool:
-    """Write the damaged record of the current version anew, from its entry in the index.
+    """Write the record of the current version, damaged or gone, anew from its entry in the index.
 
-    The damaged file stays beside it. Returns True if the record is good again. Raises OSError.
+    A damaged file stays beside it. Returns True if the record is good again. Raises OSError.
     """
     number = listed.info.get("version") if listed is not None else None
-    if listed is None or type(number) is not int or not history.record_file(number).is_file():
+    if listed is None or type(number) is not int or number < 1:
+        return False
+    if in_the_way(history.record_file(number)):
         return False
     if history.get(number) is not None:
         return False
@@ -69,7 +71,7 @@ def mend_record(history: LabelHistory, listed: DataModel | None) -> bool:
         version = _version_of(listed, number, history)
         if sha256_of(history.file(version)) != version.sha256:
             return False
-    except (DamagedRecordError, FileNotFoundError):
+    except (DamagedRecordError, OSError):
         return False
     history.replace_record(version)
     logger.warning("the record of version %d of a label was made anew from the index", number)
@@ -171,6 +173,9 @@ class ListedLabel:
         try:
             mend_record(history, self.listed)
             if history.settle():
+                endings = history.endings(endings)
+            if history.without_record():
+                self.store.adopt(self.image_id, self.tag, self.image_ending, endings)
                 endings = history.endings(endings)
         except OSError as error:
             logger.warning("the versions of a label cannot be settled: %s", error)

@@ -5,21 +5,30 @@ from __future__ import annotations
 import fnmatch
 import logging
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monailabel.config import settings
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.imaging.dicom_series import DicomSeries
-from segsam.imaging.image_files import LeftOut, ending_of, image_kind, reason_against_label
+from segsam.imaging.image_files import (
+    LeftOut,
+    ending_of,
+    image_kind,
+    is_litter,
+    reason_against_label,
+)
 from segsam_app.errors import RequestError
-from segsam_app.ids import checked_id
+from segsam_app.ids import IMAGE_ID_RULE, checked_id, is_image_id, shown
 from segsam_app.storage.damage import ASIDE
-from segsam_app.storage.disk import FileStamp, in_the_way, stamp_of
-from segsam_app.storage.label_checks import FOUND_ENDINGS
+from segsam_app.storage.disk import FileStamp, in_the_way, is_entry, stamp_of
+from segsam_app.storage.label_checks import FOUND_ENDINGS, twin_of_label
 from segsam_app.storage.series import ENDING, SeriesFinder, SeriesListing
 
 _TIMESTAMP_STEP_NS = 100_000_000
@@ -31,7 +40,9 @@ FOLDERS = (".versions", ".found")
 """Folders beside the labels that only the store writes to."""
 
 _MAX_NAME_LENGTH = 200
+_MARK = re.compile(r"(\.seg)+$", re.IGNORECASE)
 _MAX_LOGGED = 20
+_LONGEST_REASON = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +65,27 @@ def is_tag(name: object) -> bool:
         return isinstance(name, str) and bool(checked_id("tag", name))
     except RequestError:
         return False
+
+
+def label_key(image_id: str, *, folds_case: bool = False) -> str:
+    """Return what is the same for two ids whose labels may have one file name.
+
+    `a.seg.nrrd` is a label of `a` and of `a.seg`. Letters that are shown alike (whole or in parts)
+    are one name on some systems, and so are small and large ones, where the folder `folds_case`.
+    """
+    key = _MARK.sub("", unicodedata.normalize("NFC", image_id))
+    return key.casefold() if folds_case else key
+
+
+def owner_of(stem: str, ending: str, images: Container[str]) -> tuple[str, str]:
+    """Return the image of a label file and the file's ending, as they are told apart by `images`.
+
+    `a.seg.nrrd` is a label of `a`; but of `a.seg`, if that is the image.
+    """
+    twin = twin_of_label(stem, ending)
+    if stem not in images and twin in images and len(twin) > len(stem):
+        return twin, ending[len(twin) - len(stem) :]
+    return stem, ending
 
 
 def configured_patterns() -> tuple[str, ...] | None:
@@ -137,48 +169,82 @@ class FolderScanner:
         """Make the next `has_changed` True."""
         self._scanned = None
 
-    def scan(self) -> FolderContents:
-        """Return everything that lies in the folder. Raises OSError."""
+    def twin_of(self, image_id: str, others: Iterable[str]) -> str | None:
+        """Return another one of the images whose labels may have the file names of this image's."""
+        folds_case = self._folds_case()
+        key = label_key(image_id, folds_case=folds_case)
+        return next(
+            (
+                other
+                for other in others
+                if other != image_id and label_key(other, folds_case=folds_case) == key
+            ),
+            None,
+        )
+
+    def _folds_case(self) -> bool:
+        """Return True if names in small and large letters are one name in the folder."""
+        with suppress(OSError):
+            return self._labels.samefile(self._folder / "LABELS")
+        return False
+
+    def scan(self, known: Mapping[str, str]) -> FolderContents:
+        """Return everything that lies in the folder. Raises OSError.
+
+        `known` maps the images of the index to the endings of their files: where several files
+        could be an image, the one that is known stays it.
+        """
         contents = FolderContents()
         self._add_misplaced_folders(contents)
-        tags = [entry.name for entry in _entries(self._labels) if entry.is_dir()]
+        tags = [entry.name for entry in _entries(self._labels) if is_entry(entry, is_folder=True)]
         tag_folders = [self._labels / tag for tag in tags if is_tag(tag)]
         folders = [self._folder, self._labels, *tag_folders]
         scanned = {path: _modified_ns(path) for path in folders}
         listing = self._finder.find() if self._finder is not None else _NO_SERIES
         scanned |= listing.folders
         root = os.path.realpath(self._folder) + os.sep
+        endings: dict[str, list[str]] = {}
         for entry in _entries(self._folder):
-            self._add_image(entry, root, contents)
+            self._add_image(entry, root, contents, endings)
             if ASIDE.search(entry.name):
                 contents.set_aside.append(Path(entry.path))
-            elif entry.name in INDEX_FILES and not entry.is_file():
+            elif entry.name in INDEX_FILES and not is_entry(entry):
                 contents.misplaced[Path(entry.path)] = False
+        _choose_files(endings, known, contents)
         self._drop_folders_of_series(listing, contents)
+        self._add_series(listing, contents)
+        self._leave_out_twins(known, contents)
         for folder in tag_folders:
             _add_labels(folder, contents)
-        self._add_series(listing, contents)
+        self._name_left_out(contents)
         age_ns = time.time_ns() - max(scanned.values())
         # A time in the future was given before the clock was set back; the next one will differ.
         is_settled = listing.is_settled and abs(age_ns) > _TIMESTAMP_STEP_NS
         self._scanned = scanned if is_settled else None
         return contents
 
-    def _add_image(self, entry: os.DirEntry[str], root: str, contents: FolderContents) -> None:
+    def _add_image(
+        self,
+        entry: os.DirEntry[str],
+        root: str,
+        contents: FolderContents,
+        endings: dict[str, list[str]],
+    ) -> None:
+        """Add the ending of an image's file to `endings` of its id."""
         ending = self.image_ending(entry.name)
-        if ending is None or not is_listable(entry.name):
+        if ending is None:
             return
-        if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
+        image_id = entry.name.removesuffix(ending)
+        if not is_image_id(image_id):
+            reason = f"its name without {ending} is no id; rename it: {IMAGE_ID_RULE}"
+            contents.left_out.append(LeftOut(entry.name, reason))
+        elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)
-        elif not entry.is_file():
+            contents.left_out.append(LeftOut(entry.name, "a link out of the study folder"))
+        elif not is_entry(entry):
             contents.misplaced[Path(entry.path)] = False
         else:
-            image_id = entry.name.removesuffix(ending)
-            if image_id in contents.images:
-                other = image_id + contents.images[image_id]
-                reason = f"the image {image_id} is {entry.name}; rename one of them"
-                contents.left_out.append(LeftOut(other, reason))
-            contents.images[image_id] = ending
+            endings.setdefault(image_id, []).append(ending)
 
     def _add_misplaced_folders(self, contents: FolderContents) -> None:
         for folder in (self._labels, *(self._labels / tag.value for tag in DefaultLabelTag)):
@@ -193,7 +259,11 @@ class FolderScanner:
 
     def _add_series(self, listing: SeriesListing, contents: FolderContents) -> None:
         """Add the series. An id that a file has already stays the file's."""
-        contents.left_out += listing.left_out
+        contents.left_out += [
+            one
+            for one in listing.left_out
+            if one.path not in INDEX_FILES and not ASIDE.search(one.path)
+        ]
         for image_id, series in listing.series.items():
             if image_id in contents.images:
                 reason = f"its id {image_id} is that of an image file; rename that file"
@@ -202,7 +272,30 @@ class FolderScanner:
             else:
                 contents.images[image_id] = ENDING
                 contents.series[image_id] = series
-        new = sorted({str(one) for one in contents.left_out} - {str(one) for one in self.left_out})
+
+    def _leave_out_twins(self, known: Mapping[str, str], contents: FolderContents) -> None:
+        """Leave out all but one of the images whose labels could have one file name."""
+        folds_case = self._folds_case()
+        groups: dict[str, list[str]] = {}
+        for image_id in contents.images:
+            groups.setdefault(label_key(image_id, folds_case=folds_case), []).append(image_id)
+        for twins in groups.values():
+            stays = min(twins, key=lambda one: (one not in known, len(one), one))
+            for other in twins:
+                if other != stays:
+                    series = contents.series.pop(other, None)
+                    name = other + contents.images.pop(other)
+                    place = series.folder.relative_to(self._folder).as_posix() if series else name
+                    contents.left_out.append(LeftOut(place, _why_twin(other, stays)))
+
+    def _name_left_out(self, contents: FolderContents) -> None:
+        """Note what is left out, in lines that can be shown, and log what is new."""
+        contents.left_out = [
+            replace(one, path=shown(one.path), reason=shown(one.reason, _LONGEST_REASON))
+            for one in contents.left_out
+        ]
+        before = {str(one) for one in self.left_out}
+        new = sorted({str(one) for one in contents.left_out if one.may_be_image} - before)
         for sentence in new[:_MAX_LOGGED]:
             logger.warning("not listed as an image: %s", sentence)
         if len(new) > _MAX_LOGGED:
@@ -213,6 +306,25 @@ class FolderScanner:
 _NO_SERIES = SeriesListing({}, (), {}, is_settled=True)
 
 
+def _choose_files(
+    endings: Mapping[str, Sequence[str]], known: Mapping[str, str], contents: FolderContents
+) -> None:
+    """Make one file the image of each id: the one that the index knows, if it is there."""
+    for image_id, found in endings.items():
+        chosen = known[image_id] if known.get(image_id) in found else found[-1]
+        contents.images[image_id] = chosen
+        for ending in found:
+            if ending != chosen:
+                reason = f"the image {image_id} is {image_id}{chosen}; rename one of them"
+                contents.left_out.append(LeftOut(image_id + ending, reason))
+
+
+def _why_twin(image_id: str, other: str) -> str:
+    if _MARK.sub("", image_id) == other:
+        return f"its name is that of a segmentation of {other}; rename it"
+    return f"its labels would have the file names of those of the image {other}; rename one of them"
+
+
 def _add_labels(folder: Path, contents: FolderContents) -> None:
     """Add the labels in the folder of one tag: their endings, as they are spelled, by image id."""
     labels = contents.labels.setdefault(folder.name, {})
@@ -221,23 +333,38 @@ def _add_labels(folder: Path, contents: FolderContents) -> None:
     for entry in entries:
         ending = ending_of(entry.name, FOUND_ENDINGS)
         if aside := ASIDE.search(entry.name):
-            name = entry.name[: aside.start()]
-            stem = name.removesuffix(name[len(name) - len(ending_of(name, FOUND_ENDINGS) or "") :])
-            contents.asides.setdefault(folder.name, []).append((stem, folder / entry.name))
+            owner, _ = _named(entry.name[: aside.start()], contents)
+            contents.asides.setdefault(folder.name, []).append((owner, folder / entry.name))
         elif entry.name in FOLDERS:
-            if not entry.is_dir():
+            if not is_entry(entry, is_folder=True):
                 contents.misplaced[folder / entry.name] = True
-        elif not entry.is_file():
+        elif not is_entry(entry):
             if ending is not None and is_listable(entry.name):
                 contents.misplaced[folder / entry.name] = False
         elif entry.is_symlink():
             contents.no_labels[folder / entry.name] = "a link; expected the file itself"
         elif ending is None or not is_listable(entry.name):
-            if why := reason_against_label(entry.name, names):
-                contents.no_labels[folder / entry.name] = why
+            _leave_out_label(entry.name, names, folder, contents)
         else:
-            stem = entry.name[: -len(ending)]
-            labels.setdefault(stem, set()).add(entry.name[len(stem) :])
+            owner, own = _named(entry.name, contents)
+            labels.setdefault(owner, set()).add(own)
+
+
+def _named(name: str, contents: FolderContents) -> tuple[str, str]:
+    """Return the image id that a label's file name has, and its ending."""
+    stem = name[: len(name) - len(ending_of(name, FOUND_ENDINGS) or "")]
+    return owner_of(stem, name[len(stem) :], contents.images)
+
+
+def _leave_out_label(
+    name: str, siblings: Collection[str], folder: Path, contents: FolderContents
+) -> None:
+    if is_listable(name):
+        if why := reason_against_label(name, siblings):
+            contents.no_labels[folder / name] = why
+    elif not is_litter(name):
+        reason = "its name is no id, so it is a label of no image"
+        contents.left_out.append(LeftOut(f"labels/{folder.name}/{name}", reason))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

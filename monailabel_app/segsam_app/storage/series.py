@@ -28,9 +28,15 @@ from pathlib import Path
 
 from segsam.errors import VolumeNotFoundError
 from segsam.imaging.dicom_series import DicomFacts, DicomSeries, read_facts, series_of
-from segsam.imaging.image_files import LeftOut, image_kind, is_litter, may_be_dicom
+from segsam.imaging.image_files import (
+    LeftOut,
+    image_kind,
+    is_litter,
+    may_be_dicom,
+    reason_against,
+)
 from segsam.imaging.volume import Volume
-from segsam_app.storage.disk import output_errors
+from segsam_app.storage.disk import is_entry, output_errors
 
 ENDING = ".nii.gz"
 """Ending of the file that clients get of a series."""
@@ -126,12 +132,14 @@ class SeriesFinder:
         files = _read_files(folder, entries, before.files if before is not None else {})
         facts = {name: one.facts for name, one in files.items() if one.facts is not None}
         series, left_out = series_of(folder, facts)
-        if folder != self._root:
-            left_out += [
-                LeftOut(each.name, _NOT_LISTED)
-                for each in entries
-                if image_kind(each.name) and each.name not in facts and each.is_file()
-            ]
+        names = [each.name for each in entries]
+        others = [one for one in entries if one.name not in facts and is_entry(one)]
+        for each in others:
+            if image_kind(each.name) is None:
+                reason = reason_against(each.name, names)
+                left_out += [reason] if reason is not None else []
+            elif folder != self._root:
+                left_out.append(LeftOut(each.name, _NOT_LISTED))
         place, now_ns = folder.relative_to(self._root), time.time_ns()
         waits_ns = [(mtime_ns, _TIMESTAMP_STEP_NS)]
         for one in files.values():
@@ -173,7 +181,7 @@ def _read_files(
 def series_id(root: Path, series: DicomSeries) -> str:
     """Return the image id of a series in the study folder `root`."""
     place = series.folder.relative_to(root).as_posix()
-    key = f"{place}\n{series.uid or series.names[0]}".encode()
+    key = os.fsencode(f"{place}\n{series.uid or series.names[0]}")  # not every name is Unicode
     digest = hashlib.blake2b(key, digest_size=_HASH_DIGITS // 2).hexdigest()
     name = _NOT_IN_IDS.sub("_", series.folder.name if place != "." else "").strip("_-")
     return f"{name[:_LONGEST_NAME] or 'series'}-{digest}"
@@ -265,7 +273,7 @@ def _state(image_id: str, series: DicomSeries) -> str:
         for name in series.names:
             status = (series.folder / name).stat()
             times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-            digest.update(f"{name}\n{status.st_size} {status.st_ino} {times}\n".encode())
+            digest.update(os.fsencode(f"{name}\n{status.st_size} {status.st_ino} {times}\n"))
     except OSError as error:
         raise VolumeNotFoundError(f"the slices of {image_id} are not there any more") from error
     return digest.hexdigest()

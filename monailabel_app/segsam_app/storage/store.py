@@ -23,7 +23,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.volume import Volume
-from segsam_app.errors import NotFoundError
+from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.limits import Limits
 from segsam_app.storage.adoption import LabelAdoption
@@ -33,14 +33,20 @@ from segsam_app.storage.disk import FileStamp, check_place, output_errors, remov
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
-from segsam_app.storage.label_history import VERSIONS, LabelHistory
-from segsam_app.storage.label_metadata import LabelMetadata, checked_info, with_added
+from segsam_app.storage.label_history import LabelHistory
+from segsam_app.storage.label_metadata import (
+    GRID_NOTE,
+    LabelMetadata,
+    checked_info,
+    with_added,
+)
 from segsam_app.storage.label_names import info_without_names
 from segsam_app.storage.label_record import LabelVersion
 from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
-from segsam_app.storage.scan import FolderScanner, configured_patterns
+from segsam_app.storage.scan import FolderScanner, configured_patterns, owner_of
 from segsam_app.storage.series import ENDING
+from segsam_app.storage.version_files import VERSIONS
 from segsam_app.storage.write_lock import WriteLock
 from segsam_app.strict_json import json_safe
 
@@ -146,9 +152,11 @@ class Store(LabelAdoption, LocalDatastore):
         """
         info = checked_info(image_info)
         self._check_places()
+        self._refresh_index()
         with self._images.staged(image_id, Path(image_filename)) as image, self._writing():
             known = self._index.model.objects.get(image.id)
             if known is None:
+                self._check_no_twin(image.id)
                 entry = image_entry(self._images.add(image), image.ending, info)
                 self._index.put({image.id: ImageLabelModel(image=entry)})
             else:
@@ -156,6 +164,15 @@ class Store(LabelAdoption, LocalDatastore):
         if known is None:
             self._on_image(Path(self.get_image_uri(image.id)))
         return image.id
+
+    def _check_no_twin(self, image_id: str) -> None:
+        """Raise `ConflictError` if labels of another image may have the names of this one's."""
+        twin = self._scanner.twin_of(image_id, self._index.model.objects)
+        if twin is not None:
+            raise ConflictError(
+                f"the labels of an image {image_id!r:.80} could have the file names of those of "
+                f"the image {twin!r:.80}; choose another id"
+            )
 
     def save_label(
         self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]
@@ -263,10 +280,12 @@ class Store(LabelAdoption, LocalDatastore):
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version` (0: it is none), `names` by
-        value and `sha256`; {} without a label.
+        value and `sha256`, and `grid_note` if its image has another grid; {} without a label.
         """
         self._look_again(label_id, label_tag)
-        return copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
+        info = copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
+        note = self.grid_note(label_id, label_tag)
+        return {**info, GRID_NOTE: note} if note else info
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
         """Return the file of the current label; "" without one."""
@@ -276,22 +295,31 @@ class Store(LabelAdoption, LocalDatastore):
     def get_labeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
-        """Return the ids of the images with a label of this tag (default: final)."""
+        """Return the ids of the images with a label of this tag (default: final), except labels
+        that lie on another grid than their image has now.
+        """
         tag = label_tag or FINAL
-        return [key for key, known in self._datastore.objects.items() if tag in known.labels]
+        return [
+            key
+            for key, known in self._datastore.objects.items()
+            if tag in known.labels and not self._grid_note(key, tag, known.labels[tag])
+        ]
 
     def refused_labels(self, tag: str) -> dict[str, tuple[Path, str]]:
         """Return the images without a label whose file there cannot be used, and why it cannot."""
         labelled, known = self.get_labeled_images(tag), self._index.model.objects
-        refused = self.refused_in(tag)
+        refused = {
+            owner_of(stem, found[0].name[len(stem) :], known)[0]: found
+            for stem, found in self.refused_in(tag).items()
+        }
         return {key: refused[key] for key in refused if key in known and key not in labelled}
 
     def get_unlabeled_images(
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
-        """Return the ids of the images without a label of this tag (default: final)."""
-        tag = label_tag or FINAL
-        return [key for key, known in self._datastore.objects.items() if tag not in known.labels]
+        """Return the ids of the other images than `get_labeled_images` does."""
+        labelled = set(self.get_labeled_images(label_tag))
+        return [key for key in self._datastore.objects if key not in labelled]
 
     def dataset_archive(self, limit_cases: int | None = None) -> Iterator[bytes]:
         """Return a ZIP file of the images with a final label (the first `limit_cases`, if that is
@@ -310,7 +338,9 @@ class Store(LabelAdoption, LocalDatastore):
         listed as images though they may be some, if any.
         """
         status: dict[str, Any] = super().status()
-        all_left_out = (*self._scanner.left_out, *self._without_image)
+        all_left_out = sorted(
+            (*self._scanner.left_out, *self._without_image), key=lambda one: not one.may_be_image
+        )
         left_out = {one.path: one.reason for one in all_left_out[:_MAX_LEFT_OUT]}
         more = {
             "read_only": self.is_read_only,
@@ -321,16 +351,18 @@ class Store(LabelAdoption, LocalDatastore):
         return status | {name: found for name, found in more.items() if found}
 
     def check_records(self) -> None:
-        """Read the record of every version of every label, so that `damage` lists what is wrong,
-        and what was set aside earlier.
-        """
+        """Read all records, so that `damage` lists what is wrong, and what was set aside."""
         for image_id, known in list(self._datastore.objects.items()):
-            for tag in known.labels:
-                self.history_of(image_id, tag).all()
+            for tag, label in known.labels.items():
+                self._grid_note(image_id, tag, label)
         for file in aside_files(self._folder):
             self.damage.note_aside(file)
         for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):
             self.damage.note_place(place, is_folder=True)
+            try:
+                LabelHistory(place.parents[1], place.name, self.damage).all()
+            except OSError as error:
+                self.damage.note(place, error.strerror or type(error).__name__)
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.
@@ -408,8 +440,8 @@ class Store(LabelAdoption, LocalDatastore):
             thorough = thorough or self._index.lost_something
             if thorough:
                 remove_abandoned(self._folder)
-            contents = self._scanner.scan()
             objects = self._index.model.objects
+            contents = self._scanner.scan({key: each.image.ext for key, each in objects.items()})
             with self._scanning():
                 changed = changed_entries(objects, contents, self, thorough=thorough)
                 self._adopt_asides(contents)

@@ -14,17 +14,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from segsam.errors import DamagedRecordError
 from segsam.system.atomic import write_json
-from segsam.system.checked_json import read_object, with_checksum
-from segsam.system.records import sentence_of
+from segsam.system.checked_json import with_checksum
 from segsam.training.run_state import LAST
 from segsam.types import Progress
+from segsam_app.records import TypedFile
 from segsam_app.strict_json import json_safe
+from segsam_app.task_ends import may_run
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,6 @@ _STARTS_ANEW = "it left no checkpoint, so the next training starts anew"
 _START_AGAIN = "it had made no step: start it again"
 _NEVER_BEGAN = "this training was interrupted before its first step: start it again"
 _ANOTHER_NEVER_BEGAN = "the training that waited for it was interrupted too: start it again"
-_TIMES_DIFFER_SECONDS = 2.0
 _MAX_BYTES = 1 << 20
 _WRITE_SECONDS = 0.5
 _LOG_SECONDS = 5.0
@@ -76,9 +74,9 @@ class _Accepted(TypedDict):
     accepted: list[float]
 
 
-_READERS: Mapping[str, TypeAdapter[Any]] = {
-    FILE: TypeAdapter(_Facts),
-    ACCEPTED: TypeAdapter(_Accepted),
+_READERS = {
+    FILE: TypedFile(TypeAdapter(_Facts), _MAX_BYTES),
+    ACCEPTED: TypedFile(TypeAdapter(_Accepted), _MAX_BYTES),
 }
 
 
@@ -155,7 +153,7 @@ def read_progress(folder: Path, unfinished: Collection[float] = ()) -> dict[str,
     `unfinished` trainings of this process.
     """
     facts = _facts(folder)
-    if facts and is_under_way(facts) and not _may_run(folder / FILE, facts.get("pid")):
+    if facts and is_under_way(facts) and not may_run(folder / FILE, facts.get("pid")):
         facts |= {"status": ERROR, "why": f"{_UNSEEN_END}; {_what_remains(folder, facts)}"}
     trainings = _read(folder, ACCEPTED)
     if (facts and is_under_way(facts)) or not _is_interrupted(folder, facts, trainings, unfinished):
@@ -224,11 +222,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        found = _READERS[name].validate_python(read_object(folder / name, _MAX_BYTES), strict=True)
-        return dict(found)
-    except (DamagedRecordError, ValidationError, OSError):
-        return {}
+    return _READERS[name].read(folder / name)
 
 
 def _what_remains(
@@ -257,35 +251,9 @@ def _is_interrupted(
     is_followed = facts.get("accepted") not in accepted and facts.get("started", 0.0) >= last
     if is_told_of or is_followed or last in unfinished:
         return False
-    return server == os.getpid() or not _may_run(folder / ACCEPTED, server)
-
-
-def _may_run(path: Path, pid: object) -> bool:
-    """Return False if the process that wrote a progress file is gone: there is none of its number,
-    or one that began after the file was written.
-    """
-    if not isinstance(pid, int):
-        return True
-    try:
-        process = psutil.Process(pid)
-        is_later = process.create_time() > path.stat().st_mtime + _TIMES_DIFFER_SECONDS
-        return process.status() != psutil.STATUS_ZOMBIE and not is_later
-    except psutil.NoSuchProcess:
-        return False
-    except (psutil.AccessDenied, OSError):
-        return True
+    return server == os.getpid() or not may_run(folder / ACCEPTED, server)
 
 
 def damage_of_progress(folder: Path, name: str = FILE) -> str:
     """Return what is wrong with one of the `FILES`; empty if it is good, or there is none."""
-    try:
-        _READERS[name].validate_python(read_object(folder / name, _MAX_BYTES), strict=True)
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    except DamagedRecordError as error:
-        return str(error)
-    except ValidationError as error:
-        return sentence_of(error)
-    return ""
+    return _READERS[name].damage(folder / name)

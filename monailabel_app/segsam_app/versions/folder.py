@@ -186,7 +186,8 @@ class VersionFolder:
         """
         with output_errors("Writing a version"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        number = f"{max(map(int, self._names()), default=0) + 1:04d}"
+        chosen = map(choice_in, (self.folder / CURRENT, self.folder / LAST))
+        number = f"{max(map(int, (FIRST, *self._names(), *filter(None, chosen)))) + 1:04d}"
         staged = self.folder / f".{number}-{secrets.token_hex(4)}{PARTIAL}"
         try:
             with output_errors("Writing a version"):

@@ -6,7 +6,9 @@ of another, when a program replaces the file in between.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,12 +29,16 @@ class OpenFileResponse(FileResponse):
         media_type: str | None = None,
         *,
         etag: str | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        """`name` is that under which a client saves the file."""
+        """`name` is that under which a client saves the file; `notes` are sent as `X-Notes`."""
+        headers = {} if etag is None else {"ETag": etag}
+        if notes:
+            headers["X-Notes"] = json.dumps(list(notes))  # ASCII, whatever the notes hold
         self._stream = stream
         super().__init__(
             _path_of(stream),
-            headers={} if etag is None else {"ETag": etag},
+            headers=headers,
             media_type=media_type,
             filename=name,
             stat_result=os.fstat(stream.fileno()),

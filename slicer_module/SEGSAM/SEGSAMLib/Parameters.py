@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, MutableMapping
 
 from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.Results import PROTECTIONS
 
 AXES = ("auto", "i", "j", "k", "all")
 FOLLOWING = ("in boxes", "always", "never")
@@ -22,6 +23,29 @@ WINDOWS = (
     *("", "soft-tissue", "lung", "bone", "brain", "liver", "mediastinum", "angio", "stroke"),
     "spine",
 )
+LAST_SLICE = 99_999
+"""Largest number of a slice that the panel takes."""
+CHOICES = {
+    "axis": AXES,
+    "propagate": FOLLOWING,
+    "protection": PROTECTIONS,
+    "decoder": DECODERS,
+    "window": WINDOWS,
+    "strategy": STRATEGIES,
+}
+"""Values that a parameter may have, by its name."""
+
+
+def remove_unknown(node: Any) -> None:
+    """Remove saved values that this version does not know from a `vtkMRMLScriptedModuleNode`, so
+    that the defaults count. Slicer's wrapper raises when it shows an unknown choice.
+    """
+    for name, choices in CHOICES.items():
+        if node.HasParameter(name) and node.GetParameter(name) not in choices:
+            node.UnsetParameter(name)
+    for name in ("first_slice", "last_slice"):
+        if node.HasParameter(name) and not re.fullmatch(r"\d{1,5}", node.GetParameter(name)):
+            node.UnsetParameter(name)
 
 
 @dataclass

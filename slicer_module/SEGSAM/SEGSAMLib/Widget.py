@@ -12,12 +12,13 @@ import qt
 
 import slicer
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
+from SEGSAMLib.Panels.EditorPanel import EditorPanel
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
 from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
 from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.WorkflowPanel import WorkflowPanel
-from SEGSAMLib.Scene import Views
+from SEGSAMLib.Scene import Surfaces, Views
 from SEGSAMLib.Values.Results import AppliedResult
 from SEGSAMLib.Workflow import BACKGROUND_TASKS
 
@@ -43,11 +44,12 @@ ICONS = {
     "exportNiftiButton": "Export",
     "exportDicomButton": "Export",
 }
+_PARAMETER = "SlicerParameterName"
+"""Property of a widget in the `.ui` file: the name of the parameter that it is bound to."""
 POLL_MS = 20
-UNDO_STATES = 10
 SURFACES_MS = 1500
 """Wait after the last result before surfaces are updated, so that their computation does not slow
-down the next click.
+down the next click. With an older VTK they are updated by a button only.
 """
 PREFETCH_MS = 300
 """Wait after the last movement of a slice view, so that slices that the user scrolls past are not
@@ -67,10 +69,15 @@ class Widget:
         self.prompts = PromptsPanel(self.session)
         self.result = ResultPanel(self.session)
         self.workflow = WorkflowPanel(self.session)
+        self.editor = EditorPanel(self.session)
         self.server = ServerPanel(self.session, self.connection.connect)
-        self.panels = (self.connection, self.prompts, self.result, self.workflow)
+        self.panels = (self.connection, self.prompts, self.result, self.workflow, self.editor)
+        self.prompts.on_tool = self.editor.end_effect
+        self.editor.on_effect = self.prompts.release_tool
         self._gui_tag: Any = None
         self._slice_observers: list[tuple[Any, int]] = []
+        self._follows_layouts = False
+        self._on_layout_changed = self._observe_views  # one object, for connect and disconnect
         self._timer = make_timer(POLL_MS, self.poll)
         self._surfaces_timer = make_timer(SURFACES_MS, self._refresh_surfaces)
         self._prefetch_timer = make_timer(PREFETCH_MS, self._prefetch)
@@ -81,6 +88,7 @@ class Widget:
         ui.userEdit.text = self.session.settings.user
         ui.userEdit.editingFinished.connect(self._store_user)
         ui.forgetConsentButton.clicked.connect(lambda *_: self._forget_consent())
+        ui.updateSurfacesButton.clicked.connect(lambda *_: self._refresh_surfaces())
         ui.exportNiftiButton.clicked.connect(lambda *_: self._export_nifti())
         ui.exportDicomButton.clicked.connect(lambda *_: self._export_dicom())
         self.refresh()
@@ -89,36 +97,78 @@ class Widget:
     # -- scene and module --------------------------------------------------------------------
     def use(self, node: Any) -> None:
         """Bind the panel to the parameter node of a scene, None if the scene is about to close."""
+        self.unbind()
+        if node is not None:
+            self._bind(node)
+            return
+        self.prompts.release_tool()
+        for task in ("segment", "undo", "surface", "sample", "label"):
+            self.session.workflow.cancel(task)
+        self.session.logic.close()
+
+    def unbind(self) -> None:
+        """Disconnect the panel from the parameter node, for example while a scene is loaded. What
+        the user works on stays selected.
+        """
         if self.session.node is not None:
             self.session.node.disconnectGui(self._gui_tag)
+            self.session.node = None
+        self.editor.release()
+
+    def _bind(self, node: Any) -> None:
+        """Connect the panel to a parameter node, and select the nodes that it names."""
         self.session.node = node
-        if node is None:
-            self.prompts.release_tool()
-            for task in ("segment", "undo", "surface", "sample", "label"):
-                self.session.workflow.cancel(task)
-            self.session.logic.close()
-            self.ui.segmentEditor.setMRMLSegmentEditorNode(None)
-            return
-        self._set_up_editor()
-        self._gui_tag = node.connectGui(self.ui)
+        named = [each for each in vars(self.ui).values() if each.property(_PARAMETER)]
+        with self.prompts.following():
+            # `connectGui` would return no tag, without which it cannot be disconnected.
+            self._gui_tag = node.connectParametersToGui(
+                {each.property(_PARAMETER): each for each in named}
+            )
         self.session.attempt(self.session.logic.nodes.select, node.volume, node.segmentation)
+        if self._follows_layouts:
+            self._observe_views()  # the scene may have brought slice views
         self.refresh()
 
     def enter(self) -> None:
-        """Turn on the keyboard shortcuts, and observe the slice views until `leave`."""
+        """Turn on the keyboard shortcuts, take Slicer's Segment Editor, and observe the slice views
+        until `leave`.
+        """
         self.prompts.enter()
-        for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            tag = slice_node.AddObserver("ModifiedEvent", self._on_slice_moved)
-            self._slice_observers.append((slice_node, tag))
+        self.editor.enter()
+        self._observe_views()
+        self._follow_layouts(is_on=True)
         self.refresh()
 
     def leave(self) -> None:
-        """Turn off the keyboard shortcuts and the tool, and stop observing the slice views."""
+        """Turn off the keyboard shortcuts and the tools, and stop observing the slice views."""
         self.prompts.leave()
+        self.editor.leave()
+        self._follow_layouts(is_on=False)
+        self._forget_slices()
+        self._prefetch_timer.stop()
+
+    def _observe_views(self, *_: Any) -> None:
+        """Observe the slice views that there are now. A new layout may bring more."""
+        self._forget_slices()
+        for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            tag = slice_node.AddObserver("ModifiedEvent", self._on_slice_moved)
+            self._slice_observers.append((slice_node, tag))
+        self.prompts.pointer.attach()
+
+    def _forget_slices(self) -> None:
         for slice_node, tag in self._slice_observers:
             slice_node.RemoveObserver(tag)
         self._slice_observers.clear()
-        self._prefetch_timer.stop()
+
+    def _follow_layouts(self, *, is_on: bool) -> None:
+        """Observe the views again after each change of the layout, or not any more. There is no
+        layout manager without Slicer's main window, or at its end.
+        """
+        manager = slicer.app.layoutManager()
+        if manager is not None and is_on is not self._follows_layouts:
+            act = manager.layoutChanged.connect if is_on else manager.layoutChanged.disconnect
+            act(self._on_layout_changed)
+        self._follows_layouts = is_on
 
     def close(self) -> None:
         """End all timers, tasks and processes."""
@@ -157,6 +207,7 @@ class Widget:
     def refresh(self) -> None:
         """Show the current state in all sections."""
         nodes = self.session.logic.nodes
+        nodes.select_remaining()
         self.prompts.follow()
         for panel in self.panels:
             panel.refresh()
@@ -164,9 +215,8 @@ class Widget:
         self.ui.exportNiftiButton.enabled = has_segments
         self.ui.exportDicomButton.enabled = has_segments
         self.ui.forgetConsentButton.enabled = self.session.is_connected
-        editor = self.ui.segmentEditor
-        editor.setSegmentationNode(nodes.segmentation)
-        editor.setSourceVolumeNode(nodes.volume)
+        waits = not Surfaces.releases_lock() and self.session.logic.shows_surfaces
+        self.ui.updateSurfacesButton.visible = waits
 
     def _refresh_surfaces(self) -> None:
         """Update the surfaces once; the next result starts the timer again."""
@@ -216,23 +266,10 @@ class Widget:
             self.session.show_status("Cancelled; nothing was changed.")
         elif event.task == "segment":
             self.session.show_status(_summary(event.value))
-            self._surfaces_timer.start()
+            if Surfaces.releases_lock():
+                self._surfaces_timer.start()
 
-    # -- Segment Editor, settings, export ----------------------------------------------------
-    def _set_up_editor(self) -> None:
-        """Bind the Segment Editor to the node of Slicer's own module, to share its undo."""
-        editor = self.ui.segmentEditor
-        scene = slicer.mrmlScene
-        node = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
-        if node is None:
-            node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
-            node.UnRegister(None)
-            node.SetSingletonTag("SegmentEditor")
-            node = scene.AddNode(node)
-        editor.setMRMLScene(scene)
-        editor.setMRMLSegmentEditorNode(node)
-        editor.setMaximumNumberOfUndoStates(UNDO_STATES)
-
+    # -- settings and export -----------------------------------------------------------------
     def _store_user(self) -> None:
         self.session.settings.user = self.ui.userEdit.text
 

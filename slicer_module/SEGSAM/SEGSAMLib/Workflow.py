@@ -9,6 +9,7 @@ new action of a task cancels the one that runs. This module connects `Scene` and
     segment     segment, segment_category              AppliedResult
     undo        undo, redo                             None; only for changes that take long
     surface     refresh_surfaces                       None
+    close       connect, after a client that was used  None
     sample      next_sample                            LoadedSample, None if all images have labels
     label       submit, fetch_version, restore         Saved, Conflict or a segmentation node
     train       train, watch_training, stop_training   TrainingStatus with the curve so far
@@ -38,9 +39,13 @@ from SEGSAMLib.Values.Replies import (
 )
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
-BACKGROUND_TASKS = frozenset({"prefetch"})
+BACKGROUND_TASKS = frozenset({"prefetch", "close"})
 """Tasks that the user does not wait for; the panel does not show them."""
 _CLOSE_SECONDS = 2.0
+_CLOSE_WAIT_SECONDS = 0.5
+"""Wait for the server's sessions to end when the module ends: afterwards nothing lends Python's
+lock to the thread that ends them.
+"""
 
 
 class Workflow:
@@ -72,29 +77,35 @@ class Workflow:
         return self.worker.cancel(task)
 
     def close(self) -> None:
-        """Cancel everything. The server's sessions are closed in a thread that nothing waits for,
-        within two seconds.
+        """Cancel everything. The server's sessions are closed in a thread, which is waited for half
+        a second and ends within two.
         """
         self.worker.cancel_all()
         self.logic.forget_request()
         client, self.client = self.client, None
         if client is not None:
             cancel = CancelToken()
-            threading.Thread(target=client.uploads.close, args=(cancel,), daemon=True).start()
+            closing = threading.Thread(target=client.uploads.close, args=(cancel,), daemon=True)
+            closing.start()
             timer = threading.Timer(_CLOSE_SECONDS, cancel.set)
             timer.daemon = True
             timer.start()
+            closing.join(_CLOSE_WAIT_SECONDS)
 
     # -- connection
 
     def connect(self, typed_address: str, token: str = "") -> None:
-        """Test a server, and use it from then on if the test succeeds."""
+        """Test a server, and use it from then on if the test succeeds. Sessions of the client
+        before are closed.
+        """
         address = Address.parse(typed_address)
         token = token or self.settings.token(address.url)
         client = Client(address, token=token, ca_file=self.settings.ca_file)
 
         def use(found: Diagnosis) -> Diagnosis:
-            self.client = client if found.is_ok else None
+            before, self.client = self.client, client if found.is_ok else None
+            if before is not None:
+                self._close_sessions(before)
             if found.is_ok:
                 self.settings.server = address.url
             return found
@@ -240,6 +251,14 @@ class Workflow:
         self.worker.start("version", use)
 
     # -- internals
+
+    def _close_sessions(self, client: Client) -> None:
+        """Close the sessions of a client that is not used any more, and cancel what would open
+        another.
+        """
+        for task in ("segment", "prefetch"):
+            self.cancel(task)
+        self.worker.start("close", lambda cancel, report: client.uploads.close(cancel))
 
     def _infer(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
         client, image = self._connected(), self.logic.files.image_payload()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,30 @@ def put_image(server: Any, content: bytes, name: str = "x.nii.gz", **query: str)
 def put_label(server: Any, content: bytes, image: str, **more: Any) -> Any:
     files = {"label": ("/home/doe/x.nii.gz", content)}
     return server.ask("PUT", "/datastore/label", params={"image": image}, files=files, **more)
+
+
+def test_of_two_fields_none_is_dropped_in_silence(server: Any, label: bytes) -> None:
+    twice = [("label", ("a.nii.gz", label)), ("label", ("b.nii.gz", label))]
+    ask = partial(server.ask, "PUT", "/datastore/label", params={"image": "straight"})
+    cases = {
+        "expected 'label' once, got it 2 times": ask(files=twice),
+        "expected 'params' once, got it 2 times": ask(
+            files=twice[:1], data=[("params", "{}"), ("params", "{}")]
+        ),
+        "expected 'image' once, got it 2 times": server.ask(
+            "PUT",
+            "/datastore/label",
+            params=[("image", "straight"), ("image", "oblique")],
+            files=twice[:1],
+        ),
+        "params holds 'user' twice; expected each key once": ask(
+            files=twice[:1], data={"params": '{"user": "a", "user": "b"}'}
+        ),
+    }
+    for sentence, reply in cases.items():
+        assert (reply.status_code, reply.json()["detail"]) == (400, sentence)
+    found = server.get("/datastore/label/versions", params={"label": "straight"}).json()
+    assert found["versions"] == []
 
 
 def test_an_image_without_an_id_has_its_file_name(server: Any, image: bytes) -> None:

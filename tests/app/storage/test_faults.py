@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -27,6 +27,7 @@ from segsam.errors import OutputError
 from segsam_app.storage import disk
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
+from segsam_app.storage.label_record import read_version
 from segsam_app.storage.store import Store
 
 from ..stored import SHAPE, label, make_studies, voxels_of, write
@@ -177,6 +178,11 @@ class TestStoppedAtEachStep:
             assert newest is not None
             assert newest.sha256 == digest
             assert store.get_label_info("case0", "final")["version"] == newest.number
+            versions = store.history("case0", "final").all()
+            assert [one.number for one in versions] == list(range(1, newest.number + 1))
+            assert {one.kind for one in versions} == {"saved"}
+            assert "damaged" not in store.status()
+            assert list(studies.rglob("*pending*")) == []
             store.save("case0", labels / "1.nii.gz", "final", {})
             if done:
                 break
@@ -337,13 +343,16 @@ class TestF2DamagedIndex:
     ) -> None:
         opened(studies).save("case0", labels / "1.nii.gz", "final", {})
         folder = studies / "labels/final/.versions/case0"
-        for name in (".a-b.partial", "0002.nii.gz", "0001.pending.nii.gz"):
-            (folder / name).write_bytes(b"half")
+        names = (".a-b.partial", "0002.pending.nii.gz", "0001.pending.nii.gz")
+        for name in names:
+            (folder / name).write_bytes((folder / "0001.nii.gz").read_bytes())
+        first = read_version((folder / "0001.json").read_bytes(), 1)
+        (folder / "0002.pending.json").write_text(replace(first, number=2).to_json())
         (studies / ".c.partial").write_bytes(b"half an image")
         opened(studies)
         left = {path.name for path in folder.iterdir()}
         assert ".a-b.partial" in left  # it could be another process's, this moment
-        assert "0002.nii.gz" not in left
+        assert "0002.pending.nii.gz" not in left
         monkeypatch.setattr(disk, "ABANDONED_SECONDS", -1.0)
         opened(studies)
         assert not (studies / ".c.partial").exists()

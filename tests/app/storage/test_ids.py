@@ -17,7 +17,18 @@ BAD = [
     *("..", ".", "../x", "../../x", "x/..", "a/b", "/etc/passwd", "//x", "~/x", "C:\\x", "a\\b"),
     *("..\\x", "%2e%2e", "%2e%2e%2fx", "%252e%252e", "a%00b", "a\0b", "a\nb", "a\rb", "a\tb"),
     *("x" * 129, ".lock", ".versions", "CON", "con.nii", "NUL", "aux.txt", "COM1", "lpt9.x"),
-    *("\uff41", "\uff0e\uff0e", "a\u2215b", "a\u202eb", "\u00e9", "a..b", "a.", "a ", " a", "-a"),
+    *(
+        "\uff41",
+        "\uff0e\uff0e",
+        "a\u2215b",
+        "a\u202eb",
+        "a\u0301\u202e",
+        "a..b",
+        "a.",
+        "a ",
+        " a",
+        "-a",
+    ),
     *("a;b", "a|b", "a*", "a?b", "$HOME", "`x`", "a'b", "file:x", "http://x", "<x>", '"x"'),
 ]
 
@@ -25,6 +36,14 @@ BAD = [
 @pytest.mark.parametrize("value", ["case0", "A-1_b.c", "1.2.840.113619.2.55", "a (1)", "x" * 128])
 def test_a_name_is_an_id(value: str) -> None:
     assert checked_id("image", value) == value
+
+
+@pytest.mark.parametrize("value", ["\u00e9", "e\u0301", "\u60a3\u8005 7", "\u00e9" * 100])
+def test_an_image_may_have_letters_of_any_script(value: str) -> None:
+    assert checked_id("image", value) == value
+    for name in ("tag", "model", "session_id", "strategy", "request_id"):
+        with pytest.raises(RequestError, match=f"{name} must be an id"):
+            checked_id(name, value)
 
 
 @pytest.mark.parametrize("value", ["", *BAD])

@@ -120,6 +120,19 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def test_a_version_that_was_moved_away_gives_its_number_to_no_other(
+    versions: VersionFolder, checkpoint: Path, tmp_path: Path
+) -> None:
+    """The choice that names it would make another version current that was not promoted."""
+    publish(versions, checkpoint, promoted=True)
+    publish(versions, checkpoint, promoted=True)
+    (versions.folder / "0002").rename(tmp_path / "0002")
+    assert publish(versions, checkpoint, promoted=False).id == "0003"
+    assert versions.history().current == "0001"
+    (tmp_path / "0002").rename(versions.folder / "0002")
+    assert versions.history().current == "0002"
+
+
 @pytest.mark.parametrize("how", DAMAGE, ids=str)
 @pytest.mark.parametrize("file", ["model.safetensors", "model.json", "version.json"])
 def test_f6_damaged_versions_are_skipped_and_reported(

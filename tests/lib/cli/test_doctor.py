@@ -230,7 +230,8 @@ class TestStoredFiles:
         assert check.found == ("1 damaged: labels/final/.versions/case/0001.json (it is not JSON)")
         (versions / "0001.json").rename(versions / "0001.json.damaged-20260102T030405-000006")
         check = doctor.check_stored(tmp_path, None)
-        assert check.ok is None
+        assert check.ok is False, "the voxels have no record any more"
+        assert "0001.nii.gz (version 1 of the label has no record" in check.found
         assert "0001.json.damaged-20260102T030405-000006" in check.found
 
     def test_each_damaged_file_has_a_line(self, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ The scene, markups, segmentations, terminologies and `slicer.util` are the real 
 the qMRML widgets, `slicer.app`, translation, the base classes of scripted modules and the parameter
 node wrapper. Widgets are real Qt widgets, loaded from the real `.ui` by the real `QUiLoader`, and
 `true_property` makes their properties attributes, as PythonQt does; a method that PythonQt has and
-PySide6 with that feature has not is not put back, so code that runs here keeps to properties.
+PySide6 with that feature has not is not put back, so code that runs here keeps to properties. The
+event loop holds Python's lock, as PythonQt does (`loop`).
 
 Not reproduced: PythonQt itself (ownership, overload resolution) and the looks of CTK.
 """
@@ -16,6 +17,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -43,9 +45,29 @@ def install(settings_folder: Path) -> None:
     from . import application
 
     application.install()
+    _keep_parents()
     _read_properties_as_attributes()
     if str(MODULE_FOLDER) not in sys.path:
         sys.path.insert(0, str(MODULE_FOLDER))
+
+
+def _keep_parents() -> None:
+    """Refuse `setParent(None)`: where PySide keeps the widget, PythonQt deletes it at once when
+    Python's last reference goes, also inside its own signal.
+    """
+    from PySide6.QtWidgets import QWidget
+
+    own = QWidget.setParent
+    if getattr(own, "refuses_none", False):
+        return
+
+    def set_parent(self: Any, parent: Any, *rest: Any) -> None:
+        if parent is None:
+            raise ValueError("setParent(None): hide the widget, and call deleteLater")
+        own(self, parent, *rest)
+
+    set_parent.refuses_none = True  # type: ignore[attr-defined]
+    QWidget.setParent = set_parent  # type: ignore[method-assign]
 
 
 def _read_properties_as_attributes() -> None:
@@ -57,4 +79,6 @@ def _read_properties_as_attributes() -> None:
     names = [".".join(file.parts).removesuffix(".__init__") for file in files]
     for name in ("SEGSAM", "SEGSAMLib", "slicer.util", *names):
         feature.set_selection(_TRUE_PROPERTY, name)
-    feature.set_selection(0, "__main__")
+    tests = [path.stem for path in Path(__file__).parents[1].glob("*.py")]
+    for name in ("__main__", *tests):
+        feature.set_selection(0, name)

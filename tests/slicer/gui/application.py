@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import slicer.util
-from PySide6.QtCore import QObject, QProcessEnvironment, QSettings
+from PySide6.QtCore import QProcessEnvironment, QSettings
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QApplication, QMainWindow, QVBoxLayout, QWidget
 
 import slicer
 
+from . import loop
 from .mrml_widgets import qMRMLWidget
 
 
@@ -51,7 +52,8 @@ class Application:
     userSettings = settings
 
     def processEvents(self) -> None:
-        QApplication.processEvents()
+        """PythonQt does not lend the lock here, so neither does this."""
+        loop.process_events()
 
     def setOverrideCursor(self, shape: Any) -> None:
         QApplication.setOverrideCursor(QCursor(shape))
@@ -139,7 +141,7 @@ class ScriptedLoadableModuleTest:
         self.messageDelay = 0
 
     def delayDisplay(self, message: str) -> None:
-        QApplication.processEvents()
+        loop.process_events()
 
 
 def install() -> None:
@@ -170,6 +172,13 @@ def install() -> None:
 
 
 def child_widgets(widget: QWidget) -> Any:
-    """`slicer.util.childWidgetVariables`; PythonQt calls `objectName` also `name`."""
-    named = {child.objectName(): child for child in widget.findChildren(QObject)}
-    return types.SimpleNamespace(**{name: child for name, child in named.items() if name})
+    """`slicer.util.childWidgetVariables`; PythonQt calls `objectName` also `name`. In the order of
+    `slicer.util.findChildren`: the last child first.
+    """
+    waiting, found = [widget], {}
+    while waiting:
+        child = waiting.pop()
+        waiting += child.children()
+        if child.objectName():
+            found[child.objectName()] = child
+    return types.SimpleNamespace(**found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from PySide6.QtCore import Property, QRect, QSize, Qt, Signal
@@ -87,25 +88,46 @@ class ctkCollapsibleButton(QAbstractButton):
         painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, self.text())
 
 
+def ask_for_file(parent: QWidget) -> str:
+    """Open the dialog for a file; tests put something else here."""
+    return str(QFileDialog.getOpenFileName(parent)[0])
+
+
+def ask_for_folder(parent: QWidget) -> str:
+    """Open the dialog for a folder; tests put something else here."""
+    return str(QFileDialog.getExistingDirectory(parent))
+
+
 class ctkPathLineEdit(QWidget):
-    """A path and a button that opens a file dialog."""
+    """A path and a button that opens a dialog: of files, unless the filters are of folders."""
+
+    class Filter(enum.Flag):
+        """Those of `QDir::Filter`; CTK has them under its own name."""
+
+        Dirs, Files, Drives = 0x001, 0x002, 0x004
+        NoSymLinks, Readable, Writable, Executable = 0x008, 0x010, 0x020, 0x040
+        Hidden, System, AllDirs, CaseSensitive = 0x100, 0x200, 0x400, 0x800
+        NoDot, NoDotDot = 0x2000, 0x4000
 
     currentPathChanged = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.filters = self.Filter.Files | self.Filter.Readable | self.Filter.NoDot
+        """A property in CTK; PySide cannot make one of flags, so `qt.QUiLoader` sets it."""
         self._line = QLineEdit(self)
         browse = QToolButton(self)
         browse.setText("…")
-        browse.clicked.connect(self._browse)
+        browse.clicked.connect(self.browse)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
         layout.addWidget(browse)
         self._line.textChanged.connect(self.currentPathChanged)
 
-    def _browse(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self)
+    def browse(self) -> None:
+        ask = ask_for_file if self.filters & self.Filter.Files else ask_for_folder
+        path = ask(self)
         if path:
             self._line.setText(path)
 

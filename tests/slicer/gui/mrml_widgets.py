@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import vtk
@@ -19,6 +20,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 from shiboken6 import isValid
+
+
+def _observe(node: Any, event: int, act: Callable[[], None], *, instead: tuple[Any, int]) -> int:
+    """Call `act` at each event of a node, and no more at those of the one before; either may be
+    None. `instead` is that node with its tag. Returns the new tag.
+    """
+    before, tag = instead
+    if before is not None:
+        before.RemoveObserver(tag)
+    return 0 if node is None else int(node.AddObserver(event, lambda *_: act()))
 
 
 class qMRMLWidget(QWidget):
@@ -155,11 +166,9 @@ class qMRMLSegmentsTableView(QWidget):
     def setSegmentationNode(self, node: Any) -> None:
         if node is self._node:
             return
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
+        any_event = vtk.vtkCommand.AnyEvent
+        self._tag = _observe(node, any_event, self._fill, instead=(self._node, self._tag))
         self._node = node
-        if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.AnyEvent, lambda *_: self._fill())
         self._fill()
 
     def segmentationNode(self) -> Any:
@@ -204,11 +213,19 @@ class qMRMLSegmentsTableView(QWidget):
 
 
 class qMRMLSegmentEditorWidget(QWidget):
-    """Takes the nodes that Slicer's Segment Editor takes; its effects need the application."""
+    """Slicer's Segment Editor without its effects: it keeps its state in the segment editor node
+    that it is given, and follows that node as long as it has it. `errors` is what Slicer would log.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.nodes: dict[str, Any] = {}
+        self.errors: list[str] = []
+        self.are_views_observed = False
+        self.active_effect = ""
+        """The effect that gets the mouse in the views, empty for none."""
+        self.selectors: dict[str, bool] = {"segmentation": True, "volume": True}
+        self._node: Any = None
+        self._tag = 0
         label = QLabel(
             "Slicer's Segment Editor: paint, erase, scissors, islands, smoothing …", self
         )
@@ -220,31 +237,86 @@ class qMRMLSegmentEditorWidget(QWidget):
 
     @Slot("vtkMRMLScene*")
     def setMRMLScene(self, scene: Any) -> None:
-        self.nodes["scene"] = scene
+        """The scene comes with the nodes."""
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
-        self.nodes["editor"] = node
+        if node is self._node:
+            return
+        modified = vtk.vtkCommand.ModifiedEvent
+        self._tag = _observe(node, modified, self._follow, instead=(self._node, self._tag))
+        self._node = node
+        if node is not None:
+            self._follow()
+
+    def mrmlSegmentEditorNode(self) -> Any:
+        return self._node
+
+    def _follow(self) -> None:
+        """An effect becomes active in every widget that follows the node."""
+        if not isValid(self):
+            return
+        self.active_effect = self._node.GetActiveEffectName() or ""
+        self.are_views_observed = self.are_views_observed or bool(self.active_effect)
 
     def setSegmentationNode(self, node: Any) -> None:
-        self.nodes["segmentation"] = node
+        if self._node is None:
+            if node is not None:
+                self.errors.append("setSegmentationNode failed: need the segment editor node first")
+            return
+        if node is self._node.GetSegmentationNode():
+            return
+        self.setActiveEffect(None)
+        self._node.SetAndObserveSegmentationNode(node)
+
+    def segmentationNode(self) -> Any:
+        return self._node.GetSegmentationNode() if self._node is not None else None
 
     def setSourceVolumeNode(self, node: Any) -> None:
-        self.nodes["volume"] = node
+        if self.segmentationNode() is None:
+            if node is not None:
+                self.errors.append("setSourceVolumeNode failed: need the segmentation node first")
+            return
+        if node is not self._node.GetSourceVolumeNode():
+            self._node.SetAndObserveSourceVolumeNode(node)
 
-    def setActiveEffectByName(self, name: str) -> None:
-        self.nodes["effect"] = name
-
-    def setMaximumNumberOfUndoStates(self, states: int) -> None:
-        self.nodes["undo"] = states
+    def sourceVolumeNode(self) -> Any:
+        return self._node.GetSourceVolumeNode() if self._node is not None else None
 
     def setCurrentSegmentID(self, name: str) -> None:
-        self.nodes["segment"] = name
+        if self._node is not None:
+            self._node.SetSelectedSegmentID(name)
+
+    def currentSegmentID(self) -> str:
+        return (self._node.GetSelectedSegmentID() or "") if self._node is not None else ""
+
+    def setActiveEffectByName(self, name: str) -> None:
+        self._set_effect(name)
+
+    def setActiveEffect(self, effect: None) -> None:
+        """Only None: there are no effects."""
+        self._set_effect("")
+
+    def _set_effect(self, name: str) -> None:
+        if self._node is None:
+            if name:
+                self.errors.append("setActiveEffect failed: need the segment editor node first")
+            return
+        self._node.SetActiveEffectName(name)
+
+    def setupViewObservations(self) -> None:
+        self.are_views_observed = True
+
+    def removeViewObservations(self) -> None:
+        self.are_views_observed = False
+
+    def setMaximumNumberOfUndoStates(self, states: int) -> None:
+        """Undo is the editor's own."""
 
     def setSegmentationNodeSelectorVisible(self, visible: bool) -> None:
-        self.nodes["segmentation selector"] = visible
+        self.selectors["segmentation"] = visible
 
     def setSourceVolumeNodeSelectorVisible(self, visible: bool) -> None:
-        self.nodes["volume selector"] = visible
+        self.selectors["volume"] = visible
 
 
 WIDGETS = (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
+from xml.etree import ElementTree
 
 from PySide6 import QtCore, QtGui, QtTest, QtUiTools, QtWidgets
 
@@ -19,3 +22,14 @@ class QUiLoader(QtUiTools.QUiLoader):
 
         for widget in (*ctk.WIDGETS, *mrml_widgets.WIDGETS):
             self.registerCustomWidget(widget)
+
+    def load(self, file: Any, parent: Any = None) -> Any:
+        """Load a file; also the filters of path fields, which PySide's loader passes over."""
+        widget = super().load(file, parent)
+        tree = ElementTree.parse(file.fileName())  # noqa: S314 - our own file
+        for each in tree.iter("widget"):
+            for text in each.findall("property[@name='filters']/set"):
+                field = widget.findChild(QtWidgets.QWidget, each.get("name"))
+                names = (str(text.text)).split("|")
+                field.filters = reduce(or_, (field.Filter[name.split("::")[1]] for name in names))
+        return widget

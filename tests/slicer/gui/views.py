@@ -8,38 +8,58 @@ from typing import Any
 
 import numpy as np
 import vtk
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QObject, QTimer, Signal
 from trame_slicer.views import SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 from vtk.util.numpy_support import vtk_to_numpy
 
 import slicer
 
+from . import loop
+
 DRAW_MS = 16
 ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
-class Views:
+class Views(QObject):
     """The slice views of a layout by the names that they have in Slicer; also its layout manager.
 
     They draw when `pixels` or `save` asks, and not before.
     """
 
+    layoutChanged = Signal(int)
+
     def __init__(self, scene: Any, application: Any, size_px: tuple[int, int] = (400, 400)) -> None:
-        self._scene, self._application = scene, application
+        super().__init__()
+        self._scene, self._application, self._size_px = scene, application, size_px
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
         factory.SetMRMLApplicationLogic(application)
-        self._slices = {}
+        self._slices: dict[str, Any] = {}
+        self._widgets: dict[str, SliceWidget] = {}
         for name, orientation in ORIENTATIONS.items():
-            view = SliceView(
-                scene, application, name, scheduled_render_strategy=NoScheduleRendering()
-            )
-            view.render_window().SetOffScreenRendering(True)
-            view.set_orientation(orientation)
-            resize(view, size_px)
-            self._slices[name] = view
-        self._widgets = {name: SliceWidget(view) for name, view in self._slices.items()}
+            self._make(name, orientation)
+
+    def _make(self, name: str, orientation: str) -> None:
+        view = SliceView(
+            self._scene, self._application, name, scheduled_render_strategy=NoScheduleRendering()
+        )
+        view.render_window().SetOffScreenRendering(True)
+        view.set_orientation(orientation)
+        resize(view, self._size_px)
+        self._slices[name] = view
+        self._widgets[name] = SliceWidget(view)
+
+    def change_layout(self, name: str, orientation: str = "Axial") -> Any:
+        """Change to a layout with one more view, and return that view."""
+        if name not in self._slices:
+            self._make(name, orientation)
+        self.layoutChanged.emit(1)
+        return self._slices[name]
+
+    def remove(self, name: str) -> None:
+        """Take a view away, with its node."""
+        self._widgets.pop(name)
+        self._scene.RemoveNode(self._slices.pop(name).get_view_node())
 
     def __getitem__(self, name: str) -> Any:
         return self._slices[name]
@@ -100,18 +120,32 @@ def resize(view: Any, size_px: tuple[int, int]) -> None:
         view._logic.ResizeSliceNode(*size_px)
 
 
-def drag(view: Any, path_xy: Iterable[tuple[int, int]]) -> None:
+def drag(
+    view: Any, path_xy: Iterable[tuple[int, int]], *, ctrl: bool = False, shift: bool = False
+) -> None:
     """Press the left button at the first pixel, move along the path, release it at the last."""
     path = list(path_xy)
+    send(view, "LeftButtonPressEvent", path[0], ctrl=ctrl, shift=shift)
+    for each in path[1:]:
+        send(view, "MouseMoveEvent", each, ctrl=ctrl, shift=shift)
+    send(view, "LeftButtonReleaseEvent", path[-1], ctrl=ctrl, shift=shift)
+
+
+def double_click(view: Any, at_xy: tuple[int, int]) -> None:
+    """Click twice quickly: the second press comes as another event."""
+    for press in ("LeftButtonPressEvent", "LeftButtonDoubleClickEvent"):
+        send(view, press, at_xy)
+        send(view, "LeftButtonReleaseEvent", at_xy)
+
+
+def send(
+    view: Any, event: str, at_xy: tuple[int, int], *, ctrl: bool = False, shift: bool = False
+) -> None:
+    """Send one event of the mouse, and process what it causes."""
     interactor = view.interactor()
-    for at, event in (
-        (path[0], "LeftButtonPressEvent"),
-        *((each, "MouseMoveEvent") for each in path[1:]),
-        (path[-1], "LeftButtonReleaseEvent"),
-    ):
-        interactor.SetEventInformation(*at, 0, 0, "\0", 0, None)
-        interactor.InvokeEvent(event)
-        QApplication.processEvents()  # each is an event of its own
+    interactor.SetEventInformation(*at_xy, int(ctrl), int(shift), "\0", 0, None)
+    interactor.InvokeEvent(event)
+    loop.process_events()  # each is an event of its own
 
 
 def pixel_of(view: Any, world_ras: Iterable[float]) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import slicer
 from SEGSAMLib.Panels.Session import Session, make_timer
@@ -70,6 +71,7 @@ class PromptsPanel:
             "undo": Action(workflow.undo, runs_live=False),
             "redo": Action(workflow.redo, runs_live=False),
         }
+        self.on_tool: Callable[[], None] = lambda: None
         self._is_following = False
         self.pointer = Pointer(Views.slice_views, self.add_prompt)
         window = slicer.util.mainWindow()
@@ -115,11 +117,21 @@ class PromptsPanel:
         node, nodes = self.session.node, self.session.logic.nodes
         if node is None:
             return
-        self._is_following = True
-        for name in ("volume", "segmentation"):
-            if getattr(node, name) is not getattr(nodes, name):
-                setattr(node, name, getattr(nodes, name))
-        self._is_following = False
+        with self.following():
+            for name in ("volume", "segmentation"):
+                if getattr(node, name) is not getattr(nodes, name):
+                    setattr(node, name, getattr(nodes, name))
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Set the selectors inside the block without a choice of nodes: each selector is set by
+        itself, and what the others still show is not what the user chose.
+        """
+        before, self._is_following = self._is_following, True
+        try:
+            yield
+        finally:
+            self._is_following = before
 
     def refresh(self) -> None:
         """Show segments and prompts, and enable what can be used."""
@@ -152,6 +164,8 @@ class PromptsPanel:
         elif tool == "scribble":
             path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
             self.perform("add_scribble", path_ras, view=slice_node)
+        elif path_xy[0] == path_xy[-1]:
+            self.session.show_status("Drag from one corner of the box to the opposite one.")
         elif tool == "box":
             self.perform("add_box_on_slice", slice_node, path_xy[0], path_xy[-1])
         elif tool == "box3d":
@@ -195,6 +209,7 @@ class PromptsPanel:
                 for other, name in TOOLS.items():
                     if other != tool:
                         getattr(self.ui, name).checked = False
+                self.on_tool()
                 self.pointer.choose(tool)
             elif self.pointer.tool == tool:
                 self.pointer.choose("")
@@ -202,7 +217,7 @@ class PromptsPanel:
         return on_toggled
 
     def _choose_nodes(self) -> None:
-        if self._is_following:
+        if self._is_following or self.session.node is None:
             return
         volume = self.ui.volumeSelector.currentNode()
         segmentation = self.ui.segmentationSelector.currentNode()

@@ -5,7 +5,7 @@ certainty by slice.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Sequence
 
 import qt
 
@@ -95,9 +95,7 @@ class ResultPanel:
         if suggestions == self._suggested:
             return
         self._suggested = suggestions
-        for button in self._buttons:
-            button.setParent(None)
-            button.deleteLater()
+        _discard(ui.suggestionList.layout(), self._buttons)
         self._buttons = [self._suggestion(*each) for each in suggestions]
         for button in self._buttons:
             ui.suggestionList.layout().addWidget(button)
@@ -178,9 +176,7 @@ class ResultPanel:
         if present == self._present and self._rows:
             return
         self._present = present
-        for widget in (each for row in self._rows for each in row):
-            widget.setParent(None)
-            widget.deleteLater()
+        _discard(self.ui.presentList.layout(), [each for row in self._rows for each in row])
         self._rows = [self._present_row(*each) for each in present] or [self._nothing_present()]
         for number, row in enumerate(self._rows):
             for column, widget in enumerate(row):
@@ -211,3 +207,15 @@ class ResultPanel:
         if session.attempt(segment, category, axis, index, session.parameters()):
             session.show_status(f"Segmenting {category} on this slice …")
         session.notify_changed()
+
+
+def _discard(layout: Any, widgets: Sequence[Any]) -> None:
+    """Remove widgets from a layout, and delete them later: this may be the click of one of them.
+
+    They keep their parent until then. PythonQt deletes a widget without a parent at once when
+    Python's last reference goes, also inside its own signal.
+    """
+    for widget in widgets:
+        widget.hide()
+        layout.removeWidget(widget)
+        widget.deleteLater()

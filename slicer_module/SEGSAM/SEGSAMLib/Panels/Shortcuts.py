@@ -34,8 +34,7 @@ class Shortcuts:
         """Delete the shortcuts."""
         for shortcut in self._shortcuts:
             shortcut.enabled = False
-            shortcut.setParent(None)
-            shortcut.deleteLater()
+            shortcut.deleteLater()  # with its parent until then: this may be its own signal
         self._shortcuts = []
 
 

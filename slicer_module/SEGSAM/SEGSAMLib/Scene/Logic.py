@@ -16,6 +16,7 @@ from SEGSAMLib.Scene import SegmentTags
 from SEGSAMLib.Scene.FileExchange import FileExchange
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
 from SEGSAMLib.Scene.SegmentPrompts import SegmentPrompts
+from SEGSAMLib.Scene.Segments import SURFACE
 from SEGSAMLib.Scene.Surfaces import Surfaces, SurfaceUpdate
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
 from SEGSAMLib.Values.Replies import InferReply
@@ -207,6 +208,12 @@ class Logic:
         return tuple((name, value) for name, value in present if name != segment_name)
 
     # -- 3D view
+
+    @property
+    def shows_surfaces(self) -> bool:
+        """True if the segmentation has surfaces."""
+        node = self.nodes.segmentation
+        return node is not None and node.GetSegmentation().ContainsRepresentation(SURFACE)
 
     def surface_update(self) -> SurfaceUpdate | None:
         """Return the update of the surfaces that are out of date, None if there are none. It takes

@@ -1,7 +1,8 @@
 """Mouse in the slice views while a prompt tool is chosen: click, drag, stroke. VTK only.
 
 A tool receives the events before all other observers, and keeps them from the others, until no tool
-is chosen. This file does not know prompts: its callback gets the slice node and the path of the
+is chosen. Drags with Shift, Ctrl or Alt are left to the view, which pans and zooms by them. This
+file does not know prompts: its callback gets the slice node and the path of the
 mouse in pixels of the view.
 """
 
@@ -13,6 +14,8 @@ from typing import Any, Callable, Sequence
 import vtk
 
 PRESS, MOVE, RELEASE = "LeftButtonPressEvent", "MouseMoveEvent", "LeftButtonReleaseEvent"
+DOUBLE_CLICK = "LeftButtonDoubleClickEvent"
+"""Comes in place of the second press of two quick clicks."""
 _PRIORITY = 100.0
 _COLOUR = (1.0, 0.77, 0.2)
 
@@ -53,10 +56,14 @@ class Pointer:
 
     def choose(self, tool: str) -> None:
         """Observe the mouse for a tool; an empty name ends this."""
-        self._remove_observers()
         self.tool = tool
-        for view in self._views() if tool else ():
-            for event in (PRESS, MOVE, RELEASE):
+        self.attach()
+
+    def attach(self) -> None:
+        """Observe the views that there are now."""
+        self._remove_observers()
+        for view in self._views() if self.tool else ():
+            for event in (PRESS, DOUBLE_CLICK, MOVE, RELEASE):
                 tag = view.interactor.AddObserver(event, self._callback(view, event), _PRIORITY)
                 self._tags.append((view, tag))
 
@@ -70,11 +77,13 @@ class Pointer:
     def _callback(self, view: View, event: str) -> Callable[[Any, str], None]:
         def on_event(interactor: Any, _: str) -> None:
             at = interactor.GetEventPosition()
-            if event == PRESS:
+            if event in (PRESS, DOUBLE_CLICK):
+                if _has_key(interactor):
+                    return
                 self._path = [at]
                 self._outline.begin(view)
             elif not self._path:
-                return  # the mouse moves without a button, or was pressed in another view
+                return  # without a press of the tool: the mouse moves, or the view is panned
             elif event == MOVE:
                 self._path.append(at)
                 self._outline.show(self._outline_xy())
@@ -101,6 +110,12 @@ class Pointer:
             command = view.interactor.GetCommand(tag) if each is view else None
             if command is not None:
                 command.SetAbortFlag(1)
+
+
+def _has_key(interactor: Any) -> bool:
+    """Return True if a key is held by which the view's own drags are chosen."""
+    keys = interactor.GetShiftKey(), interactor.GetControlKey(), interactor.GetAltKey()
+    return any(keys)
 
 
 class _Outline:

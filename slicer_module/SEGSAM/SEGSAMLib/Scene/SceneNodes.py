@@ -28,7 +28,7 @@ class SceneNodes:
         self.scene = scene if scene is not None else slicer.mrmlScene
         self.volume: Any = None
         self.segmentation: Any = None
-        self.segment_id = ""
+        self._segment_id = ""
         self.results: dict[str, PackedRegion | None] = {}
         self.pending_request: PendingRequest | None = None
         self.on_segment_selected: Callable[[], None] = lambda: None
@@ -43,10 +43,15 @@ class SceneNodes:
         ids = self.segment_ids
         self.select_segment(self.segment_id if self.segment_id in ids else next(iter(ids), ""))
 
+    def select_remaining(self) -> None:
+        """Select the first segment if the selected one was removed by another module."""
+        if self._segment_id and not self.segment_id:
+            self.select_segment(next(iter(self.segment_ids), ""))
+
     def release(self) -> None:
         """Forget all nodes, because the scene or the panel is about to be closed."""
         self.volume = self.segmentation = self.pending_request = None
-        self.segment_id = ""
+        self._segment_id = ""
         self.results.clear()
 
     # -- volume
@@ -72,6 +77,11 @@ class SceneNodes:
         if self.segmentation is None:
             return ()
         return tuple(self.segmentation.GetSegmentation().GetSegmentIDs())
+
+    @property
+    def segment_id(self) -> str:
+        """Id of the current segment, empty without one: another module may have removed it."""
+        return self._segment_id if self._segment_id in self.segment_ids else ""
 
     @property
     def identity(self) -> Identity | None:
@@ -116,7 +126,7 @@ class SceneNodes:
 
     def select_segment(self, segment_id: str) -> None:
         """Select the segment that prompts and results belong to."""
-        self.segment_id = segment_id if segment_id in self.segment_ids else ""
+        self._segment_id = segment_id if segment_id in self.segment_ids else ""
         self.on_segment_selected()
 
     # -- voxels

@@ -1,8 +1,9 @@
 """Closed surfaces of segments for the 3D view, computed in a worker thread.
 
 Slicer's own conversion blocks the GUI thread for seconds with a large organ. Here the same VTK
-filters run with the same settings in a worker thread; VTK releases Python's lock meanwhile. If the
-user chose other conversion settings, Slicer's own conversion is called.
+filters run with the same settings in a worker thread; VTK releases Python's lock meanwhile, from
+version 9.4 on (Slicer 5.10). If the user chose other conversion settings, Slicer's own conversion
+is called.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from SEGSAMLib.Scene.Segments import SURFACE
 from SEGSAMLib.Values.Layers import Layers, SegmentLabel
 from SEGSAMLib.Values.Masks import bounds
 
+_RELEASING_VTK = (9, 4)
+"""First version of VTK whose filters release Python's lock while they compute."""
 _OTHER_SETTINGS = ("Decimation factor", "Joint smoothing", "Conversion method")
+
+
+def releases_lock() -> bool:
+    """Return True if surfaces can be computed while the user works on. An older VTK keeps Python's
+    lock, so that a large organ stops Slicer for seconds.
+    """
+    version = vtk.vtkVersion
+    return (version.GetVTKMajorVersion(), version.GetVTKMinorVersion()) >= _RELEASING_VTK
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ OUTPUT_SECONDS = 1.0
 process that survived may keep the output open.
 """
 
+_LEND_SECONDS = 0.01
+
 
 class ProcessError(SegSamError):
     """Command that could not be started."""
@@ -81,7 +83,11 @@ class Process:
         return self._process is not None and self.exit_status is None
 
     def poll(self) -> list[str]:
-        """Return the output since the last call, and start the next command if one has ended."""
+        """Return the output since the last call, and start the next command if one has ended. Lends
+        Python's lock to the reader for a moment, because Slicer's event loop does not.
+        """
+        if self._reader is not None:
+            self._reader.join(_LEND_SECONDS)
         if self._process is not None and self.exit_status is None:
             self._check(self._process)
         lines = []
