@@ -53,7 +53,13 @@ UNADAPTED_NOTE = (
     "Drawn without adapting: on slices left out of learning, what was learnt was not better "
     "({adapted:.0%} against {unadapted:.0%})."
 )
+ONE_SLICE_NOTE = (
+    "Drawn without adapting: what was learnt from one slice was not clearly better; confirm another "
+    "one."
+)
 END_RULE = StopRule()
+_NEAR = 2
+"""Distance in slices over which an object is taken to be alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +126,7 @@ class Completing:
         encoders = {n: self._slice_encoder(n, self._job) for n in range(3) if planes[n]}
         main = encoders[axis]
         with closing(main):
-            lessons = self._lessons(planes, encoders)
-            state = self._taught(confirmed, axis, planes[axis], lessons, previous)
+            state = self._taught(confirmed, planes, encoders, previous)
             model = state.adapted(self._model)
             known = _known(confirmed, others)
             decoder = ObjectDecoder(model, main, known)
@@ -158,19 +163,21 @@ class Completing:
     def _taught(
         self,
         confirmed: ConfirmedSlices,
-        axis: int,
-        planes: list[_Plane],
-        lessons: Mapping[PlaneKey, Lesson],
+        planes: Mapping[int, list[_Plane]],
+        encoders: Mapping[int, SliceEncoder],
         previous: AdaptedState | None,
     ) -> AdaptedState:
+        axis = confirmed.main_axis
+        lessons = self._lessons(planes, encoders)
         tests = {
             (axis, index): Test(lessons[axis, index], shape)
-            for index, shape in _left_out(planes).items()
+            for index, shape in _left_out(planes[axis]).items()
         }
         digests = {key: digest_of(plane) for key, plane in confirmed.planes.items()}
+        beside = _beside(planes[axis], encoders[axis]) if len(tests) == 1 else []
         teacher = Teacher(self._model, self._parent, self._job)
         with self._job.timed("adapt"):
-            return teacher.teach(lessons, tests, digests, previous)
+            return teacher.teach(lessons, tests, digests, beside, previous)
 
     def _collect(self, mask: SliceMask, labels: LabelBuilder) -> None:
         labels.add(mask.index, mask.logits)
@@ -201,7 +208,9 @@ class Completing:
         check = state.check
         notes = [EMPTY_NOTE] * region.is_empty
         if not state.is_adapted and check.adapted is not None and check.unadapted is not None:
-            notes.append(UNADAPTED_NOTE.format(adapted=check.adapted, unadapted=check.unadapted))
+            several = sum(not plane.is_empty for plane in planes) > 1
+            note = UNADAPTED_NOTE if several else ONE_SLICE_NOTE
+            notes.append(note.format(adapted=check.adapted, unadapted=check.unadapted))
         if not self._model.card.semantic_is_trained:
             notes.append(UNTRAINED_NOTE)
         return Completion(
@@ -297,6 +306,17 @@ class _Drawing:
             mask = self._decoder.shaped(index, shape, self._shape_weight, self._points)
             if mask is not None:
                 yield mask
+
+
+def _beside(planes: list[_Plane], encoder: SliceEncoder) -> list[Test]:
+    """Return the slices near the only one with the object as if they were confirmed like it."""
+    plane = next(one for one in planes if not one.is_empty)
+    empty = {one.index for one in planes if one.is_empty}
+    near = {plane.index - _NEAR, plane.index + _NEAR} & set(range(encoder.view.depth))
+    return [
+        Test(Lesson(encoder.features(index), plane.picture, plane.picture), None)
+        for index in sorted(near - empty)
+    ]
 
 
 def _left_out(planes: list[_Plane]) -> dict[int, NDArray[np.float32] | None]:

@@ -31,17 +31,21 @@ PlaneKey = tuple[int, int]
 """(axis, index) of a confirmed slice."""
 
 FOLD_STEPS, FINAL_STEPS, FURTHER_STEPS, SINGLE_STEPS = 16, 28, 14, 20
-STRENGTH = 0.5
-"""Share of the way from the parent's weights to those learnt. Half of it keeps nearly all of the
-gain and harms next to nothing (docs/lab/completion.md)."""
+LEAST_STRENGTH = 0.5
+"""Share of the way from the parent's weights to those learnt, for an object that the parent knows.
+Half of it keeps nearly all of the gain and harms next to nothing (docs/lab/completion.md)."""
+_UNKNOWN_STRENGTH = 1.1
+"""The share, before what the parent draws of the object (a Dice) is taken off: what it does not
+know at all is drawn by the weights as they were learnt."""
 _RATE = 2e-4
 _GAIN = 0.01
 """Least gain in Dice, the mean of slices that were left out and slices that were learnt from."""
 _LOSS = 0.02
 """Largest loss in Dice on slices that were left out. They lie twice as far from what was learnt as
 the slices that will be drawn, so an adaptation is better than it seems on them."""
-_LEAST_DICE = 0.5
-"""Dice on left-out slices below which nothing was learnt that holds elsewhere."""
+_LEAST_LEFT_OUT, _LEAST_LEARNT = 0.4, 0.65
+"""Dice below which nothing was learnt: of slices that were left out, and of those learnt from. A
+mask without a form is at best filled as a whole."""
 _LEFT_OUT_SINGLY = 3
 
 
@@ -61,13 +65,14 @@ class AdaptedState:
     """What was learnt about one object; nothing of it changes later.
 
     `learnt` are weights of the mask decoder, None where the parent's own are better; objects are
-    drawn by weights that lie the share `STRENGTH` of the way from the parent's to them.
+    drawn by weights that lie the share `strength` of the way from the parent's to them.
     `shape_weight` is that of the interpolated shape. `taught` maps each slice to a digest of what
     was confirmed on it. `parent` identifies the model.
     """
 
     parent: str
     learnt: Weights | None
+    strength: float
     shape_weight: float
     taught: Mapping[PlaneKey, str]
     check: SelfCheck
@@ -81,7 +86,7 @@ class AdaptedState:
         """Return the parent with the weights by which the object is drawn."""
         if self.learnt is None:
             return model
-        return with_weights(model, towards(model, self.learnt, STRENGTH))
+        return with_weights(model, towards(model, self.learnt, self.strength))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +94,7 @@ class _Finding:
     """What was found out by teaching: the fields of `AdaptedState` that it decides."""
 
     learnt: Weights | None
+    strength: float = LEAST_STRENGTH
     shape_weight: float = USUAL_SHAPE_WEIGHT
     check: SelfCheck = field(default_factory=SelfCheck)
 
@@ -108,6 +114,11 @@ class _Scores:
 
     left_out: list[Score] = field(default_factory=list)
     learnt: list[Score] = field(default_factory=list)
+
+    def add(self, model: SegSam, trial: Trial) -> None:
+        """Add the scores of a model in one trial."""
+        self.left_out.append(score(model, trial.left_out))
+        self.learnt.append(score(model, trial.learnt_from))
 
     @property
     def of_left_out(self) -> Score:
@@ -137,9 +148,18 @@ class Teacher:
         lessons: Mapping[PlaneKey, Lesson],
         tests: Mapping[PlaneKey, Test],
         taught: Mapping[PlaneKey, str],
+        beside: Sequence[Test],
         previous: AdaptedState | None,
     ) -> AdaptedState:
-        """Return the state after the lessons; `taught` are the digests of their planes."""
+        """Return the state after the lessons.
+
+        Args:
+            lessons: all confirmed planes.
+            tests: those across the main axis that show the object.
+            taught: digests of the planes.
+            beside: slices beside the only one that shows the object, as if they were like it.
+            previous: the state to continue from.
+        """
         found = None
         if previous is not None and dict(previous.taught) == dict(taught):
             return previous
@@ -149,10 +169,11 @@ class Teacher:
         if found is None and len(tests) > 1:
             found = self._from_several(lessons, tests)
         elif found is None:
-            found = self._from_one(lessons)
+            found = self._from_one(lessons, tests, beside)
         return AdaptedState(
             self._parent,
             found.learnt,
+            found.strength,
             found.shape_weight,
             MappingProxyType(dict(taught)),
             found.check,
@@ -181,11 +202,18 @@ class Teacher:
         )
         return replace(found, learnt=final)
 
-    def _from_one(self, lessons: Mapping[PlaneKey, Lesson]) -> _Finding:
-        """Learn from the only slice with the object; nothing is left to test on."""
+    def _from_one(
+        self,
+        lessons: Mapping[PlaneKey, Lesson],
+        tests: Mapping[PlaneKey, Test],
+        beside: Sequence[Test],
+    ) -> _Finding:
+        """Learn from the only slice with the object, if its neighbours are then drawn more like it:
+        from one slice to the next an object changes little.
+        """
         self._job.planned += SINGLE_STEPS
         learnt = self._adapt(list(lessons.values()), SINGLE_STEPS)
-        return _Finding(learnt)
+        return self._checked([Trial(learnt, beside, list(tests.values()))])
 
     def _further(
         self,
@@ -197,7 +225,7 @@ class Teacher:
         """Continue from a state, if it draws the slices that are new to it better than the parent;
         None if it does not.
         """
-        found = _Finding(previous.learnt, previous.shape_weight, previous.check)
+        found = _Finding(previous.learnt, previous.strength, previous.shape_weight, previous.check)
         if new and previous.learnt is not None:
             found = self._checked([Trial(previous.learnt, *_divided(tests, new))])
         if found.learnt is None:
@@ -210,16 +238,20 @@ class Teacher:
         """Return a finding with the first of the tried weights; None if the parent is as good."""
         parent, adapted = _Scores(), _Scores()
         for trial in tried:
-            learner = with_weights(self._model, towards(self._model, trial.learnt, STRENGTH))
-            for model, scores in ((self._model, parent), (learner, adapted)):
-                scores.left_out.append(score(model, trial.left_out))
-                scores.learnt.append(score(model, trial.learnt_from))
-        before, after = parent.of_left_out, adapted.of_left_out
+            parent.add(self._model, trial)
+        known, before = parent.of_learnt.mean, parent.of_left_out
+        strength = min(max(LEAST_STRENGTH, _UNKNOWN_STRENGTH - known), 1.0)
+        for trial in tried:
+            weights = towards(self._model, trial.learnt, strength)
+            adapted.add(with_weights(self._model, weights), trial)
+        after = adapted.of_left_out
         check = SelfCheck(before.mean, after.mean)
-        gain = (after.mean - before.mean + adapted.of_learnt.mean - parent.of_learnt.mean) / 2
-        if gain < _GAIN or after.mean < max(before.mean - _LOSS, _LEAST_DICE):
-            return _Finding(None, before.shape_weight, check)
-        return _Finding(tried[0].learnt, after.shape_weight, check)
+        learnt = adapted.of_learnt.mean
+        gain = (after.mean - before.mean + learnt - known) / 2
+        least = max(before.mean - _LOSS, _LEAST_LEFT_OUT)
+        if gain < _GAIN or after.mean < least or learnt < _LEAST_LEARNT:
+            return _Finding(None, 0.0, before.shape_weight, check)
+        return _Finding(tried[0].learnt, strength, after.shape_weight, check)
 
     def _adapt(
         self, lessons: Sequence[Lesson], steps: int, *, start: Weights | None = None, seed: int = 0
