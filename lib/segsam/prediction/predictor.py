@@ -23,6 +23,7 @@ from segsam.model.runtimes import EncoderRunner, choose_runtime
 from segsam.prediction.completion.completing import Completing
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.confirmed import ConfirmedSlices, Planes
+from segsam.prediction.completion.request import CompletionRequest
 from segsam.prediction.completion.teaching import AdaptedState
 from segsam.prediction.decoding import MaskChoice, SliceDecoder
 from segsam.prediction.embeddings import DEFAULT_BYTES, EmbeddingCache
@@ -232,14 +233,8 @@ class Predictor:
             partial(self._slice_encoder, loaded),
             job,
         )
-        shape = loaded.volume.shape_ijk
-        slices = confirmed if isinstance(confirmed, ConfirmedSlices) else None
-        return completing.complete(
-            slices or ConfirmedSlices.of(confirmed, shape),
-            points=tuple(points),
-            others=others,
-            previous=previous,
-        )
+        request = CompletionRequest.checked(confirmed, points, others, loaded.volume.shape_ijk)
+        return completing.complete(request, previous)
 
     def _slice_encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
         return SliceEncoder(self.encoder, self.embeddings, loaded, axis, job)

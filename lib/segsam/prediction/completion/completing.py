@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from segsam.errors import PromptError
 from segsam.imaging.geometry import nearest_axes
-from segsam.imaging.slices import SliceView
+from segsam.imaging.slices import SliceView, choose_axis
 from segsam.imaging.volume import Volume
-from segsam.imaging.voxels import zeros
 from segsam.model import SegSam
 from segsam.prediction.completion.adaptation import Lesson
 from segsam.prediction.completion.completion import Completion, boxes_of
@@ -32,6 +31,7 @@ from segsam.prediction.completion.drawing import (
     box_around,
     to_picture,
 )
+from segsam.prediction.completion.request import CompletionRequest
 from segsam.prediction.completion.self_check import Test
 from segsam.prediction.completion.shapes import between
 from segsam.prediction.completion.teaching import (
@@ -54,12 +54,22 @@ UNADAPTED_NOTE = (
     "({adapted:.0%} against {unadapted:.0%})."
 )
 ONE_SLICE_NOTE = (
-    "Drawn without adapting: what was learnt from one slice was not clearly better; confirm another "
-    "one."
+    "Drawn without adapting: what was learnt from one slice was not clearly better; confirm one "
+    "more."
 )
-END_RULE = StopRule()
 _NEAR = 2
 """Distance in slices over which an object is taken to be alike."""
+
+
+@dataclass(frozen=True)
+class EndRule(StopRule):
+    """Rule by which an object ends outside of the confirmed slices; it `goes_on` on some slices."""
+
+    goes_on: range = range(0)
+
+    def ends(self, seed: SliceMask, previous: SliceMask, current: SliceMask) -> bool:
+        """Return True if the object has ended before the slice of `current`."""
+        return current.index not in self.goes_on and super().ends(seed, previous, current)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +113,9 @@ class Completing:
         self._certainties: dict[int, float] = {}
 
     def complete(
-        self,
-        confirmed: ConfirmedSlices,
-        *,
-        points: tuple[Point, ...] = (),
-        others: NDArray[np.bool_] | None = None,
-        previous: AdaptedState | None = None,
+        self, request: CompletionRequest, previous: AdaptedState | None = None
     ) -> Completion:
-        """Complete the object; arguments as of `Predictor.complete`.
+        """Complete the object; `previous` is the state of an earlier result for it.
 
         Raises:
             PromptError: a state of another model.
@@ -121,22 +126,32 @@ class Completing:
                 "Expected a state that was learnt with this checkpoint, got one of another; "
                 "complete without a previous state."
             )
-        axis = confirmed.main_axis
+        confirmed = request.confirmed
+        axis = self._main_axis(confirmed)
         planes = {number: self._planes(confirmed, number) for number in range(3)}
         encoders = {n: self._slice_encoder(n, self._job) for n in range(3) if planes[n]}
         main = encoders[axis]
         with closing(main):
-            state = self._taught(confirmed, planes, encoders, previous)
-            model = state.adapted(self._model)
-            known = _known(confirmed, others)
-            decoder = ObjectDecoder(model, main, known)
+            state = self._taught(confirmed, axis, planes, encoders, previous)
+            known = KnownVoxels.of(confirmed, request.others)
+            decoder = ObjectDecoder(state.adapted(self._model), main, known)
             labels = LabelBuilder(main.view)
-            drawing = _Drawing(decoder, planes[axis], state.shape_weight, points)
+            drawing = _Drawing(decoder, planes[axis], state.shape_weight, request.points)
             self._job.planned += drawing.planned
             for mask in drawing.masks():
                 self._collect(mask, labels)
+            for index in known.slices_with_object(axis) - self._certainties.keys():
+                labels.add(index, known.alone(main.view, index))
             evidence = self._evidence(main, planes[axis])
         return self._result(main.view, planes[axis], labels, evidence, state)
+
+    def _main_axis(self, confirmed: ConfirmedSlices) -> int:
+        """Return the axis of the most confirmed slices; of equals, that across which the volume is
+        sliced, then the one nearest to superior-inferior.
+        """
+        right, front, head = nearest_axes(self._volume.affine_ras)[0]
+        preferred = [choose_axis(self._volume, "auto"), head, front, right]
+        return max(preferred, key=lambda axis: len(confirmed.along(axis)))
 
     def _planes(self, confirmed: ConfirmedSlices, axis: int) -> list[_Plane]:
         """Return the planes across an axis in anatomical order, whatever the storage order."""
@@ -163,11 +178,12 @@ class Completing:
     def _taught(
         self,
         confirmed: ConfirmedSlices,
+        axis: int,
         planes: Mapping[int, list[_Plane]],
         encoders: Mapping[int, SliceEncoder],
         previous: AdaptedState | None,
     ) -> AdaptedState:
-        axis = confirmed.main_axis
+        """Return what is learnt from the planes; `axis` is the one across which it is drawn."""
         lessons = self._lessons(planes, encoders)
         tests = {
             (axis, index): Test(lessons[axis, index], shape)
@@ -283,9 +299,18 @@ class _Drawing:
                 seed,
                 indices,
                 points=self._points,
-                rule=END_RULE,
+                rule=self._end_rule(seed.index, indices),
                 margin_px=MARGIN_PX,
             )
+
+    def _end_rule(self, seed: int, indices: range) -> StopRule:
+        """Return the rule by which the object ends: not before the last slice of `indices` on which
+        a plane across another axis shows it.
+        """
+        shown = self._decoder.known.slices_with_object(self._decoder.view.axis) & set(indices)
+        farthest = max(shown, key=lambda index: abs(index - seed), default=seed)
+        low, high = sorted((seed, farthest))
+        return EndRule(goes_on=range(low, high + 1))
 
     def _seed(self, plane: _Plane) -> SliceMask:
         """Return a confirmed plane as a mask that can be followed."""
@@ -332,11 +357,6 @@ def _left_out(planes: list[_Plane]) -> dict[int, NDArray[np.float32] | None]:
         else:
             found[plane.index] = None
     return found
-
-
-def _known(confirmed: ConfirmedSlices, others: NDArray[np.bool_] | None) -> KnownVoxels:
-    nothing: Mask = zeros(confirmed.shape_ijk, np.bool_)
-    return KnownVoxels(confirmed.known(), confirmed.put_into(nothing), others)
 
 
 def _ascends(volume: Volume, axis: int) -> bool:

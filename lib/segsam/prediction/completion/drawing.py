@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segsam.imaging.slices import SliceView
+from segsam.imaging.voxels import zeros
 from segsam.model import Decoded, ImageFeatures, SegSam
+from segsam.prediction.completion.confirmed import ConfirmedSlices
 from segsam.prediction.completion.shapes import Mask, Shape
 from segsam.prediction.decoding import SliceDecoder, SliceMask
 from segsam.prediction.encoding import SliceEncoder
@@ -34,6 +36,22 @@ class KnownVoxels:
     confirmed: NDArray[np.bool_]
     others: NDArray[np.bool_] | None = None
 
+    @classmethod
+    def of(cls, slices: ConfirmedSlices, others: NDArray[np.bool_] | None) -> KnownVoxels:
+        """Return what confirmed slices tell, and that other objects are not this one."""
+        nothing: Mask = zeros(slices.shape_ijk, np.bool_)
+        return cls(slices.known(), slices.put_into(nothing), others)
+
+    def slices_with_object(self, axis: int) -> set[int]:
+        """Return the indices of the slices across an axis that hold confirmed voxels of it."""
+        across = tuple(other for other in range(3) if other != axis)
+        return set(np.flatnonzero(self.confirmed.any(axis=across)).tolist())
+
+    def alone(self, view: SliceView, index: int) -> NDArray[np.float32]:
+        """Return logits (y, x) of a slice of which nothing else is drawn."""
+        nothing = np.full((view.height, view.width), -CERTAIN_LOGIT, np.float32)
+        return self.forced(view, index, nothing)
+
     def forced(
         self, view: SliceView, index: int, logits: NDArray[np.float32]
     ) -> NDArray[np.float32]:
@@ -50,7 +68,7 @@ class ObjectDecoder(SliceDecoder):
 
     def __init__(self, model: SegSam, encoder: SliceEncoder, known: KnownVoxels) -> None:
         super().__init__(model.with_memory(None, model.card), encoder)
-        self._known = known
+        self.known = known
 
     def decoded(
         self, features: ImageFeatures, prompts: SlicePrompts, mask_prompt: Tensor | None = None
@@ -69,7 +87,7 @@ class ObjectDecoder(SliceDecoder):
     ) -> SliceMask:
         """Return the mask of slice `index`; see `SliceDecoder.decode`."""
         mask = super().decode(index, prompts, mask_prompt=mask_prompt, propagated=propagated)
-        return replace(mask, logits=self._known.forced(self.view, index, mask.logits))
+        return replace(mask, logits=self.known.forced(self.view, index, mask.logits))
 
     def confirmed(self, index: int, box: Box) -> SliceMask:
         """Return the mask of a slice that was confirmed, in a box around it, to follow from."""
@@ -90,7 +108,7 @@ class ObjectDecoder(SliceDecoder):
         on_slice = tuple(point for point in points if point.ijk[self.view.axis] == index)
         mask = super().decode(index, SlicePrompts(on_slice, (box,)), propagated=True)
         logits = mask.logits + np.float32(weight) * shape
-        return replace(mask, logits=self._known.forced(self.view, index, logits))
+        return replace(mask, logits=self.known.forced(self.view, index, logits))
 
 
 def to_picture(view: SliceView, plane: Mask) -> Mask:
