@@ -85,32 +85,26 @@ def follow(
     *,
     limit: Box | None = None,
     points: tuple[Point, ...] = (),
-    rule: StopRule | None = None,
-    margin_px: float | None = None,
 ) -> Iterator[SliceMask]:
     """Yield the masks of `indices`, in this order, starting beside the seed.
 
-    Without a limit, it stops where the object ends, by `rule` or else `STOP_RULE`. `limit` is a box
-    that the object fills from end to end: all indices are decoded then, and after an empty mask the
-    next slice is prompted with the box's section. `points` are the user's, each used on its slice.
-    `margin_px` is the enlargement of a neighbour's box; None is that of the checkpoint.
+    Without a limit, it stops where the object ends. `limit` is a box that the object fills from end
+    to end: all indices are decoded then, and after an empty mask the next slice is prompted with
+    the box's section. `points` are the user's, each used on its slice.
     """
-    stops = rule or STOP_RULE
     previous = seed
     for index in indices:
         if previous.area == 0 and limit is None:
             return
         current = decoder.decode(
             index,
-            _prompts_beside(
-                decoder.view, previous, index, limit=limit, points=points, margin_px=margin_px
-            ),
+            _prompts_beside(decoder.view, previous, index, limit=limit, points=points),
             mask_prompt=(
                 previous.low_res_logits if decoder.takes_mask_prompts and previous.area else None
             ),
             propagated=True,
         )
-        if limit is None and stops.ends(seed, previous, current):
+        if limit is None and STOP_RULE.ends(seed, previous, current):
             return
         yield current
         # An empty mask gives the next slice no box, so the last one that is not empty stays.
@@ -124,33 +118,24 @@ def _prompts_beside(
     *,
     limit: Box | None,
     points: tuple[Point, ...],
-    margin_px: float | None,
 ) -> SlicePrompts:
     """Return the prompts of slice `index`: the box of its neighbour's mask, and its own points."""
     on_slice = tuple(point for point in points if point.ijk[view.axis] == index)
     if previous.area:
-        box = neighbour_box(view, previous, index, limit, margin_px)
-        return SlicePrompts(on_slice, neighbours=(box,))
+        return SlicePrompts(on_slice, neighbours=(neighbour_box(view, previous, index, limit),))
     return SlicePrompts(on_slice, sections=(limit.section(view.axis, index),) if limit else ())
 
 
-def neighbour_box(
-    view: SliceView,
-    mask: SliceMask,
-    index: int,
-    limit: Box | None = None,
-    margin_px: float | None = None,
-) -> Box:
+def neighbour_box(view: SliceView, mask: SliceMask, index: int, limit: Box | None = None) -> Box:
     """Return the box on slice `index` that a neighbour's mask gives as prompt.
 
-    It is the tight box of the mask's largest part, enlarged by a margin (None: the checkpoint's)
-    and cut to `limit`, or the section of `limit` if they do not meet. Small parts beside the object
-    would make the box far too large.
+    It is the tight box of the mask's largest part, enlarged by a margin and cut to `limit`, or the
+    section of `limit` if they do not meet. Small parts beside the object would make the box far too
+    large.
     """
     rows, columns = _largest_part(mask.logits > 0)
     height_px, width_px = view.size_px
-    if margin_px is None:
-        margin_px = HOST_MARGIN_PX if mask.report.agreement is None else MARGIN_PX
+    margin_px = HOST_MARGIN_PX if mask.report.agreement is None else MARGIN_PX
     margin_y = int(np.ceil(margin_px * view.height / height_px - 0.5))
     margin_x = int(np.ceil(margin_px * view.width / width_px - 0.5))
     top, bottom = max(rows.start - margin_y, 0), min(rows.stop - 1 + margin_y, view.height - 1)

@@ -7,13 +7,10 @@ confirmed slices --lessons--> Teacher --weights, or the parent's own--> ObjectDe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from segsam.errors import PromptError
@@ -23,14 +20,15 @@ from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.completion.adaptation import Lesson
 from segsam.prediction.completion.completion import Completion, boxes_of
-from segsam.prediction.completion.confirmed import ConfirmedSlices, Mask
+from segsam.prediction.completion.confirmed import ConfirmedSlices
 from segsam.prediction.completion.drawing import (
-    CERTAIN_LOGIT,
     KnownVoxels,
     ObjectDecoder,
     box_around,
     to_picture,
 )
+from segsam.prediction.completion.filling import ConfirmedPlane, Drawing, DrawnSlice
+from segsam.prediction.completion.likeness import Likeness
 from segsam.prediction.completion.request import CompletionRequest
 from segsam.prediction.completion.self_check import Test
 from segsam.prediction.completion.shapes import between
@@ -40,14 +38,13 @@ from segsam.prediction.completion.teaching import (
     Teacher,
     digest_of,
 )
-from segsam.prediction.decoding import SliceDecoder, SliceMask
+from segsam.prediction.decoding import SliceDecoder
 from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder
 from segsam.prediction.naming import SliceEvidence, name_object
-from segsam.prediction.propagation import MARGIN_PX, StopRule, follow
 from segsam.prediction.result import EMPTY_NOTE, UNTRAINED_NOTE, SliceReport
-from segsam.prompting.prompts import Point, SlicePrompts
+from segsam.prompting.prompts import SlicePrompts
 
 UNADAPTED_NOTE = (
     "Drawn without adapting: on slices left out of learning, what was learnt was not better "
@@ -59,30 +56,6 @@ ONE_SLICE_NOTE = (
 )
 _NEAR = 2
 """Distance in slices over which an object is taken to be alike."""
-
-
-@dataclass(frozen=True)
-class EndRule(StopRule):
-    """Rule by which an object ends outside of the confirmed slices; it `goes_on` on some slices."""
-
-    goes_on: range = range(0)
-
-    def ends(self, seed: SliceMask, previous: SliceMask, current: SliceMask) -> bool:
-        """Return True if the object has ended before the slice of `current`."""
-        return current.index not in self.goes_on and super().ends(seed, previous, current)
-
-
-@dataclass(frozen=True, eq=False)
-class _Plane:
-    """Confirmed plane as the model sees it: as displayed (y, x), and in model pixels."""
-
-    index: int
-    shown: Mask
-    picture: Mask
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.shown.any()
 
 
 class Completing:
@@ -132,14 +105,22 @@ class Completing:
         encoders = {n: self._slice_encoder(n, self._job) for n in range(3) if planes[n]}
         main = encoders[axis]
         with closing(main):
-            state = self._taught(confirmed, axis, planes, encoders, previous)
+            lessons = self._lessons(planes, encoders)
+            tests = {
+                (axis, index): Test(lessons[axis, index], shape)
+                for index, shape in _left_out(planes[axis]).items()
+            }
+            beside = _beside(planes[axis], main) if len(tests) == 1 else []
+            state = self._taught(confirmed, lessons, tests, beside, previous)
             known = KnownVoxels.of(confirmed, request.others)
             decoder = ObjectDecoder(state.adapted(self._model), main, known)
             labels = LabelBuilder(main.view)
-            drawing = _Drawing(decoder, planes[axis], state.shape_weight, request.points)
+            side = self._model.host.facts.input_size
+            likeness = Likeness.learnt([lessons[axis, plane.index] for plane in planes[axis]], side)
+            drawing = Drawing(decoder, planes[axis], likeness, state.shape_weight, request.points)
             self._job.planned += drawing.planned
-            for mask in drawing.masks():
-                self._collect(mask, labels)
+            for drawn in drawing.slices():
+                self._collect(drawn, labels)
             for index in known.slices_with_object(axis) - self._certainties.keys():
                 labels.add(index, known.alone(main.view, index))
             evidence = self._evidence(main, planes[axis])
@@ -153,17 +134,17 @@ class Completing:
         preferred = [choose_axis(self._volume, "auto"), head, front, right]
         return max(preferred, key=lambda axis: len(confirmed.along(axis)))
 
-    def _planes(self, confirmed: ConfirmedSlices, axis: int) -> list[_Plane]:
+    def _planes(self, confirmed: ConfirmedSlices, axis: int) -> list[ConfirmedPlane]:
         """Return the planes across an axis in anatomical order, whatever the storage order."""
         view = SliceView.of(self._volume, axis, self._model.host.facts.input_size)
         found = []
         for index, plane in confirmed.along(axis).items():
             shown = view.turned(plane)
-            found.append(_Plane(index, shown, to_picture(view, shown)))
+            found.append(ConfirmedPlane(index, shown, to_picture(view, shown)))
         return found if _ascends(self._volume, axis) else found[::-1]
 
     def _lessons(
-        self, planes: Mapping[int, list[_Plane]], encoders: Mapping[int, SliceEncoder]
+        self, planes: Mapping[int, list[ConfirmedPlane]], encoders: Mapping[int, SliceEncoder]
     ) -> dict[PlaneKey, Lesson]:
         """Return what the planes teach, across the axes in anatomical order."""
         lessons: dict[PlaneKey, Lesson] = {}
@@ -178,30 +159,25 @@ class Completing:
     def _taught(
         self,
         confirmed: ConfirmedSlices,
-        axis: int,
-        planes: Mapping[int, list[_Plane]],
-        encoders: Mapping[int, SliceEncoder],
+        lessons: Mapping[PlaneKey, Lesson],
+        tests: Mapping[PlaneKey, Test],
+        beside: list[Test],
         previous: AdaptedState | None,
     ) -> AdaptedState:
-        """Return what is learnt from the planes; `axis` is the one across which it is drawn."""
-        lessons = self._lessons(planes, encoders)
-        tests = {
-            (axis, index): Test(lessons[axis, index], shape)
-            for index, shape in _left_out(planes[axis]).items()
-        }
+        """Return what is learnt from the planes."""
         digests = {key: digest_of(plane) for key, plane in confirmed.planes.items()}
-        beside = _beside(planes[axis], encoders[axis]) if len(tests) == 1 else []
         teacher = Teacher(self._model, self._parent, self._job)
         with self._job.timed("adapt"):
             return teacher.teach(lessons, tests, digests, beside, previous)
 
-    def _collect(self, mask: SliceMask, labels: LabelBuilder) -> None:
+    def _collect(self, drawn: DrawnSlice, labels: LabelBuilder) -> None:
+        mask = drawn.mask
         labels.add(mask.index, mask.logits)
         self._reports.append(mask.report)
-        self._certainties[mask.index] = _certainty(mask.logits)
+        self._certainties[mask.index] = drawn.certainty
         self._job.report("completed", mask.report.axis, mask.index)
 
-    def _evidence(self, encoder: SliceEncoder, planes: list[_Plane]) -> list[SliceEvidence]:
+    def _evidence(self, encoder: SliceEncoder, planes: list[ConfirmedPlane]) -> list[SliceEvidence]:
         """Return what the parent sees on the confirmed slices, from which the object is named."""
         decoder = SliceDecoder(self._model, encoder)
         boxes = {p.index: box_around(encoder.view, p.shown, p.index) for p in planes}
@@ -214,7 +190,7 @@ class Completing:
     def _result(
         self,
         view: SliceView,
-        planes: list[_Plane],
+        planes: list[ConfirmedPlane],
         labels: LabelBuilder,
         evidence: list[SliceEvidence],
         state: AdaptedState,
@@ -248,92 +224,7 @@ class Completing:
         )
 
 
-class _Drawing:
-    """Masks of all slices across the main axis, between and outside of the confirmed planes."""
-
-    def __init__(
-        self,
-        decoder: ObjectDecoder,
-        planes: list[_Plane],
-        shape_weight: float,
-        points: tuple[Point, ...],
-    ) -> None:
-        self._decoder = decoder
-        self._planes = planes
-        self._shape_weight = shape_weight
-        self._points = points
-
-    @property
-    def planned(self) -> int:
-        """Number of slices that are drawn in any case; where the object ends is not known yet."""
-        between = [
-            abs(second.index - first.index) - 1
-            for first, second in pairwise(self._planes)
-            if not first.is_empty and not second.is_empty
-        ]
-        return len(self._planes) + sum(between)
-
-    def masks(self) -> Iterator[SliceMask]:
-        """Yield the confirmed planes' masks, then those of the slices around them."""
-        view = self._decoder.view
-        seeds = {plane.index: self._seed(plane) for plane in self._planes}
-        yield from seeds.values()
-        ends = [-1, *sorted(seeds), view.depth]
-        sides: list[tuple[SliceMask, range]] = []
-        for first, second in pairwise(self._planes):
-            if not first.is_empty and not second.is_empty:
-                yield from self._between(first, second)
-        for plane in self._planes:
-            if plane.is_empty:
-                continue
-            at = ends.index(plane.index)
-            lower, upper = ends[at - 1], ends[at + 1]
-            if lower == -1 or not seeds[lower].area:
-                sides.append((seeds[plane.index], range(plane.index - 1, lower, -1)))
-            if upper == view.depth or not seeds[upper].area:
-                sides.append((seeds[plane.index], range(plane.index + 1, upper)))
-        for seed, indices in sides:
-            self._decoder.encoder.prefetch(indices)
-            yield from follow(
-                self._decoder,
-                seed,
-                indices,
-                points=self._points,
-                rule=self._end_rule(seed.index, indices),
-                margin_px=MARGIN_PX,
-            )
-
-    def _end_rule(self, seed: int, indices: range) -> StopRule:
-        """Return the rule by which the object ends: not before the last slice of `indices` on which
-        a plane across another axis shows it.
-        """
-        shown = self._decoder.known.slices_with_object(self._decoder.view.axis) & set(indices)
-        farthest = max(shown, key=lambda index: abs(index - seed), default=seed)
-        low, high = sorted((seed, farthest))
-        return EndRule(goes_on=range(low, high + 1))
-
-    def _seed(self, plane: _Plane) -> SliceMask:
-        """Return a confirmed plane as a mask that can be followed."""
-        box = box_around(self._decoder.view, plane.shown, plane.index)
-        if box is not None:
-            return self._decoder.confirmed(plane.index, box)
-        logits = np.full(plane.shown.shape, -CERTAIN_LOGIT, np.float32)
-        report = SliceReport(plane.index, self._decoder.view.axis, 1.0)
-        return SliceMask(logits, torch.zeros(1, 1, 1, 1), report)
-
-    def _between(self, first: _Plane, second: _Plane) -> Iterator[SliceMask]:
-        low, high = sorted((first.index, second.index))
-        indices = range(low + 1, high)
-        self._decoder.encoder.prefetch(indices)
-        for index in indices:
-            share = abs(index - first.index) / (high - low)
-            shape = between(first.picture, second.picture, share)
-            mask = self._decoder.shaped(index, shape, self._shape_weight, self._points)
-            if mask is not None:
-                yield mask
-
-
-def _beside(planes: list[_Plane], encoder: SliceEncoder) -> list[Test]:
+def _beside(planes: list[ConfirmedPlane], encoder: SliceEncoder) -> list[Test]:
     """Return the slices near the only one with the object as if they were confirmed like it."""
     plane = next(one for one in planes if not one.is_empty)
     empty = {one.index for one in planes if one.is_empty}
@@ -344,7 +235,7 @@ def _beside(planes: list[_Plane], encoder: SliceEncoder) -> list[Test]:
     ]
 
 
-def _left_out(planes: list[_Plane]) -> dict[int, NDArray[np.float32] | None]:
+def _left_out(planes: list[ConfirmedPlane]) -> dict[int, NDArray[np.float32] | None]:
     """Return the slices with the object, and what their neighbours would have there as a shape."""
     found: dict[int, NDArray[np.float32] | None] = {}
     for at, plane in enumerate(planes):
@@ -363,11 +254,3 @@ def _ascends(volume: Volume, axis: int) -> bool:
     """Return True if the indices of a voxel axis run to the patient's right, front or head."""
     axes, signs = nearest_axes(volume.affine_ras)
     return signs[list(axes).index(axis)] > 0
-
-
-def _certainty(logits: NDArray[np.float32]) -> float:
-    """Return the Dice that a mask (y, x) would have if its probabilities were right."""
-    probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    inside = logits > 0
-    total = float(probability.sum()) + float(inside.sum())
-    return 2 * float(probability[inside].sum()) / total if total else 1.0

@@ -16,10 +16,11 @@ from segsam.imaging.slices import SliceView
 from segsam.imaging.voxels import zeros
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.prediction.completion.confirmed import ConfirmedSlices
-from segsam.prediction.completion.shapes import Mask, Shape
+from segsam.prediction.completion.shapes import Mask, Shape, signed_distance
 from segsam.prediction.decoding import SliceDecoder, SliceMask
 from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.prompt_tensors import prompt_tensors
+from segsam.prediction.propagation import MARGIN_PX
 from segsam.prompting.prompts import Box, Point, SlicePrompts
 
 CERTAIN_LOGIT = 12.0
@@ -105,10 +106,33 @@ class ObjectDecoder(SliceDecoder):
         box = box_around(self.view, shape > 0, index)
         if box is None:
             return None
-        on_slice = tuple(point for point in points if point.ijk[self.view.axis] == index)
-        mask = super().decode(index, SlicePrompts(on_slice, (box,)), propagated=True)
-        logits = mask.logits + np.float32(weight) * shape
-        return replace(mask, logits=self.known.forced(self.view, index, logits))
+        return self._with_shape(
+            SlicePrompts(self._on(index, points), (box,)), index, weight * shape
+        )
+
+    def beside(
+        self, index: int, previous: SliceMask, weight: float, points: tuple[Point, ...] = ()
+    ) -> SliceMask | None:
+        """Return the mask of slice `index` from that of its neighbour: a wider box around it, and
+        its shape, multiplied by `weight`; None if it is empty.
+        """
+        mask = previous.logits > 0
+        box = box_around(self.view, mask, index, MARGIN_PX)
+        if box is None:
+            return None
+        shape = to_plane(self.view, signed_distance(to_picture(self.view, mask)))
+        prompts = SlicePrompts(self._on(index, points), neighbours=(box,))
+        return self._with_shape(prompts, index, weight * shape)
+
+    def _on(self, index: int, points: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple(point for point in points if point.ijk[self.view.axis] == index)
+
+    def _with_shape(self, prompts: SlicePrompts, index: int, shape: Shape) -> SliceMask:
+        """Return the mask of a slice with a shape (y, x) added to its logits."""
+        mask = super().decode(index, prompts, propagated=True)
+        logits = self.known.forced(self.view, index, mask.logits + shape)
+        brightness, spread = self._displayed_values(index, logits > 0)
+        return replace(mask, logits=logits, brightness=brightness, spread=spread)
 
 
 def to_picture(view: SliceView, plane: Mask) -> Mask:
@@ -125,9 +149,9 @@ def to_plane(view: SliceView, picture: Shape) -> Shape:
     return np.asarray(plane, dtype=np.float32)
 
 
-def box_around(view: SliceView, mask: Mask, index: int) -> Box | None:
-    """Return the box on slice `index` around the parts of a mask (y, x), without tiny ones; None if
-    the mask is empty.
+def box_around(view: SliceView, mask: Mask, index: int, margin_px: float = 0) -> Box | None:
+    """Return the box on slice `index` around the parts of a mask (y, x), without tiny ones, with a
+    margin in model pixels; None if the mask is empty.
     """
     count, parts, sizes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count < 2:
@@ -136,5 +160,13 @@ def box_around(view: SliceView, mask: Mask, index: int) -> Box | None:
     large = 1 + np.flatnonzero(areas >= _LEAST_PART * areas.sum())
     kept = np.isin(parts, large)
     rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
-    corners = (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1]))
+    height_px, width_px = view.size_px
+    down = int(np.ceil(margin_px * view.height / height_px - 0.5))
+    right = int(np.ceil(margin_px * view.width / width_px - 0.5))
+    corners = (
+        max(int(columns[0]) - right, 0),
+        max(int(rows[0]) - down, 0),
+        min(int(columns[-1]) + right, view.width - 1),
+        min(int(rows[-1]) + down, view.height - 1),
+    )
     return Box(*view.corners_ijk(corners, index))
