@@ -62,7 +62,7 @@ class SelfCheck:
 
 @dataclass(frozen=True, eq=False)
 class AdaptedState:
-    """What was learnt about one object; nothing of it changes later.
+    """State of what was learnt about one object; nothing of it changes later.
 
     `learnt` are weights of the mask decoder, None where the parent's own are better; objects are
     drawn by weights that lie the share `strength` of the way from the parent's to them.
