@@ -2,9 +2,6 @@
 
     lessons (features, mask) --box prompts--> a copy of the mask decoder --loss--> other weights
 
-A box is tight, or as following makes it, or it lies beside the object, where there is nothing to
-draw: the decoder then goes by what it sees in a box, and ends where the object ends.
-
 The image encoder, the prompt encoder and the text enhancement stay as they are, so embeddings stay
 cached. The parent model is only read. Random numbers come from a generator of their own.
 """
@@ -28,6 +25,8 @@ from segsam.model import BoxKind, ImageFeatures, PromptTensors, SegSam
 from segsam.prediction.simulated_boxes import clip_box, jitter, neighbours_box, tight_box
 
 Mask: TypeAlias = NDArray[np.bool_]
+Box: TypeAlias = tuple[NDArray[np.float32], BoxKind]
+"""(4,) x0, y0, x1, y1 in model pixels, and its kind."""
 Weights: TypeAlias = Mapping[str, Tensor]
 """State of a mask decoder, which is only read."""
 
@@ -36,11 +35,6 @@ _JITTER_PX = 5.0
 _NEIGHBOUR = 0.1
 """Mean move of a side from one slice to the next, as a share of the box (`neighbours_box`)."""
 _BCE_WEIGHT = 5.0
-_TURNS = ("drawn", "neighbour", "drawn", "neighbour", "beside")
-"""Kinds of boxes, in turns from step to step."""
-_TRIES = 8
-_LEAST_AWAY, _MOST_AWAY = 0.8, 2.0
-"""Distances of a box beside the object, in sides of the box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +89,8 @@ def adapt(
             optimiser.param_groups[0]["lr"] = rate
             for number in range(min(LESSONS_PER_STEP, len(examples))):
                 lesson = examples[(step * LESSONS_PER_STEP + number) % len(examples)]
-                turn = _TURNS[(step + number) % len(_TURNS)]
-                _add_gradients(_loss(learner, lesson, turn, rng), weights)
+                box = _box(lesson, rng, is_drawn=(step + number) % 2 == 0)
+                _add_gradients(_loss(learner, lesson, box), weights)
             optimiser.step()
             optimiser.zero_grad()
             after_step()
@@ -157,13 +151,12 @@ def _add_gradients(loss: Tensor, weights: Sequence[Tensor]) -> None:
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 
-def _loss(learner: SegSam, lesson: Lesson, turn: str, rng: np.random.Generator) -> Tensor:
+def _loss(learner: SegSam, lesson: Lesson, box: Box) -> Tensor:
     """Return the loss of one box: cross-entropy, Dice, and the error of the predicted IoU."""
-    device = lesson.features.embedding.device
-    box, kind, mask = _box(lesson, turn, rng)
+    device, mask = lesson.features.embedding.device, lesson.mask
     height, width = mask.shape
     logits, iou = picture_logits(
-        learner, lesson.features, box_tensors([box], [kind], device), (height, width)
+        learner, lesson.features, box_tensors([box[0]], [box[1]], device), (height, width)
     )
     true = torch.from_numpy(mask).to(device).float()[None]
     probability = logits.sigmoid()
@@ -177,38 +170,15 @@ def _loss(learner: SegSam, lesson: Lesson, turn: str, rng: np.random.Generator) 
     return loss + F.mse_loss(iou, true_iou[None])
 
 
-def _box(
-    lesson: Lesson, turn: str, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], BoxKind, Mask]:
-    """Return a box of one kind, and the mask that is to be drawn for it."""
+def _box(lesson: Lesson, rng: np.random.Generator, *, is_drawn: bool) -> Box:
+    """Return a box as a person draws it, or as following makes it from a neighbouring slice."""
     height, width = lesson.mask.shape
     tight = tight_box(lesson.boxed)
-    if turn == "beside":
-        beside = _box_beside(lesson.mask, tight, rng)
-        if beside is not None:
-            return beside, BoxKind.NEIGHBOUR, np.zeros_like(lesson.mask)
-    if turn == "drawn":
+    if is_drawn:
         drawn = clip_box(jitter(tight, rng, _JITTER_PX), (height, width))
-        return drawn.astype(np.float32), BoxKind.DRAWN, lesson.mask
+        return drawn.astype(np.float32), BoxKind.DRAWN
     box = neighbours_box(tight.astype(np.float32), rng, _NEIGHBOUR, (height, width))
-    return box, BoxKind.NEIGHBOUR, lesson.mask
-
-
-def _box_beside(
-    mask: Mask, tight: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float32] | None:
-    """Return a box near the object without a pixel of it; None if none was found."""
-    height, width = mask.shape
-    sides = np.maximum(tight[2:] - tight[:2], 4)
-    for _ in range(_TRIES):
-        angle, away = rng.uniform(0, 2 * math.pi), rng.uniform(_LEAST_AWAY, _MOST_AWAY)
-        moved = tight + np.tile(sides * away * np.array([math.cos(angle), math.sin(angle)]), 2)
-        box = clip_box(moved, (height, width))
-        left, top, right, bottom = box.round().astype(int).tolist()
-        inside = mask[top : bottom + 1, left : right + 1]
-        if min(right - left, bottom - top) >= min(sides) / 2 and not inside.any():
-            return box.astype(np.float32)
-    return None
+    return box, BoxKind.NEIGHBOUR
 
 
 def _detached(lesson: Lesson) -> Lesson:

@@ -1,8 +1,9 @@
 """Completion of one object from confirmed slices: one call of `Predictor.complete`.
 
-confirmed slices --lessons--> Teacher --weights, or the parent's own--> ObjectDecoder
-  between two of them: the interpolated shape is box and prior
-  outside: the object is followed until it ends, or to a slice that is confirmed as empty
+    confirmed slices --lessons--> Teacher --weights, or the parent's own--> ObjectDecoder
+                     --planes, and the likeness to them--> Drawing --masks--> Completion
+
+Planes are taken in anatomical order, so the storage order of a volume changes nothing.
 """
 
 from __future__ import annotations
@@ -127,12 +128,13 @@ class Completing:
         return self._result(main.view, planes[axis], labels, evidence, state)
 
     def _main_axis(self, confirmed: ConfirmedSlices) -> int:
-        """Return the axis of the most confirmed slices; of equals, that across which the volume is
-        sliced, then the one nearest to superior-inferior.
+        """Return the axis of the most confirmed slices with the object; of equals, that across
+        which the volume is sliced, then the one nearest to superior-inferior.
         """
         right, front, head = nearest_axes(self._volume.affine_ras)[0]
         preferred = [choose_axis(self._volume, "auto"), head, front, right]
-        return max(preferred, key=lambda axis: len(confirmed.along(axis)))
+        filled = [axis for (axis, _), plane in confirmed.planes.items() if plane.any()]
+        return max(preferred, key=filled.count)
 
     def _planes(self, confirmed: ConfirmedSlices, axis: int) -> list[ConfirmedPlane]:
         """Return the planes across an axis in anatomical order, whatever the storage order."""

@@ -1,6 +1,8 @@
 """Drawing of one object's slices: the mask decoder's logits, a shape, and what is known.
 
-box (and points) --mask decoder--> logits + weight * shape --what is known--> logits (y, x)
+    box (and points) --mask decoder--> logits + weight * shape --what is known--> logits (y, x)
+
+A shape is a signed distance in model pixels: what lies far outside of it is not drawn.
 """
 
 from __future__ import annotations

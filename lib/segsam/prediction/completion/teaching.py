@@ -1,7 +1,9 @@
 """Teaching: whether a mask decoder is adapted to an object, and from which state.
 
-confirmed slices --two halves, each learnt from and tested on the other--> scores
-                 --better than the parent?--> adapted weights and the shape's weight, or neither
+    confirmed slices --parts, each left out while the others teach--> scores
+                     --better than the parent?--> weights learnt from all, or the parent's own
+
+A state holds all that was learnt; the next correction continues from it.
 """
 
 from __future__ import annotations
@@ -164,7 +166,7 @@ class Teacher:
         if previous is not None and dict(previous.taught) == dict(taught):
             return previous
         if previous is not None and previous.is_adapted and set(previous.taught) <= set(taught):
-            new = [key for key in tests if previous.taught.get(key) != taught[key]]
+            new = [key for key in lessons if previous.taught.get(key) != taught[key]]
             found = self._further(lessons, tests, new, previous)
         if found is None and len(tests) > 1:
             found = self._from_several(lessons, tests)
@@ -226,12 +228,15 @@ class Teacher:
         None if it does not.
         """
         found = _Finding(previous.learnt, previous.strength, previous.shape_weight, previous.check)
-        if new and previous.learnt is not None:
-            found = self._checked([Trial(previous.learnt, *_divided(tests, new))])
+        trial = Trial(previous.learnt or {}, *_divided(tests, new))
+        if trial.left_out:
+            found = self._checked([trial])
         if found.learnt is None:
             return None
         self._job.planned += FURTHER_STEPS
-        learnt = self._adapt(list(lessons.values()), FURTHER_STEPS, start=found.learnt)
+        # What is new comes twice in turn, however much was taught before.
+        examples = [*lessons.values(), *(lessons[key] for key in new)]
+        learnt = self._adapt(examples, FURTHER_STEPS, start=found.learnt)
         return replace(found, learnt=learnt)
 
     def _checked(self, tried: Sequence[Trial]) -> _Finding:
@@ -283,7 +288,7 @@ def _divided(
 ) -> tuple[list[Test], list[Test]]:
     """Return the slices of a part as left out, and the others, by their boxes, as learnt from."""
     others = [replace(test, shape=None) for key, test in tests.items() if key not in part]
-    return [tests[key] for key in part], others
+    return [tests[key] for key in part if key in tests], others
 
 
 def _parts(keys: Sequence[PlaneKey]) -> list[list[PlaneKey]]:

@@ -113,6 +113,14 @@ class TestWhatIsNotTheObject:
         assert not result.labels[..., 15:].any()
         assert result.labels[..., 14].any()
 
+    def test_empty_slices_across_another_axis_are_kept(self, predictor: Predictor) -> None:
+        _, tube = scene()
+        empty: dict[Any, Any] = {("i", index): np.zeros((28, 20), int) for index in (0, 25, 28)}
+        result = predictor.complete(planes(tube, 9) | empty)
+        assert (result.axes, result.confirmed) == (("k",), (9,))
+        assert not result.labels[25].any()
+        assert np.array_equal(result.labels[..., 9] > 0, tube[..., 9])
+
     def test_other_objects_are_left_out(self, predictor: Predictor) -> None:
         _, tube = scene()
         others = np.zeros(SHAPE, np.bool_)
