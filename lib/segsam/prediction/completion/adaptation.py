@@ -84,13 +84,14 @@ def adapt(
         weights = [each.requires_grad_(True) for each in learner.host.mask_decoder.parameters()]
         optimiser = torch.optim.Adam(weights, course.rate)
         examples = [_detached(lesson) for lesson in lessons]
+        each = min(LESSONS_PER_STEP, len(examples))
         for step in range(course.steps):
             rate = course.rate * (0.5 + 0.5 * math.cos(math.pi * step / course.steps))
             optimiser.param_groups[0]["lr"] = rate
-            for number in range(min(LESSONS_PER_STEP, len(examples))):
-                lesson = examples[(step * LESSONS_PER_STEP + number) % len(examples)]
-                box = _box(lesson, rng, is_drawn=(step + number) % 2 == 0)
-                _add_gradients(_loss(learner, lesson, box), weights)
+            for number in range(each):
+                turn, place = divmod(step * each + number, len(examples))
+                box = _box(examples[place], rng, is_drawn=(turn + place) % 2 == 0)
+                _add_gradients(_loss(learner, examples[place], box), weights)
             optimiser.step()
             optimiser.zero_grad()
             after_step()
