@@ -78,7 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 
 @pytest.fixture(scope="module")
-def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Slicer's libraries with the stand-in for its application, and slice views."""
     import gui
 
@@ -88,7 +88,8 @@ def qt_application(libraries: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     from gui.views import Views
 
     slicer.app.views = Views(libraries.scene, libraries.application)
-    return slicer.app
+    yield slicer.app
+    slicer.app.views.close()
 
 
 @pytest.fixture

@@ -61,6 +61,13 @@ class Views(QObject):
         self._widgets.pop(name)
         self._scene.RemoveNode(self._slices.pop(name).get_view_node())
 
+    def close(self) -> None:
+        """Take all views away: of two views with one name, the scene would hold only the node of
+        the first.
+        """
+        for name in list(self._slices):
+            self.remove(name)
+
     def __getitem__(self, name: str) -> Any:
         return self._slices[name]
 
