@@ -31,6 +31,9 @@ from segsam.prompting.prompts import Point
 FOLLOWED_SHAPE_WEIGHT, NEAR_SHAPE_WEIGHT = 0.4, 0.8
 """Weights of the neighbour's shape where an object is followed: anywhere, and what is added beside
 the confirmed slice; the latter falls with the distance, because errors add up."""
+SEVERAL = 3
+"""Planes from which on they tell how far the object reaches: a vertebra would be followed into the
+next ones, which look like it."""
 LEAST_LIKENESS = 0.2
 """Likeness to the object below which it has ended (docs/lab/completion.md)."""
 MAX_REGROWTH = 2.0
@@ -120,13 +123,21 @@ class Drawing:
                 yield first, second
 
     def _open_sides(self, index: int, seeds: dict[int, SliceMask]) -> Iterator[range]:
-        """Yield the slices beside a plane, up to a plane without the object or the volume's end."""
+        """Yield the slices beside a plane, up to a plane without the object or the volume's end.
+
+        Outside of several planes, no farther than these are apart.
+        """
+        filled = [at for at, seed in seeds.items() if seed.area]
+        lowest, highest = -1, self._view.depth
+        if len(filled) >= SEVERAL:
+            span = max(filled) - min(filled)
+            lowest, highest = max(min(filled) - span - 1, -1), min(max(filled) + span + 1, highest)
         lower = max((other for other in seeds if other < index), default=None)
         upper = min((other for other in seeds if other > index), default=None)
         if lower is None or not seeds[lower].area:
-            yield range(index - 1, -1 if lower is None else lower, -1)
+            yield range(index - 1, max(lowest, -1 if lower is None else lower), -1)
         if upper is None or not seeds[upper].area:
-            yield range(index + 1, self._view.depth if upper is None else upper)
+            yield range(index + 1, min(highest, self._view.depth if upper is None else upper))
 
     def _seed(self, plane: ConfirmedPlane) -> SliceMask:
         """Return a confirmed plane as a mask that can be followed."""
