@@ -38,7 +38,7 @@ from segsam.imaging.formats.dicom_grid import (
     lie_at_one_position,
     lie_in_one_view,
 )
-from segsam.imaging.formats.dicom_pixels import check_pixel_bytes, stored_values
+from segsam.imaging.formats.dicom_pixels import UnusedBits, check_pixel_bytes, stored_values
 from segsam.imaging.formats.dicom_slices import has_one_position, one_frame, slices_of
 from segsam.imaging.formats.dicom_values import COLOUR, ValueStack
 from segsam.imaging.formats.raw import RawImage, reading
@@ -93,14 +93,15 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
             check_pixel_bytes(file)
         _check_plausible(selection.files, path)
         grid = grid_of(slices, path.name)
-        voxels = _read_voxels(selection.files, [slices[index] for index in grid.order], path.name)
+        ordered = [slices[index] for index in grid.order]
+        voxels, about_bits = _read_voxels(selection.files, ordered, path.name)
         modality, about_modality = _modality(header, path.name)
         is_inverted, about_display = _display(selection.files, modality, path.name)
         return RawImage(
             voxels,
             swap_lps_ras(grid.affine_lps),
             modality,
-            (*selection.notes, *grid.notes, *about_modality, *about_display),
+            (*selection.notes, *grid.notes, *about_bits, *about_modality, *about_display),
             is_inverted,
             slice_axis=_SLICE_AXIS,
         )
@@ -299,9 +300,12 @@ def _note_of_others(given: DicomFile, others: int, used: int) -> tuple[str, ...]
     )
 
 
-def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str) -> Voxels:
-    """Decode (i, j, k) or (i, j, k, 3) in the order of `slices`."""
-    planes = _stored_planes(files, slices)
+def _read_voxels(
+    files: Sequence[DicomFile], slices: Sequence[Slice], name: str, *, all_bits: bool = False
+) -> tuple[Voxels, tuple[str, ...]]:
+    """Decode (i, j, k) or (i, j, k, 3) in the order of `slices`, and note which bits were read."""
+    unused: list[UnusedBits] = []
+    planes = _stored_planes(files, slices, unused, all_bits=all_bits)
     first = next(planes)
     is_colour = first.ndim == 3
     transforms = [COLOUR if is_colour else piece.transform for piece in slices]
@@ -312,19 +316,48 @@ def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str)
         if plane.ndim != first.ndim:
             raise VolumeError(f"{name}: expected all slices grey or all in colour, got both.")
         stack.put(index, transform.apply(plane), plane.dtype)
+    if UnusedBits.READ in unused and len(set(unused)) > 1 and not all_bits:
+        # Bits Stored is too small in one slice: the others are read in the same way.
+        return _read_voxels(files, slices, name, all_bits=True)
     kji = stack.planes
-    return kji.transpose((2, 1, 0, *range(3, kji.ndim)))
+    return kji.transpose((2, 1, 0, *range(3, kji.ndim))), _note_of_bits(files, unused, name)
+
+
+def _note_of_bits(
+    files: Sequence[DicomFile], unused: Sequence[UnusedBits], name: str
+) -> tuple[str, ...]:
+    """Return the note on bits outside of the stored ones, if they are not 0 in some pixels."""
+    bits = files[0].header.get("BitsStored")
+    if UnusedBits.READ in unused:
+        return (
+            f"{name} declares {bits} bits for a value (Bits Stored), but some values need more; "
+            "all of their bits were read.",
+        )
+    if UnusedBits.LEFT_OUT in unused:
+        return (
+            f"{name} declares {bits} bits for a value (Bits Stored), and other bits of its pixels "
+            "are not 0; they are no part of the values and were left out.",
+        )
+    return ()
 
 
 def _stored_planes(
-    files: Sequence[DicomFile], slices: Sequence[Slice]
+    files: Sequence[DicomFile],
+    slices: Sequence[Slice],
+    unused: list[UnusedBits],
+    *,
+    all_bits: bool,
 ) -> Iterator[NDArray[np.generic]]:
-    """Yield the stored values of each slice; slices of one file follow each other."""
+    """Yield the stored values of each slice; slices of one file follow each other.
+
+    What became of unused bits is added to `unused`, once for each file.
+    """
     by_path = {file.path: file for file in files}
     for path, pieces in groupby(slices, key=lambda piece: piece.path):
-        decoded = stored_values(by_path[path])
+        decoded = stored_values(by_path[path], all_bits=all_bits)
+        unused.append(decoded.unused_bits)
         for piece in pieces:
-            yield decoded[piece.frame]
+            yield decoded.values[piece.frame]
 
 
 def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str, ...]]:

@@ -46,7 +46,7 @@ _PIXEL_MODULE: list[str | int] = [
     "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
     "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
     "SegmentedBluePaletteColorLookupTableData",
-    *OVERLAY_BIT_POSITIONS,
+    "PixelPaddingValue", *OVERLAY_BIT_POSITIONS,
 ]  # fmt: skip
 _PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 _HEADER: list[str | int] = [
