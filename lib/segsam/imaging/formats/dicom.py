@@ -25,6 +25,7 @@ from pydicom.uid import UID
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_concatenations import check_together, is_one_concatenation
+from segsam.imaging.formats.dicom_copies import without_copies
 from segsam.imaging.formats.dicom_files import (
     DicomFile,
     DicomFolder,
@@ -137,8 +138,9 @@ def _only_series(folder: Path, frame: int | None) -> _Selection:
             f"Expected whole slices in the folder {folder.name}, got damaged or incomplete ones: "
             f"{_names(found.damaged)}. Copy them again, or give a whole slice to read the others."
         )
-    files = next(iter(by_series.values()))
-    notes = (*_check_alone(files, folder.name), *_note_of_labels(found.segmentations))
+    files, about_copies = without_copies(next(iter(by_series.values())))
+    about_labels = _note_of_labels(found.segmentations)
+    notes = (*_check_alone(files, folder.name), *about_copies, *about_labels)
     slices = [piece for file in files for piece in slices_of(file)]
     if len(slices) > 1 and not any(piece.is_placed for piece in slices):
         raise VolumeError(
@@ -239,18 +241,17 @@ def _named(path: Path, frame: int | None) -> _Selection:
     if given.frames > 1 or not given.series_uid or not slices[0].is_placed:
         return _Selection([given], slices)
     found = dicom_folder(path.parent)
-    siblings = [
-        file
-        for file in found.images
-        if file.series_uid == given.series_uid and file.path.name != path.name
-    ]
+    same = [file for file in found.images if file.series_uid == given.series_uid]
+    others_of_series = [file for file in same if file.path.name != path.name]
+    (_, *siblings), about_copies = without_copies([given, *others_of_series])
     others = [(file, slices_of(file)[0]) for file in siblings if file.frames == 1]
     view = [(file, piece) for file, piece in others if lie_in_one_view(slices[0], piece)]
     if lie_at_one_position([*slices, *(piece for _, piece in view)]):
         view = []
     files, pieces = [given, *(f for f, _ in view)], [*slices, *(piece for _, piece in view)]
     notes = _note_of_others(given, len(siblings) - len(view), len(view))
-    return _Selection(files, pieces, (*notes, *_note_of_damaged(given, found.damaged)))
+    about_damaged = _note_of_damaged(given, found.damaged)
+    return _Selection(files, pieces, (*notes, *about_copies, *about_damaged))
 
 
 def _check_image(given: DicomFile) -> None:
@@ -272,12 +273,14 @@ def _check_image(given: DicomFile) -> None:
 def _whole_concatenation(given: DicomFile) -> _Selection:
     """Return all parts, which lie beside the given one."""
     uid = given.header.ConcatenationUID
-    parts = [
-        file
-        for file in dicom_folder(given.path.parent).images
-        if file.series_uid == given.series_uid and file.header.get("ConcatenationUID") == uid
-    ]
-    notes = check_together(parts)
+    parts, about_copies = without_copies(
+        [
+            file
+            for file in dicom_folder(given.path.parent).images
+            if file.series_uid == given.series_uid and file.header.get("ConcatenationUID") == uid
+        ]
+    )
+    notes = (*check_together(parts), *about_copies)
     return _Selection(parts, [piece for part in parts for piece in slices_of(part)], notes)
 
 
