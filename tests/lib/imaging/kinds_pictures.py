@@ -268,6 +268,17 @@ def _(folder: Path) -> list[Made]:
     ]
 
 
+@PICTURES.read("TIFF, colour multiplied by its opacity (associated alpha; undone, with a note)")
+def _(folder: Path) -> Made:
+    alpha = np.full((5, 7, 1), 51, np.uint8)
+    stored = np.dstack([COLOUR // 5, alpha])
+    path = saved(folder / "x.tif", Image.fromarray(stored))
+    tag = struct.pack("<HHI", 338, 3, 1)  # Pillow writes 2, which is not associated
+    content = path.read_bytes().replace(tag + b"\2", tag + b"\1")
+    path.write_bytes(content)
+    return made(path, COLOUR // 5 * 5, "multiplied by their opacity")
+
+
 @PICTURES.read("TIFF with a small copy of its page (the page, with a note)")
 def _(folder: Path) -> list[Made]:
     small = Image.fromarray(GREY8).resize((3, 2))
@@ -286,6 +297,20 @@ def _(folder: Path) -> list[Made]:
         made(saved(folder / "a.bmp", Image.fromarray(COLOUR)), COLOUR),
         made(saved(folder / "b.bmp", palette()), TABLE[INDICES]),
     ]
+
+
+@PICTURES.read("BMP with 16 bits per pixel (5-6-5), spread over 0 to 255 (with a note)")
+def _(folder: Path) -> Made:
+    red, green, blue = (COLOUR[..., n].astype(np.uint16) for n in range(3))
+    words = (red >> 3 << 11 | green >> 2 << 5 | blue >> 3).astype("<u2")
+    rows = b"".join(row.tobytes() + b"\0\0" for row in words[::-1])  # to multiples of 4 bytes
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    header = struct.pack("<IiiHHIIiiII", 40, 7, 5, 1, 16, 3, len(rows), 0, 0, 0, 0)
+    start = struct.pack("<2sIHHI", b"BM", 66 + len(rows), 0, 0, 66)
+    path = folder / "x.bmp"
+    path.write_bytes(start + header + masks + rows)
+    spread = [(red >> 3) * 255 // 31, (green >> 2) * 255 // 63, (blue >> 3) * 255 // 31]
+    return made(path, np.stack(spread, axis=-1), "16 bits per pixel, 5 or 6 per colour")
 
 
 @PICTURES.read("one picture format under the ending of another (by its content)")

@@ -166,6 +166,23 @@ class TestReading:
         np.testing.assert_allclose(volume.spacing_mm, (0.5, 0.75, 2.5))
         assert volume.to_ras([[0, 0, 0]])[0].tolist() == [10, -20, 35]
 
+    @pytest.mark.parametrize("thickness", [None, 0])
+    def test_a_slice_without_thickness(
+        self, series: Callable[..., Path], thickness: float | None
+    ) -> None:
+        volume = Volume.load(series(2, change=lambda n: {"SliceThickness": thickness}))
+        assert volume.spacing_mm[2] == 1
+        assert [note for note in volume.notes if "no slice thickness; 1 mm was assumed" in note]
+        assert len(volume.notes) == 1
+
+    @pytest.mark.parametrize(
+        ("key", "kind"), [("PatientID", "patients"), ("FrameOfReferenceUID", "frames of reference")]
+    )
+    def test_slices_of_two_patients(self, series: Callable[..., Path], key: str, kind: str) -> None:
+        volume = Volume.load(series(change=lambda n: {key: "1.2.1" if n < 3 else "1.2.2"}))
+        assert len(volume.notes) == 1
+        assert f"name 2 {kind}" in volume.notes[0]
+
     def test_a_projection_without_position_is_read_with_notes(
         self, series: Callable[..., Path]
     ) -> None:

@@ -102,7 +102,14 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
             voxels,
             swap_lps_ras(grid.affine_lps),
             modality,
-            (*selection.notes, *grid.notes, *about_bits, *about_modality, *about_display),
+            (
+                *selection.notes,
+                *_note_of_mixture(selection.files, path.name),
+                *grid.notes,
+                *about_bits,
+                *about_modality,
+                *about_display,
+            ),
             is_inverted,
             slice_axis=_SLICE_AXIS,
         )
@@ -204,6 +211,20 @@ def _note_of_damaged(given: DicomFile, damaged: Sequence[DicomFile]) -> tuple[st
         return ()
     return (
         f"{_names(near)}: damaged or incomplete, left out; slices of the series may be missing.",
+    )
+
+
+def _note_of_mixture(files: Sequence[DicomFile], name: str) -> tuple[str, ...]:
+    """Return notes on slices of one series that say that they are of different origin."""
+    kinds = {"PatientID": "patients (Patient ID)", "FrameOfReferenceUID": "frames of reference"}
+    counts = {
+        kind: len({str(file.header.get(keyword) or "") for file in files} - {""})
+        for keyword, kind in kinds.items()
+    }
+    return tuple(
+        f"{name}: the slices of one series name {count} {kind}; they were read as one image."
+        for kind, count in counts.items()
+        if count > 1
     )
 
 
@@ -331,7 +352,7 @@ def _note_of_bits(
 ) -> tuple[str, ...]:
     """Return the note on bits outside of the stored ones, if they are not 0 in some pixels."""
     bits = files[0].header.get("BitsStored")
-    if UnusedBits.READ in unused:
+    if UnusedBits.READ in unused or UnusedBits.PADDING in unused:
         return (
             f"{name} declares {bits} bits for a value (Bits Stored), but some values need more; "
             "all of their bits were read.",

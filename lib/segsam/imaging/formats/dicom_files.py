@@ -51,7 +51,8 @@ _PIXEL_MODULE: list[str | int] = [
 _PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 _HEADER: list[str | int] = [
     *_PIXEL_MODULE,
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality",
+    "SOPClassUID", "SOPInstanceUID", "PatientID", "FrameOfReferenceUID", "SeriesInstanceUID",
+    "SeriesDescription", "Modality",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "PixelAspectRatio",
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",

@@ -87,6 +87,8 @@ def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
         position = slices[0].position_lps
         step = normal * (slices[0].thickness_mm or 1.0)
         origin = np.zeros(3) if position is None else position
+        if slices[0].is_placed and slices[0].thickness_mm is None:
+            notes = (*notes, f"{name} has no slice thickness; 1 mm was assumed.")
         return DicomGrid([0], _affine_lps(slices[0], step, origin), notes)
     positions = np.array([piece.position_lps for piece in slices])
     order = np.argsort(positions @ normal, kind="stable")

@@ -51,12 +51,15 @@ _ROUGHER = 2.0
 
 
 class UnusedBits(Enum):
-    """What became of the bits outside of the stored ones."""
+    """Treatment of the bits outside of the stored ones."""
 
     NONE = "none"
     """They are 0, copies of the sign, a declared overlay or the declared padding."""
     LEFT_OUT = "left out"
+    PADDING = "padding"
+    """Read in one number that fills the surroundings, and is not declared."""
     READ = "read"
+    """Read in all pixels, because they are part of the numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +233,7 @@ def _with_foreign_bits(
         if not foreign.any():
             return StoredPixels(values)
     if _is_padding_without_a_word(words, foreign, stored):
-        return StoredPixels(np.where(foreign, as_words, values), UnusedBits.READ)
+        return StoredPixels(np.where(foreign, as_words, values), UnusedBits.PADDING)
     if _is_number(words, words[foreign] >> stored, stored):
         return StoredPixels(as_words, UnusedBits.READ)
     return StoredPixels(values, UnusedBits.LEFT_OUT)

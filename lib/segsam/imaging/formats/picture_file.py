@@ -36,6 +36,8 @@ _BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _NATIVE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
 """Formats that are opened, whatever the file's ending; some others of Pillow start programs."""
+_PACKED_COLOURS = ("BGR;15", "BGR;16")
+"""Layouts of a BMP whose pixel holds three colours in two bytes."""
 _FEW_BITS = re.compile(r"L;([1-7])")
 _EXPECTED = (
     "expected a complete PNG, JPEG, TIFF or BMP file of 8-bit colour or of grey values with up to "
@@ -232,8 +234,17 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
             "so that high values are bright, and others were read as they are stored."
         )
     is_colour = picture.mode in {"RGB", "RGBA"} and not opened.raw_mode.startswith("LA")
-    if is_colour and opened.bits == 16:
+    if opened.raw_mode in _PACKED_COLOURS:
+        notes.append(
+            f"{name} has 16 bits per pixel, 5 or 6 per colour; they were spread over 0 to 255."
+        )
+    elif is_colour and opened.bits == 16:
         notes.append(f"{name} has 16 bits per colour; the upper 8 were read.")
+    if opened.raw_mode.startswith("RGBa"):
+        notes.append(
+            f"{name} stores its colours multiplied by their opacity (associated alpha); they were "
+            "divided by it, and the opacity was dropped."
+        )
     return tuple(notes)
 
 
