@@ -105,13 +105,16 @@ def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
 
 
 def _check_found_labels(folder: Path, damage: DamageList) -> None:
-    """List the files among the labels that cannot be labels of their images. Raises OSError."""
+    """List the files among the labels that cannot be labels of their images, and the series that
+    lie in several folders. Raises OSError.
+    """
     scanner = FolderScanner(folder, configured_patterns())
     contents, found = scanner.scan(_known_endings(folder)), FoundLabels(damage)
     for place, is_folder in contents.misplaced.items():
         damage.note_place(place, is_folder=is_folder)
     for file, why in contents.no_labels.items():
         damage.note(file, why)
+    _check_series(contents, damage)
     for tag, files in contents.labels.items():
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
@@ -126,6 +129,13 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
                         found.check(file, grid)
                 except OSError as error:
                     damage.note(file, error.strerror or type(error).__name__)
+
+
+def _check_series(contents: FolderContents, damage: DamageList) -> None:
+    """List the series that lie in several folders."""
+    for series in contents.series.values():
+        for note in series.notes:
+            damage.note(series.folder, note.rstrip("."))
 
 
 def _known_endings(folder: Path) -> dict[str, str]:
