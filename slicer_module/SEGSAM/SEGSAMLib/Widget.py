@@ -28,13 +28,19 @@ ICONS = {
     "boxButton": "Box",
     "box3dButton": "Box3D",
     "scribbleButton": "Scribble",
+    "lassoButton": "Lasso",
+    "signButton": "PointInside",
     "undoButton": "Undo",
     "redoButton": "Redo",
+    "removePromptButton": "Remove",
     "clearButton": "Clear",
+    "resetButton": "Reset",
     "runButton": "Run",
     "cancelButton": "Cancel",
     "addSegmentButton": "Add",
     "removeSegmentButton": "Remove",
+    "nextSegmentButton": "NextSegment",
+    "visibilityButton": "Eye",
     "worstSliceButton": "Worst",
     "nextButton": "Next",
     "submitButton": "Submit",
@@ -72,7 +78,7 @@ class Widget:
         self.editor = EditorPanel(self.session)
         self.server = ServerPanel(self.session, self.connection.connect)
         self.panels = (self.connection, self.prompts, self.result, self.workflow, self.editor)
-        self.prompts.on_tool = self.editor.end_effect
+        self.prompts.tools.on_chosen = self.editor.end_effect
         self.editor.on_effect = self.prompts.release_tool
         self._gui_tag: Any = None
         self._slice_observers: list[tuple[Any, int]] = []
