@@ -119,9 +119,9 @@ class TestSign:
     def test_a_new_segment_starts_inside(self, module: Any) -> None:
         drag_box(module)
         press(module, "T")
-        assert label(module, "signButton") == "Outside (T)"
+        assert label(module, "signButton") == "Sign: outside (T)"
         press(module, "N")
-        assert label(module, "signButton") == "Inside (T)"
+        assert label(module, "signButton") == "Sign: inside (T)"
         assert not module.ui.signButton.isChecked()
         drag_box(module)
         assert [item.positive for item in items(module)] == [True]

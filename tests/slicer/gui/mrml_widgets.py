@@ -209,7 +209,7 @@ class qMRMLSegmentsTableView(QWidget):
             self._table.setItem(row, self.NAME, item)
             display = self._node.GetDisplayNode()
             is_visible = display is not None and display.GetSegmentVisibility(name)
-            self._set_button(row, self.VISIBLE, "👁" if is_visible else "-", self._toggle)
+            self._set_button(row, self.VISIBLE, "◉" if is_visible else "○", self._toggle)
             logic = slicer.vtkSlicerSegmentationsModuleLogic
             status = logic.GetSegmentStatusAsHumanReadableString(logic.GetSegmentStatus(segment))
             self._set_button(row, self.STATUS, status, self._next_status)

@@ -93,7 +93,7 @@ class PromptTools:
     def _show_sign(self) -> None:
         button = self.ui.signButton
         button.checked = not self.positive
-        button.text = "Inside (T)" if self.positive else "Outside (T)"
+        button.text = "Sign: inside (T)" if self.positive else "Sign: outside (T)"
         button.icon = getattr(self.ui, TOOLS[_POINTS[self.positive]]).icon
 
     def _point(self, tool: str) -> None:

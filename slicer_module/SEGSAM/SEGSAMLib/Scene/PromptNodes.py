@@ -148,7 +148,9 @@ class PromptNodes:
     def _lasso(self) -> Any:
         node = self._line("vtkMRMLMarkupsClosedCurveNode", "Lasso")
         node.SetCurveTypeToLinear()
-        node.GetDisplayNode().SetGlyphScale(0.01)  # its corners would hide the line
+        display = node.GetDisplayNode()
+        display.SetGlyphScale(1.0)  # corners as wide as the line, which is relative to them
+        display.SetLineThickness(1.0)
         return node
 
     def _line(self, kind: str, name: str) -> Any:
