@@ -157,7 +157,17 @@ class TestSign:
     def test_captions_name_their_keys(self, module: Any) -> None:
         from SEGSAMLib.Panels.PromptsPanel import KEYS
 
-        names = ("pointInside", "pointOutside", "box", "box3d", "scribble", "lasso", "sign", "run")
+        names = (
+            "pointInside",
+            "pointOutside",
+            "box",
+            "box3d",
+            "scribble",
+            "lasso",
+            "sign",
+            "run",
+            "follow",
+        )
         for name in names:
             (key,) = (key for key, button in KEYS.items() if button == f"{name}Button")
             assert label(module, f"{name}Button").endswith(f"({key})")
@@ -294,6 +304,19 @@ class TestListOfPrompts:
         press(module, "E")
         assert module.panel.session.logic.nodes.segment_id == first
         assert np.count_nonzero(voxels(module)) == 100
+
+    def test_following_is_one_key_away(self, module: Any, asked: list[Any]) -> None:
+        button, combo = module.ui.followButton, module.ui.propagateCombo
+        drag_box(module)
+        assert len(asked) == 1
+        for propagate, is_on in (("always", True), ("in boxes", False)):
+            press(module, "F")
+            assert module.panel.session.node.propagate == propagate
+            assert combo.currentText() == propagate
+            assert button.isChecked() is is_on
+        assert len(asked) == 3, "and the object is segmented again"
+        combo.setCurrentText("always")
+        assert button.isChecked()
 
 
 class TestOneListOfSegments:

@@ -29,6 +29,7 @@ KEYS = {
     "Backspace": "removePromptButton",
     "Shift+Backspace": "resetButton",
     "R": "runButton",
+    "F": "followButton",
     "W": "worstSliceButton",
     "Ctrl+Z": "undoButton",
     "Ctrl+Y": "redoButton",
@@ -97,6 +98,8 @@ class PromptsPanel:
         ui.redoButton.clicked.connect(lambda *_: self.perform("redo"))
         ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
+        ui.followButton.clicked.connect(lambda *_: self._toggle_following())
+        ui.propagateCombo.currentIndexChanged.connect(lambda *_: self._show_following())
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:
@@ -158,6 +161,7 @@ class PromptsPanel:
             button.enabled = bool(nodes.segment_id)
         ui.nextSegmentButton.enabled = len(nodes.segment_ids) > 1
         ui.runButton.enabled = has_image and self.session.is_connected and prompts.marks_object
+        self._show_following()
         self._show_step(ui.undoButton, "Undo", history.undo_text, "Ctrl+Z")
         self._show_step(ui.redoButton, "Redo", history.redo_text, "Ctrl+Y")
 
@@ -203,6 +207,18 @@ class PromptsPanel:
         is_live = self.session.is_connected and self.session.parameters().live
         if is_live and self.session.logic.prompts.current.marks_object:
             self.run()
+
+    def _toggle_following(self) -> None:
+        """Follow the object through the slices, or no more; in live mode, segment it again."""
+        node = self.session.node
+        if node is not None:
+            node.propagate = "in boxes" if node.propagate == "always" else "always"
+            self._run_live()
+        self._show_following()
+
+    def _show_following(self) -> None:
+        """Show what the selector shows: its signal comes before the parameter node has it."""
+        self.ui.followButton.checked = self.ui.propagateCombo.currentText == "always"
 
     def _show_step(self, button: Any, verb: str, description: str, key: str) -> None:
         is_running = self.session.workflow.worker.is_running("undo")
