@@ -154,6 +154,17 @@ class TestSign:
         assert view.cursor is None
         module.widget.enter()
 
+    def test_a_cursor_of_another_module_stays(self, module: Any) -> None:
+        import slicer
+
+        view = slicer.app.views.sliceWidget("Red")
+        view.setViewCursor("of an effect of the Segment Editor")
+        module.panel.prompts.pointer.attach()
+        assert view.cursor == "of an effect of the Segment Editor"
+        press(module, "B")
+        module.ui.boxButton.setChecked(False)
+        assert view.cursor is None
+
     def test_captions_name_their_keys(self, module: Any) -> None:
         from SEGSAMLib.Panels.PromptsPanel import KEYS
 

@@ -99,7 +99,7 @@ class PromptsPanel:
         ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
         ui.followButton.clicked.connect(lambda *_: self._toggle_following())
-        ui.propagateCombo.currentIndexChanged.connect(lambda *_: self._show_following())
+        ui.propagateCombo.currentTextChanged.connect(lambda *_: self._show_following())
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:

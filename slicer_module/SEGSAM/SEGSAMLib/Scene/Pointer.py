@@ -54,6 +54,8 @@ class Pointer:
         self._rectangles = tuple(rectangles)
         self._closed = tuple(closed)
         self._cursor: Any = None
+        self._shows_cursor = False
+        """True while the views have the cursor of a tool. What another module set stays."""
         self._tags: list[tuple[View, int]] = []
         self._path: list[tuple[int, int]] = []
         self._outline = _Outline()
@@ -71,8 +73,9 @@ class Pointer:
         """Observe the views that there are now."""
         self._remove_observers()
         views = self._views()
-        for view in views:
+        for view in views if self.tool or self._shows_cursor else ():
             view.set_cursor(self._cursor if self.tool else None)
+        self._shows_cursor = bool(self.tool)
         for view in views if self.tool else ():
             for event in (PRESS, DOUBLE_CLICK, MOVE, RELEASE):
                 tag = view.interactor.AddObserver(event, self._callback(view, event), _PRIORITY)
