@@ -191,6 +191,7 @@ def test_a_click_holds_the_loop_briefly_and_is_cancelled_at_once(
     send(view, "LeftButtonPressEvent", outline[0])
     for at in outline[1:]:
         send(view, "MouseMoveEvent", at)
+    loop.run(200)  # the first drawing of a view without a graphics card is not the panel's time
     hold("a lasso", lambda: send(view, "LeftButtonReleaseEvent", outline[0]))
     assert len(session.logic.prompts.current.lassos) == 1
     hold("a removal", ui.removePromptButton.click)
