@@ -10,6 +10,8 @@ refused by name, so that a typo never leads to a silently different mask::
      "window": null | "lung" | [low, high],
      "result": "slice|region|volume", "request_id": "..."}
 
+A box may have `"positive": false`, too: no voxel in it belongs to the object.
+
 **The stock dialect** is what the unchanged MONAI Label module of 3D Slicer (and OHIF) sends::
 
     {"label": "spleen", "foreground": [[i, j, k], ...], "background": [...],

@@ -46,6 +46,13 @@ def test_every_key_is_read() -> None:
     assert (asked.form, asked.request_id) == ("region", "r-1")
 
 
+def test_a_box_may_be_outside_the_object() -> None:
+    box = {"min_ijk": [0, 0, 2], "max_ijk": [9, 9, 2]}
+    asked = click(prompts={**POINTS, "boxes": [{**box, "positive": False}]})
+    assert asked.prompts.negative_boxes == (Box((0, 0, 2), (9, 9, 2)),)
+    assert asked.prompts.boxes == ()
+
+
 def test_a_window_may_be_named() -> None:
     assert click(prompts=POINTS, window="lung").window == "lung"
 
