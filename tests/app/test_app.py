@@ -45,6 +45,7 @@ def test_info_is_what_the_stock_module_reads(server: Any) -> None:
         "categories": [],
         "prompts": [],
         "memory": False,
+        "licence": "Apache-2.0",
     }
     assert model["config"]["propagate"] == ["in boxes", "always", "never"]
     standin = info["models"]["standin"]["checkpoint"]

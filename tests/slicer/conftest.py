@@ -34,6 +34,7 @@ PLAIN = {
     "test_masks.py",
     "test_prompts.py",
     "test_readers.py",
+    "test_repository.py",
     "test_settings.py",
     "test_terminology.py",
     "test_worker.py",

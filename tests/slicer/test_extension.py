@@ -1,6 +1,7 @@
-"""Checks of the Extensions Index and its reviewers.
+"""Checks of the module's code and files, by the rules of the Extensions Index and its reviewers.
 
-Nothing here needs Slicer; what needs its libraries or Qt is in the other files of this folder.
+Nothing here needs Slicer; what needs its libraries or Qt is in the other files of this folder. The
+repository that the Index builds from is checked by `test_repository.py`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import struct
-import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,21 +18,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "slicer_module" / "SEGSAM"
 LIB = MODULE / "SEGSAMLib"
-ENTRY = ROOT / "slicer_module" / "SEGSAM.json"
-OWN_RAW = "https://raw.githubusercontent.com/SEG-SAM/SlicerSEGSAM/main/"
-SCHEMA_KEYS = {
-    "$schema",
-    "category",
-    "scm_url",
-    "scm_revision",
-    "scm_type",
-    "build_dependencies",
-    "dicom_support_rule",
-    "build_subdirectory",
-    "enabled",
-    "tier",
-}
-"""Of the catalogue entry schema 1.0.2, which allows no others; the first three are required."""
 BUNDLED = {
     *(
         "certifi",
@@ -49,7 +33,6 @@ BUNDLED = {
     ),
     *("SEGSAM", "SEGSAMLib"),
 }
-MOST_MEGABYTES = 100
 OLDEST_PYTHON = (3, 9)
 SOURCES = sorted([*LIB.rglob("*.py"), MODULE / "SEGSAM.py"])
 LAYERS = ("Errors", "Values", "Parameters", "Scene", "Server", "Workflow", "Panels", "Widget")
@@ -58,28 +41,11 @@ SEPARATE = {"Scene": {"Server"}, "Server": {"Parameters", "Scene"}, "Values": {"
 """Additional imports that are refused: the scene and the server know nothing of each other."""
 
 
-def root_cmake() -> str:
-    return (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-
-
-def cmake_value(name: str) -> str:
-    found = re.findall(rf'set\s*\({name}\s*"([^"]+)"\s*\)', root_cmake())
-    assert len(found) == 1, f"{name} is set {len(found)} times"
-    return str(found[0])
-
-
 def cmake_list(name: str) -> list[str]:
     text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
     found = re.search(rf"set\({name}\s+([^)]*)\)", text)
     assert found is not None
     return found.group(1).split()
-
-
-def png_size(path: Path) -> tuple[int, int]:
-    head = path.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n", f"{path.name} is no PNG"
-    width, height = struct.unpack(">II", head[16:24])
-    return width, height
 
 
 def imported(path: Path) -> list[str]:
@@ -91,64 +57,6 @@ def imported(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.append(node.module or "")
     return names
-
-
-class TestCatalogueEntry:
-    entry = json.loads(ENTRY.read_text(encoding="utf-8"))
-
-    def test_keys_and_types_are_those_of_the_schema(self) -> None:
-        assert set(self.entry) <= SCHEMA_KEYS
-        assert {"$schema", "category", "scm_url"} <= set(self.entry)
-        assert self.entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
-        assert self.entry["tier"] in (1, 3, 5)
-        assert isinstance(self.entry["build_dependencies"], list)
-
-    def test_the_category_is_one_of_the_indexs(self) -> None:
-        assert self.entry["category"] == "Segmentation"
-
-    def test_the_repository_has_a_slicer_name_and_a_known_scheme(self) -> None:
-        scheme, _, rest = self.entry["scm_url"].partition("://")
-        assert scheme in ("https", "git")
-        assert "slicer" in rest.rsplit("/", 1)[1].lower()
-
-    def test_the_extensions_name_does_not_begin_with_slicer(self) -> None:
-        assert not ENTRY.stem.lower().startswith("slicer")
-
-    def test_lines_end_with_a_line_feed_only(self) -> None:
-        data = ENTRY.read_bytes()
-        assert b"\r" not in data
-        assert data.endswith(b"\n")
-
-
-class TestRootCMake:
-    """The Index reads this one file, with these patterns."""
-
-    def test_the_project_has_the_entrys_name(self) -> None:
-        found = re.findall(r"project\s*\(\s*([^\s\)\n\r]+)", root_cmake(), re.IGNORECASE)
-        assert found[0] == ENTRY.stem
-
-    def test_icon_and_screenshots_are_pngs_of_this_repository(self) -> None:
-        urls = [cmake_value("EXTENSION_ICONURL"), *cmake_value("EXTENSION_SCREENSHOTURLS").split()]
-        for url in urls:
-            assert url.startswith(OWN_RAW)
-            width, height = png_size(ROOT / url[len(OWN_RAW) :])
-            assert width >= 128
-            assert height >= 128
-
-    def test_what_the_index_shows_is_said(self) -> None:
-        for name in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION"):
-            assert cmake_value(f"EXTENSION_{name}")
-        assert "EXTENSION_DEPENDS" in root_cmake()
-
-    def test_it_finds_slicer_and_hands_over(self) -> None:
-        for line in (
-            "find_package(Slicer REQUIRED)",
-            "include(${Slicer_USE_FILE})",
-            "add_subdirectory(slicer_module)",
-            "include(${Slicer_EXTENSION_GENERATE_CONFIG})",
-            "include(${Slicer_EXTENSION_CPACK})",
-        ):
-            assert line in root_cmake()
 
 
 class TestPackage:
@@ -174,19 +82,6 @@ class TestPackage:
             tree = ElementTree.parse(path)  # noqa: S314 - our own files
             tags = {element.tag.split("}")[1] for element in tree.iter()}
             assert not tags & {"script", "image", "use", "a"}, path.name
-
-    def test_a_licence_is_in_the_root(self) -> None:
-        assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
-
-    def test_the_checkout_is_small_enough(self) -> None:
-        listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if listed.returncode:
-            pytest.skip("this is no git checkout")
-        files = [ROOT / name for name in listed.stdout.split("\0") if name]
-        total = sum(path.stat().st_size for path in files if path.is_file())
-        assert total < MOST_MEGABYTES * 1e6
 
 
 class TestCode:
@@ -318,11 +213,27 @@ def test_categories_are_coded() -> None:
         assert all(0 <= value <= 255 for value in colour), name
 
 
-def test_every_test_that_the_comparison_names_is_there() -> None:
-    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-    for words in re.findall(r"`((?:tests/\w+/)?test_\w+\.py)((?:::\w+)?)`((?:, `::\w+`)*)", page):
+@pytest.mark.parametrize("name", ["comparison.md", "publishing.md"])
+def test_every_test_that_a_page_names_is_there(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    named = r"`((?:tests/(?:\w+/)*)?test_\w+\.py)((?:::\w+)?)`((?:, `::\w+`)*)"
+    for words in re.findall(named, page):
         path = ROOT / words[0] if "/" in words[0] else ROOT / "tests" / "slicer" / words[0]
         assert path.is_file(), words[0]
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"::(\w+)", words[1] + words[2]):
-            assert re.search(rf"(?:def|class) {name}\b", text), f"{words[0]} has no {name}"
+        for test in re.findall(r"::(\w+)", words[1] + words[2]):
+            assert re.search(rf"(?:def|class) {test}\b", text), f"{words[0]} has no {test}"
+
+
+def test_each_yes_of_ours_names_a_test() -> None:
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    ours = {row[0]: (row[6], row[7]) for row in rows[1:]}
+    assert len(ours) > 50
+    assert {answer.strip("*○ ") for answer, _ in ours.values()} == {"Y", "~", "n"}
+    without = [
+        name
+        for name, (answer, why) in ours.items()
+        if "Y" in answer and not re.search("`(?:tests/|test_)", why)
+    ]
+    assert without == []

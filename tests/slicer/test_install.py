@@ -31,7 +31,7 @@ def lines_until_ended(process: Process) -> list[str]:
     return output + process.poll()
 
 
-def source_zip(path: Path, name: str = "SlicerSEGSAM-main/") -> Path:
+def source_zip(path: Path, name: str = "SEG-SAM-main/") -> Path:
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr(f"{name}requirements.txt", "")
         packed.writestr(f"{name}monailabel_app/main.py", "")

@@ -243,3 +243,24 @@ def test_anything_is_read_or_refused() -> None:
 
 def _children(place: Any) -> list[Any]:
     return list(place.values()) if isinstance(place, dict) else list(place)
+
+
+@pytest.mark.parametrize(
+    ("licence", "is_restricted"),
+    [
+        ("Research only. The weights learnt from data sets ...", True),
+        ("CC BY-NC-SA 4.0", True),
+        ("not for commercial use", True),
+        ("Non-commercial", True),
+        ("Apache-2.0", False),
+        ("CC-BY-SA-4.0 (weights, by their model card); code Apache-2.0", False),
+        ("", False),
+        (None, False),
+        (["Research only"], False),
+    ],
+)
+def test_the_licence_of_weights(licence: Any, *, is_restricted: bool) -> None:
+    checkpoint = {"name": "segsam", "categories": ["liver"], "licence": licence}
+    (model,) = read_info({"models": {"m": {"checkpoint": checkpoint}}}).models
+    assert (model.name, model.weights, model.categories) == ("m", "segsam", ("liver",))
+    assert model.is_restricted is is_restricted

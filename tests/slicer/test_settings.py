@@ -73,6 +73,23 @@ class TestConsent:
         assert not Settings(store).has_consent(FAR)
 
 
+class TestLicence:
+    def test_it_is_accepted_for_the_weights_of_one_server(self) -> None:
+        store: dict[str, str] = {}
+        Settings(store).accept_licence(FAR, "segsam", "Research only.")
+        again = Settings(store)
+        assert again.has_accepted(f"{FAR}/info/", "segsam", "Research only.")
+        assert not again.has_accepted(NEAR, "segsam", "Research only.")
+        assert not again.has_accepted(FAR, "segsam-fast", "Research only.")
+        assert not again.has_accepted(FAR, "segsam", "Research only, and not on Sundays.")
+
+    def test_damaged_settings_are_no_acceptance(self) -> None:
+        settings = Settings({"SEGSAM/licences": "[3, {"})
+        assert not settings.has_accepted(FAR, "segsam", "Research only.")
+        settings.accept_licence(FAR, "segsam", "Research only.")
+        assert settings.has_accepted(FAR, "segsam", "Research only.")
+
+
 def test_servers_are_remembered_the_last_one_first() -> None:
     settings = Settings({})
     assert settings.server == NEAR

@@ -16,6 +16,7 @@ from segsam.cli.auto import auto
 from segsam.cli.batch import app as batch_app
 from segsam.cli.bench import bench
 from segsam.cli.categories import app as categories_app
+from segsam.cli.complete import complete
 from segsam.cli.convert import convert, split
 from segsam.cli.demo import demo
 from segsam.cli.doctor import doctor
@@ -30,7 +31,7 @@ from segsam.system.process import set_passive_openmp_wait, tune_allocator
 from segsam.system.telemetry import switch_off_reports
 
 _COMMANDS = (
-    *(segment, demo, doctor, auto, convert, split),
+    *(segment, complete, demo, doctor, auto, convert, split),
     *(train, distill, evaluate, calibrate, bench),
 )
 

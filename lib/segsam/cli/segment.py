@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -15,6 +14,8 @@ from segsam.cli.terminal import (
     JsonOption,
     LabelsOption,
     MemoryOption,
+    PictureOption,
+    WindowOption,
     check_outputs,
     check_target,
     err,
@@ -66,12 +67,6 @@ CategoryOption = Annotated[
         "mask is restricted to this category."
     ),
 ]
-WindowOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Displayed values: a CT preset (soft-tissue, lung, bone, brain, ...) or low,high."
-    ),
-]
 RuntimeOption = Annotated[
     str | None, typer.Option(help="Runtime of the image encoder: auto, torch or openvino.")
 ]
@@ -82,7 +77,6 @@ PrecisionOption = Annotated[
         "it was measured to be clearly faster on this machine."
     ),
 ]
-PictureOption = Annotated[Path | None, typer.Option(help="Also draw the result to this .png.")]
 
 
 def segment(  # noqa: PLR0913 - the options of the command

@@ -63,6 +63,13 @@ LabelsOption = Annotated[
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Also write the result to this file, as JSON.")
 ]
+PictureOption = Annotated[Path | None, typer.Option(help="Also draw the result to this .png.")]
+WindowOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Displayed values: a CT preset (soft-tissue, lung, bone, brain, ...) or low,high."
+    ),
+]
 CheckpointOption = Annotated[
     str | None,
     typer.Option(help="Name or path of the weights; default: the ones in this package."),

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from segsam.errors import EvaluationError
 from segsam.imaging.slices import SliceView
 from segsam.model import PromptTensors
+from segsam.prediction.simulated_boxes import clip_box, jitter, tight_box
 from segsam.prompting.prompts import Box, Point
-from segsam.training.prompt_simulation import clip_box, inner_points, jitter, tight_box
+from segsam.training.prompt_simulation import inner_points
 
 PromptKind: TypeAlias = Literal["box", "point"]
 SIDE_PX = 256

@@ -118,13 +118,18 @@ class SliceView:
 
     def cut(self, voxels: NDArray[Scalar], index: int) -> NDArray[Scalar]:
         """Return slice `index` of (i, j, k[, 3]) voxels as a plane (y, x[, 3]); a view."""
-        plane = voxels[(slice(None),) * self.axis + (index,)]
+        return self.turned(voxels[(slice(None),) * self.axis + (index,)])
+
+    def turned(self, plane: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Return a plane, its two voxel axes in ascending order, as it is displayed (y, x[, 3]); a
+        view.
+        """
         if self.y_axis > self.x_axis:
             plane = plane.swapaxes(0, 1)
         return plane[self._flips]
 
     def place(self, plane: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Undo `cut`: return a plane (y, x) with its two voxel axes in ascending order; a view."""
+        """Undo `turned`: return a plane (y, x) with ascending voxel axes; a view."""
         unflipped = plane[self._flips]
         return unflipped.swapaxes(0, 1) if self.y_axis > self.x_axis else unflipped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from segsam.model.semantic_decoder import DECODERS, SemanticDecoder, SharedDecod
 from segsam.model.tensors import Decoded, ImageFeatures, PromptTensors
 from segsam.model.text_enhancement import TextEnhancement
 from segsam.model.two_way import ImageSource
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class SegSam(nn.Module):
@@ -96,6 +99,17 @@ class SegSam(nn.Module):
         other._card = card.completed(self)
         return other
 
+    def with_mask_decoder(self, decoder: nn.Module) -> SegSam:
+        """Return the same model with another mask decoder; both share all other parts and weights.
+
+        Image features of one are those of the other.
+        """
+        host, other = _shallow_copy(self.host), _shallow_copy(self)
+        host.mask_decoder = decoder
+        other.host = host
+        other._inputs = DecoderInputs(host, self.semantic_decoder)
+        return other
+
     @property
     def grid(self) -> int:
         """Side of the grid that the decoders work on; their masks are four times as wide."""
@@ -139,28 +153,52 @@ class SegSam(nn.Module):
         Raises:
             CheckpointError: `semantic`, but no semantic decoder, or features without presence.
         """
-        tokens, dense = self.host.encode_prompts(prompts)  # t_p, equation 1
-        if self.box_kinds is not None and prompts.box_kinds is not None:
-            tokens = self.box_kinds(tokens, prompts.box_kinds)
-        image_pe = self._inputs.positions()
-        image = self._inputs.image(features.embedding, dense, shared=prompts.mask_logits is None)
+        image, tokens = self._prompted(features, prompts)
         if not semantic:
             return self._decode_mask(image, tokens, features.detail)
-        decoder, enhanced = self.semantic_decoder, tokens
+        image_pe = self._inputs.positions()
+        decoder = self.semantic_decoder
         if decoder is None or (decoder.presence is not None and features.presence_logits is None):
             raise CheckpointError(
                 "Expected a checkpoint with a semantic decoder, got one of the host's parts alone."
             )
-        if self.text_enhancement is not None:  # t'_p, equation 4
-            enhanced = self.text_enhancement(features.embedding, image_pe, tokens)
+        enhanced = self._enhanced(features, tokens)
         if isinstance(decoder, SharedDecoder):
-            enhanced = decoder.prepend_token(enhanced)
             semantics = decoder(self.host, image, image_pe, enhanced, features.detail)
         else:  # M_s, equation 3
             prompted = enhanced if self.config.text_into == "both" else tokens
             semantics = decoder(image, image_pe, prompted, features.presence_logits)
         binary = self._decode_mask(image, enhanced, features.detail)
         return replace(binary, presence_logits=features.presence_logits, **semantics._asdict())
+
+    def decode_masks_alone(self, features: ImageFeatures, prompts: PromptTensors) -> Decoded:
+        """Decode the binary masks of `decode` without semantics: with text if the card says that
+        the semantic parts are trained, else by the host alone.
+        """
+        image, tokens = self._prompted(features, prompts)
+        if self.card.semantic_is_trained:
+            tokens = self._enhanced(features, tokens)
+        return self._decode_mask(image, tokens, features.detail)
+
+    def _prompted(
+        self, features: ImageFeatures, prompts: PromptTensors
+    ) -> tuple[ImageSource, Tensor]:
+        """Return the image as the decoders read it, and the prompt tokens t_p (equation 1)."""
+        tokens, dense = self.host.encode_prompts(prompts)
+        if self.box_kinds is not None and prompts.box_kinds is not None:
+            tokens = self.box_kinds(tokens, prompts.box_kinds)
+        shared = prompts.mask_logits is None
+        return self._inputs.image(features.embedding, dense, shared=shared), tokens
+
+    def _enhanced(self, features: ImageFeatures, tokens: Tensor) -> Tensor:
+        """Return the tokens that the mask decoder reads: with text (t'_p, equation 4), and with a
+        shared decoder's token of the class.
+        """
+        if self.text_enhancement is not None:
+            image_pe = self._inputs.positions()
+            tokens = self.text_enhancement(features.embedding, image_pe, tokens)
+        decoder = self.semantic_decoder
+        return decoder.prepend_token(tokens) if isinstance(decoder, SharedDecoder) else tokens
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
         """Return the CO-tokens' attention to the image, (B, K, h, w) of sum 1, if there are any."""
@@ -174,3 +212,10 @@ class SegSam(nn.Module):
         several, image_pe = self.config.multimask, self._inputs.positions()
         masks = self.host.decode_masks(image, image_pe, tokens, multimask=several, detail=detail)
         return Decoded(*best_mask(*masks))
+
+
+def _shallow_copy(module: Module) -> Module:
+    """Return a module with the same parts, of which one can be exchanged."""
+    other = copy.copy(module)
+    other._modules = dict(module._modules)
+    return other

@@ -36,7 +36,11 @@ class Job:
 
     def report(self, what: str, axis: int, index: int) -> None:
         """Count slice `index` across voxel axis `axis` as done and report what was done."""
-        self._update(self.done + 1, self.planned, f"{what} slice {'ijk'[axis]} {index}")
+        self.advance(f"{what} slice {'ijk'[axis]} {index}")
+
+    def advance(self, message: str) -> None:
+        """Count one step of the work as done and report it."""
+        self._update(self.done + 1, self.planned, message)
 
     def progress_of_part(self) -> Progress:
         """Return a progress function for a prediction that is part of this job."""

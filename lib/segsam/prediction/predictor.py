@@ -6,10 +6,13 @@ cache has its own lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from segsam.errors import PromptError, VolumeError
 from segsam.imaging.intensity import Intensity
@@ -17,6 +20,11 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
 from segsam.model.runtimes import EncoderRunner, choose_runtime
+from segsam.prediction.completion.completing import Completing
+from segsam.prediction.completion.completion import Completion
+from segsam.prediction.completion.confirmed import ConfirmedSlices, Planes
+from segsam.prediction.completion.request import CompletionRequest
+from segsam.prediction.completion.teaching import AdaptedState
 from segsam.prediction.decoding import MaskChoice, SliceDecoder
 from segsam.prediction.embeddings import DEFAULT_BYTES, EmbeddingCache
 from segsam.prediction.encoding import LoadedVolume, SliceEncoder
@@ -24,7 +32,7 @@ from segsam.prediction.job import Job
 from segsam.prediction.memory_propagation import check_memory
 from segsam.prediction.result import Result
 from segsam.prediction.segmentation import Segmentation
-from segsam.prompting.prompts import Prompts
+from segsam.prompting.prompts import Point, Prompts
 from segsam.types import (
     AxisChoice,
     Cancel,
@@ -183,6 +191,50 @@ class Predictor:
         slice_encoder = partial(self._slice_encoder, loaded)
         segmentation = Segmentation(self.model, loaded.volume, slice_encoder, job, choice)
         return segmentation.segment(checked, axis=axis, propagate=propagate, notes=notes)
+
+    def complete(
+        self,
+        confirmed: Planes | ConfirmedSlices,
+        *,
+        points: Sequence[Point] = (),
+        others: NDArray[np.bool_] | None = None,
+        previous: AdaptedState | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Completion:
+        """Segment the rest of an object of which some slices are confirmed.
+
+        A copy of the mask decoder is adapted to the confirmed slices, if that is better on slices
+        that it has not learnt from; the model itself never changes. The same slices and state give
+        the same answer.
+
+        Args:
+            confirmed: {(axis, index): mask of the other two voxel axes in ascending order}, or
+                `ConfirmedSlices.of_labels` of a sparse label volume. A slice without a pixel of the
+                object ends it.
+            points: clicks on other slices, inside or outside the object.
+            others: True (i, j, k) where other objects are, which this one never is.
+            previous: the `state` of an earlier result for the same object, to continue from it.
+            progress: called after each step or slice as (done, planned so far, message).
+            cancel: called before each step or slice; True cancels.
+
+        Raises:
+            PromptError: a picture, planes that do not fit the volume or contradict each other, or a
+                state of another checkpoint.
+            CancelledError: `cancel` returned True.
+            VolumeError: no volume was set.
+        """
+        loaded = self._require_volume()
+        job = Job(progress, cancel, seconds=dict.fromkeys(("encode", "adapt", "decode"), 0.0))
+        completing = Completing(
+            self.model,
+            self.encoder.weights_id,
+            loaded.volume,
+            partial(self._slice_encoder, loaded),
+            job,
+        )
+        request = CompletionRequest.checked(confirmed, points, others, loaded.volume.shape_ijk)
+        return completing.complete(request, previous)
 
     def _slice_encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
         return SliceEncoder(self.encoder, self.embeddings, loaded, axis, job)

@@ -207,8 +207,9 @@ def _encoder_info(facts: RuntimeFacts | None) -> dict[str, Any] | None:
 @lru_cache(maxsize=16)
 def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
     """Return the description of a checkpoint for clients: its name, whether it names objects and
-    which, the kinds of prompt it was trained with, and whether its host has a memory of slices
-    (`propagate: memory`). Official weights have a name only, and a memory if their host is named.
+    which, the kinds of prompt it was trained with, whether its host has a memory of slices
+    (`propagate: memory`), and the licence of its weights. Official weights have a name only, and
+    memory and licence of their host if it is named.
 
     Raises `CheckpointError` if the card is missing or invalid.
     """
@@ -222,6 +223,7 @@ def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
             "categories": [],
             "prompts": [],
             "memory": memory,
+            "licence": HOSTS[host].facts.licence if host in HOSTS else "",
         }
     names = card.categories_seen or tuple(category.name for category in card.categories)
     return {
@@ -230,6 +232,7 @@ def checkpoint_info(checkpoint: str | None) -> dict[str, Any]:
         "categories": list(names) if card.semantic_is_trained else [],
         "prompts": list(card.prompts_trained),
         "memory": memory,
+        "licence": card.licence,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SegSamError(Exception):
     """Error whose sentence says what was expected and what came. `code` is a word for programs."""
@@ -62,16 +64,52 @@ class CancelledError(ClientError):
     code = "cancelled"
 
 
-class ConsentNeededError(SegSamError):
-    """Missing consent to send an image to another computer.
+class AgreementNeededError(SegSamError):
+    """Missing agreement of the user to what an action does.
 
-    Ask the user. If they agree, call `Settings.consent(server)` and try again.
+    Ask the user with the sentence. If they agree, store it with `agree` and try again; if not,
+    `refused` says what that means.
     """
 
+    refused = ""
+
+    def agree(self, settings: Any) -> None:
+        """Store in the `Settings` that the user agreed."""
+        raise NotImplementedError
+
+
+class ConsentNeededError(AgreementNeededError):
+    """Missing consent to send an image to another computer."""
+
     code = "consent"
+    refused = "Nothing was sent."
 
     def __init__(self, server: str) -> None:
         super().__init__(
             f"The image will be sent to {server}, which is another computer. Do you agree?"
         )
         self.server = server
+
+    def agree(self, settings: Any) -> None:
+        """Store the consent to send images to this server."""
+        settings.consent(self.server)
+
+
+class LicenceNeededError(AgreementNeededError):
+    """Licence of weights that the user has not accepted yet; it allows research only."""
+
+    code = "licence"
+    refused = "The licence of the weights was not accepted, so they were not used."
+
+    def __init__(self, server: str, weights: str, licence: str) -> None:
+        shown = licence.replace("<", "[")  # else Qt might take the server's text for HTML
+        super().__init__(
+            f'The weights "{weights}" on {server} are not free for every use. Their licence:\n\n'
+            f"{shown}\n\nIs your use allowed by it? You are asked once for these weights on this "
+            "server."
+        )
+        self.server, self.weights, self.licence = server, weights, licence
+
+    def agree(self, settings: Any) -> None:
+        """Store that the user accepted the licence of these weights on this server."""
+        settings.accept_licence(self.server, self.weights, self.licence)

@@ -7,6 +7,7 @@ for `Workflow`. `Settings` works on any mapping of texts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, fields
@@ -169,6 +170,15 @@ class Settings:
         left = [each for each in self._list("consents") if each != _server_key(address)]
         self._store["SEGSAM/consents"] = json.dumps(left)
 
+    def has_accepted(self, address: str, weights: str, licence: str) -> bool:
+        """Return True if the user accepted the licence of these weights on a server."""
+        return _licence_key(address, weights, licence) in self._list("licences")
+
+    def accept_licence(self, address: str, weights: str, licence: str) -> None:
+        """Store that the user accepted the licence of these weights on a server."""
+        accepted = [*self._list("licences"), _licence_key(address, weights, licence)]
+        self._store["SEGSAM/licences"] = json.dumps(list(dict.fromkeys(accepted)))
+
     def _text(self, name: str) -> str:
         return self._store.get(f"SEGSAM/{name}", "")
 
@@ -178,6 +188,14 @@ class Settings:
         except ValueError:
             return ()
         return tuple(v for v in values if isinstance(v, str)) if isinstance(values, list) else ()
+
+
+def _licence_key(address: str, weights: str, licence: str) -> str:
+    """Return a text that changes with the server, the weights' name and the words of the licence.
+    Weights that learnt further keep these, so that a training does not make the user agree again.
+    """
+    words = hashlib.sha256(f"{weights}\n{licence}".encode()).hexdigest()[:16]
+    return f"{_server_key(address)} {words}"
 
 
 def _server_key(address: str) -> str:

@@ -13,6 +13,7 @@ import qt
 import slicer
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.EditorPanel import EditorPanel
+from SEGSAMLib.Panels.FirstRunPanel import FirstRunPanel
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
 from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
@@ -41,6 +42,9 @@ ICONS = {
     "trainButton": "Train",
     "connectButton": "Connect",
     "startServerButton": "Server",
+    "trySampleButton": "Run",
+    "useLocalButton": "Server",
+    "useRemoteButton": "Connect",
     "exportNiftiButton": "Export",
     "exportDicomButton": "Export",
 }
@@ -71,7 +75,11 @@ class Widget:
         self.workflow = WorkflowPanel(self.session)
         self.editor = EditorPanel(self.session)
         self.server = ServerPanel(self.session, self.connection.connect)
-        self.panels = (self.connection, self.prompts, self.result, self.workflow, self.editor)
+        self.first_run = FirstRunPanel(self.session, self.server.start)
+        self.panels = (
+            *(self.connection, self.prompts, self.result, self.workflow, self.editor),
+            self.first_run,
+        )
         self.prompts.on_tool = self.editor.end_effect
         self.editor.on_effect = self.prompts.release_tool
         self._gui_tag: Any = None

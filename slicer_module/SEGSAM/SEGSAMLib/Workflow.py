@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
 
-from SEGSAMLib.Errors import ClientError, ConsentNeededError
+from SEGSAMLib.Errors import ClientError, ConsentNeededError, LicenceNeededError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
@@ -33,6 +33,7 @@ from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
     InferReply,
+    Model,
     Saved,
     TrainingStatus,
     Versions,
@@ -56,6 +57,7 @@ class Workflow:
         self.settings = settings
         self.worker = worker if worker is not None else Worker()
         self.client: Client | None = None
+        self._models: tuple[Model, ...] = ()
         self._curve: list[tuple[int, str, float]] = []
 
     @property
@@ -108,6 +110,7 @@ class Workflow:
                 self._close_sessions(before)
             if found.is_ok:
                 self.settings.server = address.url
+            self._models = found.info.models if found.is_ok and found.info else ()
             return found
 
         self.worker.start("connect", lambda cancel, report: client.diagnose(cancel), use)
@@ -116,16 +119,16 @@ class Workflow:
 
     def prefetch(self, parameters: Parameters, axis: int, index: int) -> None:
         """Ask the server to encode the slices around the one that the user looks at, if it has the
-        image.
+        image and the user accepted the licence of the weights.
         """
-        if self.client is not None:
+        if self.client is not None and self._unaccepted(parameters) is None:
             image = self.logic.files.image_payload()
             view = {"axis": "ijk"[axis], "slice": str(index), "window": parameters.window}
             prefetch = partial(self.client.prefetch, parameters.model, image, view)
             self.worker.start("prefetch", lambda cancel, report: prefetch(cancel))
 
     def segment(self, parameters: Parameters) -> None:
-        """Segment the object that the prompts mark. Raises `ConsentNeededError`, `PromptError`,
+        """Segment the object that the prompts mark. Raises `AgreementNeededError`, `PromptError`,
         `NodeError`.
         """
         self._infer(parameters, partial(self.logic.request, parameters))
@@ -223,6 +226,7 @@ class Workflow:
     def train(self, parameters: Parameters, **settings: Any) -> None:
         """Start a training with the server's settings, such as `max_epochs`."""
         client, model = self._connected(), parameters.model
+        self._check_licence(parameters)
         self._curve.clear()
         self._start_training_task(lambda cancel: client.train(model, settings, cancel))
 
@@ -263,6 +267,7 @@ class Workflow:
     def _infer(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
         client, image = self._connected(), self.logic.files.image_payload()
         self._check_consent(image.image_id)
+        self._check_licence(parameters)
         infer = partial(client.infer, parameters.model, image, make_request())
         self.worker.start("segment", infer, self._apply)
 
@@ -322,6 +327,23 @@ class Workflow:
         address = self._connected().address
         if not image_id and not self.settings.has_consent(address.url):
             raise ConsentNeededError(address.url)
+
+    def _check_licence(self, parameters: Parameters) -> None:
+        """Raise `LicenceNeededError` before weights are used whose licence allows research only, if
+        the user has not accepted it on this server.
+        """
+        model = self._unaccepted(parameters)
+        if model is not None:
+            raise LicenceNeededError(self._connected().address.url, model.weights, model.licence)
+
+    def _unaccepted(self, parameters: Parameters) -> Model | None:
+        """Return the chosen model if its licence is still to be accepted, else None."""
+        model = next((each for each in self._models if each.name == parameters.model), None)
+        if model is None or not model.is_restricted:
+            return None
+        address = self._connected().address.url
+        accepted = self.settings.has_accepted(address, model.weights, model.licence)
+        return None if accepted else model
 
     def _image_id(self) -> str:
         image_id = self.logic.files.image_id

@@ -58,6 +58,22 @@ def test_its_description_tells(name: str | None, *, has_memory: bool) -> None:
     assert checkpoint_info(name)["memory"] is has_memory
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        (None, "Research only."),
+        ("litemedsam", "Apache-2.0"),
+        ("medsam2:/weights/MedSAM2_latest.pt", "CC-BY-SA-4.0"),
+        ("/weights/unknown.pt", ""),
+    ],
+)
+def test_its_description_has_the_licence_of_the_weights(name: str | None, licence: str) -> None:
+    """3D Slicer shows it before weights that allow research only are used."""
+    found = checkpoint_info(name)["licence"]
+    assert found.startswith(licence)
+    assert bool(found) is bool(licence)
+
+
 @pytest.mark.parametrize("dialect", ["ours", "stock"])
 def test_a_request_is_followed_by_memory(task: SegSamInfer, tmp_path: Path, dialect: str) -> None:
     voxels = np.random.default_rng(0).integers(0, 200, (40, 40, 6)).astype(np.int16)

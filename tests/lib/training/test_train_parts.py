@@ -20,6 +20,7 @@ from segsam.model import BoxKind, Host, SegSam
 from segsam.model.hosts import Sam2, SamUnet, VitSizes
 from segsam.model.sam2 import HieraSizes
 from segsam.prediction.propagation import MARGIN_PX
+from segsam.prediction.simulated_boxes import loosened, neighbours_box
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.logs import CsvLog
@@ -29,8 +30,6 @@ from segsam.training.prompt_simulation import (
     corrective_prompts,
     error_points,
     inner_points,
-    loosened,
-    neighbours_box,
     point_prompts,
 )
 from segsam.training.samples import Sample, absent_classes

@@ -139,8 +139,10 @@ class ServerPanel:
             self.start()
         else:
             subject = "The server" if self._is_server else "The installation"
-            self._show_state(
-                f"⚠ {subject} ended (status {process.exit_status}); see the log below."
+            sentence = f"{subject} ended (status {process.exit_status}); see the log"
+            self._show_state(f"⚠ {sentence} below.")
+            self.session.show_status(
+                f"{sentence} in the section Server on this computer.", is_error=True
             )
 
     def _show_state(self, sentence: str) -> None:

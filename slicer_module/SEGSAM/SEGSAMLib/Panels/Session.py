@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, MutableMapping
 import qt
 
 import slicer
-from SEGSAMLib.Errors import ConsentNeededError, SegSamError
+from SEGSAMLib.Errors import AgreementNeededError, SegSamError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Workflow import Workflow
@@ -75,15 +75,15 @@ class Session:
     def attempt(self, action: Callable[..., Any], *arguments: Any, **options: Any) -> bool:
         """Call an action. If it raises a `SegSamError`, show its sentence and return False.
 
-        If the action needs the user's consent, ask for it, store it and call the action again.
+        If the action needs the user's agreement, ask for it, store it and call the action again.
         """
         try:
             action(*arguments, **options)
-        except ConsentNeededError as needed:
+        except AgreementNeededError as needed:
             if not self.ask(str(needed)):
-                self.show_status("Nothing was sent.")
+                self.show_status(needed.refused)
                 return False
-            self.settings.consent(needed.server)
+            needed.agree(self.settings)
             return self.attempt(action, *arguments, **options)
         except SegSamError as error:
             self.show_status(str(error), is_error=True)

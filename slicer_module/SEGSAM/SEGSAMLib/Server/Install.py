@@ -20,7 +20,8 @@ SUPPORTED = ("3.11", "3.12", "3.10")
 """Python versions that the server runs on, best first."""
 NEEDED_GB = 10
 """Disk space of the environment with PyTorch's GPU build (Linux)."""
-SOURCE_URL = "https://github.com/SEG-SAM/SlicerSEGSAM/archive/refs/heads/main.zip"
+SOURCE_URL = "https://github.com/SEG-SAM/SEG-SAM/archive/refs/heads/main.zip"
+"""Project with the server; the repository of the extension holds the module only."""
 _PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"
 _PROBE_SECONDS = 20
 

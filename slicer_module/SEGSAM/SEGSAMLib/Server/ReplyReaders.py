@@ -181,8 +181,10 @@ def _left_out(value: Json) -> tuple[LeftOutCase, ...]:
 
 
 def _model(name: str, value: Json) -> Model:
-    categories = _list(_mapping(value.get("checkpoint")).get("categories"))
-    return Model(name, tuple(_text(each) for each in categories))
+    checkpoint = _mapping(value.get("checkpoint"))
+    categories = tuple(_text(each) for each in _list(checkpoint.get("categories")))
+    weights, licence = _text(checkpoint.get("name")), _text(checkpoint.get("licence"))
+    return Model(name, categories, weights, licence)
 
 
 def _region(mask: Any, grid: VolumeGrid) -> Region | None:

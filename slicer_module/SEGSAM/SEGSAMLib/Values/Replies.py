@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Mapping
 
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
 
+_RESTRICTED = re.compile(r"research|non-?commercial|no(t for)? commercial|\bNC\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Model:
-    """Model that a server offers. `categories` are those that it can name, empty if none."""
+    """Model that a server offers. `categories` are those that it can name, empty if none. `weights`
+    is the name of its checkpoint, and `licence` what the checkpoint's card says; empty if unknown.
+    """
 
     name: str
     categories: tuple[str, ...] = ()
+    weights: str = ""
+    licence: str = ""
+
+    @property
+    def is_restricted(self) -> bool:
+        """True if the licence allows research only, or nothing commercial."""
+        return bool(_RESTRICTED.search(self.licence))
 
 
 @dataclass(frozen=True)

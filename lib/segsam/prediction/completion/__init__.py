@@ -1,0 +1,1 @@
+"""Completion of an object from slices that a person has confirmed."""
