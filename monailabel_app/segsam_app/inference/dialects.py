@@ -48,6 +48,7 @@ from segsam_app.inference.requests import (
     Extension,
     MonaiLabelKeys,
     Name,
+    RequestId,
     ShortText,
     Window,
     window_of,
@@ -126,7 +127,7 @@ class OurRequest(RequestRecord):
     """Intensity window: the name of a preset or [low, high]."""
     result: ResultForm = "volume"
     """Form of the reply: one plane or a region in JSON, or a label file."""
-    request_id: ShortText | None = None
+    request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
     client_id: Any = None
     """No effect: MONAI Label's client adds it to everything."""
@@ -165,7 +166,7 @@ class StockRequest(MonaiLabelKeys):
     """Follow the object through the slices."""
     result_extension: Extension = ".nrrd"
     """File type of the reply."""
-    request_id: ShortText | None = None
+    request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
 
     def for_image(self, shape_ijk: Shape) -> ImageRequest:
