@@ -30,7 +30,8 @@ def test_health_alone_notices_an_image_that_was_replaced(server: Any, tmp_path: 
     label = tmp_path / "label.nii.gz"
     nibabel.save(nibabel.Nifti1Image(ball(), LPS_MM), label)
     query = {"image": "replaced", "tag": "final"}
-    saved = server.ask("PUT", "/datastore/label", params=query, files={"label": label.open("rb")})
+    sent = {"label": (label.name, label.read_bytes())}
+    saved = server.ask("PUT", "/datastore/label", params=query, files=sent)
     assert (saved.status_code, len(saved.json()["image_sha256"])) == (200, 64)
     shutil.copy(tmp_path / "other.nii.gz", image)
     name = "labels/final/replaced.nii.gz"
