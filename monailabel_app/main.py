@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,6 +71,8 @@ from segsam_app.web.shutdown import Shutdown
 logger = logging.getLogger(__name__)
 
 _TRAINING_NICE = 5
+_LOOK_SECONDS = 10.0
+"""Time between two looks at the labels whose files or images have changed."""
 
 
 class SegSamApp(MONAILabelApp):
@@ -194,12 +197,20 @@ class SegSamApp(MONAILabelApp):
         Thread(target=self._look_for_damage, name="segsam-damage", daemon=True).start()
 
     def _look_for_damage(self) -> None:
-        """Read every record once, so that `GET /segsam/health` names the damaged ones."""
+        """Read every record once, so that `GET /segsam/health` names the damaged ones; then look
+        again and again at the labels whose files, or whose images, have changed.
+        """
         lower_thread_priority()
         store = self.datastore()
         self.versions.history()
-        if isinstance(store, Store):
-            store.check_records()
+        look = store.check_records if isinstance(store, Store) else None
+        while look is not None and not self.shutdown.has_begun:
+            try:
+                look()
+            except (SegSamError, OSError) as error:
+                logger.warning("the labels could not be compared with their images: %s", error)
+            look = store.look_at_labels
+            time.sleep(_LOOK_SECONDS)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Return what the reply to a saved label holds besides the version."""

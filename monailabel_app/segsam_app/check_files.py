@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from monailabel.datastore.local import ImageLabelModel
+
 from segsam.datasets.splits import Split
 from segsam.errors import DamagedRecordError, OutputError, TrainingError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
@@ -26,8 +28,11 @@ from segsam_app.dicomweb.series import is_uid, read_series
 from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
 from segsam_app.storage.found_labels import FoundLabels
+from segsam_app.storage.image_contents import content_of, contents_file, damage_of_contents
+from segsam_app.storage.images import files_of_image
 from segsam_app.storage.index import Index, check_index
 from segsam_app.storage.label_history import LabelHistory
+from segsam_app.storage.label_record import IMAGE_SHA256, is_sha256
 from segsam_app.storage.scan import FolderContents, FolderScanner, configured_patterns
 from segsam_app.storage.series import SeriesFiles
 from segsam_app.storage.version_files import VERSIONS
@@ -54,6 +59,8 @@ def check_studies(folder: Path) -> DamageList:
     for headers in sorted((dicom / "headers").glob("*")):
         if is_uid(headers.name):
             _check(headers, damage)
+    if why := damage_of_contents(contents_file(folder)):
+        damage.note(contents_file(folder), f"{why}; it is made again")
     for file in sorted((folder / ".segsam" / "overviews").glob("*.json")):
         if why := damage_of_overview(file):
             damage.note(file, f"{why}; it is made again")
@@ -105,13 +112,17 @@ def _histories(labels: Path, damage: DamageList) -> Iterator[LabelHistory]:
 
 
 def _check_found_labels(folder: Path, damage: DamageList) -> None:
-    """List the files among the labels that cannot be labels of their images. Raises OSError."""
+    """List the files among the labels that cannot be labels of their images, and the series that
+    lie in several folders. Raises OSError.
+    """
     scanner = FolderScanner(folder, configured_patterns())
-    contents, found = scanner.scan(_known_endings(folder)), FoundLabels(damage)
+    known, found = _known_images(folder), FoundLabels(damage)
+    contents = scanner.scan({image_id: each.image.ext for image_id, each in known.items()})
     for place, is_folder in contents.misplaced.items():
         damage.note_place(place, is_folder=is_folder)
     for file, why in contents.no_labels.items():
         damage.note(file, why)
+    _check_series(contents, damage)
     for tag, files in contents.labels.items():
         for image_id in sorted(files.keys() & contents.images.keys()):
             history = LabelHistory(folder / "labels" / tag, image_id, damage)
@@ -121,20 +132,42 @@ def _check_found_labels(folder: Path, damage: DamageList) -> None:
                     if grid is None:
                         continue
                     if history.is_version(file):
-                        found.on_another_grid(file, image_id, grid)
+                        was = _image_at(history, known.get(image_id), tag)
+                        now = _content(folder, image_id, contents) if was else ""
+                        found.of_another_image(file, image_id, grid, was, now)
                     else:
                         found.check(file, grid)
                 except OSError as error:
                     damage.note(file, error.strerror or type(error).__name__)
 
 
-def _known_endings(folder: Path) -> dict[str, str]:
-    """Return image id -> ending of its file, as the index has them; {} if it cannot be read."""
+def _check_series(contents: FolderContents, damage: DamageList) -> None:
+    """List the series that lie in several folders."""
+    for series in contents.series.values():
+        for note in series.notes:
+            damage.note(series.folder, note.rstrip("."))
+
+
+def _known_images(folder: Path) -> dict[str, ImageLabelModel]:
+    """Return the entries of the index by image id; {} if it cannot be read."""
     index = Index(folder)
     index.is_read_only = True
     with suppress(OutputError, OSError):
         index.catch_up()
-    return {image_id: known.image.ext for image_id, known in index.model.objects.items()}
+    return dict(index.model.objects)
+
+
+def _image_at(history: LabelHistory, known: ImageLabelModel | None, tag: str) -> str:
+    """Return the SHA-256 of the image when its current label came; "" if it is unknown."""
+    listed = known.labels.get(tag) if known is not None else None
+    noted = listed.info.get(IMAGE_SHA256) if listed is not None else None
+    newest = history.newest()
+    return str(noted) if is_sha256(noted) else (newest.image_sha256 if newest is not None else "")
+
+
+def _content(folder: Path, image_id: str, contents: FolderContents) -> str:
+    series, ending = contents.series.get(image_id), contents.images[image_id]
+    return content_of(files_of_image(folder, image_id, ending, series))
 
 
 def _grid(folder: Path, image_id: str, contents: FolderContents) -> RawGrid | None:

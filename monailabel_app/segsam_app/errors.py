@@ -42,6 +42,12 @@ class NothingToLearnError(SegSamError):
     code = "no_labels"
 
 
+class NotPossibleError(SegSamError):
+    """A request for what this computer cannot do."""
+
+    code = "not_possible"
+
+
 class AlreadyRunningError(SegSamError):
     """A task of a kind that is running already, without the request to wait for it."""
 

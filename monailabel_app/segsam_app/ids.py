@@ -44,13 +44,45 @@ _NOT_SHOWN = re.compile(
 def checked_id(name: str, value: str) -> str:
     """Return `value` if it is an id; `name` is its parameter. Raises `RequestError`."""
     if name in _IMAGE_NAMES and not is_image_id(value):
-        raise RequestError(f"{name} must be an id: {IMAGE_ID_RULE}; got {value!a:.140}")
+        raise RequestError(
+            f"{name} must be an id: {IMAGE_ID_RULE}; got {value!a:.140}, {broken_rule(value)}"
+        )
     if name not in _IMAGE_NAMES and not _is_id(value):
         raise RequestError(
             f"{name} must be an id: 1 to 128 letters, digits and _ - . + = @ , ( ) or blanks, "
-            f"beginning with a letter, a digit or _; got {value!r:.140}"
+            f"beginning with a letter, a digit or _; got {value!r:.140}, {broken_rule(value)}"
         )
     return value
+
+
+def broken_rule(value: str) -> str:
+    """Return what is wrong with a name that is no id, as a clause."""
+    if not value:
+        return "which is empty"
+    if len(value) > 128 or len(value.encode("utf-8", "replace")) > MAX_BYTES:
+        return "which is too long"
+    if _DEVICE.fullmatch(value):
+        return "which is the name of a device in Windows"
+    if ".." in value:
+        return "which has two dots in a row"
+    if value[-1] in ". ":
+        return f"which ends in a {'dot' if value[-1] == '.' else 'blank'}"
+    if not (unicodedata.category(value[0])[0] in "LN" or value[0] == "_"):
+        return "which begins with something else"
+    strange = [sign for sign in value if _is_strange(sign)]
+    if strange:
+        return f"which has the character {strange[0]!a}"
+    whole, parts = (unicodedata.normalize(form, value) for form in ("NFC", "NFD"))
+    if unicodedata.normalize("NFKC", value) != whole:
+        return "which has a look-alike that Unicode keeps for old encodings"
+    if value not in (whole, parts):
+        return "which spells some letters whole (NFC) and others in parts (NFD)"
+    return "which has letters of another script"
+
+
+def _is_strange(sign: str) -> bool:
+    is_plain = sign.isalnum() or sign in "_.+=@,() -" if sign.isascii() else _is_of_any_script(sign)
+    return not is_plain or _NOT_SHOWN.match(sign) is not None
 
 
 def is_image_id(value: str) -> bool:
@@ -88,13 +120,13 @@ def shown(text: str, most: int = 240) -> str:
 
 def _checked(value: str) -> str:
     if not _is_id(value):
-        raise ValueError("must be an id, not a path")
+        raise ValueError(f"must be an id, not a path, and not one {broken_rule(value)}")
     return value
 
 
 def _checked_image(value: str) -> str:
     if not is_image_id(value):
-        raise ValueError("must be an id, not a path")
+        raise ValueError(f"must be an id, not a path, and not one {broken_rule(value)}")
     return value
 
 

@@ -38,7 +38,7 @@ def read_object(text: str, name: str = "params") -> dict[str, Any]:
             object_pairs_hook=lambda pairs: _object_of(name, pairs),
         )
     except json.JSONDecodeError as error:
-        raise RequestError(f"{name} is not JSON: {error.msg} at character {error.pos}") from error
+        raise RequestError(f"{name} is not JSON: {json_problem(error)}") from error
     except RecursionError as error:
         raise RequestError(f"{name} is nested too deeply") from error
     except ValueError as error:  # Python's limit of digits
@@ -46,6 +46,13 @@ def read_object(text: str, name: str = "params") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RequestError(f"{name} must be a JSON object, got {_kind(value)}")
     return dict(checked_json(value, name))
+
+
+def json_problem(error: json.JSONDecodeError) -> str:
+    """Return why a text is no JSON, as a clause."""
+    if error.doc.startswith("\ufeff"):
+        return "it begins with a byte order mark; expected UTF-8 without one"
+    return f"it cannot be read from character {error.pos} on"
 
 
 def checked_json(value: Any, name: str) -> Any:

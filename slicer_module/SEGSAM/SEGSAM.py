@@ -35,8 +35,9 @@ class SEGSAM(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The SEG-SAM authors"]
         parent.helpText = _(
-            "Click or draw a box in a slice view: the structure is segmented, named and coded by a "
-            "SEG-SAM server on this computer or elsewhere, which learns from what you submit. "
+            "Click, or draw a box or lasso, in a slice view: the structure is segmented, named and "
+            "coded by a SEG-SAM server on this computer or elsewhere, which learns from what you "
+            "submit. "
             '<a href="https://github.com/SEG-SAM/SlicerSEGSAM/blob/main/docs/tutorial.md">'
             "Tutorial</a>."
         )

@@ -249,12 +249,17 @@ def soon(find: Callable[[], Any], seconds: float = 10) -> Any:
     return found
 
 
+_KEPT_BESIDE = (".segsam", "contents.json")
+"""What a server notes about images that were opened, when it comes to it."""
+
+
 @contextmanager
 def nothing_new(folder: Path, *, but_folders: bool = False) -> Iterator[None]:
     """Check that, a moment after the block, there is no new path in `folder`."""
 
     def paths() -> set[Path]:
-        return {path for path in folder.rglob("*") if path.is_file() or not but_folders}
+        found = {path for path in folder.rglob("*") if path.is_file() or not but_folders}
+        return {path for path in found if path.name not in _KEPT_BESIDE}
 
     before = paths()
     yield

@@ -166,6 +166,24 @@ class TestNotFound:
             reply = server.infer(query, params=json.dumps(GOOD))
             assert refused(reply)[:2] == (400, "request")
 
+    def test_of_two_images_none_is_dropped(self, server: Any) -> None:
+        content = (server.studies / "oblique.nii.gz").read_bytes()
+        upload = {"files": ("o.nii.gz", content)}
+        made = server.ask("PUT", "/session/", files=upload).json()["session_id"]
+        file, straight = {"file": ("o.nii.gz", content)}, {"image": "straight"}
+        for query, files, named in (
+            (straight, file, "image=straight and the file 'o.nii.gz'"),
+            ({**straight, "session_id": made}, {}, f"image=straight and session_id={made}"),
+            ({"session_id": made}, file, f"session_id={made} and the file 'o.nii.gz'"),
+        ):
+            reply = server.infer(query, params=json.dumps(GOOD), files=files)
+            sentence = f"expected one image, got {named}; send one of them"
+            assert refused(reply) == (400, "request", sentence)
+        mixed = [("files", ("a.dcm", b"x")), ("files", ("o.nii.gz", content))]
+        status, _, sentence = refused(server.ask("PUT", "/session/", files=mixed))
+        assert (status, "'o.nii.gz' among them" in sentence) == (422, True)
+        server.ask("DELETE", f"/session/{made}")
+
     def test_a_model(self, server: Any) -> None:
         reply = requests.post(f"{server.url}/infer/other?image=straight", timeout=30)
         assert refused(reply) == (

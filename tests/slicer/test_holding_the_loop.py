@@ -160,7 +160,7 @@ def test_a_click_holds_the_loop_briefly_and_is_cancelled_at_once(
     session = large.panel.session
     ui.pointInsideButton.setChecked(True)
     large.client.is_ready.clear()
-    found: dict[str, list[int]] = {"a click": [], "cancel": []}
+    found: dict[str, list[int]] = {"a click": [], "cancel": [], "a lasso": [], "a removal": []}
 
     def press_and_release(at: tuple[int, int]) -> None:
         for event in ("LeftButtonPressEvent", "LeftButtonReleaseEvent"):
@@ -183,6 +183,19 @@ def test_a_click_holds_the_loop_briefly_and_is_cancelled_at_once(
             hold("cancel", ui.cancelButton.click)
             assert not session.workflow.worker.is_busy
             assert label(large, "statusLabel") == "Cancelled; nothing was changed."
+    turns = np.linspace(0, 2 * np.pi, 60)
+    outline = [
+        (round(middle[0] + 90 * np.cos(t)), round(middle[1] + 70 * np.sin(t))) for t in turns
+    ]
+    ui.lassoButton.setChecked(True)
+    send(view, "LeftButtonPressEvent", outline[0])
+    for at in outline[1:]:
+        send(view, "MouseMoveEvent", at)
+    loop.run(200)  # the first drawing of a view without a graphics card is not the panel's time
+    hold("a lasso", lambda: send(view, "LeftButtonReleaseEvent", outline[0]))
+    assert len(session.logic.prompts.current.lassos) == 1
+    hold("a removal", ui.removePromptButton.click)
+    assert not session.logic.prompts.current.lassos
     large.client.is_ready.set()
     ui.runButton.click()
     until(lambda: not session.workflow.worker.is_busy, "the answer")

@@ -35,6 +35,12 @@ def learning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield running
 
 
+def slicer_view() -> Any:
+    import slicer
+
+    return slicer.app.views["Red"]
+
+
 class TestWithoutAServer:
     def test_nothing_is_contacted_or_installed_when_it_loads(self, module: Any) -> None:
         panel = module.panel
@@ -365,6 +371,29 @@ class TestWithAServer:
         view.SetSliceOffset(8.0)
         until(lambda: not module.panel._prefetch_timer.isActive(), "quiet")
         assert len(sent) == 1, "slices across i are not those of this view"
+
+    def test_a_negative_box_is_left_out_by_the_server(self, module: Any, server: Any) -> None:
+        connect(module, server)
+        drag_box(module)
+        until(lambda: not is_segmenting(module), "the answer")
+        before = voxels(module)
+        logic, view = module.panel.session.logic, slicer_view()
+        module.ui.signButton.click()
+        from gui.views import drag, pixel_of
+
+        corners = logic.nodes.grid.ras([(30, 15, 4), (44, 37, 4)])
+        drag(view, [pixel_of(view, corner) for corner in corners])
+        until(lambda: not is_segmenting(module), "the answer")
+        drawn, negative = logic.prompts.current.boxes
+        assert (drawn.positive, negative.positive) == (True, False)
+        (i, j, k), (last_i, last_j, _) = negative.min_ijk, negative.max_ijk
+        part = np.s_[k, j : last_j + 1, i : last_i + 1]
+        assert before[part].any()
+        after = voxels(module)
+        assert not after[part].any()
+        assert after.any()
+        module.ui.undoButton.click()
+        assert np.array_equal(voxels(module), before)
 
     def test_other_segments_stay_as_they_are(self, module: Any, server: Any) -> None:
         """And so does the image."""

@@ -38,6 +38,8 @@ NEEDED_MEMORY_GB = 4.0
 """Memory of a server with MONAI Label, torch, one large CT and a full embedding cache."""
 
 NEEDED_DISK_GB = 1.0
+_OTHER_IMAGE = (" than its image has now", " of another image than lies there now")
+"""Parts of what is said about a label whose image is another one now."""
 _REINSTALL = "run: pip install -r requirements.txt"
 _NO_NAMES = "a checkpoint with a trained semantic decoder: --checkpoint FILE.safetensors"
 _GB = 2**30
@@ -355,8 +357,12 @@ def _stored(found: Mapping[str, Any]) -> Check:
         lines = f" {named[0]}" if len(named) == 1 else "".join(f"\n         {one}" for one in named)
         sentence = f"{len(damaged)} damaged:{lines}" + "\n        " * (len(named) > 1)
         is_made_again = any("made again" in why or "anew" in why for why in damaged.values())
-        remedy = "put these files back from a backup"
-        remedy += ", except what is made again" if is_made_again else ""
+        is_moved = [any(one in why for one in _OTHER_IMAGE) for why in damaged.values()]
+        remedy = "" if all(is_moved) else "put these files back from a backup"
+        remedy += ", except what is made again" if is_made_again and remedy else ""
+        if any(is_moved):
+            moved = "put the earlier images back, or look at their labels and save them anew"
+            remedy += f"{'; of labels whose image is another one now, ' if remedy else ''}{moved}"
         if any("move it away" in why for why in damaged.values()):
             remedy += "; move away what lies in the place of another file"
         if aside:

@@ -39,7 +39,8 @@ BoxOption = Annotated[
     list[str] | None,
     typer.Option(
         help="Box as i0,j0,k0,i1,j1,k1, both corners included (repeatable). A box that is one "
-        "voxel thick along an axis is a 2D box on that slice."
+        "voxel thick along an axis is a 2D box on that slice. With ,- at the end, what is inside "
+        "is left out of the object."
     ),
 ]
 AxisOption = Annotated[

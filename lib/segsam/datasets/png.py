@@ -27,6 +27,8 @@ def decode_rgb(content: bytes) -> NDArray[np.uint8]:
 
 def _decode(content: bytes, mode: int) -> NDArray[np.uint8]:
     try:
+        # As it is stored, as everywhere: image and mask may be marked differently.
+        mode |= cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), mode)
     except cv2.error as error:  # empty content
         raise ValueError("the file is empty") from error

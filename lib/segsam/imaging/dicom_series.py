@@ -35,6 +35,7 @@ class DicomFacts:
     """Facts about one DICOM file for a list of images; `problem` says why it is no image."""
 
     series_uid: str = ""
+    sop_uid: str = ""
     frames: int = 1
     size_px: tuple[int, int] = (0, 0)
     position_lps: tuple[float, ...] | None = None
@@ -60,6 +61,8 @@ class DicomSeries:
     """True if the folder holds no other series."""
     is_folder: bool
     """True if the folder can be read as this series."""
+    notes: tuple[str, ...] = ()
+    """Notes about the series that only its surroundings show."""
 
     @property
     def path(self) -> Path:
@@ -102,7 +105,7 @@ def series_of(
     is_alone = len(groups) == 1
     is_folder = is_alone and not any(each.hinders_folder for each in facts.values())
     for key, names in groups.items():
-        problem = _why_no_volume([facts[name] for name in names])
+        problem = _why_no_volume(_without_copies([facts[name] for name in names]))
         if problem:
             listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
             sentence = f"{problem} ({listed}), not one volume; name one file to read it"
@@ -153,6 +156,7 @@ def _facts(file: DicomFile) -> DicomFacts:
     size_px = (int(header.Columns or 0), int(header.Rows or 0))
     return DicomFacts(
         file.series_uid,
+        str(header.get("SOPInstanceUID") or ""),
         file.frames,
         size_px,
         _numbers(position, 3),
@@ -182,6 +186,12 @@ def _numbers(values: Any, count: int) -> tuple[float, ...] | None:
         return tuple(float(value) for value in listed)
     except (TypeError, ValueError):
         return None
+
+
+def _without_copies(files: Sequence[DicomFacts]) -> list[DicomFacts]:
+    """Return the files without those that are read as copies of an earlier one."""
+    keys = [(each.sop_uid or str(n), each.position_lps, each.part) for n, each in enumerate(files)]
+    return [each for n, each in enumerate(files) if keys[n] not in keys[:n]]
 
 
 def _why_no_volume(files: Sequence[DicomFacts]) -> str:

@@ -3,7 +3,8 @@
     features of the slice + points and boxes in model pixels --decoders--> logits (y, x)
 
 Several boxes on a slice mark parts of one object. Each box is decoded with the points that concern
-it, and a pixel gets the largest of their logits.
+it, and a pixel gets the largest of their logits. A pixel in a negative box gets a logit that counts
+as probability 0.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.prediction.encoding import SliceEncoder
+from segsam.prediction.labels import FLOOR_LOGIT
 from segsam.prediction.naming import SliceEvidence, present_categories
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prediction.result import SliceReport
@@ -31,7 +33,7 @@ from segsam.prediction.semantics import (
     example_distances,
     image_distances,
 )
-from segsam.prompting.prompts import SlicePrompts
+from segsam.prompting.prompts import Box, SlicePrompts
 from segsam.types import DecoderName
 
 
@@ -109,15 +111,20 @@ class SliceDecoder:
     """Decoder of prompts on the slices of one `SliceEncoder`.
 
     `model` supplies the decoders' weights. They may differ from the encoder's model in everything
-    that no image feature depends on.
+    that no image feature depends on. No mask has a pixel in one of the `negative_boxes`.
     """
 
     def __init__(
-        self, model: SegSam, encoder: SliceEncoder, choice: MaskChoice | None = None
+        self,
+        model: SegSam,
+        encoder: SliceEncoder,
+        choice: MaskChoice | None = None,
+        negative_boxes: tuple[Box, ...] = (),
     ) -> None:
         self.encoder = encoder
         self._model = model
         self._choice = choice or MaskChoice()
+        self._negative_boxes = negative_boxes
 
     @property
     def view(self) -> SliceView:
@@ -181,6 +188,7 @@ class SliceDecoder:
         logits = torch.stack(planes).amax(dim=0).cpu().numpy()
         if prompts.all_boxes:
             logits = suppress_stray_parts(logits, self.view, prompts)
+        logits = self._without_negative_boxes(index, logits)
         low_res_logits = parts.amax(dim=0, keepdim=True)
         is_blank = self._is_blank(index)
         report = self._report(index, features, decoded, propagated=propagated, is_blank=is_blank)
@@ -197,6 +205,20 @@ class SliceDecoder:
             None if distances is None else distances[0],
             is_blank,
         )
+
+    def _without_negative_boxes(
+        self, index: int, logits: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return logits (y, x) of slice `index` that are the lowest in its negative boxes."""
+        crossing = [box for box in self._negative_boxes if box.spans(self.view.axis, index)]
+        if not crossing:
+            return logits
+        logits = logits.copy()
+        for box in crossing:
+            left, top, right, bottom = self.view.rectangle(box.min_ijk, box.max_ijk)
+            part = logits[top : bottom + 1, left : right + 1]
+            np.minimum(part, FLOOR_LOGIT, out=part)
+        return logits
 
     def _object_logits(self, decoded: Decoded) -> Tensor:
         """Return the logits (P, 1, m, m) of the selected mask.

@@ -31,7 +31,7 @@ from segsam.prediction.result import (
     Result,
     SliceReport,
 )
-from segsam.prompting.prompts import Prompts
+from segsam.prompting.prompts import Box, Prompts
 from segsam.types import AxisChoice, PropagateChoice
 
 
@@ -61,6 +61,7 @@ class Segmentation:
         self._job = job
         self._choice = choice
         self._by_memory = False
+        self._negative_boxes: tuple[Box, ...] = ()
         self._reports: list[SliceReport] = []
         self._evidence: list[SliceEvidence] = []
 
@@ -82,6 +83,7 @@ class Segmentation:
         """
         first = first_axis(self._volume, axis, prompts)
         self._by_memory = propagate == "memory"
+        self._negative_boxes = prompts.negative_boxes
         follows = propagate if propagate is None else bool(propagate)
         if axis == "all":
             region = self._across_all(prompts, first, follows)
@@ -134,7 +136,7 @@ class Segmentation:
     def _across(self, plan: AxisPlan) -> Region:
         """Return the object's probabilities from the slices across one axis."""
         encoder = self._slice_encoder(plan.axis, self._job)
-        decoder = SliceDecoder(self._model, encoder, self._choice)
+        decoder = SliceDecoder(self._model, encoder, self._choice, self._negative_boxes)
         labels = LabelBuilder(decoder.view)
         seeds: dict[int, SliceMask] = {}
         self._job.planned += plan.steps

@@ -1,13 +1,14 @@
 """Points and boxes in voxel indices: strict parsing, checks against the volume, sections by slice.
 
 All indices are (i, j, k) in the order of the file, zero-based, at voxel centres. A box includes
-both of its corners. A box that is one voxel thick along an axis is a 2D box on that slice.
+both of its corners. A box that is one voxel thick along an axis is a 2D box on that slice. The
+model knows positive boxes only; what is inside a negative one is left out of the mask.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segsam.errors import PromptError
@@ -119,47 +120,61 @@ class SlicePrompts:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Points and boxes that mark one object."""
+    """Points and boxes that mark one object.
+
+    No voxel inside one of the `negative_boxes` belongs to the object. They prompt no slice.
+    """
 
     points: tuple[Point, ...] = ()
     boxes: tuple[Box, ...] = ()
+    negative_boxes: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
-        for kind, values in (("points", self.points), ("boxes", self.boxes)):
-            check_count(values, kind)
+        for kind in ("points", "boxes", "negative_boxes"):
+            values = getattr(self, kind)
+            check_count(values, kind.replace("_", " "))
             object.__setattr__(self, kind, tuple(values))
 
     @classmethod
     def from_json(cls, value: object) -> Prompts:
         """Parse {"points": [{"ijk": [i, j, k], "positive": true}], "boxes": [{"min_ijk": ...}]}.
 
+        A box may have "positive", too.
+
         Raises:
             PromptError: an unknown or missing key, or a value of another type.
         """
         both = checked_mapping(value, "prompts", required=(), optional=("points", "boxes"))
         points, boxes = (checked_items(both.get(kind, ()), kind) for kind in ("points", "boxes"))
-        return cls(
+        return cls._with_signed(
             tuple(_point_from(item, f"points[{n}]") for n, item in enumerate(points)),
-            tuple(_box_from(item, f"boxes[{n}]") for n, item in enumerate(boxes)),
+            [_box_from(item, f"boxes[{n}]") for n, item in enumerate(boxes)],
         )
 
     @classmethod
     def from_text(cls, points: Sequence[str] = (), boxes: Sequence[str] = ()) -> Prompts:
-        """Parse points "i,j,k" or "i,j,k,-" (negative) and boxes "i0,j0,k0,i1,j1,k1".
+        """Parse points "i,j,k" and boxes "i0,j0,k0,i1,j1,k1", both negative with ",-" at the end.
 
         Raises:
             PromptError: another form.
         """
-        return cls(
+        return cls._with_signed(
             tuple(_point_from_text(text) for text in points),
-            tuple(_box_from_text(text) for text in boxes),
+            [_box_from_text(text) for text in boxes],
         )
+
+    @classmethod
+    def _with_signed(cls, points: tuple[Point, ...], boxes: Sequence[tuple[Box, bool]]) -> Prompts:
+        """Return prompts of points and of boxes with their signs."""
+        negative = tuple(box for box, positive in boxes if not positive)
+        return cls(points, tuple(box for box, positive in boxes if positive), negative)
 
     def to_json(self) -> dict[str, list[dict[str, object]]]:
         """Return the JSON values that `from_json` reads."""
+        negative = [{**_box_json(box), "positive": False} for box in self.negative_boxes]
         return {
             "points": [{"ijk": list(p.ijk), "positive": p.positive} for p in self.points],
-            "boxes": [{"min_ijk": list(b.min_ijk), "max_ijk": list(b.max_ijk)} for b in self.boxes],
+            "boxes": [*(_box_json(box) for box in self.boxes), *negative],
         }
 
     def checked(self, shape_ijk: Sequence[int]) -> tuple[Prompts, tuple[str, ...]]:
@@ -167,26 +182,31 @@ class Prompts:
 
         Raises:
             PromptError: no prompt, no positive one, a point outside, one that is positive and
-                negative, or a box that is reversed, wholly outside or degenerate.
+                negative or in a negative box, or a box that is reversed, wholly outside or
+                degenerate.
         """
-        if not self.points and not self.boxes:
+        if not self.points and not self.boxes and not self.negative_boxes:
             raise PromptError("Expected at least one point or box, got none.")
         if not self.boxes and not any(point.positive for point in self.points):
             raise PromptError(
-                "Expected at least one positive point or a box, "
-                f"got {len(self.points)} negative point(s) only."
+                "Expected at least one positive point or a box, got "
+                f"{len(self.points)} negative point(s) and {len(self.negative_boxes)} negative "
+                "box(es) only."
             )
         for point in self.points:
             _check_inside(point, shape_ijk)
-        _check_signs(self.points)
-        pairs = [(box, _clipped(box, shape_ijk)) for box in self.boxes]
+        _check_signs(self.points, self.negative_boxes)
+        both = (*self.boxes, *self.negative_boxes)
+        pairs = [(box, _clipped(box, shape_ijk)) for box in both]
         notes = tuple(
             f"The {_described(box)} reaches outside the volume of {shape_text(shape_ijk)} voxels "
-            f"and was clipped to {clipped.min_ijk} ... {clipped.max_ijk}."
-            for box, clipped in pairs
-            if box != clipped
+            f"and was clipped to {inside.min_ijk} ... {inside.max_ijk}."
+            for box, inside in pairs
+            if box != inside
         )
-        return Prompts(self.points, tuple(clipped for _, clipped in pairs)), notes
+        clipped = tuple(inside for _, inside in pairs)
+        count = len(self.boxes)
+        return Prompts(self.points, clipped[:count], clipped[count:]), notes
 
     @property
     def flat_axis(self) -> int | None:
@@ -228,7 +248,7 @@ def _check_inside(point: Point, shape_ijk: Sequence[int]) -> None:
             )
 
 
-def _check_signs(points: Sequence[Point]) -> None:
+def _check_signs(points: Sequence[Point], negative_boxes: Sequence[Box]) -> None:
     signs: dict[VoxelIndex, bool] = {}
     for point in points:
         if signs.setdefault(point.ijk, point.positive) != point.positive:
@@ -236,6 +256,13 @@ def _check_signs(points: Sequence[Point]) -> None:
                 f"The point {point.ijk} is positive and negative: expected each voxel to be inside "
                 "the object or outside it, got both."
             )
+        for box in negative_boxes:
+            if point.positive and box.contains(point.ijk):
+                raise PromptError(
+                    f"The point {point.ijk} is positive and lies in the negative "
+                    f"{_described(box)}: expected each voxel to be inside the object or outside "
+                    "it, got both."
+                )
 
 
 def _clipped(box: Box, shape_ijk: Sequence[int]) -> Box:
@@ -275,20 +302,30 @@ def _described(box: Box) -> str:
 
 def _point_from(value: object, what: str) -> Point:
     item = checked_mapping(value, what, required=("ijk",), optional=("positive",))
+    return Point(voxel_index(item["ijk"], f"{what}.ijk"), _sign_from(item, what))
+
+
+def _box_from(value: object, what: str) -> tuple[Box, bool]:
+    """Return a box and its sign."""
+    item = checked_mapping(value, what, required=("min_ijk", "max_ijk"), optional=("positive",))
+    box = Box(
+        voxel_index(item["min_ijk"], f"{what}.min_ijk"),
+        voxel_index(item["max_ijk"], f"{what}.max_ijk"),
+    )
+    return box, _sign_from(item, what)
+
+
+def _sign_from(item: Mapping[str, object], what: str) -> bool:
     positive = item.get("positive", True)
     if not isinstance(positive, bool):
         raise PromptError(
             f"Expected {what}.positive to be true or false, got {short_repr(positive)}."
         )
-    return Point(voxel_index(item["ijk"], f"{what}.ijk"), positive)
+    return positive
 
 
-def _box_from(value: object, what: str) -> Box:
-    item = checked_mapping(value, what, required=("min_ijk", "max_ijk"), optional=())
-    return Box(
-        voxel_index(item["min_ijk"], f"{what}.min_ijk"),
-        voxel_index(item["max_ijk"], f"{what}.max_ijk"),
-    )
+def _box_json(box: Box) -> dict[str, object]:
+    return {"min_ijk": list(box.min_ijk), "max_ijk": list(box.max_ijk)}
 
 
 def _point_from_text(text: str) -> Point:
@@ -302,9 +339,13 @@ def _point_from_text(text: str) -> Point:
     return Point((i, j, k), positive)
 
 
-def _box_from_text(text: str) -> Box:
+def _box_from_text(text: str) -> tuple[Box, bool]:
+    """Return a box and its sign."""
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 6:
-        raise PromptError(f"Expected a box as i0,j0,k0,i1,j1,k1, got {short_repr(text)}.")
-    i0, j0, k0, i1, j1, k1 = whole_numbers(parts, text)
-    return Box((i0, j0, k0), (i1, j1, k1))
+    if len(parts) not in (6, 7) or parts[6:] not in ([], ["+"], ["-"]):
+        raise PromptError(
+            "Expected a box as i0,j0,k0,i1,j1,k1 or i0,j0,k0,i1,j1,k1,- (negative), got "
+            f"{short_repr(text)}."
+        )
+    i0, j0, k0, i1, j1, k1 = whole_numbers(parts[:6], text)
+    return Box((i0, j0, k0), (i1, j1, k1)), parts[6:] != ["-"]

@@ -36,6 +36,12 @@ _EXPECTATIONS = {
     "bool_parsing": "be on or off",
     "bool_type": "be true or false",
     "dict_type": "hold values by name",
+    "mapping_type": "hold values by name",
+    "json_invalid": "be JSON",
+    "frozen_set_type": "be a list",
+    "list_type": "be a list",
+    "set_type": "be a list",
+    "tuple_type": "be a list",
     "float_parsing": "be a number",
     "float_type": "be a number",
     "int_from_float": "be a whole number",
@@ -53,7 +59,8 @@ _LIMITS = {
 }
 """Words for the ranges of a JSON schema."""
 _UNION_MEMBER = re.compile(
-    r"(str|int|float|bool|none|(list|tuple|dict|function|literal)\W.*)", re.I
+    r"(str|int|float|bool|none|constrained-\w+|(list|tuple|set|dict|function|literal|lax|json)\W.*)",
+    re.I,
 )
 
 
@@ -67,7 +74,13 @@ def sentence_of(error: ValidationError, known: Collection[str] = (), prefix: str
         known: the keys that there are, to be named when one is unknown.
         prefix: written before every name, as `loss.` for a record inside another.
     """
-    found = error.errors(include_url=False)
+    return sentence_of_findings(error.errors(include_url=False), known, prefix)
+
+
+def sentence_of_findings(
+    found: Sequence[Mapping[str, Any]], known: Collection[str] = (), prefix: str = ""
+) -> str:
+    """Return the sentence about pydantic's findings, as `sentence_of` does about its error."""
     unknown = [one for one in found if one["type"] == "extra_forbidden"]
     if unknown:
         return _unknown(_name(unknown[0]), known, prefix)

@@ -25,6 +25,7 @@ from segsam_app.inference.requests import (
     SERVER_KEYS,
     Extension,
     MonaiLabelKeys,
+    RequestId,
     ShortText,
     window_of,
 )
@@ -64,7 +65,7 @@ class AutoRequest(MonaiLabelKeys):
     """Intensity window: the name of a preset or [low, high]."""
     result_extension: Extension = ".nrrd"
     """File type of the reply."""
-    request_id: ShortText | None = None
+    request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
     label: Any = None
     """No effect: stock clients send it."""

@@ -10,6 +10,8 @@ refused by name, so that a typo never leads to a silently different mask::
      "window": null | "lung" | [low, high],
      "result": "slice|region|volume", "request_id": "..."}
 
+A box may have `"positive": false`, too: no voxel in it belongs to the object.
+
 **The stock dialect** is what the unchanged MONAI Label module of 3D Slicer (and OHIF) sends::
 
     {"label": "spleen", "foreground": [[i, j, k], ...], "background": [...],
@@ -46,6 +48,7 @@ from segsam_app.inference.requests import (
     Extension,
     MonaiLabelKeys,
     Name,
+    RequestId,
     ShortText,
     Window,
     window_of,
@@ -124,7 +127,7 @@ class OurRequest(RequestRecord):
     """Intensity window: the name of a preset or [low, high]."""
     result: ResultForm = "volume"
     """Form of the reply: one plane or a region in JSON, or a label file."""
-    request_id: ShortText | None = None
+    request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
     client_id: Any = None
     """No effect: MONAI Label's client adds it to everything."""
@@ -163,7 +166,7 @@ class StockRequest(MonaiLabelKeys):
     """Follow the object through the slices."""
     result_extension: Extension = ".nrrd"
     """File type of the reply."""
-    request_id: ShortText | None = None
+    request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
 
     def for_image(self, shape_ijk: Shape) -> ImageRequest:

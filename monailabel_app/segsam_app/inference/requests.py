@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from segsam.imaging.intensity import CT_WINDOWS
 from segsam.imaging.name_text import refused_in
@@ -15,6 +15,8 @@ from segsam_app.records import RequestRecord
 Extension = Literal[".nrrd", ".seg.nrrd", ".nii.gz", ".nii"]
 Window = str | tuple[float, float]
 """Intensity window: the name of a preset, or (low, high) in units of the voxels."""
+RequestId = Annotated[IdText | None, BeforeValidator(lambda text: None if text == "" else text)]
+"""Id that a client chooses for a request; one that is no id could not be asked for."""
 ShortText = Annotated[str, StringConstraints(max_length=200)]
 
 

@@ -8,7 +8,7 @@ PUT  /datastore/image/info?image=ID                  as MONAI Label's, with a ch
 PUT  /datastore/label?image=ID&tag=final             as MONAI Label's, and If-Match: "3" or *,
                                                      If-None-Match: * if there must be no label
 GET  /datastore/label?label=ID&tag=final             as MONAI Label's, and ETag: "3"; X-Notes says
-                                                     if its image has another grid now
+                                                     if its image is another one now
 GET  /datastore/dataset                              a ZIP file, made while it is sent
 GET  /datastore/label/versions?label=ID&tag=final    all versions, oldest first
 GET  /datastore/label/version?label=ID&tag=final&version=2     the file of one version
@@ -182,13 +182,13 @@ def get_label(label: str, tag: str, user: AnyUser) -> OpenFileResponse:
         found = store.open_label(label, tag)
     if found is None:
         raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
-    note = store.grid_note(label, tag)
+    note = store.image_note(label, tag)
     return OpenFileResponse(
         found.stream,
         found.name,
         _MEDIA_TYPE,
         etag=f'"{found.content}"',
-        notes=[note] if note else [],
+        notes=[] if note is None else [note.clause],
     )
 
 

@@ -26,7 +26,8 @@ from monailabel.endpoints.infer import send_response
 from monailabel.interfaces.utils.app import app_instance
 from starlette.requests import Request
 
-from segsam.errors import CancelledError
+from segsam.errors import CancelledError, VolumeError
+from segsam.imaging.readers import read_grid
 from segsam.types import AxisChoice
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import RequestError
@@ -60,8 +61,9 @@ def infer(
     output: Output | None = None,
     user: AnyUser,
 ) -> Response:
-    """Segment the object that `params` describes (see `inference/dialects.py`). A session takes
-    precedence over an upload, an upload over an id.
+    """Segment the object that `params` describes (see `inference/dialects.py`) in one image: an id
+    of the store, a session or an upload. MONAI Label's client names its own image beside a session
+    or an upload: a name that is none of the store counts as none.
     """
     app = app_instance()
     task = app.task(model)
@@ -71,7 +73,7 @@ def infer(
         lambda: from_thread.run(http.is_disconnected),
         is_ending=lambda: app.shutdown.has_begun,
     )
-    upload = None if session_id else file
+    upload = file
     with ExitStack() as stack:
         if upload is None:
             path = _stored_image(image, session_id)
@@ -79,6 +81,7 @@ def infer(
                 stack.enter_context(app.refused.noting(image, path))
         else:
             path = stack.enter_context(images.uploaded(upload.file, upload.filename))
+        _check_one_image(image, session_id, file)
         requeue = stack.enter_context(app.queue.slot(deadline.check))
         cancel = _preemptible(deadline, requeue) if task.is_preemptible else deadline.should_stop
         try:
@@ -104,8 +107,8 @@ def prefetch(
     user: AnyUser,
 ) -> JSONResponse:
     """Encode the slices around `slice` (default: the middle one) across `axis` while no prompt is
-    being answered. `window` is a preset's name or low,high. A slice beyond the last one stands for
-    the last one.
+    being answered. `window` is a preset's name or low,high. A slice beyond the last one is refused;
+    of a series, whose slices are not counted here, it stands for the last one.
 
     The reply comes at once, with status 202; `accepted` is false if the server does not prefetch.
     Each prompt prefetches around its own slice, so clients can do without this route. An invalid
@@ -114,6 +117,8 @@ def prefetch(
     app = app_instance()
     app.task(model)  # raises if there is none
     path = _stored_image(image, session_id)
+    _check_one_image(image, session_id)
+    _check_slice(path, axis, index)
     view = View(path, axis, index, _window(window), app.config.models.get(model))
     return JSONResponse({"accepted": app.prefetcher.prefetch_around(view)}, 202)
 
@@ -123,6 +128,32 @@ def progress(request_id: str, user: AnyUser) -> dict[str, Any]:
     """Return the progress of the inference that was sent with this `request_id`."""
     state: dict[str, Any] = app_instance().progress.get(checked_id("request_id", request_id))
     return state
+
+
+def _check_one_image(image: str, session_id: str, file: UploadFile | None = None) -> None:
+    """Raise `RequestError` if a request names two images, of which one would be dropped."""
+    named = [f"session_id={session_id:.80}"] if session_id else []
+    if file is not None:
+        named.append(f"the file {images.base_name(file.filename)!r:.80}")
+    if image and named and image in app_instance().datastore().list_images():
+        named.insert(0, f"image={image:.130}")
+    if len(named) > 1:
+        raise RequestError(f"expected one image, got {' and '.join(named)}; send one of them")
+
+
+def _check_slice(path: Path, axis: AxisChoice, index: int | None) -> None:
+    """Raise `RequestError` for a slice beyond the last one of an image in one file, as far as its
+    header tells: without a named axis, along its longest one.
+    """
+    if index is None or not path.is_file():
+        return
+    try:
+        shape = read_grid(path).shape_ijk
+    except VolumeError:
+        return  # its first prompt says so
+    slices = shape["ijk".index(axis)] if axis in ("i", "j", "k") else max(shape)
+    if index >= slices:
+        raise RequestError(f"expected a slice from 0 to {slices - 1}, got {index}")
 
 
 def _stored_image(image: str, session_id: str) -> Path:

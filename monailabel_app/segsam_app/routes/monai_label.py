@@ -23,7 +23,6 @@ from monailabel.endpoints import (
     batch_infer,
     datastore,
     info,
-    logs,
     model,
     ohif,
     proxy,
@@ -32,10 +31,12 @@ from monailabel.endpoints import (
     train,
 )
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
 
 from segsam_app.errors import NotFoundError
 from segsam_app.ids import ID_NAMES, checked_id
 from segsam_app.limits import SWITCHES
+from segsam_app.routes import logs
 from segsam_app.strict_json import json_response
 
 Endpoint = Callable[..., Coroutine[Any, Any, Any]]
@@ -50,7 +51,6 @@ _MODULES = (
     activelearning,
     scoring,
     datastore,
-    logs,
     ohif,
     proxy,
     session,
@@ -72,6 +72,9 @@ def threaded_routes(switched_on: Collection[str]) -> APIRouter:
             add(route.path, route.methods or (), in_thread(route.endpoint))
         else:
             add(route.path, route.methods or (), _switched_off(switch))
+    for route in filter(None, map(_api_route, logs.router.routes)):
+        endpoint = route.endpoint if "logs" in switched_on else _switched_off("logs")
+        add(route.path, route.methods or (), endpoint)
     for path in ("/infer/wsi/{model}", "/infer/wsi_v2/{model}"):
         add(path, ["POST"], _refusing(NO_WHOLE_SLIDES))
     if "reload" not in switched_on:
@@ -114,7 +117,11 @@ def _run_to_end(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def _own_routes() -> Iterator[APIRoute]:
     modules = [*_MODULES, *([endpoints.login] if settings.MONAI_LABEL_AUTH_ENABLE else [])]
     for module in modules:
-        yield from (route for route in module.router.routes if isinstance(route, APIRoute))
+        yield from filter(None, map(_api_route, module.router.routes))
+
+
+def _api_route(route: BaseRoute) -> APIRoute | None:
+    return route if isinstance(route, APIRoute) else None
 
 
 def _switch_of(route: APIRoute) -> str | None:
@@ -125,7 +132,7 @@ def _switch_of(route: APIRoute) -> str | None:
     if route.path.startswith("/datastore") and "DELETE" in methods:
         return "delete"
     first = route.path.split("/")[1]
-    return first if first in ("logs", "proxy") else None
+    return first if first == "proxy" else None
 
 
 def _switched_off(switch: str) -> Endpoint:

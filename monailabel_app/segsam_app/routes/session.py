@@ -13,7 +13,8 @@ from fastapi.responses import Response
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
-from segsam.imaging.image_files import is_litter
+from segsam.errors import VolumeError
+from segsam.imaging.image_files import image_kind, is_litter
 from segsam_app.errors import RequestError
 from segsam_app.inference.images import base_name, check_upload, safe_extension
 from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
@@ -89,6 +90,13 @@ def _uploads(files: list[UploadFile]) -> list[Upload]:
     if len(files) == 1:
         name = f"image{safe_extension(files[0].filename)}"
         return [Upload(files[0].file, files[0].size or 0, name)]
+    for file in files:
+        kind = image_kind(base_name(file.filename))
+        if kind is not None and kind.format != "DICOM":
+            raise VolumeError(
+                f"Expected one image, or the slices of one series, got {len(files)} files with "
+                f"{base_name(file.filename)!r:.80} among them."
+            )
     return [
         Upload(file.file, file.size or 0, f"{number:05d}{safe_extension(file.filename, '.dcm')}")
         for number, file in enumerate(files)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from segsam_app.errors import NotFoundError
 from segsam_app.storage.damage import DamageList
 from segsam_app.storage.disk import FileStamp, open_regular, sha256_of_stream, stamp_of
 from segsam_app.storage.found_labels import FoundLabels
+from segsam_app.storage.image_contents import READ_AT_ONCE, ImageContents
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_metadata import DIGEST
@@ -73,6 +75,7 @@ class LabelAdoption(ReadOnlyAccess):
     """Part of the store that adopts labels."""
 
     _folder: Path
+    _contents: ImageContents
     _found: FoundLabels
     _images: ImageFiles
     _index: Index
@@ -176,11 +179,19 @@ class LabelAdoption(ReadOnlyAccess):
         """Return image id -> file and reason, for the files of this tag that were refused."""
         return self._found.refused_in(self._folder / "labels" / tag)
 
-    def _writer(self, image_id: str, tag: str, image: RawGrid | None) -> LabelWriter:
-        """Return the writer of a label on the grid of its image."""
+    def _writer(
+        self, image_id: str, tag: str, image: RawGrid | None, most_bytes: int = READ_AT_ONCE
+    ) -> LabelWriter:
+        """Return the writer of a label on the grid of its image, which is read if it has changed
+        and has at most `most_bytes`.
+        """
         known = self._index.model.objects.get(image_id)
         listed = known.labels.get(tag) if known is not None else None
-        return LabelWriter(self.history_of(image_id, tag), self._found, image, listed)
+        sha256 = ""
+        if known is not None and image is not None:
+            sha256 = self._contents.now(image_id, known.image.ext, most_bytes)
+        history = self.history_of(image_id, tag)
+        return LabelWriter(history, self._found, image, listed, sha256)
 
     @contextmanager
     def _scanning(self) -> Iterator[None]:
@@ -210,24 +221,9 @@ class LabelAdoption(ReadOnlyAccess):
         except (VolumeError, OutputError, NotFoundError):
             return None
 
-    def grid_note(self, image_id: str, tag: str) -> str:
-        """Return a clause about a label whose image has another grid now; "" for all others."""
-        label = self._datastore.label(image_id, tag)
-        return "" if label is None else self._grid_note(image_id, tag, label)
-
-    def _grid_note(self, image_id: str, tag: str, label: DataModel) -> str:
-        file = self.history_of(image_id, tag).current_file(label.ext)
-        known = self._index.model.objects.get(image_id)
-        grid = self._grid(image_id, known.image.ext) if known is not None else None
-        return "" if grid is None else self._found.on_another_grid(file, image_id, grid)
-
-    def _compare_grids_again(self) -> None:
+    def _compare_images_again(self) -> None:
         """Notice labels that were compared with their images, and whose images are others now."""
-        for image_id, known in self._index.model.objects.items():
-            for tag, label in known.labels.items():
-                file = self.history_of(image_id, tag).current_file(label.ext)
-                if self._found.was_compared(file):
-                    self._grid_note(image_id, tag, label)
+        raise NotImplementedError
 
     def _look_again(self, image_id: str, tag: str) -> None:
         """Adopt the current label of an image if another program has written or changed it."""
@@ -314,15 +310,30 @@ class LabelAdoption(ReadOnlyAccess):
             self.damage.note_aside(file)
         for file, why in contents.no_labels.items():
             self._found.refuse(file, why)
+        spelled = {unicodedata.normalize("NFC", one): one for one in contents.images}
         self._without_image = tuple(
-            LeftOut(f"labels/{tag}/{stem}{ending}", f"a label, but there is no image {stem!r:.80}")
+            LeftOut(f"labels/{tag}/{stem}{ending}", _why_without_image(stem, ending, spelled))
             for tag, files in contents.labels.items()
             for stem in sorted(files.keys() - contents.images.keys())
             for ending in sorted(files[stem])
         )
         self._found.forget_missing()
-        self._compare_grids_again()
+        self._compare_images_again()
         refused = self._found.refused
         self._scanner.watch(refused)
         if any(map(self._found.may_be_unfinished, refused)):
             self._scanner.scan_again()
+
+
+def _why_without_image(stem: str, ending: str, spelled: Mapping[str, str]) -> str:
+    """Return why a label has no image; `spelled` maps the names of images in whole letters (NFC) to
+    those that they have.
+    """
+    alike = spelled.get(unicodedata.normalize("NFC", stem))
+    if alike is None:
+        return f"a label, but there is no image {stem!r:.80}"
+    form = "whole (NFC)" if unicodedata.is_normalized("NFC", alike) else "in parts (NFD)"
+    return (
+        f"a label whose name spells letters otherwise than that of the image {alike!r:.80} does; "
+        f"rename it so that they are spelled {form}, as {alike + ending!a:.200}"
+    )

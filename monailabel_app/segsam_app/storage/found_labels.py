@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.formats.metaimage import data_file_of
@@ -36,6 +37,7 @@ from segsam_app.storage.label_checks import (
     as_stored,
     check_label,
 )
+from segsam_app.storage.label_metadata import GRID_NOTE, IMAGE_NOTE
 
 FOUND = ".found"
 """Folder beside the labels for files of other programs that were converted."""
@@ -45,6 +47,13 @@ _WRITING_SECONDS = 10.0
 
 _State = tuple[FileStamp, bytes]
 """State of a file, and the grid of the image that it was compared with."""
+
+
+class ImageNote(NamedTuple):
+    """Note about a label whose image is another one now: a clause, and its key in the metadata."""
+
+    key: str
+    clause: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class FoundLabel:
         Another one, which a program has put there meanwhile, stays there. Raises OSError.
         """
         folder = self.file.parent / FOUND / f"{self.file.stem}-{time.time_ns()}"
-        moved, data = folder / self.file.name, _data_file(self.file)
+        moved, data = folder / self.file.name, data_file(self.file)
         folder.mkdir(parents=True)
         self.file.rename(moved)
         stamp = stamp_of(moved)
@@ -91,7 +100,7 @@ class FoundLabels:
         self._refused: dict[Path, tuple[_State, str]] = {}
         self._good: dict[Path, tuple[_State, CheckedLabel]] = {}
         self._lies_right: dict[Path, _State] = {}
-        self._on_another_grid: dict[Path, tuple[_State, str]] = {}
+        self._of_another_image: dict[Path, tuple[_State, ImageNote | None]] = {}
         self._digests: dict[Path, tuple[FileStamp, str]] = {}
         self.kept: dict[Path, FileStamp] = {}
         """Files that were set aside, in the states in which they are versions."""
@@ -112,7 +121,7 @@ class FoundLabels:
         if stamp is None or self._is_refused(file, _state(stamp, image)):
             return None
         name, content = ASIDE.sub("", file.name), file
-        if copies is not None and _data_file(file) is None:
+        if copies is not None and data_file(file) is None:
             content = copies / name
             content.unlink(missing_ok=True)
             stamp = copy_whole(file, content)
@@ -156,27 +165,33 @@ class FoundLabels:
         self._lies_right[file] = state
         return True
 
-    def on_another_grid(self, file: Path, image_id: str, image: RawGrid) -> str:
-        """Return a clause about a label that does not lie on its image any more; "" for one that
-        lies on it. Only headers are read, once for each state of the two files.
+    def of_another_image(
+        self, file: Path, image_id: str, image: RawGrid, was: str = "", now: str = ""
+    ) -> ImageNote | None:
+        """Return what is to say about a label whose image is another one now: it lies on another
+        grid, or had the SHA-256 `was` when the label was made and has another one `now` ("":
+        unknown). None for a label of its image. Only headers are read, once for each state.
         """
         stamp = stamp_of(file)
         if stamp is None:
-            return ""
-        state, known = _state(stamp, image), self._on_another_grid.get(file)
+            return None
+        (_, grid), known = _state(stamp, image), self._of_another_image.get(file)
+        state = stamp, grid + f" {was} {now}".encode()
         if known is not None and known[0] == state:
             return known[1]
-        why = _why_on_another_grid(file, image_id, image)
-        self._on_another_grid[file] = state, why
-        if why:
-            self._damage.note(file, why)
-        elif known is not None and known[1]:
+        note = _why_on_another_grid(file, image_id, image)
+        if note is None and was and now and was != now:
+            note = ImageNote(IMAGE_NOTE, _of_other_content(image_id))
+        self._of_another_image[file] = state, note
+        if note is not None:
+            self._damage.note(file, note.clause)
+        elif known is not None and known[1] is not None:
             self._damage.clear(file)
-        return why
+        return note
 
     def was_compared(self, file: Path) -> bool:
-        """Return True if a label was compared with the grid of its image, in whatever state."""
-        return file in self._on_another_grid
+        """Return True if a label was compared with its image, in whatever state."""
+        return file in self._of_another_image
 
     def refuse(self, file: Path, why: str) -> None:
         """List a file that can be no label, whatever it holds."""
@@ -195,11 +210,12 @@ class FoundLabels:
 
     def refused_in(self, folder: Path) -> dict[str, tuple[Path, str]]:
         """Return image id -> file and reason, for the files that were refused in a folder."""
-        compared = dict(self._on_another_grid)  # others may add to it meanwhile
-        moved = {file: found for file, found in compared.items() if found[1]}
+        compared = dict(self._of_another_image)  # others may add to it meanwhile
+        moved = {file: note.clause for file, (_, note) in compared.items() if note is not None}
+        refused = {file: why for file, (_, why) in self._refused.items()}
         return {
             _id_of(file): (file, why)
-            for file, (_, why) in sorted({**moved, **self._refused}.items())
+            for file, why in sorted({**moved, **refused}.items())
             if file.parent == folder and not ASIDE.search(file.name)
         }
 
@@ -241,10 +257,10 @@ class FoundLabels:
         """Forget files that are gone."""
         for file in [each for each in self._refused if stamp_of(each) is None]:
             self.accept(file)
-        for file, (_, why) in dict(self._on_another_grid).items():
+        for file, (_, note) in dict(self._of_another_image).items():
             if stamp_of(file) is None:
-                self._on_another_grid.pop(file, None)
-                if why:
+                self._of_another_image.pop(file, None)
+                if note is not None:
                     self._damage.clear(file)
         for known in (self._good, self._lies_right, self._digests, self.kept):
             for file in [each for each in known if stamp_of(each) is None]:
@@ -272,18 +288,26 @@ def _about_aside(file: Path, why: str) -> str:
     )
 
 
-def _why_on_another_grid(file: Path, image_id: str, image: RawGrid) -> str:
+def _why_on_another_grid(file: Path, image_id: str, image: RawGrid) -> ImageNote | None:
     try:
         placement_of(file, image)
     except LabelError:
         label = describe_grid(read_grid(file))
-        return (
+        return ImageNote(
+            GRID_NOTE,
             f"the label of {image_id} lies on another grid than its image has now: the label: "
-            f"{label}; the image: {describe_grid(image)}; look at it, and save it anew"
+            f"{label}; the image: {describe_grid(image)}; look at it, and save it anew",
         )
     except VolumeError:
-        return ""  # what cannot be read is named elsewhere
-    return ""
+        return None  # what cannot be read is named elsewhere
+    return None
+
+
+def _of_other_content(image_id: str) -> str:
+    return (
+        f"the label of {image_id} is of another image than lies there now: the grid is the same, "
+        "the content is not; put the earlier image back, or look at the label and save it anew"
+    )
 
 
 def _id_of(file: Path) -> str:
@@ -295,7 +319,7 @@ def _state(stamp: FileStamp, image: RawGrid) -> _State:
     return stamp, repr(image.shape_ijk).encode() + image.affine_ras.tobytes()
 
 
-def _data_file(file: Path) -> Path | None:
+def data_file(file: Path) -> Path | None:
     """Return the file with the voxels of a header; None if they are in the same file."""
     with suppress(VolumeError):
         if file.name.lower().endswith(".mhd"):

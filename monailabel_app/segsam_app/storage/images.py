@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsam.errors import VolumeError
+from segsam.imaging.dicom_series import DicomSeries
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
 from segsam.imaging.volume import Volume
@@ -23,6 +24,7 @@ from segsam_app.storage.disk import (
     sha256_of,
     stamp_of,
 )
+from segsam_app.storage.found_labels import data_file
 from segsam_app.storage.scan import FolderScanner
 from segsam_app.storage.series import SeriesFiles
 
@@ -133,6 +135,11 @@ class ImageFiles:
             return self._folder / f"{image_id}{ending}"
         return self._series.file(image_id, series)
 
+    def files(self, image_id: str, ending: str) -> list[Path]:
+        """Return the files that hold an image: its slices, or its file and that of its voxels."""
+        series = self._scanner.series.get(image_id)
+        return files_of_image(self._folder, image_id, ending, series)
+
     def is_of_series(self, path: Path) -> bool:
         """Return True for the file of a DICOM series."""
         return self._series.id_of(path) in self._scanner.series
@@ -162,3 +169,14 @@ class ImageFiles:
         name = f"{image_id}-{secrets.token_hex(4)}{ending}"
         (self._folder / f"{image_id}{ending}").replace(folder / name)
         flush(self._folder)
+
+
+def files_of_image(
+    folder: Path, image_id: str, ending: str, series: DicomSeries | None
+) -> list[Path]:
+    """Return the files in a study folder that hold an image, which may be a DICOM series."""
+    if series is not None:
+        return [series.folder / name for name in series.names]
+    file = folder / f"{image_id}{ending}"
+    beside = data_file(file)
+    return [file] if beside is None else [file, beside]

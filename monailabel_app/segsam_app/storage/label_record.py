@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
@@ -21,6 +22,8 @@ from segsam.system.records import sentence_of
 Kind = Literal["saved", "found", "conflict", "restored", "removed"]
 RECORD_CHECKSUM = "record_checksum"
 """Key of a record's checksum in its `info`."""
+IMAGE_SHA256 = "image_sha256"
+"""Key of the SHA-256 of the image's content in a record's `info`, and in the index."""
 
 _MAX_BYTES = 16 << 20
 _LARGEST = 2**53
@@ -47,6 +50,7 @@ class LabelVersion:
     `parent` is the version that was current before (for a conflict: the one that the annotator
     began from), 0 for none. `names` maps voxel values to names; `info` is what the client sent.
     `beside` is True for a found file that was older than the current label: it was never current.
+    `image_sha256` is that of the content of the image when the label came, "" if it is unknown.
     """
 
     number: _Number
@@ -61,6 +65,7 @@ class LabelVersion:
     info: dict[str, Any] = field(default_factory=dict)
     restored_from: _Number | None = None
     beside: bool = False
+    image_sha256: _Sha256 = ""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
@@ -87,7 +92,10 @@ class LabelVersion:
         record = asdict(self)
         if not self.beside:
             del record["beside"]
-        record["info"] = {**self.info, RECORD_CHECKSUM: digest(record)}
+        image = record.pop(IMAGE_SHA256)  # older versions of this program refuse unknown keys
+        if image:
+            record["info"] = {**self.info, IMAGE_SHA256: image}
+        record["info"] = {**record["info"], RECORD_CHECKSUM: digest(record)}
         return json.dumps(record, indent=1, allow_nan=False)
 
 
@@ -105,6 +113,8 @@ def read_version(content: bytes, number: int) -> LabelVersion:
     if isinstance(info, dict):
         record["info"] = {key: info[key] for key in info if key != RECORD_CHECKSUM}
         check_digest(record, info, RECORD_CHECKSUM)
+        if is_sha256(info.get(IMAGE_SHA256)):
+            record[IMAGE_SHA256] = record["info"].pop(IMAGE_SHA256)
     try:
         version = _READER.validate_json(json.dumps(record))  # strict, but for its own dataclass
     except ValidationError as error:
@@ -114,6 +124,11 @@ def read_version(content: bytes, number: int) -> LabelVersion:
     if version.kind != "removed" and not version.ending:
         raise DamagedRecordError("it names no format")
     return version
+
+
+def is_sha256(value: object) -> bool:
+    """Return True for a SHA-256 in hexadecimal digits."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def now() -> str:

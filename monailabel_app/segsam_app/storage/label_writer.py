@@ -72,12 +72,14 @@ class LabelWriter:
         found: FoundLabels,
         image: RawGrid | None,
         listed: DataModel | None = None,
+        image_sha256: str = "",
     ) -> None:
         """`found` checks labels of other programs on `image`; None if it cannot be read now.
         `listed` is the label's entry in the index, which may be of one that is no version yet.
+        `image_sha256` is that of the image's content, "" if it is not known yet.
         """
         self._history, self._found, self._image = history, found, image
-        self._listed = listed
+        self._listed, self._image_sha256 = listed, image_sha256
         self._current = 0
         """Number of the current version when it was last read; 0 for no label."""
 
@@ -99,18 +101,30 @@ class LabelWriter:
                 ending=ending,
                 names={str(value): name for value, name in names.items()},
                 info={**metadata.info, **note_on_names(metadata.info, names, label)},
+                image_sha256=self._image_sha256,
             )
             with self._history.staged(stored) as staged:
                 yield Draft(staged, version)
 
     @contextmanager
     def draft_of_version(self, number: int, user: str) -> Iterator[Draft]:
-        """Copy the voxels and names of version `number`, whose SHA-256 is compared first.
+        """Copy the voxels and names of version `number`, whose SHA-256 is compared first, and which
+        are checked as those of a label that is saved.
 
-        Raises `NotFoundError`, OSError.
+        Raises `NotFoundError`, VolumeError, `ConflictError` for a label of another image than lies
+        there now, OSError.
         """
         version = self._history.with_voxels(number)
         voxels = self._history.voxels_of(version)
+        if self._image is not None:
+            check_label(voxels, self._image)
+        before, now_there = version.image_sha256, self._image_sha256
+        if before and now_there and before != now_there:
+            raise ConflictError(
+                f"version {number} is a label of another image than lies there now; nothing was "
+                "changed. Put the earlier image back first; if the label fits this one too, fetch "
+                "the version and save it anew"
+            )
         self._history.check_places(version.ending)
         restored = replace(
             version,
@@ -120,6 +134,7 @@ class LabelWriter:
             info=info_of_restored(version.info, version.names),
             restored_from=number,
             beside=False,
+            image_sha256=now_there or before,
         )
         with self._history.staged(voxels) as staged:
             if version.sha256 not in ("", staged.sha256):
@@ -377,6 +392,7 @@ class LabelWriter:
                 names={str(value): name for value, name in names.items()},
                 info={**unnamed, **metadata.info},
                 beside=not is_newest,
+                image_sha256=self._image_sha256,
             )
             if found.has_changed:
                 return None

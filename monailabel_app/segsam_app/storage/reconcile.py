@@ -16,7 +16,7 @@ from segsam.errors import DamagedRecordError
 from segsam_app.storage.disk import in_the_way, sha256_of, stamp_of
 from segsam_app.storage.label_checks import STORED_ENDINGS
 from segsam_app.storage.label_history import LabelHistory
-from segsam_app.storage.label_record import LabelVersion, read_version, time_text
+from segsam_app.storage.label_record import IMAGE_SHA256, LabelVersion, read_version, time_text
 from segsam_app.storage.scan import FolderContents
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ def label_entry(version: LabelVersion, name: str) -> DataModel:
     }
     if version.user:
         info["user"] = version.user
+    if version.image_sha256:
+        info[IMAGE_SHA256] = version.image_sha256
     return DataModel(info=info, ext=version.ending)
 
 

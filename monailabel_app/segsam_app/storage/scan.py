@@ -25,7 +25,7 @@ from segsam.imaging.image_files import (
     reason_against_label,
 )
 from segsam_app.errors import RequestError
-from segsam_app.ids import IMAGE_ID_RULE, checked_id, is_image_id, shown
+from segsam_app.ids import IMAGE_ID_RULE, broken_rule, checked_id, is_image_id, shown
 from segsam_app.storage.damage import ASIDE
 from segsam_app.storage.disk import FileStamp, in_the_way, is_entry, stamp_of
 from segsam_app.storage.label_checks import FOUND_ENDINGS, twin_of_label
@@ -236,7 +236,10 @@ class FolderScanner:
             return
         image_id = entry.name.removesuffix(ending)
         if not is_image_id(image_id):
-            reason = f"its name without {ending} is no id; rename it: {IMAGE_ID_RULE}"
+            reason = (
+                f"its name without {ending} is no id: one {broken_rule(image_id)}; rename it: "
+                f"{IMAGE_ID_RULE}"
+            )
             contents.left_out.append(LeftOut(entry.name, reason))
         elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(root):
             contents.outside.append(entry.name)

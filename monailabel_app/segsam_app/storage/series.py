@@ -36,6 +36,7 @@ from segsam.imaging.image_files import (
     reason_against,
 )
 from segsam.imaging.volume import Volume
+from segsam_app.ids import shown
 from segsam_app.storage.disk import is_entry, output_errors
 
 ENDING = ".nii.gz"
@@ -117,7 +118,7 @@ class SeriesFinder:
             left_out += found[folder].left_out
         self._folders = found
         return SeriesListing(
-            {series_id(self._root, one): one for each in found.values() for one in each.series},
+            {series_id(self._root, one): one for one in _noted(found, self._root)},
             tuple(left_out),
             {path: each.mtime_ns for path, each in found.items()},
             all(each.is_settled for each in found.values()),
@@ -159,6 +160,40 @@ class SeriesFinder:
         if is_litter(entry.name) or not entry.is_dir(follow_symlinks=False):
             return False
         return not (entry.name == _LABELS and Path(entry.path).parent == self._root)
+
+
+def _noted(found: Mapping[Path, _Folder], root: Path) -> Iterator[DicomSeries]:
+    """Yield all series, with a note on each that has other files in another folder.
+
+    A second copy of the same files is none, and slices at the same positions are another series.
+    """
+    by_uid: dict[str, list[DicomSeries]] = {}
+    for each in found.values():
+        for one in each.series:
+            by_uid.setdefault(one.uid or f"{one.folder}/{one.names[0]}", []).append(one)
+    for parts in by_uid.values():
+        files = [_files_of(found[part.folder], part) for part in parts]
+        for part, own in zip(parts, files, strict=True):
+            notes = []
+            uids, positions = {uid for uid, _ in own}, {position for _, position in own}
+            for other, theirs in zip(parts, files, strict=True):
+                count = sum(uid not in uids and at not in positions for uid, at in theirs)
+                if other.folder != part.folder and count:
+                    place = shown(other.folder.relative_to(root).as_posix())
+                    notes.append(
+                        f"The series continues in the folder {place}: {count} more files; put "
+                        "them into one folder to read them as one image."
+                    )
+            yield replace(part, notes=tuple(notes)) if notes else part
+
+
+def _files_of(folder: _Folder, series: DicomSeries) -> list[tuple[str, object]]:
+    """Return SOP Instance UID and position of each file; its path for what it does not give."""
+    facts = ((str(series.folder / name), folder.files[name].facts) for name in series.names)
+    return [
+        (one.sop_uid or path, one.position_lps or path) if one is not None else (path, path)
+        for path, one in facts
+    ]
 
 
 def _read_files(
@@ -238,7 +273,8 @@ class SeriesFiles:
     def read(self, image_id: str, series: DicomSeries) -> Volume:
         """Read a series from its slices. Raises VolumeError."""
         with _alone(series, image_id) as path:
-            return Volume.load(path)
+            volume = Volume.load(path)
+        return replace(volume, notes=(*volume.notes, *series.notes))
 
     def _remove_others(self, path: Path) -> None:
         """Remove files of earlier states of the series."""
@@ -269,6 +305,7 @@ def _alone(series: DicomSeries, image_id: str) -> Iterator[Path]:
 def _state(image_id: str, series: DicomSeries) -> str:
     """Return a hash of names, sizes and times of the slices. Raises `VolumeNotFoundError`."""
     digest = hashlib.blake2b(digest_size=8)
+    digest.update("\n".join(series.notes).encode())  # notes are remembered by the file's path
     try:
         for name in series.names:
             status = (series.folder / name).stat()

@@ -26,16 +26,16 @@ from segsam.imaging.volume import Volume
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.ids import checked_id
 from segsam_app.limits import Limits
-from segsam_app.storage.adoption import LabelAdoption
 from segsam_app.storage.archive import cases_stream
-from segsam_app.storage.damage import DamageList, aside_files
+from segsam_app.storage.damage import DamageList
 from segsam_app.storage.disk import FileStamp, check_place, output_errors, remove_abandoned
 from segsam_app.storage.found_labels import FoundLabels
+from segsam_app.storage.image_contents import ANY_SIZE, ImageContents
+from segsam_app.storage.image_notes import ImageNotes
 from segsam_app.storage.images import ImageFiles
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_metadata import (
-    GRID_NOTE,
     LabelMetadata,
     checked_info,
     with_added,
@@ -46,7 +46,6 @@ from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
 from segsam_app.storage.scan import FolderScanner, configured_patterns, owner_of
 from segsam_app.storage.series import ENDING
-from segsam_app.storage.version_files import VERSIONS
 from segsam_app.storage.write_lock import WriteLock
 from segsam_app.strict_json import json_safe
 
@@ -56,7 +55,7 @@ FINAL = DefaultLabelTag.FINAL.value
 _MAX_LEFT_OUT = 100
 
 
-class Store(LabelAdoption, LocalDatastore):
+class Store(ImageNotes, LocalDatastore):
     """`LocalDatastore` in `folder` with MONAI Label's settings.
 
     `on_image` is called with the file of every new image. Raises `OutputError` (507) for a disk
@@ -84,6 +83,7 @@ class Store(LabelAdoption, LocalDatastore):
         self._index = Index(self._folder, self.damage)
         self._scanner = scanner or FolderScanner(self._folder, configured_patterns())
         self._images = ImageFiles(self._folder, self._scanner)
+        self._contents = ImageContents(self._folder, self._images)
         self._notices_files = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
         self._is_open = False
         with output_errors("Opening the study folder"):
@@ -129,7 +129,10 @@ class Store(LabelAdoption, LocalDatastore):
 
         Raises VolumeError for a series that cannot be read, `OutputError`.
         """
-        if image_id in self._datastore.objects and image_id in self._scanner.series:
+        known = self._datastore.objects.get(image_id)
+        if known is not None:
+            self._contents.want(image_id, known.image.ext)
+        if known is not None and image_id in self._scanner.series:
             return str(self._images.path(image_id, ENDING))
         return str(super().get_image_uri(image_id))
 
@@ -221,7 +224,8 @@ class Store(LabelAdoption, LocalDatastore):
         """
         self._check_places()
         self._known(image_id)
-        writer = self._writer(image_id, checked_id("tag", tag), self._grid(image_id))
+        tag, grid = checked_id("tag", tag), self._grid(image_id)
+        writer = self._writer(image_id, tag, grid, ANY_SIZE)
         restored = writer.draft_of_version(number, user)
         with output_errors("Restoring the label"), restored as draft, self._writing():
             self._mend(image_id, tag)
@@ -280,12 +284,13 @@ class Store(LabelAdoption, LocalDatastore):
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         """Return the metadata of the current label, with its `version` (0: it is none), `names` by
-        value and `sha256`, and `grid_note` if its image has another grid; {} without a label.
+        value and `sha256`, and `grid_note` or `image_note` if its image is another one now; {}
+        without a label.
         """
         self._look_again(label_id, label_tag)
         info = copy.deepcopy(dict(super().get_label_info(label_id, label_tag)))
-        note = self.grid_note(label_id, label_tag)
-        return {**info, GRID_NOTE: note} if note else info
+        note = self.image_note(label_id, label_tag)
+        return info if note is None else {**info, note.key: note.clause}
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
         """Return the file of the current label; "" without one."""
@@ -296,14 +301,9 @@ class Store(LabelAdoption, LocalDatastore):
         self, label_tag: str | None = None, labels: list[str] | None = None
     ) -> list[str]:
         """Return the ids of the images with a label of this tag (default: final), except labels
-        that lie on another grid than their image has now.
+        of which the image is another one now.
         """
-        tag = label_tag or FINAL
-        return [
-            key
-            for key, known in self._datastore.objects.items()
-            if tag in known.labels and not self._grid_note(key, tag, known.labels[tag])
-        ]
+        return self._labelled(label_tag or FINAL)
 
     def refused_labels(self, tag: str) -> dict[str, tuple[Path, str]]:
         """Return the images without a label whose file there cannot be used, and why it cannot."""
@@ -349,20 +349,6 @@ class Store(LabelAdoption, LocalDatastore):
             "damaged": dict(self.damage.listed()),
         }
         return status | {name: found for name, found in more.items() if found}
-
-    def check_records(self) -> None:
-        """Read all records, so that `damage` lists what is wrong, and what was set aside."""
-        for image_id, known in list(self._datastore.objects.items()):
-            for tag, label in known.labels.items():
-                self._grid_note(image_id, tag, label)
-        for file in aside_files(self._folder):
-            self.damage.note_aside(file)
-        for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):
-            self.damage.note_place(place, is_folder=True)
-            try:
-                LabelHistory(place.parents[1], place.name, self.damage).all()
-            except OSError as error:
-                self.damage.note(place, error.strerror or type(error).__name__)
 
     def _known(self, image_id: str) -> ImageLabelModel:
         """Return the entry of an image.

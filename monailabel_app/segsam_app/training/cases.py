@@ -81,6 +81,8 @@ class LabelledCase:
 
 def labelled_cases(datastore: Any) -> list[LabelledCase]:
     """Return all cases with a final label, by id, and those with a file there that is none."""
+    if isinstance(datastore, Store):
+        datastore.read_changed_images()
     cases = [LabelledCase.find(datastore, image) for image in datastore.get_labeled_images(FINAL)]
     if isinstance(datastore, Store):
         for image, (file, why) in datastore.refused_labels(FINAL).items():

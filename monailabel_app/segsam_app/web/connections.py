@@ -33,6 +33,11 @@ _CLOSED_AT_ONCE = 16
 _LOG_SECONDS = 10.0
 _BACKLOG = 2
 """Place of the number of connections to accept among asyncio's arguments, after the socket."""
+_NO_HTTP = b'{"detail":"expected a request of HTTP/1.1, got something else","code":"request"}'
+_BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+) % (len(_NO_HTTP), _NO_HTTP)
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -138,8 +143,13 @@ def _watch(kind: Any, waiting: WaitingConnections) -> None:
         waiting.remove(self)
         lost(self, exc)
 
+    def send_400_response(self: Any, msg: str) -> None:
+        del msg
+        self.transport.write(_BAD_REQUEST)
+        self.transport.close()
+
     kind.connection_made, kind.data_received = connection_made, data_received
-    kind.connection_lost = connection_lost
+    kind.connection_lost, kind.send_400_response = connection_lost, send_400_response
 
 
 def _awaits_head(protocol: Any) -> bool:

@@ -15,6 +15,7 @@
 | a task of this kind is running already                                 | 429    |
 | cancelled by the client                                                | 499    |
 | a bug                                                                  | 500    |
+| not possible on this server                                            | 501    |
 | the DICOMweb server refused                                            | 502    |
 | queue full, weights that cannot be used, out of memory, PACS away      | 503    |
 | too many open files or connections                                     | 503    |
@@ -29,7 +30,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -44,6 +45,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from segsam import errors
+from segsam.system.records import sentence_of_findings
 from segsam_app.errors import (
     AlreadyRunningError,
     BusyError,
@@ -53,6 +55,7 @@ from segsam_app.errors import (
     InfoTooLargeError,
     NotFoundError,
     NothingToLearnError,
+    NotPossibleError,
     PacsAwayError,
     PacsError,
     PacsSlowError,
@@ -60,7 +63,7 @@ from segsam_app.errors import (
     is_out_of_memory,
 )
 from segsam_app.server_paths import without_paths
-from segsam_app.strict_json import encodable, json_safe
+from segsam_app.strict_json import encodable, json_problem, json_safe
 from segsam_app.web.access import Rejection
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,7 @@ STATUS: Mapping[type[Exception], int] = {
     ConflictError: 409,
     GoneError: 410,
     NothingToLearnError: 422,
+    NotPossibleError: 501,
     AlreadyRunningError: 429,
     BusyError: 503,
     DeadlineExceededError: 504,
@@ -152,11 +156,9 @@ def _explained(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, HTTPException):
         return _explained_http(error)
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        return 400, "request", f"{name}: {first['msg'].lower()}"
+        return 400, "request", _sentence_of_request(error)
     if isinstance(error, json.JSONDecodeError):
-        return 400, "request", f"not JSON: {error.msg} at character {error.pos}"
+        return 400, "request", f"not JSON: {json_problem(error)}"
     if isinstance(error, MONAILabelException):
         return _explained_monai_label(error)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
@@ -171,6 +173,14 @@ def _explained(error: Exception) -> tuple[int, str, str]:
         f"This is a bug of SEG-SAM or MONAI Label ({type(error).__name__}), not of your request; "
         "the server's log has the details.",
     )
+
+
+def _sentence_of_request(error: RequestValidationError) -> str:
+    found: Sequence[Any] = error.errors()
+    if found[0]["type"] == "json_invalid":
+        return f"the body is not JSON: it cannot be read from character {found[0]['loc'][-1]} on"
+    # The first part is where in the request a field is, the others are its name.
+    return sentence_of_findings([{**one, "loc": one["loc"][1:] or ("body",)} for one in found])
 
 
 def _explained_http(error: HTTPException) -> tuple[int, str, str]:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+_BAD_RANGES = (400, 416)
+"""Statuses of a range that is none, and of one beyond the file."""
 _OPEN_FILES = ("/proc/self/fd", "/dev/fd")
 """Folders in which a system names the files that a process has open."""
 
@@ -46,10 +48,14 @@ class OpenFileResponse(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply."""
-        left = int(self.headers["content-length"])
+        left, refused = int(self.headers["content-length"]), list[int]()
 
         async def send_promised(message: Message) -> None:
             nonlocal left
+            if message["type"] == "http.response.start" and message["status"] in _BAD_RANGES:
+                refused.append(message["status"])
+            if refused:
+                return  # Starlette's words, as plain text
             if message["type"] == "http.response.start":
                 promised = dict(message["headers"]).get(b"content-length", b"0")
                 left = int(promised)
@@ -61,6 +67,12 @@ class OpenFileResponse(FileResponse):
 
         with self._stream:
             await super().__call__(scope, receive, send_promised)
+        if refused:
+            size = self.headers["content-length"]
+            sentence = f"expected Range: bytes=FIRST-LAST within the {size} bytes of the file"
+            body = {"detail": sentence, "code": "request"}
+            headers = {"Content-Range": f"bytes */{size}"}
+            await JSONResponse(body, refused[0], headers=headers)(scope, receive, send)
 
 
 def _path_of(stream: BinaryIO) -> Path:

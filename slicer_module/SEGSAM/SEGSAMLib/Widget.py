@@ -29,13 +29,19 @@ ICONS = {
     "boxButton": "Box",
     "box3dButton": "Box3D",
     "scribbleButton": "Scribble",
+    "lassoButton": "Lasso",
+    "signButton": "PointInside",
     "undoButton": "Undo",
     "redoButton": "Redo",
+    "removePromptButton": "Remove",
     "clearButton": "Clear",
+    "resetButton": "Reset",
     "runButton": "Run",
     "cancelButton": "Cancel",
     "addSegmentButton": "Add",
     "removeSegmentButton": "Remove",
+    "nextSegmentButton": "NextSegment",
+    "visibilityButton": "Eye",
     "worstSliceButton": "Worst",
     "nextButton": "Next",
     "submitButton": "Submit",
@@ -80,7 +86,7 @@ class Widget:
             *(self.connection, self.prompts, self.result, self.workflow, self.editor),
             self.first_run,
         )
-        self.prompts.on_tool = self.editor.end_effect
+        self.prompts.tools.on_chosen = self.editor.end_effect
         self.editor.on_effect = self.prompts.release_tool
         self._gui_tag: Any = None
         self._slice_observers: list[tuple[Any, int]] = []

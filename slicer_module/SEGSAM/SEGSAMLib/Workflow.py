@@ -140,6 +140,22 @@ class Workflow:
         make_request = self.logic.request_category
         self._infer(parameters, partial(make_request, category, axis, index, parameters))
 
+    def withdraw(self) -> None:
+        """Take back the result of prompts that were removed, if none that marks an object is left.
+        Raises `NodeError`.
+        """
+        if self.logic.prompts.current.marks_object:
+            return
+        self.cancel("segment")
+        edit = self.logic.withdrawal_edit()
+        if edit is not None:
+            self._edit("segment", edit)
+
+    def reset_segment(self) -> None:
+        """Remove all prompts and voxels of the current segment. Raises `NodeError`."""
+        self.cancel("segment")
+        self._step(self.logic.reset_edit())
+
     def undo(self) -> None:
         """Undo the newest step, and cancel a running segmentation. Raises `NodeError`."""
         self._step(self.logic.history.undo_edit())

@@ -46,6 +46,13 @@ def test_every_key_is_read() -> None:
     assert (asked.form, asked.request_id) == ("region", "r-1")
 
 
+def test_a_box_may_be_outside_the_object() -> None:
+    box = {"min_ijk": [0, 0, 2], "max_ijk": [9, 9, 2]}
+    asked = click(prompts={**POINTS, "boxes": [{**box, "positive": False}]})
+    assert asked.prompts.negative_boxes == (Box((0, 0, 2), (9, 9, 2)),)
+    assert asked.prompts.boxes == ()
+
+
 def test_a_window_may_be_named() -> None:
     assert click(prompts=POINTS, window="lung").window == "lung"
 
@@ -59,7 +66,9 @@ def test_a_window_may_be_named() -> None:
         ({"propagate": "yes"}, r"Expected propagate to be true or false or 'memory', got 'yes'"),
         ({"decoder": 3}, r"Expected decoder to be .*got 3"),
         ({"result": "mesh"}, r"Expected result to be 'slice'.*got 'mesh'"),
-        ({"request_id": "x" * 300}, r"Expected request_id to have at most 200 characters"),
+        ({"request_id": "x" * 300}, r"Expected request_id to be an id.*too long"),
+        ({"request_id": "a/b"}, r"Expected request_id to be an id.*the character '/'"),
+        ({"window": {"a": 1}}, r"Expected window to be text or a list, got "),
         ({"window": [240, -160]}, r"window must be a preset's name or \[low, high\]"),
         ({"window": [1.0]}, r"window must be"),
         ({"window": "sunset"}, r"unknown window 'sunset'; known: .*lung"),
@@ -87,7 +96,7 @@ def test_invalid_prompts_are_refused_by_the_library(prompts: object, sentence: s
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", r"params is not JSON: .* at character 1"),
+        ("{", r"params is not JSON: .* from character 1 on"),
         ("[1]", r"must be a JSON object, got an array"),
         ("null", r"got null"),
         ("true", r"got a boolean"),

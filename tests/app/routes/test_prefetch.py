@@ -11,7 +11,7 @@ def test_it_is_answered_at_once(server: Any) -> None:
     for query in (
         {"image": "straight"},
         {"image": "straight", "axis": "k", "slice": "3", "window": "lung", "model": "standin"},
-        {"image": "straight", "axis": "i", "slice": "999999", "window": "-100,200.5"},
+        {"image": "straight", "axis": "i", "slice": "63", "window": "-100,200.5"},
         {"image": "text"},  # its first prompt will report that it is no image
     ):
         reply = server.ask("POST", "/prefetch", params=query)
@@ -35,6 +35,8 @@ def test_an_image_of_a_session(server: Any) -> None:
         ({"image": "straight", "model": "nothing"}, 404, "not_found", "there is no model"),
         ({"image": "straight", "axis": "z"}, 400, "request", "axis"),
         ({"image": "straight", "slice": "-1"}, 400, "request", "slice"),
+        ({"image": "straight", "axis": "k", "slice": "8"}, 400, "request", "from 0 to 7, got 8"),
+        ({"image": "straight", "slice": "64"}, 400, "request", "from 0 to 63, got 64"),
         ({"image": "straight", "slice": "two"}, 400, "request", "slice"),
         ({"image": "straight", "window": "x-ray"}, 400, "request", "unknown window 'x-ray'"),
         ({"image": "straight", "window": "a,b"}, 400, "request", "low,high, got 'a,b'"),

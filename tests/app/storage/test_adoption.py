@@ -277,7 +277,7 @@ class TestFormats:
         assert shown(store, regions * 2) == [("found", True)]
 
     @pytest.mark.parametrize("name", ["flat.png", "flat.PNG", "flat.bmp", "flat.tif"])
-    @pytest.mark.parametrize("mode", ["grey", "palette"])
+    @pytest.mark.parametrize("mode", ["grey", "palette", "marked as rotated"])
     def test_a_picture_on_a_picture(
         self, studies: Path, finals: Path, tmp_path: Path, name: str, mode: str
     ) -> None:
@@ -287,7 +287,8 @@ class TestFormats:
         picture = Image.fromarray(plane)
         if mode == "palette":
             picture.putpalette([0, 0, 0, 200, 0, 0, 0, 200, 0])
-        picture.save(finals / name)
+        is_turned = mode == "marked as rotated" and name.endswith(".tif")
+        picture.save(finals / name, **({"tiffinfo": {274: 6}} if is_turned else {}))
         before = (finals / name).read_bytes()
         store = opened(studies)
         assert store.get_labeled_images() == ["flat"]

@@ -613,3 +613,14 @@ class TestWhatWasSetAside:
         for aside in asides:
             aside.unlink()
         assert store.damage.listed() == {}
+
+
+@pytest.mark.parametrize("given", ["bytes=5-2", "lines=1-2", "bytes=", "bytes=99999999-"])
+def test_a_range_that_is_none_is_refused_in_our_words(client: Client, given: str) -> None:
+    write_image(client.store._folder.parent / "d.nii.gz", label(), AFFINE)
+    client.put((client.store._folder.parent / "d.nii.gz").read_bytes())
+    reply = client.get(headers={"Range": given})
+    assert reply.status_code == (416 if given.startswith("bytes=9") else 400)
+    assert reply.json()["detail"].startswith("expected Range: bytes=FIRST-LAST")
+    assert reply.headers["content-range"].startswith("bytes */")
+    assert client.get(headers={"Range": "bytes=0-9"}).status_code == 206

@@ -11,11 +11,13 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from monailabel.config import settings
 
 from segsam.errors import VolumeError
 from segsam.imaging.volume import Volume
+from segsam_app.check_files import check_studies
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.ids import checked_id
 from segsam_app.storage.store import Store
@@ -66,6 +68,11 @@ def store(opens: Opens) -> Store:
     return opens()
 
 
+def position(path: Path) -> float:
+    """Place of a slice along its normal."""
+    return float(pydicom.dcmread(path).ImagePositionPatient[2])
+
+
 def series_ids(store: Store) -> list[str]:
     return sorted(image for image in store.list_images() if not image.startswith("case"))
 
@@ -99,6 +106,39 @@ class TestListing:
             read = [store.read_image(Path(store.get_image_uri(image))).voxels for image in images]
             assert len(read) == len(wanted)
             assert all(any(np.array_equal(one, values(seed)) for one in read) for seed in wanted)
+
+    def test_a_series_in_two_folders_is_said(
+        self, studies: Path, opens: Opens, store: Store
+    ) -> None:
+        """The ids are those of the folders; the note is in each image, and in the doctor's list."""
+        made = write_series(studies / "a", seed=4, SeriesInstanceUID="1.2.9")
+        (studies / "split" / "b").mkdir(parents=True)
+        for path in sorted(made, key=position)[1::2]:
+            shutil.move(path, studies / "split" / "b" / path.name)
+        store = opens()
+        for start, other in (("a-", "split/b"), ("b-", "a")):
+            notes = store.read_image(Path(store.get_image_uri(id_of(store, start)))).notes
+            assert notes == (
+                f"The series continues in the folder {other}: 3 more files; put them into one "
+                "folder to read them as one image.",
+            )
+        named = check_studies(studies).listed()
+        assert [name for name, why in named.items() if "continues" in why] == ["a", "split/b"]
+        for path in (studies / "split" / "b").iterdir():
+            shutil.move(path, studies / "a" / path.name)
+        store = opens()
+        volume = store.read_image(Path(store.get_image_uri(id_of(store, "a-"))))
+        assert (volume.shape_ijk, volume.notes) == (values(4).shape, ())
+        assert check_studies(studies).listed() == {}
+
+    def test_a_copy_of_a_series_in_another_folder_is_no_rest(
+        self, studies: Path, opens: Opens, store: Store
+    ) -> None:
+        write_series(studies / "a", seed=4, SeriesInstanceUID="1.2.9")
+        shutil.copytree(studies / "a", studies / "b")
+        store = opens()
+        for start in ("a-", "b-", "patient"):
+            assert store.read_image(Path(store.get_image_uri(id_of(store, start)))).notes == ()
 
     def test_ids_are_the_same_after_each_start(self, store: Store, opens: Opens) -> None:
         first = store.list_images()

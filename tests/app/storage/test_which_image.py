@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
+import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segsam.errors import LabelError
 from segsam.imaging.label_files import read_labels
@@ -21,7 +26,9 @@ from segsam_app.choosing.strategies import SelectionStrategy
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.ids import checked_id, is_image_id
 from segsam_app.routes import datastore as routes
-from segsam_app.storage import found_labels
+from segsam_app.storage import found_labels, image_contents
+from segsam_app.storage.adoption import LabelAdoption
+from segsam_app.storage.label_metadata import LabelMetadata
 from segsam_app.storage.scan import FolderScanner
 from segsam_app.training.cases import labelled_cases, usable_cases
 
@@ -264,6 +271,187 @@ class TestAnImageThatIsReplaced:
         assert len(read) == 1
 
 
+class TestAnotherImageOfTheSameGrid:
+    """Nothing but the content tells the two apart."""
+
+    @pytest.fixture
+    def pair(self, tmp_path: Path, client: Callable[[Path], Client]) -> Client:
+        """Two images of one grid with a label each."""
+        here = client(make_studies(tmp_path / "studies", 2))
+        folder = here.store._folder
+        voxels = np.arange(np.prod(SHAPE), dtype=np.int16)[::-1].reshape(SHAPE)
+        write(folder / "case1.nii.gz", voxels)
+        for number in (0, 1):
+            drawing = drawn(tmp_path, 2 + number, ".nii.gz")
+            here.store.save(f"case{number}", drawing, "final", {})
+        return here
+
+    def swap(self, folder: Path) -> None:
+        """Let the two images change their names, times and all."""
+        for old, new in (("case0", "x"), ("case1", "case0"), ("x", "case1")):
+            (folder / f"{old}.nii.gz").rename(folder / f"{new}.nii.gz")
+
+    @pytest.mark.parametrize("restarts", [False, True])
+    def test_two_that_change_their_names(self, pair: Client, restarts: bool) -> None:
+        store, folder = pair.store, pair.store._folder
+        assert store.get_labeled_images() == ["case0", "case1"]
+        self.swap(folder)
+        if restarts:
+            store = opened(folder)
+            store.check_records()  # as a server does when it starts
+        else:
+            assert pair.get().headers["x-notes"].startswith('["the label of case0 is of another')
+            assert store.status()["completed"] == 0
+        names = [f"labels/final/case{number}.nii.gz" for number in (0, 1)]
+        for said in (store.damage.listed(), check_studies(folder).listed()):
+            assert list(said) == names
+            assert all("of another image than lies there now" in why for why in said.values())
+        info = store.get_label_info("case0", "final")
+        assert ("another image" in info["image_note"], "grid_note" in info) == (True, False)
+        assert (store.get_labeled_images(), store.datalist()) == ([], [])
+        usable, left_out = usable_cases(labelled_cases(store))
+        assert (usable, [one.image for one in left_out]) == ([], ["case0", "case1"])
+        assert "another image" in left_out[0].reason
+        self.swap(folder)
+        assert store.get_labeled_images() == ["case0", "case1"]
+        assert (store.damage.listed(), check_studies(folder).listed()) == ({}, {})
+        assert "image_note" not in store.get_label_info("case0", "final")
+
+    def test_a_look_alone_notices_it(self, pair: Client) -> None:
+        """A monitor polls the health only, and nobody lists anything."""
+        image(pair.store._folder, "case0.nii.gz", OTHER)
+        self.swap(pair.store._folder)
+        assert pair.store.damage.listed() == {}
+        pair.store.look_at_labels()
+        said = pair.store.damage.listed()
+        assert "another image" in said["labels/final/case0.nii.gz"]
+        assert "another grid" in said["labels/final/case1.nii.gz"]
+
+    def test_what_keeps_the_content_is_no_change(self, pair: Client, tmp_path: Path) -> None:
+        file = pair.store._folder / "case0.nii.gz"
+        voxels, packed = gzip.decompress(file.read_bytes()), file.read_bytes()
+        os.utime(file)
+        assert pair.store.get_labeled_images() == ["case0", "case1"]
+        file.unlink()
+        file.write_bytes(packed)
+        assert pair.store.get_labeled_images() == ["case0", "case1"]
+        file.write_bytes(gzip.compress(voxels, 1))
+        pair.store.look_at_labels()
+        assert pair.store.get_labeled_images() == ["case0", "case1"]
+        assert pair.store.damage.listed() == {}
+        assert pair.get().headers.get("x-notes") is None
+
+    def test_a_picture_that_is_overwritten(
+        self, tmp_path: Path, client: Callable[[Path], Client]
+    ) -> None:
+        studies = tmp_path / "studies"
+        studies.mkdir()
+        picture = np.zeros((64, 64), np.uint8)
+        Image.fromarray(picture).save(studies / "case0.png")
+        here = client(studies)
+        mask = np.zeros((64, 64, 1), np.uint8)
+        mask[20:30, 20:30] = 1
+        Image.fromarray(mask[:, :, 0]).save(tmp_path / "mask.png")
+        here.store.save("case0", tmp_path / "mask.png", "final", {})
+        assert here.get().headers.get("x-notes") is None
+        Image.fromarray(picture + 9).save(studies / "case0.png")
+        assert "another image" in here.get().headers["x-notes"]
+        assert here.store.get_unlabeled_images() == ["case0"]
+
+    def test_a_series_of_which_one_slice_is_another(self, tmp_path: Path) -> None:
+        studies = tmp_path / "studies"
+        write_series(studies / "p7", seed=1)
+        store = opened(studies)
+        (series,) = store.list_images()
+        grid = read_grid(Path(store.get_image_uri(series)))
+        write_image(tmp_path / "l.nii.gz", label(1, grid.shape_ijk), grid.affine_ras)
+        store.save(series, tmp_path / "l.nii.gz", "final", {})
+        assert store.history_of(series, "final").all()[0].image_sha256
+        first, second = sorted((studies / "p7").iterdir())[:2]
+        first.rename(first.with_name("renamed.dcm"))
+        assert store.get_labeled_images() == [series]
+        write_series(tmp_path / "other", seed=2)
+        (tmp_path / "other" / second.name).replace(second)
+        ids = store.list_images()
+        assert store.get_labeled_images() == [] or series not in ids
+
+    def test_labels_of_before_get_the_content_silently(
+        self, pair: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = pair.store._folder
+        for name in ("datastore_v2.json", "datastore_v2.journal", ".segsam/contents.json"):
+            (folder / name).unlink(missing_ok=True)
+        for record in folder.glob("labels/final/.versions/*/*.json"):
+            content = json.loads(record.read_text())
+            content["info"] = {}
+            record.write_text(json.dumps(content))
+        store = opened(folder)
+        before = {path: path.read_bytes() for path in folder.rglob("0001.json")}
+        assert "image_sha256" not in store.get_label_info("case0", "final")
+        store.look_at_labels()
+        assert len(store.get_label_info("case0", "final")["image_sha256"]) == 64
+        assert {path: path.read_bytes() for path in folder.rglob("0001.json")} == before
+        self.swap(folder)
+        assert opened(folder).get_labeled_images() == []
+        assert "image_sha256" not in LabelMetadata.read({"image_sha256": "a" * 64}).info
+
+    def test_each_content_is_read_once(self, pair: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever asks, and also after a start; a save reads no large image."""
+        store, read = pair.store, list[object]()
+        found = image_contents.content_of
+        monkeypatch.setattr(
+            image_contents, "content_of", lambda it: (read.append(it), found(it))[1]
+        )
+        store.look_at_labels()
+        store.status()
+        again = opened(store._folder)
+        again.check_records()
+        pair.get()
+        assert read == []
+        os.utime(store._folder / "case0.nii.gz")
+        drawing = drawn(store._folder.parent, 5, ".nii.gz")
+        monkeypatch.setattr(LabelAdoption._writer, "__defaults__", (10,))
+        saved = store.save("case0", drawing, "final", {})
+        assert (saved.image_sha256, read) == ("", [])
+        store.look_at_labels()
+        assert len(read) == 1
+        assert store.get_label_info("case0", "final")["image_sha256"]
+
+    def test_a_damaged_record_of_the_contents_is_made_again(self, pair: Client) -> None:
+        store, folder = pair.store, pair.store._folder
+        store.look_at_labels()
+        file = folder / ".segsam" / "contents.json"
+        good = file.read_bytes()
+        for place in range(30, 200, 17):
+            file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+            assert list(check_studies(folder).listed()) == [".segsam/contents.json"]
+            again = opened(folder)
+            again.look_at_labels()
+            assert again.get_labeled_images() == ["case0", "case1"]
+            assert check_studies(folder).listed() == {}
+
+    def test_a_version_of_the_earlier_image_is_not_put_back(
+        self, pair: Client, tmp_path: Path
+    ) -> None:
+        store, file = pair.store, pair.store._folder / "case0.nii.gz"
+        old = file.read_bytes()
+        self.swap(store._folder)
+        store.save("case0", drawn(tmp_path, 5, ".nii.gz"), "final", {})
+        assert store.get_labeled_images() == ["case0"]
+        reply = pair.restore(1)
+        assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+        assert "version 1 is a label of another image" in reply.json()["detail"]
+        assert store.get_label_info("case0", "final")["version"] == 2
+        image(tmp_path, "new.nii.gz", OTHER).replace(file)
+        assert "the label has 8x9x4 voxels" in pair.restore(2).json()["detail"]
+        assert pair.restore(2).status_code == 422
+        assert pair.restore(1).status_code == 422
+        assert len(store.history_of("case0", "final").all()) == 2
+        file.write_bytes(old)
+        assert pair.restore(1).status_code == 200
+        assert store.get_labeled_images() == ["case0"]
+
+
 SPELLED = [
     *("\u00fcmlaut", "u\u0308mlaut", "\u60a3\u8005 7", "\u0391\u03b8\u03ae\u03bd\u03b1", "\u05d0"),
     *("\u092e\u0930\u0940\u091c", "\ud658\uc790", "\u043f\u0430\u0446\u0438\u0435\u043d\u0442_1"),
@@ -306,10 +494,45 @@ class TestNames:
         assert store.status()["total"] == 0
         ((path, reason),) = store.status()["left_out"].items()
         assert path.isprintable()
-        assert "no id" in reason
+        assert "no id: one which" in reason
         assert "1 to 128 letters" in reason
         strategy = SelectionStrategy("first", Overviews.__new__(Overviews), lambda: None)
         assert strategy({}, store) is None
+
+    @pytest.mark.parametrize(
+        ("name", "rule"),
+        [
+            ("CON", "is the name of a device in Windows"),
+            ("x..y", "has two dots in a row"),
+            ("sp ", "ends in a blank"),
+            ("trailing.", "ends in a dot"),
+            ("-dash", "begins with something else"),
+            ("u\u0308\u00fc", "spells some letters whole (NFC) and others in parts (NFD)"),
+            ("a\u2215b", "has the character '\\u2215'"),
+            ("\ufb01", "has a look-alike that Unicode keeps for old encodings"),
+            ("x" * 190, "is too long"),
+        ],
+    )
+    def test_the_rule_that_a_name_breaks_is_said(self, studies: Path, name: str, rule: str) -> None:
+        (studies / "case0.nii.gz").rename(studies / f"{name}.nii.gz")
+        assert rule in next(iter(opened(studies).status()["left_out"].values()))
+        with pytest.raises(RequestError, match=re.escape(rule)):
+            checked_id("image", name)
+
+    @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+    def test_a_label_that_spells_its_image_otherwise(
+        self, tmp_path: Path, forms: tuple[str, str]
+    ) -> None:
+        of_image, of_label = (unicodedata.normalize(form, "M\u00fcller") for form in forms)
+        image(tmp_path, f"{of_image}.nii.gz")
+        folder = tmp_path / "labels" / "final"
+        folder.mkdir(parents=True)
+        drawn(tmp_path, 3, ".nrrd").rename(folder / f"{of_label}.nrrd")
+        (reason,) = opened(tmp_path).status()["left_out"].values()
+        assert f"otherwise than that of the image {of_image!r}" in reason
+        assert f"({forms[0]})" in reason
+        (folder / f"{of_label}.nrrd").rename(folder / f"{of_image}.nrrd")
+        assert opened(tmp_path).get_labeled_images() == [of_image]
 
     def test_what_is_not_shown_is_written_out(self, studies: Path) -> None:
         (studies / "a\u202eb\n.nii.gz").touch()

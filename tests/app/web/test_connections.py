@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import logging
 import os
 import socket
@@ -65,6 +66,14 @@ class TestHeadsOfRequests:
             answer = reply_to(line)
             assert answer.count(b"HTTP/1.1 200") == 1
         assert tight.get("/info/").status_code == 200
+
+    def test_what_is_no_http_is_refused_in_our_words(self, tight: Server) -> None:
+        with connected(tight) as line:
+            line.sendall(b"this is no request\r\n\r\n")
+            head, _, body = reply_to(line).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert b"application/json" in head
+        assert json.loads(body)["detail"] == "expected a request of HTTP/1.1, got something else"
 
     def test_two_hundred_of_them_keep_nobody_out(self, tight: Server) -> None:
         lines = [connected(tight) for _ in range(200)]

@@ -83,14 +83,34 @@ def test_a_detail_that_is_no_text_becomes_text() -> None:
 
 
 def test_a_missing_field_is_named() -> None:
-    error = RequestValidationError([{"loc": ("body", "files"), "msg": "Field required"}])
-    assert reply(error) == (400, {"detail": "body.files: field required", "code": "request"})
+    error = RequestValidationError(
+        [{"type": "missing", "loc": ("body", "files"), "msg": "Field required"}]
+    )
+    sentence = "Expected values for files, got none."
+    assert reply(error) == (400, {"detail": sentence, "code": "request"})
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            {"type": "int_parsing", "loc": ("query", "lines"), "msg": "Input", "input": "x"},
+            "Expected lines to be a whole number, got 'x'.",
+        ),
+        (
+            {"type": "json_invalid", "loc": ("body", 3), "msg": "JSON decode error", "input": {}},
+            "the body is not JSON: it cannot be read from character 3 on",
+        ),
+    ],
+)
+def test_no_text_of_pydantic_is_sent(found: dict[str, Any], sentence: str) -> None:
+    assert reply(RequestValidationError([found]))[1]["detail"] == sentence
 
 
 def test_json_and_memory() -> None:
     assert reply(json.JSONDecodeError("Expecting value", "x", 0)) == (
         400,
-        {"detail": "not JSON: Expecting value at character 0", "code": "request"},
+        {"detail": "not JSON: it cannot be read from character 0 on", "code": "request"},
     )
     assert reply(MemoryError())[0] == 503
     assert reply(torch.OutOfMemoryError())[0] == 503

@@ -251,6 +251,15 @@ class TestStoredFiles:
         ]
         assert check.remedy == "put these files back from a backup, except what is made again"
 
+    def test_a_label_of_another_image_needs_no_backup(self) -> None:
+        moved = {"l.nii": "the label of l is of another image than lies there now: the grid is"}
+        grid = {"m.nii": "the label of m lies on another grid than its image has now: the label"}
+        remedy = doctor._stored({"damaged": {**moved, **grid}, "set_aside": []}).remedy
+        assert remedy.startswith("put the earlier images back, or look at their labels")
+        both = {**moved, "r.json": "it is not JSON"}
+        remedy = doctor._stored({"damaged": both, "set_aside": []}).remedy
+        assert remedy.startswith("put these files back from a backup; of labels whose image")
+
     def test_what_was_set_aside_is_named_beside_what_is_damaged(self, tmp_path: Path) -> None:
         finals = tmp_path / "labels" / "final"
         finals.mkdir(parents=True)

@@ -161,6 +161,22 @@ def _(folder: Path) -> list[Made]:
     ]
 
 
+@DICOM.read("unused bits above the high bit that no overlay declares (left out, with a note)")
+def _(folder: Path) -> list[Made]:
+    signed = (STORED[0].astype(np.int16) - 2048) & 0xFFF | 0x3000
+    pixels = {"unsigned": STORED[0] | np.uint16(0x3000), "signed": signed.astype(np.int16)}
+    values = {"unsigned": HU[:1], "signed": HU[:1] - 2048}
+    return [
+        Made(
+            written(ct(0, each, BitsStored=12, HighBit=11), folder / name / "x.dcm"),
+            ijk(values[name]),
+            SERIES,
+            "are no part of the values and were left out",
+        )
+        for name, each in pixels.items()
+    ]
+
+
 @DICOM.read("floating-point pixels; the scaling of an RT dose")
 def _(folder: Path) -> list[Made]:
     values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(np.float32)

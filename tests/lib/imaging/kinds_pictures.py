@@ -58,14 +58,21 @@ def packed(pixels: NDArray[np.uint8], bits: int) -> list[bytes]:
 
 
 def tiff(
-    path: Path, pixels: NDArray[Any], order: str = "<", *, white: bool = False, big: bool = False
+    path: Path,
+    pixels: NDArray[Any],
+    order: str = "<",
+    *,
+    white: bool = False,
+    big: bool = False,
+    orientation: int | None = None,
 ) -> Path:
     """A grey TIFF of one strip, with its number type; `white` makes white its lowest value."""
     rows, columns = pixels.shape
     data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     bits, sample = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
     tags = [(256, columns), (257, rows), (258, bits), (259, 1), (262, int(not white))]
-    tags += [(273, 400), (277, 1), (278, rows), (279, len(data)), (339, sample)]
+    tags += [(273, 400), *([(274, orientation)] if orientation else []), (277, 1), (278, rows)]
+    tags += [(279, len(data)), (339, sample)]
     mark = b"II" if order == "<" else b"MM"
     # A short number lies at the beginning of its field of four bytes, or of eight.
     if big:
@@ -211,6 +218,40 @@ def _(folder: Path) -> list[Made]:
     return result
 
 
+@PICTURES.read(
+    "TIFF marked as rotated or mirrored: grey of 8 and 16 bits, colour, palette; plain, LZW, "
+    "PackBits, deflate; big-endian, BigTIFF, MINISWHITE (as it is stored, with a note)"
+)
+def _(folder: Path) -> list[Made]:
+    kinds: list[tuple[Image.Image, NDArray[Any]]] = [
+        (Image.fromarray(GREY8), GREY8),
+        (Image.fromarray(GREY), GREY),
+        (Image.fromarray(COLOUR), COLOUR),
+        (palette(), TABLE[INDICES]),
+    ]
+    result = []
+    for turn in range(2, 9):
+        note = f"orientation {turn}); its pixels were read as they are stored"
+        for number, (picture, pixels) in enumerate(kinds):
+            for how in (None, "tiff_lzw", "packbits", "tiff_adobe_deflate"):
+                path = folder / f"{turn}{number}{how}.tif"
+                more = {"tiffinfo": {274: turn}, "compression": how}
+                result.append(made(saved(path, picture, **more), pixels, note))
+        for order, big in (("<", True), (">", False)):
+            path = folder / f"{turn}{'be' if order == '>' else 'le'}{big}.tif"
+            result.append(made(tiff(path, GREY, order, big=big, orientation=turn), GREY, note))
+        path = tiff(folder / f"{turn}white.tif", GREY, white=True, orientation=turn)
+        result.append(made(path, 65535 - GREY, note))
+    return result
+
+
+@PICTURES.read("TIFF whose XMP text alone marks it as rotated (as it is stored, with a note)")
+def _(folder: Path) -> Made:
+    said = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+    path = saved(folder / "x.tif", Image.fromarray(GREY), tiffinfo={700: said})
+    return made(path, GREY, "orientation 6); its pixels were read as they are stored")
+
+
 @PICTURES.read("TIFF, 1 bit")
 def _(folder: Path) -> Made:
     mask = (INDICES > 1).astype(np.uint8) * np.uint8(255)
@@ -227,13 +268,27 @@ def _(folder: Path) -> list[Made]:
     ]
 
 
-@PICTURES.read("TIFF with a small copy of its page (the page, with a note)")
+@PICTURES.read("TIFF, colour multiplied by its opacity (associated alpha; undone, with a note)")
 def _(folder: Path) -> Made:
+    alpha = np.full((5, 7, 1), 51, np.uint8)
+    stored = np.dstack([COLOUR // 5, alpha])
+    path = saved(folder / "x.tif", Image.fromarray(stored))
+    tag = struct.pack("<HHI", 338, 3, 1)  # Pillow writes 2, which is not associated
+    content = path.read_bytes().replace(tag + b"\2", tag + b"\1")
+    path.write_bytes(content)
+    return made(path, COLOUR // 5 * 5, "multiplied by their opacity")
+
+
+@PICTURES.read("TIFF with a small copy of its page (the page, with a note)")
+def _(folder: Path) -> list[Made]:
     small = Image.fromarray(GREY8).resize((3, 2))
     small.encoderinfo = {"tiffinfo": {254: 1}}
-    path = folder / "x.tif"
-    Image.fromarray(GREY8).save(path, save_all=True, append_images=[small])
-    return made(path, GREY8, "the first was read")
+    made_of = []
+    for turn in (1, 6):
+        path = folder / f"{turn}.tif"
+        more = {"save_all": True, "append_images": [small], "tiffinfo": {274: turn}}
+        made_of.append(made(saved(path, Image.fromarray(GREY8), **more), GREY8, "first was read"))
+    return made_of
 
 
 @PICTURES.read("BMP, colour and palette")
@@ -242,6 +297,20 @@ def _(folder: Path) -> list[Made]:
         made(saved(folder / "a.bmp", Image.fromarray(COLOUR)), COLOUR),
         made(saved(folder / "b.bmp", palette()), TABLE[INDICES]),
     ]
+
+
+@PICTURES.read("BMP with 16 bits per pixel (5-6-5), spread over 0 to 255 (with a note)")
+def _(folder: Path) -> Made:
+    red, green, blue = (COLOUR[..., n].astype(np.uint16) for n in range(3))
+    words = (red >> 3 << 11 | green >> 2 << 5 | blue >> 3).astype("<u2")
+    rows = b"".join(row.tobytes() + b"\0\0" for row in words[::-1])  # to multiples of 4 bytes
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    header = struct.pack("<IiiHHIIiiII", 40, 7, 5, 1, 16, 3, len(rows), 0, 0, 0, 0)
+    start = struct.pack("<2sIHHI", b"BM", 66 + len(rows), 0, 0, 66)
+    path = folder / "x.bmp"
+    path.write_bytes(start + header + masks + rows)
+    spread = [(red >> 3) * 255 // 31, (green >> 2) * 255 // 63, (blue >> 3) * 255 // 31]
+    return made(path, np.stack(spread, axis=-1), "16 bits per pixel, 5 or 6 per colour")
 
 
 @PICTURES.read("one picture format under the ending of another (by its content)")

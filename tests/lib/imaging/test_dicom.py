@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from segsam.errors import VolumeError, VolumeTooLargeError
+from segsam.imaging.folder_images import images_in
 from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 
@@ -165,6 +166,23 @@ class TestReading:
         np.testing.assert_allclose(volume.spacing_mm, (0.5, 0.75, 2.5))
         assert volume.to_ras([[0, 0, 0]])[0].tolist() == [10, -20, 35]
 
+    @pytest.mark.parametrize("thickness", [None, 0])
+    def test_a_slice_without_thickness(
+        self, series: Callable[..., Path], thickness: float | None
+    ) -> None:
+        volume = Volume.load(series(2, change=lambda n: {"SliceThickness": thickness}))
+        assert volume.spacing_mm[2] == 1
+        assert [note for note in volume.notes if "no slice thickness; 1 mm was assumed" in note]
+        assert len(volume.notes) == 1
+
+    @pytest.mark.parametrize(
+        ("key", "kind"), [("PatientID", "patients"), ("FrameOfReferenceUID", "frames of reference")]
+    )
+    def test_slices_of_two_patients(self, series: Callable[..., Path], key: str, kind: str) -> None:
+        volume = Volume.load(series(change=lambda n: {key: "1.2.1" if n < 3 else "1.2.2"}))
+        assert len(volume.notes) == 1
+        assert f"name 2 {kind}" in volume.notes[0]
+
     def test_a_projection_without_position_is_read_with_notes(
         self, series: Callable[..., Path]
     ) -> None:
@@ -239,6 +257,65 @@ class TestRefusals:
             series(change=lambda n: {"ImagePositionPatient": [0, 0.5 * n, 2.5 * n]}),
             r"gantry was tilted: .* 2\.00 mm over 10\.00 mm \(11\.31 degrees; at most 0\.06",
         )
+
+    @pytest.mark.parametrize("count", [4, 5, 6, 24])
+    def test_a_zigzag_is_no_tilt(self, series: Callable[..., Path], count: int) -> None:
+        def change(n: int) -> dict[str, Any]:
+            return {"ImagePositionPatient": [0.5 * (n % 2), 0, 2.5 * n]}
+
+        self.refused(series(*range(count), change=change), "do not lie on one line")
+
+    @pytest.mark.parametrize(
+        ("axes", "found"),
+        [
+            ([2, 0, 0, 0, 1, 0], r"lengths 2 and 1 at 90\.00 degrees"),
+            ([1, 0, 0, 0.5, 0.8660254, 0], r"lengths 1 and 1 at 60\.00 degrees"),
+            ([0, 0, 0, 0, 1, 0], r"lengths 0 and 1"),
+        ],
+    )
+    @pytest.mark.parametrize("count", [1, 5])
+    def test_directions_that_are_none(
+        self, series: Callable[..., Path], axes: list[float], found: str, count: int
+    ) -> None:
+        folder = series(*range(count), change=lambda n: {"ImageOrientationPatient": axes})
+        self.refused(folder, f"expected row and column vectors of length 1 .* {found}")
+
+    def test_a_copy_of_a_slice_is_read_once(self, series: Callable[..., Path]) -> None:
+        folder = series()
+        expected = Volume.load(folder)
+        original = sorted(folder.iterdir())[1]
+        shutil.copy(original, folder / "copy.dcm")
+        for path in (folder, original, folder / "copy.dcm"):
+            volume = Volume.load(path)
+            assert np.array_equal(volume.voxels, expected.voxels)
+            assert np.array_equal(volume.affine_ras, expected.affine_ras)
+            assert len(volume.notes) == 1
+            assert "a second copy of a slice" in volume.notes[0]
+        found, left_out = images_in(folder)
+        assert [len(each.names) for each in found] == [6]
+        assert not left_out
+
+    def test_a_copy_of_the_only_slice(self, series: Callable[..., Path]) -> None:
+        folder = series(2)
+        shutil.copy(next(folder.iterdir()), folder / "copy.dcm")
+        assert Volume.load(folder).shape_ijk == (4, 6, 1)
+        assert [len(each.names) for each in images_in(folder)[0]] == [2]
+
+    @pytest.mark.parametrize(
+        ("key", "differs"), [("PixelData", "pixels"), ("RescaleIntercept", "headers")]
+    )
+    def test_another_slice_under_the_same_uid(
+        self, series: Callable[..., Path], key: str, differs: str
+    ) -> None:
+        folder = series()
+        made = pydicom.dcmread(sorted(folder.iterdir())[1])
+        setattr(made, key, VALUES[0, ::-1].tobytes() if key == "PixelData" else 3)
+        made.save_as(folder / "copy.dcm")
+        self.refused(folder, f"have one SOP Instance UID and one position, but their {differs}")
+
+    def test_one_uid_for_all_slices_is_no_copy(self, series: Callable[..., Path]) -> None:
+        folder = series(change=lambda n: {"SOPInstanceUID": "1.2.3.9"})
+        assert Volume.load(folder).shape_ijk == (4, 6, 5)
 
     def test_one_slice_beside_the_line(self, series: Callable[..., Path]) -> None:
         self.refused(

@@ -286,12 +286,108 @@ class TestStoredBits:
         pixels = (values & 0xFFF).astype(np.int16)
         assert np.array_equal(self.voxels(tmp_path, pixels, bits=12), values)
 
-    def test_an_overlay_in_the_upper_bits(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+    def test_an_overlay_in_the_upper_bits(self, tmp_path: Path, syntax: str) -> None:
         pixels = (self.VALUES | 1 << 12).astype(np.uint16)
-        made = image(pixels, bits=12)
+        made = image(pixels, bits=12, syntax=syntax)
         made.add_new(0x60000102, "US", 12)
         volume = Volume.load(written(made, tmp_path / "x.dcm"))
         assert np.array_equal(volume.voxels[..., 0].T, self.VALUES)
+        assert len(volume.notes) == 1  # it has no position
+
+
+LEFT_OUT, READ = "no part of the values and were left out", "all of their bits were read"
+CODECS = ("explicit", "big-endian", "deflated", "RLE", "JPEG 2000")
+
+
+class TestUnusedBits:
+    """Bits that no overlay group declares; the expected value is `stored & mask`, by its sign."""
+
+    VALUES = stored(0, 277, 3795)
+
+    def load(self, tmp_path: Path, pixels: NDArray[Any], codec: str = "", **facts: Any) -> Volume:
+        syntax = {"big-endian": ExplicitVRBigEndian, "deflated": DeflatedExplicitVRLittleEndian}
+        facts = {"bits": 12, "ImagePositionPatient": [0, 0, 0], **facts}
+        made = image(pixels, syntax=syntax.get(codec, ExplicitVRLittleEndian), **facts)
+        if codec == "RLE":
+            made.compress(RLELossless)
+        if codec == "JPEG 2000":
+            stream = io.BytesIO()
+            Image.fromarray(pixels.view(np.uint16)).save(
+                stream, "JPEG2000", no_jp2=True, irreversible=False, num_resolutions=1
+            )
+            made.file_meta.TransferSyntaxUID = JPEG2000Lossless
+            made.PixelData = encapsulate([stream.getvalue()])
+            made["PixelData"].is_undefined_length = True
+        return Volume.load(written(made, tmp_path / "x.dcm"))
+
+    def check(self, volume: Volume, expected: NDArray[Any], note: str) -> None:
+        assert np.array_equal(volume.voxels[..., 0].T, expected)
+        assert len(volume.notes) == int(bool(note))
+        assert all(note in each for each in volume.notes)
+
+    @pytest.mark.parametrize("codec", CODECS)
+    def test_without_a_sign(self, tmp_path: Path, codec: str) -> None:
+        pixels = (self.VALUES | 0x3000).astype(np.uint16)
+        self.check(self.load(tmp_path, pixels, codec), self.VALUES, LEFT_OUT)
+
+    @pytest.mark.parametrize("codec", CODECS[:-1])
+    def test_with_a_sign(self, tmp_path: Path, codec: str) -> None:
+        values = self.VALUES - 2048
+        pixels = (values & 0xFFF | 0x3000).astype(np.int16)
+        self.check(self.load(tmp_path, pixels, codec), values, LEFT_OUT)
+
+    def test_copies_of_the_sign(self, tmp_path: Path) -> None:
+        pixels = (self.VALUES - 2048).astype(np.int16)
+        self.check(self.load(tmp_path, pixels), pixels, "")
+
+    @pytest.mark.parametrize("codec", CODECS[:-1])
+    def test_another_high_bit(self, tmp_path: Path, codec: str) -> None:
+        pixels = (self.VALUES << 2 | 0x8001).astype(np.uint16)
+        volume = self.load(tmp_path, pixels, codec, HighBit=13)
+        self.check(volume, self.VALUES, LEFT_OUT)
+
+    def test_another_high_bit_with_a_sign(self, tmp_path: Path) -> None:
+        values = self.VALUES - 2048
+        self.check(self.load(tmp_path, (values << 2).astype(np.int16), HighBit=13), values, "")
+
+    def test_a_line_that_no_group_declares(self, tmp_path: Path) -> None:
+        pixels = self.VALUES.astype(np.uint16)
+        pixels[2] |= 0x8000
+        self.check(self.load(tmp_path, pixels), self.VALUES, LEFT_OUT)
+
+    def test_noise_above_smooth_values(self, tmp_path: Path) -> None:
+        values = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) + 700
+        pixels = (values | stored(3, 0, 15) << 12).astype(np.uint16)
+        self.check(self.load(tmp_path, pixels), values, LEFT_OUT)
+
+    def test_of_32_and_8_bits(self, tmp_path: Path) -> None:
+        pixels = (self.VALUES | 0x50000).astype(np.uint32)
+        self.check(self.load(tmp_path, pixels), self.VALUES, LEFT_OUT)
+        small = self.VALUES % 64
+        self.check(self.load(tmp_path, (small | 0x80).astype(np.uint8), bits=6), small, LEFT_OUT)
+
+    def test_padding_that_the_header_declares(self, tmp_path: Path) -> None:
+        pixels = self.VALUES.astype(np.uint16)
+        pixels[0, :3] = 63536
+        self.check(self.load(tmp_path, pixels, PixelPaddingValue=63536), pixels, "")
+
+    def test_padding_that_it_does_not_declare(self, tmp_path: Path) -> None:
+        pixels = self.VALUES.astype(np.uint16)
+        pixels[0, :3] = 63536
+        self.check(self.load(tmp_path, pixels), pixels, READ)
+
+    def test_numbers_that_need_more_bits(self, tmp_path: Path) -> None:
+        """Bits Stored is too small in one slice, and in all of the series the bits are read."""
+        for number in range(3):
+            pixels = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * (900 if number == 1 else 1)
+            made = image(pixels.astype(np.int16), bits=12, ImagePositionPatient=[0, 0, number])
+            made.PixelData = (pixels + 2048 * (number != 1)).astype(np.int16).tobytes()
+            written(made, tmp_path / f"{number}.dcm")
+        volume = Volume.load(tmp_path)
+        assert np.array_equal(volume.voxels, arithmetic_of_pydicom(tmp_path))
+        assert len(volume.notes) == 1
+        assert READ in volume.notes[0]
 
 
 class TestMonochrome1:

@@ -258,6 +258,18 @@ class TestPictures:
             white_is_zero(tmp_path / "a.tif", PLANE.astype(kind))
             np.testing.assert_array_equal(self.read(tmp_path / "a.tif"), PLANE)
 
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("how", [None, "tiff_lzw", "packbits"])
+    def test_of_a_tiff_marked_as_rotated(
+        self, tmp_path: Path, how: str | None, orientation: int
+    ) -> None:
+        """The pixels lie on those of the image as they are stored, as those of an image do."""
+        grey = Image.fromarray(PLANE)
+        for number, picture in enumerate((grey, grey.convert("I;16"), self.palette())):
+            path = tmp_path / f"{number}.tif"
+            picture.save(path, tiffinfo={274: orientation}, compression=how)
+            np.testing.assert_array_equal(self.read(path), PLANE)
+
 
 def unpacked(row: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     return np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()

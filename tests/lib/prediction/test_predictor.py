@@ -94,6 +94,24 @@ class TestDecodedSlices:
         together = predictor.predict(Prompts(boxes=[left, right])).labels
         assert not (alone[0] | alone[1])[together == 0].any()
 
+    @pytest.mark.parametrize(
+        ("axis", "propagate"), [("k", None), ("k", False), ("i", False), ("all", None)]
+    )
+    def test_a_negative_box_is_left_out_of_the_mask(
+        self, predictor: Predictor, axis: Any, propagate: bool | None
+    ) -> None:
+        negative = Box((8, 0, 3), (11, 21, 5))
+        inside = np.s_[8:12, :, 3:6]
+        solid = Prompts(boxes=[SOLID])
+        before = predictor.predict(solid, axis=axis, propagate=propagate).labels
+        assert before[inside].any()
+        both = replace(solid, negative_boxes=(negative,))
+        after = predictor.predict(both, axis=axis, propagate=propagate).labels
+        assert not after[inside].any()
+        if propagate is False:  # nothing else changes where no slice is followed to the next
+            before[inside] = 0
+            assert np.array_equal(after, before)
+
 
 class TestCache:
     def test_a_second_prompt_encodes_nothing(self, predictor: Predictor) -> None:

@@ -31,6 +31,16 @@ class TestFromJson:
         )
         assert Prompts.from_json(prompts.to_json()) == prompts
 
+    def test_a_box_may_be_negative(self) -> None:
+        corners = {"min_ijk": [1, 2, 3], "max_ijk": [4, 5, 6]}
+        value = {"boxes": [{**corners, "positive": False}, {**corners, "positive": True}]}
+        prompts = Prompts.from_json(value)
+        box = Box((1, 2, 3), (4, 5, 6))
+        assert prompts == Prompts(boxes=[box], negative_boxes=[box])
+        assert Prompts.from_json(prompts.to_json()) == prompts
+        with pytest.raises(PromptError, match=r"boxes\[0\].positive to be true or false, got 1"):
+            Prompts.from_json({"boxes": [{**corners, "positive": 1}]})
+
     def test_an_empty_object_gives_no_prompts(self) -> None:
         assert Prompts.from_json({}) == Prompts()
 
@@ -101,13 +111,16 @@ class TestFromText:
         assert [point.positive for point in prompts.points] == [True, False, True]
         assert prompts.points[1].ijk == (4, 5, 6)
         assert prompts.boxes == (Box((1, 2, 3), (4, 5, 6)),)
+        negative = Prompts.from_text(["1,2,3"], ["1,2,3,4,5,6, -"])
+        assert negative.negative_boxes == prompts.boxes
+        assert negative.boxes == ()
 
     @pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "1,2,3,-,-", "1 2 3"])
     def test_other_forms_of_points_are_refused(self, text: str) -> None:
         with pytest.raises(PromptError, match="a point as i,j,k or i,j,k,-"):
             Prompts.from_text([text])
 
-    @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5,6,7"])
+    @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5,6,7", "1,2,3,4,5,6,-,-"])
     def test_other_forms_of_boxes_are_refused(self, text: str) -> None:
         with pytest.raises(PromptError, match="a box as i0,j0,k0,i1,j1,k1"):
             Prompts.from_text([], [text])
@@ -161,6 +174,22 @@ class TestChecks:
     def test_a_negative_point_beside_a_box_is_fine(self) -> None:
         _, notes = checked(Point((1, 1, 1), positive=False), boxes=(Box((0, 0, 0), (5, 5, 5)),))
         assert notes == ()
+
+    def test_a_negative_box_is_checked_as_others_are(self) -> None:
+        whole, outside = Box((0, 0, 0), (19, 29, 39)), Box((5, 5, 5), (25, 9, 9))
+        prompts, notes = Prompts(boxes=(whole,), negative_boxes=(outside,)).checked(SHAPE)
+        assert prompts == Prompts((), (whole,), (Box((5, 5, 5), (19, 9, 9)),))
+        assert "was clipped to (5, 5, 5) ... (19, 9, 9)" in notes[0]
+        with pytest.raises(PromptError, match=r"got 0 negative point\(s\) and 1 negative box"):
+            Prompts(negative_boxes=(outside,)).checked(SHAPE)
+        with pytest.raises(PromptError, match=r"\(6, 6, 6\) is positive and lies in the negative"):
+            Prompts((Point((6, 6, 6)),), (), (outside,)).checked(SHAPE)
+
+    def test_a_negative_box_prompts_no_slice(self) -> None:
+        flat, other = Box((0, 0, 3), (5, 5, 3)), Box((2, 2, 7), (4, 4, 9))
+        prompts = Prompts(boxes=(flat,), negative_boxes=(other,))
+        assert prompts.slices_along(2) == (3,)
+        assert prompts.flat_axis == 2
 
     def test_a_voxel_is_inside_or_outside(self) -> None:
         same = Point((1, 2, 3))

@@ -13,13 +13,19 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHeaderView,
     QLabel,
+    QPushButton,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 from shiboken6 import isValid
+
+import slicer
+
+LABELMAP, SURFACE = "Binary labelmap", "Closed surface"
 
 
 def _observe(node: Any, event: int, act: Callable[[], None], *, instead: tuple[Any, int]) -> int:
@@ -138,21 +144,30 @@ class qMRMLNodeComboBox(QComboBox):
 
 
 class qMRMLSegmentsTableView(QWidget):
-    """The segments of a segmentation: colour and name."""
+    """The segments of a segmentation: visibility, name with colour, review status. A click on the
+    first or last changes it in the scene.
+    """
 
     selectionChanged = Signal(object, object)
+
+    COLUMNS = VISIBLE, NAME, STATUS = range(3)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._node: Any = None
         self._tag = 0
-        self._table = QTableWidget(0, 1, self)
+        self._is_column_shown = {self.VISIBLE: True, self.STATUS: False}
+        self._table = QTableWidget(0, len(self.COLUMNS), self)
         self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._table.verticalHeader().setVisible(False)
         self._table.horizontalHeader().setVisible(False)
-        self._table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column in (self.VISIBLE, self.STATUS):
+            mode = QHeaderView.ResizeMode.ResizeToContents
+            self._table.horizontalHeader().setSectionResizeMode(column, mode)
+        stretch = QHeaderView.ResizeMode.Stretch
+        self._table.horizontalHeader().setSectionResizeMode(self.NAME, stretch)
         self._table.setShowGrid(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -174,6 +189,9 @@ class qMRMLSegmentsTableView(QWidget):
     def segmentationNode(self) -> Any:
         return self._node
 
+    def tableWidget(self) -> QTableWidget:
+        return self._table
+
     def _fill(self) -> None:
         if not isValid(self):
             return
@@ -188,28 +206,111 @@ class qMRMLSegmentsTableView(QWidget):
             swatch.fill(QColor.fromRgbF(*segment.GetColor()))
             item = QTableWidgetItem(QIcon(swatch), segment.GetName())
             item.setData(Qt.ItemDataRole.UserRole, name)
-            self._table.setItem(row, 0, item)
+            self._table.setItem(row, self.NAME, item)
+            display = self._node.GetDisplayNode()
+            is_visible = display is not None and display.GetSegmentVisibility(name)
+            self._set_button(row, self.VISIBLE, "◉" if is_visible else "○", self._toggle)
+            logic = slicer.vtkSlicerSegmentationsModuleLogic
+            status = logic.GetSegmentStatusAsHumanReadableString(logic.GetSegmentStatus(segment))
+            self._set_button(row, self.STATUS, status, self._next_status)
             self._table.setRowHeight(row, 24)
+        for column, is_shown in self._is_column_shown.items():
+            self._table.setColumnHidden(column, not is_shown)
         self._table.blockSignals(False)
         self.setSelectedSegmentIDs(chosen)
 
+    def _set_button(self, row: int, column: int, text: str, act: Callable[[str], None]) -> None:
+        button = self._table.cellWidget(row, column)
+        if button is None:
+            button = QToolButton()
+            button.setAutoRaise(True)
+            button.clicked.connect(lambda *_: act(self.segmentIDForRow(row)))
+            self._table.setCellWidget(row, column, button)
+        button.setText(text)
+
+    def segmentIDForRow(self, row: int) -> str:
+        return str(self._table.item(row, self.NAME).data(Qt.ItemDataRole.UserRole))
+
+    def _toggle(self, name: str) -> None:
+        display = self._node.GetDisplayNode()
+        display.SetSegmentVisibility(name, not display.GetSegmentVisibility(name))
+
+    def _next_status(self, name: str) -> None:
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        segment = self._node.GetSegmentation().GetSegment(name)
+        status = (logic.GetSegmentStatus(segment) + 1) % logic.LastStatus
+        logic.SetSegmentStatus(segment, status)
+
     def selectedSegmentIDs(self) -> list[str]:
         rows = {item.row() for item in self._table.selectedItems()}
-        return [self._table.item(row, 0).data(Qt.ItemDataRole.UserRole) for row in sorted(rows)]
+        return [self.segmentIDForRow(row) for row in sorted(rows)]
 
     def setSelectedSegmentIDs(self, names: list[str]) -> None:
         if list(names) == self.selectedSegmentIDs():
             return
         self._table.clearSelection()
         for row in range(self._table.rowCount()):
-            if self._table.item(row, 0).data(Qt.ItemDataRole.UserRole) in names:
+            if self.segmentIDForRow(row) in names:
                 self._table.selectRow(row)
+
+    def _show_column(self, column: int, is_shown: bool) -> None:
+        self._is_column_shown[column] = is_shown
+        self._table.setColumnHidden(column, not is_shown)
 
     headerVisible = Property(bool, lambda self: False, lambda self, value: None)
     filterBarVisible = Property(bool, lambda self: False, lambda self, value: None)
-    visibilityColumnVisible = Property(bool, lambda self: True, lambda self, value: None)
+    visibilityColumnVisible = Property(
+        bool,
+        lambda self: self._is_column_shown[self.VISIBLE],
+        lambda self, value: self._show_column(self.VISIBLE, value),
+    )
     opacityColumnVisible = Property(bool, lambda self: False, lambda self, value: None)
-    statusColumnVisible = Property(bool, lambda self: False, lambda self, value: None)
+    statusColumnVisible = Property(
+        bool,
+        lambda self: self._is_column_shown[self.STATUS],
+        lambda self, value: self._show_column(self.STATUS, value),
+    )
+
+
+class qMRMLSegmentationShow3DButton(QPushButton):
+    """Makes the surfaces of a segmentation, or removes them; it shows whether there are some."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._node: Any = None
+        self._tag = 0
+        self.setText("Show 3D")
+        self.setCheckable(True)
+        self.setEnabled(False)
+        self.toggled.connect(self._toggle)
+
+    def setSegmentationNode(self, node: Any) -> None:
+        if node is self._node:
+            return
+        any_event = vtk.vtkCommand.AnyEvent
+        self._tag = _observe(node, any_event, self._follow, instead=(self._node, self._tag))
+        self._node = node
+        self._follow()
+
+    def _follow(self) -> None:
+        if not isValid(self):
+            return
+        segmentation = None if self._node is None else self._node.GetSegmentation()
+        self.setEnabled(segmentation is not None and segmentation.GetNumberOfSegments() > 0)
+        if segmentation is not None:
+            was_blocked = self.blockSignals(True)
+            self.setChecked(segmentation.ContainsRepresentation(SURFACE))
+            self.blockSignals(was_blocked)
+
+    def _toggle(self, is_on: bool) -> None:
+        if self._node is None:
+            return
+        segmentation = self._node.GetSegmentation()
+        if not is_on:
+            segmentation.RemoveRepresentation(SURFACE)
+        elif segmentation.CreateRepresentation(SURFACE):
+            self._node.GetDisplayNode().SetPreferredDisplayRepresentationName3D(SURFACE)
+            self._node.GetDisplayNode().SetPreferredDisplayRepresentationName2D(LABELMAP)
 
 
 class qMRMLSegmentEditorWidget(QWidget):
@@ -226,13 +327,21 @@ class qMRMLSegmentEditorWidget(QWidget):
         self.selectors: dict[str, bool] = {"segmentation": True, "volume": True}
         self._node: Any = None
         self._tag = 0
+        for kind, name in (
+            *((QPushButton, "AddSegmentButton"), (QPushButton, "RemoveSegmentButton")),
+            *((qMRMLSegmentationShow3DButton, "Show3DButton"),),
+            *((QToolButton, "SwitchToSegmentationsButton"),),
+            *((qMRMLSegmentsTableView, "SegmentsTableView"),),
+        ):
+            kind(self).setObjectName(name)
         label = QLabel(
             "Slicer's Segment Editor: paint, erase, scissors, islands, smoothing …", self
         )
         label.setWordWrap(True)
         label.setEnabled(False)
         layout = QVBoxLayout(self)
-        layout.addWidget(label)
+        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            layout.addWidget(child)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     @Slot("vtkMRMLScene*")
@@ -323,5 +432,6 @@ WIDGETS = (
     qMRMLWidget,
     qMRMLNodeComboBox,
     qMRMLSegmentsTableView,
+    qMRMLSegmentationShow3DButton,
     qMRMLSegmentEditorWidget,
 )

@@ -100,6 +100,8 @@ class SliceWidget:
 
     def __init__(self, view: Any) -> None:
         self._view = view
+        self.cursor: Any = None
+        """The `QCursor` that was set, None for the view's own."""
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DRAW_MS)
@@ -115,6 +117,12 @@ class SliceWidget:
         """Schedule one rendering for several calls, as `ctkVTKAbstractView` does."""
         if not self._timer.isActive():
             self._timer.start()
+
+    def setViewCursor(self, cursor: Any) -> None:
+        self.cursor = cursor
+
+    def unsetViewCursor(self) -> None:
+        self.cursor = None
 
     def mrmlSliceNode(self) -> Any:
         return self._view.get_view_node()

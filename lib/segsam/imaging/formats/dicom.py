@@ -25,6 +25,7 @@ from pydicom.uid import UID
 
 from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_concatenations import check_together, is_one_concatenation
+from segsam.imaging.formats.dicom_copies import without_copies
 from segsam.imaging.formats.dicom_files import (
     DicomFile,
     DicomFolder,
@@ -38,7 +39,7 @@ from segsam.imaging.formats.dicom_grid import (
     lie_at_one_position,
     lie_in_one_view,
 )
-from segsam.imaging.formats.dicom_pixels import check_pixel_bytes, stored_values
+from segsam.imaging.formats.dicom_pixels import UnusedBits, check_pixel_bytes, stored_values
 from segsam.imaging.formats.dicom_slices import has_one_position, one_frame, slices_of
 from segsam.imaging.formats.dicom_values import COLOUR, ValueStack
 from segsam.imaging.formats.raw import RawImage, reading
@@ -93,14 +94,22 @@ def read_dicom(path: Path, frame: int | None = None) -> RawImage:
             check_pixel_bytes(file)
         _check_plausible(selection.files, path)
         grid = grid_of(slices, path.name)
-        voxels = _read_voxels(selection.files, [slices[index] for index in grid.order], path.name)
+        ordered = [slices[index] for index in grid.order]
+        voxels, about_bits = _read_voxels(selection.files, ordered, path.name)
         modality, about_modality = _modality(header, path.name)
         is_inverted, about_display = _display(selection.files, modality, path.name)
         return RawImage(
             voxels,
             swap_lps_ras(grid.affine_lps),
             modality,
-            (*selection.notes, *grid.notes, *about_modality, *about_display),
+            (
+                *selection.notes,
+                *_note_of_mixture(selection.files, path.name),
+                *grid.notes,
+                *about_bits,
+                *about_modality,
+                *about_display,
+            ),
             is_inverted,
             slice_axis=_SLICE_AXIS,
         )
@@ -136,8 +145,9 @@ def _only_series(folder: Path, frame: int | None) -> _Selection:
             f"Expected whole slices in the folder {folder.name}, got damaged or incomplete ones: "
             f"{_names(found.damaged)}. Copy them again, or give a whole slice to read the others."
         )
-    files = next(iter(by_series.values()))
-    notes = (*_check_alone(files, folder.name), *_note_of_labels(found.segmentations))
+    files, about_copies = without_copies(next(iter(by_series.values())))
+    about_labels = _note_of_labels(found.segmentations)
+    notes = (*_check_alone(files, folder.name), *about_copies, *about_labels)
     slices = [piece for file in files for piece in slices_of(file)]
     if len(slices) > 1 and not any(piece.is_placed for piece in slices):
         raise VolumeError(
@@ -204,6 +214,20 @@ def _note_of_damaged(given: DicomFile, damaged: Sequence[DicomFile]) -> tuple[st
     )
 
 
+def _note_of_mixture(files: Sequence[DicomFile], name: str) -> tuple[str, ...]:
+    """Return notes on slices of one series that say that they are of different origin."""
+    kinds = {"PatientID": "patients (Patient ID)", "FrameOfReferenceUID": "frames of reference"}
+    counts = {
+        kind: len({str(file.header.get(keyword) or "") for file in files} - {""})
+        for keyword, kind in kinds.items()
+    }
+    return tuple(
+        f"{name}: the slices of one series name {count} {kind}; they were read as one image."
+        for kind, count in counts.items()
+        if count > 1
+    )
+
+
 def _description(files: list[DicomFile]) -> str:
     header = files[0].header
     description = str(header.get("SeriesDescription", "")).strip() or "without description"
@@ -238,18 +262,17 @@ def _named(path: Path, frame: int | None) -> _Selection:
     if given.frames > 1 or not given.series_uid or not slices[0].is_placed:
         return _Selection([given], slices)
     found = dicom_folder(path.parent)
-    siblings = [
-        file
-        for file in found.images
-        if file.series_uid == given.series_uid and file.path.name != path.name
-    ]
+    same = [file for file in found.images if file.series_uid == given.series_uid]
+    others_of_series = [file for file in same if file.path.name != path.name]
+    (_, *siblings), about_copies = without_copies([given, *others_of_series])
     others = [(file, slices_of(file)[0]) for file in siblings if file.frames == 1]
     view = [(file, piece) for file, piece in others if lie_in_one_view(slices[0], piece)]
     if lie_at_one_position([*slices, *(piece for _, piece in view)]):
         view = []
     files, pieces = [given, *(f for f, _ in view)], [*slices, *(piece for _, piece in view)]
     notes = _note_of_others(given, len(siblings) - len(view), len(view))
-    return _Selection(files, pieces, (*notes, *_note_of_damaged(given, found.damaged)))
+    about_damaged = _note_of_damaged(given, found.damaged)
+    return _Selection(files, pieces, (*notes, *about_copies, *about_damaged))
 
 
 def _check_image(given: DicomFile) -> None:
@@ -271,12 +294,14 @@ def _check_image(given: DicomFile) -> None:
 def _whole_concatenation(given: DicomFile) -> _Selection:
     """Return all parts, which lie beside the given one."""
     uid = given.header.ConcatenationUID
-    parts = [
-        file
-        for file in dicom_folder(given.path.parent).images
-        if file.series_uid == given.series_uid and file.header.get("ConcatenationUID") == uid
-    ]
-    notes = check_together(parts)
+    parts, about_copies = without_copies(
+        [
+            file
+            for file in dicom_folder(given.path.parent).images
+            if file.series_uid == given.series_uid and file.header.get("ConcatenationUID") == uid
+        ]
+    )
+    notes = (*check_together(parts), *about_copies)
     return _Selection(parts, [piece for part in parts for piece in slices_of(part)], notes)
 
 
@@ -299,9 +324,12 @@ def _note_of_others(given: DicomFile, others: int, used: int) -> tuple[str, ...]
     )
 
 
-def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str) -> Voxels:
-    """Decode (i, j, k) or (i, j, k, 3) in the order of `slices`."""
-    planes = _stored_planes(files, slices)
+def _read_voxels(
+    files: Sequence[DicomFile], slices: Sequence[Slice], name: str, *, all_bits: bool = False
+) -> tuple[Voxels, tuple[str, ...]]:
+    """Decode (i, j, k) or (i, j, k, 3) in the order of `slices`, and note which bits were read."""
+    unused: list[UnusedBits] = []
+    planes = _stored_planes(files, slices, unused, all_bits=all_bits)
     first = next(planes)
     is_colour = first.ndim == 3
     transforms = [COLOUR if is_colour else piece.transform for piece in slices]
@@ -312,19 +340,48 @@ def _read_voxels(files: Sequence[DicomFile], slices: Sequence[Slice], name: str)
         if plane.ndim != first.ndim:
             raise VolumeError(f"{name}: expected all slices grey or all in colour, got both.")
         stack.put(index, transform.apply(plane), plane.dtype)
+    if UnusedBits.READ in unused and len(set(unused)) > 1 and not all_bits:
+        # Bits Stored is too small in one slice: the others are read in the same way.
+        return _read_voxels(files, slices, name, all_bits=True)
     kji = stack.planes
-    return kji.transpose((2, 1, 0, *range(3, kji.ndim)))
+    return kji.transpose((2, 1, 0, *range(3, kji.ndim))), _note_of_bits(files, unused, name)
+
+
+def _note_of_bits(
+    files: Sequence[DicomFile], unused: Sequence[UnusedBits], name: str
+) -> tuple[str, ...]:
+    """Return the note on bits outside of the stored ones, if they are not 0 in some pixels."""
+    bits = files[0].header.get("BitsStored")
+    if UnusedBits.READ in unused or UnusedBits.PADDING in unused:
+        return (
+            f"{name} declares {bits} bits for a value (Bits Stored), but some values need more; "
+            "all of their bits were read.",
+        )
+    if UnusedBits.LEFT_OUT in unused:
+        return (
+            f"{name} declares {bits} bits for a value (Bits Stored), and other bits of its pixels "
+            "are not 0; they are no part of the values and were left out.",
+        )
+    return ()
 
 
 def _stored_planes(
-    files: Sequence[DicomFile], slices: Sequence[Slice]
+    files: Sequence[DicomFile],
+    slices: Sequence[Slice],
+    unused: list[UnusedBits],
+    *,
+    all_bits: bool,
 ) -> Iterator[NDArray[np.generic]]:
-    """Yield the stored values of each slice; slices of one file follow each other."""
+    """Yield the stored values of each slice; slices of one file follow each other.
+
+    What became of unused bits is added to `unused`, once for each file.
+    """
     by_path = {file.path: file for file in files}
     for path, pieces in groupby(slices, key=lambda piece: piece.path):
-        decoded = stored_values(by_path[path])
+        decoded = stored_values(by_path[path], all_bits=all_bits)
+        unused.append(decoded.unused_bits)
         for piece in pieces:
-            yield decoded[piece.frame]
+            yield decoded.values[piece.frame]
 
 
 def _modality(header: pydicom.Dataset, name: str) -> tuple[str | None, tuple[str, ...]]:

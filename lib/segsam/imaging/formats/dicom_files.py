@@ -46,12 +46,13 @@ _PIXEL_MODULE: list[str | int] = [
     "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
     "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
     "SegmentedBluePaletteColorLookupTableData",
-    *OVERLAY_BIT_POSITIONS,
+    "PixelPaddingValue", *OVERLAY_BIT_POSITIONS,
 ]  # fmt: skip
 _PIXELS = ["PixelData", "FloatPixelData", "DoubleFloatPixelData"]
 _HEADER: list[str | int] = [
     *_PIXEL_MODULE,
-    "SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality",
+    "SOPClassUID", "SOPInstanceUID", "PatientID", "FrameOfReferenceUID", "SeriesInstanceUID",
+    "SeriesDescription", "Modality",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "PixelAspectRatio",
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",

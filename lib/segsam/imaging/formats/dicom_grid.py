@@ -18,6 +18,11 @@ from segsam.types import Affine
 _SPACING_TOLERANCE = 0.01
 _SPACING_TOLERANCE_MM = 0.01
 _SAME_GEOMETRY_TOLERANCE = 1e-4
+_DIRECTIONS, _ROUGH_DIRECTIONS = SHEAR_TOLERANCE / 2, 0.01
+"""Largest deviation of row and column vectors from length 1 and a right angle: of the slices of a
+volume, which would be sheared, and of one slice, whose decimals may be few."""
+_BESIDE_TILT = 0.1
+"""Largest deviation of positions from an even shift, as a part of it, that a tilted gantry has."""
 _ROUNDING_OF_STEP = 0.1
 """Largest half of a decimal, in steps, that may explain uneven positions."""
 
@@ -74,6 +79,7 @@ class DicomGrid:
 def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
     """Derive the grid of a series. Raises VolumeError if its slices do not form one grid."""
     _check_same_geometry(slices, name)
+    _check_directions(slices[0], _ROUGH_DIRECTIONS, name)
     notes = _notes(slices[0], name)
     row, column = slices[0].axes_lps
     normal = np.cross(row, column)
@@ -81,6 +87,8 @@ def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
         position = slices[0].position_lps
         step = normal * (slices[0].thickness_mm or 1.0)
         origin = np.zeros(3) if position is None else position
+        if slices[0].is_placed and slices[0].thickness_mm is None:
+            notes = (*notes, f"{name} has no slice thickness; 1 mm was assumed.")
         return DicomGrid([0], _affine_lps(slices[0], step, origin), notes)
     positions = np.array([piece.position_lps for piece in slices])
     order = np.argsort(positions @ normal, kind="stable")
@@ -88,6 +96,7 @@ def grid_of(slices: Sequence[Slice], name: str) -> DicomGrid:
     start, step = ordered[0], (ordered[-1] - ordered[0]) / (len(slices) - 1)
     try:
         _check_steps(ordered @ normal, name)
+        _check_directions(slices[0], _DIRECTIONS, name)
         _check_line(ordered, normal, name)
     except VolumeError:
         line = _line_of_rounded(slices, ordered, normal)
@@ -166,6 +175,21 @@ def lie_at_one_position(slices: Sequence[Slice]) -> bool:
     return float(np.ptp(along)) <= _SPACING_TOLERANCE_MM
 
 
+def _check_directions(piece: Slice, tolerance: float, name: str) -> None:
+    """Refuse row and column vectors that are not of length 1 or not at a right angle."""
+    row, column = piece.axes_lps
+    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
+    cosine = float(row @ column)
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(cosine)) > tolerance:
+        angle = cosine / (lengths[0] * lengths[1]) if min(lengths) > 0 else 0.0
+        raise VolumeError(
+            f"{name}: expected row and column vectors of length 1 at a right angle (Image "
+            f"Orientation (Patient)), got lengths {lengths[0]:.4g} and {lengths[1]:.4g} at "
+            f"{math.degrees(math.acos(max(-1.0, min(1.0, angle)))):.2f} degrees; the volume would "
+            "be sheared or scaled."
+        )
+
+
 def _check_equal(
     first: NDArray[np.float64] | None,
     other: NDArray[np.float64] | None,
@@ -220,6 +244,14 @@ def _check_line(positions: NDArray[np.float64], normal: NDArray[np.float64], nam
     along = float(total @ normal)
     sideways = float(np.linalg.norm(total - along * normal))
     if sideways > SHEAR_TOLERANCE * along:
+        beside = _beside_even_shift(positions)
+        allowed = max(_SPACING_TOLERANCE_MM, _BESIDE_TILT * sideways)
+        if beside > allowed:
+            raise VolumeError(
+                f"{name}: the slices do not lie on one line: their positions shift sideways by "
+                f"different distances from slice to slice, up to {beside:.2f} mm beside an even "
+                f"shift, and at most {allowed:.2f} mm is accepted."
+            )
         angle = math.degrees(math.atan2(sideways, along))
         limit = math.degrees(math.atan(SHEAR_TOLERANCE))
         raise VolumeError(
@@ -235,6 +267,14 @@ def _check_line(positions: NDArray[np.float64], normal: NDArray[np.float64], nam
             f"{name}: the slices do not lie on one line: one is {distance:.2f} mm beside it, and "
             f"at most {allowed:.2f} mm is accepted."
         )
+
+
+def _beside_even_shift(positions: NDArray[np.float64]) -> float:
+    """Return how far positions lie from the even line that fits them best, in mm."""
+    numbers = np.arange(len(positions)) - (len(positions) - 1) / 2
+    step = numbers @ positions / (numbers @ numbers)
+    even = positions.mean(axis=0) + numbers[:, None] * step
+    return float(np.abs(positions - even).max())
 
 
 def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.float64]) -> Affine:

@@ -5,12 +5,21 @@ Native and run-length encoded pixels are read by pydicom. Images of JPEG's kinds
 would apply the rescale of the first frame to all, and would invert MONOCHROME1.
 
         15      11           0      bits stored 12, high bit 11: the usual case
-        ...... [ stored value ]     above: zeros, copies of the sign, or an old overlay
+        ...... [ stored value ]     above: zeros, copies of the sign, an old overlay, or anything
+
+Bits outside of the stored ones are no part of a value (PS3.5, section 8.1.1) and are left out. Only
+where they are evidently part of the numbers, so that Bits Stored is too small, all bits are read:
+
+    one number        on several pixels, or the declared padding: what fills the surroundings
+    many numbers      the bits count through more than the patterns of two overlays, and pixels
+                      differ from their neighbours no more with them than without
 """
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +44,33 @@ _DESCRIPTION = (
 _ALLOCATED = (1, 8, 16, 32, 64)
 _PALETTE = "PALETTE COLOR"
 _YBR = ("YBR_FULL", "YBR_FULL_422")
+_OVERLAY_PATTERNS = 3
+"""Most numbers other than 0 that the bits of two overlays make."""
+_ROUGHER = 2.0
+"""How much rougher values may be with the unused bits than without, by their ranges."""
+
+
+class UnusedBits(Enum):
+    """Treatment of the bits outside of the stored ones."""
+
+    NONE = "none"
+    """They are 0, copies of the sign, a declared overlay or the declared padding."""
+    LEFT_OUT = "left out"
+    PADDING = "padding"
+    """Read in one number that fills the surroundings, and is not declared."""
+    READ = "read"
+    """Read in all pixels, because they are part of the numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPixels:
+    """Stored values, and what became of the bits outside of them.
+
+    `values` are (frames, rows, columns) of any real type, or (frames, rows, columns, 3) uint8.
+    """
+
+    values: NDArray[np.generic]
+    unused_bits: UnusedBits = UnusedBits.NONE
 
 
 def check_pixel_bytes(file: DicomFile) -> None:
@@ -44,8 +80,8 @@ def check_pixel_bytes(file: DicomFile) -> None:
         check_data_size(file.pixel_bytes, available, file.path.name, compressed=False)
 
 
-def stored_values(file: DicomFile) -> NDArray[np.generic]:
-    """Return (frames, rows, columns) of any real type, or (frames, rows, columns, 3) uint8.
+def stored_values(file: DicomFile, *, all_bits: bool = False) -> StoredPixels:
+    """Decode the pixels of a file; with `all_bits`, bits outside of the stored ones are read too.
 
     Raises VolumeError.
     """
@@ -67,11 +103,12 @@ def stored_values(file: DicomFile) -> NDArray[np.generic]:
             )
         pixels = decoded.reshape(shape)
         if dataset.PhotometricInterpretation == _PALETTE:
-            return _palette_colours(pixels, dataset)
+            indices = _aligned(pixels, dataset, is_packed=is_simple, all_bits=all_bits)
+            return StoredPixels(_palette_colours(indices.values, dataset), indices.unused_bits)
         if samples == 1:
-            return _aligned(pixels, dataset) if is_simple else pixels
+            return _aligned(pixels, dataset, is_packed=is_simple, all_bits=all_bits)
         _check_colour(pixels, file.path.name)
-        return _rgb(pixels, dataset, file.path.name) if is_simple else pixels
+        return StoredPixels(_rgb(pixels, dataset, file.path.name) if is_simple else pixels)
 
 
 def _failure(file: DicomFile) -> str:
@@ -140,30 +177,115 @@ def _decode_by_gdcm(dataset: pydicom.Dataset) -> NDArray[np.generic]:
     return values
 
 
-def _aligned(pixels: NDArray[np.generic], dataset: pydicom.Dataset) -> NDArray[np.generic]:
+def _aligned(
+    pixels: NDArray[np.generic], dataset: pydicom.Dataset, *, is_packed: bool, all_bits: bool
+) -> StoredPixels:
     """Return values whose lowest bit is bit 0 and whose sign is that of their high bit.
 
-    Bits outside of the stored ones are removed only where they are no part of a number: an old
-    overlay, or signed values without copies of the sign. Other bits mean that Bits Stored is too
-    small, and the values are kept.
+    `is_packed` is True for pixels in words of Bits Allocated; an image codec aligns its values.
     """
-    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    if pixels.dtype.kind not in "iu" or not 0 < stored < allocated or allocated not in (8, 16, 32):
-        return pixels
-    kind = f"{pixels.dtype.byteorder}u{pixels.dtype.itemsize}"
-    unsigned: NDArray[np.unsignedinteger[Any]] = pixels.view(kind)
-    below = int(dataset.HighBit) + 1 - stored
-    mask = (1 << stored) - 1
-    if 0 < below <= allocated - stored and not (unsigned & ((1 << below) - 1)).any():
-        unsigned = unsigned >> np.array(below, kind)
+    stored, size = int(dataset.BitsStored), 8 * pixels.dtype.itemsize
+    if pixels.dtype.kind not in "iu" or not 0 < stored < size or size > 32:
+        return StoredPixels(pixels)
+    # Big-endian numbers would lose their order below, where results are native.
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    kind = np.dtype(f"u{pixels.dtype.itemsize}")
+    words: NDArray[np.unsignedinteger[Any]] = pixels.view(kind)
+    below = int(dataset.HighBit) + 1 - stored if is_packed else 0
+    free, unused = size - stored, UnusedBits.NONE
+    if 0 < below <= free:
+        is_low_used = bool((words & ((1 << below) - 1)).any())
+        # Values that fit into the lowest bits and use them show that the high bit is a wrong one.
+        if not is_low_used or (words >> stored).any():
+            words, free = words >> np.array(below, kind), free - below
+            unused = UnusedBits.LEFT_OUT if is_low_used else unused
     if any((dataset[tag].value or 0) > 0 for tag in OVERLAY_BIT_POSITIONS if tag in dataset):
-        unsigned = unsigned & np.array(mask, kind)
-    is_signed = pixels.dtype.kind == "i"
-    if not is_signed or (unsigned >> stored).any():
-        return unsigned.view(pixels.dtype)
-    free = allocated - stored
-    signed: NDArray[np.signedinteger[Any]] = (unsigned << free).view(pixels.dtype)
+        words = words & np.array((1 << stored) - 1, kind)
+    if all_bits:
+        return StoredPixels(words.view(pixels.dtype), UnusedBits.READ)
+    if pixels.dtype.kind == "u" and int(words.max()) < 1 << stored:
+        return StoredPixels(words.view(pixels.dtype), unused)
+    values = _by_stored_bits(words, pixels.dtype, stored)
+    foreign = words >> stored != 0
+    if pixels.dtype.kind == "i":  # copies of the sign are none
+        foreign &= (values >= 0) | (words >> stored != (1 << free) - 1)
+    found = _with_foreign_bits(words, values, foreign, stored, _padding(dataset, kind))
+    return StoredPixels(found.values, unused) if found.unused_bits is UnusedBits.NONE else found
+
+
+def _with_foreign_bits(
+    words: NDArray[np.unsignedinteger[Any]],
+    values: NDArray[Any],
+    foreign: NDArray[np.bool_],
+    stored: int,
+    padding: NDArray[Any] | None,
+) -> StoredPixels:
+    """Decide whether unused bits, which are not 0 where `foreign` is True, are part of numbers.
+
+    `values` are those of the stored bits alone.
+    """
+    if not foreign.any():
+        return StoredPixels(values)
+    as_words = words.view(values.dtype)
+    if padding is not None:
+        is_padding = foreign & (words == padding)
+        values, foreign = np.where(is_padding, as_words, values), foreign & ~is_padding
+        if not foreign.any():
+            return StoredPixels(values)
+    if _is_padding_without_a_word(words, foreign, stored):
+        return StoredPixels(np.where(foreign, as_words, values), UnusedBits.PADDING)
+    if _is_number(words, words[foreign] >> stored, stored):
+        return StoredPixels(as_words, UnusedBits.READ)
+    return StoredPixels(values, UnusedBits.LEFT_OUT)
+
+
+def _by_stored_bits(
+    words: NDArray[np.unsignedinteger[Any]], dtype: np.dtype[Any], stored: int
+) -> NDArray[Any]:
+    """Return the lowest bits of words as numbers of this type, by their own sign bit."""
+    if dtype.kind == "u":
+        return (words & np.array((1 << stored) - 1, words.dtype)).view(dtype)
+    free = 8 * dtype.itemsize - stored
+    signed: NDArray[Any] = (words << free).view(dtype)
     return np.asarray(signed >> free)
+
+
+def _padding(dataset: pydicom.Dataset, kind: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return Pixel Padding Value as a word of this type; None for none that fits."""
+    value = dataset.get("PixelPaddingValue")
+    if isinstance(value, bytes):  # an implicit element whose sign pydicom does not know
+        value = int.from_bytes(value[:2], "little")
+    if not isinstance(value, int):
+        return None
+    return np.array(value & ((1 << 8 * kind.itemsize) - 1), kind)
+
+
+def _is_padding_without_a_word(
+    words: NDArray[np.unsignedinteger[Any]], foreign: NDArray[np.bool_], stored: int
+) -> bool:
+    """Return True if unused bits occur in one number only, which fills some pixels but not all.
+
+    A line of an overlay lies on several numbers, or on air of 0.
+    """
+    count = int(foreign.sum())
+    number = int(words[foreign][0])
+    is_one = bool((words[foreign] == number).all())
+    return is_one and 1 < count < words.size and number & ((1 << stored) - 1) != 0
+
+
+def _is_number(words: NDArray[np.unsignedinteger[Any]], above: NDArray[Any], stored: int) -> bool:
+    """Return True if the bits `above` the stored ones count on, and values are smooth with them."""
+    if len(np.unique(above)) <= _OVERLAY_PATTERNS:
+        return False
+    with_them = _roughness(words) / float(1 << 8 * words.dtype.itemsize)
+    without = _roughness(words & np.array((1 << stored) - 1, words.dtype)) / float(1 << stored)
+    return with_them <= _ROUGHER * without
+
+
+def _roughness(values: NDArray[Any]) -> float:
+    """Return the mean difference of neighbouring pixels along the rows."""
+    steps = [np.abs(np.diff(frame.astype(np.int64), axis=-1)).sum() for frame in values]
+    return float(np.sum(steps)) / values.size
 
 
 def _palette_colours(pixels: NDArray[np.generic], dataset: pydicom.Dataset) -> NDArray[np.generic]:

@@ -66,7 +66,7 @@ def read_dicom_segmentation(path: Path) -> Segmentation:
         frames = _frames(file)
         check_declared_shape(frames.shape_ijk, path.name)
         check_pixel_bytes(file)
-        pixels = stored_values(file)
+        pixels = stored_values(file).values
         if frames.segments[0] == 0:
             maps: tuple[LabelArray, ...] = (_label_map(pixels, frames, path.name),)
         else:

@@ -22,18 +22,22 @@ from PIL import Image, UnidentifiedImageError
 from segsam.errors import OutputError, VolumeError
 from segsam.imaging.formats.raw import RawImage, reading
 from segsam.imaging.formats.stored_voxels import implausible, plausible_bytes
-from segsam.imaging.formats.tiff_white import as_black_is_zero
+from segsam.imaging.formats.tiff_tags import as_plain
 from segsam.imaging.voxels import check_declared_shape, shape_text
 from segsam.types import Voxels
 
 _AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ORIENTATION_TAG, _BITS_TAG, _SAMPLES_TAG, _PAGE_KIND_TAG = 274, 258, 339, 254
-_UNSIGNED, _SIGNED = 1, 2
+_UNSIGNED, _SIGNED, _AS_STORED = 1, 2, 1
+_TURNED = range(2, 9)
+"""Orientations of a picture that is turned or mirrored."""
 _BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes of a sample in Pillow's modes, where it is not 1."""
 _NATIVE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "RGB")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
 """Formats that are opened, whatever the file's ending; some others of Pillow start programs."""
+_PACKED_COLOURS = ("BGR;15", "BGR;16")
+"""Layouts of a BMP whose pixel holds three colours in two bytes."""
 _FEW_BITS = re.compile(r"L;([1-7])")
 _EXPECTED = (
     "expected a complete PNG, JPEG, TIFF or BMP file of 8-bit colour or of grey values with up to "
@@ -49,6 +53,8 @@ class _Opened:
     name: str
     is_white_zero: bool
     """True for a TIFF whose lowest value is white; its pixels are read as they are stored."""
+    orientation: int
+    """How the file says that its picture is turned or mirrored: 1 to 8, 1 for not at all."""
     raw_mode: str
     """Layout of the pixels in the file, in Pillow's words."""
 
@@ -102,13 +108,28 @@ def _opening(path: Path) -> Iterator[_Opened]:
     """Open the one picture of a file. Raises VolumeError."""
     sentence = f"{path.name} could not be read as a picture: {_EXPECTED}."
     with reading(path, "a picture", sentence):
-        changed = as_black_is_zero(path)
+        plain = as_plain(path)
         Image.init()  # registers the formats, of which a few are opened
-        source = path if changed is None else io.BytesIO(changed)
+        source = path if plain is None else io.BytesIO(plain.content)
         with Image.open(source, formats=_FORMATS) as picture:
             check_declared_shape((*picture.size, 1), path.name)
             _check_one_picture(picture, path.name)
-            yield _Opened(picture, path.name, changed is not None, _raw_mode(picture))
+            raw_mode = _raw_mode(picture)  # gone after decoding, which the next line may do
+            orientation = _take_orientation(picture)
+            is_white_zero = False
+            if plain is not None:
+                orientation, is_white_zero = plain.orientation, plain.is_white_zero
+            yield _Opened(picture, path.name, is_white_zero, orientation, raw_mode)
+
+
+def _take_orientation(picture: Image.Image) -> int:
+    """Return how a picture says that it is turned, and keep Pillow from turning it.
+
+    A TIFF says so in its tags or in its XMP text, and Pillow follows both while it decodes.
+    """
+    said = picture.getexif().get(_ORIENTATION_TAG)
+    picture.getexif()[_ORIENTATION_TAG] = _AS_STORED
+    return said if isinstance(said, int) else _AS_STORED
 
 
 def _raw_mode(picture: Image.Image) -> str:
@@ -199,11 +220,10 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
 def _notes(opened: _Opened) -> tuple[str, ...]:
     picture, name = opened.picture, opened.name
     notes = []
-    orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
-    if orientation not in {None, 1}:
+    if opened.orientation in _TURNED:
         notes.append(
-            f"{name} is marked as rotated (EXIF orientation {orientation}); its pixels were read "
-            "as they are stored."
+            f"{name} is marked as rotated (EXIF orientation {opened.orientation}); its pixels were "
+            "read as they are stored."
         )
     frames = int(getattr(picture, "n_frames", 1))
     if frames > 1:
@@ -214,8 +234,17 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
             "so that high values are bright, and others were read as they are stored."
         )
     is_colour = picture.mode in {"RGB", "RGBA"} and not opened.raw_mode.startswith("LA")
-    if is_colour and opened.bits == 16:
+    if opened.raw_mode in _PACKED_COLOURS:
+        notes.append(
+            f"{name} has 16 bits per pixel, 5 or 6 per colour; they were spread over 0 to 255."
+        )
+    elif is_colour and opened.bits == 16:
         notes.append(f"{name} has 16 bits per colour; the upper 8 were read.")
+    if opened.raw_mode.startswith("RGBa"):
+        notes.append(
+            f"{name} stores its colours multiplied by their opacity (associated alpha); they were "
+            "divided by it, and the opacity was dropped."
+        )
     return tuple(notes)
 
 

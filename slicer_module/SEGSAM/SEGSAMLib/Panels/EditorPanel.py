@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+import qt
+
 import slicer
 from SEGSAMLib.Panels.Session import Session
 
 UNDO_STATES = 10
+_LIST_OF_THE_EDITOR = (
+    *("AddSegmentButton", "RemoveSegmentButton", "Show3DButton", "SwitchToSegmentationsButton"),
+    "SegmentsTableView",
+)
+"""Widgets of Slicer's editor that the section "Segment" has too, on the same nodes: one list."""
 
 
 class EditorPanel:
@@ -26,6 +33,10 @@ class EditorPanel:
         self._editor = session.ui.segmentEditor
         self._editor.setSegmentationNodeSelectorVisible(False)  # the panel has its own
         self._editor.setSourceVolumeNodeSelectorVisible(False)
+        for name in _LIST_OF_THE_EDITOR:
+            widget = self._editor.findChild(qt.QWidget, name)
+            if widget is not None:  # a later Slicer may have another name for it
+                widget.visible = False
         self._is_entered = False
         self._is_following = False
         self._node: Any = None

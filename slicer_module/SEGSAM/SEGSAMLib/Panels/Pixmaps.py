@@ -9,6 +9,10 @@ import qt
 
 _UNKNOWN = (128, 128, 128, 70)
 _MARGIN_PX = 26
+_CURSOR_PX = 32
+_HOT_PX = 8
+"""Pixel of a cursor that points, from its left and from its top."""
+_INSIDE, _OUTSIDE = (47, 168, 79), (224, 72, 62)
 _LINES = ((61, 139, 217), (47, 168, 79), (232, 169, 28), (143, 107, 214))
 
 
@@ -17,6 +21,31 @@ def swatch(colour: Sequence[float], side_px: int = 16) -> Any:
     picture = qt.QPixmap(side_px, side_px)
     picture.fill(qt.QColor.fromRgbF(*colour))
     return picture
+
+
+def tool_cursor(icon: Any, *, positive: bool) -> Any:
+    """Return a cursor: a cross at the pointed pixel, the sign, and the icon of the tool."""
+    side = _CURSOR_PX
+    picture = qt.QPixmap(side, side)
+    picture.fill(qt.QColor(0, 0, 0, 0))
+    painter = qt.QPainter(picture)
+    middle = _HOT_PX
+    for colour, width in ((qt.QColor(0, 0, 0, 160), 3), (qt.QColor(255, 255, 255), 1)):
+        pen = qt.QPen(colour)
+        pen.setWidth(width)
+        painter.setPen(pen)
+        painter.drawLine(middle - 7, middle, middle + 7, middle)
+        painter.drawLine(middle, middle - 7, middle, middle + 7)
+    painter.drawPixmap(middle + 5, middle + 5, icon.pixmap(18, 18))
+    sign = qt.QColor(*_INSIDE if positive else _OUTSIDE)
+    painter.setPen(qt.QPen(qt.QColor(255, 255, 255)))
+    painter.setBrush(qt.QBrush(sign))
+    painter.drawEllipse(side - 15, 1, 13, 13)
+    painter.drawLine(side - 12, 7, side - 5, 7)
+    if positive:
+        painter.drawLine(side - 9, 4, side - 9, 11)
+    painter.end()
+    return qt.QCursor(picture, middle, middle)
 
 
 def certainty_colour(value: float) -> tuple[int, int, int, int]:

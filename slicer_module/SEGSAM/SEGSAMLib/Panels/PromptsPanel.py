@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
 import slicer
+from SEGSAMLib.Panels.PromptTools import PromptList, PromptTools
 from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.Shortcuts import Shortcuts
 from SEGSAMLib.Scene import Views
 from SEGSAMLib.Scene.Pointer import PathXY, Pointer
 from SEGSAMLib.Values.Prompts import PromptSet
 
-TOOLS = {
-    "inside": "pointInsideButton",
-    "outside": "pointOutsideButton",
-    "box": "boxButton",
-    "box3d": "box3dButton",
-    "scribble": "scribbleButton",
-}
 KEYS = {
     "A": "pointInsideButton",
     "S": "pointOutsideButton",
     "B": "boxButton",
     "V": "box3dButton",
     "D": "scribbleButton",
+    "L": "lassoButton",
+    "T": "signButton",
     "N": "addSegmentButton",
+    "E": "nextSegmentButton",
+    "G": "visibilityButton",
     "H": "showPromptsCheckBox",
+    "Backspace": "removePromptButton",
+    "Shift+Backspace": "resetButton",
     "R": "runButton",
+    "F": "followButton",
     "W": "worstSliceButton",
     "Ctrl+Z": "undoButton",
     "Ctrl+Y": "redoButton",
@@ -65,20 +66,23 @@ class PromptsPanel:
             "remove_segment": Action(session.logic.remove_segment),
             "add_point": Action(prompts.add_point),
             "add_scribble": Action(prompts.add_scribble),
+            "add_lasso": Action(prompts.add_lasso),
             "add_box_on_slice": Action(prompts.add_box_on_slice),
             "add_box_from_roi": Action(prompts.add_box_from_roi),
+            "remove_prompt": Action(prompts.remove),
             "clear_prompts": Action(prompts.clear),
+            "reset": Action(workflow.reset_segment, runs_live=False),
             "undo": Action(workflow.undo, runs_live=False),
             "redo": Action(workflow.redo, runs_live=False),
         }
-        self.on_tool: Callable[[], None] = lambda: None
-        self._is_following = False
         self.pointer = Pointer(Views.slice_views, self.add_prompt)
+        self.tools = PromptTools(ui, self.pointer, session.show_status)
+        self.list = PromptList(ui.promptList)
+        self._is_following = False
+        self._shown_segment = ""
         window = slicer.util.mainWindow()
         self.shortcuts = Shortcuts(window, {key: getattr(ui, name) for key, name in KEYS.items()})
         self._read_timer = make_timer(READ_MS, self._read_markups)
-        for tool, name in TOOLS.items():
-            getattr(ui, name).toggled.connect(self._toggle_slot(tool))
         ui.volumeSelector.currentNodeChanged.connect(lambda *_: self._choose_nodes())
         ui.segmentationSelector.currentNodeChanged.connect(lambda *_: self._choose_nodes())
         ui.segmentsTable.selectionChanged.connect(lambda *_: self._choose_segment())
@@ -86,10 +90,16 @@ class PromptsPanel:
         ui.removeSegmentButton.clicked.connect(
             lambda *_: self.perform("remove_segment", session.logic.nodes.segment_id)
         )
+        ui.nextSegmentButton.clicked.connect(lambda *_: self._choose_next_segment())
+        ui.visibilityButton.clicked.connect(lambda *_: session.logic.nodes.toggle_visibility())
+        ui.removePromptButton.clicked.connect(lambda *_: self._remove_prompt())
+        ui.resetButton.clicked.connect(lambda *_: self.perform("reset"))
         ui.undoButton.clicked.connect(lambda *_: self.perform("undo"))
         ui.redoButton.clicked.connect(lambda *_: self.perform("redo"))
         ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
+        ui.followButton.clicked.connect(lambda *_: self._toggle_following())
+        ui.propagateCombo.currentTextChanged.connect(lambda *_: self._show_following())
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:
@@ -105,8 +115,7 @@ class PromptsPanel:
 
     def release_tool(self) -> None:
         """Deselect the tool."""
-        for name in TOOLS.values():
-            getattr(self.ui, name).checked = False
+        self.tools.release()
 
     def handle(self, event: Any) -> None:
         """Show the state after a task of this panel."""
@@ -139,14 +148,20 @@ class PromptsPanel:
         ui.segmentsTable.setSegmentationNode(nodes.segmentation)
         if nodes.segmentation is not None and nodes.segment_id:
             ui.segmentsTable.setSelectedSegmentIDs([nodes.segment_id])
+        ui.show3dButton.setSegmentationNode(nodes.segmentation)
         has_image = nodes.volume is not None
-        for name in (*TOOLS.values(), "addSegmentButton"):
-            getattr(ui, name).enabled = has_image
         prompts = self.session.logic.prompts.current
+        self._follow_segment(prompts)
+        self.tools.enable(is_on=has_image)
+        ui.addSegmentButton.enabled = has_image
         ui.promptsLabel.text = _summary(prompts)
-        ui.clearButton.enabled = not prompts.is_empty
-        ui.removeSegmentButton.enabled = bool(nodes.segment_id)
+        self.list.show(prompts)
+        ui.clearButton.enabled = ui.removePromptButton.enabled = not prompts.is_empty
+        for button in (ui.removeSegmentButton, ui.resetButton, ui.visibilityButton):
+            button.enabled = bool(nodes.segment_id)
+        ui.nextSegmentButton.enabled = len(nodes.segment_ids) > 1
         ui.runButton.enabled = has_image and self.session.is_connected and prompts.marks_object
+        self._show_following()
         self._show_step(ui.undoButton, "Undo", history.undo_text, "Ctrl+Z")
         self._show_step(ui.redoButton, "Redo", history.redo_text, "Ctrl+Y")
 
@@ -158,19 +173,24 @@ class PromptsPanel:
 
     def add_prompt(self, tool: str, slice_node: Any, path_xy: PathXY) -> None:
         """Add the prompt of a click or a drag in a slice view."""
+        positive = self.tools.positive
         if tool in ("inside", "outside"):
             world_ras = Views.world_ras_at(slice_node, path_xy[-1])
-            self.perform("add_point", world_ras, positive=tool == "inside", view=slice_node)
+            self.perform("add_point", world_ras, positive=positive, view=slice_node)
         elif tool == "scribble":
             path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
-            self.perform("add_scribble", path_ras, view=slice_node)
+            self.perform("add_scribble", path_ras, positive=positive, view=slice_node)
+        elif tool == "lasso":
+            path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
+            self.perform("add_lasso", path_ras, positive=positive)
         elif path_xy[0] == path_xy[-1]:
             self.session.show_status("Drag from one corner of the box to the opposite one.")
         elif tool == "box":
-            self.perform("add_box_on_slice", slice_node, path_xy[0], path_xy[-1])
+            corners = path_xy[0], path_xy[-1]
+            self.perform("add_box_on_slice", slice_node, *corners, positive=positive)
         elif tool == "box3d":
             roi = Views.roi_from_drag(slice_node, path_xy[0], path_xy[-1])
-            self.perform("add_box_from_roi", roi, view=slice_node)
+            self.perform("add_box_from_roi", roi, positive=positive, view=slice_node)
 
     def perform(self, name: str, *arguments: Any, **options: Any) -> None:
         """Do the action with this name. In live mode, changed prompts are segmented at once."""
@@ -188,6 +208,18 @@ class PromptsPanel:
         if is_live and self.session.logic.prompts.current.marks_object:
             self.run()
 
+    def _toggle_following(self) -> None:
+        """Follow the object through the slices, or no more; in live mode, segment it again."""
+        node = self.session.node
+        if node is not None:
+            node.propagate = "in boxes" if node.propagate == "always" else "always"
+            self._run_live()
+        self._show_following()
+
+    def _show_following(self) -> None:
+        """Show what the selector shows: its signal comes before the parameter node has it."""
+        self.ui.followButton.checked = self.ui.propagateCombo.currentText == "always"
+
     def _show_step(self, button: Any, verb: str, description: str, key: str) -> None:
         is_running = self.session.workflow.worker.is_running("undo")
         button.enabled = bool(description) and not is_running
@@ -203,18 +235,27 @@ class PromptsPanel:
             self._run_live()
             self.session.notify_changed()
 
-    def _toggle_slot(self, tool: str) -> Callable[[bool], None]:
-        def on_toggled(is_on: bool) -> None:
-            if is_on:
-                for other, name in TOOLS.items():
-                    if other != tool:
-                        getattr(self.ui, name).checked = False
-                self.on_tool()
-                self.pointer.choose(tool)
-            elif self.pointer.tool == tool:
-                self.pointer.choose("")
+    def _follow_segment(self, prompts: PromptSet) -> None:
+        """Start a new segment with the sign inside."""
+        segment_id = self.session.logic.nodes.segment_id
+        if segment_id != self._shown_segment and prompts.is_empty:
+            self.tools.set_sign(positive=True)
+        self._shown_segment = segment_id
 
-        return on_toggled
+    def _remove_prompt(self) -> None:
+        """Remove the chosen prompt of the list, or the last one. Without a prompt that marks the
+        object its result goes too, as one step.
+        """
+        self.perform("remove_prompt", self.list.chosen)
+        self.session.attempt(self.session.workflow.withdraw)
+        self.session.notify_changed()
+
+    def _choose_next_segment(self) -> None:
+        nodes = self.session.logic.nodes
+        ids = nodes.segment_ids
+        after = ids.index(nodes.segment_id) + 1 if nodes.segment_id else 0
+        self.session.attempt(nodes.select_segment, ids[after % len(ids)])
+        self.session.notify_changed()
 
     def _choose_nodes(self) -> None:
         if self._is_following or self.session.node is None:
@@ -235,12 +276,14 @@ class PromptsPanel:
 
 def _summary(prompts: PromptSet) -> str:
     """Return the number of prompts in words, such as "2 points inside, 1 box"."""
-    inside = sum(point.positive for point in prompts.points)
-    kinds = (
-        (inside, "point inside", "points inside"),
-        (len(prompts.points) - inside, "point outside", "points outside"),
-        (len(prompts.boxes), "box", "boxes"),
-        (len(prompts.scribbles), "scribble", "scribbles"),
-    )
-    words = [f"{n} {one if n == 1 else many}" for n, one, many in kinds if n]
+    words = []
+    for items, names in (
+        (prompts.points, ("point inside", "points inside", "point outside", "points outside")),
+        (prompts.boxes, ("box", "boxes", "box outside", "boxes outside")),
+        (prompts.scribbles, ("scribble", "scribbles", "scribble outside", "scribbles outside")),
+        (prompts.lassos, ("lasso", "lassos", "lasso outside", "lassos outside")),
+    ):
+        inside = sum(item.positive for item in items)
+        counts = ((inside, *names[:2]), (len(items) - inside, *names[2:]))
+        words += [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
     return ", ".join(words) or "No prompt yet: choose a tool and mark the object in a slice view."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from SEGSAMLib.Errors import NodeError
@@ -19,6 +20,9 @@ from SEGSAMLib.Scene.SegmentPrompts import SegmentPrompts
 from SEGSAMLib.Scene.Segments import SURFACE
 from SEGSAMLib.Scene.Surfaces import Surfaces, SurfaceUpdate
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
+from SEGSAMLib.Values.Layers import Layers
+from SEGSAMLib.Values.Masks import VoxelChange
+from SEGSAMLib.Values.Prompts import NO_PROMPTS
 from SEGSAMLib.Values.Replies import InferReply
 from SEGSAMLib.Values.Results import (
     AppliedResult,
@@ -109,6 +113,46 @@ class Logic:
     def forget_request(self) -> None:
         """Forget the newest request: its reply will be refused."""
         self.nodes.pending_request = None
+
+    def withdrawal_edit(self) -> VoxelEdit | None:
+        """Return the voxel edit that takes back the result of prompts that were removed since, None
+        without a result. Raises `NodeError`.
+        """
+        prompts, segment_id = self.prompts.current, self.nodes.segment_id
+        previous = self.nodes.results.get(segment_id)
+        if previous is None:
+            return None
+        pending = PendingRequest(uuid.uuid4().hex, segment_id, prompts, previous=previous)
+        self.nodes.pending_request = pending
+        return self.result_edit(InferReply(pending.request_id, None, "", None, ()))
+
+    def reset_edit(self) -> VoxelEdit:
+        """Return the voxel edit that removes all prompts and voxels of the current segment. Raises
+        `NodeError`.
+        """
+        segment, segment_id = self.nodes.segment(), self.nodes.segment_id
+        before = SegmentState(self.prompts.current, self.nodes.results.get(segment_id))
+        self.forget_request()
+        layers = self.nodes.segments().layers()
+
+        def compute(now: Layers) -> VoxelChange | None:
+            region = now.whole(segment_id)
+            return None if region is None else now.erase(segment_id, region)
+
+        def finish(change: VoxelChange | None) -> None:
+            SegmentTags.set_prompts(segment, NO_PROMPTS)
+            SegmentTags.set_tag(segment, SegmentTags.CERTAINTY_TAG, "")
+            self.nodes.results[segment_id] = None
+            self._predictions.pop(segment_id, None)
+            changes = {} if change is None else {segment_id: change}
+            if changes or before != SegmentState():
+                step = UndoStep(segment_id, "reset of the segment", before, SegmentState(), changes)
+                self.history.stack.push(step)
+            self.prompts.show()
+
+        voxels = int(layers.label_of(segment_id).layer.labels.size)
+        check = partial(self.nodes.segment, segment_id)  # it raises if the segment was removed
+        return VoxelEdit(layers, voxels, compute, check, finish)
 
     def result_edit(self, reply: InferReply) -> VoxelEdit:
         """Return the voxel edit that writes a reply into the segment of its request.

@@ -24,20 +24,22 @@ PathXY = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Slice view: its VTK interactor, its `vtkMRMLSliceNode`, and a function that schedules one
-    rendering for several calls.
+    """Slice view: its VTK interactor, its `vtkMRMLSliceNode`, a function that schedules one
+    rendering for several calls, and one that sets the shape of the mouse (None: the view's own).
     """
 
     interactor: Any
     slice_node: Any
     draw: Callable[[], Any]
+    set_cursor: Callable[[Any], Any] = lambda cursor: None
 
 
 class Pointer:
     """Observer of the mouse in the views that `views` lists when a tool is chosen.
 
     `on_path(tool, slice_node, path_xy)` is called when the button is released. `rectangles` names
-    the tools that draw a rectangle while the mouse is dragged; the others draw its path.
+    the tools that draw a rectangle while the mouse is dragged; the others draw its path, which
+    those of `closed` close.
     """
 
     def __init__(
@@ -45,24 +47,36 @@ class Pointer:
         views: Callable[[], Sequence[View]],
         on_path: Callable[[str, Any, PathXY], None],
         rectangles: Sequence[str] = ("box", "box3d"),
+        closed: Sequence[str] = ("lasso",),
     ) -> None:
         self._views = views
         self._on_path = on_path
         self._rectangles = tuple(rectangles)
+        self._closed = tuple(closed)
+        self._cursor: Any = None
+        self._shows_cursor = False
+        """True while the views have the cursor of a tool. What another module set stays."""
         self._tags: list[tuple[View, int]] = []
         self._path: list[tuple[int, int]] = []
         self._outline = _Outline()
         self.tool = ""
 
-    def choose(self, tool: str) -> None:
-        """Observe the mouse for a tool; an empty name ends this."""
-        self.tool = tool
+    def choose(
+        self, tool: str, *, colour: tuple[float, float, float] = _COLOUR, cursor: Any = None
+    ) -> None:
+        """Observe the mouse for a tool, which draws in this colour; an empty name ends this."""
+        self.tool, self._cursor = tool, cursor
+        self._outline.set_colour(colour)
         self.attach()
 
     def attach(self) -> None:
         """Observe the views that there are now."""
         self._remove_observers()
-        for view in self._views() if self.tool else ():
+        views = self._views()
+        for view in views if self.tool or self._shows_cursor else ():
+            view.set_cursor(self._cursor if self.tool else None)
+        self._shows_cursor = bool(self.tool)
+        for view in views if self.tool else ():
             for event in (PRESS, DOUBLE_CLICK, MOVE, RELEASE):
                 tag = view.interactor.AddObserver(event, self._callback(view, event), _PRIORITY)
                 self._tags.append((view, tag))
@@ -99,6 +113,8 @@ class Pointer:
         self._on_path(self.tool, view.slice_node, path)
 
     def _outline_xy(self) -> Sequence[tuple[int, int]]:
+        if self.tool in self._closed:
+            return (*self._path, self._path[0])
         if self.tool not in self._rectangles:
             return self._path
         (x0, y0), (x1, y1) = self._path[0], self._path[-1]
@@ -119,7 +135,7 @@ def _has_key(interactor: Any) -> bool:
 
 
 class _Outline:
-    """Yellow line that is drawn while the mouse button is down."""
+    """Line that is drawn while the mouse button is down."""
 
     def __init__(self) -> None:
         self._data = vtk.vtkPolyData()
@@ -127,10 +143,13 @@ class _Outline:
         mapper.SetInputData(self._data)
         self._actor = vtk.vtkActor2D()
         self._actor.SetMapper(mapper)
-        self._actor.GetProperty().SetColor(*_COLOUR)
         self._actor.GetProperty().SetLineWidth(2)
+        self.set_colour(_COLOUR)
         self._view: View | None = None
         self._renderer: Any = None
+
+    def set_colour(self, colour: tuple[float, float, float]) -> None:
+        self._actor.GetProperty().SetColor(*colour)
 
     def begin(self, view: View) -> None:
         self.remove()

@@ -6,6 +6,7 @@ RAS. They are not saved: the prompts are saved with their segment, and the nodes
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import vtk
 from SEGSAMLib.Errors import PositionError
 from SEGSAMLib.Scene.Frames import as_array
 from SEGSAMLib.Values.Geometry import Box, VolumeGrid, Voxel, box_in_volume
-from SEGSAMLib.Values.Prompts import Point, PromptSet, Scribble
+from SEGSAMLib.Values.Outlines import Lasso
+from SEGSAMLib.Values.Prompts import Point, Prompt, PromptSet, Scribble
 
 INSIDE_COLOUR = (0.2, 0.85, 0.3)
 OUTSIDE_COLOUR = (0.95, 0.25, 0.2)
@@ -23,7 +25,9 @@ _KIND = "SEGSAM.Kind"
 
 
 class PromptNodes:
-    """Markups of one set of prompts: point lists `inside` and `outside`, boxes and scribbles."""
+    """Markups of one set of prompts: point lists `inside` and `outside`, boxes, and the lines of
+    scribbles and lassos.
+    """
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
@@ -32,12 +36,13 @@ class PromptNodes:
         self.are_shown = True
         self._boxes: list[Any] = []
         self._scribbles: list[Any] = []
+        self._lassos: list[Any] = []
 
     @property
     def all(self) -> tuple[Any, ...]:
         """All nodes."""
         points = [node for node in (self.inside, self.outside) if node is not None]
-        return (*points, *self._boxes, *self._scribbles)
+        return (*points, *self._boxes, *self._scribbles, *self._lassos)
 
     def show(self, prompts: PromptSet, grid: VolumeGrid, transform_id: str) -> None:
         """Make the nodes show `prompts`. Nodes that show them already are not changed."""
@@ -50,13 +55,15 @@ class PromptNodes:
             _place_points(node, voxels, grid)
         self._match_count(self._boxes, len(prompts.boxes), self._box)
         for node, box in zip(self._boxes, prompts.boxes):
-            if _box_of(node, grid) != box:
+            _paint(node, BOX_COLOUR if box.positive else OUTSIDE_COLOUR)
+            if _box_of(node, grid) != replace(box, positive=True):
                 _place_box(node, box, grid)
         self._match_count(self._scribbles, len(prompts.scribbles), self._scribble)
-        for node, scribble in zip(self._scribbles, prompts.scribbles):
-            colour = INSIDE_COLOUR if scribble.positive else OUTSIDE_COLOUR
-            node.GetDisplayNode().SetSelectedColor(*colour)
-            _place_points(node, list(scribble.path_ijk), grid)
+        self._match_count(self._lassos, len(prompts.lassos), self._lasso)
+        lines = (*zip(self._scribbles, prompts.scribbles), *zip(self._lassos, prompts.lassos))
+        for node, line in lines:
+            _paint(node, INSIDE_COLOUR if line.positive else OUTSIDE_COLOUR)
+            _place_points(node, list(line.path_ijk), grid)
         for node in self.all:
             node.SetAndObserveTransformNodeID(transform_id or None)
             node.SetDisplayVisibility(self.are_shown)
@@ -71,28 +78,42 @@ class PromptNodes:
         """Return the prompts as the user left them, and a sentence about points that were dropped
         because they lie outside the volume.
         """
+        found, notes = self._read_points(grid)
+        points = {positive: iter(places) for positive, places in found.items()}
+        nodes = {Box: iter(self._boxes), Scribble: iter(self._scribbles), Lasso: iter(self._lassos)}
+        left: list[Prompt] = []
+        for item in prompts.items:
+            if isinstance(item, Point):
+                moved = next(points[item.positive], None) if item.positive in points else item
+                left += [] if moved is None else [moved]
+                continue
+            node = next(nodes[type(item)], None)
+            if node is None or node.GetScene() is None:
+                continue  # the user deleted it
+            is_box = isinstance(item, Box)
+            placed = _box_of(node, grid) if is_box else None
+            left.append(item if placed is None else replace(placed, positive=item.positive))
+        new = [point for places in points.values() for point in places]
+        for each in (self._boxes, self._scribbles, self._lassos):
+            each[:] = [node for node in each if node.GetScene() is not None]
+        return PromptSet((*left, *new)), " ".join(notes)
+
+    def _read_points(self, grid: VolumeGrid) -> tuple[dict[bool, list[Point]], list[str]]:
+        """Return the points of each sign that has a node, and sentences about those outside."""
+        found: dict[bool, list[Point]] = {}
         notes = []
-        points = list(prompts.points)
         for node, positive in ((self.inside, True), (self.outside, False)):
             if node is None:
                 continue
-            found = []
+            places = found.setdefault(positive, [])
             for number in range(node.GetNumberOfControlPoints()):
                 if node.GetNthControlPointPositionStatus(number) != node.PositionDefined:
                     continue  # still being placed
                 try:
-                    found.append(Point(grid.voxel(_position(node, number)), positive))
+                    places.append(Point(grid.voxel(_position(node, number)), positive))
                 except PositionError as error:
                     notes.append(str(error))
-            points = _replaced(points, found, positive)
-        boxes = []
-        for node, box in zip(list(self._boxes), prompts.boxes):
-            if node.GetScene() is None:
-                self._boxes.remove(node)
-                continue
-            boxes.append(_box_of(node, grid) or box)
-        scribbles = self._remaining(prompts.scribbles)
-        return PromptSet(tuple(points), tuple(boxes), scribbles), " ".join(notes)
+        return found, notes
 
     def remove(self) -> None:
         """Remove all nodes from the scene."""
@@ -100,13 +121,7 @@ class PromptNodes:
             if node.GetScene() is not None:
                 self._scene.RemoveNode(node)
         self.inside = self.outside = None
-        self._boxes, self._scribbles = [], []
-
-    def _remaining(self, scribbles: tuple[Scribble, ...]) -> tuple[Scribble, ...]:
-        """Return the scribbles whose node the user did not delete."""
-        left = [s for node, s in zip(self._scribbles, scribbles) if node.GetScene() is not None]
-        self._scribbles = [node for node in self._scribbles if node.GetScene() is not None]
-        return tuple(left)
+        self._boxes, self._scribbles, self._lassos = [], [], []
 
     def _match_count(self, nodes: list[Any], count: int, make: Any) -> None:
         nodes[:] = [node for node in nodes if node.GetScene() is not None]
@@ -128,7 +143,18 @@ class PromptNodes:
         return node
 
     def _scribble(self) -> Any:
-        node = self._node("vtkMRMLMarkupsCurveNode", "Scribble", INSIDE_COLOUR)
+        return self._line("vtkMRMLMarkupsCurveNode", "Scribble")
+
+    def _lasso(self) -> Any:
+        node = self._line("vtkMRMLMarkupsClosedCurveNode", "Lasso")
+        node.SetCurveTypeToLinear()
+        display = node.GetDisplayNode()
+        display.SetGlyphScale(1.0)  # corners as wide as the line, which is relative to them
+        display.SetLineThickness(1.0)
+        return node
+
+    def _line(self, kind: str, name: str) -> Any:
+        node = self._node(kind, name, INSIDE_COLOUR)
         node.SetLocked(True)
         node.GetDisplayNode().SetPropertiesLabelVisibility(False)
         return node
@@ -144,23 +170,15 @@ class PromptNodes:
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
-        display.SetSelectedColor(*colour)
-        display.SetColor(*colour)
+        _paint(node, colour)
         return node
 
 
-def _replaced(points: list[Point], found: list[Point], positive: bool) -> list[Point]:
-    """Return `points` with the points of one sign replaced, in their order."""
-    moved = iter(found)
-    merged: list[Point] = []
-    for point in points:
-        if point.positive is not positive:
-            merged.append(point)
-            continue
-        replacement = next(moved, None)
-        if replacement is not None:
-            merged.append(replacement)
-    return [*merged, *moved]
+def _paint(node: Any, colour: tuple[float, float, float]) -> None:
+    """Set the colour of a node; the same one again changes nothing."""
+    display = node.GetDisplayNode()
+    display.SetSelectedColor(*colour)
+    display.SetColor(*colour)
 
 
 def _place_points(node: Any, voxels: list[Voxel], grid: VolumeGrid) -> None:

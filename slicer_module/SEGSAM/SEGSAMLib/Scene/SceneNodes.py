@@ -129,6 +129,13 @@ class SceneNodes:
         self._segment_id = segment_id if segment_id in self.segment_ids else ""
         self.on_segment_selected()
 
+    def toggle_visibility(self) -> None:
+        """Show or hide the current segment in all views; does nothing without one."""
+        display = None if self.segmentation is None else self.segmentation.GetDisplayNode()
+        if display is not None and self.segment_id:
+            is_visible = display.GetSegmentVisibility(self.segment_id)
+            display.SetSegmentVisibility(self.segment_id, not is_visible)
+
     # -- voxels
 
     def segments(self) -> Segments:

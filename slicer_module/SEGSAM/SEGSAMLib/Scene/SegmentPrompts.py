@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from SEGSAMLib.Scene import Frames, SegmentTags, Views
 from SEGSAMLib.Scene.PromptNodes import PromptNodes, roi_corners
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
-from SEGSAMLib.Values.Geometry import Box, box_in_volume, box_on_slice, reduced_scribble
-from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, PromptSet, Scribble
+from SEGSAMLib.Values.Geometry import box_in_volume, box_on_slice, reduced_scribble
+from SEGSAMLib.Values.Outlines import lasso_on_slice
+from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, Prompt, PromptSet, Scribble
 from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
 
 
@@ -32,7 +34,11 @@ class SegmentPrompts:
         """The axis across the slices of the view in which the newest prompt was made; None if it is
         not known, or if a rectangle says it.
         """
-        if self._nodes.volume is None or any(box.is_flat for box in self.current.boxes):
+        lassos = [lasso for lasso in self.current.lassos if lasso.positive]
+        if lassos:
+            return lassos[-1].axis
+        says_it = any(box.is_flat and box.positive for box in self.current.boxes)
+        if self._nodes.volume is None or says_it:
             return None
         return self._view_axes.get((self._nodes.segment_id, self._nodes.volume.GetID()))
 
@@ -50,24 +56,38 @@ class SegmentPrompts:
         voxel = self._nodes.need_grid().voxel(self._nodes.to_volume_ras(world_ras))
         self._add(Point(voxel, positive), "point", view=view)
 
-    def add_box_on_slice(self, slice_node: Any, first_xy: Any, last_xy: Any) -> None:
+    def add_box_on_slice(
+        self, slice_node: Any, first_xy: Any, last_xy: Any, *, positive: bool = True
+    ) -> None:
         """Add a rectangle between two pixels of a slice view. Raises `PositionError`."""
         corners_world = Frames.rectangle_on_view(slice_node, first_xy, last_xy)
         corners_ras = self._nodes.to_volume_ras(corners_world)
         box, note = box_on_slice(self._nodes.need_grid(), corners_ras)
-        self._add(box, "box", note)
+        self._add(replace(box, positive=positive), "box", note)
 
-    def add_box_from_roi(self, roi: Any, *, view: Any = None) -> None:
+    def add_box_from_roi(self, roi: Any, *, positive: bool = True, view: Any = None) -> None:
         """Add the 3D box of a region of interest, drawn in `view`. Raises `PositionError`."""
         corners_ras = self._nodes.to_volume_ras(Frames.to_world(roi_corners(roi), roi))
         box, note = box_in_volume(self._nodes.need_grid(), corners_ras)
-        self._add(box, "box", note, view=view)
+        self._add(replace(box, positive=positive), "box", note, view=view)
 
     def add_scribble(self, path_world_ras: Any, *, positive: bool = True, view: Any = None) -> None:
         """Add a stroke (n, 3), reduced to some points. Raises `PositionError`."""
         path_ras = self._nodes.to_volume_ras(path_world_ras)
         path_ijk = reduced_scribble(self._nodes.need_grid(), path_ras)
         self._add(Scribble(path_ijk, positive), "scribble", view=view)
+
+    def add_lasso(self, path_world_ras: Any, *, positive: bool = True) -> None:
+        """Add a freehand outline (n, 3) on a slice. Raises `PositionError`."""
+        path_ras = self._nodes.to_volume_ras(path_world_ras)
+        lasso = lasso_on_slice(self._nodes.need_grid(), path_ras, positive=positive)
+        self._add(lasso, "lasso")
+
+    def remove(self, number: int) -> None:
+        """Remove one prompt, by its number in `current`; does nothing if there is none."""
+        before = self.current
+        if 0 <= number < len(before.items):
+            self._set(before.without(number), "removal of a prompt")
 
     def clear(self) -> None:
         """Remove all prompts of the segment. Its voxels stay, and the next result adds to them."""
@@ -110,9 +130,7 @@ class SegmentPrompts:
             transform_id = volume.GetTransformNodeID() or ""
             self.markups.show(self.current, self._nodes.need_grid(), transform_id)
 
-    def _add(
-        self, item: Point | Box | Scribble, description: str, note: str = "", view: Any = None
-    ) -> None:
+    def _add(self, item: Prompt, description: str, note: str = "", view: Any = None) -> None:
         if not self._nodes.segment_id:
             self._nodes.add_segment()
         if view is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Iterator
 
 import vtk
@@ -19,7 +20,18 @@ def slice_views() -> list[View]:
     if manager is None:
         return []
     views = [manager.sliceWidget(name).sliceView() for name in manager.sliceViewNames()]
-    return [View(view.interactor(), view.mrmlSliceNode(), view.scheduleRender) for view in views]
+    return [
+        View(view.interactor(), view.mrmlSliceNode(), view.scheduleRender, partial(_point, view))
+        for view in views
+    ]
+
+
+def _point(view: Any, cursor: Any) -> None:
+    """Set the shape of the mouse in a view, None for the view's own."""
+    if cursor is None:
+        view.unsetViewCursor()
+    else:
+        view.setViewCursor(cursor)
 
 
 def world_ras_at(slice_node: Any, point_xy: tuple[int, int]) -> tuple[float, float, float]:

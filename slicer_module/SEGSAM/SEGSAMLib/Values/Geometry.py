@@ -25,15 +25,23 @@ Voxel = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Box:
-    """Box of voxels, both corners included. A 2D box is one voxel thick along an axis."""
+    """Box of voxels, both corners included. A 2D box is one voxel thick along an axis. As a prompt
+    that is not positive, it marks what is outside the object.
+    """
 
     min_ijk: Voxel
     max_ijk: Voxel
+    positive: bool = True
 
     @property
     def is_flat(self) -> bool:
         """True for a 2D box."""
         return any(low == high for low, high in zip(self.min_ijk, self.max_ijk))
+
+    def contains(self, ijk: Voxel) -> bool:
+        """Return True if a voxel is inside the box."""
+        sides = zip(self.min_ijk, ijk, self.max_ijk)
+        return all(low <= index <= high for low, index, high in sides)
 
 
 @dataclass(frozen=True)

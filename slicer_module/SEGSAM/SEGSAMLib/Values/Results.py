@@ -102,8 +102,8 @@ def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> 
 
 
 def _kept_region(pending: PendingRequest, reply: InferReply) -> Region | None:
-    """Return the reply's region within the slice limits, None if nothing is left."""
-    region = reply.region
+    """Return the reply's region within the slice limits and lassos, None if nothing is left."""
+    region = None if reply.region is None else pending.prompts.kept(reply.region)
     if region is not None and pending.slice_limits is not None and len(reply.axes) == 1:
         region = region.within(reply.axes[0], *pending.slice_limits)
     return None if region is None or region.is_empty else region
