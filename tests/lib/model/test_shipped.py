@@ -70,11 +70,11 @@ def test_it_is_small_half_and_what_its_card_says(weights: Path, card: Card) -> N
 def test_its_card_tells_what_a_reader_must_know(card: Card) -> None:
     assert card.semantic_is_trained
     assert {"box", "point"} <= set(card.prompts_trained)
-    assert len(card.categories_seen or card.categories) >= 25
+    assert len(card.categories_seen or card.categories) >= 75
     assert card.licence
     assert card.limits
     assert {"box", "point"} <= set(card.results)
-    assert len(card.results["box"]["modalities"]) == 8
+    assert len(card.results["box"]["modalities"]) == 9
     assert card.data
     assert all(one["licence"] for one in card.data.values())
     assert not any("totalsegmentator" in name.lower() for name in card.data)
