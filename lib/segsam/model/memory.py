@@ -4,7 +4,9 @@ taught, so that it can tell what it has never seen.
 A softmax over categories always answers. The distance of an object to the nearest stored example
 of a category does not: it is large for everything that the category's examples do not look like.
 An object is described by the image's embedding, averaged over the object's mask, and by its average
-over the whole image, which tells the body part and the kind of image.
+over the whole image, which tells the body part and the kind of image. Some categories look alike
+everywhere (a lung), others not (a tumour), so each example has a reach by which distances to it are
+divided.
 """
 
 from __future__ import annotations
@@ -19,12 +21,11 @@ from torch.nn import functional as F
 from segsam.errors import CheckpointError
 from segsam.model.tensors import ImageFeatures
 
-_CONTEXT = 0.5
-"""Weight of the whole image's average beside the object's."""
 NOWHERE = 10.0
 """Distance to a category without examples; distances to examples are about 1."""
 _PREFIX = "memory."
-_TENSORS = ("mean", "scale", "examples", "categories", "image_mean", "image_scale")
+_REACHES = "reaches"
+_TENSORS = ("mean", "scale", "examples", "categories", _REACHES, "image_mean", "image_scale")
 _IMAGES = ("images", "images_show")
 
 
@@ -40,6 +41,8 @@ class ExampleMemory:
     """(N, D) standardised descriptions."""
     categories: Tensor
     """(N,) int64: k of category k."""
+    reaches: Tensor
+    """(N,) by which distances to each example are divided, about 1."""
     image_mean: Tensor
     """(C,) of the images."""
     image_scale: Tensor
@@ -54,10 +57,20 @@ class ExampleMemory:
         category.
         """
         standard = (descriptions.float() - self.mean) / self.scale
-        each = torch.cdist(standard, self.examples)
+        each = torch.cdist(standard, self.examples) / self.reaches
         found = each.new_full((len(each), self.images_show.shape[1]), NOWHERE)
         index = self.categories.expand(len(each), -1)
         return found.scatter_reduce(1, index, each, "amin")
+
+    def without(self, examples: Tensor) -> ExampleMemory:
+        """Return the memory without the examples of a mask (N,)."""
+        kept = ~examples
+        return replace(
+            self,
+            examples=self.examples[kept],
+            categories=self.categories[kept],
+            reaches=self.reaches[kept],
+        )
 
     def image_distances(self, descriptions: Tensor) -> Tensor:
         """Return the distance (B, K) of described images (B, C) to the nearest image that shows
@@ -93,6 +106,7 @@ class ExampleMemory:
             self,
             examples=torch.cat([self.examples, other.examples[added]]),
             categories=torch.cat([self.categories, other.categories[added]]),
+            reaches=torch.cat([self.reaches, other.reaches[added]]),
             images=torch.cat([self.images, other.images[shown]]),
             images_show=torch.cat([self.images_show, other.images_show[shown]]),
         )
@@ -116,6 +130,8 @@ class ExampleMemory:
         found = {name: state.pop(_PREFIX + name, None) for name in names}
         if all(tensor is None for tensor in found.values()):
             return None
+        if found[_REACHES] is None and found["categories"] is not None:
+            found[_REACHES] = torch.ones(len(found["categories"]))  # a memory of earlier versions
         tensors = {name: tensor for name, tensor in found.items() if tensor is not None}
         if len(tensors) < len(names):
             missing = ", ".join(name for name in names if name not in tensors)
@@ -129,6 +145,7 @@ class ExampleMemory:
         shapes: Mapping[str, tuple[int, ...]] = {
             "scale": (size,),
             "examples": (len(self.categories), size),
+            _REACHES: (len(self.categories),),
             "image_scale": (width,),
             "images": (len(self.images_show), width),
             "images_show": (len(self.images), categories),
@@ -178,15 +195,10 @@ def describe_images(features: ImageFeatures) -> Tensor:
     return torch.cat([mean, norm / (cells.shape[2] - 1) ** 0.5], dim=1)
 
 
-def standardisation(descriptions: Tensor, *, of_objects: bool) -> tuple[Tensor, Tensor]:
+def standardisation(descriptions: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean (D,) and scale (D,) that make two descriptions (N, D) about 1 apart."""
-    mean, spread = descriptions.mean(dim=0), descriptions.std(dim=0) + 1e-3
-    size = descriptions.shape[1]
-    if not of_objects:
-        return mean, spread * size**0.5
-    weights = torch.ones(size)
-    weights[size // 2 :] = _CONTEXT
-    return mean, spread * float(weights.square().sum()) ** 0.5 / weights
+    spread = descriptions.std(dim=0) + 1e-3
+    return descriptions.mean(dim=0), spread * descriptions.shape[1] ** 0.5
 
 
 def _rows_up_to(limit: int, counts: Tensor, is_of: Tensor) -> list[int]:

@@ -1,4 +1,4 @@
-"""Weights that come with an installed package: LiteMedSAM's own, and our own checkpoints.
+"""Weights that come with an installed package: LiteMedSAM's own, and our own checkpoint.
 
 A checkpoint on a frozen LiteMedSAM does not repeat its image encoder, because a required package
 contains it. The file is a third as large, and cached embeddings of a slice serve every checkpoint
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -20,9 +22,9 @@ from segsam.model.hosts import Host, LiteMedSAM
 from segsam.model.weights_file import read_state
 
 SHIPPED = "segsam"
-"""The checkpoint in this package that is used by default."""
-FASTEST = "segsam-fast"
-"""The checkpoint on a smaller image encoder."""
+"""The checkpoint in this package, which is used by default."""
+FORMER_NAMES: Mapping[str, str] = MappingProxyType({"segsam-fast": SHIPPED})
+"""Names of earlier versions, which settings and scripts may still give -> the names of today."""
 LITEMEDSAM_SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
 LITEMEDSAM_ENCODER = "6d04c79ab73ea04fa270b6c917c1091db88004c3d4e844c4b6cdede861778f54"
 """`weights_digest` of the image encoder in that file."""

@@ -5,8 +5,9 @@
                         --limits--> from which confidence a name is given    (the other half)
 
 Unknown objects are not at hand, or they would be known. Their place is taken by validation objects
-of a category whose examples and whose class are hidden (each in its turn), and by places without a
-label. Known objects from elsewhere are imitated by hiding the examples of the same data set.
+of a data set all of whose categories are hidden, examples and classes (each set in its turn; of the
+only set, the object's own category), and by places without a label. Known objects from elsewhere
+are imitated by hiding the examples of the same data set.
 
 The limits are chosen by conformal risk control (Angelopoulos et al., ICLR 2024,
 https://arxiv.org/abs/2208.02814): the lowest limit at which (errors + 1) / (objects + 1) stays
@@ -44,10 +45,15 @@ from segsam.training.samples import Sample
 from segsam.training.targets import NO_CATEGORY
 from segsam.training.validation import spread_evenly
 
-EXAMPLES = 8
+EXAMPLES = 16
 """Largest number of examples of a category."""
 IMAGES = 4
 """Largest number of images that stand for a category."""
+_REACHED, _USUAL_REACH = 0.8, 0.4
+"""Share of a category's training objects that lie within its reach of an example, and that distance
+in most categories.
+"""
+_LEAST_REACH = 0.25
 UNKNOWN_NAMED, KNOWN_NAMED_WRONG = 0.05, 0.025
 """Goals: share of unknown objects that are named, and of known ones that get a wrong name."""
 UNKNOWN_CALLED_DISEASE, KNOWN_CALLED_DISEASE = 0.01, 0.01
@@ -208,22 +214,22 @@ def choose_examples(
     """
     known = objects.select(objects.classes > 0)
     descriptions = torch.from_numpy(known.descriptions)
-    mean, scale = (
-        standardisation(descriptions, of_objects=True) if like is None else (like.mean, like.scale)
-    )
+    mean, scale = standardisation(descriptions) if like is None else (like.mean, like.scale)
     standard = ((descriptions - mean) / scale).numpy()
-    rows = np.concatenate(
-        [
-            _central(standard, np.flatnonzero(known.classes == number), EXAMPLES)
-            for number in np.unique(known.classes)
-        ]
-    )
+    groups = [np.flatnonzero(known.classes == number) for number in np.unique(known.classes)]
+    chosen = [_central(standard, members, EXAMPLES) for members in groups]
+    reaches = [
+        np.full(len(some), _reach(standard, members, some), np.float32)
+        for members, some in zip(groups, chosen, strict=True)
+    ]
+    rows = np.concatenate(chosen)
     image_mean, image_scale, images, shown = _image_examples(known, categories, like)
     memory = ExampleMemory(
         mean=mean,
         scale=scale,
         examples=torch.from_numpy(standard[rows]),
         categories=torch.from_numpy(known.classes[rows] - 1),
+        reaches=torch.from_numpy(np.concatenate(reaches)),
         image_mean=image_mean,
         image_scale=image_scale,
         images=images,
@@ -238,11 +244,7 @@ def _image_examples(
     """Return mean, scale, some images (M, 2 C) for each category, and what they show (M, K)."""
     _, first, image_of = np.unique(known.image_names, return_index=True, return_inverse=True)
     images = torch.from_numpy(known.images[first])
-    mean, scale = (
-        standardisation(images, of_objects=False)
-        if like is None
-        else (like.image_mean, like.image_scale)
-    )
+    mean, scale = standardisation(images) if like is None else (like.image_mean, like.image_scale)
     standard = ((images - mean) / scale).numpy()
     shows = np.zeros((len(first), categories), dtype=np.bool_)
     shows[image_of, known.classes - 1] = True
@@ -274,6 +276,21 @@ def _central(
     return np.asarray(members[np.unique(nearest)])
 
 
+def _reach(
+    standard: NDArray[np.float32], members: NDArray[np.int64], examples: NDArray[np.int64]
+) -> float:
+    """Return how far members lie from the nearest other example, halfway (as a geometric mean) to
+    what is usual: the objects of a category with few are no measure of it.
+    """
+    distances = np.linalg.norm(standard[members][:, None] - standard[examples][None], axis=2)
+    distances[members[:, None] == examples[None]] = np.inf
+    nearest = distances.min(axis=1)
+    found = nearest[np.isfinite(nearest)]
+    if not len(found):
+        return 1.0
+    return max(math.sqrt(float(np.quantile(found, _REACHED)) / _USUAL_REACH), _LEAST_REACH)
+
+
 def _kinds(
     memory: ExampleMemory,
     origins: NDArray[np.str_],
@@ -290,9 +307,10 @@ def _kinds(
     own, elsewhere = objects.classes[known] - 1, _without_own(memory, origins, objects)
     is_elsewhere = elsewhere[known, own] < NOWHERE
     far = known[is_elsewhere]
+    is_hidden = _of_its_set(objects.select(known), memory)
     hidden_logits, hidden = logits[known].copy(), distances[known].copy()
-    hidden_logits[np.arange(len(known)), own + 1] = -np.inf
-    hidden[np.arange(len(known)), own] = NOWHERE
+    hidden_logits[:, 1:][is_hidden] = -np.inf
+    hidden[is_hidden] = NOWHERE
     unknown = _Cases.joined(
         [
             _Cases(
@@ -311,6 +329,21 @@ def _kinds(
     }
 
 
+def _of_its_set(objects: DescribedObjects, memory: ExampleMemory) -> NDArray[np.bool_]:
+    """Return the categories (N, K) of each object's data set; the object's own one alone if no
+    other category has examples.
+    """
+    own = np.zeros((len(objects), memory.images_show.shape[1]), dtype=np.bool_)
+    own[np.arange(len(objects)), objects.classes - 1] = True
+    found = own.copy()
+    for dataset in np.unique(objects.datasets):
+        rows = objects.datasets == dataset
+        of_set = own[rows].any(axis=0)
+        if (memory.counts().numpy()[~of_set] > 0).any():
+            found[rows] = of_set
+    return found
+
+
 def _without_own(
     memory: ExampleMemory, origins: NDArray[np.str_], objects: DescribedObjects
 ) -> NDArray[np.float64]:
@@ -319,9 +352,7 @@ def _without_own(
     for dataset in np.unique(objects.datasets):
         rows, others = objects.datasets == dataset, torch.from_numpy(origins != dataset)
         if bool(others.any()):
-            reduced = replace(
-                memory, examples=memory.examples[others], categories=memory.categories[others]
-            )
+            reduced = memory.without(~others)
             found[rows] = reduced.distances(torch.from_numpy(objects.descriptions[rows])).numpy()
     return found
 

@@ -15,9 +15,21 @@ from segsam_app.records import RequestRecord
 Extension = Literal[".nrrd", ".seg.nrrd", ".nii.gz", ".nii"]
 Window = str | tuple[float, float]
 """Intensity window: the name of a preset, or (low, high) in units of the voxels."""
-RequestId = Annotated[IdText | None, BeforeValidator(lambda text: None if text == "" else text)]
-"""Id that a client chooses for a request; one that is no id could not be asked for."""
 ShortText = Annotated[str, StringConstraints(max_length=200)]
+
+
+def _askable(text: str) -> str:
+    """Return the id of a request by which `GET /segsam/progress` can ask for it."""
+    if wrong := "the character '/'" if "/" in text else refused_in(text):
+        raise ValueError(f"Expected one line of text without '/' as request_id, got {wrong}.")
+    return text
+
+
+RequestId = Annotated[
+    Annotated[ShortText, AfterValidator(_askable)] | None,
+    BeforeValidator(lambda text: None if text == "" else text),
+]
+"""Id that a client chooses for a request."""
 
 
 def _checked_name(name: str) -> str:

@@ -31,7 +31,6 @@ from segsam.imaging.readers import read_grid
 from segsam.types import AxisChoice
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import RequestError
-from segsam_app.ids import checked_id
 from segsam_app.inference import images
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.requests import Window, window_of
@@ -126,7 +125,7 @@ def prefetch(
 @router.get("/segsam/progress/{request_id}", include_in_schema=False)
 def progress(request_id: str, user: AnyUser) -> dict[str, Any]:
     """Return the progress of the inference that was sent with this `request_id`."""
-    state: dict[str, Any] = app_instance().progress.get(checked_id("request_id", request_id))
+    state: dict[str, Any] = app_instance().progress.get(request_id)
     return state
 
 

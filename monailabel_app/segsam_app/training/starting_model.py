@@ -44,8 +44,8 @@ class StartingModel:
 def load_starting_model(checkpoint: str | None, names: Iterable[str]) -> StartingModel:
     """Load `checkpoint` (as `load_pretrained` takes it) and add the categories with these names.
 
-    A host alone has no semantic parts. If it has the encoder of the trained checkpoint in this
-    package, that checkpoint is trained instead; for any other host new parts are built.
+    A host alone has no semantic parts. Instead of LiteMedSAM as it comes, the trained checkpoint of
+    this package is trained, which began as LiteMedSAM; for any other host new parts are built.
 
     Raises:
         CheckpointError: weights that cannot be used.

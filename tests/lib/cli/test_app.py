@@ -185,7 +185,7 @@ class TestSegment:
         [
             (
                 ["--box", "12,10,1,25,21"],
-                "Expected a box as i0,j0,k0,i1,j1,k1, got '12,10,1,25,21'",
+                "i0,j0,k0,i1,j1,k1,- (negative), got '12,10,1,25,21'",
             ),
             (["--point", "a,b,c"], "a,b,c"),
             (["--point", "12,10,7"], "(12, 10, 7) is outside the volume of 40x36x3 voxels"),

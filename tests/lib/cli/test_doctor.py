@@ -183,6 +183,7 @@ class TestTheMachine:
 
 class TestWeights:
     def test_weights_of_another_hash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("segsam.model.checkpoint.default_name", lambda: "litemedsam")
         monkeypatch.setattr("segsam.model.packaged.LITEMEDSAM_SHA256", "0" * 64)
         check = doctor.check_weights()
         assert check.ok is False
@@ -215,7 +216,7 @@ class TestWeights:
         check = doctor.check_weights()
         assert check.ok is False
         assert "segsam.safetensors is not the file it should be" in check.found
-        assert "lib/segsam/weights" in check.remedy
+        assert "lib/segsam/model/weights" in check.remedy
 
 
 class TestStoredFiles:

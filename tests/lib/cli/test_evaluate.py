@@ -186,7 +186,11 @@ def test_a_memory_of_examples_is_written_and_names_by_it(
     assert again.memory is not None
     assert again.naming_rule is not None
     record = json.loads((tmp_path / "naming.json").read_text())
-    assert again.card.naming == record["naming"]
+    names = again.card.naming["names"]
+    assert again.card.naming == {**record["naming"], "names": names}
+    assert {one: names[one]["objects"] for one in names} == {"liver": 24, "spleen": 24}
+    assert sum(one["named"] for one in names.values()) == record["test"]["names"]["known"]["named"]
+    assert names["liver"]["data"] == ["squares"]
     assert again.card.naming["objects"]["known"] == 48
     assert record["test"]["names"]["known"]["objects"] == 48
     assert "of 48 known objects named" in shown.output

@@ -47,7 +47,7 @@ CARD = Card(
 
 @pytest.fixture(autouse=True)
 def _tiny_host_is_known(monkeypatch: pytest.MonkeyPatch, tiny_host: Host) -> None:
-    hosts = {"litemedsam": LiteMedSAM, "tiny": type(tiny_host)}
+    hosts = {**checkpoint_module.HOSTS, "tiny": type(tiny_host)}
     monkeypatch.setattr(checkpoint_module, "HOSTS", hosts)
 
 
@@ -166,7 +166,7 @@ def test_changed_weights_are_refused(saved: Path) -> None:
         ({"config": {"head": "dense", "colour": 3}}, "does not describe a checkpoint"),
         ({"config": {"head": "round"}}, "Expected 'dense' or 'maskcls' as the model's head"),
         ({"categories": [{"name": "liver"}]}, "does not describe a checkpoint"),
-        ({"host": "vit-x"}, "names the host 'vit-x'; known are litemedsam, tiny"),
+        ({"host": "vit-x"}, "names the host 'vit-x'; known are litemedsam, .*tiny"),
     ],
 )
 def test_wrong_cards_are_refused(saved: Path, change: dict[str, Any], sentence: str) -> None:
@@ -398,11 +398,13 @@ def test_the_checkpoint_in_the_package_goes_by_its_name(
     monkeypatch.setattr(checkpoint_module, "shipped_path", lambda name: saved)
     assert find_card("segsam") == read_card(saved)
     assert weights_id(load_pretrained("segsam")) == read_card(saved).sha256[:16]
+    assert find_card("segsam-fast") == read_card(saved), "its name in earlier versions"
+    assert weights_id(load_pretrained("segsam-fast")) == read_card(saved).sha256[:16]
 
 
 @pytest.mark.parametrize("name", ["medsam3", "weights.ckpt", "checkpoints/"])
 def test_unknown_names_are_refused(name: str) -> None:
-    wanted = f"one of 'segsam', 'segsam-fast', 'litemedsam', 'sam', .*, or a .* got '{name}'"
+    wanted = f"one of 'segsam', 'litemedsam', 'sam', .*, or a .* got '{name}'"
     with pytest.raises(CheckpointError, match=wanted):
         load_pretrained(name)
 

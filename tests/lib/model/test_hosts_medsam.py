@@ -98,4 +98,4 @@ def test_its_official_file_is_found_by_name(file: Path, monkeypatch: pytest.Monk
         load_pretrained("medsam")
     file.rename(file.with_name("medsam_vit_b.pth"))
     assert load_pretrained("medsam").host.facts.name == "medsam"
-    assert checkpoint_module.PRETRAINED.keys() == {"segsam", "segsam-fast", *HOSTS}
+    assert checkpoint_module.PRETRAINED.keys() == {"segsam", *HOSTS}

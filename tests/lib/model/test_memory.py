@@ -36,6 +36,7 @@ def memory(size: int = 64, width: int = 64) -> ExampleMemory:
         scale=torch.ones(size),
         examples=examples,
         categories=torch.tensor([0, 0, 2]),
+        reaches=torch.ones(3),
         image_mean=torch.zeros(width),
         image_scale=torch.ones(width),
         images=torch.zeros(1, width),
@@ -52,6 +53,26 @@ def test_distances_are_those_to_the_nearest_example_of_each_category() -> None:
     expected = float((one.examples[1] - one.examples[2]).norm())
     assert float(found[0, 2]) == pytest.approx(expected, abs=1e-4)
     assert (found[:, [1, 3, 4]] == NOWHERE).all()
+
+
+def test_distances_are_divided_by_the_reach_of_an_example() -> None:
+    one = memory()
+    wide = replace(one, reaches=torch.tensor([1.0, 1.0, 2.0]))
+    place = one.examples[:1]
+    assert float(wide.distances(place)[0, 2]) == pytest.approx(
+        float(one.distances(place)[0, 2]) / 2
+    )
+    fewer = wide.without(torch.tensor([True, False, False]))
+    assert fewer.counts().tolist() == [1, 0, 1, 0, 0]
+    assert fewer.reaches.tolist() == [1.0, 2.0]
+
+
+def test_a_memory_of_an_earlier_version_has_equal_reaches() -> None:
+    state = memory().state()
+    del state["memory.reaches"]
+    again = ExampleMemory.taken_from(state, 5)
+    assert again is not None
+    assert again.reaches.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_an_image_is_far_from_categories_that_no_image_shows() -> None:
@@ -77,7 +98,7 @@ def test_an_object_is_described_by_the_cells_under_its_mask() -> None:
 def test_standardised_descriptions_are_about_1_apart() -> None:
     generator = torch.Generator().manual_seed(1)
     described = torch.randn(200, 64, generator=generator) * 7 + 3
-    mean, scale = standardisation(described, of_objects=True)
+    mean, scale = standardisation(described)
     lengths = ((described - mean) / scale).norm(dim=1)
     assert float(lengths.mean()) == pytest.approx(1, abs=0.05)
 
@@ -156,6 +177,7 @@ def test_examples_are_added_for_categories_that_have_too_few() -> None:
         other,
         examples=added,
         categories=torch.tensor([0, 3, 2, 3]),
+        reaches=torch.tensor([1.0, 2.0, 3.0, 4.0]),
         images=added[:3],
         images_show=shows,
     )
@@ -163,6 +185,7 @@ def test_examples_are_added_for_categories_that_have_too_few() -> None:
     assert torch.equal(both.examples[:3], one.examples), "its own examples stay"
     assert both.categories.tolist() == [0, 0, 2, 3, 2, 3]
     assert torch.equal(both.examples[3:], added[1:])
+    assert both.reaches.tolist() == [1.0, 1.0, 1.0, 2.0, 3.0, 4.0]
     assert torch.equal(both.images, torch.cat([one.images, added[1:2]]))
     assert both.images_show.tolist() == [*one.images_show.tolist(), shows[1].tolist()]
     full = both.filled_up(other, examples=2, images=1)

@@ -64,7 +64,7 @@ RULE = {
 def with_memory(model: SegSam) -> SegSam:
     """Return the model with one example of each category."""
     memory = ExampleMemory(
-        *(torch.zeros(4), torch.ones(4), torch.eye(5)[:, :4], torch.arange(5)),
+        *(torch.zeros(4), torch.ones(4), torch.eye(5)[:, :4], torch.arange(5), torch.ones(5)),
         *(torch.zeros(4), torch.ones(4), torch.zeros(1, 4), torch.ones(1, 5, dtype=torch.bool)),
     )
     return model.with_memory(memory, replace(model.card, naming={"rule": RULE}))

@@ -179,7 +179,7 @@ class TestPlan:
     def test_no_file_and_no_list(self, tmp_path: Path) -> None:
         with pytest.raises(StudyError, match="Cannot read the file"):
             load_study(tmp_path / "none.yaml")
-        with pytest.raises(StudyError, match="Expected runs to be a valid list, got 3"):
+        with pytest.raises(StudyError, match="Expected runs to be a list, got 3"):
             written(tmp_path, "runs: 3")
 
 

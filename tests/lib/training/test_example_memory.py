@@ -18,6 +18,7 @@ from segsam.training.example_memory import (
     EXAMPLES,
     UNKNOWN_NAMED,
     _limit,
+    _of_its_set,
     choose_examples,
     fit_naming,
 )
@@ -63,6 +64,30 @@ def test_examples_are_objects_of_their_category_and_a_few_of_each() -> None:
     found = memory.distances(torch.from_numpy(training.descriptions))
     assert (found[:, KNOWN] == NOWHERE).all()
     assert (found.argmin(dim=1).numpy() + 1 == training.classes).mean() > 0.99
+
+
+def test_a_category_that_varies_more_reaches_farther() -> None:
+    training = objects(0, 300)
+    wide = training.classes == 1
+    noise = np.random.default_rng(5).normal(scale=1.5, size=training.descriptions[wide].shape)
+    training.descriptions[wide] += noise.astype(np.float32)
+    memory, _ = choose_examples(training, 5)
+    reaches = {
+        number: float(memory.reaches[memory.categories == number].unique())
+        for number in range(KNOWN)
+    }
+    assert reaches[0] > 1.2 * max(reaches[number] for number in range(1, KNOWN))
+
+
+def test_of_an_unknown_data_set_every_category_is_hidden() -> None:
+    """Of the only set, or of one that shows all categories, the object's own."""
+    training = objects(0, 300)
+    memory, _ = choose_examples(training, 5)
+    some = training.select(training.classes <= 2)
+    hidden = _of_its_set(some, memory)
+    assert (hidden == [True, True, False, False, False]).all()
+    own = np.eye(5, dtype=bool)[training.classes - 1]
+    assert (_of_its_set(training, memory) == own).all()
 
 
 def test_what_is_unlike_every_example_gets_no_name(five_categories: Categories) -> None:

@@ -96,9 +96,6 @@ class Contender:
     mode: Mode | None = None
 
 
-FASTEST = "segsam-fast"
-"""Checkpoint with SEG-SAM's own encoder; not every package contains it."""
-
 CONTENDERS = (
     Contender("machine", "The machine itself"),
     Contender("litemedsam", "LiteMedSAM, its own package"),
@@ -113,16 +110,8 @@ CONTENDERS = (
     Contender(
         "fast", "LiteMedSAM in SEG-SAM, fast", Mode("litemedsam", "auto", "fast", propagates=True)
     ),
-    Contender("segsam", "SEG-SAM, both decoders, exact", Mode("segsam", "auto", "exact")),
-    Contender(
-        "segsam+fast",
-        "SEG-SAM, both decoders, fast",
-        Mode("segsam", "auto", "fast", volumes=False),
-    ),
-    Contender("segsam-fast", "segsam-fast, exact", Mode(FASTEST, "auto", "exact", propagates=True)),
-    Contender(
-        "segsam-fast+fast", "segsam-fast, fast", Mode(FASTEST, "auto", "fast", volumes=False)
-    ),
+    Contender("segsam", "SEG-SAM, exact", Mode("segsam", "auto", "exact", propagates=True)),
+    Contender("segsam+fast", "SEG-SAM, fast", Mode("segsam", "auto", "fast")),
     Contender("curve", "SEG-SAM through a deep volume, fast", Mode("segsam", "auto", "fast")),
     Contender("server", "SEG-SAM's server"),
     Contender("training", "SEG-SAM's training"),

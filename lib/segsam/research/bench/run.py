@@ -34,7 +34,7 @@ def run_bench(
     *,
     only: Sequence[str] = (),
     app: Path | None = None,
-    fast_weights: Path | None = None,
+    checkpoint: Path | None = None,
     report: Callable[[str], None],
 ) -> BenchRecord:
     """Measure all contenders, or those named in `only`.
@@ -45,7 +45,7 @@ def run_bench(
         plan: amount of work.
         only: names of contenders; empty for all.
         app: folder of the MONAI Label app; None for the one of this checkout.
-        fast_weights: checkpoint of segsam-fast; None for the one in this package.
+        checkpoint: weights of SEG-SAM; None for those in this package.
         report: called with a line of text when something begins.
 
     Raises:
@@ -54,7 +54,7 @@ def run_bench(
     """
     chosen = _select(only)
     machine = machine_facts() | {"load_before": _load()}
-    options = [*_option("--app", app), *_option("--fast-weights", fast_weights)]
+    options = [*_option("--app", app), *_option("--checkpoint", checkpoint)]
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="segsam-bench-") as name:
         folder = Path(name)

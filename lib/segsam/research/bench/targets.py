@@ -54,17 +54,17 @@ def linearity(record: BenchRecord) -> float | None:
 
 
 TARGETS: tuple[BenchTarget, ...] = (
-    _speedup("Encode one slice, exact", "exact", "encode", 2.5, _ARITHMETIC),
-    _speedup("Encode one slice, fast", "fast", "encode", 5, _TRAFFIC),
-    _speedup("Encode one slice, segsam-fast", "segsam-fast", "encode", 12, _OWN),
-    _speedup("Encode one slice, segsam-fast, fast", "segsam-fast+fast", "encode", 12, _OWN),
-    _at_most_ms("segsam-fast encodes a slice", "segsam-fast", "encode", 100, _OWN),
-    _at_most_ms("segsam-fast, fast, encodes a slice", "segsam-fast+fast", "encode", 100, _OWN),
+    _speedup("Encode one slice, exact", "segsam", "encode", 8, _OWN),
+    _speedup("Encode one slice, fast", "segsam+fast", "encode", 16, _OWN),
+    _speedup("Encode one slice, LiteMedSAM, exact", "exact", "encode", 2.5, _ARITHMETIC),
+    _speedup("Encode one slice, LiteMedSAM, fast", "fast", "encode", 5, _TRAFFIC),
+    _at_most_ms("A slice is encoded, exact", "segsam", "encode", 100, _OWN),
+    _at_most_ms("A slice is encoded, fast", "segsam+fast", "encode", 100, _OWN),
     Target("Both decoders over LiteMedSAM's one decoder", 1, _decoders_ratio, "x", at_most=True),
     _at_most_ms("HTTP adds to a click", "server", "http_overhead", 20),
-    _speedup("3D box, cold, exact", "exact", "box_cold", 5, _ENCODING),
-    _speedup("3D box, cold, fast", "fast", "box_cold", 5, _ENCODING),
-    _speedup("3D box, cold, segsam-fast", "segsam-fast", "box_cold", 5),
+    _speedup("3D box, cold, exact", "segsam", "box_cold", 9, _ENCODING),
+    _speedup("3D box, cold, fast", "segsam+fast", "box_cold", 9, _ENCODING),
+    _speedup("3D box, cold, LiteMedSAM, fast", "fast", "box_cold", 5, _ENCODING),
     _speedup("3D box, warm", "exact", "box_warm", 25, "decoding of each slice at 64 x 64 cells"),
     _speedup("3D box, warm, 32 x 32 cells", "segsam", "box_warm", 25),
     Target(

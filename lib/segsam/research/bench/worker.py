@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from segsam.errors import BenchError, SegSamError
+from segsam.model.packaged import SHIPPED
 from segsam.research.bench.case import BenchCase
-from segsam.research.bench.plan import CONTENDER_BY_NAME, FASTEST, BenchPlan, Contender, Mode
+from segsam.research.bench.plan import CONTENDER_BY_NAME, BenchPlan, Contender
 from segsam.research.bench.timing import Measurements, peak_mb
 from segsam.system.process import set_passive_openmp_wait, tune_allocator
 
@@ -22,11 +23,11 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("plan")
     parser.add_argument("--app", type=Path)
-    parser.add_argument("--fast-weights", default=FASTEST)
+    parser.add_argument("--checkpoint", default=SHIPPED)
     given = parser.parse_args()
     plan = BenchPlan(**json.loads(given.plan))
     try:
-        one = _with_weights(CONTENDER_BY_NAME[given.name], given.fast_weights)
+        one = _with_checkpoint(CONTENDER_BY_NAME[given.name], given.checkpoint)
         found = measure(one, given.folder, plan, given.app)
     except SegSamError as error:
         raise SystemExit(str(error)) from None
@@ -78,26 +79,16 @@ def _measure_segsam(
         return measure_training(case, plan, work)
     from segsam.research.bench.segsam_modes import measure_curve, measure_mode
 
-    _check_weights(one.mode)
     if one.name == "curve":
         return measure_curve(BenchCase.read(folder, plan.deep), one.mode)
     return measure_mode(case, plan, one.mode)
 
 
-def _check_weights(mode: Mode) -> None:
-    from segsam.model.packaged import shipped_path
-
-    if mode.checkpoint == FASTEST and shipped_path(FASTEST) is None:
-        raise BenchError(
-            "The weights of segsam-fast are not in this package; name a file with --fast-weights."
-        )
-
-
-def _with_weights(one: Contender, fast_weights: str) -> Contender:
-    """Return the contender with the weights that the command line gives for segsam-fast."""
-    if one.mode is None or one.mode.checkpoint != FASTEST:
+def _with_checkpoint(one: Contender, checkpoint: str) -> Contender:
+    """Return the contender with the checkpoint that the command line gives for SEG-SAM's own."""
+    if one.mode is None or one.mode.checkpoint != SHIPPED:
         return one
-    return replace(one, mode=replace(one.mode, checkpoint=fast_weights))
+    return replace(one, mode=replace(one.mode, checkpoint=checkpoint))
 
 
 if __name__ == "__main__":
