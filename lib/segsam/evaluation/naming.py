@@ -97,12 +97,11 @@ def by_name(table: ObjectTable) -> dict[str, dict[str, Any]]:
     DSC in percent by prompt, how many were named and how many of these right, and what the wrong
     ones were taken for, the most frequent first.
     """
-    column = table.columns
-    known = table.has_name & (column["category"] > 0)
+    known = table.select(table.has_name & (table.columns["category"] > 0))
+    of = known.columns["category"]
     return {
-        name: _figures(table.select(known & (column["category"] == number)), number)
-        for number, name in enumerate(table.categories, start=1)
-        if (known & (column["category"] == number)).any()
+        table.categories[number - 1]: _figures(known.select(of == number), number)
+        for number in np.unique(of).tolist()
     }
 
 

@@ -335,11 +335,11 @@ def _of_its_set(objects: DescribedObjects, memory: ExampleMemory) -> NDArray[np.
     """
     own = np.zeros((len(objects), memory.images_show.shape[1]), dtype=np.bool_)
     own[np.arange(len(objects)), objects.classes - 1] = True
-    found = own.copy()
+    found, has_examples = own.copy(), memory.counts().numpy() > 0
     for dataset in np.unique(objects.datasets):
         rows = objects.datasets == dataset
         of_set = own[rows].any(axis=0)
-        if (memory.counts().numpy()[~of_set] > 0).any():
+        if (has_examples & ~of_set).any():
             found[rows] = of_set
     return found
 
