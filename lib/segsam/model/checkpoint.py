@@ -114,7 +114,7 @@ def find_card(name_or_path: str | Path | None = None) -> Card | None:
     """
     name = _name_of_today(name_or_path)
     if name == SHIPPED:
-        return read_card(_shipped(name))
+        return read_card(_shipped())
     return read_card(name) if name.endswith(".safetensors") else None
 
 
@@ -193,18 +193,18 @@ def _for_file(tensor: Tensor, name: str, half: bool) -> Tensor:
     return small
 
 
-def _shipped(name: str) -> Path:
-    path = shipped_path(name)
+def _shipped() -> Path:
+    path = shipped_path(SHIPPED)
     if path is None:
         raise CheckpointError(
-            f"The checkpoint {name!r} is not in this checkout of the package; 'litemedsam' is "
+            f"The checkpoint {SHIPPED!r} is not in this checkout of the package; 'litemedsam' is "
             "the host alone."
         )
     return path
 
 
-def _load_shipped(name: str, *, adapt: bool) -> SegSam:
-    return _load_ours(_shipped(name))
+def _load_shipped(*, adapt: bool) -> SegSam:
+    return _load_ours(_shipped())
 
 
 def _load_litemedsam(*, adapt: bool) -> SegSam:
@@ -228,7 +228,7 @@ class _Loader(Protocol):
 
 
 PRETRAINED: Mapping[str, _Loader] = MappingProxyType(
-    {SHIPPED: partial(_load_shipped, SHIPPED)}
+    {SHIPPED: _load_shipped}
     | {name: partial(_load_by_name, name) for name in HOSTS}
     | {LiteMedSAM.facts.name: _load_litemedsam}
 )
