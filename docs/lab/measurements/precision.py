@@ -1,7 +1,7 @@
 """What precision `fast` does to masks: Dice of the same objects on exact and on fast embeddings.
 
     python docs/lab/measurements/precision.py DATA/* --split docs/benchmarks/split.json:test
-        --checkpoint litemedsam --slices 300 --embeddings KEPT --out docs/speed/precision.json
+        --checkpoint litemedsam --slices 300 --embeddings KEPT --out docs/lab/speed/precision.json
 
 `segsam bench --page docs/lab/speed.md` shows the file on its page. Slices are drawn evenly from all
 cases of each data set; every object of a slice is prompted with its box, moved as in the paper.

@@ -25,8 +25,17 @@ def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout in the working directory; empty outside of one."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    """Return the commit of the checkout that this code runs from; empty if it is installed elsewhere,
+    where a surrounding checkout would be that of another project.
+    """
+    tracked = ["ls-files", "--error-unmatch", Path(__file__).name]
+    described = ["describe", "--always", "--dirty", "--abbrev=12"]
+    return _git(described) if _git(tracked) else ""
+
+
+def _git(arguments: list[str]) -> str:
+    """Return what git prints in the folder of this file; empty where it fails or there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, check=False, text=True)
     except OSError:

@@ -94,8 +94,9 @@ def _sections(record: BenchRecord) -> dict[str, tuple[Sequence[str], Rows]]:
 def _origin(record: BenchRecord) -> list[str]:
     """Return when and where the run took place, and the runtime of each mode."""
     machine, plan = record.machine, record.plan
+    commit = f" at commit `{machine['commit']}`" if machine["commit"] else ""
     lines = [
-        f"Measured {record.when} at commit `{machine['commit']}` on {machine['processor']}, "
+        f"Measured {record.when}{commit} on {machine['processor']}, "
         f"{machine['threads']} threads, torch {machine['torch']}; load of the machine "
         f"{machine['load_before']} before and {machine['load_after']} after. "
         f"A 3D box goes through {plan['slices']} slices; the deep volume has {plan['deep']}.",
