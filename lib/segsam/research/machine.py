@@ -25,8 +25,8 @@ def machine_facts(threads: int = 0) -> dict[str, str | int | None]:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout that this code runs from; empty if it is installed elsewhere,
-    where a surrounding checkout would be that of another project.
+    """Return the commit of the checkout that this code runs from; empty if it is installed, where
+    a surrounding checkout would be that of another project.
     """
     tracked = ["ls-files", "--error-unmatch", Path(__file__).name]
     described = ["describe", "--always", "--dirty", "--abbrev=12"]
