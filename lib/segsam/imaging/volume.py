@@ -176,13 +176,20 @@ class Volume:
         steps = self.affine_ras[:3, :3] - other.affine_ras[:3, :3]
         return bool(max(np.abs(distances).max(), np.abs(steps).max()) <= tolerance_mm)
 
-    def save(self, path: str | Path, *, segments: Mapping[int, Segment] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        segments: Mapping[int, Segment] | None = None,
+        compress: bool = True,
+    ) -> None:
         """Write .nii, .nii.gz, .nrrd, .seg.nrrd, .mha, or .png for one slice.
 
         The file appears complete or not at all. `segments` names the label values of a .seg.nrrd
-        (default: every value present). Raises OutputError.
+        (default: every value present); `compress=False` writes the voxels of a .nrrd raw. Raises
+        OutputError.
         """
-        write_image(Path(path), self.voxels, self.affine_ras, segments=segments)
+        write_image(Path(path), self.voxels, self.affine_ras, segments=segments, compress=compress)
 
 
 def _is_hounsfield_like(volume: Volume) -> bool:

@@ -24,8 +24,9 @@ def write_image(
     affine_ras: Affine,
     *,
     segments: Mapping[int, Segment] | None = None,
+    compress: bool = True,
 ) -> None:
-    """Write (i, j, k[, 3]) voxels in the format of the file name's ending.
+    """Write (i, j, k[, 3]) voxels in the format of the file name's ending. `compress` is for .nrrd.
 
     Raises OutputError for an unknown ending, a missing folder, voxels that the format cannot hold,
     or a file that cannot be written.
@@ -39,7 +40,7 @@ def write_image(
         elif ending == ".seg.nrrd":
             write_seg_nrrd(temporary, voxels, affine_ras, segments)
         elif ending == ".nrrd":
-            write_nrrd(temporary, voxels, affine_ras)
+            write_nrrd(temporary, voxels, affine_ras, compress=compress)
         elif ending == ".mha":
             write_metaimage(temporary, voxels, affine_ras)
         else:

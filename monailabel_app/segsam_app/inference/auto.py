@@ -8,7 +8,7 @@ or its deadline passes. For a whole study folder there is `POST /batch/infer/seg
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,13 +17,15 @@ from pydantic import Field
 
 from segsam.errors import CancelledError
 from segsam.proposals.automatic import Search, segment_automatically
+from segsam.proposals.first_labels import FirstLabels
 from segsam.types import AxisName, Cancel
+from segsam_app.errors import RequestError
 from segsam_app.inference.engine import Engine
+from segsam_app.inference.positions import at_positions, names_at
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.replies import write_labels
 from segsam_app.inference.requests import (
     SERVER_KEYS,
-    Extension,
     MonaiLabelKeys,
     RequestId,
     ShortText,
@@ -61,20 +63,26 @@ class AutoRequest(MonaiLabelKeys):
     """Points per side of the grid of prompts on a slice."""
     least: Annotated[float, Field(ge=0, le=1)] = _LEAST[0]
     """Least certainty of an object."""
+    label_prompt: tuple[int, ...] | None = None
+    """Categories as OHIF names them: positions in the model's labels, counted from 1."""
     window: ShortText | list[float] | None = None
     """Intensity window: the name of a preset or [low, high]."""
-    result_extension: Extension = ".nrrd"
-    """File type of the reply."""
     request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
     label: Any = None
     """No effect: stock clients send it."""
 
-    @property
-    def search(self) -> Search:
-        """Search of the library."""
+    def search(self, listed: Sequence[str]) -> Search:
+        """Return the search of the library. `listed` are the model's labels. Raises
+        `RequestError`.
+        """
+        names = self.categories
+        if self.label_prompt is not None:
+            if names:
+                raise RequestError("expected categories or label_prompt, got both")
+            names = names_at(self.label_prompt, listed)
         how = {"slices": self.slices, "grid": self.grid}
-        return Search(self.axis, self.categories, **how, min_certainty=self.least)
+        return Search(self.axis, names, **how, min_certainty=self.least)
 
 
 class AutoInfer(InferTask):
@@ -144,14 +152,13 @@ class AutoInfer(InferTask):
         """Return (label file, which now belongs to the caller; JSON reply). Arguments as in
         `SegSamInfer.segment`. Raises `SegSamError`.
         """
+        listed = list(self._checkpoint_info()["categories"])
+        search = request.search(listed)
         with self._progress.track(request.request_id) as progress:
             volume = self._engine.volume(image, temporary=temporary)
             predictor = self._engine.predictor(image, volume, window_of(request.window))
-            found = segment_automatically(
-                predictor, request.search, progress=progress, cancel=cancel
-            )
-            labels = found.volume.like(found.labels)
-            file = write_labels(labels, found.segments, request.result_extension)
+            found = segment_automatically(predictor, search, progress=progress, cancel=cancel)
+            file, names = _written(found, request, listed)
         logger.info(
             "%d objects on %d slices, %d encoded, %.3f s",
             len(found.objects),
@@ -161,8 +168,29 @@ class AutoInfer(InferTask):
         )
         reply = {
             **found.to_json(),
+            "label_names": names,
             "notes": [*volume.notes, *found.notes, *found.overlap_notes],
             "request_id": request.request_id,
             "latencies": dict(found.seconds),
         }
         return str(file), json_safe(reply)
+
+
+def _written(
+    found: FirstLabels, request: AutoRequest, listed: Sequence[str]
+) -> tuple[Path, dict[str, int]]:
+    """Write the label file, with the values that the request asked for; return it and the values by
+    name.
+    """
+    labels, names = found.labels, found.label_names
+    if not request.restore_label_idx:
+        labels, names = at_positions(labels, names, listed)
+    by_name = {one.name: found.segments[one.value] for one in found.objects}
+    segments = {value: by_name[name] for name, value in names.items()}
+    file = write_labels(
+        found.volume.like(labels),
+        segments,
+        request.result_extension,
+        compress=request.result_compress,
+    )
+    return file, names

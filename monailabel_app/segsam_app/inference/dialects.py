@@ -12,12 +12,13 @@ refused by name, so that a typo never leads to a silently different mask::
 
 A box may have `"positive": false`, too: no voxel in it belongs to the object.
 
-**The stock dialect** is what the unchanged MONAI Label module of 3D Slicer (and OHIF) sends::
+**The stock dialect** is what the unchanged MONAI Label module of 3D Slicer and OHIF send::
 
     {"label": "spleen", "foreground": [[i, j, k], ...], "background": [...],
      "roi": [i, i, j, j, k, k],      the ends of each axis in RAS order: unsorted for most images
      "slice": k,                     only for models of dimension 2
-     "result_extension": ".nrrd", "device": ..., "client_id": ..., and keys of `config`}
+     "result_extension": ".nrrd", "device": ..., "client_id": ..., and keys of `config`,
+     "restore_label_idx": false, "result_compress": false}          from OHIF
 
 Points and `roi` together are a box refined by points. Three weaknesses of the stock module are
 corrected here:
@@ -45,6 +46,7 @@ from segsam.prompting.prompts import Box, Point, Prompts
 from segsam.types import AxisChoice, DecoderName, PropagateChoice, VoxelIndex
 from segsam_app.errors import RequestError
 from segsam_app.inference.requests import (
+    AnswerKeys,
     Extension,
     MonaiLabelKeys,
     Name,
@@ -53,7 +55,6 @@ from segsam_app.inference.requests import (
     Window,
     window_of,
 )
-from segsam_app.records import RequestRecord
 
 Shape = tuple[int, int, int]
 ResultForm = Literal["slice", "region", "volume"]
@@ -80,8 +81,9 @@ class ImageRequest:
 
     `propagate` is that of `Predictor.predict`: None follows the object in 3D boxes only, "memory"
     needs a host of SAM 2, whose weights do not come with this product. `label`
-    names the mask in the reply; None for the model's own name of the object. `notes` are sentences
-    about what had to be interpreted.
+    names the mask in the reply; None for the model's own name of the object. `by_position` makes
+    the mask's value the position of its name in the model's labels. `notes` are sentences about
+    what had to be interpreted.
     """
 
     prompts: Prompts
@@ -92,6 +94,8 @@ class ImageRequest:
     window: Window | None = None
     form: ResultForm = "volume"
     extension: Extension = ".nrrd"
+    compress: bool = True
+    by_position: bool = False
     label: str | None = None
     request_id: str | None = None
     notes: tuple[str, ...] = ()
@@ -107,7 +111,7 @@ class Request(Protocol):
         ...
 
 
-class OurRequest(RequestRecord):
+class OurRequest(AnswerKeys):
     """Request in our dialect."""
 
     model_config = ConfigDict(strict=True)
@@ -129,8 +133,6 @@ class OurRequest(RequestRecord):
     """Form of the reply: one plane or a region in JSON, or a label file."""
     request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
-    client_id: Any = None
-    """No effect: MONAI Label's client adds it to everything."""
 
     def for_image(self, shape_ijk: Shape) -> ImageRequest:
         """Return the request; our prompts mean the same in every image. Raises `PromptError`."""
@@ -144,6 +146,7 @@ class OurRequest(RequestRecord):
             window=window_of(self.window),
             form=self.result,
             request_id=self.request_id,
+            **_answer(self),
         )
 
 
@@ -164,8 +167,6 @@ class StockRequest(MonaiLabelKeys):
     """Axis of the slices; without it, the setting `axis`."""
     propagate: bool | Following | None = None
     """Follow the object through the slices."""
-    result_extension: Extension = ".nrrd"
-    """File type of the reply."""
     request_id: RequestId = None
     """Id that the client chooses, for `GET /segsam/progress` and the reply."""
 
@@ -185,10 +186,10 @@ class StockRequest(MonaiLabelKeys):
             prompts=Prompts(points=tuple(points), boxes=() if box is None else (box,)),
             axis=self.axis if slice_k is None else "k",
             propagate=FOLLOWING[propagate] if isinstance(propagate, str) else propagate,
-            extension=self.result_extension,
             label=self.label or None,
             request_id=self.request_id,
             notes=notes,
+            **_answer(self),
         )
 
 
@@ -202,6 +203,15 @@ def read_request(params: Mapping[str, Any]) -> Request:
     if mixed:
         raise RequestError(f"{_OURS} and {mixed[0]} are of two dialects; send one of them")
     return OurRequest.model_validate(dict(params))
+
+
+def _answer(request: AnswerKeys) -> dict[str, Any]:
+    """Return the fields of `ImageRequest` about the file of the answer."""
+    return {
+        "extension": request.result_extension,
+        "compress": request.result_compress,
+        "by_position": not request.restore_label_idx,
+    }
 
 
 def _box(roi: list[float], shape_ijk: Shape) -> Box:

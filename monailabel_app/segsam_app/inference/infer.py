@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -37,9 +37,10 @@ from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
 from segsam_app.inference.dialects import FOLLOWING, ImageRequest, Request, read_request
 from segsam_app.inference.engine import Engine
+from segsam_app.inference.positions import position_of
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
-from segsam_app.inference.replies import describe, disagreement, write_result
+from segsam_app.inference.replies import ANY_OBJECT, describe, disagreement, name_of, write_result
 from segsam_app.inference.requests import SERVER_KEYS
 from segsam_app.strict_json import json_safe
 
@@ -48,8 +49,6 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = (
     "SEG-SAM: segments the object in a box or at a point on every slice of it, and names it"
 )
-ANY_OBJECT = "object"
-"""Segment for an object without a name; stock clients offer it first."""
 
 
 class SegSamInfer(InferTask):
@@ -166,7 +165,7 @@ class SegSamInfer(InferTask):
         predicted = time.perf_counter()
         notes = disagreement(result, image_request, predictor.model.categories)
         image_request = replace(image_request, notes=(*image_request.notes, *notes))
-        file, reply = _reply(result, image_request)
+        file, reply = _reply(result, image_request, self.segment_names())
         end = time.perf_counter()
         reply["latencies"] = {
             "read": read - start,
@@ -248,10 +247,14 @@ def _view(image: Path, request: ImageRequest, result: Result, checkpoint: str | 
     return View(image, cast("AxisName", axis), index, request.window, checkpoint)
 
 
-def _reply(result: Result, request: ImageRequest) -> tuple[str | None, dict[str, Any]]:
-    reply = describe(result, request)
+def _reply(
+    result: Result, request: ImageRequest, listed: Sequence[str]
+) -> tuple[str | None, dict[str, Any]]:
+    name = name_of(result, request)
+    value = position_of(name, listed, otherwise=ANY_OBJECT) if request.by_position else 1
+    reply = describe(result, request, value)
     if request.form == "volume":
-        return str(write_result(result, request)), reply
+        return str(write_result(result, request, value)), reply
     reply["mask"] = encode_mask(result.region)
     return None, reply
 

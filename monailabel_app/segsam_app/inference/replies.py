@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segsam.categories import Categories
 from segsam.errors import CategoryError
 from segsam.imaging.volume import Segment, Volume
@@ -16,9 +18,12 @@ from segsam.prediction.result import Result
 from segsam_app.inference.dialects import ImageRequest
 from segsam_app.storage import leftovers
 
+ANY_OBJECT = "object"
+"""Name of an object without one; stock clients offer it first."""
 
-def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
-    """Return the JSON reply without the mask.
+
+def describe(result: Result, request: ImageRequest, value: int) -> dict[str, Any]:
+    """Return the JSON reply without the mask. `value` is that of the mask in a label file.
 
     `category`, `confidence` and `agreement` are None, and `present` and `suggestions` are empty, if
     the checkpoint has no trained semantic decoder; `notes` says so, among everything else the
@@ -30,7 +35,7 @@ def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
     """
     return {
         "request_id": request.request_id,
-        "label_names": {_name(result, request): 1},
+        "label_names": {name_of(result, request): value},
         "category": result.category,
         "confidence": result.confidence,
         "suggestions": dict(result.suggestions),
@@ -47,21 +52,27 @@ def describe(result: Result, request: ImageRequest) -> dict[str, Any]:
     }
 
 
-def write_result(result: Result, request: ImageRequest) -> Path:
-    """Write the label file of a result, see `write_labels`."""
-    labels = result.volume.like(result.labels)
-    return write_labels(labels, {1: _segment(result, request)}, request.extension)
+def write_result(result: Result, request: ImageRequest, value: int) -> Path:
+    """Write the label file of a result, with this value for the mask, see `write_labels`."""
+    labels = result.labels if value == 1 else result.labels * np.uint8(value)
+    segments = {value: _segment(result, request)}
+    return write_labels(
+        result.volume.like(labels), segments, request.extension, compress=request.compress
+    )
 
 
-def write_labels(labels: Volume, segments: Mapping[int, Segment], extension: str) -> Path:
-    """Write a new private label file, compressed, into the temporary folder; the caller sends and
-    deletes it. `segments` (label value -> segment) are for `.seg.nrrd` only.
+def write_labels(
+    labels: Volume, segments: Mapping[int, Segment], extension: str, *, compress: bool = True
+) -> Path:
+    """Write a new private label file into the temporary folder; the caller sends and deletes it.
+    `segments` (label value -> segment) are for `.seg.nrrd` only, `compress` for `.nrrd`.
     """
     handle, name = tempfile.mkstemp(suffix=extension, prefix=leftovers.prefix("reply"))
     os.close(handle)
     with ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)
-        labels.save(name, segments=segments if extension == ".seg.nrrd" else None)
+        kept = segments if extension == ".seg.nrrd" else None
+        labels.save(name, segments=kept, compress=compress)
         undo.pop_all()
     return Path(name)
 
@@ -84,11 +95,12 @@ def disagreement(result: Result, request: ImageRequest, categories: Categories) 
     )
 
 
-def _name(result: Result, request: ImageRequest) -> str:
-    return request.label or result.category or "object"
+def name_of(result: Result, request: ImageRequest) -> str:
+    """Return the name of the mask: the annotator's, else the model's, else "object"."""
+    return request.label or result.category or ANY_OBJECT
 
 
 def _segment(result: Result, request: ImageRequest) -> Segment:
     """Return the segment, with the category's colour and code if it has the category's name."""
-    name = _name(result, request)
+    name = name_of(result, request)
     return result.segment if result.segment and name == result.category else Segment(name)

@@ -46,8 +46,23 @@ SERVER_KEYS = frozenset({"model", "image", "description", "session"})
 """Keys that MONAI Label itself adds to the request when it calls an inference task."""
 
 
-class MonaiLabelKeys(RequestRecord):
-    """Keys that MONAI Label's clients add to every request. None of them has an effect: a client
+class AnswerKeys(RequestRecord):
+    """Keys about the file of the answer, which all dialects share."""
+
+    restore_label_idx: bool = True
+    """False: values are positions in the model's labels, see `positions.py`."""
+    result_extension: Extension = ".nrrd"
+    """File type of the reply."""
+    result_compress: bool = True
+    """False: the voxels of a `.nrrd` are raw, because OHIF reads no odd number of packed ones."""
+    result_dtype: Any = None
+    """No effect: labels have the smallest type that holds them."""
+    client_id: Any = None
+    """No effect: MONAI Label's client adds it to everything."""
+
+
+class MonaiLabelKeys(AnswerKeys):
+    """Keys that MONAI Label's clients add to every request. None of these has an effect: a client
     chooses no file, model or device by them.
     """
 
@@ -57,7 +72,6 @@ class MonaiLabelKeys(RequestRecord):
     session_id: IdText | None = None
     description: Any = None
     device: Any = None
-    client_id: Any = None
     user: Any = None
     reset_state: Any = None
     label_info: Any = None
@@ -65,8 +79,6 @@ class MonaiLabelKeys(RequestRecord):
     save_label: Any = None
     logging: Any = None
     timeout: Any = None
-    result_dtype: Any = None
-    result_compress: Any = None
     result_write_to_file: Any = None
 
 

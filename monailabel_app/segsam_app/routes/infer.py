@@ -1,7 +1,8 @@
 """Inference routes.
 
 POST /infer/{model}                    MONAI Label's route, with the same parameters; with
-                                       output=image, the notes are JSON in the header X-Notes
+                                       output=image, the headers X-Notes and X-Answer hold the
+                                       notes, and the names of the values, as JSON
 POST /prefetch?image=ID&axis=k&slice=12    the slice that a user views; those around it are encoded
 GET  /segsam/progress/{request_id}     progress of a running inference
 
@@ -13,7 +14,7 @@ slice if its client disconnects or its deadline passes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,8 +42,8 @@ from segsam_app.web.deadline import Deadline
 
 router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE)
 
-_MAX_HEADER = 4000
-"""Characters of the notes in a header."""
+_MAX_HEADER = 3000
+"""Characters in a header. A reverse proxy reads all of them into a page of memory or two."""
 
 Output = Literal["image", "json", "all", "dicom_seg"]
 
@@ -207,5 +208,22 @@ def _response(
         response = send_response(None, result, output, background_tasks)
         undo.pop_all()
     if output == "image":  # a file has no other place for them
-        response.headers["X-Notes"] = json.dumps(reply.get("notes", []))[:_MAX_HEADER]
+        response.headers.update(_reply_headers(reply))
     return response if isinstance(response, Response) else JSONResponse(response)
+
+
+def _reply_headers(reply: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a reply that is a file: as many notes as there is room for, and the
+    names of its values with what the model thinks of them, if there is.
+    """
+    notes = list(reply.get("notes", ()))
+    while len(json.dumps(notes)) > _MAX_HEADER:
+        notes.pop()
+    answer = {key: reply[key] for key in ("label_names", "category", "confidence") if key in reply}
+    if "certainties" in reply:
+        answer["certainties"] = {
+            name: each["certainty"] for name, each in reply["certainties"].items()
+        }
+    text = json.dumps(answer)
+    found = {"X-Answer": text} if len(text) <= _MAX_HEADER else {}
+    return {"X-Notes": json.dumps(notes), **found}

@@ -122,7 +122,7 @@ def test_impossible_prompts_are_refused(params: dict[str, Any], sentence: str) -
     [
         (
             {"foregrund": []},
-            r"one of the keys model, image.*got foregrund. The nearest is foreground",
+            r"one of the keys .*model, image.*got foregrund. The nearest is foreground",
         ),
         ({"foreground": "all"}, r"Expected foreground to be a list, got 'all'"),
         ({"result_extension": ".exe"}, r"Expected result_extension to be .*got '\.exe'"),

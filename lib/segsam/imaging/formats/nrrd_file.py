@@ -369,8 +369,10 @@ def write_nrrd(
     affine_ras: Affine,
     *,
     fields: Mapping[str, str] | None = None,
+    compress: bool = True,
 ) -> None:
-    """Write gzip-compressed NRRD in LPS as 3D Slicer and ITK do, with additional header `fields`.
+    """Write NRRD, packed by gzip unless `compress` is False, in LPS as 3D Slicer and ITK do, with
+    additional header `fields`.
 
     Directions are the affine's columns with 17 digits, so they are read back exactly.
     """
@@ -386,6 +388,5 @@ def write_nrrd(
         "space directions": directions,
         "space origin": affine_lps[:3, 3],
         "kinds": kinds,
-        "encoding": "gzip",
     }
-    write_with_fields(path, voxels, header, fields or {})
+    write_with_fields(path, voxels, header, fields or {}, compress=compress)

@@ -62,15 +62,21 @@ def header_list(value: Any) -> list[str]:
 
 
 def write_with_fields(
-    path: Path, voxels: Voxels, header: Mapping[str, Any], fields: Mapping[str, str]
+    path: Path,
+    voxels: Voxels,
+    header: Mapping[str, Any],
+    fields: Mapping[str, str],
+    *,
+    compress: bool = True,
 ) -> None:
-    """Write a NRRD, packed by gzip, with `fields` (`key:=value`) in UTF-8 at the end of its header.
+    """Write a NRRD, packed by gzip or raw, with `fields` (`key:=value`) in UTF-8 at the end of its
+    header.
 
     pynrrd would copy the voxels, so it writes the header of the first one.
     """
     first = io.BytesIO()
     corner = voxels[(slice(1),) * voxels.ndim]
-    nrrd.write(first, corner, {**header, "encoding": "gzip"})
+    nrrd.write(first, corner, {**header, "encoding": "gzip" if compress else "raw"})
     text = first.getvalue()
     text = text[: text.index(b"\n\n") + 1]
     sizes = " ".join(map(str, voxels.shape))
@@ -79,6 +85,9 @@ def write_with_fields(
         stream.write(text)
         stream.write("".join(f"{key}:={text}\n" for key, text in fields.items()).encode())
         stream.write(b"\n")
+        if not compress:
+            stream.writelines(planes_in_order(voxels))
+            return
         coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
         stream.writelines(map(coder.compress, planes_in_order(voxels)))
         stream.write(coder.flush())
