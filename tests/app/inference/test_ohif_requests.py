@@ -1,5 +1,5 @@
-"""The three requests of the viewer OHIF 3.10, as its bundle in MONAI Label 0.8.5 sends them: points,
-class prompts and automatic segmentation; and what it reads of the answers.
+"""The three requests of the viewer OHIF 3.10, as its bundle in MONAI Label 0.8.5 sends them:
+points, class prompts and automatic segmentation; and what it reads of the answers.
 """
 
 from __future__ import annotations
