@@ -105,7 +105,12 @@ class SegSamApp(MONAILabelApp):
         on_view = self.prefetcher.prefetch_around
         self._prompted = {
             name: SegSamInfer(
-                self.engine, self.config, checkpoint, on_view=on_view, progress=self.progress
+                self.engine,
+                self.config,
+                checkpoint,
+                on_view=on_view,
+                progress=self.progress,
+                find_label=self._find_label,
             )
             for name, checkpoint in self.config.models.items()
         }
@@ -163,7 +168,8 @@ class SegSamApp(MONAILabelApp):
         if not load:
             return None
         path = settings.MONAI_LABEL_SESSION_PATH
-        return AppSessions(path, self.limits, on_image=self.on_image)
+        forget = self.engine.states.forget_session
+        return AppSessions(path, self.limits, on_image=self.on_image, on_end=forget)
 
     def on_init_complete(self) -> None:
         """Start what only the server needs, and not a child process: the guard and the background
@@ -220,6 +226,17 @@ class SegSamApp(MONAILabelApp):
         """Read an image file, of the store or not; MONAI Label makes the store after the engine."""
         store = getattr(self, "_datastore", None)
         return store.read_image(path) if isinstance(store, Store) else Volume.load(path)
+
+    def _find_label(self, label: str, tag: str) -> tuple[Path, list[str]]:
+        """Return the file of a label, and a note if its image is another one now. Raises
+        `NotFoundError`.
+        """
+        store = self.datastore()
+        path = store.get_label_uri(label, tag)
+        if not path or not Path(path).is_file():
+            raise NotFoundError(f"there is no label {label!r:.80} with the tag {tag!r:.80}")
+        note = store.image_note(label, tag) if isinstance(store, Store) else None
+        return Path(path), [] if note is None else [note.clause]
 
     def _is_of_series(self, path: Path) -> bool:
         """Return True for the file of a DICOM series of the store."""

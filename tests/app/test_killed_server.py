@@ -5,28 +5,36 @@ reliability`); the behaviour of a client whose connection breaks is in tests/sli
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
+
+from segsam.prediction.labels import Region
+from segsam.remote.masks import decode_mask, encode_mask
 
 from .annotators import FULL
 from .conftest import (
     LPS_MM,
     ROOT,
+    SHAPE,
     Server,
     _wait_until_up,
+    ball,
     environment,
     free_port,
     picture,
+    soon,
     write_images,
 )
 from .routes.test_training import TINY, save_ball
@@ -112,6 +120,36 @@ def test_f12_f13_killed_and_started_again(tmp_path: Path) -> None:
     assert after.region is not None
     assert after.region.min_ijk == before.region.min_ijk
     np.testing.assert_array_equal(after.region.values, before.region.values)
+
+
+def test_killed_while_it_learns_from_confirmed_slices(tmp_path: Path) -> None:
+    """The client holds the slices: the same request has the same answer afterwards."""
+    drawn = Region.of_mask(np.where(np.arange(8) == 4, ball(), 0) != 0)
+    confirmed = [{"axis": "k", "index": 4, "mask": encode_mask(drawn)}]
+    params = json.dumps({"confirmed": confirmed, "result": "region", "request_id": "long"})
+    found: list[Any] = []
+
+    def complete(server: Server) -> None:
+        with suppress(requests.ConnectionError):
+            found.append(server.infer({"image": "straight"}, params=params).json())
+
+    def is_learning(server: Server) -> bool:
+        progress = server.get("/segsam/progress/long")
+        return progress.ok and progress.json()["what"].startswith("learning")
+
+    with running(tmp_path, free_port()) as (server, _):
+        complete(server)
+    with running(tmp_path, free_port()) as (server, process):
+        waiting = threading.Thread(target=complete, args=(server,))
+        waiting.start()
+        assert soon(lambda: is_learning(server), 300)
+        process.send_signal(signal.SIGKILL)
+        waiting.join(timeout=60)
+    with running(tmp_path, free_port()) as (server, _):
+        complete(server)
+    first, second = ({key: one[key] for key in ("mask", "certainty", "notes")} for one in found)
+    assert first == second
+    assert np.array_equal(decode_mask(first["mask"], SHAPE)[..., 4], ball()[..., 4] != 0)
 
 
 def test_a_training_that_had_only_been_accepted(tmp_path: Path) -> None:

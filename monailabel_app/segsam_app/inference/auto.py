@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from pydantic import Field
@@ -20,6 +20,7 @@ from segsam.proposals.automatic import Search, segment_automatically
 from segsam.proposals.first_labels import FirstLabels
 from segsam.types import AxisName, Cancel
 from segsam_app.errors import RequestError
+from segsam_app.inference.adapted_states import Annotator
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.positions import at_positions, names_at
 from segsam_app.inference.progress import ProgressTracker
@@ -52,6 +53,9 @@ _LEAST = (0.4, 0.6, 0.2)
 
 class AutoRequest(MonaiLabelKeys):
     """Request for first labels; see `Search`."""
+
+    is_preemptible: ClassVar[bool] = True
+    """It takes seconds and a prompt takes moments, so waiting prompts are served in between."""
 
     axis: AxisName | Literal["auto"] = "auto"
     """Axis of the slices."""
@@ -87,9 +91,6 @@ class AutoRequest(MonaiLabelKeys):
 
 class AutoInfer(InferTask):
     """MONAI Label's interface to the segmentation without prompts, with the model `segsam`."""
-
-    is_preemptible = True
-    """It takes seconds and a prompt takes moments, so waiting prompts are served in between."""
 
     def __init__(
         self,
@@ -146,12 +147,14 @@ class AutoInfer(InferTask):
         image: Path,
         request: AutoRequest,
         *,
+        annotator: Annotator | None = None,
         temporary: bool = False,
         cancel: Cancel | None = None,
     ) -> tuple[str | None, dict[str, Any]]:
         """Return (label file, which now belongs to the caller; JSON reply). Arguments as in
         `SegSamInfer.segment`. Raises `SegSamError`.
         """
+        del annotator  # nothing is learnt here
         listed = list(self._checkpoint_info()["categories"])
         search = request.search(listed)
         with self._progress.track(request.request_id) as progress:

@@ -10,7 +10,8 @@ refused by name, so that a typo never leads to a silently different mask::
      "window": null | "lung" | [low, high],
      "result": "slice|region|volume", "request_id": "..."}
 
-A box may have `"positive": false`, too: no voxel in it belongs to the object.
+A box may have `"positive": false`, too: no voxel in it belongs to the object. A request with the
+key `confirmed` completes an object from some of its slices, see `completing.py`.
 
 **The stock dialect** is what the unchanged MONAI Label module of 3D Slicer and OHIF send::
 
@@ -37,7 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import ConfigDict, Field
 
@@ -116,6 +117,9 @@ class OurRequest(AnswerKeys):
 
     model_config = ConfigDict(strict=True)
 
+    is_preemptible: ClassVar[bool] = False
+    """An annotator waits for each reply, so it is not interrupted."""
+
     prompts: Any
     """Points and boxes, see `Prompts.from_json`."""
     axis: AxisChoice | None = None
@@ -152,6 +156,9 @@ class OurRequest(AnswerKeys):
 
 class StockRequest(MonaiLabelKeys):
     """Request in the stock dialect."""
+
+    is_preemptible: ClassVar[bool] = False
+    """As that of `OurRequest`."""
 
     foreground: list[list[float]] = Field(default_factory=list)
     """Points on the object, [i, j, k] each."""

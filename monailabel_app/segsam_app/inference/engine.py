@@ -25,6 +25,7 @@ from segsam.prediction.embeddings import CacheState, EmbeddingCache
 from segsam.prediction.predictor import Predictor
 from segsam_app.config import AppConfig
 from segsam_app.errors import is_out_of_memory
+from segsam_app.inference.adapted_states import AdaptedStates
 from segsam_app.inference.requests import Window
 
 logger = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ class OpenImage:
 
 
 class Engine:
-    """Owner of the models, of the open images as long as they fit into memory, and of the cache of
-    slice embeddings that all annotators share.
+    """Owner of the models, of the open images as long as they fit into memory, of the cache of
+    slice embeddings that all annotators share, and of the `states` that no two share.
 
     Nothing is loaded before it is needed, because MONAI Label builds the app again in every child
     process. Thread-safe; two prompts on a new image read it once.
@@ -102,6 +103,7 @@ class Engine:
         one; it is called for each prompt. Embeddings of images in `temporary_folders` are not
         written to disk.
         """
+        self.states = AdaptedStates()
         self._config = config
         self._current = current or (lambda: config.checkpoint)
         self._used = config.checkpoint
@@ -271,9 +273,10 @@ class Engine:
         return compute()
 
     def drop_caches(self) -> None:
-        """Drop all open images and embeddings, which can be made again."""
+        """Drop all open images, embeddings and adapted states, which can be made again."""
         with self._images_lock:
             self._images.clear()
+        self.states.clear()
         self._embeddings.clear()
         gc.collect()
         if torch.cuda.is_available():

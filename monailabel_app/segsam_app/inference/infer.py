@@ -31,16 +31,18 @@ from segsam.model import HOSTS
 from segsam.model.checkpoint import default_name, find_card, host_name
 from segsam.model.runtimes import RuntimeFacts
 from segsam.prediction.result import Result
-from segsam.remote.masks import encode_mask
 from segsam.types import AxisChoice, AxisName, Cancel
 from segsam_app.config import AppConfig
-from segsam_app.errors import RequestError
+from segsam_app.errors import NotFoundError, RequestError
+from segsam_app.inference.adapted_states import Annotator
+from segsam_app.inference.completing import Completer, CompletionRequest
+from segsam_app.inference.confirmed import FindLabel
 from segsam_app.inference.dialects import FOLLOWING, ImageRequest, Request, read_request
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.positions import position_of
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
-from segsam_app.inference.replies import ANY_OBJECT, describe, disagreement, name_of, write_result
+from segsam_app.inference.replies import ANY_OBJECT, answer, disagreement, name_of
 from segsam_app.inference.requests import SERVER_KEYS
 from segsam_app.strict_json import json_safe
 
@@ -49,13 +51,12 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = (
     "SEG-SAM: segments the object in a box or at a point on every slice of it, and names it"
 )
+CONFIRMED = "confirmed"
+"""Key by which a request with confirmed slices is recognised."""
 
 
 class SegSamInfer(InferTask):
     """MONAI Label's interface to the predictor, with one checkpoint."""
-
-    is_preemptible = False
-    """An annotator waits for each reply, so it is not interrupted."""
 
     def __init__(
         self,
@@ -65,11 +66,12 @@ class SegSamInfer(InferTask):
         *,
         on_view: Callable[[View], object] | None = None,
         progress: ProgressTracker | None = None,
+        find_label: FindLabel | None = None,
     ) -> None:
         """Describe the model to MONAI Label; the weights are loaded with the first prompt.
 
         Without `checkpoint`, the configured one is used. `on_view` is called after each prompt with
-        the slice that its annotator views.
+        the slice that its annotator views. `find_label` returns the file of a label of the store.
 
         Raises `CheckpointError` if the checkpoint's card is missing or invalid.
         """
@@ -80,6 +82,9 @@ class SegSamInfer(InferTask):
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._configured_labels = config.labels
+        self._completer = Completer(
+            engine, self._checkpoint, self._progress, find_label or _no_label
+        )
         super().__init__(
             type=InferType.DEEPGROW,
             labels=self.segment_names(),
@@ -103,13 +108,15 @@ class SegSamInfer(InferTask):
         return list(self._configured_labels or (ANY_OBJECT, *self.checkpoint_info["categories"]))
 
     def info(self) -> dict[str, Any]:
-        """Return MONAI Label's description with the current segments, the checkpoint, and what
-        computes its image encoder: None before the weights are loaded.
+        """Return MONAI Label's description with the current segments, the checkpoint, that it
+        completes confirmed slices, and what computes its image encoder: None before the weights are
+        loaded.
         """
         return {
             **super().info(),
             "labels": self.segment_names(),
             "checkpoint": self.checkpoint_info,
+            "completes": True,
             "encoder": _encoder_info(self._engine.runtime_of(self._checkpoint)),
         }
 
@@ -124,24 +131,32 @@ class SegSamInfer(InferTask):
         params = {key: value for key, value in request.items() if key not in SERVER_KEYS}
         return self.segment(Path(request["image"]), self.read(params))
 
-    def read(self, params: Mapping[str, Any]) -> Request:
+    def read(self, params: Mapping[str, Any]) -> Request | CompletionRequest:
         """Return the validated request, in either dialect. Raises `RequestError`."""
+        if CONFIRMED in params:
+            return CompletionRequest.model_validate(dict(params))
         return read_request(params)
 
     def segment(
         self,
         image: Path,
-        request: Request,
+        request: Request | CompletionRequest,
         *,
+        annotator: Annotator | None = None,
         temporary: bool = False,
         cancel: Cancel | None = None,
     ) -> tuple[str | None, dict[str, Any]]:
         """Return (label file, which now belongs to the caller, or None; JSON reply).
 
-        A `temporary` image is about to be deleted. `cancel` is called before each slice. Times in
-        the reply are seconds; "model" is the predictor's time, of which "encode" and "decode" are
-        parts. Raises `SegSamError`.
+        What is learnt from confirmed slices is kept for the `annotator`. A `temporary` image is
+        about to be deleted. `cancel` is called before each slice. Times in the reply are seconds;
+        "model" is the predictor's time, of which "encode" and "decode" are parts. Raises
+        `SegSamError`.
         """
+        if isinstance(request, CompletionRequest):
+            return self._completer.complete(
+                image, request, annotator, temporary=temporary, cancel=cancel
+            )
         start = time.perf_counter()
         with self._engine.interactive():
             volume = self._engine.volume(image, temporary=temporary)
@@ -184,6 +199,10 @@ class SegSamInfer(InferTask):
         if not temporary and self._on_view is not None:
             self._on_view(_view(image, image_request, result, self._checkpoint))
         return file, json_safe(reply)
+
+
+def _no_label(label: str, tag: str) -> tuple[Path, Sequence[str]]:
+    raise NotFoundError(f"there is no store with a label {label!r:.80} here")
 
 
 def _encoder_info(facts: RuntimeFacts | None) -> dict[str, Any] | None:
@@ -252,11 +271,7 @@ def _reply(
 ) -> tuple[str | None, dict[str, Any]]:
     name = name_of(result, request)
     value = position_of(name, listed, otherwise=ANY_OBJECT) if request.by_position else 1
-    reply = describe(result, request, value)
-    if request.form == "volume":
-        return str(write_result(result, request, value)), reply
-    reply["mask"] = encode_mask(result.region)
-    return None, reply
+    return answer(result, request, value)
 
 
 def _check_one_slice(request: ImageRequest, volume: Volume, axis: AxisChoice) -> None:

@@ -15,6 +15,7 @@ from segsam.categories import Categories
 from segsam.errors import CategoryError
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.result import Result
+from segsam.remote.masks import encode_mask
 from segsam_app.inference.dialects import ImageRequest
 from segsam_app.storage import leftovers
 
@@ -50,6 +51,19 @@ def describe(result: Result, request: ImageRequest, value: int) -> dict[str, Any
         "encoded_slices": result.encoded,
         "notes": [*result.volume.notes, *request.notes, *result.notes],
     }
+
+
+def answer(
+    result: Result, request: ImageRequest, value: int = 1
+) -> tuple[str | None, dict[str, Any]]:
+    """Return (label file, or None if the mask is in the reply; JSON reply); the mask has this
+    label value.
+    """
+    reply = describe(result, request, value)
+    if request.form == "volume":
+        return str(write_result(result, request, value)), reply
+    reply["mask"] = encode_mask(result.region)
+    return None, reply
 
 
 def write_result(result: Result, request: ImageRequest, value: int) -> Path:

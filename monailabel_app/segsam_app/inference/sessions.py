@@ -89,12 +89,16 @@ class AppSessions:
         limits: Limits,
         *,
         on_image: Callable[[Path], None],
+        on_end: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_image` is called with the image of each new session."""
+        """`on_image` is called with the image of each new session, `on_end` with the id of each
+        that has ended.
+        """
         self.folder = sessions_folder(folder)
         self._limits = limits
         self._on_image = on_image
+        self._on_end = on_end
         self._clock = clock
         self._lock = threading.RLock()
         self._open: OrderedDict[str, Session] = OrderedDict()
@@ -223,6 +227,7 @@ class AppSessions:
             self._open.pop(session_id, None)
         _remove(self.folder / session_id)
         self._remove_empty_folder()
+        self._on_end(session_id)
 
     def _remove_empty_folder(self) -> None:
         """Remove this process's folder while it holds no session: nobody does so at the end."""

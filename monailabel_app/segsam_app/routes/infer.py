@@ -33,6 +33,7 @@ from segsam.types import AxisChoice
 from segsam_app.config import DEFAULT_MODEL
 from segsam_app.errors import RequestError
 from segsam_app.inference import images
+from segsam_app.inference.adapted_states import Annotator
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.requests import Window, window_of
 from segsam_app.routes.fields import FIELDS_ONCE
@@ -83,10 +84,17 @@ def infer(
             path = stack.enter_context(images.uploaded(upload.file, upload.filename))
         _check_one_image(image, session_id, file)
         requeue = stack.enter_context(app.queue.slot(deadline.check))
-        cancel = _preemptible(deadline, requeue) if task.is_preemptible else deadline.should_stop
+        cancel = _preemptible(deadline, requeue) if request.is_preemptible else deadline.should_stop
+        annotator = Annotator(user.username, session_id)
         try:
             label_file, reply = app.engine.retry_without_caches(
-                lambda: task.segment(path, request, temporary=upload is not None, cancel=cancel)
+                lambda: task.segment(
+                    path,
+                    request,
+                    annotator=annotator,
+                    temporary=upload is not None,
+                    cancel=cancel,
+                )
             )
         except CancelledError:
             if deadline.has_passed:
