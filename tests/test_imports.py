@@ -60,6 +60,7 @@ ORDER = {
         "loop",
     ),
     "SEGSAMLib": (
+        "Translation",
         "Errors",
         "Values",
         "Parameters",

@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from SEGSAMLib.Panels.Language import install_translation
 from SEGSAMLib.Parameters import CHOICES, LAST_SLICE, remove_unknown
 from SEGSAMLib.Scene.SampleCT import register_sample_data
 from slicer.i18n import tr as _
+from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
@@ -30,8 +32,10 @@ class SEGSAM(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        translations = Path(__file__).parent / "Resources" / "Translations"
+        self.translator = install_translation(translations)
         parent.title = _("SEG-SAM")
-        parent.categories = ["Segmentation"]
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
         parent.contributors = ["The SEG-SAM authors"]
         parent.helpText = _(

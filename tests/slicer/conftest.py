@@ -37,6 +37,7 @@ PLAIN = {
     "test_repository.py",
     "test_settings.py",
     "test_terminology.py",
+    "test_translations.py",
     "test_worker.py",
 }
 """Need neither Slicer nor Qt."""

@@ -35,7 +35,10 @@ BUNDLED = {
 }
 OLDEST_PYTHON = (3, 9)
 SOURCES = sorted([*LIB.rglob("*.py"), MODULE / "SEGSAM.py"])
-LAYERS = ("Errors", "Values", "Parameters", "Scene", "Server", "Workflow", "Panels", "Widget")
+LAYERS = (
+    *("Translation", "Errors", "Values", "Parameters", "Scene", "Server", "Workflow", "Panels"),
+    "Widget",
+)
 """A folder or file of `SEGSAMLib` imports from itself and from those before it in this order."""
 SEPARATE = {"Scene": {"Server"}, "Server": {"Parameters", "Scene"}, "Values": {"Parameters"}}
 """Additional imports that are refused: the scene and the server know nothing of each other."""

@@ -192,10 +192,10 @@ def test_a_training_and_its_curve() -> None:
 
 
 def test_a_label_that_was_saved() -> None:
-    assert read_saved({"version": 3}, "one", "label").version == 3
+    assert read_saved({"version": 3}, "one").version == 3
     for version in (0, -1, True, "3", None):
         with pytest.raises(ClientError, match="the version under which"):
-            read_saved({"version": version}, "one", "label")
+            read_saved({"version": version}, "one")
     assert read_label_versions({"current": "x", "versions": [7]}) == (0, ())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from SEGSAMLib.Translation import tr as _
+
 
 class SegSamError(Exception):
     """Error whose sentence says what was expected and what came. `code` is a word for programs."""
@@ -71,7 +73,9 @@ class AgreementNeededError(SegSamError):
     `refused` says what that means.
     """
 
-    refused = ""
+    def __init__(self, question: str, *, refused: str) -> None:
+        super().__init__(question)
+        self.refused = refused
 
     def agree(self, settings: Any) -> None:
         """Store in the `Settings` that the user agreed."""
@@ -82,12 +86,10 @@ class ConsentNeededError(AgreementNeededError):
     """Missing consent to send an image to another computer."""
 
     code = "consent"
-    refused = "Nothing was sent."
 
     def __init__(self, server: str) -> None:
-        super().__init__(
-            f"The image will be sent to {server}, which is another computer. Do you agree?"
-        )
+        question = _("The image will be sent to {server}, which is another computer. Do you agree?")
+        super().__init__(question.format(server=server), refused=_("Nothing was sent."))
         self.server = server
 
     def agree(self, settings: Any) -> None:
@@ -99,14 +101,17 @@ class LicenceNeededError(AgreementNeededError):
     """Licence of weights that the user has not accepted yet; it allows research only."""
 
     code = "licence"
-    refused = "The licence of the weights was not accepted, so they were not used."
 
     def __init__(self, server: str, weights: str, licence: str) -> None:
         shown = licence.replace("<", "[")  # else Qt might take the server's text for HTML
-        super().__init__(
-            f'The weights "{weights}" on {server} are not free for every use. Their licence:\n\n'
-            f"{shown}\n\nIs your use allowed by it? You are asked once for these weights on this "
+        question = _(
+            "The weights {weights} on {server} are not free for every use. Their licence:\n\n"
+            "{licence}\n\nIs your use allowed by it? You are asked once for these weights on this "
             "server."
+        )
+        super().__init__(
+            question.format(weights=f'"{weights}"', server=server, licence=shown),
+            refused=_("The licence of the weights was not accepted, so they were not used."),
         )
         self.server, self.weights, self.licence = server, weights, licence
 

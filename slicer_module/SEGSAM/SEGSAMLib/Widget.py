@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import qt
+from slicer.i18n import translate
 
 import slicer
+from SEGSAMLib import Translation
+from SEGSAMLib.Panels.Choices import show_names
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.EditorPanel import EditorPanel
 from SEGSAMLib.Panels.FirstRunPanel import FirstRunPanel
@@ -19,7 +22,9 @@ from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
 from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.WorkflowPanel import WorkflowPanel
+from SEGSAMLib.Parameters import CHOICES
 from SEGSAMLib.Scene import Surfaces, Views
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Results import AppliedResult
 from SEGSAMLib.Workflow import BACKGROUND_TASKS
 
@@ -71,6 +76,7 @@ class Widget:
     """Panel behind `SEGSAMWidget`, from its `setup` to its `cleanup`."""
 
     def __init__(self, ui: Any, icon_folder: str) -> None:
+        Translation.use(translate)
         self.ui = ui
         for button, icon in ICONS.items():
             getattr(ui, button).icon = qt.QIcon(f"{icon_folder}/{icon}.svg")
@@ -138,6 +144,7 @@ class Widget:
             self._gui_tag = node.connectParametersToGui(
                 {each.property(_PARAMETER): each for each in named}
             )
+        show_names(each for each in named if each.property(_PARAMETER) in CHOICES)
         self.session.attempt(self.session.logic.nodes.select, node.volume, node.segmentation)
         if self._follows_layouts:
             self._observe_views()  # the scene may have brought slice views
@@ -277,7 +284,7 @@ class Widget:
         if event.kind == "failed":
             self.session.show_status(str(event.error), is_error=True)
         elif event.kind == "cancelled":
-            self.session.show_status("Cancelled; nothing was changed.")
+            self.session.show_status(_("Cancelled; nothing was changed."))
         elif event.task == "segment":
             self.session.show_status(_summary(event.value))
             if Surfaces.releases_lock():
@@ -290,17 +297,18 @@ class Widget:
     def _forget_consent(self) -> None:
         address = self.session.settings.server
         self.session.settings.withdraw_consent(address)
-        self.session.show_status(f"You will be asked before an image is sent to {address}.")
+        sentence = _("You will be asked before an image is sent to {server}.")
+        self.session.show_status(sentence.format(server=address))
 
     def _export_nifti(self) -> None:
         path = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), "Save as NIfTI", "segmentation.nii.gz", "NIfTI (*.nii.gz)"
+            slicer.util.mainWindow(), _("Save as NIfTI"), "segmentation.nii.gz", "NIfTI (*.nii.gz)"
         )
         self._export(self.session.logic.files.export_nifti, path)
 
     def _export_dicom(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
-            slicer.util.mainWindow(), "Folder for the DICOM segmentation"
+            slicer.util.mainWindow(), _("Folder for the DICOM segmentation")
         )
         self._export(self.session.logic.files.export_dicom_seg, folder)
 
@@ -308,12 +316,17 @@ class Widget:
         """Export to a path. PySide's dialog returns (path, filter), PythonQt's the path."""
         path = path[0] if isinstance(path, tuple) else path
         if path and self.session.attempt(export, path):
-            self.session.show_status(f"Saved: {path}")
+            self.session.show_status(_("Saved: {path}").format(path=path))
 
 
 def _summary(result: AppliedResult) -> str:
     """Return one line about a result: its category, and what it changed."""
-    name = f"{result.category}: " if result.category else ""
-    if not result.added and not result.removed:
-        return f"{name}nothing changed." if name else "Nothing changed."
-    return f"{name}{result.added} voxels more, {result.removed} fewer."
+    if result.added or result.removed:
+        text = (
+            _("{category}: {added} voxels more, {removed} fewer.")
+            if result.category
+            else _("{added} voxels more, {removed} fewer.")
+        )
+    else:
+        text = _("{category}: nothing changed.") if result.category else _("Nothing changed.")
+    return text.format(category=result.category, added=result.added, removed=result.removed)

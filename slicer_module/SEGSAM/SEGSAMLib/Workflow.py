@@ -28,6 +28,7 @@ from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
 from SEGSAMLib.Server.Worker import DEFERRED, CancelToken, Event, ReportProgress, Worker
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Address import Address
 from SEGSAMLib.Values.Replies import (
     Conflict,
@@ -214,13 +215,17 @@ class Workflow:
             number = version or current
             found = next((each for each in versions if each.number == number), None)
             if found is None:
-                raise ClientError("The server has no such version of this label.", code="version")
+                sentence = _("The server has no such version of this label.")
+                raise ClientError(sentence, code="version")
             return current, found, client.label_file(image_id, number, cancel)
 
         def show(fetched: Any) -> Any:
             current, found, path = fetched
-            author = f" of {found.user}" if found.user else ""
-            title = f"{image_id} version {found.number}{author}"
+            title = (
+                _("{image} version {number} of {user}")
+                if found.user
+                else _("{image} version {number}")
+            ).format(image=image_id, number=found.number, user=found.user)
             node = self.logic.files.import_label(path, found.names, title)
             if found.number == current:
                 remember(Saved(image_id, current))
@@ -333,7 +338,7 @@ class Workflow:
 
     def _connected(self) -> Client:
         if self.client is None:
-            raise ClientError("Connect to a server first.", code="not_connected")
+            raise ClientError(_("Connect to a server first."), code="not_connected")
         return self.client
 
     def _check_consent(self, image_id: str) -> None:
@@ -364,5 +369,6 @@ class Workflow:
     def _image_id(self) -> str:
         image_id = self.logic.files.image_id
         if not image_id:
-            raise ClientError("This volume has no label on the server yet.", code="not_found")
+            sentence = _("This volume has no label on the server yet.")
+            raise ClientError(sentence, code="not_found")
         return image_id

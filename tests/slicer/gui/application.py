@@ -51,6 +51,9 @@ class Application:
 
     userSettings = settings
 
+    def translate(self, context: str, text: str) -> str:
+        return QApplication.translate(context, text)
+
     def processEvents(self) -> None:
         """PythonQt does not lend the lock here, so neither does this."""
         loop.process_events()
@@ -155,14 +158,11 @@ def install() -> None:
         ScriptedLoadableModuleTest,
     ):
         setattr(bases, base.__name__, base)
-    words = types.ModuleType("slicer.i18n")
-    words.tr = lambda text: text  # type: ignore[attr-defined]
-    words.translate = lambda context, text: text  # type: ignore[attr-defined]
-    from . import parameters
+    from . import i18n, parameters
 
     for name, module in (
         ("slicer.ScriptedLoadableModule", bases),
-        ("slicer.i18n", words),
+        ("slicer.i18n", i18n),
         ("slicer.parameterNodeWrapper", parameters),
     ):
         sys.modules[name] = module

@@ -6,6 +6,7 @@ from typing import Any
 
 from SEGSAMLib.Errors import ClientError
 from SEGSAMLib.Panels.Session import Session
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Replies import Diagnosis, Versions
 
 
@@ -39,7 +40,7 @@ class ConnectionPanel:
         token = ui.tokenEdit.text
         if not self._set_token(typed, token):
             return
-        ui.diagnosisLabel.text = "Connecting …"
+        ui.diagnosisLabel.text = _("Connecting …")
         if not session.attempt(session.workflow.connect, typed, token):
             ui.diagnosisLabel.text = ui.statusLabel.text
 
@@ -50,7 +51,7 @@ class ConnectionPanel:
         elif event.kind == "done" and isinstance(event.value, Versions):
             self._show_versions(event.value)
         elif event.kind == "cancelled" and event.task == "connect":
-            self.ui.diagnosisLabel.text = "Cancelled."
+            self.ui.diagnosisLabel.text = _("Cancelled.")
 
     def refresh(self) -> None:
         """Enable what can be used."""

@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Scene import SampleCT, Views
+from SEGSAMLib.Translation import tr as _
 
 
 class FirstRunPanel:
@@ -38,9 +39,10 @@ class FirstRunPanel:
             self._start_server()
         state = ui.serverStateLabel.text
         if not ui.startServerButton.enabled:
-            state = f"{state} The section Server on this computer shows how far it is."
+            place = _("The section Server on this computer shows how far it is.")
+            state = f"{state} {place}"
         elif not state.startswith("⚠"):
-            state = "No server was started."
+            state = _("No server was started.")
         self.session.show_status(state)
 
     def use_remote(self) -> None:
@@ -49,18 +51,20 @@ class FirstRunPanel:
         ui.connectionSection.collapsed = False
         ui.serverCombo.currentText = ""
         ui.serverCombo.lineEdit().setFocus()
-        self.session.show_status(
+        sentence = _(
             "Type the address of the server, and its token if it requires one, and press Connect."
         )
+        self.session.show_status(sentence)
 
     def handle(self, event: Any) -> None:
         """Choose the box tool once a server for the sample is connected."""
         if self._is_trying and self.session.is_connected:
             self._is_trying = False
             self.ui.boxButton.checked = True
-            self.session.show_status(
+            sentence = _(
                 "Drag a box around the right kidney in the axial view (on the left of the picture)."
             )
+            self.session.show_status(sentence)
 
     def refresh(self) -> None:
         """Show the part, or hide it after the first connection."""

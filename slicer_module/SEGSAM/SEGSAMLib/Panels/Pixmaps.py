@@ -7,6 +7,8 @@ from typing import Any, Sequence
 
 import qt
 
+from SEGSAMLib.Translation import tr as _
+
 _UNKNOWN = (128, 128, 128, 70)
 _MARGIN_PX = 26
 _CURSOR_PX = 32
@@ -79,10 +81,11 @@ def curve(points: Sequence[tuple[int, str, float]], size_px: tuple[int, int], pa
     painter = qt.QPainter(picture)
     painter.setRenderHint(qt.QPainter.Antialiasing)
     text = palette.color(qt.QPalette.Text)
-    names = list(dict.fromkeys(name for _, name, _ in points))[: len(_LINES)]
-    last = max((epoch for epoch, _, _ in points), default=1)
+    names = list(dict.fromkeys(name for _epoch, name, _value in points))[: len(_LINES)]
+    last = max((epoch for epoch, _name, _value in points), default=1)
     painter.setPen(qt.QPen(text))
-    painter.drawText(4, height - 6, f"epoch {last}" if points else "The curve of a training.")
+    below = _("epoch {number}").format(number=last) if points else _("The curve of a training.")
+    painter.drawText(4, height - 6, below)
     for number, name in enumerate(names):
         found = [(epoch, value) for epoch, key, value in points if key == name]
         pen = qt.QPen(qt.QColor(*_LINES[number]))
@@ -99,9 +102,9 @@ def _draw_line(
 ) -> None:
     """Draw a line from the first epoch at the left to `last` at the right, over the full height."""
     width, height = size_px
-    values = [value for _, value in found]
+    values = [value for _epoch, value in found]
     low, span = min(values), (max(values) - min(values)) or 1.0
-    first = min(epoch for epoch, _ in found)
+    first = min(epoch for epoch, _value in found)
     plot_height = height - 2 * _MARGIN_PX
     previous = None
     for epoch, value in found:

@@ -7,6 +7,7 @@ from typing import Any, Callable
 from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Scene.Pointer import Pointer
 from SEGSAMLib.Scene.PromptNodes import BOX_COLOUR, INSIDE_COLOUR, OUTSIDE_COLOUR
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Prompts import PromptSet
 
 TOOLS = {
@@ -18,16 +19,6 @@ TOOLS = {
     "lasso": "lassoButton",
 }
 _POINTS = {True: "inside", False: "outside"}
-_HINTS = {
-    "inside": "Click inside the object. T: outside.",
-    "outside": "Click what is outside the object. T: inside.",
-}
-_DRAWN = {
-    "box": ("Drag a box around the object", "Drag a box around what is outside the object"),
-    "box3d": ("Drag a 3D box around the object", "Drag a 3D box around what is outside the object"),
-    "scribble": ("Draw a stroke inside the object", "Draw a stroke outside the object"),
-    "lasso": ("Draw around the object", "Draw around what is outside the object"),
-}
 
 
 class PromptTools:
@@ -57,14 +48,8 @@ class PromptTools:
     @property
     def hint(self) -> str:
         """Sentence that says what to do with the chosen tool and sign."""
-        tool = self.pointer.tool
-        if tool in _DRAWN:
-            inside, outside = _DRAWN[tool]
-            return f"{inside}. T: outside." if self.positive else f"{outside}. T: inside."
-        if tool in _HINTS:
-            return _HINTS[tool]
-        what = "inside the object" if self.positive else "outside the object"
-        return f"The next prompts mark what is {what} (T)."
+        inside, outside = _hints(self.pointer.tool)
+        return inside if self.positive else outside
 
     def enable(self, *, is_on: bool) -> None:
         """Enable the tools if there is an image."""
@@ -93,7 +78,7 @@ class PromptTools:
     def _show_sign(self) -> None:
         button = self.ui.signButton
         button.checked = not self.positive
-        button.text = "Sign: inside (T)" if self.positive else "Sign: outside (T)"
+        button.text = _("Sign: inside (T)") if self.positive else _("Sign: outside (T)")
         button.icon = getattr(self.ui, TOOLS[_POINTS[self.positive]]).icon
 
     def _point(self, tool: str) -> None:
@@ -151,20 +136,57 @@ class PromptList:
         return row if 0 <= row < len(self._rows) else len(self._rows) - 1
 
 
-_KINDS = {
-    "Point": ("point inside", "point outside"),
-    "Box": ("box", "box outside"),
-    "Scribble": ("scribble inside", "scribble outside"),
-    "Lasso": ("lasso", "lasso outside"),
-}
+def _hints(tool: str) -> tuple[str, str]:
+    """Return what to do with a tool if its sign is inside, and if it is outside."""
+    if tool in _POINTS.values():
+        return (
+            _("Click inside the object. T: outside."),
+            _("Click what is outside the object. T: inside."),
+        )
+    if tool == "box":
+        return (
+            _("Drag a box around the object. T: outside."),
+            _("Drag a box around what is outside the object. T: inside."),
+        )
+    if tool == "box3d":
+        return (
+            _("Drag a 3D box around the object. T: outside."),
+            _("Drag a 3D box around what is outside the object. T: inside."),
+        )
+    if tool == "scribble":
+        return (
+            _("Draw a stroke inside the object. T: outside."),
+            _("Draw a stroke outside the object. T: inside."),
+        )
+    if tool == "lasso":
+        return (
+            _("Draw around the object. T: outside."),
+            _("Draw around what is outside the object. T: inside."),
+        )
+    return (
+        _("The next prompts mark what is inside the object (T)."),
+        _("The next prompts mark what is outside the object (T)."),
+    )
+
+
+def _kinds() -> dict[str, tuple[str, str]]:
+    """Return the names of the kinds of prompts, inside and outside."""
+    return {
+        "Point": (_("point inside"), _("point outside")),
+        "Box": (_("box"), _("box outside")),
+        "Scribble": (_("scribble inside"), _("scribble outside")),
+        "Lasso": (_("lasso"), _("lasso outside")),
+    }
 
 
 def _row(number: int, item: Any) -> str:
     """Return one line about a prompt: its kind and sign, and where it is."""
-    inside, outside = _KINDS[type(item).__name__]
+    inside, outside = _kinds()[type(item).__name__]
     if hasattr(item, "min_ijk"):
-        sides = [str(a) if a == b else f"{a} to {b}" for a, b in zip(item.min_ijk, item.max_ijk)]
-        place = ", ".join(sides)
+        place = ", ".join(
+            str(a) if a == b else _("{first} to {last}").format(first=a, last=b)
+            for a, b in zip(item.min_ijk, item.max_ijk)
+        )
     else:
         place = ", ".join(map(str, getattr(item, "ijk", None) or item.path_ijk[0]))
     return f"{number}  {inside if item.positive else outside}  ({place})"

@@ -10,8 +10,10 @@ import slicer
 from SEGSAMLib.Panels.PromptTools import PromptList, PromptTools
 from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Panels.Shortcuts import Shortcuts
+from SEGSAMLib.Parameters import FOLLOWING
 from SEGSAMLib.Scene import Views
 from SEGSAMLib.Scene.Pointer import PathXY, Pointer
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Prompts import PromptSet
 
 KEYS = {
@@ -99,7 +101,7 @@ class PromptsPanel:
         ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
         ui.followButton.clicked.connect(lambda *_: self._toggle_following())
-        ui.propagateCombo.currentTextChanged.connect(lambda *_: self._show_following())
+        ui.propagateCombo.currentIndexChanged.connect(lambda *_: self._show_following())
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
 
     def enter(self) -> None:
@@ -162,14 +164,19 @@ class PromptsPanel:
         ui.nextSegmentButton.enabled = len(nodes.segment_ids) > 1
         ui.runButton.enabled = has_image and self.session.is_connected and prompts.marks_object
         self._show_following()
-        self._show_step(ui.undoButton, "Undo", history.undo_text, "Ctrl+Z")
-        self._show_step(ui.redoButton, "Redo", history.redo_text, "Ctrl+Y")
+        can_step = not self.session.workflow.worker.is_running("undo")
+        ui.undoButton.enabled = bool(history.undo_text) and can_step
+        ui.redoButton.enabled = bool(history.redo_text) and can_step
+        undo = _("Undo {step} ({key})") if history.undo_text else _("Nothing to undo ({key})")
+        redo = _("Redo {step} ({key})") if history.redo_text else _("Nothing to redo ({key})")
+        ui.undoButton.toolTip = undo.format(step=history.undo_text, key="Ctrl+Z")
+        ui.redoButton.toolTip = redo.format(step=history.redo_text, key="Ctrl+Y")
 
     def run(self) -> None:
         """Segment with the prompts of the selected segment."""
         session = self.session
         if session.attempt(session.workflow.segment, session.parameters()):
-            session.show_status("Segmenting …")
+            session.show_status(_("Segmenting …"))
 
     def add_prompt(self, tool: str, slice_node: Any, path_xy: PathXY) -> None:
         """Add the prompt of a click or a drag in a slice view."""
@@ -184,7 +191,7 @@ class PromptsPanel:
             path_ras = [Views.world_ras_at(slice_node, xy) for xy in path_xy]
             self.perform("add_lasso", path_ras, positive=positive)
         elif path_xy[0] == path_xy[-1]:
-            self.session.show_status("Drag from one corner of the box to the opposite one.")
+            self.session.show_status(_("Drag from one corner of the box to the opposite one."))
         elif tool == "box":
             corners = path_xy[0], path_xy[-1]
             self.perform("add_box_on_slice", slice_node, *corners, positive=positive)
@@ -218,13 +225,8 @@ class PromptsPanel:
 
     def _show_following(self) -> None:
         """Show what the selector shows: its signal comes before the parameter node has it."""
-        self.ui.followButton.checked = self.ui.propagateCombo.currentText == "always"
-
-    def _show_step(self, button: Any, verb: str, description: str, key: str) -> None:
-        is_running = self.session.workflow.worker.is_running("undo")
-        button.enabled = bool(description) and not is_running
-        text = f"{verb} {description}" if description else f"Nothing to {verb.lower()}"
-        button.toolTip = f"{text} ({key})"
+        combo = self.ui.propagateCombo
+        self.ui.followButton.checked = FOLLOWING[combo.currentIndex] == "always"
 
     def _read_markups(self) -> None:
         prompts = self.session.logic.prompts
@@ -277,13 +279,19 @@ class PromptsPanel:
 def _summary(prompts: PromptSet) -> str:
     """Return the number of prompts in words, such as "2 points inside, 1 box"."""
     words = []
-    for items, names in (
-        (prompts.points, ("point inside", "points inside", "point outside", "points outside")),
-        (prompts.boxes, ("box", "boxes", "box outside", "boxes outside")),
-        (prompts.scribbles, ("scribble", "scribbles", "scribble outside", "scribbles outside")),
-        (prompts.lassos, ("lasso", "lassos", "lasso outside", "lassos outside")),
+    for items, positive, one, many in (
+        (prompts.points, True, _("1 point inside"), _("{count} points inside")),
+        (prompts.points, False, _("1 point outside"), _("{count} points outside")),
+        (prompts.boxes, True, _("1 box"), _("{count} boxes")),
+        (prompts.boxes, False, _("1 box outside"), _("{count} boxes outside")),
+        (prompts.scribbles, True, _("1 scribble"), _("{count} scribbles")),
+        (prompts.scribbles, False, _("1 scribble outside"), _("{count} scribbles outside")),
+        (prompts.lassos, True, _("1 lasso"), _("{count} lassos")),
+        (prompts.lassos, False, _("1 lasso outside"), _("{count} lassos outside")),
     ):
-        inside = sum(item.positive for item in items)
-        counts = ((inside, *names[:2]), (len(items) - inside, *names[2:]))
-        words += [f"{n} {one if n == 1 else many}" for n, one, many in counts if n]
-    return ", ".join(words) or "No prompt yet: choose a tool and mark the object in a slice view."
+        count = sum(item.positive is positive for item in items)
+        if count:
+            words.append((one if count == 1 else many).format(count=count))
+    if not words:
+        return _("No prompt yet: choose a tool and mark the object in a slice view.")
+    return ", ".join(words)

@@ -12,10 +12,10 @@ import qt
 from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session
 from SEGSAMLib.Scene import Views
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values import Terminology
 from SEGSAMLib.Values.Results import AppliedResult
 
-MODELS_CATEGORY = "the model's category"
 MAX_PRESENT = 6
 
 
@@ -68,7 +68,8 @@ class ResultPanel:
         """Go to the slice with the lowest certainty."""
         worst = self.session.logic.predictions.worst(self.axis)
         if worst is None:
-            self.session.show_status("No slice has a certainty yet: segment something first.")
+            sentence = _("No slice has a certainty yet: segment something first.")
+            self.session.show_status(sentence)
         else:
             self.ui.sliceSlider.value = worst
 
@@ -104,24 +105,25 @@ class ResultPanel:
         found = Terminology.category(category)
         button = qt.QPushButton(f"{category}  {100 * probability:.0f} %")
         button.icon = qt.QIcon(Pixmaps.swatch(found.colour))
-        button.toolTip = f"Name this segment {category}: name, colour and code follow."
+        tip = _("Name this segment {category}: name, colour and code follow.")
+        button.toolTip = tip.format(category=category)
         button.clicked.connect(lambda *_: self._choose(category))
         return button
 
     def _show_percent(self, bar: Any, share: float | None) -> None:
         is_known = share is not None and math.isfinite(share)
         bar.value = round(100 * share) if is_known and share is not None else 0
-        bar.format = "%p%" if is_known else "unknown"
+        bar.format = "%p%" if is_known else _("unknown")
 
     def _show_identity(self) -> None:
         ui, identity = self.ui, self.session.logic.nodes.identity
         ui.swatchLabel.visible = identity is not None
         if identity is None:
-            ui.categoryLabel.text = "No segment chosen"
+            ui.categoryLabel.text = _("No segment chosen")
         else:
             ui.swatchLabel.pixmap = Pixmaps.swatch(identity.colour)
-            by = {"model": " (the model's name)", "user": " (your choice)"}
-            ui.categoryLabel.text = f"{identity.name}{by.get(identity.chosen_by, '')}"
+            by = {"model": _("{name} (the model's name)"), "user": _("{name} (your choice)")}
+            ui.categoryLabel.text = by.get(identity.chosen_by, "{name}").format(name=identity.name)
         self._offer_categories()
 
     def _offer_categories(self) -> None:
@@ -129,7 +131,7 @@ class ResultPanel:
         chosen = session.parameters().model
         models = session.server_info.models if session.server_info is not None else ()
         known = next((model.categories for model in models if model.name == chosen), ())
-        items = [MODELS_CATEGORY, *known]
+        items = [_("the model's category"), *known]
         if [combo.itemText(row) for row in range(combo.count)] != items:
             combo.clear()
             combo.addItems(items)
@@ -140,8 +142,8 @@ class ResultPanel:
         combo.enabled = identity is not None and len(items) > 1
 
     def _choose_category(self) -> None:
-        chosen = self.ui.categoryCombo.currentText
-        self._choose("" if chosen == MODELS_CATEGORY else chosen)
+        combo = self.ui.categoryCombo
+        self._choose(combo.currentText if combo.currentIndex > 0 else "")
 
     def _choose(self, category: str) -> None:
         self.session.attempt(self.session.logic.choose_category, category)
@@ -168,8 +170,14 @@ class ResultPanel:
         values = self._strip()
         value = float(values[index]) if index < len(values) else math.nan
         plane = logic.nodes.grid.plane_name(self.axis)
-        certainty = f"{100 * value:.0f} % certain" if math.isfinite(value) else "no result here"
-        self.ui.certaintyLabel.text = f"{plane} slice {index}: {certainty}"
+        text = (
+            _("{plane} slice {index}: {percent} % certain")
+            if math.isfinite(value)
+            else _("{plane} slice {index}: no result here")
+        )
+        self.ui.certaintyLabel.text = text.format(
+            plane=plane, index=index, percent=f"{100 * value:.0f}"
+        )
         self._show_present(logic.also_present(self.axis, index)[:MAX_PRESENT])
 
     def _show_present(self, present: tuple) -> None:
@@ -183,7 +191,7 @@ class ResultPanel:
                 self.ui.presentList.layout().addWidget(widget, number, column)
 
     def _nothing_present(self) -> tuple[Any, ...]:
-        label = qt.QLabel("No other category on this slice.")
+        label = qt.QLabel(_("No other category on this slice."))
         label.wordWrap = True
         label.enabled = False
         return (label,)
@@ -193,10 +201,11 @@ class ResultPanel:
         bar.maximum = 100
         bar.value = round(100 * probability)
         bar.format = f"{category}  %p%"
-        bar.toolTip = f"Probability of {category} on this slice."
+        tip = _("Probability of {category} on this slice.")
+        bar.toolTip = tip.format(category=category)
         button = qt.QToolButton()
         button.icon = self.ui.addSegmentButton.icon
-        button.toolTip = f"Make {category} a segment"
+        button.toolTip = _("Make {category} a segment").format(category=category)
         button.clicked.connect(lambda *_: self._make_segment(category))
         return bar, button
 
@@ -205,7 +214,8 @@ class ResultPanel:
         axis, index = self.axis, self.ui.sliceSlider.value
         segment = session.workflow.segment_category
         if session.attempt(segment, category, axis, index, session.parameters()):
-            session.show_status(f"Segmenting {category} on this slice …")
+            sentence = _("Segmenting {category} on this slice …")
+            session.show_status(sentence.format(category=category))
         session.notify_changed()
 
 

@@ -12,17 +12,12 @@ from SEGSAMLib.Panels.Session import Session, make_timer
 from SEGSAMLib.Server import Install
 from SEGSAMLib.Server.Install import Environment, InstallError
 from SEGSAMLib.Server.Process import Process
+from SEGSAMLib.Translation import tr as _
 
 POLL_MS = 200
 _READY = "Uvicorn running on"
 """Text in the server's log once it accepts requests."""
 _LOG_LINES = 2000
-_QUESTION = (
-    "No SEG-SAM server is installed on this computer yet.\n\n"
-    "It gets a Python environment of its own in\n{folder}\n"
-    "Slicer's Python is not touched. Up to {gb} GB are downloaded with pip; that takes some "
-    "minutes, and you can go on working. To remove it, delete the folder.\n\nInstall it now?"
-)
 
 
 class ServerPanel:
@@ -56,18 +51,24 @@ class ServerPanel:
         """Start the server, or offer to install it if it is missing."""
         environment = self.environment
         if not environment.is_ready:
-            question = _QUESTION.format(folder=environment.folder, gb=Install.NEEDED_GB)
-            if self.session.ask(question):
-                self._run(self._install_steps, "Installing …")
+            question = _(
+                "No SEG-SAM server is installed on this computer yet.\n\n"
+                "It gets a Python environment of its own in\n{folder}\n"
+                "Slicer's Python is not touched. Up to {size} GB are downloaded with pip; that "
+                "takes some minutes, and you can go on working. To remove it, delete the folder."
+                "\n\nInstall it now?"
+            )
+            if self.session.ask(question.format(folder=environment.folder, size=Install.NEEDED_GB)):
+                self._run(self._install_steps, _("Installing …"))
             return
         self._is_server = True
-        self._run(self._start_steps, "Starting …")
+        self._run(self._start_steps, _("Starting …"))
 
     def stop(self) -> None:
         """Ask the server or the installation to end."""
         if self.process is not None and self.process.is_running:
             self.process.stop()
-            self._show_state("Stopping …")
+            self._show_state(_("Stopping …"))
 
     def close(self) -> None:
         """End the server that this module started."""
@@ -79,7 +80,7 @@ class ServerPanel:
         """Enable what can be used."""
         running = self.process is not None and self.process.is_running
         self.ui.startServerButton.enabled = not running
-        self.ui.startServerButton.text = "Start" if self.environment.is_ready else "Install…"
+        self.ui.startServerButton.text = _("Start") if self.environment.is_ready else _("Install…")
         self.ui.stopServerButton.enabled = running
         self.ui.environmentPath.enabled = not running
         self.ui.studiesPath.enabled = not running
@@ -91,7 +92,7 @@ class ServerPanel:
         for line in self.process.poll():
             self.ui.serverLog.appendPlainText(line)
             if self._is_server and _READY in line:
-                self._show_state(f"Running on {self.address}.")
+                self._show_state(_("Running on {address}.").format(address=self.address))
                 self._connect(self.address)
         if not self.process.is_running:
             self._timer.stop()
@@ -123,7 +124,8 @@ class ServerPanel:
         try:
             studies.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InstallError(f"The folder {studies} cannot be created: {error}.") from error
+            sentence = _("The folder {folder} cannot be created: {error}.")
+            raise InstallError(sentence.format(folder=studies, error=error)) from error
         port = Install.free_port()
         self.address = f"http://127.0.0.1:{port}"
         token = secrets.token_urlsafe(32)
@@ -133,17 +135,21 @@ class ServerPanel:
 
     def _ended(self, process: Process) -> None:
         if process.is_stopped:
-            self._show_state("Stopped.")
+            self._show_state(_("Stopped."))
         elif process.exit_status == 0 and not self._is_server:
-            self._show_state("✔ Installed.")
+            installed = _("Installed.")
+            self._show_state(f"✔ {installed}")
             self.start()
         else:
-            subject = "The server" if self._is_server else "The installation"
-            sentence = f"{subject} ended (status {process.exit_status}); see the log"
-            self._show_state(f"⚠ {sentence} below.")
-            self.session.show_status(
-                f"{sentence} in the section Server on this computer.", is_error=True
-            )
+            sentence = (
+                _("The server ended (status {status}).")
+                if self._is_server
+                else _("The installation ended (status {status}).")
+            ).format(status=process.exit_status)
+            below = _("See the log below.")
+            there = _("See the log in the section Server on this computer.")
+            self._show_state(f"⚠ {sentence} {below}")
+            self.session.show_status(f"{sentence} {there}", is_error=True)
 
     def _show_state(self, sentence: str) -> None:
         self.ui.serverStateLabel.text = sentence

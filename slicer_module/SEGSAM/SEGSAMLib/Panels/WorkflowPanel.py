@@ -8,6 +8,7 @@ import qt
 
 from SEGSAMLib.Panels import Pixmaps
 from SEGSAMLib.Panels.Session import Session, make_timer
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Replies import Conflict, LeftOutCase, Saved, TrainingStatus, Versions
 
 WATCH_MS = 2000
@@ -78,12 +79,12 @@ class WorkflowPanel:
 
     # -- images and labels -------------------------------------------------------------------
     def _next(self) -> None:
-        self.ui.reasonLabel.text = "Loading the next image …"
+        self.ui.reasonLabel.text = _("Loading the next image …")
         self.session.attempt(self.session.workflow.next_sample, self.session.parameters())
 
     def _show_sample(self, loaded: Any) -> None:
         if loaded is None:
-            self.ui.reasonLabel.text = "Every image on the server has a label."
+            self.ui.reasonLabel.text = _("Every image on the server has a label.")
             return
         sample = loaded.sample
         notes = "".join(f"\n• {note}" for note in sample.notes)
@@ -93,7 +94,7 @@ class WorkflowPanel:
 
     def _submit(self) -> None:
         self._end_conflict()
-        self.ui.submitLabel.text = "Submitting …"
+        self.ui.submitLabel.text = _("Submitting …")
         if not self.session.attempt(self.session.workflow.submit):
             self.ui.submitLabel.text = self.ui.statusLabel.text
         self.refresh()
@@ -101,7 +102,9 @@ class WorkflowPanel:
     def _show_label(self, value: Any) -> None:
         if isinstance(value, Saved):
             self._end_conflict()
-            self.ui.submitLabel.text = f"✔ Saved as version {value.version} of {value.image_id}."
+            saved = _("Saved as version {version} of {image}.")
+            saved = saved.format(version=value.version, image=value.image_id)
+            self.ui.submitLabel.text = f"✔ {saved}"
             self.session.show_status(self.ui.submitLabel.text)
         elif isinstance(value, Conflict):
             self.conflict = value
@@ -110,7 +113,7 @@ class WorkflowPanel:
             self.ui.showTheirsButton.enabled = value.current is not None
             self.ui.conflictFrame.visible = True
         else:
-            self.session.show_status("The other label is in the scene, beside yours.")
+            self.session.show_status(_("The other label is in the scene, beside yours."))
             self.session.notify_changed()
 
     def _show_theirs(self) -> None:
@@ -131,7 +134,7 @@ class WorkflowPanel:
         session = self.session
         epochs = self.ui.epochsSpinBox.value
         if session.attempt(session.workflow.train, session.parameters(), max_epochs=epochs):
-            self.training = TrainingStatus("waiting", sentence="Starting …")
+            self.training = TrainingStatus("waiting", sentence=_("Starting …"))
             self._show_training()
 
     def _watch_training(self) -> None:
@@ -149,8 +152,10 @@ class WorkflowPanel:
 
     def _show_training(self) -> None:
         now = self.training
-        epochs = f" (epoch {now.epoch} of {now.epochs})" if now.epochs else ""
-        sentence = f"{now.state}{epochs}. {now.sentence}".strip()
+        state = (_("{state} (epoch {epoch} of {epochs}).") if now.epochs else "{state}.").format(
+            state=_state(now.state), epoch=now.epoch, epochs=now.epochs
+        )
+        sentence = f"{state} {now.sentence}".strip()
         self.ui.trainLabel.text = _with_left_out(sentence, now.left_out)
         self._draw_curve()
         if now.state in _ENDED_STATES:
@@ -171,7 +176,7 @@ class WorkflowPanel:
         tree = self.ui.versionsTree
         tree.clear()
         for version in reversed(found.versions):
-            mark = "in use" if version.id == found.current else ""
+            mark = _("in use") if version.id == found.current else ""
             texts = [version.id, str(version.cases), _dice(version.before), _dice(version.after)]
             item = qt.QTreeWidgetItem()
             for column, text in enumerate((*texts, mark)):
@@ -191,10 +196,24 @@ class WorkflowPanel:
 
 def _with_left_out(sentence: str, cases: Sequence[LeftOutCase]) -> str:
     """Return a sentence with a line for each case that the training left out."""
-    lines = [f"{case.image_id} was left out: {case.reason}" for case in cases[:_SHOWN_CASES]]
-    if len(cases) > _SHOWN_CASES:
-        lines.append(f"{len(cases) - _SHOWN_CASES} more were left out.")
+    line = _("{image} was left out: {reason}")
+    lines = [line.format(image=case.image_id, reason=case.reason) for case in cases[:_SHOWN_CASES]]
+    more = len(cases) - _SHOWN_CASES
+    if more > 0:
+        lines.append(_("{count} more were left out.").format(count=more))
     return "\n".join([sentence, *lines])
+
+
+def _state(state: str) -> str:
+    """Return the state of a training in the user's language."""
+    return {
+        "idle": _("idle"),
+        "waiting": _("waiting"),
+        "running": _("running"),
+        "done": _("done"),
+        "failed": _("failed"),
+        "stopped": _("stopped"),
+    }[state]
 
 
 def _dice(metrics: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ import slicer
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Scene import Frames, SegmentTags
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid, Voxel
 from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, is_left_handed
 from SEGSAMLib.Values.Layers import Layers
@@ -75,7 +76,7 @@ class FileExchange:
         def build() -> LabelPayload:
             label, names, overlaps = label_map(layers, names_by_id, grid.shape_ijk)
             if not names:
-                raise NodeError("There is nothing to save yet: all segments are empty.")
+                raise NodeError(_("There is nothing to save yet: all segments are empty."))
             place = (label[::-1], _reversed(grid)) if is_reversed else (label, grid)
             return LabelPayload(*place, image_id, version, names, overlaps)
 
@@ -118,9 +119,8 @@ class FileExchange:
         self._nodes.scene.RemoveNode(read)
         shape = self._nodes.need_grid().shape_ijk
         if labels.shape != shape:
-            raise NodeError(
-                f"Expected a label of {shape} voxels like the volume, got {labels.shape}."
-            )
+            sentence = _("Expected a label of {expected} voxels like the volume, got {found}.")
+            raise NodeError(sentence.format(expected=shape, found=labels.shape))
         own, selected = self._nodes.segmentation, self._nodes.segment_id
         node = self._nodes.make_segmentation()
         node.SetName(title)
@@ -157,11 +157,12 @@ class FileExchange:
             )
             files = sorted(Path(folder).glob("*.nii.gz"))
             if not is_done or len(files) != 1:
-                raise NodeError("Slicer could not export the segmentation. Is it empty?")
+                raise NodeError(_("Slicer could not export the segmentation. Is it empty?"))
             try:
                 shutil.move(str(files[0]), str(target))
             except OSError as error:
-                raise NodeError(f"{target} cannot be written: {error.strerror}.") from error
+                sentence = _("{path} cannot be written: {reason}.")
+                raise NodeError(sentence.format(path=target, reason=error.strerror)) from error
         return str(target)
 
     def export_dicom_seg(self, folder: str) -> tuple[str, ...]:
@@ -170,29 +171,33 @@ class FileExchange:
         """
         self._nodes.segments()
         if not self._nodes.volume.GetAttribute("DICOM.instanceUIDs"):
-            raise NodeError(
+            sentence = _(
                 "A DICOM segmentation needs a volume that was loaded from DICOM; this one was not."
             )
+            raise NodeError(sentence)
         try:
             plugin = importlib.import_module("DICOMSegmentationPlugin")
         except ImportError:
-            raise NodeError(
+            sentence = _(
                 "Slicer exports DICOM segmentations with its extension QuantitativeReporting: "
                 "install it in the Extensions Manager."
-            ) from None
+            )
+            raise NodeError(sentence) from None
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._nodes.scene)
         exporter = plugin.DICOMSegmentationPluginClass()
         exportables = exporter.examineForExport(
             hierarchy.GetItemByDataNode(self._nodes.segmentation)
         )
         if not exportables:
-            raise NodeError("The images of the volume are no longer in Slicer's DICOM database.")
+            sentence = _("The images of the volume are no longer in Slicer's DICOM database.")
+            raise NodeError(sentence)
         before = set(Path(folder).iterdir())
         for each in exportables:
             each.directory = folder
         problem = exporter.export(exportables)
         if problem:
-            raise NodeError(f"Slicer could not export the segmentation: {problem}")
+            sentence = _("Slicer could not export the segmentation: {problem}")
+            raise NodeError(sentence.format(problem=problem))
         return tuple(sorted(str(path) for path in set(Path(folder).iterdir()) - before))
 
     def _key(self) -> str:
@@ -214,7 +219,7 @@ class FileExchange:
         storage.SetCenterImage(0)
         if not storage.ReadData(node):
             self._nodes.scene.RemoveNode(node)
-            raise NodeError("The file that the server sent cannot be read.")
+            raise NodeError(_("The file that the server sent cannot be read."))
         node.CreateDefaultDisplayNodes()
         return node
 

@@ -9,6 +9,7 @@ import vtk
 
 import slicer
 from SEGSAMLib.Errors import NodeError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid
 
 
@@ -16,7 +17,7 @@ def grid_of(volume: Any) -> VolumeGrid:
     """Return the voxel grid of a volume node. Raises `NodeError` without voxels."""
     image = None if volume is None else volume.GetImageData()
     if image is None or 0 in image.GetDimensions():
-        raise NodeError("Choose a volume first.")
+        raise NodeError(_("Choose a volume first."))
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     return VolumeGrid.of(image.GetDimensions(), as_array(matrix))
@@ -51,10 +52,11 @@ def between(source: Any, target: Any) -> np.ndarray:
         return np.eye(4)
     matrix = vtk.vtkMatrix4x4()
     if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(first, second, matrix):
-        raise NodeError(
-            f"{source.GetName()} and {target.GetName()} are under different transforms, and one is "
-            "not linear. Put both under the same transform, or harden it."
+        sentence = _(
+            "{first} and {second} are under different transforms, and one is not linear. Put both "
+            "under the same transform, or harden it."
         )
+        raise NodeError(sentence.format(first=source.GetName(), second=target.GetName()))
     return as_array(matrix)
 
 

@@ -20,6 +20,7 @@ from SEGSAMLib.Scene.SegmentPrompts import SegmentPrompts
 from SEGSAMLib.Scene.Segments import SURFACE
 from SEGSAMLib.Scene.Surfaces import Surfaces, SurfaceUpdate
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS
@@ -34,8 +35,6 @@ from SEGSAMLib.Values.Results import (
 from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
 from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
-
-_OUT_OF_DATE = "The reply belongs to an earlier request; nothing was changed."
 
 
 class Logic:
@@ -146,7 +145,8 @@ class Logic:
             self._predictions.pop(segment_id, None)
             changes = {} if change is None else {segment_id: change}
             if changes or before != SegmentState():
-                step = UndoStep(segment_id, "reset of the segment", before, SegmentState(), changes)
+                text = _("reset of the segment")
+                step = UndoStep(segment_id, text, before, SegmentState(), changes)
                 self.history.stack.push(step)
             self.prompts.show()
 
@@ -164,11 +164,11 @@ class Logic:
         """
         pending = self.nodes.pending_request
         if pending is None or reply.request_id != pending.request_id:
-            raise NodeError(_OUT_OF_DATE)
+            raise _out_of_date()
 
         def check() -> None:
             if self.nodes.pending_request is not pending:
-                raise NodeError(_OUT_OF_DATE)
+                raise _out_of_date()
 
         return VoxelEdit(
             self.nodes.segments().layers(),
@@ -232,7 +232,7 @@ class Logic:
         SegmentTags.set_identity(segment, after)
         prompts, result = self.prompts.current, self.nodes.results.get(segment_id)
         states = SegmentState(prompts, result, before), SegmentState(prompts, result, after)
-        self.history.stack.push(UndoStep(segment_id, "choice of a category", *states))
+        self.history.stack.push(UndoStep(segment_id, _("choice of a category"), *states))
 
     @property
     def predictions(self) -> SlicePredictions:
@@ -271,6 +271,10 @@ class Logic:
             return None
         update = surfaces.update(self.nodes.segments().layers())
         return update if update.labels else None
+
+
+def _out_of_date() -> NodeError:
+    return NodeError(_("The reply belongs to an earlier request; nothing was changed."))
 
 
 def _request_body(prompts: dict[str, Any], parameters: Parameters) -> dict[str, Any]:

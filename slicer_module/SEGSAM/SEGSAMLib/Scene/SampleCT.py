@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 from SEGSAMLib.Errors import NodeError
+from SEGSAMLib.Translation import tr as _
 
 CATEGORY = "SEG-SAM"
 NAME = "SEG-SAM abdomen CT"
@@ -52,7 +53,8 @@ def load_sample() -> Any:
     for found in SampleData.SampleDataLogic().downloadSamples(NAME):
         if hasattr(found, "IsA") and found.IsA("vtkMRMLScalarVolumeNode"):
             return found
-    raise NodeError(
+    sentence = _(
         "The sample CT could not be downloaded: is this computer connected to the Internet? An "
         "image of your own will do, too."
     )
+    raise NodeError(sentence)

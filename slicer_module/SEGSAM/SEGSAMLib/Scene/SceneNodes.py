@@ -10,6 +10,7 @@ import slicer
 from SEGSAMLib.Errors import NodeError, StaleError
 from SEGSAMLib.Scene import Frames, SegmentTags
 from SEGSAMLib.Scene.Segments import Segments
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid
 from SEGSAMLib.Values.Masks import PackedRegion
 from SEGSAMLib.Values.Results import PendingRequest
@@ -92,7 +93,7 @@ class SceneNodes:
         """Return a segment, the current one by default. Raises `NodeError` if there is none."""
         segment_id = segment_id or self.segment_id
         if self.segmentation is None or segment_id not in self.segment_ids:
-            raise NodeError("Choose a segment first.")
+            raise NodeError(_("Choose a segment first."))
         return self.segmentation.GetSegmentation().GetSegment(segment_id)
 
     def make_segmentation(self) -> Any:
@@ -141,7 +142,7 @@ class SceneNodes:
     def segments(self) -> Segments:
         """Return the label maps of the segmentation. Raises `NodeError` without one."""
         if self.segmentation is None:
-            raise NodeError("Choose a segmentation first.")
+            raise NodeError(_("Choose a segmentation first."))
         grid = self.need_grid()
         volume_to_node = Frames.between(self.volume, self.segmentation)
         return Segments(self.segmentation, grid, volume_to_node)

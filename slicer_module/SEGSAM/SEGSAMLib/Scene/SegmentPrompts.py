@@ -9,6 +9,7 @@ from SEGSAMLib.Scene import Frames, SegmentTags, Views
 from SEGSAMLib.Scene.PromptNodes import PromptNodes, roi_corners
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import box_in_volume, box_on_slice, reduced_scribble
 from SEGSAMLib.Values.Outlines import lasso_on_slice
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, Point, Prompt, PromptSet, Scribble
@@ -54,7 +55,7 @@ class SegmentPrompts:
         volume.
         """
         voxel = self._nodes.need_grid().voxel(self._nodes.to_volume_ras(world_ras))
-        self._add(Point(voxel, positive), "point", view=view)
+        self._add(Point(voxel, positive), _("point"), view=view)
 
     def add_box_on_slice(
         self, slice_node: Any, first_xy: Any, last_xy: Any, *, positive: bool = True
@@ -63,31 +64,31 @@ class SegmentPrompts:
         corners_world = Frames.rectangle_on_view(slice_node, first_xy, last_xy)
         corners_ras = self._nodes.to_volume_ras(corners_world)
         box, note = box_on_slice(self._nodes.need_grid(), corners_ras)
-        self._add(replace(box, positive=positive), "box", note)
+        self._add(replace(box, positive=positive), _("box"), note)
 
     def add_box_from_roi(self, roi: Any, *, positive: bool = True, view: Any = None) -> None:
         """Add the 3D box of a region of interest, drawn in `view`. Raises `PositionError`."""
         corners_ras = self._nodes.to_volume_ras(Frames.to_world(roi_corners(roi), roi))
         box, note = box_in_volume(self._nodes.need_grid(), corners_ras)
-        self._add(replace(box, positive=positive), "box", note, view=view)
+        self._add(replace(box, positive=positive), _("box"), note, view=view)
 
     def add_scribble(self, path_world_ras: Any, *, positive: bool = True, view: Any = None) -> None:
         """Add a stroke (n, 3), reduced to some points. Raises `PositionError`."""
         path_ras = self._nodes.to_volume_ras(path_world_ras)
         path_ijk = reduced_scribble(self._nodes.need_grid(), path_ras)
-        self._add(Scribble(path_ijk, positive), "scribble", view=view)
+        self._add(Scribble(path_ijk, positive), _("scribble"), view=view)
 
     def add_lasso(self, path_world_ras: Any, *, positive: bool = True) -> None:
         """Add a freehand outline (n, 3) on a slice. Raises `PositionError`."""
         path_ras = self._nodes.to_volume_ras(path_world_ras)
         lasso = lasso_on_slice(self._nodes.need_grid(), path_ras, positive=positive)
-        self._add(lasso, "lasso")
+        self._add(lasso, _("lasso"))
 
     def remove(self, number: int) -> None:
         """Remove one prompt, by its number in `current`; does nothing if there is none."""
         before = self.current
         if 0 <= number < len(before.items):
-            self._set(before.without(number), "removal of a prompt")
+            self._set(before.without(number), _("removal of a prompt"))
 
     def clear(self) -> None:
         """Remove all prompts of the segment. Its voxels stay, and the next result adds to them."""
@@ -98,7 +99,7 @@ class SegmentPrompts:
         state = SegmentState(before, self._nodes.results.get(segment_id))
         SegmentTags.set_prompts(self._nodes.segment(), NO_PROMPTS)
         self._nodes.results[segment_id] = None
-        step = UndoStep(segment_id, "removal of all prompts", state, SegmentState())
+        step = UndoStep(segment_id, _("removal of all prompts"), state, SegmentState())
         self._history.stack.push(step)
         self.show()
 
@@ -118,7 +119,7 @@ class SegmentPrompts:
         if not self._nodes.segment_id:
             self._nodes.add_segment()
         has_new_point = len(after.points) > len(before.points)
-        self._set(after, "point" if has_new_point else "change of a prompt")
+        self._set(after, _("point") if has_new_point else _("change of a prompt"))
         return True
 
     def show(self) -> None:
@@ -135,7 +136,7 @@ class SegmentPrompts:
             self._nodes.add_segment()
         if view is not None:
             volume = self._nodes.volume
-            axis, _ = Views.axis_and_slice(view, volume)
+            axis, _index = Views.axis_and_slice(view, volume)
             self._view_axes[self._nodes.segment_id, volume.GetID()] = axis
         self._set(self.current.plus(item), description)
         self.note = note

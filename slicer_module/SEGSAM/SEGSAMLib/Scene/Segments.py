@@ -16,6 +16,7 @@ from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 import slicer
 from SEGSAMLib.Errors import StaleError
 from SEGSAMLib.Scene.Frames import as_array
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid
 from SEGSAMLib.Values.Layers import Layer, Layers, SegmentLabel
 
@@ -63,7 +64,7 @@ class Segments:
             )
         )
         if not is_unchanged:
-            raise StaleError("The segmentation was changed meanwhile.")
+            raise StaleError(_("The segmentation was changed meanwhile."))
         for layer in layers.all:
             if layer.is_changed:
                 self._write(layer)

@@ -7,6 +7,7 @@ import numpy as np
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Scene import SegmentTags
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.UndoStack import SegmentState, UndoStack, UndoStep
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
@@ -61,15 +62,16 @@ class UndoHistory:
         layers = self._nodes.segments().layers()
         if not layers.match(step.changes):
             move()  # else this step would block all others
-            raise NodeError(
+            sentence = _(
                 "The segmentation has another voxel grid than at this step, so it cannot be undone."
             )
+            raise NodeError(sentence)
 
         def check() -> None:
             if (stack.next_undo if is_undo else stack.next_redo) is not step:
-                raise NodeError("Another step was made meanwhile; nothing was changed.")
+                raise NodeError(_("Another step was made meanwhile; nothing was changed."))
 
-        def finish(_: object) -> None:
+        def finish(_computed: object) -> None:
             move()
             self._restore(step.segment_id, step.before if is_undo else step.after)
 

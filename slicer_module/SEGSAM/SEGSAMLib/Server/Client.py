@@ -28,6 +28,7 @@ from SEGSAMLib.Server.ReplyReaders import (
 from SEGSAMLib.Server.Transport import FileForm, Transport
 from SEGSAMLib.Server.Uploads import ID, Uploads
 from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Address import Address
 from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, nrrd_file
 from SEGSAMLib.Values.Replies import (
@@ -74,16 +75,25 @@ class Client:
         except ClientError as error:
             return Diagnosis(False, error.code, str(error))
         if not info.is_segsam:
-            line = (
-                f"{self.address.url} is the MONAI Label app {info.name or 'without a name'}, which "
-                "does not have the SEG-SAM requests; start the SEG-SAM app there."
-            )
+            line = _(
+                "{url} is the MONAI Label app {name}, which does not have the SEG-SAM requests; "
+                "start the SEG-SAM app there."
+            ).format(url=self.address.url, name=info.name or _("without a name"))
             return Diagnosis(False, "wrong_server", line, info)
         trained = next((model for model in info.models if model.categories), None)
-        names = f"names {len(trained.categories)} categories" if trained else "names nothing"
-        line = f"Connected to {info.name} {info.version} at {self.address.url}: {names}."
+        line = (
+            _("Connected to {name} {version} at {url}: names {count} categories.")
+            if trained
+            else _("Connected to {name} {version} at {url}: names nothing.")
+        ).format(
+            name=info.name,
+            version=info.version,
+            url=self.address.url,
+            count=len(trained.categories) if trained else 0,
+        )
         if self.address.is_unencrypted:
-            line += " The connection is not encrypted: use https for images of patients."
+            unsafe = _("The connection is not encrypted: use https for images of patients.")
+            line = f"{line} {unsafe}"
         return Diagnosis(True, "ok", line, info)
 
     def info(self, cancel: CancelToken) -> ServerInfo:
@@ -139,11 +149,12 @@ class Client:
         offer = read_offer(value)
         image_id = value.get("id")
         if not isinstance(image_id, str) or not ID.fullmatch(image_id):
-            raise ClientError(f"Expected the id of an image, got {image_id!r:.60}.", code="reply")
-        report(Progress(0, 0, f"downloading {image_id}"))
+            sentence = _("Expected the id of an image, got {found}.")
+            raise ClientError(sentence.format(found=repr(image_id)[:60]), code="reply")
+        report(Progress(0, 0, _("downloading {image}").format(image=image_id)))
         file = self._transport.download("/datastore/image", {"image": image_id}, cancel)
         try:
-            current, _ = self.label_versions(image_id, cancel)
+            current, _versions = self.label_versions(image_id, cancel)
         except ClientError as error:
             if error.status != 404:
                 Path(file).unlink()
@@ -167,7 +178,7 @@ class Client:
                 "/datastore/label", form, cancel, report, query=query, headers=headers
             )
         try:
-            return read_saved(json_object(reply), label.image_id, "label")
+            return read_saved(json_object(reply), label.image_id)
         except ClientError as error:
             if error.status != 409:
                 raise
@@ -195,7 +206,7 @@ class Client:
         """Make a version of a label current again, as a new version."""
         query = {"label": image_id, "tag": TAG, "version": str(version)}
         reply = self._transport.request("POST", "/datastore/label/restore", cancel, query=query)
-        return read_saved(json_object(reply), image_id, "restored label")
+        return read_saved(json_object(reply), image_id)
 
     # -- training and versions
 
@@ -246,7 +257,7 @@ class Client:
             head + tail,
             reply_seconds=INFER_SECONDS,
         )
-        report(Progress(0, 0, "segmenting"))
+        report(Progress(0, 0, _("segmenting")))
         ended = threading.Event()
         watcher = threading.Thread(
             target=self._watch_progress,
@@ -275,4 +286,5 @@ class Client:
             done, planned = value.get("done"), value.get("planned")
             if isinstance(done, int) and isinstance(planned, int) and not ended.is_set():
                 total = max(planned, done)
-                report(Progress(done, total, f"slice {done} of {total}"))
+                text = _("slice {done} of {total}").format(done=done, total=total)
+                report(Progress(done, total, text))

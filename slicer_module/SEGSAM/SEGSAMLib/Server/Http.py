@@ -14,12 +14,13 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Callable, Mapping, NoReturn, Protocol
+from typing import IO, Any, Callable, Mapping, NoReturn, Protocol
 from urllib.parse import quote, urlencode
 
 from SEGSAMLib.Errors import ClientError
 from SEGSAMLib.Server.HttpReply import HttpReply, unexpected_reply
 from SEGSAMLib.Server.Worker import CancelToken
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Address import Address
 
 CONNECT_SECONDS = 8.0
@@ -62,7 +63,8 @@ class Http:
         cannot be read, or an invalid token.
         """
         if token and (not token.isascii() or not token.isprintable() or " " in token):
-            raise ClientError("Expected a token of ASCII characters without spaces.", code="token")
+            sentence = _("Expected a token of ASCII characters without spaces.")
+            raise ClientError(sentence, code="token")
         self.address = address
         self._token = token
         self._tls = _tls_context(ca_file) if address.scheme == "https" else None
@@ -138,40 +140,18 @@ class Http:
 
     def _raise(self, error: Exception, limit_seconds: float) -> NoReturn:
         """Raise `ClientError` with a sentence about a network error."""
-        where = self.address.url
-        for kinds, code, sentence in (
-            (ssl.SSLCertVerificationError, "tls", _certificate_sentence(error)),
-            (
-                ssl.SSLError,
-                "tls",
-                f"{where} does not speak TLS as it should; is it http:// instead of https://?",
-            ),
-            (
-                (socket.gaierror, UnicodeError),
-                "dns",
-                f"There is no computer named {self.address.host}.",
-            ),
-            (
-                ConnectionRefusedError,
-                "refused",
-                f"No server runs at {where}: start it, or check host and port.",
-            ),
-            (
-                (socket.timeout, TimeoutError),
-                "timeout",
-                f"{where} did not answer within {limit_seconds:.0f} s: it is busy, or a "
-                "firewall blocks the connection.",
-            ),
-            (
-                (http.client.HTTPException, ConnectionError),
-                "reply",
-                f"{where} closed the connection, or does not speak HTTP.",
-            ),
-        ):
-            if isinstance(error, kinds):
-                raise ClientError(sentence, code=code) from error
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ClientError(f"{where} cannot be reached: {reason}.", code="unreachable") from error
+        values = {
+            "url": self.address.url,
+            "host": self.address.host,
+            "seconds": f"{limit_seconds:.0f}",
+            "reason": getattr(error, "verify_message", "") or reason,
+        }
+        for kinds, code, sentence in _network_sentences():
+            if isinstance(error, kinds):
+                raise ClientError(sentence.format(**values), code=code) from error
+        sentence = _("{url} cannot be reached: {reason}.")
+        raise ClientError(sentence.format(**values), code="unreachable") from error
 
 
 def _read(
@@ -183,14 +163,13 @@ def _read(
     headers = {name.lower(): value for name, value in response.getheaders()}
     max_bytes = request.max_bytes
     if response.length is not None and response.length > max_bytes:
-        raise ClientError(
-            f"Expected a reply of at most {max_bytes >> 20} MB, and the server announces "
-            f"{response.length >> 20} MB.",
-            code="reply",
-            status=response.status,
-        )
+        sentence = _(
+            "Expected a reply of at most {limit} MB, and the server announces {size} MB."
+        ).format(limit=max_bytes >> 20, size=response.length >> 20)
+        raise ClientError(sentence, code="reply", status=response.status)
     if headers.get("content-encoding", "identity") != "identity":
-        raise ClientError(unexpected_reply("in an encoding that was not requested"), code="reply")
+        problem = unexpected_reply(_("in an encoding that was not requested"))
+        raise ClientError(problem, code="reply")
     target = into if 200 <= response.status < 300 else None
     body, size = [], 0
     deadline = time.monotonic() + request.reply_seconds + max_bytes / _MIN_BYTES_PER_SECOND
@@ -201,7 +180,7 @@ def _read(
             break
         size += len(chunk)
         if size > max_bytes or time.monotonic() > deadline:
-            raise ClientError(unexpected_reply("endless"), code="reply", status=response.status)
+            raise ClientError(unexpected_reply(_("endless")), code="reply", status=response.status)
         if target is not None:
             target.write(chunk)
         else:
@@ -209,7 +188,7 @@ def _read(
     cancel.check()
     declared = headers.get("content-length", "")
     if declared.isdigit() and size != int(declared):
-        raise ClientError("The server's reply was cut off; try again.", code="reply")
+        raise ClientError(_("The server's reply was cut off; try again."), code="reply")
     return HttpReply(response.status, headers, b"".join(body))
 
 
@@ -229,15 +208,44 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise ClientError(
-                f"The certificate file {ca_file} cannot be read as PEM.", code="ca_file"
-            ) from error
+            sentence = _("The certificate file {path} cannot be read as PEM.")
+            raise ClientError(sentence.format(path=ca_file), code="ca_file") from error
     return context
 
 
-def _certificate_sentence(error: Exception) -> str:
-    reason = getattr(error, "verify_message", "") or "it cannot be verified"
+def _network_sentences() -> tuple[tuple[Any, str, str], ...]:
+    """Return (kinds of error, code, sentence); the first row that has the error counts."""
     return (
-        f"The server's certificate is not accepted: {reason}. If your hospital issued it, choose "
-        "the hospital's certificate file (CA) in the section Server."
+        (
+            ssl.SSLCertVerificationError,
+            "tls",
+            _(
+                "The server's certificate is not accepted: {reason}. If your hospital issued it, "
+                "choose the hospital's certificate file (CA) in the section Server."
+            ),
+        ),
+        (
+            ssl.SSLError,
+            "tls",
+            _("{url} does not speak TLS as it should; is it http:// instead of https://?"),
+        ),
+        ((socket.gaierror, UnicodeError), "dns", _("There is no computer named {host}.")),
+        (
+            ConnectionRefusedError,
+            "refused",
+            _("No server runs at {url}: start it, or check host and port."),
+        ),
+        (
+            (socket.timeout, TimeoutError),
+            "timeout",
+            _(
+                "{url} did not answer within {seconds} s: it is busy, or a firewall blocks the "
+                "connection."
+            ),
+        ),
+        (
+            (http.client.HTTPException, ConnectionError),
+            "reply",
+            _("{url} closed the connection, or does not speak HTTP."),
+        ),
     )

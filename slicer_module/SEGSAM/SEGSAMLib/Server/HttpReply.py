@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, NoReturn
 
 from SEGSAMLib.Errors import ClientError
+from SEGSAMLib.Translation import tr as _
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ def json_object(reply: HttpReply) -> dict[str, Any]:
     check_status(reply)
     value = _json(reply.body)
     if not isinstance(value, dict):
-        raise ClientError(unexpected_reply("no JSON object"), code="reply", status=reply.status)
+        problem = unexpected_reply(_("no JSON object"))
+        raise ClientError(problem, code="reply", status=reply.status)
     return value
 
 
@@ -37,18 +39,16 @@ def check_status(reply: HttpReply) -> None:
         return
     if 300 <= status < 400:
         target = reply.headers.get("location", "")
-        raise ClientError(
-            f"The server redirects to {target[:200]!r}. If that is right, enter it as the address.",
-            code="redirect",
-            status=status,
-        )
+        sentence = _(
+            "The server redirects to {target}. If that is right, enter it as the address."
+        ).format(target=repr(target[:200]))
+        raise ClientError(sentence, code="redirect", status=status)
     sentence, code = _error_detail(reply.body)
     if status == 401:
-        sentence = "The server requires a token, or another one than this."
+        sentence = _("The server requires a token, or another one than this.")
     elif not sentence:
-        sentence = _SENTENCES.get(
-            status, f"The server replied with status {status} and gave no reason."
-        )
+        unknown = _("The server replied with status {status} and gave no reason.")
+        sentence = _status_sentences().get(status, unknown.format(status=status))
     wait = reply.headers.get("retry-after", "")
     raise ClientError(
         sentence,
@@ -58,15 +58,16 @@ def check_status(reply: HttpReply) -> None:
     )
 
 
-_SENTENCES = {
-    400: "The server did not understand the request; is it of another version?",
-    403: "The server does not allow this.",
-    404: "The server does not have this. Is it a SEG-SAM server, and is the address right?",
-    413: "The server does not accept uploads of this size.",
-    502: "The proxy in front of the server gets no reply from it.",
-    503: "The server is busy; try again in a moment.",
-    504: "The proxy in front of the server waited too long for it.",
-}
+def _status_sentences() -> dict[int, str]:
+    return {
+        400: _("The server did not understand the request; is it of another version?"),
+        403: _("The server does not allow this."),
+        404: _("The server does not have this. Is it a SEG-SAM server, and is the address right?"),
+        413: _("The server does not accept uploads of this size."),
+        502: _("The proxy in front of the server gets no reply from it."),
+        503: _("The server is busy; try again in a moment."),
+        504: _("The proxy in front of the server waited too long for it."),
+    }
 
 
 def _json(body: bytes) -> Any:
@@ -74,7 +75,7 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        kind = "a web page" if body.lstrip()[:1] == b"<" else "no JSON"
+        kind = _("a web page") if body.lstrip()[:1] == b"<" else _("no JSON")
         raise ClientError(unexpected_reply(kind), code="reply") from error
 
 
@@ -95,4 +96,5 @@ def _error_detail(body: bytes) -> tuple[str, str]:
 
 def unexpected_reply(kind: str) -> str:
     """Return the sentence for a reply that a SEG-SAM server would not send."""
-    return f"The reply is {kind}: this is not a SEG-SAM server, or one of another version."
+    sentence = _("The reply is {kind}: this is not a SEG-SAM server, or one of another version.")
+    return sentence.format(kind=kind)

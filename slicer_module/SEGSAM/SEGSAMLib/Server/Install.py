@@ -15,6 +15,7 @@ from typing import Mapping, Sequence
 
 from SEGSAMLib.Errors import SegSamError
 from SEGSAMLib.Server import SourceDownload
+from SEGSAMLib.Translation import tr as _
 
 SUPPORTED = ("3.11", "3.12", "3.10")
 """Python versions that the server runs on, best first."""
@@ -80,11 +81,12 @@ def find_python(environment: Mapping[str, str], slicer_home: Path) -> Path:
                 continue
             if slicer_home.resolve() not in found[1].resolve().parents:
                 return found[1]
-    raise InstallError(
+    sentence = _(
         "The server needs Python 3.10, 3.11 or 3.12 of its own, and none was found on this "
         "computer. Install one from python.org (Windows, macOS) or with your package manager "
         "(Linux: python3 with python3-venv), and try again."
     )
+    raise InstallError(sentence)
 
 
 def install_steps(target: Environment, python: Path) -> list[list[str]]:
@@ -109,7 +111,8 @@ def start_command(environment: Environment, studies: Path, port: int) -> list[st
     is not installed.
     """
     if not environment.is_ready:
-        raise InstallError(f"There is no server in {environment.folder}: install it first.")
+        sentence = _("There is no server in {folder}: install it first.")
+        raise InstallError(sentence.format(folder=environment.folder))
     return [
         *(str(environment.python), "-m", "monailabel.main", "start_server"),
         *("--app", str(environment.app), "--studies", str(studies)),
@@ -126,7 +129,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise InstallError("No port of 127.0.0.1 is free.")
+    raise InstallError(_("No port of 127.0.0.1 is free."))
 
 
 def server_variables(outside: Mapping[str, str], token: str) -> dict[str, str]:
@@ -178,7 +181,7 @@ def _probe(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version, _, executable = probed.stdout.strip().partition(" ")
+    version, _space, executable = probed.stdout.strip().partition(" ")
     return (version, Path(executable)) if probed.returncode == 0 and executable else None
 
 
@@ -186,7 +189,10 @@ def _check_space(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     if free_gb < NEEDED_GB:
+        sentence = _(
+            "The server needs {needed} GB in {folder}, which has {free} GB left: free some space, "
+            "or choose another folder."
+        )
         raise InstallError(
-            f"The server needs {NEEDED_GB} GB in {existing}, which has {free_gb:.1f} GB left: "
-            "free some space, or choose another folder."
+            sentence.format(needed=NEEDED_GB, folder=existing, free=f"{free_gb:.1f}")
         )

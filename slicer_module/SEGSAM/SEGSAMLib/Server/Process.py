@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 from SEGSAMLib.Errors import SegSamError
+from SEGSAMLib.Translation import tr as _
 
 STOP_SECONDS = 5.0
 """Time that a command has to end after it was asked to."""
@@ -72,7 +73,9 @@ class Process:
             )
         except OSError as error:
             self.exit_status = 127
-            raise ProcessError(f"{Path(command[0]).name} could not be started: {error}.") from error
+            sentence = _("{program} could not be started: {error}.")
+            name = Path(command[0]).name
+            raise ProcessError(sentence.format(program=name, error=error)) from error
         self._read_until = 0.0
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()

@@ -14,6 +14,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from SEGSAMLib.Errors import ClientError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import AXES, VolumeGrid, Voxel
 from SEGSAMLib.Values.Masks import Region, unpacked_bits
 from SEGSAMLib.Values.Replies import (
@@ -56,17 +57,17 @@ def read_info(value: Json) -> ServerInfo:
         name=_text(value.get("name")),
         version=_text(value.get("version")),
         is_segsam=any(
-            isinstance(each.get("checkpoint"), Mapping) for _, each in _items(value, "models")
+            isinstance(each.get("checkpoint"), Mapping) for _name, each in _items(value, "models")
         ),
         models=models,
-        trainers=tuple(name for name, _ in _items(value, "trainers")),
+        trainers=tuple(name for name, _trainer in _items(value, "trainers")),
     )
 
 
 def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
     """Read the reply to `POST /infer/...` with `result: region`, for a volume of `grid`."""
     if value.get("request_id") != request_id:
-        raise _invalid("belongs to another request")
+        raise _invalid(_("belongs to another request"))
     slices = _slices(value.get("slices"), grid)
     certainty = value.get("certainty")
     known = certainty if isinstance(certainty, list) and len(certainty) == len(slices) else []
@@ -93,20 +94,24 @@ def read_offer(value: Json) -> Offer:
     why = _text(value.get("why"))
     refused = _mapping(value.get("refused"))
     if "id" not in value and refused:
-        raise ClientError(why or "No image without a label can be opened.", code="refused")
+        raise ClientError(why or _("No image without a label can be opened."), code="refused")
     notes = [_text(note) for note in _list(value.get("notes")) if _text(note)]
     if count := _count(refused.get("count")):
         names = [_text(name) for name in list(_mapping(refused.get("images")))[:_LISTED]]
-        more = " and others" if count > len(names) else ""
-        notes.append(f"{count} image(s) cannot be opened: {', '.join(names)}{more}.")
+        note = (
+            _("{count} image(s) cannot be opened: {names} and others.")
+            if count > len(names)
+            else _("{count} image(s) cannot be opened: {names}.")
+        )
+        notes.append(note.format(count=count, names=", ".join(names)))
     return Offer(why, tuple(notes))
 
 
-def read_saved(value: Json, image_id: str, sent: str) -> Saved:
-    """Read the reply to a saved or restored label; `sent` names which of them."""
+def read_saved(value: Json, image_id: str) -> Saved:
+    """Read the reply to a saved or restored label."""
     version = value.get("version")
     if not _is_count(version) or version < 1:
-        raise _invalid(f"does not contain the version under which the {sent} was saved")
+        raise _invalid(_("does not contain the version under which the label was saved"))
     return Saved(image_id, version)
 
 
@@ -133,7 +138,7 @@ def read_training(value: Json) -> TrainingStatus:
     progress = _mapping(value.get("progress"))
     state = _STATES.get(_text(value.get("status")), "")
     if not state:
-        raise _invalid("does not contain the state of the training")
+        raise _invalid(_("does not contain the state of the training"))
     done, message = _count(progress.get("done")), _text(progress.get("what"))
     if state == "done" and _text(progress.get("status")) == "stopped":
         state = "stopped"
@@ -169,7 +174,7 @@ def read_versions(value: Json) -> Versions:
             )
         )
     if not found:
-        raise _invalid("contains no version of the model")
+        raise _invalid(_("contains no version of the model"))
     return Versions(_text(value.get("model")), _text(value.get("current")), tuple(found))
 
 
@@ -194,16 +199,17 @@ def _region(mask: Any, grid: VolumeGrid) -> Region | None:
     if mask is None:
         return None
     if not isinstance(mask, Mapping) or mask.get("encoding") != _ENCODING:
-        raise _invalid(f"contains a mask whose encoding is not {_ENCODING}")
+        problem = _("contains a mask whose encoding is not {encoding}")
+        raise _invalid(problem.format(encoding=_ENCODING))
     if mask.get("shape_ijk") != list(grid.shape_ijk):
-        raise _invalid(
-            f"is for a volume of {mask.get('shape_ijk')!r:.60} voxels, and this one has "
-            f"{list(grid.shape_ijk)}"
-        )
+        problem = _("is for a volume of {other} voxels, and this one has {own}")
+        other = repr(mask.get("shape_ijk"))[:60]
+        raise _invalid(problem.format(other=other, own=list(grid.shape_ijk)))
     low, high = _voxel(mask.get("min_ijk")), _voxel(mask.get("max_ijk"))
     inside = all(0 <= a <= b < side for a, b, side in zip(low, high, grid.shape_ijk))
     if not inside:
-        raise _invalid(f"contains a mask from {low} to {high}, which is not in the volume")
+        problem = _("contains a mask from {low} to {high}, which is not in the volume")
+        raise _invalid(problem.format(low=low, high=high))
     i, j, k = (b - a + 1 for a, b in zip(low, high))
     size = (i * j * k + 7) // 8
     try:
@@ -212,7 +218,7 @@ def _region(mask: Any, grid: VolumeGrid) -> Region | None:
         bits = zlib.decompressobj().decompress(packed, size + 1)
         return Region(low, np.array(unpacked_bits(bits, (i, j, k))))
     except (TypeError, ValueError, binascii.Error, zlib.error) as error:
-        raise _invalid("contains a mask that cannot be unpacked") from error
+        raise _invalid(_("contains a mask that cannot be unpacked")) from error
 
 
 def _slices(value: Any, grid: VolumeGrid) -> tuple[tuple[int, int], ...]:
@@ -301,9 +307,11 @@ def _is_axis(value: Any) -> bool:
 
 def _voxel(value: Any) -> Voxel:
     if not isinstance(value, list) or len(value) != 3 or not all(_is_count(v) for v in value):
-        raise _invalid(f"contains {value!r:.60} where a voxel was expected")
+        problem = _("contains {found} where a voxel was expected")
+        raise _invalid(problem.format(found=repr(value)[:60]))
     return value[0], value[1], value[2]
 
 
 def _invalid(problem: str) -> ClientError:
-    return ClientError(f"The server's reply {problem}; nothing was changed.", code="reply")
+    sentence = _("The server's reply {problem}; nothing was changed.")
+    return ClientError(sentence.format(problem=problem), code="reply")

@@ -13,6 +13,7 @@ from SEGSAMLib.Server.Http import Http, HttpRequest
 from SEGSAMLib.Server.HttpReply import HttpReply, check_status, json_object
 from SEGSAMLib.Server.MultipartForm import ConcatenatedReader, multipart
 from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
+from SEGSAMLib.Translation import tr as _
 
 UPLOAD_SECONDS = 120.0
 """Time limit from the last byte sent to the first byte of the reply."""
@@ -82,7 +83,9 @@ class Transport:
         )
 
         def on_sent(done: int, total: int) -> None:
-            report(Progress(done, total, f"sending {done >> 20} of {max(total >> 20, 1)} MB"))
+            text = _("sending {done} of {total} MB")
+            text = text.format(done=done >> 20, total=max(total >> 20, 1))
+            report(Progress(done, total, text))
 
         return self.http.send(request, cancel, on_sent=on_sent)
 
@@ -112,4 +115,5 @@ def _extension(reply: HttpReply) -> str:
     for extension in _EXTENSIONS:
         if disposition.endswith(extension):
             return extension
-    raise ClientError("The server sent a file of a type that cannot be opened.", code="reply")
+    sentence = _("The server sent a file of a type that cannot be opened.")
+    raise ClientError(sentence, code="reply")

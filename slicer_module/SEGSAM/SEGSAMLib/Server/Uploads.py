@@ -12,6 +12,7 @@ from SEGSAMLib.Server.Http import HttpRequest
 from SEGSAMLib.Server.HttpReply import check_status, json_object
 from SEGSAMLib.Server.Transport import FileForm, Transport
 from SEGSAMLib.Server.Worker import CancelToken, Progress, ReportProgress
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.ImageFiles import ImagePayload, digest, nrrd_file
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_\-.+=@,() ]{0,127}")
@@ -92,18 +93,19 @@ class Uploads:
             known = self._digests.get(image.key)
         if known is not None:
             return known
-        report(Progress(0, 0, "reading the image"))
+        report(Progress(0, 0, _("reading the image")))
         content = digest(image, cancel.check)
         with self._lock:
             self._digests[image.key] = content
         return content
 
     def _upload(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
-        report(Progress(0, 0, "preparing the image"))
+        report(Progress(0, 0, _("preparing the image")))
         with nrrd_file(image.array_kji, image.grid, cancel.check, small=self._compress) as file:
             form = FileForm("files", "image.nrrd", file)
             reply = self._transport.upload("/session/", form, cancel, report)
         session = json_object(reply).get("session_id")
         if not isinstance(session, str) or not ID.fullmatch(session):
-            raise ClientError(f"Expected the id of a session, got {session!r:.60}.", code="reply")
+            sentence = _("Expected the id of a session, got {found}.")
+            raise ClientError(sentence.format(found=repr(session)[:60]), code="reply")
         return session

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from SEGSAMLib.Errors import CancelledError, ClientError, SegSamError
+from SEGSAMLib.Translation import tr as _
 
-_BUG = "This is a bug of the SEG-SAM module; the Python console has the details."
 DEFERRED = object()
 """Value of an event whose real value comes with a later event; `poll` drops such events."""
 
@@ -61,7 +61,7 @@ class CancelToken:
     def check(self) -> None:
         """Raise `CancelledError` if the job was cancelled."""
         if self._is_set:
-            raise CancelledError("Cancelled; nothing was changed.")
+            raise CancelledError(_("Cancelled; nothing was changed."))
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,13 @@ class Worker:
             if not cancel.is_set:
                 self._events.put(Event(task, number, kind, value, error))
 
-        outcome: tuple[Any, SegSamError | None] = (None, ClientError(_BUG, code="bug"))
+        bug = _("This is a bug of the SEG-SAM module; the Python console has the details.")
+        outcome: tuple[Any, SegSamError | None] = (None, ClientError(bug, code="bug"))
         try:
             cancel.check()
             outcome = (job(cancel, lambda progress: send("progress", progress)), None)
         except SegSamError as error:
             outcome = (None, error)
-        finally:  # any other error goes to Python's console, and the widget gets `_BUG`
+        finally:  # any other error goes to Python's console, and the widget gets `bug`
             result, wrong = outcome
             send("done" if wrong is None else "failed", result, wrong)

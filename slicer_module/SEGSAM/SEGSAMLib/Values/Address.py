@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from SEGSAMLib.Errors import ClientError
+from SEGSAMLib.Translation import tr as _
 
 DEFAULT_PORT = 8000
-_EXAMPLE = "such as http://127.0.0.1:8000 or https://segsam.example.org"
+_EXAMPLES = {"local": "http://127.0.0.1:8000", "remote": "https://segsam.example.org"}
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,22 @@ class Address:
         """
         typed = text.strip()
         if not typed or any(c.isspace() or not c.isprintable() for c in typed):
-            raise ClientError(f"Type the server's address, {_EXAMPLE}.", code="address")
+            sentence = _("Type the server's address, such as {local} or {remote}.")
+            raise ClientError(sentence.format(**_EXAMPLES), code="address")
         has_scheme = "://" in typed
         try:
             parts = urlsplit(typed if has_scheme else f"//{typed}")
             host, port = (parts.hostname or "").rstrip("."), parts.port
         except ValueError as error:
-            raise ClientError(
-                f"Expected an address {_EXAMPLE}, got {typed:.80}.", code="address"
-            ) from error
+            raise _no_address(typed) from error
         if parts.scheme not in ("", "http", "https") or not host:
-            raise ClientError(f"Expected an address {_EXAMPLE}, got {typed:.80}.", code="address")
+            raise _no_address(typed)
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ClientError(
+            sentence = _(
                 "Expected an address of scheme, host, port and path only. Enter a token in its own "
-                "field.",
-                code="address",
+                "field."
             )
+            raise ClientError(sentence, code="address")
         if host in ("0.0.0.0", "::"):  # noqa: S104 - servers print it, and it is no target
             host = "127.0.0.1"
         is_local = _is_loopback(host)
@@ -74,6 +74,11 @@ class Address:
     def is_unencrypted(self) -> bool:
         """True for another computer without TLS: the network can read images and tokens."""
         return self.scheme == "http" and not self.is_loopback
+
+
+def _no_address(typed: str) -> ClientError:
+    sentence = _("Expected an address such as {local} or {remote}, got {typed}.")
+    return ClientError(sentence.format(**_EXAMPLES, typed=typed[:80]), code="address")
 
 
 def _is_loopback(host: str) -> bool:

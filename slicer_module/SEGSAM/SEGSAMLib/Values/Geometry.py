@@ -14,6 +14,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from SEGSAMLib.Errors import PositionError
+from SEGSAMLib.Translation import tr as _
 
 AXES = "ijk"
 _BORDER = 1e-3
@@ -60,7 +61,7 @@ class VolumeGrid:
         """
         matrix = np.asarray(ijk_to_ras, dtype=float).reshape(4, 4)
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
-            raise PositionError("The volume has no usable geometry: its voxels have no size.")
+            raise PositionError(_("The volume has no usable geometry: its voxels have no size."))
         i, j, k = (int(side) for side in shape_ijk)
         return cls((i, j, k), tuple(float(value) for value in matrix.ravel()))
 
@@ -90,10 +91,11 @@ class VolumeGrid:
         found = _nearest(self.ijk(point_ras)[0])
         for axis, (index, side) in enumerate(zip(found, self.shape_ijk)):
             if not 0 <= index < side:
-                raise PositionError(
-                    f"The point lies outside the volume: voxel {AXES[axis]} = {index}, "
-                    f"and the volume has 0 to {side - 1}."
+                sentence = _(
+                    "The point lies outside the volume: voxel {axis} = {index}, and the volume has "
+                    "0 to {last}."
                 )
+                raise PositionError(sentence.format(axis=AXES[axis], index=index, last=side - 1))
         return found
 
     def axis_along(self, direction_ras: Any) -> int:
@@ -103,9 +105,11 @@ class VolumeGrid:
         return int(np.abs(normals @ np.asarray(direction_ras, dtype=float)).argmax())
 
     def plane_name(self, axis: int) -> str:
-        """Return the anatomical name of the slices of an axis: sagittal, coronal or axial."""
+        """Return the anatomical name of the slices of an axis: sagittal, coronal or axial, in the
+        user's language.
+        """
         normal = np.linalg.inv(self.matrix)[axis, :3]
-        return ("sagittal", "coronal", "axial")[int(np.abs(normal).argmax())]
+        return (_("sagittal"), _("coronal"), _("axial"))[int(np.abs(normal).argmax())]
 
     def slice_at(self, axis: int, point_ras: Any) -> int:
         """Return the slice of an axis that is nearest to a point."""
@@ -130,7 +134,7 @@ def box_on_slice(grid: VolumeGrid, corners_ras: Any) -> tuple[Box, str]:
     corners = _points(corners_ras)
     normal = np.cross(corners[1] - corners[0], corners[3] - corners[0])
     if np.linalg.norm(normal) < _MIN_AREA_MM2:
-        raise PositionError("The box has no area: drag from one corner to the opposite one.")
+        raise PositionError(_("The box has no area: drag from one corner to the opposite one."))
     axis = grid.axis_along(normal)
     corners_ijk = grid.ijk(corners)
     corners_ijk[:, axis] = _nearest(corners_ijk.mean(axis=0))[axis]
@@ -152,7 +156,7 @@ def reduced_scribble(grid: VolumeGrid, path_ras: Any, max_voxels: int = 12) -> t
     """
     path = _points(path_ras)
     if not len(path):
-        raise PositionError("The scribble has no points.")
+        raise PositionError(_("The scribble has no points."))
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     # Interpolated at the smallest spacing, so that no voxel of the path is skipped.
@@ -163,7 +167,7 @@ def reduced_scribble(grid: VolumeGrid, path_ras: Any, max_voxels: int = 12) -> t
     inside = ((voxels >= 0) & (voxels < np.array(grid.shape_ijk))).all(axis=1)
     unique = list(dict.fromkeys(_voxel(voxel) for voxel in voxels[inside]))
     if not unique:
-        raise PositionError("The scribble lies outside the volume.")
+        raise PositionError(_("The scribble lies outside the volume."))
     chosen = np.linspace(0, len(unique) - 1, min(max_voxels, len(unique))).round().astype(int)
     return tuple(unique[number] for number in chosen)
 
@@ -183,28 +187,32 @@ def _clipped(grid: VolumeGrid, low: Voxel, high: Voxel, thin: int | None) -> tup
     """
     for axis, side in enumerate(grid.shape_ijk):
         if high[axis] < 0 or low[axis] >= side:
+            sentence = _(
+                "The box lies outside the volume: voxels {low} to {high} along {axis}, and the "
+                "volume has 0 to {last}."
+            )
             raise PositionError(
-                f"The box lies outside the volume: voxels {low[axis]} to {high[axis]} along "
-                f"{AXES[axis]}, and the volume has 0 to {side - 1}."
+                sentence.format(low=low[axis], high=high[axis], axis=AXES[axis], last=side - 1)
             )
     first = _voxel(np.maximum(low, 0))
     last = _voxel(np.minimum(high, np.array(grid.shape_ijk) - 1))
     flat = [a for a in range(3) if a != thin and first[a] == last[a] and grid.shape_ijk[a] > 1]
     if flat:
-        raise PositionError(
-            f"The box is only one voxel wide along {AXES[flat[0]]} inside the volume: "
-            "draw a larger one."
+        sentence = _(
+            "The box is only one voxel wide along {axis} inside the volume: draw a larger one."
         )
+        raise PositionError(sentence.format(axis=AXES[flat[0]]))
     note = ""
     if (first, last) != (low, high):
-        note = "The box reached outside the volume and was clipped to it."
+        note = _("The box reached outside the volume and was clipped to it.")
     return Box(first, last), note
 
 
 def _points(points: Any) -> np.ndarray:
     found = np.atleast_2d(np.asarray(points, dtype=float))
     if found.ndim != 2 or found.shape[1] != 3 or not np.isfinite(found).all():
-        raise PositionError(f"Expected points with three finite coordinates, got {points!r:.80}.")
+        sentence = _("Expected points with three finite coordinates, got {points}.")
+        raise PositionError(sentence.format(points=repr(points)[:80]))
     return found
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any, Callable, Iterator, Mapping
 import numpy as np
 
 from SEGSAMLib.Errors import ClientError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid
 
 _CHUNK = 1 << 20
@@ -144,10 +145,10 @@ def _header(array_kji: np.ndarray, grid: VolumeGrid, encoding: str) -> bytes:
     dtype = array_kji.dtype
     name = _TYPES.get(f"{dtype.kind}{dtype.itemsize}")
     if name is None or array_kji.ndim not in (3, 4):
-        raise ClientError(
-            f"Expected a volume of numbers, got voxels of the type {dtype}, which cannot be sent.",
-            code="image",
+        sentence = _(
+            "Expected a volume of numbers, got voxels of the type {type}, which cannot be sent."
         )
+        raise ClientError(sentence.format(type=dtype), code="image")
     colours = [str(array_kji.shape[3])] if array_kji.ndim == 4 else []
     sizes = [*colours, *(str(side) for side in array_kji.shape[2::-1])]
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.matrix

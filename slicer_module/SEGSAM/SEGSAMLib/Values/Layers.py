@@ -16,6 +16,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import Voxel
 from SEGSAMLib.Values.Masks import (
     Region,
@@ -146,7 +147,7 @@ class Layers:
         """Return layer and value of a segment. Raises `NodeError` if the segment was removed."""
         found = self._by_segment.get(segment_id)
         if found is None:
-            raise NodeError("The segment was removed.")
+            raise NodeError(_("The segment was removed."))
         return found
 
     def read(self, segment_id: str, box: Region) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from SEGSAMLib.Errors import PositionError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import Box, VolumeGrid, Voxel
 from SEGSAMLib.Values.Masks import Region
 
@@ -92,7 +93,7 @@ def lasso_on_slice(grid: VolumeGrid, path_ras: Any, *, positive: bool = True) ->
     axis = grid.axis_along(normal) if normal.any() else 2
     index = int(np.floor(path_ijk[:, axis].mean() + 0.5))
     if not 0 <= index < grid.shape_ijk[axis]:
-        raise PositionError("The outline lies outside the volume.")
+        raise PositionError(_("The outline lies outside the volume."))
     path_ijk[:, axis] = index
     voxels = np.clip(np.floor(path_ijk + 0.5), 0, np.array(grid.shape_ijk) - 1).astype(int)
     corners = [(int(i), int(j), int(k)) for i, j, k in _evenly(voxels)]
@@ -100,7 +101,7 @@ def lasso_on_slice(grid: VolumeGrid, path_ras: Any, *, positive: bool = True) ->
     found = Lasso(tuple(unique or corners), positive)
     first, second = (a for a in range(3) if a != axis)
     if len(unique) < 3 or _area(np.array(unique)[:, (first, second)]) < _MIN_AREA_VOXELS:
-        raise PositionError("The outline has no area inside the volume: draw around the object.")
+        raise PositionError(_("The outline has no area inside the volume: draw around the object."))
     return found
 
 
@@ -125,7 +126,7 @@ def _deepest(inside: np.ndarray, count: int) -> list[tuple[int, int]]:
     """
     left, found = inside.copy(), []
     x, y = np.ogrid[: left.shape[0], : left.shape[1]]
-    for _ in range(count):
+    for _round in range(count):
         depth = np.minimum(_run(left, 0), _run(left, 1))
         row, column = (int(each) for each in np.unravel_index(depth.argmax(), depth.shape))
         if not depth[row, column]:

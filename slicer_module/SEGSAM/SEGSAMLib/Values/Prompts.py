@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping, Union
 import numpy as np
 
 from SEGSAMLib.Errors import PromptError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import Box, Voxel
 from SEGSAMLib.Values.Masks import Region, part_of
 from SEGSAMLib.Values.Outlines import Lasso
@@ -149,9 +150,10 @@ class PromptSet:
         points inside.        Raises `PromptError` if nothing marks an object.
         """
         if not self.marks_object:
-            raise PromptError(
+            sentence = _(
                 "Mark the object first: a box or lasso around it, or a point or scribble inside it."
             )
+            raise PromptError(sentence)
         boxes = [
             item.box if isinstance(item, Lasso) else item
             for item in self.items
@@ -177,13 +179,16 @@ class PromptSet:
             if value["format"] == 1:
                 return cls(_items_of_format_1(value))
             if value["format"] != FORMAT:
-                raise PromptError(
-                    f"The prompts in this scene have the format {value['format']!r:.20}, and this "
-                    f"module reads formats 1 and {FORMAT}. A newer version of it may read them."
+                sentence = _(
+                    "The prompts in this scene have the format {found}, and this module reads "
+                    "formats 1 and {newest}. A newer version of it may read them."
                 )
+                found = repr(value["format"])[:20]
+                raise PromptError(sentence.format(found=found, newest=FORMAT))
             return cls(tuple(_READERS[row[0]](row) for row in _rows(value["prompts"])))
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-            raise PromptError(f"The prompts in this scene cannot be read: {text!r:.60}.") from error
+            sentence = _("The prompts in this scene cannot be read: {text}.")
+            raise PromptError(sentence.format(text=repr(text)[:60])) from error
 
 
 NO_PROMPTS = PromptSet()
@@ -249,12 +254,12 @@ def _has(row: Any, count: int) -> bool:
 
 
 def _point(row: Any) -> Point:
-    _, positive, i, j, k = row
+    _name, positive, i, j, k = row
     return Point(_voxel((i, j, k)), bool(positive))
 
 
 def _box(row: Any) -> Box:
-    _, positive, i0, j0, k0, i1, j1, k1 = row
+    _name, positive, i0, j0, k0, i1, j1, k1 = row
     return Box(_voxel((i0, j0, k0)), _voxel((i1, j1, k1)), bool(positive))
 
 

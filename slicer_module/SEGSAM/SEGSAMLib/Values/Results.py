@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
+from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import PackedRegion, Region, VoxelChange, bounding_region, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
@@ -74,7 +75,7 @@ def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> 
     """
     target = pending.segment_id
     if target not in layers.ids:
-        raise NodeError("The segment was removed before the result came; nothing was changed.")
+        raise NodeError(_("The segment was removed before the result came; nothing was changed."))
     found = _kept_region(pending, reply)
     others = [each for each in layers.ids if each != target]
     changes: dict[str, VoxelChange | None] = {}
@@ -91,7 +92,7 @@ def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> 
         changes[target] = layers.erase(target, obsolete)
     step = UndoStep(
         target,
-        "result",
+        _("result"),
         SegmentState(pending.prompts, pending.previous),
         SegmentState(pending.prompts, None if found is None else PackedRegion.pack(found)),
         {each: change for each, change in changes.items() if change is not None},
