@@ -1,21 +1,25 @@
-"""Texts of the module: each that a user sees goes through `_()`.
+"""Texts of the module: each goes through `_()`, and the languages that ship have each of them.
 
-Nothing here needs Slicer or Qt.
+Nothing here needs Slicer or Qt; `test_language.py` shows the panel in another language.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from SEGSAMLib import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "slicer_module" / "SEGSAM"
+sys.path.insert(0, str(ROOT / "slicer_module"))
+
+import update_translations  # noqa: E402 - the folder above holds it
+from SEGSAMLib import Translation  # noqa: E402
 
 DEVELOPERS = ("SelfTest.py", "SourceDownload.py")
 """For developers, and run outside Slicer, where no translation is."""
@@ -63,6 +67,13 @@ SHOWING = (
 )
 """Functions with an argument that a user reads."""
 FIELD = re.compile(r"\{\w+\}")
+KEY = re.compile(r"\((?:Ctrl\+|Shift\+)?(?:[A-Z]|Backspace|Esc)\)|\bT:")
+FOUND_BY_SLICER = re.compile(r'_\(\s*"(?:(?!"\s*\)).)+"\s*\)', re.DOTALL)
+"""A call as Slicer's `update_translations.py` finds it, by a regular expression."""
+TRANSLATED = {
+    language: update_translations.translations(update_translations.FOLDER / f"SEGSAM_{language}.ts")
+    for language in update_translations.LANGUAGES
+}
 
 
 def name_of(call: ast.Call) -> str:
@@ -136,6 +147,8 @@ class TestSources:
                     assert len(node.args) == count, where
                     assert not node.keywords, where
                     assert all(isinstance(each, ast.Constant) for each in node.args), where
+                    text = ast.get_source_segment(path.read_text(encoding="utf-8"), node) or ""
+                    assert count == 2 or FOUND_BY_SLICER.fullmatch(text), where
 
     def test_nothing_is_translated_on_import(self) -> None:
         """Slicer knows its language later."""
@@ -192,3 +205,36 @@ class TestTranslation:
         monkeypatch.setattr(Translation._Translator, "translate", Translation._Translator.translate)
         Translation.use(lambda context, text: "gespeichert: {pfad}")
         assert Translation.tr("Saved: {path}") == "Saved: {path}"
+
+
+@pytest.mark.parametrize("language", update_translations.LANGUAGES)
+class TestLanguages:
+    def test_every_text_has_a_translation(self, language: str) -> None:
+        expected = {
+            (context, text)
+            for context, text in update_translations.messages()
+            if context != update_translations.SLICERS_OWN
+        }
+        there = {message for message, found in TRANSLATED[language].items() if found}
+        problems = [f"missing: {each}" for each in sorted(expected - there)]
+        problems += [f"no longer used: {each}" for each in sorted(there - expected)]
+        assert not problems, (
+            "run `.venv-slicer/bin/python slicer_module/update_translations.py`, translate what is "
+            f"unfinished in Resources/Translations/SEGSAM_{language}.ts, and run it again:\n"
+            + "\n".join(problems)
+        )
+
+    def test_fields_keys_and_lines_are_those_of_the_text(self, language: str) -> None:
+        for (context, text), found in TRANSLATED[language].items():
+            place = f"{context}: {text!r} -> {found!r}"
+            assert sorted(FIELD.findall(text)) == sorted(FIELD.findall(found)), place
+            assert sorted(KEY.findall(text)) == sorted(KEY.findall(found)), place
+            assert text.count("\n") == found.count("\n"), place
+            assert found == found.strip(), place
+            assert re.findall(r'href="[^"]*"', text) == re.findall(r'href="[^"]*"', found), place
+
+    def test_one_text_is_translated_in_one_way(self, language: str) -> None:
+        by_text: dict[str, set[str]] = {}
+        for (_, text), found in TRANSLATED[language].items():
+            by_text.setdefault(text, set()).add(found)
+        assert {text: found for text, found in by_text.items() if len(found) > 1} == {}
