@@ -152,7 +152,7 @@ class TestTree:
         single = {"CMakeLists.txt", "LICENSE.txt", "README.md", "SEGSAM.png"}
         assert parts == single | {"SEGSAM", "Screenshots", "docs"}
         kinds = {path.suffix for path in files(tree)}
-        assert kinds == {".txt", ".md", ".png", ".py", ".json", ".svg", ".ui"}
+        assert kinds == {".txt", ".md", ".png", ".py", ".json", ".svg", ".ui", ".ts", ".qm"}
 
     def test_nothing_is_compiled_fetched_or_looked_for(self, tree: Path) -> None:
         """Extensions of Python alone are packaged on each pull request, without a Slicer build."""
@@ -168,7 +168,7 @@ class TestTree:
 
     def test_lines_end_with_a_line_feed_only(self, tree: Path) -> None:
         for path in files(tree):
-            assert path.suffix == ".png" or b"\r" not in path.read_bytes(), path
+            assert path.suffix in (".png", ".qm") or b"\r" not in path.read_bytes(), path
 
     def test_icon_and_screenshots_are_pngs_of_this_repository(self, tree: Path) -> None:
         urls = [cmake_value(tree, "EXTENSION_ICONURL")]
