@@ -1,4 +1,4 @@
-"""Commands `segsam study run | report | active | automatic | names | unet | cost`."""
+"""Commands `segsam study run | report | active | automatic | names | completion | unet | cost`."""
 
 from __future__ import annotations
 
@@ -242,4 +242,49 @@ def names(
     named = f"{Path(checkpoint).stem}, weights {card.sha256[:12]}"
     written = names_table(found, checkpoint=named).save(results, NAME)
     found.draw(results.parent / PICTURE)
+    out.print(f"Written: {written}; next: segsam study report", highlight=False)
+
+
+@app.command()
+def completion(  # noqa: PLR0917 - the options of the command
+    datasets: DatasetsArgument,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder with one file per object; they are not redone.")
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only objects with this label name (repeatable)."),
+    ] = None,
+    confirmations: Annotated[
+        int, typer.Option(min=1, help="Slices that are confirmed, one after the other.")
+    ] = 7,
+    checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
+    split: Annotated[str | None, typer.Option(help="FILE:NAME, a split and its part.")] = None,
+    limit: Annotated[int, typer.Option(help="Largest number of cases per data set; 0: all.")] = 0,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Simulate annotators who confirm the slices that `segsam complete` proposes, and write the
+    table and the curves of the page. If it is stopped, the same command continues.
+
+    Example: segsam study completion data/kidney_mr --out runs/completion --limit 2
+    """
+    from segsam.evaluation.cases import select
+    from segsam.prediction.predictor import Predictor
+    from segsam.research.study.completion.curves import NAME, PICTURE, completion_table, lines_of
+    from segsam.research.study.completion.measuring import measure
+    from segsam.research.study.plots import draw_lines
+
+    predictor = Predictor.from_pretrained(checkpoint)
+    with exit_when_interrupted("Stopped; the same command continues."):
+        found = measure(
+            predictor,
+            select(datasets, split=split, limit=limit),
+            out_folder,
+            names=only or (),
+            confirmations=confirmations,
+            report=print_plain,
+        )
+    named = f"{Path(checkpoint).stem}, weights {found[0].weights_id[:12]}"
+    written = completion_table(found, checkpoint=named).save(results, NAME)
+    draw_lines(results.parent / PICTURE, lines_of(found), x_label="confirmed slices")
     out.print(f"Written: {written}; next: segsam study report", highlight=False)
