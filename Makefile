@@ -17,7 +17,7 @@ export SAM2_BUILD_CUDA := 0
 # Waiting threads sleep: with a server beside the tests on few cores, spinning ones would slow down everything.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: batch-test demo loop test slicer-test slicer-extension reliability lint types server doctor clean help
+.PHONY: batch-test demo loop test slicer-test slicer-extension translations reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
@@ -25,6 +25,7 @@ help:
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make slicer-test  those of the 3D Slicer module alone, in Slicer's own libraries"
 	@echo "make slicer-extension  write the repository SlicerSEGSAM for the Extensions Index to OUT=build/SlicerSEGSAM"
+	@echo "make translations  bring those of the 3D Slicer module up to date with its texts"
 	@echo "make reliability  the fault, load and fuzz tests in full, with measured figures: hours"
 	@echo "make batch-test  a whole archive on two workers of Ray Data, one of which is killed"
 	@echo "make lint     ruff and mypy"
@@ -52,6 +53,9 @@ slicer-test: $(STAMP) $(SLICER)/.installed
 slicer-extension: OUT := build/SlicerSEGSAM
 slicer-extension:
 	@"$(PYTHON)" slicer_module/write_repository.py "$(OUT)"
+
+translations: $(SLICER)/.installed
+	@$(SLICER)/bin/python slicer_module/update_translations.py
 
 # Tests of which `make test` runs a short form, at the length that docs/reliability.md reports. Needs a quiet machine.
 RELIABILITY := tests/app/storage/test_faults.py tests/app/versions/test_versions.py tests/app/test_load.py \

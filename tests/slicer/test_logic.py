@@ -450,6 +450,15 @@ class TestNames:
         undo(logic)
         assert logic.nodes.identity.name == "liver"
 
+    def test_the_user_leaves_the_choice_to_the_model_again(self, scene: Any) -> None:
+        logic = made(scene)
+        logic.prompts.add_point(world(logic, (5, 6, 3)))
+        logic.choose_category("spleen")
+        logic.choose_category("")
+        assert logic.nodes.identity.name == "Object"
+        answered(logic, block((4, 5, 2), (2, 2, 2)), category="liver")
+        assert logic.nodes.identity.name == "liver"
+
     def test_a_segment_that_was_renamed_in_the_table_is_the_users(self, scene: Any) -> None:
         logic = made(scene)
         logic.prompts.add_point(world(logic, (5, 6, 3)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer.util
-from PySide6.QtCore import QProcessEnvironment, QSettings
+from PySide6.QtCore import QProcessEnvironment, QSettings, QTranslator
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QApplication, QMainWindow, QVBoxLayout, QWidget
 
@@ -53,6 +53,9 @@ class Application:
 
     def translate(self, context: str, text: str) -> str:
         return QApplication.translate(context, text)
+
+    def installTranslator(self, translator: QTranslator) -> bool:
+        return QApplication.installTranslator(translator)
 
     def processEvents(self) -> None:
         """PythonQt does not lend the lock here, so neither does this."""

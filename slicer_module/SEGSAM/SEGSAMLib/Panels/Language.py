@@ -28,10 +28,8 @@ def install_translation(folder: Path) -> Any:
     if not language:
         return None
     translator = qt.QTranslator()
-    if not translator.load(str(files[language])):
-        return None
-    qt.QCoreApplication.installTranslator(translator)
-    return translator
+    is_loaded = translator.load(str(files[language])) and slicer.app.installTranslator(translator)
+    return translator if is_loaded else None
 
 
 def nearest(wanted: str, languages: Sequence[str]) -> str:

@@ -225,10 +225,13 @@ class Logic:
     # -- names and predictions
 
     def choose_category(self, category: str) -> None:
-        """Set the user's choice of category for the current segment. Results do not change it."""
+        """Set the user's choice of category for the current segment. Results do not change it. An
+        empty one leaves the choice to the model again.
+        """
         segment, segment_id = self.nodes.segment(), self.nodes.segment_id
         before = SegmentTags.identity_of(segment)
-        after = SegmentTags.named(category, chosen_by="user")
+        chosen = SegmentTags.named(category, chosen_by="user")
+        after = chosen if category else SegmentTags.unnamed()
         SegmentTags.set_identity(segment, after)
         prompts, result = self.prompts.current, self.nodes.results.get(segment_id)
         states = SegmentState(prompts, result, before), SegmentState(prompts, result, after)
