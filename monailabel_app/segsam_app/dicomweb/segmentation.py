@@ -27,6 +27,8 @@ from segsam_app.dicomweb.headers import SeriesSlices
 
 _UID_SPACE = uuid.UUID("8b1f1d3e-7f0d-4a52-9f5e-5ec2a4c6a7d1")
 _MAX_SEGMENTS = 65_535
+_UTF_8 = "ISO_IR 192"
+"""PS3.3 C.12.1.1.2; without a character set, writers put "?" for every letter outside of ASCII."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def build_segmentation(
             "the headers of the series are not sufficient for a segmentation; expected patient, "
             "study, frame of reference and place of each slice"
         ) from error
+    # The series may be in any character set and names in any script; this one holds them all.
+    made.SpecificCharacterSet = _UTF_8
     kinds = [segment.SegmentedPropertyTypeCodeSequence[0] for segment in made.SegmentSequence]
     if any(kind.CodingSchemeDesignator == PRIVATE_SCHEME for kind in kinds):
         made.CodingSchemeIdentificationSequence = [private_scheme()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 
 from segsam.errors import VolumeError
@@ -75,6 +76,25 @@ def test_every_voxel_is_on_its_slice(tmp_path: Path, geometry: Geometry, turn: i
 def test_a_value_without_a_name_is_called_by_its_value(tmp_path: Path) -> None:
     made = build_segmentation(labels(), {3: "liver"}, slices_of(tmp_path, series()), FACTS)
     assert [each.SegmentLabel for each in made.SegmentSequence] == ["liver", "segment 9"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "patient"),
+    [
+        (None, "Doe^Jane"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 192", "山田^太郎"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+    ],
+)
+def test_names_of_every_script(tmp_path: Path, charset: object, patient: str) -> None:
+    facts = {"PatientName": patient} | ({"SpecificCharacterSet": charset} if charset else {})
+    names = {3: "Niere links größer 脾臓", 9: "Ω Опухоль"}
+    made = build_segmentation(labels(), names, slices_of(tmp_path, series(**facts)), FACTS)
+    made.save_as(tmp_path / "made.dcm", write_like_original=False)
+    read = dcmread(tmp_path / "made.dcm")
+    assert [each.SegmentLabel for each in read.SegmentSequence] == list(names.values())
+    assert read.PatientName == patient
 
 
 def test_overlapping_segments_have_frames_of_their_own(tmp_path: Path) -> None:
