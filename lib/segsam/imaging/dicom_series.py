@@ -1,8 +1,8 @@
 """DICOM series of a folder, one image for each: found by headers, nothing is decoded.
 
 A series is an image if it is one file, all parts of a concatenation, or parallel slices at
-different positions. Stills, views and frames without positions that share a series form no volume;
-they are left out with a sentence.
+different positions; a few scouts or stills among them are left out. Stills, views and frames
+without positions that share a series form no volume; they are left out with a sentence.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 import pydicom
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom import beside_main_view
 from segsam.imaging.formats.dicom_concatenations import Part, part_of, why_not_whole
 from segsam.imaging.formats.dicom_files import DicomFile, is_blank_slice, is_dicom, read_file
+from segsam.imaging.formats.dicom_grid import main_view
 from segsam.imaging.formats.dicom_slices import frame_stack
 from segsam.imaging.formats.raw import reading
 from segsam.imaging.image_files import LeftOut, kind_of, may_be_dicom
@@ -27,6 +29,10 @@ _PARALLEL = 1e-4
 """Largest difference of direction cosines of parallel slices, as in `dicom_grid`."""
 _ONE_POSITION_MM = 0.01
 _DAMAGED = "damaged or incomplete DICOM"
+_BESIDE = (
+    "a still, or a slice in another view or size, beside the {slices} slices of its series; it is "
+    "no part of their volume"
+)
 _LISTED = 4
 
 
@@ -36,6 +42,7 @@ class DicomFacts:
 
     series_uid: str = ""
     sop_uid: str = ""
+    sop_class: str = ""
     frames: int = 1
     size_px: tuple[int, int] = (0, 0)
     position_lps: tuple[float, ...] | None = None
@@ -104,7 +111,10 @@ def series_of(
     found = []
     is_alone = len(groups) == 1
     is_folder = is_alone and not any(each.hinders_folder for each in facts.values())
-    for key, names in groups.items():
+    for key, all_names in groups.items():
+        names = _in_main_view(all_names, facts)
+        beside = [name for name in all_names if name not in names]
+        notes = (f"{folder.name}: {beside_main_view(len(names), len(beside))}",) if beside else ()
         problem = _why_no_volume(_without_copies([facts[name] for name in names]))
         if problem:
             listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
@@ -113,8 +123,27 @@ def series_of(
             left_out += [LeftOut(name, sentence) for name in names]
         else:
             uid = "" if key.startswith("/") else key
-            found.append(DicomSeries(uid, folder, tuple(names), is_alone, is_folder))
+            left_out += [LeftOut(name, _BESIDE.format(slices=len(names))) for name in beside]
+            whole = is_folder and not beside
+            found.append(DicomSeries(uid, folder, tuple(names), is_alone, whole, notes))
     return found, left_out
+
+
+def _in_main_view(names: list[str], facts: Mapping[str, DicomFacts]) -> list[str]:
+    """Return the names of the slices of a series without scouts, stills and the like; all of them
+    if it is open which these are.
+    """
+    own = [facts[name] for name in names]
+    if any(each.part is not None for each in own):
+        return names
+    orientations = [
+        each.orientation_lps if each.frames == 1 and each.position_lps is not None else None
+        for each in own
+    ]
+    sizes_px = [each.size_px for each in own]
+    chosen = main_view(orientations, sizes_px, [each.sop_class for each in own])
+    along = [names[index] for index in chosen]
+    return along if along and not _why_no_volume([facts[name] for name in along]) else names
 
 
 def _groups(facts: Mapping[str, DicomFacts]) -> dict[str, list[str]]:
@@ -157,6 +186,7 @@ def _facts(file: DicomFile) -> DicomFacts:
     return DicomFacts(
         file.series_uid,
         str(header.get("SOPInstanceUID") or ""),
+        str(header.get("SOPClassUID") or ""),
         file.frames,
         size_px,
         _numbers(position, 3),

@@ -20,11 +20,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segsam.categories.segment_names import names_in_file_first
 from segsam.errors import DamagedRecordError, VolumeError
+from segsam.imaging.dicom_series import dicom_facts, series_of
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
@@ -262,7 +264,9 @@ class DicomWebStore(Store):
             source.mkdir()
             headers.mkdir()
             count = self._client.fetch(series, source)
+            beside = _leave_out_scouts(source)
             volume = Volume.load(source)
+            volume = replace(volume, notes=(*volume.notes, *beside))
             if volume.is_colour:
                 raise VolumeError(
                     "the series is in colour; of a DICOMweb server only grey series can be read"
@@ -296,3 +300,17 @@ class DicomWebStore(Store):
         self._client.store(build_segmentation(labels, names, slices, facts))
         logger.info("version %d of a label was stored on the DICOMweb server", version.number)
         return uids_of(key)[1]
+
+
+def _leave_out_scouts(source: Path) -> tuple[str, ...]:
+    """Remove the fetched files of a series that are no slices of its volume, and return the note on
+    them: a segmentation of the series is one of these slices.
+    """
+    facts = dicom_facts(source, [file.name for file in source.iterdir()])
+    found, _ = series_of(source, facts)
+    if len(found) != 1:
+        return ()
+    for name in facts.keys() - set(found[0].names):
+        if not facts[name].problem:
+            (source / name).unlink()
+    return found[0].notes

@@ -174,7 +174,7 @@ def _noted(found: Mapping[Path, _Folder], root: Path) -> Iterator[DicomSeries]:
     for parts in by_uid.values():
         files = [_files_of(found[part.folder], part) for part in parts]
         for part, own in zip(parts, files, strict=True):
-            notes = []
+            notes = list(part.notes)
             uids, positions = {uid for uid, _ in own}, {position for _, position in own}
             for other, theirs in zip(parts, files, strict=True):
                 count = sum(uid not in uids and at not in positions for uid, at in theirs)
@@ -184,7 +184,7 @@ def _noted(found: Mapping[Path, _Folder], root: Path) -> Iterator[DicomSeries]:
                         f"The series continues in the folder {place}: {count} more files; put "
                         "them into one folder to read them as one image."
                     )
-            yield replace(part, notes=tuple(notes)) if notes else part
+            yield replace(part, notes=tuple(notes))
 
 
 def _files_of(folder: _Folder, series: DicomSeries) -> list[tuple[str, object]]:

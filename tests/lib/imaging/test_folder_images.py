@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsam.errors import VolumeError
 from segsam.imaging.folder_images import FoundImage, images_in, labels_in
 from segsam.imaging.image_files import (
     FILE_KINDS,
@@ -124,6 +125,34 @@ class TestImagesOfAFolder:
             }
             assert all(one.reason.startswith(sentence) for one in left_out), left_out
         assert Volume.load(cine, frame=2).shape_ijk == (16, 14, 1)
+
+    def test_a_scout_and_a_dose_sheet_are_no_slices(self, tmp_path: Path) -> None:
+        """A series as many scanners send it: its slices, a scout, a picture without a position."""
+        folder = tmp_path / "ct"
+        write_series(folder)
+        turned = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImagePositionPatient": [0, 0, 9]}
+        write_file(folder / "AA_scout.dcm", stored_values()[0], **turned)
+        nowhere = {"ImageOrientationPatient": None, "ImagePositionPatient": None}
+        write_file(folder / "dose.dcm", stored_values()[0][:5], **nowhere)
+        (found,), left_out = images_in(folder)
+        assert len(found.names) == 6
+        assert {one.path for one in left_out} == {"AA_scout.dcm", "dose.dcm"}
+        assert "beside the 6 slices of its series" in left_out[0].reason
+        for path in (folder, found.path):
+            volume = Volume.load(path)
+            np.testing.assert_array_equal(volume.voxels, values())
+            (note,) = volume.notes
+            assert "2 other file(s)" in note
+        assert Volume.load(folder / "AA_scout.dcm").shape_ijk[2] == 1
+
+    def test_what_may_be_a_slice_is_not_left_out(self, tmp_path: Path) -> None:
+        nowhere = {"ImageOrientationPatient": None, "ImagePositionPatient": None}
+        write_series(tmp_path)
+        write_file(tmp_path / "last.dcm", stored_values()[0], **nowhere)
+        found, left_out = images_in(tmp_path)
+        assert (len(found), len(left_out)) == (0, 7)
+        with pytest.raises(VolumeError, match=r"last\.dcm has no position"):
+            Volume.load(tmp_path)
 
     def test_dicom_without_an_image_is_named(self, tmp_path: Path) -> None:
         report = {"PixelData": None, "Rows": None, "Columns": None, "Modality": "SR"}

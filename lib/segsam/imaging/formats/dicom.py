@@ -38,6 +38,7 @@ from segsam.imaging.formats.dicom_grid import (
     grid_of,
     lie_at_one_position,
     lie_in_one_view,
+    main_view,
 )
 from segsam.imaging.formats.dicom_pixels import UnusedBits, check_pixel_bytes, stored_values
 from segsam.imaging.formats.dicom_slices import has_one_position, one_frame, slices_of
@@ -49,7 +50,7 @@ from segsam.imaging.image_files import is_litter, may_be_dicom
 from segsam.imaging.voxels import check_declared_shape
 from segsam.types import Voxels
 
-__all__ = ["is_dicom", "read_dicom"]
+__all__ = ["beside_main_view", "is_dicom", "read_dicom"]
 
 _XRAY = frozenset({"CR", "DX", "MG", "RG", "RF", "XA", "IO", "PX"})
 """Modalities whose MONOCHROME1 pictures are shown inverted: their values have no scale."""
@@ -145,9 +146,10 @@ def _only_series(folder: Path, frame: int | None) -> _Selection:
             f"Expected whole slices in the folder {folder.name}, got damaged or incomplete ones: "
             f"{_names(found.damaged)}. Copy them again, or give a whole slice to read the others."
         )
-    files, about_copies = without_copies(next(iter(by_series.values())))
+    whole, about_copies = without_copies(next(iter(by_series.values())))
+    files, about_view = _in_main_view(whole, folder.name)
     about_labels = _note_of_labels(found.segmentations)
-    notes = (*_check_alone(files, folder.name), *about_copies, *about_labels)
+    notes = (*_check_alone(files, folder.name), *about_view, *about_copies, *about_labels)
     slices = [piece for file in files for piece in slices_of(file)]
     if len(slices) > 1 and not any(piece.is_placed for piece in slices):
         raise VolumeError(
@@ -156,6 +158,35 @@ def _only_series(folder: Path, frame: int | None) -> _Selection:
             f"{_names(files)}. Give the file that is meant."
         )
     return _Selection(files, slices, notes)
+
+
+def _in_main_view(files: list[DicomFile], name: str) -> tuple[list[DicomFile], tuple[str, ...]]:
+    """Return the slices of a series without scouts, stills and the like, and the note on these."""
+    if len(files) < 2 or is_one_concatenation(files):
+        return files, ()
+    pieces = [slices_of(file)[0] if file.frames == 1 else None for file in files]
+    orientations = [
+        piece.orientation_lps if piece is not None and piece.is_placed else None for piece in pieces
+    ]
+    sizes_px = [(int(file.header.Columns), int(file.header.Rows)) for file in files]
+    kinds = [str(file.header.get("SOPClassUID") or "") for file in files]
+    chosen = main_view(orientations, sizes_px, kinds)
+    if not chosen or len(chosen) == len(files):
+        return files, ()
+    try:
+        grid_of([piece for index in chosen if (piece := pieces[index]) is not None], name)
+    except VolumeError:  # one of the others may be the slice that is missing
+        return files, ()
+    sentence = beside_main_view(len(chosen), len(files) - len(chosen))
+    return [files[index] for index in chosen], (f"{name}: {sentence}",)
+
+
+def beside_main_view(slices: int, others: int) -> str:
+    """Return the sentence on files of a series that are no slices of its volume."""
+    return (
+        f"the {slices} parallel slices of its series were read; {others} other file(s) of it are "
+        "stills, or slices in another view or size, and were left out."
+    )
 
 
 def _without_image(folder: Path, found: DicomFolder) -> str:

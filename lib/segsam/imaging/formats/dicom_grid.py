@@ -23,6 +23,7 @@ _DIRECTIONS, _ROUGH_DIRECTIONS = SHEAR_TOLERANCE / 2, 0.01
 volume, which would be sheared, and of one slice, whose decimals may be few."""
 _BESIDE_TILT = 0.1
 """Largest deviation of positions from an even shift, as a part of it, that a tilted gantry has."""
+_FEWEST_OF_A_VIEW = 3
 _ROUNDING_OF_STEP = 0.1
 """Largest half of a decimal, in steps, that may explain uneven positions."""
 
@@ -162,9 +163,49 @@ def lie_in_one_view(first: Slice, other: Slice) -> bool:
     """Return True if both slices are placed, of one size and parallel."""
     if first.orientation_lps is None or other.orientation_lps is None or not other.is_placed:
         return False
-    difference = float(np.abs(first.orientation_lps - other.orientation_lps).max())
     is_one_size = (first.columns, first.rows) == (other.columns, other.rows)
-    return is_one_size and difference <= _SAME_GEOMETRY_TOLERANCE
+    return is_one_size and _are_parallel(first.orientation_lps, other.orientation_lps)
+
+
+def main_view(
+    orientations_lps: Sequence[Sequence[float] | NDArray[np.float64] | None],
+    sizes_px: Sequence[tuple[int, int]],
+    kinds: Sequence[str],
+) -> list[int]:
+    """Return the indices of the parallel slices of one size that a series consists of, beside a
+    few scouts or stills.
+
+    Args:
+        orientations_lps: row and column direction (6,) of each file; None for one without a place.
+        sizes_px: columns and rows of each file.
+        kinds: its SOP class.
+
+    They are three or more, and more than half of all. The result is empty where it is open what the
+    series is, and if a file without a place may be a slice, because it is of their size and kind.
+    """
+    found: list[int] = []
+    for first, orientation in enumerate(orientations_lps):
+        if orientation is not None and first not in found:
+            alike = [
+                index
+                for index, other in enumerate(orientations_lps)
+                if other is not None
+                and sizes_px[index] == sizes_px[first]
+                and _are_parallel(orientation, other)
+            ]
+            found = max(found, alike, key=len)
+    if len(found) < _FEWEST_OF_A_VIEW or 2 * len(found) <= len(sizes_px):
+        return []
+    slices = {(sizes_px[index], kinds[index]) for index in found}
+    without_place = (n for n, each in enumerate(orientations_lps) if each is None)
+    may_be_slices = any((sizes_px[index], kinds[index]) in slices for index in without_place)
+    return [] if may_be_slices else found
+
+
+def _are_parallel(
+    first: Sequence[float] | NDArray[np.float64], other: Sequence[float] | NDArray[np.float64]
+) -> bool:
+    return float(np.abs(np.subtract(first, other)).max()) <= _SAME_GEOMETRY_TOLERANCE
 
 
 def lie_at_one_position(slices: Sequence[Slice]) -> bool:
