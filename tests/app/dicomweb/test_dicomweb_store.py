@@ -5,11 +5,13 @@ and sends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from numpy.typing import NDArray
 
@@ -149,6 +151,20 @@ class TestFetching:
             world = (image.affine @ [*ijk, 1])[:3]
             np.testing.assert_allclose(world, geometry.ras(ijk), atol=1e-3)
 
+    def test_a_scout_in_the_series_is_no_slice(
+        self, pacs: Orthanc, opened: Opener, tmp_path: Path
+    ) -> None:
+        study = sent(pacs)
+        facts = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImageType": ["LOCALIZER"]}
+        pacs.send([study.slice(99, VOXELS[:, :, 0].T, Geometry(), **facts)])
+        store = opened(pacs.url)
+        path = Path(store.get_image_uri(study.series))
+        assert nibabel.load(path).shape == SHAPE
+        assert "1 other file(s)" in store.read_image(path).notes[-1]
+        store.save(study.series, drawn(store, study, tmp_path), "final", {})
+        store.uploads.send()
+        assert store.uploads.confirmed(study.series).keys() == {1}
+
     def test_a_gap_or_two_slices_at_one_place(self, pacs: Orthanc, opened: Opener) -> None:
         gap, twice = Study(), Study()
         pacs.send([one for one in gap.slices(VOXELS, Geometry()) if one.InstanceNumber != 21])
@@ -230,6 +246,20 @@ class TestLabels:
         assert len(set(pacs.found("SEG")) - before) == 2
         store.send_now()
         assert len(set(pacs.found("SEG")) - before) == 2
+
+    def test_names_and_patients_of_any_script(
+        self, pacs: Orthanc, opened: Opener, tmp_path: Path
+    ) -> None:
+        study = sent(pacs, SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎")
+        store = opened(pacs.url)
+        before = set(pacs.found("SEG"))
+        name = "Niere links größer 脾臓"
+        store.save(study.series, drawn(store, study, tmp_path), "final", {"label_names": {name: 1}})
+        store.uploads.send()
+        (made,) = set(pacs.found("SEG")) - before
+        read = pydicom.dcmread(BytesIO(pacs.file(made)))
+        assert read.PatientName == "山田^太郎"
+        assert [each.SegmentLabel for each in read.SegmentSequence] == [name]
 
     def test_other_tags_and_conflicts_stay_here(
         self, pacs: Orthanc, opened: Opener, tmp_path: Path
