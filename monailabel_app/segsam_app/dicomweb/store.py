@@ -27,6 +27,7 @@ from typing import Any
 from segsam.categories.segment_names import names_in_file_first
 from segsam.errors import DamagedRecordError, VolumeError
 from segsam.imaging.dicom_series import dicom_facts, series_of
+from segsam.imaging.formats.dicom_source import DicomSource, known_dicom_source
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
@@ -237,6 +238,10 @@ class DicomWebStore(Store):
 
     def _headers(self, image_id: str) -> Path:
         return self._dicom / "headers" / image_id
+
+    def _dicom_source(self, image_id: str) -> DicomSource | None:
+        first = min(self._headers(image_id).glob("*.dcm"), default=None)
+        return None if first is None else known_dicom_source(first)
 
     def _facts(self, image_id: str) -> Path:
         return self._dicom / "facts" / f"{image_id}.json"

@@ -13,12 +13,14 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.dicom_source import DicomSource, known_dicom_source
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.image_files import LeftOut
 from segsam_app.errors import NotFoundError
@@ -191,7 +193,14 @@ class LabelAdoption(ReadOnlyAccess):
         if known is not None and image is not None:
             sha256 = self._contents.now(image_id, known.image.ext, most_bytes)
         history = self.history_of(image_id, tag)
-        return LabelWriter(history, self._found, image, listed, sha256)
+        source = partial(self._dicom_source, image_id)
+        return LabelWriter(history, self._found, image, listed, sha256, image_source=source)
+
+    def _dicom_source(self, image_id: str) -> DicomSource | None:
+        """Return what an image is of; None if it is no DICOM."""
+        known = self._index.model.objects.get(image_id)
+        files = [] if known is None else self._images.files(image_id, known.image.ext)
+        return known_dicom_source(files[0]) if files else None
 
     @contextmanager
     def _scanning(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.dicom_source import DicomSource, read_dicom_source
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.formats.seg_nrrd import Segment
 from segsam.imaging.image_files import (
@@ -64,13 +65,15 @@ class CheckedLabel:
     """Label that may be saved: the ending of its format, and the values it holds except 0.
 
     `names` are those that the file itself gives its values; empty for most formats. `name_notes`
-    say which of them could not be used as they are in the file.
+    say which of them could not be used as they are in the file. `source` is what a DICOM
+    segmentation was made on.
     """
 
     ending: str
     values: tuple[int, ...]
     names: Mapping[int, str]
     name_notes: Mapping[int, str] = field(default_factory=dict)
+    source: DicomSource | None = None
 
     @property
     def is_stored_as_it_is(self) -> bool:
@@ -101,7 +104,8 @@ def check_label(
             check_regions(read_labels(path, image))
     named = read_named_values(path)
     names = {one.value: one.name for one in named}
-    label = CheckedLabel(ending, values, names, {one.value: one.note for one in named if one.note})
+    notes = {one.value: one.note for one in named if one.note}
+    label = CheckedLabel(ending, values, names, notes, read_dicom_source(path))
     if not label.is_stored_as_it_is and not _is_pair(path):
         read_labels(path, image).as_one_map()  # overlapping segments have no place in one map
     return label

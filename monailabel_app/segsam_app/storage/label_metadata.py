@@ -13,7 +13,7 @@ from typing import Any
 
 from segsam.system.checked_json import is_near
 from segsam_app.errors import InfoTooLargeError, RequestError
-from segsam_app.storage.label_names import NAMES_NOTE, is_number
+from segsam_app.storage.label_names import NAMES_NOTE, SOURCE_NOTE, is_number
 from segsam_app.storage.label_record import IMAGE_SHA256, RECORD_CHECKSUM
 from segsam_app.strict_json import checked_json, json_safe
 
@@ -29,7 +29,7 @@ GRID_NOTE = "grid_note"
 IMAGE_NOTE = "image_note"
 """Key of a label's metadata that says that its image has another content of the same grid now."""
 _RESERVED = (
-    *(GRID_NOTE, IMAGE_NOTE, IMAGE_SHA256),
+    *(GRID_NOTE, IMAGE_NOTE, SOURCE_NOTE, IMAGE_SHA256),
     *("expected_version", "version", "names", "sha256", "kind", "ts", "name", NAMES_NOTE),
     RECORD_CHECKSUM,
 )

@@ -28,7 +28,7 @@ same, and refused if they do not:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -36,6 +36,7 @@ from typing import Any
 from segsam.categories.segment_names import agreed_names, category_name, is_same_name
 from segsam.categories.vocabulary import folded
 from segsam.errors import LabelError, SegSamError, VolumeError
+from segsam.imaging.formats.dicom_source import DicomSource
 from segsam.imaging.name_text import MAX_NAME_LENGTH, refused_in
 from segsam_app.errors import RequestError
 from segsam_app.storage.label_checks import CheckedLabel
@@ -43,6 +44,8 @@ from segsam_app.storage.label_record import LabelVersion
 
 NAMES_NOTE = "names_note"
 """Key of a sentence about names, for the client and the record."""
+SOURCE_NOTE = "source_note"
+"""Key of a label's metadata that says that a DICOM segmentation was made on another image."""
 _KEYS = ("label_names", "label_info")
 """Keys of names at the top of the metadata, where they belong."""
 _RECORDED = "names"
@@ -207,7 +210,21 @@ def _named(names: Mapping[int, str]) -> str:
     return ", ".join(f"{value} {name!r:.80}" for value, name in first) or "none"
 
 
-def note_on_names(
+def notes_on_label(
+    info: Mapping[str, Any],
+    names: Mapping[int, str],
+    file: CheckedLabel,
+    image: Callable[[], DicomSource | None],
+) -> dict[str, str]:
+    """Return the notes on the names of a label, and {SOURCE_NOTE: sentence} if it is a DICOM
+    segmentation of another image than the one that `image` reads.
+    """
+    source = None if file.source is None else image()
+    note = "" if source is None or file.source is None else file.source.against(source)
+    return _note_on_names(info, names, file) | ({SOURCE_NOTE: note} if note else {})
+
+
+def _note_on_names(
     info: Mapping[str, Any], names: Mapping[int, str], file: CheckedLabel
 ) -> dict[str, str]:
     """Return {NAMES_NOTE: sentence} if `label_info`, read without the file, gives other `names`, or

@@ -15,6 +15,7 @@ from pathlib import Path
 from monailabel.datastore.local import DataModel
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.formats.dicom_source import DicomSource
 from segsam.imaging.formats.raw import RawGrid
 from segsam_app.errors import ConflictError, NotFoundError, RequestError
 from segsam_app.storage.disk import (
@@ -32,8 +33,8 @@ from segsam_app.storage.label_metadata import ANY_VERSION, DIGEST, LabelMetadata
 from segsam_app.storage.label_names import (
     info_of_restored,
     names_by_value,
-    note_on_names,
     note_on_unnamed,
+    notes_on_label,
 )
 from segsam_app.storage.label_record import LabelVersion, now, time_text
 from segsam_app.storage.reconcile import label_entry
@@ -73,11 +74,15 @@ class LabelWriter:
         image: RawGrid | None,
         listed: DataModel | None = None,
         image_sha256: str = "",
+        *,
+        image_source: Callable[[], DicomSource | None] = lambda: None,
     ) -> None:
         """`found` checks labels of other programs on `image`; None if it cannot be read now.
         `listed` is the label's entry in the index, which may be of one that is no version yet.
-        `image_sha256` is that of the image's content, "" if it is not known yet.
+        `image_sha256` is that of the image's content, "" if it is not known yet. `image_source`
+        reads what a DICOM image is of.
         """
+        self._image_source = image_source
         self._history, self._found, self._image = history, found, image
         self._listed, self._image_sha256 = listed, image_sha256
         self._current = 0
@@ -100,7 +105,10 @@ class LabelWriter:
                 user=metadata.user,
                 ending=ending,
                 names={str(value): name for value, name in names.items()},
-                info={**metadata.info, **note_on_names(metadata.info, names, label)},
+                info={
+                    **metadata.info,
+                    **notes_on_label(metadata.info, names, label, self._image_source),
+                },
                 image_sha256=self._image_sha256,
             )
             with self._history.staged(stored) as staged:
@@ -318,7 +326,7 @@ class LabelWriter:
             sha256=sha256,
             size=found.stamp.size,
             names={str(value): name for value, name in found.label.names.items()},
-            info=note_on_names({}, found.label.names, found.label),
+            info=notes_on_label({}, found.label.names, found.label, self._image_source),
             beside=not was_current,
         )
         if history.file(version) != file or found.has_changed:
@@ -405,13 +413,16 @@ class LabelWriter:
     def _listed_with(self, found: FoundLabel) -> tuple[LabelMetadata, Mapping[int, str]]:
         """Return what the index says about a label that MONAI Label itself saved, and its names."""
         listed, label = self._listed, found.label
-        nothing = replace(LabelMetadata.read(None), info=note_on_names({}, label.names, label))
+        nothing = replace(
+            LabelMetadata.read(None),
+            info=notes_on_label({}, label.names, label, self._image_source),
+        )
         if listed is None or listed.info.get("version") or not found.file.name.endswith(listed.ext):
             return nothing, label.names
         try:
             metadata = LabelMetadata.read(listed.info)
             names = names_by_value(metadata.info, label.values, label.names) or label.names
-            notes = note_on_names(metadata.info, names, label)
+            notes = notes_on_label(metadata.info, names, label, self._image_source)
             return replace(metadata, info={**metadata.info, **notes}), names
         except (RequestError, VolumeError) as error:
             logger.warning("a label is adopted without what the index says about it: %s", error)

@@ -330,7 +330,35 @@ class TestFormats:
         (image,) = [name for name in store.list_images() if name.startswith("series-")]
         segmentation(slices, apart(), finals / f"{image}.dcm")
         assert store.get_labeled_images() == [image]
-        assert store.get_label_info(image, "final")["version"] == 1
+        info = store.get_label_info(image, "final")
+        assert (info["version"], info.get("source_note")) == (1, None)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"PatientID": "another"}, "another patient (Patient ID)"),
+            ({"FrameOfReferenceUID": "1.2.9"}, "another frame of reference"),
+            ({"PatientID": "another", "SeriesInstanceUID": "1.2.8"}, "(Patient ID) and another s"),
+        ],
+    )
+    def test_one_that_was_made_on_another_image(
+        self,
+        studies: Path,
+        finals: Path,
+        tmp_path: Path,
+        change: dict[str, str],
+        words: str,
+    ) -> None:
+        """Cropped or anonymised series lie on one grid by chance: it is saved, and said."""
+        slices = ct_slices()
+        image_of(slices, studies / "series")
+        for each in slices:
+            each.update(change)
+        store = opened(studies)
+        (image,) = [name for name in store.list_images() if name.startswith("series-")]
+        file = segmentation(slices, apart(), tmp_path / "of_another.dcm")
+        saved = store.save(image, file, "final", {"source_note": "a client's own"})
+        assert words in saved.info["source_note"]
 
 
 def shown(store: Store, expected: NDArray[Any]) -> list[tuple[str, bool]]:

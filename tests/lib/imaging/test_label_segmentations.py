@@ -285,9 +285,17 @@ class TestRefusals:
                 ),
                 "beside them",
             ),
+            (
+                lambda made: setattr(
+                    made.PerFrameFunctionalGroupsSequence[1].SegmentIdentificationSequence[0],
+                    "ReferencedSegmentNumber",
+                    7,
+                ),
+                "frame 2 belongs to segment 7, which the file does not describe",
+            ),
             (lambda made: setattr(made, "PixelData", b"\0\0"), "bytes"),
         ],
-        ids=["segments", "frames", "position", "twice", "beside", "pixels"],
+        ids=["segments", "frames", "position", "twice", "beside", "undescribed", "pixels"],
     )
     def test_damage(self, tmp_path: Path, change: Callable[[Any], None], words: str) -> None:
         slices = ct_slices()

@@ -60,7 +60,7 @@ _HEADER: list[str | int] = [
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "GridFrameOffsetVector", "DetectorInformationSequence", "SliceVector", "FrameIncrementPointer",
     "ConcatenationUID", "InConcatenationNumber", "InConcatenationTotalNumber",
-    "SegmentSequence", "SegmentationType", "MaximumFractionalValue",
+    "ReferencedSeriesSequence", "SegmentSequence", "SegmentationType", "MaximumFractionalValue",
 ]  # fmt: skip
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP classes of segmentations and of label maps."""

@@ -64,6 +64,7 @@ def read_dicom_segmentation(path: Path) -> Segmentation:
         file = read_file(path)
         segments = _segments(file)
         frames = _frames(file)
+        _check_described(frames, segments, path.name)
         check_declared_shape(frames.shape_ijk, path.name)
         check_pixel_bytes(file)
         pixels = stored_values(file).values
@@ -148,6 +149,17 @@ def _frames(file: DicomFile) -> _Frames:
         )
     shape = (int(file.header.Columns), int(file.header.Rows), max(planes) + 1)
     return _Frames(affine, shape, segments, tuple(planes))
+
+
+def _check_described(frames: _Frames, segments: Sequence[StoredSegment], name: str) -> None:
+    """Refuse frames of segments that the file does not describe: their voxels would be lost."""
+    numbers = {one.value for one in segments}
+    for frame, number in enumerate(frames.segments, start=1):
+        if number and number not in numbers:
+            raise VolumeError(
+                f"{name}: frame {frame} belongs to segment {number}, which the file does not "
+                f"describe; expected one of its segments {', '.join(map(str, sorted(numbers)))}."
+            )
 
 
 def _macro(own: pydicom.Dataset, shared: pydicom.Dataset, name: str) -> pydicom.Dataset:
