@@ -56,6 +56,11 @@ class TestUnasked:
         page = watched[1].get("/").text
         spec = watched[1].get("/openapi.json").json()
         assert all(f" {path}</code>" in page for path in spec["paths"])
+        routes = [route for methods in spec["paths"].values() for route in methods.values()]
+        parameters = {each["name"] for route in routes for each in route["parameters"]}
+        assert "image" in parameters
+        assert "token" not in parameters  # it is a header, which no log keeps
+        assert spec["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
         assert "<script" not in page
 
     def test_a_file_of_the_viewer_is_served(self, watched: tuple[Path, Server]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ _STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}code{font-w
 
 
 def page_routes(app: FastAPI) -> APIRouter:
-    """Return a router with the pages of an app."""
+    """Return a router with the pages of an app, whose description gets the token as a header."""
     router = APIRouter()
+    setattr(app, "openapi", functools.partial(_description, app.openapi))  # noqa: B010 - a method
 
     @router.get("/docs", include_in_schema=False)
     @router.get("/", include_in_schema=False)
@@ -48,6 +49,26 @@ def page_routes(app: FastAPI) -> APIRouter:
         return await run_in_threadpool(_ohif_file, path)
 
     return router
+
+
+def _description(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the OpenAPI description with the token as a header. MONAI Label describes it as a
+    part of the address, where logs would keep it and this server refuses it.
+    """
+    spec = describe()
+    for methods in spec["paths"].values():
+        for route in methods.values():
+            given = route.get("parameters", ())
+            kept = [each for each in given if (each["in"], each["name"]) != ("query", "token")]
+            route["parameters"] = kept
+    schemes = spec.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["token"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The header Authorization: Bearer <token>, if the server has a token.",
+    }
+    spec["security"] = [{}, {"token": []}]
+    return spec
 
 
 def _ohif_file(path: str) -> Response:
