@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from segsam.categories import Category
 from segsam.imaging.volume import Segment
 from segsam.model import Decoded, SegSam
+from segsam.model.naming_rule import WITHOUT_MEMORY
 
 NAMED_FROM = 0.5
 """Lowest probability at which an object is named. The checkpoint's temperature calibrates the
@@ -57,6 +58,10 @@ UNRELIABLE_NOTE = (
 UNRELIABLE_NAME_NOTE = (
     "Not named: it looks most like {name}, a name that this checkpoint does not give reliably in "
     "{modality} volumes."
+)
+MEMORYLESS_NOTE = (
+    "This version has no memory of examples, so it may also name what it was never taught; its "
+    "model card says why."
 )
 _SUGGESTIONS = 3
 _LEAST_SUGGESTED = 0.005
@@ -135,6 +140,8 @@ def name_object(
         return Naming(notes=(note,), suggestions=suggestions)
     asked = REQUESTED_NOTE.format(name=category.name, confidence=confidence)
     notes = () if note is None else (asked,)
+    if WITHOUT_MEMORY in model.card.naming and requested is None:
+        notes = (MEMORYLESS_NOTE,)
     segment = Segment(category.name, category.colour, category.snomed)
     return Naming(category.name, confidence, segment, notes, suggestions)
 

@@ -79,8 +79,7 @@ class LabelWriter:
     ) -> None:
         """`found` checks labels of other programs on `image`; None if it cannot be read now.
         `listed` is the label's entry in the index, which may be of one that is no version yet.
-        `image_sha256` is that of the image's content, "" if it is not known yet. `image_source`
-        reads what a DICOM image is of.
+        `image_sha256` is that of the image's content, "" if unknown; `image_source` reads whose.
         """
         self._image_source = image_source
         self._history, self._found, self._image = history, found, image

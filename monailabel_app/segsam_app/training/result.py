@@ -28,11 +28,16 @@ def average_weights(model: SegSam, before: Mapping[str, Tensor], share: float) -
     The average of a model and the one that it was fine-tuned from keeps most of what either can do
     (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). It needs none of the data
     that the model was first trained on, which a hospital does not have.
+
+    What did not change stays bit for bit: the memory of examples belongs to an image encoder with
+    exactly these bits, and a sum would make 0.0 of -0.0.
     """
     for name, value in model.state_dict().items():
         old = before.get(name)
-        if old is not None and old.shape == value.shape and value.is_floating_point():
-            value.lerp_(old.to(value), share)
+        if old is None or old.shape != value.shape or not value.is_floating_point():
+            continue
+        if not torch.equal(old := old.to(value), value):
+            value.lerp_(old, share)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from segsam.categories import Categories, Category
 from segsam.categories.segment_names import category_name
 from segsam.datasets.splits import TRAIN, VALIDATION
+from segsam.model.digests import weights_digest
 from segsam_app.errors import RequestError
 from segsam_app.training.cases import LabelledCase
 from segsam_app.training.new_categories import new_categories
@@ -145,6 +147,17 @@ def test_only_what_both_have_is_compared() -> None:
     )
     assert (scores.before["score"], scores.after["score"], scores.gain) == (70.0, 76.0, 6.0)
     assert Scores.compare({}, {"dsc_box": 1.0}).gain is None
+
+
+def test_what_did_not_change_stays_bit_for_bit() -> None:
+    """A sum makes 0.0 of -0.0, and the memory of examples belongs to exactly these bits."""
+    model = nn.Sequential(nn.Linear(2, 2))
+    with torch.no_grad():
+        model[0].weight[0, 0] = -0.0
+        model[0].weight[0, 1] = 1.7e-8
+    before, digest = copy.deepcopy(model).state_dict(), weights_digest(model)
+    average_weights(model, before, 0.5)
+    assert weights_digest(model) == digest
 
 
 def test_weights_go_back_by_a_share_where_both_have_them() -> None:

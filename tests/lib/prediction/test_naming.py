@@ -15,7 +15,13 @@ from segsam.categories import Categories
 from segsam.categories.terminology import Terminology
 from segsam.model import Card, Decoded, Host, SegSam
 from segsam.model.memory import ExampleMemory
-from segsam.prediction.naming import SliceEvidence, name_object, present_categories
+from segsam.model.naming_rule import WITHOUT_MEMORY
+from segsam.prediction.naming import (
+    MEMORYLESS_NOTE,
+    SliceEvidence,
+    name_object,
+    present_categories,
+)
 
 BINARY, IOU = torch.zeros(1, 1, 3, 3), torch.ones(1, 1)
 
@@ -48,6 +54,14 @@ class TestNameObject:
         naming = name_object(model, slices, requested=1, modality=None)
         assert naming.name == model.categories.names[1]
         assert naming.confidence == pytest.approx(0.1)
+
+    def test_a_version_that_lost_its_memory_says_so_with_each_name(self, model: SegSam) -> None:
+        lost = with_facts(model, naming={WITHOUT_MEMORY: "the encoder is another one"})
+        naming = name_object(
+            lost, [evidence(1, 0, 0.9, 0.1, 0, 0, 0)], requested=None, modality=None
+        )
+        assert naming.name == model.categories.names[0]
+        assert naming.notes == (MEMORYLESS_NOTE,)
 
     def test_there_is_no_name_without_pixels_or_scores(self, model: SegSam) -> None:
         for one in (evidence(0, 0, 1, 0, 0, 0, 0), SliceEvidence(5, None)):

@@ -1,4 +1,4 @@
-"""What a DICOM object says it belongs to: patient, frame of reference, series."""
+"""Patient, frame of reference and series that a DICOM object says it belongs to."""
 
 from __future__ import annotations
 
