@@ -15,8 +15,8 @@ What is installed:
 * `error_response` for every exception, so there is no bare 500;
 * limits of connections (`web/connections.py`);
 * our routes before MONAI Label's, because Starlette takes the first that matches: inference,
-  uploads, sessions, tasks, versions, DICOMweb, monitoring, and MONAI Label's other routes run in
-  worker threads (`routes/monai_label.py`).
+  uploads, sessions, tasks, versions, DICOMweb, pages, monitoring, and MONAI Label's other routes
+  run in worker threads (`routes/monai_label.py`).
 
 MONAI Label's CORS middleware, which admits every web page, is removed unless the operator named
 pages in MONAI_LABEL_CORS_ORIGINS. The start-up rule (`web/startup.py`) is checked as well.
@@ -31,10 +31,10 @@ from starlette.middleware import Middleware
 
 from segsam.errors import SegSamError
 from segsam_app.limits import Limits
-from segsam_app.routes import datastore, dicomweb, infer, session, tasks, versions
+from segsam_app.routes import datastore, dicomweb, dicomweb_proxy, infer, session, tasks, versions
 from segsam_app.routes.monai_label import threaded_routes
 from segsam_app.routes.monitoring import monitoring_routes
-from segsam_app.routes.pages import page_routes
+from segsam_app.routes.pages import OHIF, page_routes
 from segsam_app.web import connections, request_log, startup
 from segsam_app.web.access import AccessRules, allowed_hosts, read_token
 from segsam_app.web.error_handlers import HANDLED, error_response
@@ -55,7 +55,8 @@ def read_rules() -> tuple[AccessRules, Limits]:
     if problem is not None:
         startup.exit_with(problem)
     origins = frozenset(str(page).rstrip("/") for page in settings.MONAI_LABEL_CORS_ORIGINS)
-    return AccessRules(token, allowed_hosts(bound, limits.hosts), origins), limits
+    page = settings.MONAI_LABEL_API_STR + OHIF
+    return AccessRules(token, allowed_hosts(bound, limits.hosts), origins, page), limits
 
 
 def install(app: FastAPI) -> None:
@@ -94,6 +95,7 @@ def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:
         tasks.router,
         versions.router,
         dicomweb.router,
+        dicomweb_proxy.router,
         monitoring_routes(metrics),
         page_routes(app),
         threaded_routes(limits.routes),

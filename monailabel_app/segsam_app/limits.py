@@ -16,7 +16,6 @@ from segsam_app.records import MEGABYTE, Settings, split
 SWITCHES: Mapping[str, str] = {
     "model": "uploading and deleting models (PUT, DELETE /model/{model})",
     "reload": "reading the app's code again (POST /reload)",
-    "proxy": "passing requests on to the DICOM server (/proxy)",
     "logs": "reading the log (GET /logs)",
     "delete": "deleting images and labels (DELETE /datastore)",
 }
@@ -30,6 +29,11 @@ def _words(text: object) -> object:
 
 
 def _known_switches(words: tuple[str, ...]) -> tuple[str, ...]:
+    if "proxy" in words:
+        raise ValueError(
+            "must not name proxy: MONAI Label's proxy passes any path and upload on to the DICOM "
+            "server; this server has a read-only one of its own, which is always on"
+        )
     if not set(words) <= set(SWITCHES):
         raise ValueError(f"must be words out of {', '.join(SWITCHES)}, with commas between them")
     return words
@@ -48,7 +52,7 @@ class Limits(Settings):
     """Host names by which clients reach the server, comma-separated, beside those of this
     computer."""
     routes: Annotated[Words, AfterValidator(_known_switches)] = ()
-    """Routes of MONAI Label to switch on, comma-separated: model, reload, proxy, logs, delete."""
+    """Routes of MONAI Label to switch on, comma-separated: model, reload, logs, delete."""
     upload_megabytes: Count = 1024
     """Largest upload."""
     body_kilobytes: Count = 1024

@@ -42,7 +42,7 @@ class TestUnasked:
         assert files_of_others(watched[0], ".cache/matplotlib/") == []
 
     @pytest.mark.parametrize(
-        "path", ["/", "/docs", "/ohif/", "/ohif/app.bundle.css", "/ohif/assets"]
+        "path", ["/", "/docs", "/ohif/", "/ohif/app.bundle.css", "/ohif/viewer"]
     )
     def test_pages_name_no_other_site(self, watched: tuple[Path, Server], path: str) -> None:
         reply = watched[1].get(path)
@@ -62,6 +62,11 @@ class TestUnasked:
         assert "token" not in parameters  # it is a header, which no log keeps
         assert spec["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
         assert "<script" not in page
+
+    def test_what_is_no_file_of_the_viewer(self, watched: tuple[Path, Server]) -> None:
+        for path in ("assets", "assets/", "assets/none.png", "none.js", "..%2fapp.py"):
+            reply = watched[1].get(f"/ohif/{path}")
+            assert (reply.status_code, reply.json()["code"]) == (404, "not_found"), path
 
     def test_a_file_of_the_viewer_is_served(self, watched: tuple[Path, Server]) -> None:
         reply = watched[1].get("/ohif/assets/favicon-16x16.png")

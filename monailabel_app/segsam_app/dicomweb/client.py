@@ -23,15 +23,19 @@ from retrying import RetryError
 from urllib3.exceptions import ReadTimeoutError
 
 from segsam.errors import VolumeTooLargeError
+from segsam_app.dicomweb.connection import (
+    PacsSession,
+    connection_error,
+    silence_error,
+    status_error,
+)
 from segsam_app.dicomweb.series import Series, is_uid
 from segsam_app.dicomweb.settings import PacsSettings
-from segsam_app.errors import NotFoundError, PacsAwayError, PacsError, PacsSlowError
+from segsam_app.errors import NotFoundError, PacsError
 
-_CONNECT_SECONDS = 5
 _PAGE = 500
 _MAX_SERIES = 20_000
 _ANY_TRANSFER_SYNTAX = (("application/dicom", "*"),)
-_UNAVAILABLE = frozenset({429, 502, 503})
 _CONFLICT = 409
 """Status of a store request that stored nothing: refused, or there already."""
 
@@ -160,18 +164,18 @@ class PacsClient:
     @contextmanager
     def _session(self, action: str) -> Iterator[DICOMwebClient]:
         """A client for one session, whose errors become sentences that name the `action`."""
-        silent = f"the DICOMweb server did not answer for {self._settings.seconds} s while {action}"
-        with _Session(self._settings) as session:
+        silent = silence_error(self._settings.seconds, action)
+        with PacsSession(self._settings) as session:
             try:
                 yield self._client(session)
             except requests.HTTPError as error:
-                raise _status_error(error, action) from error
+                raise status_error(error.response.status_code, action) from error
             except requests.Timeout as error:
-                raise PacsSlowError(silent) from error
+                raise silent from error
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 if isinstance(error.args[0] if error.args else None, ReadTimeoutError):
-                    raise PacsSlowError(silent) from error
-                raise _connection_error(error, action) from error
+                    raise silent from error
+                raise connection_error(error, action) from error
             except (
                 *(requests.RequestException, RetryError, InvalidDicomError, EOFError),
                 *(ValueError, TypeError, KeyError, AttributeError, NotImplementedError),
@@ -191,47 +195,6 @@ class PacsClient:
         )
         client.set_http_retry_params(retry=False)  # otherwise an error takes half a minute
         return client
-
-
-class _Session(requests.Session):
-    """HTTP session with time-outs and credentials; certificates are checked, as by default."""
-
-    def __init__(self, settings: PacsSettings) -> None:
-        super().__init__()
-        self._seconds = (_CONNECT_SECONDS, settings.seconds)
-        self.auth = settings.login
-        if settings.token:
-            self.headers["Authorization"] = f"Bearer {settings.token}"
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request, always with a time-out."""
-        kwargs["timeout"] = self._seconds
-        (kwargs.get("headers") or {}).pop("Host", None)  # set by the client, without the port
-        return super().request(*args, **kwargs)
-
-
-def _status_error(error: requests.HTTPError, action: str) -> PacsError | NotFoundError:
-    status = error.response.status_code
-    if status == 404:
-        return NotFoundError(f"the DICOMweb server found nothing (404) while {action}")
-    if status in (401, 403):
-        return PacsError(
-            f"the DICOMweb server refuses this server's user or token ({status}) while {action}"
-        )
-    kind = (
-        PacsAwayError if status in _UNAVAILABLE else PacsSlowError if status == 504 else PacsError
-    )
-    return kind(f"the DICOMweb server answered with status {status} while {action}")
-
-
-def _connection_error(error: requests.RequestException, action: str) -> PacsError:
-    if isinstance(error, requests.exceptions.SSLError):
-        return PacsError(f"the DICOMweb server's certificate is not trusted, while {action}")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return PacsError(
-            f"the DICOMweb server ended the connection while {action}; nothing was saved"
-        )
-    return PacsAwayError(f"the DICOMweb server cannot be reached while {action}")
 
 
 def _pages(search: Callable[..., Iterable[Record]], tag: str) -> Iterator[dict[str, Record]]:

@@ -33,6 +33,7 @@ from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
 from segsam_app.dicomweb.client import PacsClient
 from segsam_app.dicomweb.headers import SeriesSlices, check_headers, read_headers, save_headers
+from segsam_app.dicomweb.relay import Relay
 from segsam_app.dicomweb.segmentation import SegmentationFacts, build_segmentation, uids_of
 from segsam_app.dicomweb.series import Series, SeriesList, is_uid
 from segsam_app.dicomweb.series_facts import SeriesFacts
@@ -92,6 +93,7 @@ class DicomWebStore(Store):
             settings.folder.mkdir(parents=True, exist_ok=True)
             self._dicom.mkdir(mode=0o700, exist_ok=True)
         self._client = PacsClient(settings)
+        self.relay = Relay(settings)
         self._url = settings.url
         self._listed_at: float | None = None
         self._refresh_seconds = settings.refresh_seconds

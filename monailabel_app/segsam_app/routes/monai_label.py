@@ -25,7 +25,6 @@ from monailabel.endpoints import (
     info,
     model,
     ohif,
-    proxy,
     scoring,
     session,
     train,
@@ -52,7 +51,6 @@ _MODULES = (
     scoring,
     datastore,
     ohif,
-    proxy,
     session,
 )
 
@@ -131,8 +129,7 @@ def _switch_of(route: APIRoute) -> str | None:
         return "model"
     if route.path.startswith("/datastore") and "DELETE" in methods:
         return "delete"
-    first = route.path.split("/")[1]
-    return first if first == "proxy" else None
+    return None
 
 
 def _switched_off(switch: str) -> Endpoint:

@@ -25,6 +25,8 @@ from starlette.concurrency import run_in_threadpool
 from segsam_app.errors import NotFoundError
 from segsam_app.routes.roles import AnyUser
 
+OHIF = "/ohif"
+"""Path of the viewer. Its files are the same for everybody and hold nothing of a patient."""
 _OTHER_SITES = {
     ".html": re.compile(r"<link\b[^>]*\bhref=[\"']?https?://[^>]*>", re.I),
     ".css": re.compile(r"@import\s+(url\()?[\"']?https?://[^;]*;", re.I),
@@ -44,7 +46,7 @@ def page_routes(app: FastAPI) -> APIRouter:
     async def routes_page() -> HTMLResponse:
         return HTMLResponse(_routes_page(app.openapi()))
 
-    @router.get(settings.MONAI_LABEL_API_STR + "/ohif/{path:path}", include_in_schema=False)
+    @router.get(settings.MONAI_LABEL_API_STR + OHIF + "/{path:path}", include_in_schema=False)
     async def ohif(path: str, user: AnyUser) -> Response:
         return await run_in_threadpool(_ohif_file, path)
 
@@ -72,11 +74,14 @@ def _description(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _ohif_file(path: str) -> Response:
-    """Return a file of OHIF, or its page for any other path; without what other sites deliver."""
+    """Return a file of OHIF, or its page for a path that is no file's and no folder's; without what
+    other sites deliver.
+    """
     files = _ohif_files()
-    file = files.get(path) or files.get("index.html")
+    is_page = "." not in path and not any(name.startswith(f"{path}/") for name in files)
+    file = files.get(path) or (files.get("index.html") if is_page else None)
     if file is None:
-        raise NotFoundError("the viewer OHIF is not part of this installation")
+        raise NotFoundError(f"the viewer OHIF has no file {path!r:.120} in this installation")
     kind, pattern = get_mime_type(file), _OTHER_SITES.get(file.suffix)
     if pattern is None:
         return FileResponse(file, media_type=kind)

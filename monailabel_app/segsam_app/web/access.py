@@ -50,12 +50,14 @@ class AccessRules:
 
     `token`: required of every request, None for no token. `hosts`: host names of the server,
     without ports. `origins`: web pages elsewhere that may use the server (MONAI Label's CORS
-    setting).
+    setting). `page`: path of a web page whose files are read without the token, because a browser
+    knows none before it has them; "" for no page.
     """
 
     token: str | None = None
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
+    page: str = ""
 
     def rejection(self, scope: Scope) -> Rejection | None:
         """Return the reason to reject the request in `scope`, None if there is none."""
@@ -120,7 +122,7 @@ class AccessRules:
         )
 
     def _check_token(self, scope: Scope) -> Rejection | None:
-        if self.token is None:
+        if self.token is None or self._is_of_page(scope):
             return None
         sent = _values(scope, b"authorization")
         scheme, _, given = (sent[0] if len(sent) == 1 else "").partition(" ")
@@ -133,6 +135,11 @@ class AccessRules:
             "this server requires the header Authorization: Bearer <token>",
             _CHALLENGE,
         )
+
+    def _is_of_page(self, scope: Scope) -> bool:
+        path = str(scope.get("path", "")).removeprefix(scope.get("root_path", ""))
+        is_below = path == self.page or path.startswith(f"{self.page}/")
+        return bool(self.page) and is_below and scope["method"] in ("GET", "HEAD")
 
     def _is_own_name(self, netloc: str) -> bool:
         name = _host_of(netloc)

@@ -35,7 +35,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 """Methods that are logged by name; any other is logged as "other", because a client invents it."""
 _UPLOADS = re.compile(
     r"PUT (/datastore/?|/datastore/image|/datastore/label|/session/?)|POST /infer/[^/]+"
-    r"|POST /proxy/.*"
 )
 
 

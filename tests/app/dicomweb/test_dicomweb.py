@@ -5,6 +5,7 @@ client of the stock 3D Slicer module, and readers of the result that are not our
 from __future__ import annotations
 
 import gzip
+import http.client
 import io
 import json
 import shutil
@@ -246,3 +247,44 @@ class TestWhenThePacsFails:
         log = hospital.server.log.read_text()
         for word in (hospital.study.patient, "Test^Case", hospital.study.series, LOGIN[1]):
             assert word not in log
+
+
+def raw_status(server: Server, method: str, target: str) -> int:
+    """Send a request whose target is not normalised by anything; return the status."""
+    connection = http.client.HTTPConnection(server.url.rpartition("/")[2], timeout=30)
+    try:
+        connection.request(method, target)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+class TestTheViewersProxy:
+    """What a viewer in a browser asks for, answered by Orthanc; more in `test_proxy.py`."""
+
+    def test_from_the_list_of_studies_to_pixels(self, hospital: Hospital) -> None:
+        get = hospital.server.get
+        query = {"PatientName": "*Test*", "limit": "101", "includefield": "00081030,00080060"}
+        (found,) = get("/proxy/dicom/qido/studies", params=query).json()
+        assert found["0020000D"]["Value"] == [hospital.study.study]
+        assert get("/proxy/dicom/qido/studies", params={"PatientName": "Nobody"}).json() == []
+        path = f"/proxy/dicom/wado/studies/{hospital.study.study}/series/{hospital.study.series}"
+        instances = get(f"{path}/metadata").json()
+        assert len(instances) == SHAPE[2]
+        assert hospital.front.url not in json.dumps(instances)
+        first = instances[0]
+        uid, number = first["00080018"]["Value"][0], round(first["00200013"]["Value"][0] / 10)
+        accept = {"Accept": 'multipart/related; type="application/octet-stream"'}
+        frame = get(f"{path}/instances/{uid}/frames/1", headers=accept)
+        assert frame.headers["content-type"].startswith("multipart/related")
+        pixels = (picture()[:, :, number] + 924).astype("<i2").tobytes(order="F")
+        assert pixels in frame.content
+
+    def test_orthancs_administration_is_out_of_reach(self, hospital: Hospital) -> None:
+        """MONAI Label's own proxy answered these with 200."""
+        hospital.front.seen.clear()
+        for way in ("..%2fsystem", "..%2ftools%2flookup", "%2e%2e/system", "wado/..%2f..%2fsystem"):
+            assert raw_status(hospital.server, "GET", f"/proxy/dicom/{way}") == 404
+            assert raw_status(hospital.server, "POST", f"/proxy/dicom/{way}") == 405
+        assert raw_status(hospital.server, "POST", "/proxy/dicom/stow/studies") == 405
+        assert [line for line in hospital.front.seen if "/series?" not in line] == []

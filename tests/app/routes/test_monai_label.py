@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from segsam_app.errors import RequestError
+from segsam_app.errors import ConfigError, RequestError
+from segsam_app.limits import Limits
 from segsam_app.routes.monai_label import in_thread, threaded_routes
 
 OFF = [
     ("PUT", "/model/segsam"),
     ("DELETE", "/model/segsam"),
     ("POST", "/reload"),
-    ("GET", "/proxy/dicom/wado/studies"),
-    ("POST", "/proxy/dicom/qido/studies"),
-    ("GET", "/proxy/dicom/anything"),
     ("GET", "/logs/"),
     ("GET", "/logs/gpu"),
     ("DELETE", "/datastore/"),
@@ -47,12 +45,23 @@ def test_a_route_that_is_on_works(tight: Any) -> None:
     assert tight.get("/logs/").status_code == 404
 
 
+def test_monai_labels_proxy_is_replaced(server: Any) -> None:
+    """A study folder has no DICOMweb server, so ours has nothing to ask either."""
+    reply = server.get("/proxy/dicom/wado/studies")
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+    assert "needs a DICOMweb server" in reply.json()["detail"]
+    assert server.get("/proxy/dicom/..%2fsystem").status_code == 404
+    assert server.ask("POST", "/proxy/dicom/stow/studies", data=b"x").status_code == 405
+    with pytest.raises(ConfigError, match=r"routes to .*not name proxy: .* is always on"):
+        Limits.read({"routes": "proxy"})
+
+
 def test_every_switch_changes_routes() -> None:
     def refusing(*on: str) -> int:
         return sum(route.endpoint.__name__ == "refuse" for route in threaded_routes(on).routes)  # type: ignore[attr-defined]
 
     everything = refusing()
-    for switch in ("model", "reload", "proxy", "logs", "delete"):
+    for switch in ("model", "reload", "logs", "delete"):
         assert refusing(switch) < everything
 
 

@@ -82,6 +82,28 @@ class TestToken:
         assert status(AccessRules(TOKEN), scope(HERE)) == 401
         assert status(AccessRules(TOKEN), scope(HERE, right, right)) == 401
 
+    @pytest.mark.parametrize(
+        ("path", "method", "expected"),
+        [
+            ("/ohif/app.js", "GET", None),
+            ("/ohif/", "HEAD", None),
+            ("/ohif", "GET", None),
+            ("/ohif/", "POST", 401),
+            ("/ohifs", "GET", 401),
+            ("/info/", "GET", 401),
+            ("//ohif/", "GET", 401),
+            ("", "GET", 401),
+        ],
+    )
+    def test_the_files_of_the_viewer_need_no_token(
+        self, path: str, method: str, expected: int | None
+    ) -> None:
+        asked = {**scope(HERE), "path": path, "method": method}
+        assert status(AccessRules(TOKEN, page="/ohif"), asked) == expected
+        assert status(AccessRules(TOKEN), asked) == 401
+        below = {**asked, "path": f"/root{path}", "root_path": "/root"}
+        assert status(AccessRules(TOKEN, page="/ohif"), below) == expected
+
     def test_without_a_token_only_loopback_is_served(self) -> None:
         hosts = AccessRules(hosts=frozenset({"192.0.2.7"}))
         assert status(hosts, scope(("host", "192.0.2.7"), address="192.0.2.7")) == 401
