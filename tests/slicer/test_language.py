@@ -34,11 +34,13 @@ def language(request: pytest.FixtureRequest, qt_application: Any) -> Iterator[st
     """Slicer started in a language, with the module loaded in it."""
     import qt
     from SEGSAM import SEGSAM
+    from SEGSAMLib import Translation
 
     qt.QSettings().setValue("language", request.param)
     loaded = SEGSAM(SimpleNamespace())
     yield request.param
     assert qt.QCoreApplication.removeTranslator(loaded.translator)
+    Translation.use({})
 
 
 class TestPanel:

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "slicer_module"))
 
 import update_translations  # noqa: E402 - the folder above holds it
 from SEGSAMLib import Translation  # noqa: E402
+from SEGSAMLib.Errors import ClientError  # noqa: E402
+from SEGSAMLib.Values.Address import Address  # noqa: E402
 
 DEVELOPERS = ("SelfTest.py", "SourceDownload.py")
 """For developers, and run outside Slicer, where no translation is."""
@@ -186,26 +188,28 @@ class TestSources:
 
 
 class TestTranslation:
+    @pytest.fixture(autouse=True)
+    def english_afterwards(self) -> Iterator[None]:
+        yield
+        Translation.use({})
+
     def test_texts_are_english_outside_slicer(self) -> None:
         assert Translation.tr("Run") == "Run"
 
-    def test_contexts_are_named_as_in_slicer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from SEGSAMLib.Errors import ClientError
-        from SEGSAMLib.Values.Address import Address
-
-        asked = []
-        monkeypatch.setattr(Translation._Translator, "translate", Translation._Translator.translate)
-        Translation.use(lambda context, text: asked.append(context) or f"[{text}]")
-        with pytest.raises(ClientError, match=r"^\[Type the server's address, such as http://"):
+    def test_contexts_are_named_as_in_slicer(self) -> None:
+        text = "Type the server's address, such as {local} or {remote}."
+        found = "Adresse, etwa {local} oder {remote}."
+        Translation.use({("Values.Address", text): found, ("Address", text): "{local} {remote}"})
+        with pytest.raises(ClientError, match=r"^Adresse, etwa http://127.* oder https://"):
             Address.parse("")
-        assert asked == ["Values.Address"]
 
-    def test_a_translation_with_other_fields_is_refused(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """`format` would fail with it, and the error would be lost."""
-        monkeypatch.setattr(Translation._Translator, "translate", Translation._Translator.translate)
-        Translation.use(lambda context, text: "gespeichert: {pfad}")
+    @pytest.mark.parametrize(
+        "found", ["Gespeichert", "{pfad}", "{path} {", "{path} {path.anchor}", "{path!r}", "{}"]
+    )
+    def test_a_translation_with_other_fields_is_refused(self, found: str) -> None:
+        """`format` would fail with it, and the error would be lost; or it would show more."""
+        context = ".".join(__name__.split(".")[-2:])
+        Translation.use({(context, "Saved: {path}"): found})
         assert Translation.tr("Saved: {path}") == "Saved: {path}"
 
 

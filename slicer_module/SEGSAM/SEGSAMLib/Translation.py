@@ -1,36 +1,37 @@
 """Translation of the texts that the user reads into the language of Slicer.
 
-`from SEGSAMLib.Translation import tr as _` takes the place of `slicer.i18n.tr`, for the parts of
-the module that do not know Slicer. Contexts are named as there: `Panels.ResultPanel`. Every text is
-a literal inside `_()`, because Slicer's tools collect them from the source; values are filled in
-afterwards, by `.format`. A text is translated when it is needed, never on import: Slicer knows its
-language later.
+`from SEGSAMLib.Translation import tr as _` takes the place of `slicer.i18n.tr`, because not all of
+the module knows Slicer, and worker threads must not call Qt. Contexts are named as there, for
+example `Panels.ResultPanel`. Every text is a literal inside `_()`, because Slicer's tools collect
+them from the source; values are filled in afterwards, by `.format`. A text is translated when it is
+needed, never on import: Slicer knows its language later.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import Callable
+from typing import Mapping
 
-Translate = Callable[[str, str], str]
-"""Takes the context and the text, as `slicer.i18n.translate` does."""
-_FIELD = re.compile(r"\{(\w+)\}")
-
-
-class _Translator:
-    translate: Translate = staticmethod(lambda context, text: text)
+Message = tuple[str, str]
+"""Context and text."""
+_BRACES = re.compile(r"\{[^{}]*\}|[{}]")
+_translations: dict[Message, str] = {}
 
 
-def use(translate: Translate) -> None:
-    """Translate with a function from now on. Qt's may be called in any thread."""
-    _Translator.translate = staticmethod(translate)
+def use(translations: Mapping[Message, str]) -> None:
+    """Use these translations from now on. One whose fields, such as `{name}`, are not those of the
+    text is left out: `format` would fail with it.
+    """
+    _translations.clear()
+    for (context, text), found in translations.items():
+        if set(_BRACES.findall(found)) == set(_BRACES.findall(text)):
+            _translations[context, text] = found
 
 
 def tr(text: str) -> str:
-    """Return a text in the language of Slicer; the text itself if there is no translation, or if
-    its fields, such as `{name}`, are not those of the text.
+    """Return a text in the language of Slicer, or the text itself if there is no translation. Any
+    thread may call it.
     """
     module = sys._getframe(1).f_globals["__name__"]
-    found = _Translator.translate(".".join(module.split(".")[-2:]), text)
-    return found if set(_FIELD.findall(found)) == set(_FIELD.findall(text)) else text
+    return _translations.get((".".join(module.split(".")[-2:]), text), text)

@@ -6,10 +6,10 @@ The timer runs only while a task runs.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Callable
 
 import qt
-from slicer.i18n import translate
 
 import slicer
 from SEGSAMLib import Translation
@@ -17,6 +17,7 @@ from SEGSAMLib.Panels.Choices import show_names
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.EditorPanel import EditorPanel
 from SEGSAMLib.Panels.FirstRunPanel import FirstRunPanel
+from SEGSAMLib.Panels.Language import translations
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
 from SEGSAMLib.Panels.ResultPanel import ResultPanel
 from SEGSAMLib.Panels.ServerPanel import ServerPanel
@@ -76,7 +77,7 @@ class Widget:
     """Panel behind `SEGSAMWidget`, from its `setup` to its `cleanup`."""
 
     def __init__(self, ui: Any, icon_folder: str) -> None:
-        Translation.use(translate)
+        Translation.use(translations(Path(icon_folder).parent / "Translations"))
         self.ui = ui
         for button, icon in ICONS.items():
             getattr(ui, button).icon = qt.QIcon(f"{icon_folder}/{icon}.svg")

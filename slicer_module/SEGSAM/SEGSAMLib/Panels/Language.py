@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Sequence
+from xml.etree import ElementTree
 
 import qt
 
 import slicer
+from SEGSAMLib.Translation import Message
+from slicer import i18n
 
 _TRADITIONAL = ("zh-Hant", "zh-TW", "zh-HK", "zh-MO")
 """Chinese in another script than `zh-CN`."""
@@ -30,6 +33,20 @@ def install_translation(folder: Path) -> Any:
     translator = qt.QTranslator()
     is_loaded = translator.load(str(files[language])) and slicer.app.installTranslator(translator)
     return translator if is_loaded else None
+
+
+def translations(folder: Path) -> dict[Message, str]:
+    """Return the texts that the files in a folder list, as Slicer translates them now."""
+    file = next(folder.glob("*.ts"), None)
+    if file is None:
+        return {}
+    root = ElementTree.parse(file).getroot()  # noqa: S314 - a file of this module
+    listed = [
+        (context.findtext("name", ""), message.findtext("source", ""))
+        for context in root.iter("context")
+        for message in context.iter("message")
+    ]
+    return {message: i18n.translate(*message) for message in listed}
 
 
 def nearest(wanted: str, languages: Sequence[str]) -> str:
