@@ -60,6 +60,9 @@ class TestPanel:
         ui.propagateCombo.setCurrentIndex(0)
         assert module.panel.session.node.propagate == "in boxes"
         ui.addSegmentButton.click()
+        tips = {each.toolTip() for each in vars(ui).values() if hasattr(each, "toolTip")}
+        assert len(tips) > 90
+        assert tips & {text for _, text in update_translations.messages()} == set()
         assert cut_off(module) == []
 
     def test_errors_are_translated_in_their_thread(self, language: str, module: Any) -> None:
