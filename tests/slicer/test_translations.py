@@ -25,7 +25,7 @@ from SEGSAMLib.Errors import ClientError  # noqa: E402
 from SEGSAMLib.Values.Address import Address  # noqa: E402
 
 DEVELOPERS = ("SelfTest.py", "SourceDownload.py")
-"""For developers, and run outside Slicer, where no translation is."""
+"""What only developers read, and a program that runs outside Slicer."""
 SOURCES = sorted(
     path
     for path in [MODULE / "SEGSAM.py", *(MODULE / "SEGSAMLib").rglob("*.py")]
