@@ -87,7 +87,7 @@ def read_labels(path: Path, image: Grid) -> Labels:
     """
     if _has_short_header(path):  # a label that lies elsewhere is refused before it is read
         placement_of(path, image)
-    stored = _read_stored(path)
+    stored = _read_stored(path, image.affine_ras)
     placement = stored.placement(image)
     placed = tuple(placement.place(_whole_numbers(each, path)) for each in stored.maps)
     return Labels(placed, stored.names)
@@ -131,7 +131,7 @@ def placement_of(path: Path, image: Grid) -> Placement:
         VolumeError: a file that cannot be read.
     """
     if not _has_short_header(path):
-        return _read_stored(path).placement(image)
+        return _read_stored(path, image.affine_ras).placement(image)
     is_cropped = _is_nrrd(path) and bool(read_segments(path))
     return place_label(read_grid(path), image, may_be_cropped=is_cropped)
 
@@ -206,10 +206,10 @@ class _StoredLabels:
         return place_label(RawGrid((i, j, k), affine), image, may_be_cropped=self.may_be_cropped)
 
 
-def _read_stored(path: Path) -> _StoredLabels:
+def _read_stored(path: Path, image_ras: Affine) -> _StoredLabels:
     if _format_of(path) == "picture":
         return _StoredLabels((read_picture_labels(path).voxels,), None, {})
-    segmentation = _segmentation(path)
+    segmentation = _segmentation(path, image_ras)
     if segmentation is not None:
         names = {segment.value: segment.name for segment in segmentation.segments}
         return _StoredLabels(segmentation.maps, segmentation.affine_ras, names, True)
@@ -217,10 +217,10 @@ def _read_stored(path: Path) -> _StoredLabels:
     return _StoredLabels((raw.voxels,), raw.affine_ras, read_label_names(path))
 
 
-def _segmentation(path: Path) -> Segmentation | None:
+def _segmentation(path: Path, image_ras: Affine) -> Segmentation | None:
     if _is_nrrd(path):
         return read_segmentation(path)
-    return read_dicom_segmentation(path) if _is_dicom(path) else None
+    return read_dicom_segmentation(path, image_ras) if _is_dicom(path) else None
 
 
 def read_label_names(path: Path) -> dict[int, str]:

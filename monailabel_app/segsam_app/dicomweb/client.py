@@ -93,14 +93,14 @@ class PacsClient:
                 uid = _checked_uid(instance, series)
                 bytes_left -= len(instance.PixelData)
                 self._check_size(bytes_left)
-                file = folder / f"{len(received):06d}.dcm"
+                file = folder / f"{uid}.dcm"  # sentences about an instance name it
                 instance.save_as(file, write_like_original=False)
                 received.add(uid)
         if received != expected:
             raise PacsError(
                 f"the DICOMweb server lists {len(expected)} instances of the series and sent "
-                f"{len(received & expected)} of them; nothing was saved. Try again, or check the "
-                "server"
+                f"{len(received)}, of which {len(received & expected)} are among them; nothing was "
+                "saved. Try again, or check the server"
             )
         return len(received)
 

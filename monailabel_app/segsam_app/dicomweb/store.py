@@ -39,7 +39,7 @@ from segsam_app.dicomweb.series import Series, SeriesList, is_uid
 from segsam_app.dicomweb.series_facts import SeriesFacts
 from segsam_app.dicomweb.settings import PacsSettings
 from segsam_app.dicomweb.upload_queue import PeriodicThread, UploadQueue
-from segsam_app.errors import RequestError
+from segsam_app.errors import PacsError, RequestError
 from segsam_app.limits import Limits
 from segsam_app.storage.damage import aside_name
 from segsam_app.storage.disk import PARTIAL, output_errors, remove_abandoned
@@ -96,6 +96,8 @@ class DicomWebStore(Store):
         self.relay = Relay(settings)
         self._url = settings.url
         self._listed_at: float | None = None
+        self.listing_problem: str | None = None
+        """Why the series could not be listed when the server was last asked; None if they were."""
         self._refresh_seconds = settings.refresh_seconds
         self._series = SeriesList(self._dicom / "series.json")
         self._fetching: dict[str, threading.Lock] = {}
@@ -107,9 +109,19 @@ class DicomWebStore(Store):
         self.uploads = UploadQueue(labels, self._dicom / "stored", self._upload, self.damage)
         self._updates = PeriodicThread(self._update, settings.refresh_seconds)
 
+    @property
+    def problem(self) -> str | None:
+        """What keeps series from being listed or labels from being sent; None for nothing."""
+        return self.listing_problem or self.uploads.problem
+
     def name(self) -> str:
         """Return the address of the DICOMweb server."""
         return self._url
+
+    def status(self) -> dict[str, Any]:
+        """Return the statistics of `Store`, and what keeps series from being listed."""
+        problem = {"problem": self.listing_problem} if self.listing_problem else {}
+        return {**super().status(), **problem}
 
     def start(self) -> None:
         """List series and send labels from now on, in a thread.
@@ -123,7 +135,12 @@ class DicomWebStore(Store):
 
     def list_again(self) -> None:
         """Ask the server for its series now. Raises `PacsError`."""
-        listed = self._client.list_series()
+        try:
+            listed = self._client.list_series()
+        except PacsError as error:
+            self.listing_problem = str(error)
+            raise
+        self.listing_problem = None
         labelled = {uid for uid, entry in self._index.model.objects.items() if entry.labels}
         fetched = {uid for uid in self._series.series if self.is_fetched(uid)}
         self._series.replace(listed, frozenset(labelled | fetched))

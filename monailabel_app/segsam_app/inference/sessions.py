@@ -65,11 +65,14 @@ class Session:
 
 @dataclass(frozen=True)
 class Upload:
-    """File of a request: its content, its size, and the name that the server gives it."""
+    """File of a request: its content, its size, the name that the server gives it, and the name
+    with which it was sent, for sentences; "" for the only file.
+    """
 
     file: BinaryIO
     bytes: int
     name: str
+    sent_name: str = ""
 
 
 def sessions_folder(folder: str) -> Path:
@@ -197,6 +200,9 @@ class AppSessions:
         folder = self.folder / session_id
         with self._lock:  # it does not vanish in between
             folder.mkdir(mode=0o700, parents=True)
+        if len(uploads) > 1:
+            folder = folder / "upload"  # sentences about the series name its folder
+            folder.mkdir(mode=0o700)
         for upload in uploads:
             with (folder / upload.name).open("xb") as copy:
                 shutil.copyfileobj(upload.file, copy, 1 << 20)

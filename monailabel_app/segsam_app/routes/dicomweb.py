@@ -45,7 +45,7 @@ def upload_status(store: object) -> dict[str, Any]:
     """
     if not isinstance(store, DicomWebStore):
         return {}
-    return {"dicomweb": {"waiting": len(store.uploads.pending), "problem": store.uploads.problem}}
+    return {"dicomweb": {"waiting": len(store.uploads.pending), "problem": store.problem}}
 
 
 def _store() -> DicomWebStore:
@@ -58,7 +58,7 @@ def _store() -> DicomWebStore:
 def _uploads(store: DicomWebStore, label: str | None) -> dict[str, Any]:
     uploads = store.uploads
     content: dict[str, Any] = {
-        "problem": uploads.problem,
+        "problem": store.problem,
         "waiting": [{"label": each.image, "version": each.version} for each in uploads.pending],
         "refused": [
             {"label": each.image, "version": each.version, "why": why}

@@ -364,6 +364,18 @@ class TestLabels:
 
 
 class TestAccess:
+    def test_series_that_cannot_be_listed_are_a_problem(
+        self, pacs: Orthanc, opened: Opener
+    ) -> None:
+        store = opened(f"http://127.0.0.1:{free_port()}/dicom-web")
+        with pytest.raises(PacsAwayError):
+            store.list_again()
+        assert store.problem == store.status()["problem"]
+        assert "cannot be reached" in store.status()["problem"]
+        store._client = opened(pacs.url)._client
+        store.list_again()
+        assert (store.problem, store.status().get("problem")) == (None, None)
+
     def test_a_wrong_password(self, pacs: Orthanc, opened: Opener) -> None:
         with pytest.raises(PacsError, match=r"refuses this server's user or token \(401\)"):
             opened(pacs.url, login=("annotator", "wrong")).list_again()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ...dicom_writing import stored_values, write_file, write_series
 from ..conftest import nothing_new
 
 pytestmark = pytest.mark.usefixtures("no_file_left")
@@ -77,6 +78,16 @@ def test_what_no_inference_takes_is_not_kept(server: Any, door: str, name: str, 
         reply = server.ask("PUT", door, params={"image": "bad"}, files=form)
     assert (reply.status_code, reply.json()["code"]) == (422, "volume")
     assert words in reply.json()["detail"]
+
+
+def test_a_refusal_names_the_files_as_they_were_sent(server: Any, tmp_path: Path) -> None:
+    write_series(tmp_path, 3)
+    nowhere = {"ImageOrientationPatient": None, "ImagePositionPatient": None}
+    write_file(tmp_path / "zz.dcm", stored_values()[0], **nowhere)
+    sent = [("files", (file.name, file.read_bytes())) for file in sorted(tmp_path.iterdir())]
+    reply = server.ask("PUT", "/session/", files=sent)
+    assert reply.status_code == 422
+    assert "upload: zz.dcm has no position" in reply.json()["detail"]
 
 
 def test_a_session_beyond_the_limit_is_refused(tight: Any) -> None:

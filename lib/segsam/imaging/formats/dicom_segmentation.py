@@ -33,6 +33,8 @@ from segsam.types import Affine, LabelArray
 
 _SEGMENTATION, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 _PLANE_TOLERANCE_MM, _STEP_TOLERANCE = 0.01, 0.01
+_PARALLEL = 0.9999
+"""Least cosine between the normal of frames and an axis of an image whose planes they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +57,18 @@ def _is_segmentation(file: DicomFile) -> bool:
     return str(file.header.get("SOPClassUID") or "") in {_SEGMENTATION, _LABEL_MAP}
 
 
-def read_dicom_segmentation(path: Path) -> Segmentation:
+def read_dicom_segmentation(path: Path, image_ras: Affine | None = None) -> Segmentation:
     """Read the label maps, their affine and the segments of a file.
+
+    Where the file does not tell how far its planes are apart, because some without a voxel are left
+    out, the affine of its image does, `image_ras`.
 
     Raises VolumeError for frames without a place, for probabilities, and for damaged files.
     """
     with reading(path, "DICOM", _sentence(path)):
         file = read_file(path)
         segments = _segments(file)
-        frames = _frames(file)
+        frames = _frames(file, image_ras)
         _check_described(frames, segments, path.name)
         check_declared_shape(frames.shape_ijk, path.name)
         check_pixel_bytes(file)
@@ -112,7 +117,7 @@ def _name(item: pydicom.Dataset) -> str:
     return label or str(codes[0].get("CodeMeaning") or "").strip()
 
 
-def _frames(file: DicomFile) -> _Frames:
+def _frames(file: DicomFile, image_ras: Affine | None) -> _Frames:
     shared = (file.header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
     per_frame = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
     if len(per_frame) != file.frames:
@@ -141,7 +146,9 @@ def _frames(file: DicomFile) -> _Frames:
         else int(_macro(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         for own in per_frame
     )
-    affine, planes = _grid(orientations[0], positions, measures, file.path.name)
+    normal = np.cross(orientations[0][:3], orientations[0][3:])
+    step = _step_mm(positions @ normal, measures, _step_of_image(image_ras, normal))
+    affine, planes = _grid(orientations[0], positions, measures, step, file.path.name)
     if len(set(zip(segments, planes, strict=True))) < len(planes):
         raise VolumeError(
             f"{file.path.name}: expected one frame for each segment and plane, got several; it may "
@@ -170,14 +177,14 @@ def _grid(
     orientation: NDArray[np.float64],
     positions: NDArray[np.float64],
     measures: pydicom.Dataset,
+    step: float,
     name: str,
 ) -> tuple[Affine, list[int]]:
-    """Return the affine in RAS, and the plane k of each position (n, 3)."""
+    """Return the affine in RAS, and the plane k of each position (n, 3), `step` mm apart."""
     row, column = orientation[:3], orientation[3:]
     normal = np.cross(row, column)
     along = positions @ normal
     first = int(along.argmin())
-    step = _step_mm(along, measures)
     planes = np.rint((along - along[first]) / step).astype(int)
     expected = positions[first] + planes[:, None] * step * normal
     distance = float(np.abs(positions - expected).max())
@@ -197,12 +204,31 @@ def _grid(
     return validated_affine(swap_lps_ras(affine), name), planes.tolist()
 
 
-def _step_mm(along: NDArray[np.float64], measures: pydicom.Dataset) -> float:
-    """Distance of planes: as declared if all frames lie on such planes, else the smallest found."""
+def _step_of_image(image_ras: Affine | None, normal_lps: NDArray[np.float64]) -> float | None:
+    """Distance of the planes of an image along a normal; None if it has none there."""
+    if image_ras is None:
+        return None
+    steps_lps = swap_lps_ras(image_ras)[:3, :3]
+    along_mm = np.abs(normal_lps @ steps_lps)
+    axis = int(along_mm.argmax())
+    length_mm = float(np.linalg.norm(steps_lps[:, axis]))
+    return length_mm if along_mm[axis] >= _PARALLEL * length_mm else None
+
+
+def _step_mm(
+    along: NDArray[np.float64], measures: pydicom.Dataset, of_image_mm: float | None
+) -> float:
+    """Distance of planes: as declared, or as in the image, if all frames lie on such planes, else
+    the smallest found. The thickness of a slice says it only where slices touch each other.
+    """
     distances = [b - a for a, b in pairwise(sorted(along.tolist())) if b - a > _PLANE_TOLERANCE_MM]
     declared = [
         abs(float(value))
-        for value in (measures.get("SpacingBetweenSlices"), measures.get("SliceThickness"))
+        for value in (
+            measures.get("SpacingBetweenSlices"),
+            of_image_mm,
+            measures.get("SliceThickness"),
+        )
         if value
     ]
     for step in declared:
