@@ -111,7 +111,7 @@ class DicomWebStore(Store):
 
     @property
     def problem(self) -> str | None:
-        """What keeps series from being listed or labels from being sent; None for nothing."""
+        """Reason why series are not listed or labels not sent; None if all is well."""
         return self.listing_problem or self.uploads.problem
 
     def name(self) -> str:
