@@ -48,9 +48,17 @@ class TestUnasked:
         reply = watched[1].get(path)
         assert reply.status_code == 200
         assert LOADED.search(reply.text) is None
-        policy = reply.headers["content-security-policy"]
-        assert policy.startswith("default-src 'self' ")
-        assert "http" not in policy
+        policy, *others = reply.raw.headers.getlist("content-security-policy")
+        assert others == []
+        assert policy.startswith("default-src 'none'; ")
+        assert not re.search(r"http|\*|'unsafe-eval'|script-src[^;]*'unsafe-inline'", policy)
+        assert ("'wasm-unsafe-eval'" in policy) == path.startswith("/ohif")
+
+    def test_code_made_of_text_runs_in_workers_only(self, watched: tuple[Path, Server]) -> None:
+        """The policy of a worker is that of its script; some decoders of images need it."""
+        scripts = re.findall(r'src="(/ohif/[^"]+\.js)"', watched[1].get("/ohif/").text)
+        policy = watched[1].get(scripts[-1]).headers["content-security-policy"]
+        assert "script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval';" in policy
 
     def test_the_list_of_routes_is_whole(self, watched: tuple[Path, Server]) -> None:
         page = watched[1].get("/").text

@@ -3,12 +3,14 @@
 MONAI Label's pages load scripts, styles and fonts from other sites, which then see who works with
 this server. Its list of routes (`/`, `/docs`) is replaced by one without scripts; references to
 other sites are taken out of OHIF's page and styles. The content policy that every reply carries
-(`web/middleware.py`) makes the browser refuse what is left.
+(OHIF's here, that of all others in `web/middleware.py`) makes the browser refuse what is left.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,23 @@ _OTHER_SITES = {
     ".css": re.compile(r"@import\s+(url\()?[\"']?https?://[^;]*;", re.I),
 }
 """References to other sites that load something, by the ending of the file."""
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.S)
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'wasm-unsafe-eval'",
+    "worker-src": "'self' blob:",
+    "connect-src": "'self' blob: data:",
+    "img-src": "'self' blob: data:",
+    "media-src": "'self' blob:",
+    "style-src": "'self' 'unsafe-inline'",
+    "font-src": "'self' data:",
+    "manifest-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'self'",
+}
+"""Content-Security-Policy of OHIF's page: a browser loads from this server alone, and sends nothing
+elsewhere. Of scripts within the page, only those run that are in the installed one."""
 _METHODS = ("get", "put", "post", "delete", "patch")
 _STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto}code{font-weight:bold}"
 
@@ -78,14 +97,34 @@ def _ohif_file(path: str) -> Response:
     other sites deliver.
     """
     files = _ohif_files()
-    is_page = "." not in path and not any(name.startswith(f"{path}/") for name in files)
+    folder = f"{path.rstrip('/')}/"
+    is_page = "." not in path and not any(name.startswith(folder) for name in files)
     file = files.get(path) or (files.get("index.html") if is_page else None)
     if file is None:
         raise NotFoundError(f"the viewer OHIF has no file {path!r:.120} in this installation")
     kind, pattern = get_mime_type(file), _OTHER_SITES.get(file.suffix)
+    headers = {"Content-Security-Policy": _ohif_policy(is_script=file.suffix == ".js")}
     if pattern is None:
-        return FileResponse(file, media_type=kind)
-    return Response(pattern.sub("", file.read_text(encoding="utf-8")), media_type=kind)
+        return FileResponse(file, media_type=kind, headers=headers)
+    text = pattern.sub("", file.read_text(encoding="utf-8"))
+    return Response(text, media_type=kind, headers=headers)
+
+
+@functools.cache
+def _ohif_policy(*, is_script: bool) -> str:
+    """Return the policy of the page, with the digests of the scripts within it; or that of a
+    script, which a worker that begins with it has. The worker that decodes images runs decoders
+    (WebAssembly) that make code of text; it has no page to change.
+    """
+    page = _ohif_files().get("index.html")
+    text = "" if page is None else page.read_text(encoding="utf-8")
+    digests = "".join(
+        f" 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in _INLINE_SCRIPT.findall(text)
+    )
+    more = " 'unsafe-eval'" if is_script else digests
+    policy = {**_POLICY, "script-src": _POLICY["script-src"] + more}
+    return "; ".join(f"{name} {sources}" for name, sources in policy.items())
 
 
 @functools.cache

@@ -23,13 +23,14 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "x-request-id"
+POLICY = b"content-security-policy"
 CONTENT_POLICY = (
-    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; "
-    "object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
 )
-"""Content-Security-Policy of every reply: a browser loads what a page of this server names from
-this server alone, and sends nothing elsewhere. OHIF needs inline and WebAssembly code. No page
-elsewhere may show one of ours in a frame, where its user would click without knowing on what."""
+"""Content-Security-Policy of every reply without one of its own (`routes/pages.py`): a browser runs
+nothing of it and loads nothing for it. No page elsewhere may show one of ours in a frame, where its
+user would click without knowing on what."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are logged by name; any other is logged as "other", because a client invents it."""
@@ -55,14 +56,17 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             is_read = await self.body.drain(patient=self.status == 413)
+            own = list(message.get("headers", ()))
+            has_policy = any(name.lower() == POLICY for name, _ in own)
             headers = [
+                *own,
+                *([] if has_policy else [(POLICY, CONTENT_POLICY.encode())]),
                 *([] if is_read else [(b"connection", b"close")]),
                 (REQUEST_ID.encode(), self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
-                (b"content-security-policy", CONTENT_POLICY.encode()),
                 (b"x-frame-options", b"SAMEORIGIN"),  # for browsers without `frame-ancestors`
             ]
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+            message = {**message, "headers": headers}
         self.bytes_out += len(message.get("body", b""))
         await self.send(message)
 
