@@ -62,6 +62,10 @@ HIDDEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("GET", "/docs", ()),
     ("GET", "/openapi.json", ()),
     ("GET", "/ohif/{path}", ()),
+    ("GET", "/proxy/dicom/qido/studies", ("PatientName", "limit", "includefield", "00100020")),
+    ("GET", "/proxy/dicom/wado/studies/{study}/series/{series}/metadata", ()),
+    ("GET", "/proxy/dicom/wado/{path}", ()),
+    ("POST", "/proxy/{path}", ()),
     ("GET", "/{path}", ()),
 )
 """Routes and pages beside those of the OpenAPI list: method, path, names of parameters."""
