@@ -24,6 +24,7 @@ for folder in (ROOT / "slicer_module" / "SEGSAM", HERE):
 
 PLAIN = {
     "test_address.py",
+    "test_confirmed_slices.py",
     "test_extension.py",
     "test_geometry.py",
     "test_history.py",

@@ -6,7 +6,7 @@ new action of a task cancels the one that runs. This module connects `Scene` and
     task        actions                                value of the event `done`
     connect     connect                                Diagnosis
     prefetch    prefetch                               None
-    segment     segment, segment_category              AppliedResult
+    segment     segment, segment_category, complete    AppliedResult
     undo        undo, redo                             None; only for changes that take long
     surface     refresh_surfaces                       None
     close       connect, after a client that was used  None
@@ -30,6 +30,7 @@ from SEGSAMLib.Server.Client import Client
 from SEGSAMLib.Server.Worker import DEFERRED, CancelToken, Event, ReportProgress, Worker
 from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Address import Address
+from SEGSAMLib.Values.ImageFiles import ImagePayload
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
@@ -140,6 +141,18 @@ class Workflow:
         """Segment another category on one slice, into a new segment."""
         make_request = self.logic.request_category
         self._infer(parameters, partial(make_request, category, axis, index, parameters))
+
+    def complete(self, parameters: Parameters) -> None:
+        """Segment the rest of the current segment from its confirmed slices. Raises
+        `AgreementNeededError`, `NodeError`.
+        """
+        client, image = self._checked(parameters)
+        completion = self.logic.completion(parameters)
+
+        def infer(cancel: CancelToken, report: ReportProgress) -> InferReply:
+            return client.infer(parameters.model, image, completion.request(), cancel, report)
+
+        self.worker.start("segment", infer, self._apply)
 
     def withdraw(self) -> None:
         """Take back the result of prompts that were removed, if none that marks an object is left.
@@ -286,11 +299,16 @@ class Workflow:
         self.worker.start("close", lambda cancel, report: client.uploads.close(cancel))
 
     def _infer(self, parameters: Parameters, make_request: Callable[[], dict[str, Any]]) -> None:
+        client, image = self._checked(parameters)
+        infer = partial(client.infer, parameters.model, image, make_request())
+        self.worker.start("segment", infer, self._apply)
+
+    def _checked(self, parameters: Parameters) -> tuple[Client, ImagePayload]:
+        """Return the client and the image, once the user agreed to what a request needs."""
         client, image = self._connected(), self.logic.files.image_payload()
         self._check_consent(image.image_id)
         self._check_licence(parameters)
-        infer = partial(client.infer, parameters.model, image, make_request())
-        self.worker.start("segment", infer, self._apply)
+        return client, image
 
     def _apply(self, reply: InferReply) -> Any:
         return self._edit("segment", self.logic.result_edit(reply))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from typing import Any, Collection, Sequence
 
 import qt
 
 from SEGSAMLib.Translation import tr as _
 
+CONFIRMED = (61, 139, 217, 255)
 _UNKNOWN = (128, 128, 128, 70)
 _MARGIN_PX = 26
 _CURSOR_PX = 32
@@ -61,12 +62,15 @@ def certainty_colour(value: float) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
-def strip(values: Sequence[float]) -> Any:
-    """Return a pixmap with one column per slice; the label that shows it stretches it."""
+def strip(values: Sequence[float], confirmed: Collection[int] = ()) -> Any:
+    """Return a pixmap with one column per slice, blue for a confirmed one; the label that shows it
+    stretches it.
+    """
     picture = qt.QImage(max(len(values), 1), 1, qt.QImage.Format_ARGB32)
     picture.fill(qt.QColor(*_UNKNOWN))
     for column, value in enumerate(values):
-        picture.setPixelColor(column, 0, qt.QColor(*certainty_colour(float(value))))
+        colour = CONFIRMED if column in confirmed else certainty_colour(float(value))
+        picture.setPixelColor(column, 0, qt.QColor(*colour))
     return qt.QPixmap.fromImage(picture)
 
 

@@ -32,6 +32,8 @@ KEYS = {
     "Shift+Backspace": "resetButton",
     "R": "runButton",
     "F": "followButton",
+    "C": "confirmButton",
+    "Shift+C": "completeButton",
     "W": "worstSliceButton",
     "Ctrl+Z": "undoButton",
     "Ctrl+Y": "redoButton",
@@ -100,6 +102,7 @@ class PromptsPanel:
         ui.redoButton.clicked.connect(lambda *_: self.perform("redo"))
         ui.clearButton.clicked.connect(lambda *_: self.perform("clear_prompts"))
         ui.runButton.clicked.connect(lambda *_: self.run())
+        ui.completeButton.clicked.connect(lambda *_: self.complete())
         ui.followButton.clicked.connect(lambda *_: self._toggle_following())
         ui.propagateCombo.currentIndexChanged.connect(lambda *_: self._show_following())
         ui.showPromptsCheckBox.toggled.connect(prompts.markups.set_shown)
@@ -163,6 +166,7 @@ class PromptsPanel:
             button.enabled = bool(nodes.segment_id)
         ui.nextSegmentButton.enabled = len(nodes.segment_ids) > 1
         ui.runButton.enabled = has_image and self.session.is_connected and prompts.marks_object
+        self._show_completion()
         self._show_following()
         can_step = not self.session.workflow.worker.is_running("undo")
         ui.undoButton.enabled = bool(history.undo_text) and can_step
@@ -171,6 +175,23 @@ class PromptsPanel:
         redo = _("Redo {step} ({key})") if history.redo_text else _("Nothing to redo ({key})")
         ui.undoButton.toolTip = undo.format(step=history.undo_text, key="Ctrl+Z")
         ui.redoButton.toolTip = redo.format(step=history.redo_text, key="Ctrl+Y")
+
+    def _show_completion(self) -> None:
+        """Show the buttons for confirmed slices where the server can complete from them."""
+        ui, session = self.ui, self.session
+        models = session.server_info.models if session.server_info is not None else ()
+        chosen = session.parameters().model
+        completes = any(model.completes and model.name == chosen for model in models)
+        for button in (ui.confirmButton, ui.completeButton):
+            button.visible = completes
+            button.enabled = completes and bool(session.logic.nodes.segment_id)
+        ui.completeButton.enabled = ui.completeButton.enabled and session.is_connected
+
+    def complete(self) -> None:
+        """Segment the rest of the selected segment from its confirmed slices."""
+        session = self.session
+        if session.attempt(session.workflow.complete, session.parameters()):
+            session.show_status(_("Completing …"))
 
     def run(self) -> None:
         """Segment with the prompts of the selected segment."""

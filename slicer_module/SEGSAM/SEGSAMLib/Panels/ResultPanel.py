@@ -36,6 +36,8 @@ class ResultPanel:
         self._is_showing = False
         ui.sliceSlider.valueChanged.connect(self._slide)
         ui.worstSliceButton.clicked.connect(lambda *_: self.show_worst())
+        ui.proposalButton.clicked.connect(lambda *_: self.show_worst())
+        ui.confirmButton.clicked.connect(lambda *_: self.confirm())
         ui.categoryCombo.activated.connect(lambda *_: self._choose_category())
 
     def handle(self, event: Any) -> None:
@@ -65,13 +67,49 @@ class ResultPanel:
         self._show_slice(self.ui.sliceSlider.value)
 
     def show_worst(self) -> None:
-        """Go to the slice with the lowest certainty."""
-        worst = self.session.logic.predictions.worst(self.axis)
+        """Go to the slice whose confirmation would help most, else to the least certain one."""
+        proposed = self._proposed()
+        worst = self._worst() if proposed is None else proposed
         if worst is None:
             sentence = _("No slice has a certainty yet: segment something first.")
             self.session.show_status(sentence)
         else:
             self.ui.sliceSlider.value = worst
+
+    def confirm(self) -> None:
+        """Confirm the slice in view as the segment has it, or withdraw that."""
+        session = self.session
+        logic = session.logic
+        if not logic.nodes.segment_id:
+            session.show_status(_("Choose a segment first."))
+            return
+        if logic.confirmed.axis is None and not logic.predictions.certainty:
+            drawn = logic.drawn_axis()
+            self.axis = self.axis if drawn is None else drawn
+        index = Views.shown_slice(logic.nodes.volume, self.axis)
+        if index is None:
+            session.show_status(_("No view shows a slice of this segment."))
+        elif session.attempt(logic.confirm, self.axis, index):
+            is_confirmed = (self.axis, index) in logic.confirmed.slices
+            sentence = (
+                _("Slice {index} is confirmed: no result changes it. C takes it back.")
+                if is_confirmed
+                else _("Slice {index} is no longer confirmed.")
+            )
+            session.show_status(sentence.format(index=index))
+        session.notify_changed()
+
+    def _proposed(self) -> int | None:
+        """Return the slice whose confirmation would help most, None if there is none."""
+        logic = self.session.logic
+        proposed = logic.predictions.proposed
+        if proposed is None or proposed in logic.confirmed.slices or proposed[0] != self.axis:
+            return None
+        return proposed[1]
+
+    def _worst(self) -> int | None:
+        logic = self.session.logic
+        return logic.predictions.worst(self.axis, logic.confirmed.along(self.axis))
 
     def _slide(self, index: int) -> None:
         volume = self.session.logic.nodes.volume
@@ -152,11 +190,18 @@ class ResultPanel:
     def _show_strip(self) -> None:
         predictions = self.session.logic.predictions
         known = list(predictions.certainty.values())
-        if known:
+        confirmed = self.session.logic.confirmed
+        if confirmed.axis is not None:
+            self.axis = confirmed.axis
+        elif known:
             self.axis = next(iter(predictions.certainty))[0]
         self._show_percent(self.ui.agreementBar, sum(known) / len(known) if known else None)
-        self.ui.certaintyStrip.pixmap = Pixmaps.strip([float(each) for each in self._strip()])
-        self.ui.worstSliceButton.enabled = predictions.worst(self.axis) is not None
+        columns = [float(each) for each in self._strip()]
+        self.ui.certaintyStrip.pixmap = Pixmaps.strip(columns, confirmed.along(self.axis))
+        proposed = self._proposed()
+        self.ui.worstSliceButton.enabled = proposed is not None or self._worst() is not None
+        self.ui.proposalButton.visible = proposed is not None
+        self.ui.proposalButton.text = _("Slice {index} would help most").format(index=proposed)
 
     def _strip(self) -> Any:
         logic = self.session.logic
@@ -175,6 +220,8 @@ class ResultPanel:
             if math.isfinite(value)
             else _("{plane} slice {index}: no result here")
         )
+        if (self.axis, index) in logic.confirmed.slices:
+            text = _("{plane} slice {index}: confirmed")
         self.ui.certaintyLabel.text = text.format(
             plane=plane, index=index, percent=f"{100 * value:.0f}"
         )

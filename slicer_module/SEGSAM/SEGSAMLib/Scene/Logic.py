@@ -21,11 +21,14 @@ from SEGSAMLib.Scene.Segments import SURFACE
 from SEGSAMLib.Scene.Surfaces import Surfaces, SurfaceUpdate
 from SEGSAMLib.Scene.UndoHistory import UndoHistory
 from SEGSAMLib.Translation import tr as _
+from SEGSAMLib.Values.Completions import Completion, drawn_axis
+from SEGSAMLib.Values.ConfirmedSlices import NOTHING_CONFIRMED, ConfirmedSlices
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS
 from SEGSAMLib.Values.Replies import InferReply
 from SEGSAMLib.Values.Results import (
+    ALLOW_OVERLAP,
     AppliedResult,
     PendingRequest,
     ResultEdit,
@@ -33,7 +36,7 @@ from SEGSAMLib.Values.Results import (
     write_result,
 )
 from SEGSAMLib.Values.SlicePredictions import NO_PREDICTIONS, SlicePredictions
-from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
+from SEGSAMLib.Values.UndoStack import NOT_COMPLETED, SegmentState, UndoStep
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 
@@ -65,6 +68,7 @@ class Logic:
         """Remove a segment with its prompts. `history` cannot undo this."""
         self.history.stack.forget_segment(segment_id)
         self.nodes.results.pop(segment_id, None)
+        self.nodes.completed.pop(segment_id, None)
         self._predictions.pop(segment_id, None)
         self.nodes.segmentation.GetSegmentation().RemoveSegment(segment_id)
         if segment_id == self.nodes.segment_id:
@@ -76,21 +80,63 @@ class Logic:
         """Return the JSON of a request for the current segment. Raises `PromptError`,
         `NodeError`.
         """
-        prompts, segment_id = self.prompts.current, self.nodes.segment_id
-        body = _request_body(prompts.to_request(), parameters)
+        body = _request_body(self.prompts.current.to_request(), parameters)
         if parameters.axis == "auto" and self.prompts.view_axis is not None:
             body["axis"] = "ijk"[self.prompts.view_axis]  # the annotator means the slice they see
-        limits = (parameters.first_slice, parameters.last_slice)
-        self.nodes.pending_request = PendingRequest(
-            body["request_id"],
+        self.nodes.pending_request = self._pending(body["request_id"], parameters)
+        return body
+
+    def completion(self, parameters: Parameters) -> Completion:
+        """Return the request to complete the current segment from its confirmed slices. Raises
+        `NodeError`.
+        """
+        segment_id, confirmed = self.nodes.segment_id, self.confirmed
+        before = self.nodes.completed.get(segment_id, NOT_COMPLETED)
+        request_id = uuid.uuid4().hex
+        points = self.prompts.current.all_points
+        known = [axis for axis, _index in self.predictions.certainty]
+        axes = known if confirmed.axis is None else [confirmed.axis]
+        pending = self._pending(request_id, parameters)
+        self.nodes.pending_request = replace(pending, completes=True)
+        return Completion(
+            self.nodes.segments().layers(),
             segment_id,
-            prompts,
+            confirmed,
+            {
+                "prompts": {
+                    "points": [
+                        {"ijk": list(point.ijk), "positive": point.positive}
+                        for point in points
+                        if not any(point.ijk[axis] == index for axis, index in confirmed.slices)
+                    ]
+                },
+                "previous": before.state or None,
+                "window": parameters.window or None,
+                "result": "region",
+                "request_id": request_id,
+            },
+            axes[0] if axes else None,
+            tuple(each for each in (before.result, pending.previous) if each is not None),
+            pending.replaces_slices and before.result is None,
+            parameters.protection != ALLOW_OVERLAP,
+        )
+
+    def _pending(self, request_id: str, parameters: Parameters) -> PendingRequest:
+        """Return the request for the current segment that is about to be sent."""
+        segment_id, results = self.nodes.segment_id, self.nodes.results
+        is_completed = self._is_completed(segment_id) and results.get(segment_id) is None
+        is_unknown = segment_id not in results and self._has_stored_result()
+        limits = (parameters.first_slice, parameters.last_slice)
+        return PendingRequest(
+            request_id,
+            segment_id,
+            self.prompts.current,
             parameters.protection,
             limits if parameters.limit_slices else None,
-            self.nodes.results.get(segment_id),
-            replaces_slices=segment_id not in self.nodes.results and self._has_stored_result(),
+            results.get(segment_id),
+            replaces_slices=is_completed or is_unknown,
+            confirmed=self._all_confirmed(),
         )
-        return body
 
     def request_category(
         self, category: str, axis: int, index: int, parameters: Parameters
@@ -105,7 +151,10 @@ class Logic:
         body = _request_body({"points": [], "boxes": [box]}, parameters)
         body.update(axis="ijk"[axis], propagate=False, decoder="semantic", category=category)
         self.nodes.pending_request = PendingRequest(
-            body["request_id"], segment_id, protection=parameters.protection
+            body["request_id"],
+            segment_id,
+            protection=parameters.protection,
+            confirmed=self._all_confirmed(),
         )
         return body
 
@@ -121,7 +170,13 @@ class Logic:
         previous = self.nodes.results.get(segment_id)
         if previous is None:
             return None
-        pending = PendingRequest(uuid.uuid4().hex, segment_id, prompts, previous=previous)
+        pending = PendingRequest(
+            uuid.uuid4().hex,
+            segment_id,
+            prompts,
+            previous=previous,
+            confirmed=self._all_confirmed(),
+        )
         self.nodes.pending_request = pending
         return self.result_edit(InferReply(pending.request_id, None, "", None, ()))
 
@@ -130,7 +185,14 @@ class Logic:
         `NodeError`.
         """
         segment, segment_id = self.nodes.segment(), self.nodes.segment_id
-        before = SegmentState(self.prompts.current, self.nodes.results.get(segment_id))
+        before = SegmentState(
+            self.prompts.current,
+            self.nodes.results.get(segment_id),
+            confirmed=self.confirmed,
+            completed=self.nodes.completed.get(segment_id, NOT_COMPLETED),
+        )
+        nothing = SegmentState(confirmed=replace(self.confirmed, slices=frozenset()))
+        nothing = replace(nothing, completed=NOT_COMPLETED)
         self.forget_request()
         layers = self.nodes.segments().layers()
 
@@ -141,12 +203,14 @@ class Logic:
         def finish(change: VoxelChange | None) -> None:
             SegmentTags.set_prompts(segment, NO_PROMPTS)
             SegmentTags.set_tag(segment, SegmentTags.CERTAINTY_TAG, "")
+            SegmentTags.set_confirmed(segment, NOTHING_CONFIRMED)
             self.nodes.results[segment_id] = None
+            self.nodes.completed.pop(segment_id, None)
             self._predictions.pop(segment_id, None)
             changes = {} if change is None else {segment_id: change}
-            if changes or before != SegmentState():
+            if changes or before != nothing:
                 text = _("reset of the segment")
-                step = UndoStep(segment_id, text, before, SegmentState(), changes)
+                step = UndoStep(segment_id, text, before, nothing, changes)
                 self.history.stack.push(step)
             self.prompts.show()
 
@@ -170,9 +234,10 @@ class Logic:
             if self.nodes.pending_request is not pending:
                 raise _out_of_date()
 
+        layers = self.nodes.segments().layers()
         return VoxelEdit(
-            self.nodes.segments().layers(),
-            voxels_to_read(pending, reply),
+            layers,
+            voxels_to_read(layers, pending, reply),
             lambda layers: write_result(layers, pending, reply),
             check,
             lambda edit: self._finish(pending, reply, edit),
@@ -199,11 +264,16 @@ class Logic:
             before=replace(edit.step.before, identity=before),
             after=replace(edit.step.after, identity=after),
         )
-        if step.changes or after != before:
+        predictions = reply.predictions
+        if pending.completes:
+            self.history.stack.push(self._completed(step))
+        elif step.changes or after != before:
             self.history.stack.push_result(step)
+        if not pending.completes and self._is_completed(pending.segment_id):
+            predictions = self._predictions_of(pending.segment_id).updated(predictions)
         self.nodes.results[pending.segment_id] = step.after.result
-        self._predictions[pending.segment_id] = reply.predictions
-        SegmentTags.set_tag(segment, SegmentTags.CERTAINTY_TAG, reply.predictions.to_text())
+        self._predictions[pending.segment_id] = predictions
+        SegmentTags.set_tag(segment, SegmentTags.CERTAINTY_TAG, predictions.to_text())
         return AppliedResult(
             pending.segment_id,
             edit.added,
@@ -214,6 +284,19 @@ class Logic:
             () if reply.category else reply.suggestions,
         )
 
+    def _is_completed(self, segment_id: str) -> bool:
+        """Return True if the segment has a completion whose region is known."""
+        return self.nodes.completed.get(segment_id, NOT_COMPLETED).result is not None
+
+    def _completed(self, step: UndoStep) -> UndoStep:
+        """Store what a completion brought besides voxels; return its step with the state before."""
+        segment_id, after = step.segment_id, step.after
+        before = self.nodes.completed.get(segment_id, NOT_COMPLETED)
+        if after.confirmed is not None and after.completed is not None:
+            SegmentTags.set_confirmed(self.nodes.segment(segment_id), after.confirmed)
+            self.nodes.completed[segment_id] = after.completed
+        return replace(step, before=replace(step.before, completed=before))
+
     def _has_stored_result(self) -> bool:
         """Return True if the segment has voxels of an earlier result that was loaded with the
         scene; which voxels they are is not known.
@@ -221,6 +304,40 @@ class Logic:
         segment = self.nodes.segment()
         has_certainty = bool(SegmentTags.tag(segment, SegmentTags.CERTAINTY_TAG))
         return has_certainty or SegmentTags.identity_of(segment).chosen_by == "model"
+
+    # -- confirmed slices
+
+    @property
+    def confirmed(self) -> ConfirmedSlices:
+        """Confirmed slices of the current segment."""
+        if not self.nodes.segment_id:
+            return NOTHING_CONFIRMED
+        return SegmentTags.confirmed_of(self.nodes.segment(), self.nodes.need_grid().shape_ijk)
+
+    def drawn_axis(self) -> int | None:
+        """Return the axis across which the current segment was drawn by hand, None without one."""
+        segment_id = self.nodes.segment_id
+        return drawn_axis(self.nodes.segments().layers(), segment_id) if segment_id else None
+
+    def confirm(self, axis: int, index: int) -> bool:
+        """Confirm a slice of the current segment as it is, or withdraw that; return True if it is
+        confirmed now. Raises `NodeError`.
+        """
+        segment, segment_id = self.nodes.segment(), self.nodes.segment_id
+        before, after = self.confirmed, self.confirmed.toggled(axis, index)
+        SegmentTags.set_confirmed(segment, after)
+        state = SegmentState(self.prompts.current, self.nodes.results.get(segment_id))
+        states = replace(state, confirmed=before), replace(state, confirmed=after)
+        self.history.stack.push(UndoStep(segment_id, _("confirmation of a slice"), *states))
+        return (axis, index) in after.slices
+
+    def _all_confirmed(self) -> dict[str, ConfirmedSlices]:
+        """Return the confirmed slices of every segment by its id."""
+        shape_ijk = self.nodes.need_grid().shape_ijk
+        return {
+            each: SegmentTags.confirmed_of(self.nodes.segment(each), shape_ijk)
+            for each in self.nodes.segment_ids
+        }
 
     # -- names and predictions
 
@@ -240,9 +357,11 @@ class Logic:
     @property
     def predictions(self) -> SlicePredictions:
         """Predictions of the model for the slices of the current segment."""
-        segment_id = self.nodes.segment_id
+        return self._predictions_of(self.nodes.segment_id)
+
+    def _predictions_of(self, segment_id: str) -> SlicePredictions:
         if segment_id and segment_id not in self._predictions:
-            text = SegmentTags.tag(self.nodes.segment(), SegmentTags.CERTAINTY_TAG)
+            text = SegmentTags.tag(self.nodes.segment(segment_id), SegmentTags.CERTAINTY_TAG)
             self._predictions[segment_id] = SlicePredictions.from_text(text)
         return self._predictions.get(segment_id, NO_PREDICTIONS)
 

@@ -15,14 +15,16 @@ from SEGSAMLib.Values.Geometry import VolumeGrid
 from SEGSAMLib.Values.Masks import PackedRegion
 from SEGSAMLib.Values.Results import PendingRequest
 from SEGSAMLib.Values.Terminology import Identity
+from SEGSAMLib.Values.UndoStack import Completed
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 
 class SceneNodes:
     """Nodes that the module works on, shared by the parts of `Logic`.
 
-    `results` holds the last result of the model by segment id, `pending_request` the newest request
-    without a reply. `on_segment_selected` is called after each selection of a segment.
+    `results` holds the last result of the model for prompts by segment id, `completed` the last
+    completion from confirmed slices, `pending_request` the newest request without a reply.
+    `on_segment_selected` is called after each selection of a segment.
     """
 
     def __init__(self, scene: Any = None) -> None:
@@ -31,6 +33,7 @@ class SceneNodes:
         self.segmentation: Any = None
         self._segment_id = ""
         self.results: dict[str, PackedRegion | None] = {}
+        self.completed: dict[str, Completed] = {}
         self.pending_request: PendingRequest | None = None
         self.on_segment_selected: Callable[[], None] = lambda: None
 
@@ -54,6 +57,7 @@ class SceneNodes:
         self.volume = self.segmentation = self.pending_request = None
         self._segment_id = ""
         self.results.clear()
+        self.completed.clear()
 
     # -- volume
 

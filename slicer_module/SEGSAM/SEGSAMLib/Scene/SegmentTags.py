@@ -1,5 +1,5 @@
-"""Tags of a segment: prompts, name, colour, code, and who chose them. They are saved with the
-scene.
+"""Tags of a segment: prompts, confirmed slices, name, colour, code, and who chose them. They are
+saved with the scene.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from typing import Any
 import vtk
 
 import slicer
+from SEGSAMLib.Values.ConfirmedSlices import ConfirmedSlices
+from SEGSAMLib.Values.Geometry import Voxel
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Terminology import TISSUE, Identity, category
 
 CERTAINTY_TAG = "SEGSAM.Certainty"
+_CONFIRMED_TAG = "SEGSAM.Confirmed"
 _PROMPTS_TAG = "SEGSAM.Prompts"
 _CHOSEN_TAG = "SEGSAM.ChosenBy"
 _GIVEN_TAG = "SEGSAM.GivenName"
@@ -47,6 +50,16 @@ def prompts_of(segment: Any) -> PromptSet:
 def set_prompts(segment: Any, prompts: PromptSet) -> None:
     """Store the prompts of a segment."""
     set_tag(segment, _PROMPTS_TAG, "" if prompts.is_empty else prompts.to_text())
+
+
+def confirmed_of(segment: Any, shape_ijk: Voxel) -> ConfirmedSlices:
+    """Return the confirmed slices of a segment in a volume of this shape."""
+    return ConfirmedSlices.from_text(tag(segment, _CONFIRMED_TAG), shape_ijk)
+
+
+def set_confirmed(segment: Any, confirmed: ConfirmedSlices) -> None:
+    """Store the confirmed slices of a segment."""
+    set_tag(segment, _CONFIRMED_TAG, confirmed.to_text())
 
 
 def identity_of(segment: Any) -> Identity:

@@ -92,6 +92,10 @@ class UndoHistory:
         segment = self._nodes.segment(segment_id)
         SegmentTags.set_prompts(segment, state.prompts)
         self._nodes.results[segment_id] = state.result
+        if state.confirmed is not None:
+            SegmentTags.set_confirmed(segment, state.confirmed)
+        if state.completed is not None:
+            self._nodes.completed[segment_id] = state.completed
         if state.identity is not None:
             SegmentTags.set_identity(segment, state.identity)
         self._nodes.select_segment(segment_id)

@@ -49,6 +49,8 @@ arrives.
 """
 TAG = "final"
 _PROGRESS_SECONDS = 0.5
+_LEARNING = "learning"
+"""Beginning of the server's report of a step of learning from confirmed slices."""
 
 
 class Client:
@@ -286,5 +288,10 @@ class Client:
             done, planned = value.get("done"), value.get("planned")
             if isinstance(done, int) and isinstance(planned, int) and not ended.is_set():
                 total = max(planned, done)
-                text = _("slice {done} of {total}").format(done=done, total=total)
-                report(Progress(done, total, text))
+                is_learning = str(value.get("what")).startswith(_LEARNING)
+                text = (
+                    _("learning from your slices: {done} of {total}")
+                    if is_learning
+                    else _("slice {done} of {total}")
+                )
+                report(Progress(done, total, text.format(done=done, total=total)))

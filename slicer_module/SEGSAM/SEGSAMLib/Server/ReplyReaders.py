@@ -81,9 +81,12 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         predictions=SlicePredictions(
             {at: share for at, share in zip(slices, map(_share, known)) if share is not None},
             _present(value, grid),
+            next(iter(_slices([value.get("next_slice")], grid)), None),
         ),
         notes=tuple(_text(note) for note in _list(value.get("notes")) if _text(note)),
         suggestions=_shares(value.get("suggestions"))[:_SUGGESTIONS],
+        confirmed=_slices(value.get("confirmed"), grid),
+        state=_text(value.get("state"))[:200],
     )
 
 
@@ -189,7 +192,7 @@ def _model(name: str, value: Json) -> Model:
     checkpoint = _mapping(value.get("checkpoint"))
     categories = tuple(_text(each) for each in _list(checkpoint.get("categories")))
     weights, licence = _text(checkpoint.get("name")), _text(checkpoint.get("licence"))
-    return Model(name, categories, weights, licence)
+    return Model(name, categories, weights, licence, value.get("completes") is True)
 
 
 def _region(mask: Any, grid: VolumeGrid) -> Region | None:

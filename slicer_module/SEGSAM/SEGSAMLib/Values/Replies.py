@@ -16,12 +16,14 @@ _RESTRICTED = re.compile(r"research|non-?commercial|no(t for)? commercial|\bNC\b
 class Model:
     """Model that a server offers. `categories` are those that it can name, empty if none. `weights`
     is the name of its checkpoint, and `licence` what the checkpoint's card says; empty if unknown.
+    `completes` is True if it segments the rest of an object from confirmed slices.
     """
 
     name: str
     categories: tuple[str, ...] = ()
     weights: str = ""
     licence: str = ""
+    completes: bool = False
 
     @property
     def is_restricted(self) -> bool:
@@ -59,7 +61,8 @@ class InferReply:
     """Result of a segmentation request. `region` is None if nothing was found. `slices` are
     (axis, index) of all slices that the model segmented. `category` is empty if the model did not
     name the object; `suggestions` are then its nearest guesses (category, probability), the most
-    probable first, and `notes` say why.
+    probable first, and `notes` say why. A completion has the slices that were `confirmed`, and the
+    id (`state`) of what the server learnt from them.
     """
 
     request_id: str
@@ -71,6 +74,8 @@ class InferReply:
     predictions: SlicePredictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
     suggestions: tuple[tuple[str, float], ...] = ()
+    confirmed: tuple[tuple[int, int], ...] = ()
+    state: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,19 @@ step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Mapping
 
 import numpy as np
 
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Translation import tr as _
+from SEGSAMLib.Values.ConfirmedSlices import NOTHING_CONFIRMED, ConfirmedSlices
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import PackedRegion, Region, VoxelChange, bounding_region, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Replies import InferReply
-from SEGSAMLib.Values.UndoStack import SegmentState, UndoStep
+from SEGSAMLib.Values.UndoStack import Completed, SegmentState, UndoStep
 
 PROTECTIONS = OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = ("overwrite", "keep others", "allow overlap")
 """Modes for voxels that another segment has."""
@@ -36,6 +38,10 @@ class PendingRequest:
     """True if the previous result is unknown because the scene was loaded from a file. Then the new
     result replaces all voxels of the segment on the slices that the reply covers.
     """
+    confirmed: Mapping[str, ConfirmedSlices] = field(default_factory=dict)
+    """Segment id -> its confirmed slices, which no result changes."""
+    completes: bool = False
+    """True if the result replaces the whole segment, apart from its confirmed slices."""
 
 
 @dataclass(frozen=True)
@@ -63,38 +69,50 @@ class ResultEdit:
     removed: int
 
 
-def voxels_to_read(pending: PendingRequest, reply: InferReply) -> int:
+def voxels_to_read(layers: Layers, pending: PendingRequest, reply: InferReply) -> int:
     """Return how many voxels `write_result` reads."""
+    if pending.completes and pending.segment_id in layers.ids:
+        return int(layers.label_of(pending.segment_id).layer.labels.size)
     before = 0 if pending.previous is None else int(np.prod(pending.previous.size_ijk))
     return before + (0 if reply.region is None else reply.region.values.size)
 
 
 def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> ResultEdit:
     """Write a reply into its segment. Other segments only lose voxels, and only in the mode
-    `overwrite`. Runs in any thread. Raises `NodeError` if the segment was removed.
+    `overwrite`; no segment gains or loses any on its confirmed slices. Runs in any thread. Raises
+    `NodeError` if the segment was removed.
     """
     target = pending.segment_id
     if target not in layers.ids:
         raise NodeError(_("The segment was removed before the result came; nothing was changed."))
-    found = _kept_region(pending, reply)
+    confirmed = pending.confirmed.get(target, NOTHING_CONFIRMED).plus(reply.confirmed)
+    found = _kept_region(pending, reply, confirmed)
     others = [each for each in layers.ids if each != target]
     changes: dict[str, VoxelChange | None] = {}
     if found is not None and pending.protection == KEEP_OTHERS:
         for other in others:
             found = Region(found.min_ijk, found.values & ~layers.read(other, found))
     if found is not None and pending.protection == OVERWRITE:
+        for other in set(others) & set(pending.confirmed):
+            kept = pending.confirmed[other].part_of(
+                Region(found.min_ijk, layers.read(other, found))
+            )
+            found = Region(found.min_ijk, found.values & ~kept.values)
         for other in others:
             changes[other] = layers.erase(other, found)
     obsolete = _obsolete_region(layers, pending, reply, found)
+    obsolete = None if obsolete is None else confirmed.removed_from(obsolete)
     if found is not None:
         changes[target] = layers.write(target, found, obsolete)
     elif obsolete is not None:
         changes[target] = layers.erase(target, obsolete)
+    packed = None if found is None else PackedRegion.pack(found)
+    before, after = _states(pending, reply, packed)
     step = UndoStep(
         target,
-        _("result"),
-        SegmentState(pending.prompts, pending.previous),
-        SegmentState(pending.prompts, None if found is None else PackedRegion.pack(found)),
+        _("completion") if pending.completes else _("result"),
+        before,
+        after,
         {each: change for each, change in changes.items() if change is not None},
     )
     change = step.changes.get(target)
@@ -102,20 +120,44 @@ def write_result(layers: Layers, pending: PendingRequest, reply: InferReply) -> 
     return ResultEdit(step, 0 if change is None else change.count - removed, removed)
 
 
-def _kept_region(pending: PendingRequest, reply: InferReply) -> Region | None:
-    """Return the reply's region within the slice limits and lassos, None if nothing is left."""
+def _states(
+    pending: PendingRequest, reply: InferReply, result: PackedRegion | None
+) -> tuple[SegmentState, SegmentState]:
+    """Return the states of the segment before and after a result, without its name."""
+    before = SegmentState(pending.prompts, pending.previous)
+    if not pending.completes:
+        return before, SegmentState(pending.prompts, result)
+    confirmed = pending.confirmed[pending.segment_id]
+    return replace(before, confirmed=confirmed), SegmentState(
+        pending.prompts,
+        confirmed=confirmed.plus(reply.confirmed),
+        completed=Completed(reply.state, result),
+    )
+
+
+def _kept_region(
+    pending: PendingRequest, reply: InferReply, confirmed: ConfirmedSlices
+) -> Region | None:
+    """Return the reply's region within the slice limits and lassos and outside of the confirmed
+    slices, None if nothing is left.
+    """
     region = None if reply.region is None else pending.prompts.kept(reply.region)
     if region is not None and pending.slice_limits is not None and len(reply.axes) == 1:
         region = region.within(reply.axes[0], *pending.slice_limits)
+    region = None if region is None else confirmed.removed_from(region)
     return None if region is None or region.is_empty else region
 
 
 def _obsolete_region(
     layers: Layers, pending: PendingRequest, reply: InferReply, found: Region | None
 ) -> Region | None:
-    """Return what the previous result had and the new one has not."""
+    """Return what the previous result, or the whole segment, had and the new one has not."""
     before = None if pending.previous is None else pending.previous.unpack()
-    if before is None and pending.replaces_slices:
+    if pending.completes:
+        before = layers.whole(pending.segment_id)
+        if before is not None and pending.slice_limits is not None and len(reply.axes) == 1:
+            before = before.within(reply.axes[0], *pending.slice_limits)
+    elif before is None and pending.replaces_slices:
         before = _on_slices(layers.whole(pending.segment_id), reply)
     if before is None or found is None:
         return before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import Collection, Mapping
 
 import numpy as np
 
@@ -19,11 +19,13 @@ class SlicePredictions:
 
     `certainty` by slice, 0 to 1: the agreement (IoU) of the two decoders or, with a checkpoint that
     names nothing, the model's estimate of the quality of its mask. `present` by slice: other
-    categories with their probabilities, the most probable first.
+    categories with their probabilities, the most probable first. `proposed` is the slice whose
+    confirmation would help a completion most.
     """
 
     certainty: Mapping[Slice, float] = field(default_factory=dict)
     present: Mapping[Slice, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    proposed: Slice | None = None
 
     def strip(self, axis: int, count: int) -> np.ndarray:
         """Return the certainty of the slices of an axis, (count,) float32, NaN where unknown."""
@@ -33,10 +35,18 @@ class SlicePredictions:
                 values[index] = value
         return values
 
-    def worst(self, axis: int) -> int | None:
-        """Return the slice of an axis with the lowest certainty, None if none is known."""
-        known = {i: value for (a, i), value in self.certainty.items() if a == axis}
+    def worst(self, axis: int, confirmed: Collection[int] = ()) -> int | None:
+        """Return the slice of an axis with the lowest certainty, None if none is known. Confirmed
+        ones are left out.
+        """
+        known = {i: v for (a, i), v in self.certainty.items() if a == axis and i not in confirmed}
         return min(known, key=lambda index: (known[index], index)) if known else None
+
+    def updated(self, newer: SlicePredictions) -> SlicePredictions:
+        """Return these predictions with those of slices that were segmented again."""
+        certainty = {**self.certainty, **newer.certainty}
+        present = {at: self.present[at] for at in self.present if at not in newer.certainty}
+        return SlicePredictions(certainty, {**present, **newer.present}, self.proposed)
 
     def to_text(self) -> str:
         """Return the certainties as JSON for the scene, empty if there are none."""

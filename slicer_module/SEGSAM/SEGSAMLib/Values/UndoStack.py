@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Mapping
 
+from SEGSAMLib.Values.ConfirmedSlices import ConfirmedSlices
 from SEGSAMLib.Values.Masks import PackedRegion, VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
 from SEGSAMLib.Values.Terminology import Identity
 
 MAX_STEPS = 200
 MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Newest completion of a segment: the id of what the server learnt for it, and the region that
+    it returned, without the confirmed slices. Empty before the first one.
+    """
+
+    state: str = ""
+    result: PackedRegion | None = None
+
+
+NOT_COMPLETED = Completed()
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,10 @@ class SegmentState:
     """The region that the model returned for these prompts."""
     identity: Identity | None = None
     """None if the step did not name the segment."""
+    confirmed: ConfirmedSlices | None = None
+    """None if the step confirmed no slice."""
+    completed: Completed | None = None
+    """None if the step did not complete the segment."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +61,11 @@ class UndoStep:
     @property
     def cost_bytes(self) -> int:
         """Memory that the step takes, in bytes (an estimate)."""
-        results = [each.result for each in (self.before, self.after) if each.result is not None]
+        states = (self.before, self.after)
+        results = [each.result for each in states]
+        results += [each.completed.result for each in states if each.completed is not None]
         voxels = sum(change.cost_bytes for change in self.changes.values())
-        return 1024 + voxels + sum(len(result.bits) for result in results)
+        return 1024 + voxels + sum(len(each.bits) for each in results if each is not None)
 
     def with_result(self, result: UndoStep) -> UndoStep:
         """Return this step of prompts joined with the result that the prompts led to."""
