@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from panel import connect, is_segmenting, label, until, voxels
 from SEGSAMLib.Parameters import Parameters
+from SEGSAMLib.Scene import Frames
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Values.Masks import Region
 from SEGSAMLib.Values.Replies import InferReply
@@ -20,6 +22,7 @@ from volumes import apply, oblique, put, redo, segment_voxels, undo, volume
 
 import slicer
 
+FULL = os.environ.get("SEGSAM_TEST_FULL", "") not in ("", "0")
 SHAPE = (30, 26, 10)
 KEEP, OVERWRITE = Parameters(protection="keep others"), Parameters(protection="overwrite")
 BLOCK = Region((4, 4, 2), np.ones((6, 6, 5), bool))
@@ -58,10 +61,7 @@ def completed(logic: Logic, region: Region, parameters: Parameters = KEEP) -> di
 
 def clicked(logic: Logic, region: Region, parameters: Parameters = KEEP) -> None:
     """Segment a point with an answer that a server could have given."""
-    logic.prompts.markups.show(logic.prompts.current, logic.nodes.need_grid(), "")
     point = logic.nodes.need_grid().ras((6, 6, region.min_ijk[2]))[0]
-    from SEGSAMLib.Scene import Frames
-
     logic.prompts.add_point(Frames.to_world(point, logic.nodes.volume)[0])
     request = logic.request(parameters)
     slices = tuple((2, k) for k in range(region.min_ijk[2], region.max_ijk[2] + 1))
@@ -163,40 +163,69 @@ class TestCompletion:
         assert logic.predictions.worst(2, (1, 2)) == 3
 
 
-class TestPanel:
-    def test_from_a_drawn_slice_with_a_real_server(self, module: Any, server: Any) -> None:
-        """Draw one slice by hand, confirm it (C), complete, go to the proposed slice, undo."""
-        from SEGSAMLib.Scene.Views import show_slice
+def outlined(module: Any, server: Any) -> np.ndarray:
+    """Connect, and outline the ball on slice 4 by hand; bool (i, j, k)."""
+    from SEGSAMLib.Scene.Views import show_slice
 
+    connect(module, server)
+    session = module.panel.session
+    session.logic.nodes.add_segment()
+    drawn = np.zeros(ball().shape, bool)
+    drawn[..., 4] = ball()[..., 4]
+    drawn[40:44, 4:8, 4] = True  # another part, which no model would draw
+    put(session.logic, session.logic.nodes.segment_id, Region((0, 0, 0), drawn))
+    session.notify_changed()
+    show_slice(module.volume, 2, 4)
+    return drawn
+
+
+class TestPanel:
+    def test_confirm_start_and_cancel(self, module: Any, server: Any) -> None:
+        """With a real server, which is learning when it is cancelled."""
         ui, session = module.ui, module.panel.session
         assert not ui.completeButton.isVisibleTo(ui.promptsSection)
-        connect(module, server)
-        session.logic.nodes.add_segment()
-        drawn = np.zeros(ball().shape, bool)
-        drawn[..., 4] = ball()[..., 4]
-        drawn[40:44, 4:8, 4] = True  # another part, which no model would draw
-        put(session.logic, session.logic.nodes.segment_id, Region((0, 0, 0), drawn))
-        session.notify_changed()
+        drawn = outlined(module, server)
         assert ui.completeButton.isVisibleTo(ui.promptsSection)
-        show_slice(module.volume, 2, 4)
         ui.confirmButton.click()
         assert label(module, "statusLabel").startswith("Slice 4 is confirmed")
         assert label(module, "certaintyLabel") == "axial slice 4: confirmed"
-        before = voxels(module)
+        ui.completeButton.click()
+        until(lambda: "learning from your slices" in label(module, "statusLabel"), "learning")
+        ui.cancelButton.click()
+        until(lambda: not is_segmenting(module), "the end")
+        assert label(module, "statusLabel") == "Cancelled; nothing was changed."
+        assert np.array_equal(voxels(module).transpose(2, 1, 0) > 0, drawn)
+        assert session.logic.confirmed.along(2) == (4,)
+
+    @pytest.mark.skipif(not FULL, reason="half a minute of learning: SEGSAM_TEST_FULL=1")
+    def test_the_whole_way_with_a_real_server(self, module: Any, server: Any) -> None:
+        ui, session = module.ui, module.panel.session
+        drawn = outlined(module, server)
         ui.completeButton.click()
         until(lambda: not is_segmenting(module), "the completion")
         after = voxels(module).transpose(2, 1, 0)
         assert np.array_equal(after[..., 4] > 0, drawn[..., 4])
-        assert after[..., 3].any()
+        assert after[..., 3].any(), label(module, "statusLabel")
+        assert session.logic.confirmed.along(2) == (4,)
         proposed = session.logic.predictions.proposed[1]
-        assert proposed != 4
         assert ui.proposalButton.text() == f"Slice {proposed} would help most"
-        ui.proposalButton.click()
-        assert ui.sliceSlider.value() == proposed
-        ui.confirmButton.click()
-        assert not ui.proposalButton.isVisibleTo(ui.resultSection)
-        ui.undoButton.click()
         ui.undoButton.click()
         until(lambda: not session.workflow.worker.is_busy, "undo")
-        assert np.array_equal(voxels(module), before)
-        assert session.logic.confirmed.along(2) == (4,)
+        assert np.array_equal(voxels(module).transpose(2, 1, 0) > 0, drawn)
+        assert not session.logic.confirmed.slices
+
+    def test_the_proposed_slice_is_a_click_away(self, module: Any) -> None:
+        """An answer as the server sends it, put through the real logic."""
+        ui, logic = module.ui, module.panel.session.logic
+        logic.nodes.add_segment()
+        drawn = Region((17, 17, 4), np.ones((20, 20, 1), bool))
+        put(logic, logic.nodes.segment_id, drawn)
+        completed(logic, Region((17, 17, 2), np.ones((20, 20, 5), bool)))
+        module.panel.refresh()
+        assert ui.proposalButton.text() == "Slice 7 would help most"
+        ui.proposalButton.click()
+        assert ui.sliceSlider.value() == 7
+        assert ui.certaintyStrip.pixmap().toImage().pixelColor(4, 0).blue() == 217
+        module.panel.result.confirm()
+        assert logic.confirmed.along(2) == (4, 7)
+        assert not ui.proposalButton.isVisibleTo(ui.resultSection)

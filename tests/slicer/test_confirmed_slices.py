@@ -98,6 +98,9 @@ class TestRequest:
         assert sorted(sent(drawn(2, 9, 15), NOTHING)) == [2, 9, 15]
         assert drawn_axis(layers(one=drawn(2, 9)), "one") == 2
         assert drawn_axis(layers(one=drawn()), "one") is None
+        two_parts = drawn(7)
+        two_parts[4:7] = False
+        assert sorted(sent(two_parts, NOTHING)) == [7]
 
     def test_corrected_slices_count_and_others_of_the_model_do_not(self) -> None:
         made = drawn(*range(3, 15))

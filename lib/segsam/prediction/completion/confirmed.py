@@ -70,8 +70,8 @@ class ConfirmedSlices:
     ) -> ConfirmedSlices:
         """Return the slices of a sparse label volume (i, j, k) that hold `value`.
 
-        Without an `axis`, it is the one along which slices between the outermost are missing, or
-        across which the fewest hold the value.
+        Without an `axis`, it is the one along which the fewest slices follow each other without a
+        gap, or across which the fewest hold the value.
 
         Raises:
             PromptError: as `of`, or no voxel of this value.
@@ -181,9 +181,11 @@ def _axis_of_plane(across: int, axis: int) -> int:
 
 
 def _sparse_axis(filled: Sequence[NDArray[np.int64]]) -> int:
-    """Return the axis across which an object was drawn, from its filled slices along each."""
-    spans = [int(found[-1] - found[0]) + 1 for found in filled]
-    return min(range(3), key=lambda axis: (len(filled[axis]) / spans[axis], len(filled[axis])))
+    """Return the axis across which an object was drawn, from its filled slices along each: that of
+    the shortest runs of slices without a gap. An object of two parts has gaps along others, too.
+    """
+    runs = [1 + int(np.count_nonzero(np.diff(found) > 1)) for found in filled]
+    return min(range(3), key=lambda axis: (len(filled[axis]) / runs[axis], len(filled[axis])))
 
 
 def _filled(mask: Mask, axis: int) -> NDArray[np.int64]:

@@ -28,10 +28,8 @@ ENCODING = "packbits-zlib"
 _MOST_OTHERS = 400_000
 """Characters of the mask of other segments in a request; larger ones are kept apart here alone."""
 
-_MOST_SHARE, _MOST_CLOSE = 0.5, 3
-"""Share of the slices between the first and the last that counts as drawn slice by slice, and the
-number up to which any share does.
-"""
+_MOST_CLOSE = 3
+"""Mean number of slices in a row up to which they count as drawn slice by slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +79,7 @@ class Completion:
 
     def _drawn(self, segment: Region | None, others: list[Region]) -> set[Slice]:
         """Return the slices that the user drew or corrected by hand since the model's last result:
-        those that differ from it across the axis along which there are the fewest.
+        those that differ from it across the axis along which the fewest follow each other.
 
         A stroke in an axial view changes one axial slice, and many sagittal and coronal ones.
         """
@@ -98,7 +96,7 @@ class Completion:
         for each in others:
             changed &= drawn | ~part_of(each, box)  # another segment took the voxel
         rest = self.confirmed.removed_from(Region(box.min_ijk, changed))
-        return _fewest(rest.values, box.min_ijk, self.axis)
+        return _drawn_slices(rest.values, box.min_ijk, self.axis)
 
     def _made(self, results: list[Region], box: Region) -> np.ndarray:
         """Return what the model made of the segment, in a box."""
@@ -117,23 +115,20 @@ class Completion:
 def drawn_axis(layers: Layers, segment_id: str) -> int | None:
     """Return the axis across which a segment was drawn slice by slice, None if it is empty."""
     found = layers.whole(segment_id)
-    return None if found is None else _fewest_axis(_filled(found.values))
+    return None if found is None else _sparse_axis(_filled(found.values))
 
 
-def _fewest(changed: np.ndarray, min_ijk: Voxel, axis: int | None) -> set[Slice]:
-    """Return the slices with changed voxels across the axis with the smallest share of them between
-    the first and the last, or the fewest; nothing if that is another one than `axis`, or if they
-    are many and close together, as a tool changes them that works in 3D.
+def _drawn_slices(changed: np.ndarray, min_ijk: Voxel, axis: int | None) -> set[Slice]:
+    """Return the slices with changed voxels across the axis along which the fewest follow each
+    other; nothing if that is another one than `axis`, or if many do, as after a tool that works in
+    3D.
     """
     if not changed.any():
         return set()
     filled = _filled(changed)
-    fewest = _fewest_axis(filled)
-    if axis is not None and _share(filled[axis]) > _share(filled[fewest]):
-        return set()
-    found = fewest if axis is None else axis
-    share, count = _share(filled[found])
-    if share > _MOST_SHARE and count > _MOST_CLOSE:
+    sparse = _sparse_axis(filled)
+    found = sparse if axis is None else axis
+    if _run(filled[found]) > min(_run(filled[sparse]), _MOST_CLOSE):
         return set()
     return {(found, int(index) + min_ijk[found]) for index in filled[found]}
 
@@ -146,13 +141,14 @@ def _filled(values: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _share(filled: np.ndarray) -> tuple[float, int]:
-    """Return the share of the slices between the first and the last, and their number."""
-    return len(filled) / (filled[-1] - filled[0] + 1), len(filled)
+def _run(filled: np.ndarray) -> float:
+    """Return the mean number of slices that follow each other without a gap."""
+    return len(filled) / (1 + int(np.count_nonzero(np.diff(filled) > 1)))
 
 
-def _fewest_axis(filled: list[np.ndarray]) -> int:
-    return min(range(3), key=lambda axis: _share(filled[axis]))
+def _sparse_axis(filled: list[np.ndarray]) -> int:
+    """Return the axis of the shortest runs of slices; of equal ones, that of the fewest slices."""
+    return min(range(3), key=lambda axis: (_run(filled[axis]), len(filled[axis])))
 
 
 def _sections(segment: Region | None, slices: ConfirmedSlices) -> Iterator[Region | None]:

@@ -71,6 +71,12 @@ def test_a_sparse_volume_gives_the_axis_with_the_fewest_slices() -> None:
         ConfirmedSlices.of_labels(labels, 9)
 
 
+def test_an_object_of_two_parts_on_one_slice_is_drawn_across_that_slice() -> None:
+    labels = np.zeros((40, 30, 12), np.uint8)
+    labels[3:9, 10:20, 5] = labels[25:33, 10:20, 5] = 1
+    assert ConfirmedSlices.of_labels(labels, 1).along(2).keys() == {5}
+
+
 def test_confirmed_planes_replace_what_was_drawn() -> None:
     found = ConfirmedSlices.of({("k", 1): plane(6, 5), ("k", 3): np.zeros((6, 5), int)}, SHAPE)
     drawn = np.ones(SHAPE, np.bool_)
