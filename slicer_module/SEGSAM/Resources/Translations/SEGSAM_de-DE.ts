@@ -315,6 +315,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
+        <source>Completing …</source>
+        <translation>Wird vervollständigt …</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
         <source>Segmenting …</source>
         <translation>Wird segmentiert …</translation>
     </message>
@@ -418,6 +423,26 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Choose a segment first.</source>
+        <translation>Wählen Sie zuerst ein Segment.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>No view shows a slice of this segment.</source>
+        <translation>Keine Ansicht zeigt eine Schicht dieses Segments.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is confirmed: no result changes it. C takes it back.</source>
+        <translation>Schicht {index} ist bestätigt: kein Ergebnis ändert sie. C nimmt das zurück.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is no longer confirmed.</source>
+        <translation>Schicht {index} ist nicht mehr bestätigt.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>Name this segment {category}: name, colour and code follow.</source>
         <translation>Dieses Segment {category} nennen: Name, Farbe und Code richten sich danach.</translation>
     </message>
@@ -448,6 +473,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} would help most</source>
+        <translation>Schicht {index} würde am meisten helfen</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: {percent} % certain</source>
         <translation>Schicht {index}, {plane}: {percent} % sicher</translation>
     </message>
@@ -455,6 +485,11 @@
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: no result here</source>
         <translation>Schicht {index}, {plane}: hier kein Ergebnis</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{plane} slice {index}: confirmed</source>
+        <translation>Schicht {index}, {plane}: bestätigt</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
@@ -1074,6 +1109,26 @@ Jetzt installieren?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm slice (C)</source>
+        <translation>Schicht bestätigen (C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm the slice in view: the segment is right there, or empty (C). No result changes it; C again takes it back.</source>
+        <translation>Die gezeigte Schicht bestätigen: das Segment ist dort richtig, oder nicht vorhanden (C). Kein Ergebnis ändert sie; noch einmal C nimmt das zurück.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Complete (Shift+C)</source>
+        <translation>Vervollständigen (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segment the rest from the confirmed slices, and from those that you drew or corrected by hand (Shift+C)</source>
+        <translation>Den Rest aus den bestätigten Schichten segmentieren, und aus denen, die Sie von Hand gezeichnet oder korrigiert haben (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Follow through slices</source>
         <translation>Durch Schichten folgen</translation>
     </message>
@@ -1204,8 +1259,8 @@ Jetzt installieren?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
-        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result.</source>
-        <translation>Übereinstimmung der Decoder je Schicht: grün, wo sie übereinstimmen, rot, wo nicht, grau, wo es kein Ergebnis gibt.</translation>
+        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result, blue where you confirmed.</source>
+        <translation>Übereinstimmung der Decoder je Schicht: grün, wo sie übereinstimmen, rot, wo nicht, grau, wo es kein Ergebnis gibt, blau, wo Sie bestätigt haben.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1226,6 +1281,11 @@ Jetzt installieren?</translation>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Slice in view, and its certainty.</source>
         <translation>Gezeigte Schicht und ihre Sicherheit.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Go to the slice on which the most is in doubt (W). Correct and confirm it, then complete again.</source>
+        <translation>Zur Schicht gehen, auf der am meisten unsicher ist (W). Korrigieren und bestätigen Sie sie, dann vervollständigen Sie erneut.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1710,6 +1770,11 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
     </message>
     <message>
         <location filename="../../SEGSAMLib/Scene/Logic.py"/>
+        <source>confirmation of a slice</source>
+        <translation>Bestätigung einer Schicht</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/Logic.py"/>
         <source>choice of a category</source>
         <translation>Wahl einer Kategorie</translation>
     </message>
@@ -1840,6 +1905,11 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
         <location filename="../../SEGSAMLib/Server/Client.py"/>
         <source>segmenting</source>
         <translation>Wird segmentiert</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Server/Client.py"/>
+        <source>learning from your slices: {done} of {total}</source>
+        <translation>lernt aus Ihren Schichten: {done} von {total}</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Server/Client.py"/>
@@ -2150,6 +2220,14 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
     </message>
 </context>
 <context>
+    <name>Values.Completions</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Completions.py"/>
+        <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
+        <translation>Bestätigen Sie zuerst eine Schicht des Segments (C): umfahren Sie das Objekt darauf, oder korrigieren Sie, was das Modell gezeichnet hat.</translation>
+    </message>
+</context>
+<context>
     <name>Values.Geometry</name>
     <message>
         <location filename="../../SEGSAMLib/Values/Geometry.py"/>
@@ -2265,6 +2343,11 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
         <location filename="../../SEGSAMLib/Values/Results.py"/>
         <source>The segment was removed before the result came; nothing was changed.</source>
         <translation>Das Segment wurde entfernt, bevor das Ergebnis kam; es wurde nichts geändert.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Results.py"/>
+        <source>completion</source>
+        <translation>Vervollständigung</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Values/Results.py"/>

@@ -315,6 +315,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
+        <source>Completing …</source>
+        <translation>Complément en cours …</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
         <source>Segmenting …</source>
         <translation>Segmentation en cours …</translation>
     </message>
@@ -418,6 +423,26 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Choose a segment first.</source>
+        <translation>Choisissez d'abord un segment.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>No view shows a slice of this segment.</source>
+        <translation>Aucune vue ne montre une coupe de ce segment.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is confirmed: no result changes it. C takes it back.</source>
+        <translation>La coupe {index} est confirmée : aucun résultat ne la modifie. C l'annule.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is no longer confirmed.</source>
+        <translation>La coupe {index} n'est plus confirmée.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>Name this segment {category}: name, colour and code follow.</source>
         <translation>Nommer ce segment {category} : nom, couleur et code suivent.</translation>
     </message>
@@ -448,6 +473,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} would help most</source>
+        <translation>La coupe {index} aiderait le plus</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: {percent} % certain</source>
         <translation>coupe {index}, {plane} : certitude {percent} %</translation>
     </message>
@@ -455,6 +485,11 @@
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: no result here</source>
         <translation>coupe {index}, {plane} : pas de résultat ici</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{plane} slice {index}: confirmed</source>
+        <translation>coupe {index}, {plane} : confirmée</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
@@ -1074,6 +1109,26 @@ L'installer maintenant ?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm slice (C)</source>
+        <translation>Confirmer la coupe (C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm the slice in view: the segment is right there, or empty (C). No result changes it; C again takes it back.</source>
+        <translation>Confirmer la coupe affichée : le segment y est juste, ou absent (C). Aucun résultat ne la modifie ; C à nouveau l'annule.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Complete (Shift+C)</source>
+        <translation>Compléter (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segment the rest from the confirmed slices, and from those that you drew or corrected by hand (Shift+C)</source>
+        <translation>Segmenter le reste à partir des coupes confirmées, et de celles dessinées ou corrigées à la main (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Follow through slices</source>
         <translation>Suivre à travers les coupes</translation>
     </message>
@@ -1204,8 +1259,8 @@ L'installer maintenant ?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
-        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result.</source>
-        <translation>Accord des décodeurs par coupe : vert s'ils s'accordent, rouge sinon, gris sans résultat.</translation>
+        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result, blue where you confirmed.</source>
+        <translation>Accord des décodeurs par coupe : vert s'ils s'accordent, rouge sinon, gris sans résultat, bleu si vous avez confirmé.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1226,6 +1281,11 @@ L'installer maintenant ?</translation>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Slice in view, and its certainty.</source>
         <translation>Coupe affichée, et sa certitude.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Go to the slice on which the most is in doubt (W). Correct and confirm it, then complete again.</source>
+        <translation>Aller à la coupe la plus douteuse (W). Corrigez-la et confirmez-la, puis complétez à nouveau.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1710,6 +1770,11 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
     </message>
     <message>
         <location filename="../../SEGSAMLib/Scene/Logic.py"/>
+        <source>confirmation of a slice</source>
+        <translation>confirmation d'une coupe</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/Logic.py"/>
         <source>choice of a category</source>
         <translation>choix d'une catégorie</translation>
     </message>
@@ -1840,6 +1905,11 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
         <location filename="../../SEGSAMLib/Server/Client.py"/>
         <source>segmenting</source>
         <translation>segmentation</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Server/Client.py"/>
+        <source>learning from your slices: {done} of {total}</source>
+        <translation>apprentissage de vos coupes : {done} sur {total}</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Server/Client.py"/>
@@ -2150,6 +2220,14 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
     </message>
 </context>
 <context>
+    <name>Values.Completions</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Completions.py"/>
+        <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
+        <translation>Confirmez d'abord une coupe du segment (C) : contourez-y l'objet, ou corrigez ce que le modèle a dessiné.</translation>
+    </message>
+</context>
+<context>
     <name>Values.Geometry</name>
     <message>
         <location filename="../../SEGSAMLib/Values/Geometry.py"/>
@@ -2265,6 +2343,11 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
         <location filename="../../SEGSAMLib/Values/Results.py"/>
         <source>The segment was removed before the result came; nothing was changed.</source>
         <translation>Le segment a été supprimé avant l'arrivée du résultat ; rien n'a été modifié.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Results.py"/>
+        <source>completion</source>
+        <translation>complément</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Values/Results.py"/>

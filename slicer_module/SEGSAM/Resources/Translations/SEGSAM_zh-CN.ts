@@ -315,6 +315,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
+        <source>Completing …</source>
+        <translation>正在补全…</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
         <source>Segmenting …</source>
         <translation>正在分割…</translation>
     </message>
@@ -418,6 +423,26 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Choose a segment first.</source>
+        <translation>请先选择分割段。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>No view shows a slice of this segment.</source>
+        <translation>没有视图显示此分割段的切片。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is confirmed: no result changes it. C takes it back.</source>
+        <translation>切片 {index} 已确认：任何结果都不会更改它。按 C 可撤回。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} is no longer confirmed.</source>
+        <translation>切片 {index} 不再是已确认状态。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>Name this segment {category}: name, colour and code follow.</source>
         <translation>将此分割段命名为 {category}：名称、颜色和编码随之改变。</translation>
     </message>
@@ -448,6 +473,11 @@
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>Slice {index} would help most</source>
+        <translation>切片 {index} 最有帮助</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: {percent} % certain</source>
         <translation>{plane}切片 {index}：确定度 {percent} %</translation>
     </message>
@@ -455,6 +485,11 @@
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{plane} slice {index}: no result here</source>
         <translation>{plane}切片 {index}：此处无结果</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{plane} slice {index}: confirmed</source>
+        <translation>{plane}切片 {index}：已确认</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
@@ -1074,6 +1109,26 @@ Install it now?</source>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm slice (C)</source>
+        <translation>确认切片 (C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Confirm the slice in view: the segment is right there, or empty (C). No result changes it; C again takes it back.</source>
+        <translation>确认当前切片：该处分割段正确或为空 (C)。任何结果都不会更改它；再按 C 可撤回。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Complete (Shift+C)</source>
+        <translation>补全 (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segment the rest from the confirmed slices, and from those that you drew or corrected by hand (Shift+C)</source>
+        <translation>根据已确认的切片以及手动绘制或修正的切片分割其余部分 (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Follow through slices</source>
         <translation>跨切片追踪</translation>
     </message>
@@ -1204,8 +1259,8 @@ Install it now?</source>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
-        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result.</source>
-        <translation>各切片上解码器的一致性：绿色为一致，红色为不一致，灰色为无结果。</translation>
+        <source>Agreement of the decoders per slice: green where they agree, red where they do not, grey where there is no result, blue where you confirmed.</source>
+        <translation>各切片上解码器的一致性：绿色为一致，红色为不一致，灰色为无结果，蓝色为已确认。</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1226,6 +1281,11 @@ Install it now?</source>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Slice in view, and its certainty.</source>
         <translation>当前切片及其确定度。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Go to the slice on which the most is in doubt (W). Correct and confirm it, then complete again.</source>
+        <translation>转到最不确定的切片 (W)。修正并确认后再次补全。</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1710,6 +1770,11 @@ Is your use allowed by it? You are asked once for these weights on this server.<
     </message>
     <message>
         <location filename="../../SEGSAMLib/Scene/Logic.py"/>
+        <source>confirmation of a slice</source>
+        <translation>确认切片</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/Logic.py"/>
         <source>choice of a category</source>
         <translation>选择类别</translation>
     </message>
@@ -1840,6 +1905,11 @@ Is your use allowed by it? You are asked once for these weights on this server.<
         <location filename="../../SEGSAMLib/Server/Client.py"/>
         <source>segmenting</source>
         <translation>正在分割</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Server/Client.py"/>
+        <source>learning from your slices: {done} of {total}</source>
+        <translation>正在从您的切片学习：{done}/{total}</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Server/Client.py"/>
@@ -2150,6 +2220,14 @@ Is your use allowed by it? You are asked once for these weights on this server.<
     </message>
 </context>
 <context>
+    <name>Values.Completions</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Completions.py"/>
+        <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
+        <translation>请先确认分割段的一个切片 (C)：在其上勾画目标，或修正模型绘制的结果。</translation>
+    </message>
+</context>
+<context>
     <name>Values.Geometry</name>
     <message>
         <location filename="../../SEGSAMLib/Values/Geometry.py"/>
@@ -2265,6 +2343,11 @@ Is your use allowed by it? You are asked once for these weights on this server.<
         <location filename="../../SEGSAMLib/Values/Results.py"/>
         <source>The segment was removed before the result came; nothing was changed.</source>
         <translation>该分割段在结果到达前已被移除；未作任何更改。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Results.py"/>
+        <source>completion</source>
+        <translation>补全</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Values/Results.py"/>
