@@ -17,10 +17,11 @@ export SAM2_BUILD_CUDA := 0
 # Waiting threads sleep: with a server beside the tests on few cores, spinning ones would slow down everything.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: batch-test demo loop test slicer-test slicer-extension translations reliability lint types server doctor clean help
+.PHONY: batch-test demo learn loop test slicer-test slicer-extension translations reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
+	@echo "make learn    outline an unknown organ on three slices, complete it, correct it, compare; writes learn.png"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make slicer-test  those of the 3D Slicer module alone, in Slicer's own libraries"
@@ -35,6 +36,9 @@ help:
 
 demo: $(STAMP)
 	$(BIN)/segsam demo --out $(OUT)
+
+learn: $(STAMP)
+	$(BIN)/python -m segsam_app.loop.learn --sheet learn.png $(if $(ORGAN),--organ $(ORGAN))
 
 loop: $(STAMP)
 	$(BIN)/python -m segsam_app.loop $(if $(LOOP_DATA),--data "$(LOOP_DATA)")

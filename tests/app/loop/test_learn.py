@@ -1,0 +1,84 @@
+"""The parts of `make learn` that need no server: what is confirmed, compared and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from segsam.errors import SegSamError
+from segsam.prediction.labels import Region
+from segsam.remote.client import Reply
+from segsam.remote.masks import decode_mask, encode_mask
+from segsam_app.loop import learn, outlining
+from segsam_app.loop.outlining import Findings, Outlining, unknown
+
+from ...lib.bright_objects import scene
+
+
+class Answering:
+    """In place of a client: it returns what is confirmed, and half of the object between."""
+
+    def __init__(self, truth: np.ndarray[Any, Any], known: str = "liver") -> None:
+        self.half = truth & (np.arange(truth.shape[1]) < 12)[:, None]
+        self.truth, self.known = truth, known
+        self.asked: list[Mapping[str, Any]] = []
+
+    def info(self) -> dict[str, Any]:
+        model = {"checkpoint": {"categories": [self.known]}, "completes": True}
+        return {"models": {"segsam": model}}
+
+    def infer(self, session: str, params: Mapping[str, Any]) -> Reply:
+        self.asked.append(params)
+        found = self.half & (np.arange(20) < 9 if "prompts" in params else True)
+        for each in params.get("confirmed", ()):
+            plane = decode_mask(each["mask"], found.shape)
+            found[..., each["index"]] = plane[..., each["index"]]
+        if params.get("previous"):
+            found |= self.truth & (np.arange(20) == 8)
+        reply = {"mask": encode_mask(Region.of_mask(found)), "encoded_slices": 0, "state": "s"}
+        return Reply({**reply, "next_slice": {"axis": "k", "index": 15}}, None, "", 1.0)
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> Findings:
+    monkeypatch.setattr(outlining, "CONTOURS", "segsam.no_such_module")
+    truth = scene()[1]
+    client: Any = Answering(truth)
+    findings = Outlining(client, "s", truth, 2, Console(quiet=True)).run()
+    assert [len(each.get("confirmed", ())) for each in client.asked] == [0, 3, 4]
+    assert client.asked[2]["previous"] == "s"
+    return findings
+
+
+def test_slices_that_were_never_confirmed_are_compared(found: Findings) -> None:
+    assert found.confirmed == [6, 9, 13, 15]
+    assert found.dice.keys() == {"followed", "completed", "corrected"}
+    assert 0 < found.dice["followed"] < found.dice["completed"] < found.dice["corrected"]
+    assert found.failures == []
+
+
+def test_what_does_not_gain_is_a_failure(found: Findings) -> None:
+    found.dice["filled"] = 99.0
+    found.dice["corrected"] = 1.0
+    found.notes.append("a confirmed slice came back changed")
+    assert len(found.failures) == 3
+    assert "did not gain on the object filled (99.0 %)" in found.failures[0]
+
+
+def test_the_contact_sheet(found: Findings, tmp_path: Path) -> None:
+    volume, truth = scene()
+    assert learn.write_sheet(tmp_path / "sheet.png", volume, truth, found, 2).stat().st_size > 9999
+
+
+def test_known_organs_are_refused() -> None:
+    client: Any = Answering(scene()[1], "hip left")
+    with pytest.raises(SegSamError, match="that the model does not know, got hip_left"):
+        unknown("hip_left", client)
+    ended = CliRunner().invoke(learn.app, ["--sheet", "sheet.pdf"])
+    assert ended.exit_code == 2
