@@ -50,8 +50,11 @@ test: $(STAMP) $(SLICER)/.installed
 	@$(MAKE) --no-print-directory slicer-test
 
 # In their own environment, because Slicer's libraries need another numpy than MONAI Label. The server runs in .venv.
+# A file stays in one process: each process has a scene, and at most one shared server.
+slicer-test: export OMP_NUM_THREADS := 1
 slicer-test: $(STAMP) $(SLICER)/.installed
-	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer
+	QT_QPA_PLATFORM=offscreen $(SLICER)/bin/python -m pytest -c tests/slicer/pytest.ini tests/slicer \
+	  -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The repository that 3D Slicer's Extensions Index builds from; docs/publishing.md says what to do with it.
 slicer-extension: OUT := build/SlicerSEGSAM

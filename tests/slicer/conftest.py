@@ -43,8 +43,18 @@ PLAIN = {
 }
 """Need neither Slicer nor Qt."""
 
-if importlib.util.find_spec("slicer") is None:
+WITH_SLICER = importlib.util.find_spec("slicer") is not None
+if not WITH_SLICER:
     collect_ignore = sorted(path.name for path in HERE.glob("test_*.py") if path.name not in PLAIN)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow files first, then those with a server: processes then end at about the same time."""
+    if not WITH_SLICER:  # the items are those of the whole project
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    served = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in served))
 
 
 @pytest.fixture(scope="session")
