@@ -1,4 +1,7 @@
-"""Start-up rule, with the real commands: other computers only with a token."""
+"""Start-up rule, with the real commands: other computers only with a token.
+
+One start is a process of its own, the others are forks of one that has imported MONAI Label.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from segsam_app.web.startup import EXIT_STATUS, bound_address, start_problem
 
+from ...warm_python import WarmPython
 from ..permissions import CAN_BE_HELD, UNPRIVILEGED
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,24 +56,41 @@ def test_other_addresses_need_a_token(bound: str) -> None:
     assert start_problem(bound, "x" * 16) is None
 
 
-def start(folder: Path, *options: str, **env: str) -> tuple[str, str]:
+class Run(Protocol):
+    """Run `python` with these arguments to its end."""
+
+    def __call__(
+        self, arguments: list[str], *, cwd: Path, env: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def run_anew(
+    arguments: list[str], *, cwd: Path, env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [*UNPRIVILEGED, sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def run_warm() -> Iterator[Run]:
+    with WarmPython("monailabel.app", "segsam_app.guard", prefix=UNPRIVILEGED) as python:
+        yield python.run
+
+
+def start(run: Run, folder: Path, *options: str, **env: str) -> tuple[str, str]:
     """Start a server that ends by itself; return its output and its log. No test needs more of its
     start than that it ends with a sentence.
     """
     app = folder / "app"
     app.mkdir()
     shutil.copy(ROOT / "monailabel_app" / "main.py", app)
-    command = [*UNPRIVILEGED, sys.executable, "-m", "monailabel.main", "start_server"]
-    command += ["--port", "1"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SEGSAM_")}
-    ended = subprocess.run(
-        [*command, "--app", str(app), *options],
+    ended = run(
+        ["-m", "monailabel.main", "start_server", "--port", "1", "--app", str(app), *options],
         cwd=folder,
         env={**kept, "MONAI_LABEL_TRACKING_ENABLED": "false", **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
     )
     output = ended.stdout + ended.stderr
     assert ended.returncode == EXIT_STATUS, output
@@ -79,10 +102,14 @@ def start(folder: Path, *options: str, **env: str) -> tuple[str, str]:
 LOCAL = ("--host", "127.0.0.1")
 
 
+def test_a_process_of_its_own_reports_it_too(tmp_path: Path) -> None:
+    sentence, _ = start(run_anew, tmp_path, "--studies", str(tmp_path / "studies"))
+    assert "would listen on 0.0.0.0" in sentence
+
+
 @pytest.mark.parametrize(
     ("options", "env", "words"),
     [
-        ([], {}, ["would listen on 0.0.0.0"]),
         (["--uvicorn_app", "segsam_app.asgi:app"], {}, ["would listen on 0.0.0.0"]),
         (LOCAL, {"SEGSAM_TOKEN": "short"}, ["16 to 512 characters"]),
         ([*LOCAL, "--conf", "device", "cuda:9"], {}, ["device cuda:9 is not there"]),
@@ -98,31 +125,33 @@ LOCAL = ("--host", "127.0.0.1")
         ),
         ([*LOCAL, "--conf", "checkpoint", "nothing.safetensors"], {}, ["nothing.json"]),
     ],
-    ids=["plain", "uvicorn_app", "token", "device", "names", "values", "checkpoint"],
+    ids=["uvicorn_app", "token", "device", "names", "values", "checkpoint"],
 )
 def test_the_server_reports_why_it_does_not_start(
-    tmp_path: Path, options: list[str], env: dict[str, str], words: list[str]
+    run_warm: Run, tmp_path: Path, options: list[str], env: dict[str, str], words: list[str]
 ) -> None:
-    sentence, _ = start(tmp_path, "--studies", str(tmp_path / "studies"), *options, **env)
+    sentence, _ = start(run_warm, tmp_path, "--studies", str(tmp_path / "studies"), *options, **env)
     assert all(one in sentence for one in words), sentence
 
 
 @pytest.mark.skipif(not CAN_BE_HELD, reason="needs permissions that hold, or setpriv")
 @pytest.mark.parametrize("kind", ["unreadable", "file"])
-def test_studies_that_cannot_be_read_end_the_start(tmp_path: Path, kind: str) -> None:
+def test_studies_that_cannot_be_read_end_the_start(
+    run_warm: Run, tmp_path: Path, kind: str
+) -> None:
     studies = tmp_path / "studies"
     if kind == "file":
         studies.write_text("a file")
     else:
         studies.mkdir(mode=0)
-    sentence, _ = start(tmp_path, "--studies", str(studies), *LOCAL)
+    sentence, _ = start(run_warm, tmp_path, "--studies", str(studies), *LOCAL)
     assert "study folder is not possible: " in sentence
     studies.chmod(0o755)
 
 
-def test_a_password_in_the_address_is_not_kept(tmp_path: Path) -> None:
+def test_a_password_in_the_address_is_not_kept(run_warm: Run, tmp_path: Path) -> None:
     address = "https://me:a-password@127.0.0.1:9/x"
-    sentence, log = start(tmp_path, "--studies", address, *LOCAL)
+    sentence, log = start(run_warm, tmp_path, "--studies", address, *LOCAL)
     assert "must not hold a user and a password" in sentence
     assert "a-password" not in sentence
     assert "a-password" not in log
