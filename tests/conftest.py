@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from segsam.imaging.volume import Volume
 
+from .warm_python import WarmPython
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 os.environ.setdefault("SEGSAM_RUNTIME", "torch")  # starts at once; test_runtimes.py tests OpenVINO
 
@@ -187,6 +189,13 @@ def sample() -> Any:
 @pytest.fixture(scope="session")
 def sample_ct(sample: Any) -> Volume:
     return Volume.load(sample.image)
+
+
+@pytest.fixture(scope="session")
+def warm_monailabel() -> Iterator[WarmPython]:
+    """Starter of processes that have imported MONAI Label and our server, without installing it."""
+    with WarmPython("monailabel.app", "segsam_app.guard") as python:
+        yield python
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Real servers on loopback, started as an operator starts them, with small images to segment."""
+"""Real servers on loopback, with small images to segment. The shared ones are started as an
+operator starts them; those of one file are forks of a process that has imported MONAI Label.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,8 @@ import pytest
 import requests
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
+
+from ..warm_python import ForkedProcess, WarmPython
 
 os.environ["SEGSAM_DISK_CACHE"] = "off"  # an app in this process writes nothing there
 
@@ -141,7 +145,7 @@ def _command() -> list[str]:
     return [script] if script else [sys.executable, "-m", "monailabel.main"]
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], running: Server) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes] | ForkedProcess, running: Server) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -155,9 +159,15 @@ def _wait_until_up(process: subprocess.Popen[bytes], running: Server) -> None:
 
 
 @contextmanager
-def started(base: Path, *options: str, studies: str | None = None, **env: str) -> Iterator[Server]:
+def started(
+    base: Path,
+    *options: str,
+    studies: str | None = None,
+    python: WarmPython | None = None,
+    **env: str,
+) -> Iterator[Server]:
     """Run `monailabel start_server` in `base`, on a folder of images unless `studies` is the URL of
-    a DICOMweb server.
+    a DICOMweb server; as a fork of `python` if it is given.
 
     At the end there may be no traceback in its log, and no reply with status 500.
     """
@@ -174,22 +184,29 @@ def started(base: Path, *options: str, studies: str | None = None, **env: str) -
     studies = studies or str(running.studies)
     folders = ["--app", str(ROOT / "monailabel_app"), "--studies", studies]
     address = ["--host", "127.0.0.1", "--port", str(port)]
-    with running.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*_command(), "start_server", *folders, *address, *options],
-            cwd=base,
-            env={**environment(running), **env},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        running = replace(running, pid=process.pid)
-        try:
-            _wait_until_up(process, running)
-            yield running
-            metrics = running.get("/metrics").text
-        finally:
-            process.terminate()
-            process.wait(timeout=120)
+    command = ["start_server", *folders, *address, *options]
+    variables = {**environment(running), **env}
+    process: subprocess.Popen[bytes] | ForkedProcess
+    if python is None:
+        with running.log.open("wb") as log:
+            process = subprocess.Popen(
+                [*_command(), *command],
+                cwd=base,
+                env=variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+    else:
+        command = ["-m", "monailabel.main", *command]
+        process = python.start(command, cwd=base, env=variables, output=running.log)
+    running = replace(running, pid=process.pid)
+    try:
+        _wait_until_up(process, running)
+        yield running
+        metrics = running.get("/metrics").text
+    finally:
+        process.terminate()
+        process.wait(timeout=120)
     assert 'status="200"' in metrics
     assert 'status="500"' not in metrics, "a request ended in a bug: see the log"
     assert "Traceback" not in running.log.read_text(), "a request ended in a bug: see the log"

@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from ..warm_python import WarmPython
 from .conftest import Server, started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -56,10 +57,12 @@ def peak_mb(server: Server) -> float:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def large(
+    tmp_path_factory: pytest.TempPathFactory, warm_monailabel: WarmPython
+) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("bombs")
     conf = ["--conf", "checkpoint", "litemedsam", "--conf", "warm", "off"]
-    with started(base, *conf, SEGSAM_MAX_VOXELS=str(2**31)) as running:
+    with started(base, *conf, python=warm_monailabel, SEGSAM_MAX_VOXELS=str(2**31)) as running:
         (running.studies / "one.nii.gz").write_bytes(bomb(1))
         (running.studies / "zero.nii.gz").write_bytes(bomb(0))
         (running.studies / "empty.nii.gz").write_bytes(bomb(0, 1024))

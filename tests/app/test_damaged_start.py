@@ -12,6 +12,7 @@ import pytest
 
 from segsam_app.training.progress import note_accepted
 
+from ..warm_python import WarmPython
 from .conftest import LPS_MM, Server, ball, soon, started
 from .flipping import flip
 
@@ -47,10 +48,10 @@ def damaged_version(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_on_damaged_files(tmp_path: Path) -> None:
+def test_a_server_on_damaged_files(tmp_path: Path, warm_monailabel: WarmPython) -> None:
     damaged_version(tmp_path / "versions" / "litemedsam" / "0001")
     conf = ("--conf", "checkpoint", "litemedsam", "--conf", "warm", "off")
-    with started(tmp_path, *conf) as server:
+    with started(tmp_path, *conf, python=warm_monailabel) as server:
         damaged = soon(lambda: server.get("/segsam/health").json()["damaged"])
         assert {"versions/0001", "versions/current.json", "versions/training.json"} <= set(damaged)
         assert server.get("/versions/segsam").json()["current"] == "0000"

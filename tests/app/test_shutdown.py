@@ -19,6 +19,7 @@ import pytest
 
 from segsam_app.training.progress import LEARNING, STOPPED, read_progress
 
+from ..warm_python import WarmPython
 from .conftest import ROOT, Server, _wait_until_up, environment, free_port, soon, write_images
 from .routes.test_training import save_ball
 
@@ -37,7 +38,7 @@ WAYS = {
 
 
 @contextmanager
-def running(base: Path, options: list[str], checkpoint: Path) -> Iterator[Any]:
+def running(base: Path, options: list[str], checkpoint: Path, python: WarmPython) -> Iterator[Any]:
     """Run a server with many images, so that a task with all of them does not end by itself."""
     folders = [base / name for name in ("studies", "tmp", "sessions")]
     for folder in folders:
@@ -49,19 +50,16 @@ def running(base: Path, options: list[str], checkpoint: Path) -> Iterator[Any]:
     (folders[0] / "large.nii").write_bytes(noise)
     port = free_port()
     server = Server(f"http://127.0.0.1:{port}", *folders, log=base / "server.log")
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
+    command = ["-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
     command += ["--app", str(ROOT / "monailabel_app"), "--studies", str(server.studies)]
     command += ["--port", str(port), "--conf", "checkpoint", str(checkpoint), *options]
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=base, env=environment(server), stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_up(process, server)
-            yield server, process
-        finally:
-            process.kill()
-            process.wait(timeout=30)
+    process = python.start(command, cwd=base, env=environment(server), output=server.log)
+    try:
+        _wait_until_up(process, server)
+        yield server, process
+    finally:
+        process.kill()
+        process.wait(timeout=30)
 
 
 def connected(server: Server, head: str, body: bytes = b"") -> socket.socket:
@@ -111,9 +109,12 @@ def progress_of(base: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_it_ends_whatever_its_clients_do(tmp_path: Path, standin: Path, way: str) -> None:
+def test_it_ends_whatever_its_clients_do(
+    tmp_path: Path, standin: Path, warm_monailabel: WarmPython, way: str
+) -> None:
     number, options = WAYS[way]
-    with running(tmp_path, options, standin) as (server, process), ExitStack() as clients:
+    start = running(tmp_path, options, standin, warm_monailabel)
+    with start as (server, process), ExitStack() as clients:
         for image in ("straight", "oblique"):
             save_ball(server, image, ["ball"])
         post(server, "/train/segsam", ENDLESS)

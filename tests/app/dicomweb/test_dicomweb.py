@@ -23,6 +23,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
+from ...warm_python import WarmPython
 from ..conftest import SHAPE, Server, ball, picture, started
 from .pacs import LOGIN, Orthanc, Study, Trouble, missing, orthanc, trouble, turned
 
@@ -49,7 +50,9 @@ class Hospital:
 
 
 @pytest.fixture(scope="module")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def hospital(
+    tmp_path_factory: pytest.TempPathFactory, warm_monailabel: WarmPython
+) -> Iterator[Hospital]:
     if (reason := missing()) is not None:
         pytest.skip(reason)
     base, study = tmp_path_factory.mktemp("hospital"), Study()
@@ -66,7 +69,9 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
             "SEGSAM_DICOMWEB_REFRESH_SECONDS": "1",
         }
         (base / "server").mkdir()
-        with started(base / "server", *conf, studies=front.url, **env) as server:
+        with started(
+            base / "server", *conf, studies=front.url, python=warm_monailabel, **env
+        ) as server:
             yield Hospital(pacs, front, server, study, base / "kept")
 
 

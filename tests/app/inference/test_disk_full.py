@@ -8,8 +8,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from segsam.imaging.volume import Volume
 from segsam_app.inference.images import uploaded
 from segsam_app.web.error_handlers import error_response
 
+from ...warm_python import WarmPython
 from ..conftest import ROOT
 
 REQUEST = Request({"type": "http", "method": "PUT", "path": "/datastore/image", "headers": []})
@@ -60,19 +59,17 @@ def test_a_result_on_a_full_disk(files_of_10_kb: Path) -> None:
     assert list(files_of_10_kb.iterdir()) == []
 
 
-def test_an_unwritable_log_is_reported_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_log_is_reported_at_the_start(
+    tmp_path: Path, warm_monailabel: WarmPython
+) -> None:
     app = tmp_path / "app"
     (app / "logs" / "app.log").mkdir(parents=True)
     shutil.copy(ROOT / "monailabel_app" / "main.py", app)
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
-    ended = subprocess.run(
+    command = ["-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
+    ended = warm_monailabel.run(
         [*command, "--app", str(app), "--studies", str(tmp_path / "studies"), "--port", "1"],
         cwd=tmp_path,
         env={**os.environ, "MONAI_LABEL_TRACKING_ENABLED": "false"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
     )
     assert ended.returncode not in (0, None)
     assert str(app / "logs" / "app.log") in ended.stdout + ended.stderr

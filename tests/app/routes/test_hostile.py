@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from ...warm_python import WarmPython
 from ..conftest import Server, started
 
 TEXTS: tuple[str, ...] = (
@@ -135,10 +136,14 @@ def route_of(method: str, path: str, one: Mapping[str, Any], forms: Mapping[str,
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def house(
+    tmp_path_factory: pytest.TempPathFactory, warm_monailabel: WarmPython
+) -> Iterator[Server]:
     """Server of this file's own, because its images get hostile metadata."""
     conf = ["--conf", "labels", "ball,rest", "--conf", "checkpoint", "litemedsam"]
-    with started(tmp_path_factory.mktemp("hostile"), *conf, "--conf", "warm", "off") as running:
+    base = tmp_path_factory.mktemp("hostile")
+    conf += ["--conf", "warm", "off"]
+    with started(base, *conf, python=warm_monailabel) as running:
         yield running
 
 

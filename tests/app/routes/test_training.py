@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from ...warm_python import WarmPython
 from ..annotators import FULL, amount, annotating, p95_ms
 from ..conftest import LPS_MM, ROOT, TOKEN, Server, ball, oblique_affine, started
 
@@ -32,11 +31,14 @@ BOX = {"prompts": {"boxes": [{"min_ijk": [15, 14, 4], "max_ijk": [45, 38, 4]}]},
 
 
 @pytest.fixture(scope="module")
-def learning(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
+def learning(
+    tmp_path_factory: pytest.TempPathFactory, standin: Path, warm_monailabel: WarmPython
+) -> Iterator[Server]:
     """Server whose model is the stand-in, with limits that a test can reach."""
     conf = ["--conf", "checkpoint", str(standin), "--conf", "warm", "off"]
     more = {"SEGSAM_TOKEN": TOKEN, "SEGSAM_MAX_EPOCHS": "50", "SEGSAM_MAX_BATCH": "8"}
-    with started(tmp_path_factory.mktemp("learning"), *conf, **more) as running:
+    base = tmp_path_factory.mktemp("learning")
+    with started(base, *conf, python=warm_monailabel, **more) as running:
         yield running
 
 
@@ -245,20 +247,20 @@ class TestATraining:
 
 
 @pytest.mark.slow
-def test_on_the_command_line_it_ends_with_a_sentence(tmp_path: Path, standin: Path) -> None:
+def test_on_the_command_line_it_ends_with_a_sentence(
+    tmp_path: Path, standin: Path, warm_monailabel: WarmPython
+) -> None:
     """Check MONAI Label's own command, without a server and without a label."""
-    command = [sys.executable, "-m", "monailabel.interfaces.utils.app", "-m", "train"]
+    command = ["-m", "monailabel.interfaces.utils.app", "-m", "train"]
     command += ["-a", str(ROOT / "monailabel_app"), "-s", str(tmp_path / "studies")]
-    run = subprocess.run(
+    run = warm_monailabel.run(
         [*command, "-r", json.dumps({"model": "segsam", **TINY})],
+        cwd=tmp_path,
         env={
             **os.environ,
             "SEGSAM_CHECKPOINT": str(standin),
             "SEGSAM_VERSIONS_FOLDER": str(tmp_path / "versions"),
         },
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert run.returncode == 1
     assert run.stderr.strip().splitlines()[-1].startswith("there is no label with the tag final")

@@ -18,6 +18,7 @@ import pytest
 
 from segsam_app.web import connections
 
+from ...warm_python import WarmPython
 from ..conftest import Server, nothing_new, soon, started
 
 TOKEN = "a-token-for-the-tests"
@@ -114,10 +115,9 @@ def test_a_reply_after_a_whole_body_keeps_the_connection(tight: Server) -> None:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Server]:
-    with started(
-        tmp_path, "--conf", "checkpoint", "litemedsam", "--conf", "warm", "off"
-    ) as running:
+def alone(tmp_path: Path, warm_monailabel: WarmPython) -> Iterator[Server]:
+    conf = ("--conf", "checkpoint", "litemedsam", "--conf", "warm", "off")
+    with started(tmp_path, *conf, python=warm_monailabel) as running:
         yield running
 
 
