@@ -1,6 +1,7 @@
 """Nothing leaves unasked: commands with a home that was empty before the first of them, and sockets
 refused. They share it, as the commands of a user do: the first ones measure and convert the image
-encoder into our cache, which takes half a minute.
+encoder into our cache, which takes half a minute. They also share a process, which imports only
+once what several of them need.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,21 +48,70 @@ class Watched:
         assert files_of_others(self.base) == []
 
 
+COMMANDS = """
+import json, os, sys
+
+statuses = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for line in iter(sys.stdin.readline, ""):
+    from segsam.cli.app import main
+    sys.argv = ["segsam", *json.loads(line)]
+    status = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code or 0
+    statuses.write(f"{status}\\n")
+    statuses.flush()
+"""
+"""Program that runs one command `segsam` after the other, and writes the exit status of each."""
+
+
+@dataclass(frozen=True)
+class User(Watched):
+    """A user who calls one command after the other, in a process that runs `COMMANDS`."""
+
+    process: subprocess.Popen[str]
+
+    def segsam(self, *arguments: str) -> None:
+        """Run a command, which must succeed."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(arguments) + "\n")
+        self.process.stdin.flush()
+        status = self.process.stdout.readline()
+        assert status == "0\n", (self.base / "output").read_text()[-6000:]
+
+
 @pytest.fixture
 def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path, watched_environment(tmp_path))
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A user who calls one command after the other."""
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     base = tmp_path_factory.mktemp("user")
     write_image(base / "ct.nii.gz")
     (base / "archive").mkdir()
     write_image(base / "archive" / "thin.nii.gz", slices=1)
     write_dataset(base / "data")
     (base / "run.yaml").write_text(json.dumps(RUN))
-    return Watched(base, watched_environment(base))
+    variables = watched_environment(base)
+    with (
+        (base / "output").open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", COMMANDS],
+            cwd=base,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        ) as process,
+    ):
+        yield User(base, variables, process)
+    assert process.returncode == 0
+    Watched(base, variables).check()  # nor at the end of the process
 
 
 def write_image(path: Path, slices: int = 8) -> None:
@@ -100,11 +151,10 @@ class TestNothingLeaves:
         watched.run("-c", code + "socket.create_connection(('example.org', 80))")
         assert "example.org" in wanted_outside(watched.base)
 
-    def test_of_a_command_with_openvino_and_a_picture(self, user: Watched) -> None:
+    def test_of_a_command_with_openvino_and_a_picture(self, user: User) -> None:
         prompt = ["--box", "20,20,4,40,40,4", "--runtime", "openvino"]
         files = ["-o", "out.nii.gz", "--picture", "out.png", "--json", "out.json"]
-        command = "from segsam.cli.app import main; main()"
-        user.run("-c", command, "segment", "ct.nii.gz", *prompt, *files)
+        user.segsam("segment", "ct.nii.gz", *prompt, *files)
         assert (user.home / ".cache" / "segsam" / "openvino").is_dir(), "it was not used"
         user.check()
 
@@ -118,21 +168,21 @@ class TestNothingLeaves:
             "batch segment archive -o done --auto --workers 0",
         ],
     )
-    def test_of_other_commands(self, user: Watched, command: str) -> None:
-        user.run("-c", "from segsam.cli.app import main; main()", *command.split())
+    def test_of_other_commands(self, user: User, command: str) -> None:
+        user.segsam(*command.split())
         user.check()
 
-    def test_of_training_and_measuring(self, user: Watched) -> None:
+    def test_of_training_and_measuring(self, user: User) -> None:
         for command in (
             "split data -o split.json",
             "convert data slices --to med2d",
             "evaluate data --prompt box --json scores.json",
             "train run.yaml",
         ):
-            user.run("-c", "from segsam.cli.app import main; main()", *command.split())
-        user.check()
+            user.segsam(*command.split())
+            user.check()
 
-    def test_of_importing_everything(self, user: Watched) -> None:
+    def test_of_importing_everything(self, user: User) -> None:
         code = (
             "import importlib, pkgutil, segsam\n"
             "for found in pkgutil.walk_packages(segsam.__path__, 'segsam.'):\n"
@@ -143,7 +193,7 @@ class TestNothingLeaves:
         user.run("-c", off + code)
         user.check()
 
-    def test_of_a_predictor_in_a_program(self, user: Watched) -> None:
+    def test_of_a_predictor_in_a_program(self, user: User) -> None:
         """Without the command line: importing OpenVINO through us reports nothing."""
         user.run("-c", "from segsam.model.runtimes.exporting import openvino; openvino.Core()")
         user.check()
