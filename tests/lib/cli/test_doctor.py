@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from segsam.cli import doctor
 from segsam.cli.doctor import Check
 from segsam.model.runtimes.encode_times import EncodeTimes
+
+from ...warm_python import WarmPython
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +225,24 @@ class TestWeights:
         assert "lib/segsam/model/weights" in check.remedy
 
 
+@pytest.fixture
+def warm_check(monkeypatch: pytest.MonkeyPatch, warm_monailabel: WarmPython) -> None:
+    """Let the process that checks stored files be a fork of one that has imported MONAI Label."""
+
+    def run(
+        command: Sequence[str], *, env: Mapping[str, str], **_: Any
+    ) -> subprocess.CompletedProcess[str]:
+        assert command[0] == sys.executable
+        return warm_monailabel.run(command[1:], cwd=Path.cwd(), env=env)
+
+    monkeypatch.setattr(doctor, "subprocess", SimpleNamespace(run=run))
+
+
 class TestStoredFiles:
+    def test_a_process_of_its_own_reads_them(self, tmp_path: Path) -> None:
+        assert doctor.check_stored(tmp_path, None).ok is True
+
+    @pytest.mark.usefixtures("warm_check")
     def test_what_a_server_keeps_is_read(self, tmp_path: Path) -> None:
         versions = tmp_path / "labels" / "final" / ".versions" / "case"
         versions.mkdir(parents=True)
@@ -235,6 +258,7 @@ class TestStoredFiles:
         assert "0001.nii.gz (version 1 of the label has no record" in check.found
         assert "0001.json.damaged-20260102T030405-000006" in check.found
 
+    @pytest.mark.usefixtures("warm_check")
     def test_each_damaged_file_has_a_line(self, tmp_path: Path) -> None:
         versions = tmp_path / "labels" / "final" / ".versions" / "case"
         versions.mkdir(parents=True)
@@ -261,6 +285,7 @@ class TestStoredFiles:
         remedy = doctor._stored({"damaged": both, "set_aside": []}).remedy
         assert remedy.startswith("put these files back from a backup; of labels whose image")
 
+    @pytest.mark.usefixtures("warm_check")
     def test_what_was_set_aside_is_named_beside_what_is_damaged(self, tmp_path: Path) -> None:
         finals = tmp_path / "labels" / "final"
         finals.mkdir(parents=True)

@@ -44,6 +44,14 @@ def model(lite: SegSam, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Seg
     return lite
 
 
+@pytest.fixture(scope="module")
+def exact(lite: SegSam, cache_dir: Path) -> EncoderRunner:
+    """What is chosen when nothing was asked for, compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGSAM_CACHE", str(cache_dir))
+        return choose_runtime(lite, env={})
+
+
 @pytest.fixture
 def small(five_categories: Categories) -> SegSam:
     """A host whose decoder wants finer maps beside the embedding."""
@@ -63,19 +71,18 @@ def apart(found: Tensor, wanted: Tensor) -> float:
 
 
 @openvino_only
-def test_exact_equals_pytorch(model: SegSam, images: Tensor) -> None:
+def test_exact_equals_pytorch(model: SegSam, exact: EncoderRunner, images: Tensor) -> None:
     from segsam.model.runtimes.openvino_encoder import EXACT_TOLERANCE
 
     with torch.inference_mode():
         wanted, _ = model.host.encode(images)
-    encoder = choose_runtime(model)
-    assert (encoder.facts.runtime, encoder.facts.precision) == ("openvino", "exact")
-    found, detail = encoder.encode(images)
-    beside, _ = encoder.encode(images, alongside=True)
+    assert (exact.facts.runtime, exact.facts.precision) == ("openvino", "exact")
+    found, detail = exact.encode(images)
+    beside, _ = exact.encode(images, alongside=True)
     assert detail is None
     assert apart(found, wanted) <= EXACT_TOLERANCE
     assert apart(beside, wanted) <= EXACT_TOLERANCE
-    assert encoder.encoder_id == EncoderRunner(model).encoder_id, "PyTorch's embeddings are equal"
+    assert exact.encoder_id == EncoderRunner(model).encoder_id, "PyTorch's embeddings are equal"
 
 
 @openvino_only
@@ -98,7 +105,7 @@ def test_fast_is_near_and_has_embeddings_of_its_own(model: SegSam, images: Tenso
     with torch.inference_mode():
         wanted, _ = model.host.encode(images)
     try:
-        encoder = choose_runtime(model, precision="fast")
+        encoder = choose_runtime(model, precision="fast", compare=False)
     except RuntimeChoiceError as refusal:
         pytest.skip(str(refusal))
     found, _ = encoder.encode(images)
@@ -126,7 +133,7 @@ def test_damaged_files_are_made_anew(
 
 
 @openvino_only
-def test_a_mask_is_the_same_by_either_runtime(model: SegSam) -> None:
+def test_a_mask_is_the_same_by_either_runtime(model: SegSam, exact: EncoderRunner) -> None:
     y, x = np.mgrid[:64, :64]
     ball = 200.0 * ((y - 30) ** 2 + (x - 34) ** 2 < 200)
     voxels = (np.repeat(ball[..., None], 5, axis=2) + np.arange(5)).astype(np.float32)
@@ -139,7 +146,8 @@ def test_a_mask_is_the_same_by_either_runtime(model: SegSam) -> None:
         return predictor.predict(prompts).labels
 
     by_torch = labels(choose_runtime(model, "torch"))
-    by_openvino = labels(choose_runtime(model, "openvino"))
+    assert exact.facts.runtime == "openvino"
+    by_openvino = labels(exact)
     assert by_torch.any()
     assert (by_torch != by_openvino).sum() <= 0.001 * by_torch.sum()
 
