@@ -230,7 +230,7 @@ def _reply_headers(reply: Mapping[str, Any]) -> dict[str, str]:
     answer = {key: reply[key] for key in ("label_names", "category", "confidence") if key in reply}
     if "certainties" in reply:
         answer["certainties"] = {
-            name: each["certainty"] for name, each in reply["certainties"].items()
+            name: round(each["certainty"], 4) for name, each in reply["certainties"].items()
         }
     text = json.dumps(answer)
     found = {"X-Answer": text} if len(text) <= _MAX_HEADER else {}
