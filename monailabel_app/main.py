@@ -56,6 +56,8 @@ from segsam_app.inference.sessions import AppSessions, sessions_folder
 from segsam_app.routes.dicomweb import upload_status
 from segsam_app.routes.monai_label import NO_WHOLE_SLIDES
 from segsam_app.server_paths import hide_folders
+from segsam_app.storage.drafts import FOLDER as DRAFTS
+from segsam_app.storage.drafts import DraftFolder
 from segsam_app.storage.leftovers import sweep
 from segsam_app.storage.store import Store
 from segsam_app.strict_json import json_safe
@@ -93,6 +95,7 @@ class SegSamApp(MONAILabelApp):
         folder = Path(self.config.versions_folder or Path(app_dir) / "model" / "versions")
         self.versions = VersionFolder.open(folder, self.config.checkpoint)
         sessions = sessions_folder(settings.MONAI_LABEL_SESSION_PATH)
+        self.drafts = DraftFolder(sessions.parent / DRAFTS, self.limits)
         self.engine = Engine(
             self.config,
             lambda: self.versions.checkpoint,
@@ -171,6 +174,11 @@ class SegSamApp(MONAILabelApp):
         forget = self.engine.states.forget_session
         return AppSessions(path, self.limits, on_image=self.on_image, on_end=forget)
 
+    def cleanup_sessions(self) -> None:
+        """End expired sessions and drafts. MONAI Label calls it every five minutes."""
+        super().cleanup_sessions()
+        self.drafts.remove_expired()
+
     def on_init_complete(self) -> None:
         """Start what only the server needs, and not a child process: the guard and the background
         threads. MONAI Label calls it during the start-up event.
@@ -209,6 +217,7 @@ class SegSamApp(MONAILabelApp):
         lower_thread_priority()
         store = self.datastore()
         self.versions.history()
+        self.drafts.check()
         look = store.check_records if isinstance(store, Store) else None
         while look is not None and not self.shutdown.has_begun:
             try:

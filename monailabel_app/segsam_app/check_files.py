@@ -1,5 +1,5 @@
 """Check of everything that a server keeps: `python -m segsam_app.check_files --studies FOLDER
---versions FOLDER`.
+--versions FOLDER --sessions FOLDER`.
 
 It reads every record, compares the voxels of all versions of labels and the weights of all versions
 of the model with their SHA-256, and reads the labels that are no version, as a server would. It
@@ -27,6 +27,7 @@ from segsam_app.dicomweb.headers import check_headers
 from segsam_app.dicomweb.series import is_uid, read_series
 from segsam_app.dicomweb.upload_queue import read_confirmation
 from segsam_app.storage.damage import ASIDE, DamageList
+from segsam_app.storage.drafts import check_drafts
 from segsam_app.storage.found_labels import FoundLabels
 from segsam_app.storage.image_contents import content_of, contents_file, damage_of_contents
 from segsam_app.storage.images import files_of_image
@@ -201,10 +202,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="segsam_app.check_files")
     parser.add_argument("--studies", type=Path)
     parser.add_argument("--versions", type=Path)
+    parser.add_argument("--sessions", type=Path)
     folders = parser.parse_args()
     damaged: dict[str, str] = {}
     aside: list[str] = []
-    for folder, check in ((folders.studies, check_studies), (folders.versions, check_versions)):
+    for folder, check in (
+        (folders.studies, check_studies),
+        (folders.versions, check_versions),
+        (folders.sessions, check_drafts),
+    ):
         if folder is not None:
             damaged |= check(folder).listed()
             aside += set_aside(folder)

@@ -31,7 +31,16 @@ from starlette.middleware import Middleware
 
 from segsam.errors import SegSamError
 from segsam_app.limits import Limits
-from segsam_app.routes import datastore, dicomweb, dicomweb_proxy, infer, session, tasks, versions
+from segsam_app.routes import (
+    datastore,
+    dicomweb,
+    dicomweb_proxy,
+    drafts,
+    infer,
+    session,
+    tasks,
+    versions,
+)
 from segsam_app.routes.monai_label import threaded_routes
 from segsam_app.routes.monitoring import monitoring_routes
 from segsam_app.routes.pages import OHIF, page_routes
@@ -92,6 +101,7 @@ def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:
         infer.router,
         datastore.router,
         session.router,
+        drafts.router,
         tasks.router,
         versions.router,
         dicomweb.router,

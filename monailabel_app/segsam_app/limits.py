@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from segsam_app.records import MEGABYTE, Settings, split
 
+DRAFT_BYTES = 4 * MEGABYTE
+"""Largest draft of unsaved work."""
+
 SWITCHES: Mapping[str, str] = {
     "model": "uploading and deleting models (PUT, DELETE /model/{model})",
     "reload": "reading the app's code again (POST /reload)",
@@ -73,6 +76,10 @@ class Limits(Settings):
     """Time after which an unused session ends."""
     session_alive_seconds: Seconds = 60
     """Time after which a session ends whose client reported that it is alive and then stopped."""
+    drafts: CountOrNone = 256
+    """Number of drafts of unsaved work, each of at most 4 MB; 0 keeps none."""
+    draft_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    """Days after its last change when a draft is deleted."""
     max_epochs: Count = 1000
     """Most epochs that a training request may ask for."""
     max_batch: Count = 256

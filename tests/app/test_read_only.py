@@ -156,6 +156,15 @@ class TestStudiesThatCanOnlyBeRead:
         assert reply.json()["detail"].startswith("The study folder can only be read")
         assert files_of(served.studies) == before
 
+    def test_unsaved_work_is_kept_nevertheless(self, served: Server) -> None:
+        before = files_of(served.studies)
+        more: dict[str, Any] = {"headers": {"X-Draft-Key": "a" * 32}}
+        path = f"/segsam/draft/{'0' * 64}"
+        assert served.ask("PUT", path, json={"format": 1}, **more).status_code == 204
+        assert served.get(path, **more).json() == {"format": 1}
+        assert served.ask("DELETE", path, **more).status_code == 204
+        assert files_of(served.studies) == before
+
     def test_a_batch_that_could_save_nothing_does_not_start(self, served: Server) -> None:
         for model in ("segsam", "segsam_auto"):
             reply = served.ask("POST", f"/batch/infer/{model}", json={})

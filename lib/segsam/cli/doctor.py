@@ -56,6 +56,10 @@ VersionsOption = Annotated[
     Path | None,
     typer.Option("--versions", help="Folder of model versions: check every version in it."),
 ]
+SessionsOption = Annotated[
+    Path | None,
+    typer.Option("--sessions", help="Folder of a server's sessions: check every draft in it."),
+]
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,21 @@ class Check:
 
 
 def doctor(
-    studies: StudiesOption = None, versions: VersionsOption = None, json_file: JsonOption = None
+    studies: StudiesOption = None,
+    versions: VersionsOption = None,
+    sessions: SessionsOption = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Check this machine: packages, versions, weights, port, memory, disk; one line per check.
 
-    With --studies or --versions, also every record, label and version that a server keeps there.
+    With --studies, --versions or --sessions, also every record, label, version and draft of unsaved
+    work that a server keeps there.
     """
     check_target(json_file, ".json")
     with err.status("Checking; the import of MONAI Label takes about 10 s"):
         checks = run_checks()
-        if studies or versions:
-            checks += (attempt("stored files", lambda: check_stored(studies, versions)),)
+        if studies or versions or sessions:
+            checks += (attempt("stored files", lambda: check_stored(studies, versions, sessions)),)
     for check in checks:
         remedy = "" if check.ok or not check.remedy else f" -> {check.remedy}"
         out.print(_LABELS[check.ok], end="")
@@ -327,11 +335,13 @@ def check_sample() -> Check:
     return Check("sample CT", None, "not in the cache yet", remedy)
 
 
-def check_stored(studies: Path | None, versions: Path | None) -> Check:
+def check_stored(
+    studies: Path | None, versions: Path | None = None, sessions: Path | None = None
+) -> Check:
     """Read what a server keeps in these folders, in a process of its own; nothing is changed."""
     from segsam.remote.server import find_app
 
-    folders = {"--studies": studies, "--versions": versions}
+    folders = {"--studies": studies, "--versions": versions, "--sessions": sessions}
     command = [sys.executable, "-m", "segsam_app.check_files"]
     for name, folder in folders.items():
         if folder is None:

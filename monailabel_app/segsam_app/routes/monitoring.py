@@ -94,6 +94,7 @@ def _damaged(app: Any) -> dict[str, str]:
     store, versions = app.datastore(), app.versions
     found = dict(store.damage.listed()) if isinstance(store, Store) else {}
     found |= {f"versions/{name}": why for name, why in versions.damaged.items()}
+    found |= {f"drafts/{name}": why for name, why in app.drafts.damage.listed().items()}
     for name, why in damaged_task_files(versions.folder).items():
         found[f"versions/{name}"] = why
     return dict(list(found.items())[:_MAX_DAMAGED])

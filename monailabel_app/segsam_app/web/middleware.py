@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from segsam_app.limits import Limits
+from segsam_app.limits import DRAFT_BYTES, Limits
 from segsam_app.web import request_log
 from segsam_app.web.access import AccessRules, Rejection, Scope
 from segsam_app.web.error_handlers import rejection_response
@@ -37,6 +37,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _UPLOADS = re.compile(
     r"PUT (/datastore/?|/datastore/image|/datastore/label|/session/?)|POST /infer/[^/]+"
 )
+_DRAFT = re.compile(r"PUT /segsam/draft/[^/]+")
 
 
 @dataclass
@@ -127,7 +128,10 @@ class GuardMiddleware:
         path = (
             str(scope["path"]).removeprefix(scope.get("root_path", "")).removeprefix(self._prefix)
         )
-        is_upload = _UPLOADS.fullmatch(f"{scope['method']} {path}")
+        request = f"{scope['method']} {path}"
+        if _DRAFT.fullmatch(request):
+            return DRAFT_BYTES
+        is_upload = _UPLOADS.fullmatch(request)
         return self._limits.upload_bytes if is_upload else self._limits.body_bytes
 
 

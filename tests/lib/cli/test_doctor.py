@@ -259,6 +259,17 @@ class TestStoredFiles:
         assert "0001.json.damaged-20260102T030405-000006" in check.found
 
     @pytest.mark.usefixtures("warm_check")
+    def test_drafts_of_unsaved_work_are_read(self, tmp_path: Path) -> None:
+        draft = tmp_path / "segsam-drafts" / f"{'0' * 32}-{'1' * 64}.json"
+        draft.parent.mkdir()
+        draft.write_text("torn")
+        check = doctor.check_stored(None, sessions=tmp_path)
+        assert check.found == (
+            f"1 damaged: segsam-drafts/{draft.name} (it is not JSON; it is made "
+            "again with the next change)"
+        )
+
+    @pytest.mark.usefixtures("warm_check")
     def test_each_damaged_file_has_a_line(self, tmp_path: Path) -> None:
         versions = tmp_path / "labels" / "final" / ".versions" / "case"
         versions.mkdir(parents=True)
