@@ -66,6 +66,7 @@ ORDER = {
         "Parameters",
         "Server",
         "Scene",
+        "Drafts",
         "Workflow",
         "Panels",
         "Widget",

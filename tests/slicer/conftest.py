@@ -124,6 +124,7 @@ def module(qt_application: Any, scene: Any, slot_errors: list[str]) -> Iterator[
     from SEGSAMLib.SelfTest import synthetic_volume
 
     qt.QSettings().clear()
+    qt.QSettings().setValue("SEGSAM/drafts/this-computer", "off")  # test_drafts.py switches it on
     widget = SEGSAMWidget()
     widget.setup()
     widget.enter()

@@ -36,8 +36,8 @@ BUNDLED = {
 OLDEST_PYTHON = (3, 9)
 SOURCES = sorted([*LIB.rglob("*.py"), MODULE / "SEGSAM.py"])
 LAYERS = (
-    *("Translation", "Errors", "Values", "Parameters", "Scene", "Server", "Workflow", "Panels"),
-    "Widget",
+    *("Translation", "Errors", "Values", "Parameters", "Scene", "Server", "Drafts"),
+    *("Workflow", "Panels", "Widget"),
 )
 """A folder or file of `SEGSAMLib` imports from itself and from those before it in this order."""
 SEPARATE = {"Scene": {"Server"}, "Server": {"Parameters", "Scene"}, "Values": {"Parameters"}}

@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 from panel import label, until, voxels
+from SEGSAMLib.Drafts import WAIT_SECONDS
+from SEGSAMLib.Values.ImageFiles import digest
 
 SHAPE_IJK = (512, 512, 300)
 MATRIX = np.diag([-0.7, -0.7, 1.5, 1.0])
@@ -36,7 +39,8 @@ class Answering:
         from SEGSAMLib.Values.Address import Address
 
         self.address = Address.parse("http://127.0.0.1:9")
-        self.uploads = self
+        self.uploads = self.drafts = self
+        self.are_kept, self.draft = True, b""
         self.is_ready = threading.Event()
         self.is_ready.set()
         slices = range(low_ijk[2], low_ijk[2] + mask.shape[2])
@@ -74,6 +78,18 @@ class Answering:
 
     def close(self, cancel: Any) -> None:
         """It has no session."""
+
+    def content(self, image: Any, cancel: Any, report: Any) -> str:
+        return digest(image, cancel.check)
+
+    def has_sent(self, content: str) -> bool:
+        return True
+
+    def get(self, content: str, cancel: Any) -> None:
+        """It has no draft."""
+
+    def put(self, content: str, draft: bytes, cancel: Any) -> None:
+        self.draft = draft
 
 
 @pytest.fixture
@@ -138,6 +154,15 @@ def test_a_large_organ_does_not_hold_the_loop(
         large.panel._surfaces_timer.stop()
     found["redo"] = [hold("redo", large.ui.redoButton.click)]
     assert np.count_nonzero(voxels(large)) == VOXELS
+    session = large.panel.session
+    session.settings.set_keeps_drafts(large.client.address.url, True)
+    flow.drafts.use(large.client)
+    for what in ("the question for a draft", "a draft"):
+        found[what] = [hold(what, large.panel.drafts.tick)]
+        large.panel.drafts.tick()
+        flow.drafts.clock = lambda: time.monotonic() + WAIT_SECONDS
+    assert len(large.client.draft) > 10_000
+    flow.drafts.use(None)
     logic.nodes.segmentation.CreateClosedSurfaceRepresentation()
     refresh = large.panel.session.attempt
     found["the surface"] = [hold("the surface", lambda: refresh(flow.refresh_surfaces))]

@@ -24,7 +24,7 @@ from segsam.system.checked_json import read_object, with_checksum
 from segsam_app.errors import BusyError, GoneError, NotFoundError, RequestError
 from segsam_app.limits import DRAFT_BYTES, Limits
 from segsam_app.storage.damage import ASIDE, DamageList, aside_name
-from segsam_app.storage.disk import is_abandoned, output_errors
+from segsam_app.storage.disk import check_place, is_abandoned, output_errors
 from segsam_app.strict_json import read_object as object_of_client
 
 FOLDER = "segsam-drafts"
@@ -67,6 +67,7 @@ class DraftFolder:
                 write_json(place, record, indent=None)
             except OutputError as error:
                 raise error.__cause__ or error from None  # without the name of the file
+            self.damage.clear(place)
 
     def read(self, user_key: str, content: str) -> dict[str, Any]:
         """Return the draft of a user and an image as the client sent it.
@@ -171,6 +172,7 @@ def damage_of_draft(path: Path) -> str:
 
 
 def _draft_in(path: Path) -> dict[str, Any]:
+    check_place(path)  # nobody waits for a pipe
     draft = read_object(path, _FILE_BYTES).get("draft")
     if not isinstance(draft, dict) or not _is_format(draft.get("format")):
         raise DamagedRecordError("it holds no draft")

@@ -42,6 +42,12 @@ class StaleError(NodeError):
     code = "stale"
 
 
+class DraftError(SegSamError):
+    """Unsaved work that is too large to be kept, or that cannot be read."""
+
+    code = "draft"
+
+
 class ClientError(SegSamError):
     """A server that cannot be reached, refuses, or sends an unexpected reply.
 

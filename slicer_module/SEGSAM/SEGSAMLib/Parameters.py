@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass, fields
 from typing import Any, MutableMapping
 
@@ -170,6 +171,24 @@ class Settings:
         left = [each for each in self._list("consents") if each != _server_key(address)]
         self._store["SEGSAM/consents"] = json.dumps(left)
 
+    def keeps_drafts(self, address: str) -> bool:
+        """Return True if unsaved work is kept on a server: by default on this computer only."""
+        chosen = self._text(f"drafts/{_computer_key(address)}")
+        return chosen == "on" if chosen else Address.parse(address).is_loopback
+
+    def set_keeps_drafts(self, address: str, is_kept: bool) -> None:
+        """Store whether unsaved work is kept on a server, or on all servers of this computer."""
+        self._store[f"SEGSAM/drafts/{_computer_key(address)}"] = "on" if is_kept else "off"
+
+    def draft_key(self, address: str) -> str:
+        """Return a random text by which a server knows the drafts of this user: another one for
+        each server, the same for all of this computer.
+        """
+        if not self._text("draft_key"):
+            self._store["SEGSAM/draft_key"] = secrets.token_urlsafe(32)
+        words = f"{self._text('draft_key')} {_computer_key(address)}"
+        return hashlib.sha256(words.encode()).hexdigest()
+
     def has_accepted(self, address: str, weights: str, licence: str) -> bool:
         """Return True if the user accepted the licence of these weights on a server."""
         return _licence_key(address, weights, licence) in self._list("licences")
@@ -196,6 +215,11 @@ def _licence_key(address: str, weights: str, licence: str) -> str:
     """
     words = hashlib.sha256(f"{weights}\n{licence}".encode()).hexdigest()[:16]
     return f"{_server_key(address)} {words}"
+
+
+def _computer_key(address: str) -> str:
+    """Return the key of a server; one for all servers of this computer, whose ports change."""
+    return "this-computer" if Address.parse(address).is_loopback else _server_key(address)
 
 
 def _server_key(address: str) -> str:

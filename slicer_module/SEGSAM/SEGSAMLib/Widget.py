@@ -15,6 +15,7 @@ import slicer
 from SEGSAMLib import Translation
 from SEGSAMLib.Panels.Choices import show_names
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
+from SEGSAMLib.Panels.DraftPanel import DraftPanel
 from SEGSAMLib.Panels.EditorPanel import EditorPanel
 from SEGSAMLib.Panels.FirstRunPanel import FirstRunPanel
 from SEGSAMLib.Panels.Language import translations
@@ -92,9 +93,10 @@ class Widget:
         self.editor = EditorPanel(self.session)
         self.server = ServerPanel(self.session, self.connection.connect)
         self.first_run = FirstRunPanel(self.session, self.server.start)
+        self.drafts = DraftPanel(self.session)
         self.panels = (
             *(self.connection, self.prompts, self.result, self.workflow, self.editor),
-            self.first_run,
+            *(self.first_run, self.drafts),
         )
         self.prompts.tools.on_chosen = self.editor.end_effect
         self.editor.on_effect = self.prompts.release_tool
@@ -126,7 +128,7 @@ class Widget:
             self._bind(node)
             return
         self.prompts.release_tool()
-        for task in ("segment", "undo", "surface", "sample", "label"):
+        for task in ("segment", "undo", "surface", "sample", "label", "draft"):
             self.session.workflow.cancel(task)
         self.session.logic.close()
 
@@ -200,6 +202,7 @@ class Widget:
         self.leave()
         self._timer.stop()
         self._surfaces_timer.stop()
+        self.drafts.close()
         self.workflow.close()
         self.server.close()
         self.session.workflow.close()
@@ -208,7 +211,10 @@ class Widget:
     def poll(self) -> None:
         """Pass the events of tasks to the panels that show them."""
         workflow = self.session.workflow
-        events = [each for each in workflow.poll() if each.task not in BACKGROUND_TASKS]
+        found = workflow.poll()
+        for event in (each for each in found if each.task in self.drafts.tasks):
+            self.drafts.handle(event)
+        events = [each for each in found if each.task not in BACKGROUND_TASKS]
         for event in events:
             if event.kind == "progress":
                 self._show_progress(event.value)

@@ -14,6 +14,7 @@ new action of a task cancels the one that runs. This module connects `Scene` and
     label       submit, fetch_version, restore         Saved, Conflict or a segmentation node
     train       train, watch_training, stop_training   TrainingStatus with the curve so far
     version     versions, use_version                  Versions
+    draft       see `Drafts`                           Offer or Restored
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
 
+from SEGSAMLib.Drafts import Drafts
 from SEGSAMLib.Errors import ClientError, ConsentNeededError, LicenceNeededError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
@@ -42,7 +44,7 @@ from SEGSAMLib.Values.Replies import (
 )
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
-BACKGROUND_TASKS = frozenset({"prefetch", "close"})
+BACKGROUND_TASKS = frozenset({"prefetch", "close", "draft"})
 """Tasks that the user does not wait for; the panel does not show them."""
 _CLOSE_SECONDS = 2.0
 _CLOSE_WAIT_SECONDS = 0.5
@@ -58,6 +60,7 @@ class Workflow:
         self.logic = logic
         self.settings = settings
         self.worker = worker if worker is not None else Worker()
+        self.drafts = Drafts(logic, settings, self.worker)
         self.client: Client | None = None
         self._models: tuple[Model, ...] = ()
         self._curve: list[tuple[int, str, float]] = []
@@ -87,6 +90,7 @@ class Workflow:
         self.worker.cancel_all()
         self.logic.forget_request()
         client, self.client = self.client, None
+        self.drafts.use(None)
         if client is not None:
             cancel = CancelToken()
             closing = threading.Thread(target=client.uploads.close, args=(cancel,), daemon=True)
@@ -104,10 +108,12 @@ class Workflow:
         """
         address = Address.parse(typed_address)
         token = token or self.settings.token(address.url)
-        client = Client(address, token=token, ca_file=self.settings.ca_file)
+        key = self.settings.draft_key(address.url)
+        client = Client(address, token=token, ca_file=self.settings.ca_file, draft_key=key)
 
         def use(found: Diagnosis) -> Diagnosis:
             before, self.client = self.client, client if found.is_ok else None
+            self.drafts.use(self.client)
             if before is not None:
                 self._close_sessions(before)
             if found.is_ok:
@@ -206,6 +212,7 @@ class Workflow:
         client, files = self._connected(), self.logic.files
         image, image_id = files.image_payload(), files.image_id
         build_label = files.label_builder()
+        remember, end_draft = self._remembering(), self.drafts.ending()
         self._check_consent("")
         user = self.settings.user
 
@@ -214,7 +221,12 @@ class Workflow:
             target_id = image_id or client.uploads.add_image(image, cancel, report)
             return client.submit(replace(label, image_id=target_id), user, cancel, report)
 
-        self.worker.start("label", send, self._remembering())
+        def saved(value: Saved | Conflict) -> Saved | Conflict:
+            if isinstance(value, Saved):
+                end_draft()
+            return remember(value)
+
+        self.worker.start("label", send, saved)
 
     def fetch_version(self, version: int = 0) -> None:
         """Load a version of the volume's label, the current one by default, as a segmentation

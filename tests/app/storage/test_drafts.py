@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -152,11 +152,14 @@ class TestDisk:
             drafts.read("anna", IMAGE)
         drafts.delete("anna")
 
-    def test_a_folder_in_place_of_a_draft(self, drafts: DraftFolder) -> None:
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+    def test_something_else_in_place_of_a_draft(
+        self, drafts: DraftFolder, make: Callable[[Path], None]
+    ) -> None:
         drafts.write("anna", IMAGE, BODY)
         file = the_file(drafts)
         file.unlink()
-        file.mkdir()
+        make(file)
         with pytest.raises(GoneError):
             drafts.read("anna", IMAGE)
         drafts.write("anna", IMAGE, BODY)

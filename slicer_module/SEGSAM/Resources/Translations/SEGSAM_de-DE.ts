@@ -138,6 +138,33 @@
     </message>
 </context>
 <context>
+    <name>Panels.DraftPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work is back (segments: {count}).</source>
+        <translation>Ihre ungesicherte Arbeit ist wieder da (Segmente: {count}).</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>There is unsaved work on this image, of {time} (segments: {count}).
+
+Continue it? If not, it is deleted.</source>
+        <translation>Zu diesem Bild gibt es ungesicherte Arbeit von {time} (Segmente: {count}).
+
+Damit weitermachen? Wenn nicht, wird sie gelöscht.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work on the server is deleted.</source>
+        <translation>Ihre ungesicherte Arbeit auf dem Server ist gelöscht.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Unsaved work: {reason}</source>
+        <translation>Ungesicherte Arbeit: {reason}</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -1559,6 +1586,21 @@ Jetzt installieren?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Unsaved work</source>
+        <translation>Ungesicherte Arbeit</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Keep unsaved work on the server</source>
+        <translation>Auf dem Server aufheben</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segments and prompts are sent to the server that has the image, some seconds after each change, and offered when the image is opened again after a crash. The server deletes them after a submission, or after some days. At first on for a server on this computer and off for others. Off also deletes what is there.</source>
+        <translation>Segmente und Markierungen werden einige Sekunden nach jeder Änderung an den Server geschickt, der das Bild hat, und nach einem Absturz angeboten, wenn das Bild wieder geöffnet wird. Der Server löscht sie nach dem Einreichen oder nach einigen Tagen. Zunächst an für einen Server auf diesem Computer und aus für andere. Ausschalten löscht auch, was dort ist.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Ask again before uploading</source>
         <translation>Vor dem Senden wieder fragen</translation>
     </message>
@@ -1566,6 +1608,16 @@ Jetzt installieren?</translation>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Withdraw your consent to send images to this server.</source>
         <translation>Ihr Einverständnis zurückziehen, Bilder an diesen Server zu senden.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Forget drafts</source>
+        <translation>Entwürfe löschen</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Delete all unsaved work of yours from the server. What is in the scene stays.</source>
+        <translation>Ihre ganze ungesicherte Arbeit auf dem Server löschen. Was in der Szene ist, bleibt.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1698,6 +1750,14 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>This volume has no label on the server yet.</source>
         <translation>Dieses Volumen hat auf dem Server noch kein Label.</translation>
+    </message>
+</context>
+<context>
+    <name>Scene.DraftExchange</name>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/DraftExchange.py"/>
+        <source>Another segmentation was chosen; the unsaved work waits.</source>
+        <translation>Eine andere Segmentierung wurde gewählt; die ungesicherte Arbeit wartet.</translation>
     </message>
 </context>
 <context>
@@ -2225,6 +2285,29 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
         <location filename="../../SEGSAMLib/Values/Completions.py"/>
         <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
         <translation>Bestätigen Sie zuerst eine Schicht des Segments (C): umfahren Sie das Objekt darauf, oder korrigieren Sie, was das Modell gezeichnet hat.</translation>
+    </message>
+</context>
+<context>
+    <name>Values.Draft</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>This unsaved work is not kept on the server: it has {size} MB, and at most {most} MB are kept. Save the scene, or submit the label.</source>
+        <translation>Diese ungesicherte Arbeit wird nicht auf dem Server aufgehoben: Sie hat {size} MB, und höchstens {most} MB werden aufgehoben. Speichern Sie die Szene, oder reichen Sie das Label ein.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server has the format {found}, and this module reads format {format}. A newer version of it may read it.</source>
+        <translation>Die ungesicherte Arbeit auf dem Server hat das Format {found}, und dieses Modul liest Format {format}. Eine neuere Version kann sie vielleicht lesen.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server lies on another voxel grid.</source>
+        <translation>Die ungesicherte Arbeit auf dem Server liegt auf einem anderen Voxelgitter.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server cannot be read.</source>
+        <translation>Die ungesicherte Arbeit auf dem Server kann nicht gelesen werden.</translation>
     </message>
 </context>
 <context>

@@ -138,6 +138,33 @@
     </message>
 </context>
 <context>
+    <name>Panels.DraftPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work is back (segments: {count}).</source>
+        <translation>Votre travail non enregistré est de retour (segments : {count}).</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>There is unsaved work on this image, of {time} (segments: {count}).
+
+Continue it? If not, it is deleted.</source>
+        <translation>Il existe un travail non enregistré sur cette image, de {time} (segments : {count}).
+
+Le continuer ? Sinon, il sera supprimé.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work on the server is deleted.</source>
+        <translation>Votre travail non enregistré sur le serveur est supprimé.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Unsaved work: {reason}</source>
+        <translation>Travail non enregistré : {reason}</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -1559,6 +1586,21 @@ L'installer maintenant ?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Unsaved work</source>
+        <translation>Travail non enregistré</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Keep unsaved work on the server</source>
+        <translation>Garder sur le serveur</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segments and prompts are sent to the server that has the image, some seconds after each change, and offered when the image is opened again after a crash. The server deletes them after a submission, or after some days. At first on for a server on this computer and off for others. Off also deletes what is there.</source>
+        <translation>Les segments et les repères sont envoyés au serveur qui a l'image, quelques secondes après chaque changement, et proposés quand l'image est rouverte après un plantage. Le serveur les supprime après la soumission, ou après quelques jours. Au départ activé pour un serveur sur cet ordinateur et désactivé pour les autres. Désactiver supprime aussi ce qui s'y trouve.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Ask again before uploading</source>
         <translation>Redemander avant l'envoi</translation>
     </message>
@@ -1566,6 +1608,16 @@ L'installer maintenant ?</translation>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Withdraw your consent to send images to this server.</source>
         <translation>Retirer votre accord pour l'envoi d'images à ce serveur.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Forget drafts</source>
+        <translation>Oublier les brouillons</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Delete all unsaved work of yours from the server. What is in the scene stays.</source>
+        <translation>Supprimer du serveur tout votre travail non enregistré. Ce qui est dans la scène reste.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1698,6 +1750,14 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>This volume has no label on the server yet.</source>
         <translation>Ce volume n'a pas encore d'annotation sur le serveur.</translation>
+    </message>
+</context>
+<context>
+    <name>Scene.DraftExchange</name>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/DraftExchange.py"/>
+        <source>Another segmentation was chosen; the unsaved work waits.</source>
+        <translation>Une autre segmentation a été choisie ; le travail non enregistré attend.</translation>
     </message>
 </context>
 <context>
@@ -2225,6 +2285,29 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
         <location filename="../../SEGSAMLib/Values/Completions.py"/>
         <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
         <translation>Confirmez d'abord une coupe du segment (C) : contourez-y l'objet, ou corrigez ce que le modèle a dessiné.</translation>
+    </message>
+</context>
+<context>
+    <name>Values.Draft</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>This unsaved work is not kept on the server: it has {size} MB, and at most {most} MB are kept. Save the scene, or submit the label.</source>
+        <translation>Ce travail non enregistré n'est pas gardé sur le serveur : il a {size} Mo, et au plus {most} Mo sont gardés. Enregistrez la scène, ou soumettez l'annotation.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server has the format {found}, and this module reads format {format}. A newer version of it may read it.</source>
+        <translation>Le travail non enregistré sur le serveur a le format {found}, et ce module lit le format {format}. Une version plus récente peut peut-être le lire.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server lies on another voxel grid.</source>
+        <translation>Le travail non enregistré sur le serveur se trouve sur une autre grille de voxels.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server cannot be read.</source>
+        <translation>Le travail non enregistré sur le serveur ne peut pas être lu.</translation>
     </message>
 </context>
 <context>

@@ -138,6 +138,33 @@
     </message>
 </context>
 <context>
+    <name>Panels.DraftPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work is back (segments: {count}).</source>
+        <translation>未保存的工作已恢复（分割段：{count}）。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>There is unsaved work on this image, of {time} (segments: {count}).
+
+Continue it? If not, it is deleted.</source>
+        <translation>此图像有未保存的工作，时间 {time}（分割段：{count}）。
+
+是否继续？如果不继续，它将被删除。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Your unsaved work on the server is deleted.</source>
+        <translation>服务器上您未保存的工作已删除。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/DraftPanel.py"/>
+        <source>Unsaved work: {reason}</source>
+        <translation>未保存的工作：{reason}</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -1559,6 +1586,21 @@ Install it now?</source>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Unsaved work</source>
+        <translation>未保存的工作</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Keep unsaved work on the server</source>
+        <translation>在服务器上保留未保存的工作</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Segments and prompts are sent to the server that has the image, some seconds after each change, and offered when the image is opened again after a crash. The server deletes them after a submission, or after some days. At first on for a server on this computer and off for others. Off also deletes what is there.</source>
+        <translation>每次更改几秒后，分割段和提示会发送到拥有该图像的服务器；崩溃后再次打开图像时会提供恢复。提交标签后或若干天后，服务器会将其删除。默认对本机上的服务器开启，对其他服务器关闭。关闭时也会删除已有内容。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Ask again before uploading</source>
         <translation>上传前再次询问</translation>
     </message>
@@ -1566,6 +1608,16 @@ Install it now?</source>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Withdraw your consent to send images to this server.</source>
         <translation>撤回您对向此服务器发送图像的同意。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Forget drafts</source>
+        <translation>清除草稿</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Delete all unsaved work of yours from the server. What is in the scene stays.</source>
+        <translation>从服务器删除您所有未保存的工作。场景中的内容保持不变。</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1698,6 +1750,14 @@ Is your use allowed by it? You are asked once for these weights on this server.<
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>This volume has no label on the server yet.</source>
         <translation>此体数据在服务器上尚无标注。</translation>
+    </message>
+</context>
+<context>
+    <name>Scene.DraftExchange</name>
+    <message>
+        <location filename="../../SEGSAMLib/Scene/DraftExchange.py"/>
+        <source>Another segmentation was chosen; the unsaved work waits.</source>
+        <translation>已选择另一个分割；未保存的工作将等待。</translation>
     </message>
 </context>
 <context>
@@ -2225,6 +2285,29 @@ Is your use allowed by it? You are asked once for these weights on this server.<
         <location filename="../../SEGSAMLib/Values/Completions.py"/>
         <source>Confirm a slice of the segment first (C): outline the object on it, or correct what the model drew.</source>
         <translation>请先确认分割段的一个切片 (C)：在其上勾画目标，或修正模型绘制的结果。</translation>
+    </message>
+</context>
+<context>
+    <name>Values.Draft</name>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>This unsaved work is not kept on the server: it has {size} MB, and at most {most} MB are kept. Save the scene, or submit the label.</source>
+        <translation>此未保存的工作未保留在服务器上：其大小为 {size} MB，最多保留 {most} MB。请保存场景或提交标签。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server has the format {found}, and this module reads format {format}. A newer version of it may read it.</source>
+        <translation>服务器上未保存的工作格式为 {found}，而此模块读取格式 {format}。较新的版本或许可以读取。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server lies on another voxel grid.</source>
+        <translation>服务器上未保存的工作位于另一体素网格。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Values/Draft.py"/>
+        <source>The unsaved work on the server cannot be read.</source>
+        <translation>无法读取服务器上未保存的工作。</translation>
     </message>
 </context>
 <context>

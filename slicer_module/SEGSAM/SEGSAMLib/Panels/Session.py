@@ -88,13 +88,17 @@ class Session:
         except SegSamError as error:
             self.show_status(str(error), is_error=True)
             return False
-        for callback in self.on_started:
-            callback()
+        self.notify_started()
         return True
 
     def show_status(self, sentence: str, *, is_error: bool = False) -> None:
         """Show one sentence in the status line at the top of the panel."""
         self.ui.statusLabel.text = f"⚠ {sentence}" if is_error else sentence
+
+    def notify_started(self) -> None:
+        """Tell the widget that an action may have started a task."""
+        for callback in self.on_started:
+            callback()
 
     def notify_changed(self) -> None:
         """Tell all panels that the scene or the connection changed."""

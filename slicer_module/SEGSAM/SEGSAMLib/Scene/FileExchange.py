@@ -20,7 +20,7 @@ from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import VolumeGrid, Voxel
 from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, is_left_handed
 from SEGSAMLib.Values.Layers import Layers
-from SEGSAMLib.Values.Masks import Region, bounds, resampled
+from SEGSAMLib.Values.Masks import Region, resampled
 from SEGSAMLib.Values.Replies import Sample, Saved
 
 IMAGE_ID = "SEGSAM.ImageId"
@@ -130,9 +130,9 @@ class FileExchange:
             segment_id = str(node.GetSegmentation().AddEmptySegment())
             identity = replace(SegmentTags.named(name, chosen_by="user"), name=name)
             SegmentTags.set_identity(node.GetSegmentation().GetSegment(segment_id), identity)
-            box = bounds(labels == value)
-            start = (box[0].start, box[1].start, box[2].start)
-            regions[segment_id] = resampled(Region(start, labels[box] == value), to_volume)
+            found = Region((0, 0, 0), labels == value).trimmed()
+            if found is not None:
+                regions[segment_id] = resampled(found, to_volume)
         layers = self._nodes.segments().layers()
         for segment_id, region in regions.items():
             layers.write(segment_id, region, None)
@@ -237,7 +237,7 @@ def label_map(
     overlaps = 0
     for segment_id in list(names_by_id)[:_MAX_SEGMENTS]:
         region = layers.whole(segment_id)
-        inside = None if region is None else _inside(region, shape_ijk)
+        inside = None if region is None else region.inside(shape_ijk)
         if inside is None:
             continue
         there = ijk[inside.slices]
@@ -254,14 +254,6 @@ def _reversed(grid: VolumeGrid) -> VolumeGrid:
     matrix[:3, 3] += matrix[:3, 2] * (grid.shape_ijk[2] - 1)
     matrix[:3, 2] *= -1
     return VolumeGrid.of(grid.shape_ijk, matrix)
-
-
-def _inside(region: Region, shape_ijk: tuple[int, int, int]) -> Region | None:
-    """Return the part of a region inside a volume, None if it is empty."""
-    part = region
-    for axis, side in enumerate(shape_ijk):
-        part = part.within(axis, 0, side - 1)
-    return None if part.is_empty else part
 
 
 def _unused(name: str, names: Mapping[int, str]) -> str:

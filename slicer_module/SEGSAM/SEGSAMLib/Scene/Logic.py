@@ -14,6 +14,7 @@ from typing import Any
 from SEGSAMLib.Errors import NodeError
 from SEGSAMLib.Parameters import Parameters
 from SEGSAMLib.Scene import SegmentTags
+from SEGSAMLib.Scene.DraftExchange import DraftExchange
 from SEGSAMLib.Scene.FileExchange import FileExchange
 from SEGSAMLib.Scene.SceneNodes import SceneNodes
 from SEGSAMLib.Scene.SegmentPrompts import SegmentPrompts
@@ -44,7 +45,8 @@ class Logic:
     """Logic of one scene, for the GUI thread only.
 
     Its parts: `nodes` (the current volume, segmentation and segment), `prompts` of the current
-    segment, `history` (undo and redo), `files` (exchange of volumes and labels with files).
+    segment, `history` (undo and redo), `files` (exchange of volumes and labels with files),
+    `drafts` (unsaved work).
     """
 
     def __init__(self, scene: Any = None) -> None:
@@ -52,6 +54,7 @@ class Logic:
         self.history = UndoHistory(self.nodes)
         self.prompts = SegmentPrompts(self.nodes, self.history)
         self.files = FileExchange(self.nodes)
+        self.drafts = DraftExchange(self.nodes)
         self.nodes.on_segment_selected = self.prompts.show
         self._predictions: dict[str, SlicePredictions] = {}
         self._surfaces: dict[str, Surfaces] = {}

@@ -59,7 +59,7 @@ class Segments:
             set(self._segmentation.GetSegmentIDs()) == set(layers.ids)
             and np.allclose(layers.to_node, self._to_node)
             and all(
-                each.image is None or _modified_time(each.image) == each.modified_time
+                each.image is None or modified_time(each.image) == each.modified_time
                 for each in layers.all
             )
         )
@@ -115,7 +115,7 @@ class Segments:
         if image is None or _is_empty(image):
             empty = np.zeros((0, 0, 0), np.uint8)
             frame = tuple(float(value) for value in self._to_node.ravel())
-            time = 0 if image is None else _modified_time(image)
+            time = 0 if image is None else modified_time(image)
             return Layer(empty, (0, 0, 0), np.eye(4), frame, image, time)
         matrix = vtk.vtkMatrix4x4()
         image.GetImageToWorldMatrix(matrix)
@@ -127,7 +127,7 @@ class Segments:
             np.linalg.inv(own) @ self._to_node,
             tuple(float(value) for value in own.ravel()),
             image,
-            _modified_time(image),
+            modified_time(image),
         )
 
 
@@ -150,7 +150,7 @@ def _set_frame(image: Any, frame: tuple[float, ...]) -> None:
     image.SetImageToWorldMatrix(matrix)
 
 
-def _modified_time(image: Any) -> int:
+def modified_time(image: Any) -> int:
     """Return a number that grows with each change of voxels or frame."""
     scalars = image.GetPointData().GetScalars()
     return max(int(image.GetMTime()), 0 if scalars is None else int(scalars.GetMTime()))

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 from urllib.parse import quote
 
 from SEGSAMLib.Errors import CancelledError, ClientError
+from SEGSAMLib.Server.DraftRoutes import DraftRoutes
 from SEGSAMLib.Server.Http import Http, HttpRequest
 from SEGSAMLib.Server.HttpReply import check_status, json_object
 from SEGSAMLib.Server.MultipartForm import multipart
@@ -56,13 +57,16 @@ _LEARNING = "learning"
 class Client:
     """Client of one server. Safe to use from several threads; keeps no connection between calls."""
 
-    def __init__(self, address: Address, *, token: str = "", ca_file: str = "") -> None:
+    def __init__(
+        self, address: Address, *, token: str = "", ca_file: str = "", draft_key: str = ""
+    ) -> None:
         """Prepare the client without connecting. Raises `ClientError` if `ca_file` cannot be
         read.
         """
         self.address = address
         self._transport = Transport(Http(address, token=token, ca_file=ca_file))
         self.uploads = Uploads(self._transport, compress=not address.is_loopback)
+        self.drafts = DraftRoutes(self._transport.http, draft_key)
 
     # -- connection
 

@@ -31,6 +31,7 @@ class Uploads:
         self._upload_lock = threading.Lock()
         self._digests: dict[str, str] = {}
         self._sessions: dict[str, str] = {}
+        self._sent: set[str] = set()
 
     def open(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
         """Return the id of the session of an image; the image is uploaded if it has none.
@@ -38,7 +39,7 @@ class Uploads:
         Images that came from the server are uploaded too: Slicer reverses the last axis of
         left-handed files when it reads them, and prompts and masks count voxels.
         """
-        content = self._digest(image, cancel, report)
+        content = self.content(image, cancel, report)
         while not self._upload_lock.acquire(timeout=0.1):
             cancel.check()  # another thread may be uploading the same image
         try:
@@ -48,6 +49,7 @@ class Uploads:
                 session = self._upload(image, cancel, report)
                 with self._lock:
                     self._sessions[content] = session
+                    self._sent.add(content)
         finally:
             self._upload_lock.release()
         return session
@@ -56,6 +58,11 @@ class Uploads:
         """Return the open session of an image, None if there is none, without a hash of voxels."""
         with self._lock:
             return self._sessions.get(self._digests.get(image.key, ""))
+
+    def has_sent(self, content: str) -> bool:
+        """Return True if the image with this SHA-256 was uploaded since the connection."""
+        with self._lock:
+            return content in self._sent
 
     def forget(self, session: str) -> None:
         """Forget a session that has ended; its image will be uploaded again."""
@@ -66,7 +73,7 @@ class Uploads:
         """Store an image in the server's study folder, so that its label can be saved. Return its
         id, which is a hash of its content and does not identify a patient.
         """
-        image_id = f"slicer-{self._digest(image, cancel, report)[:20]}"
+        image_id = f"slicer-{self.content(image, cancel, report)[:20]}"
         with nrrd_file(image.array_kji, image.grid, cancel.check, small=True) as file:
             form = FileForm("file", "image.nrrd", file)
             query = {"image": image_id}
@@ -87,8 +94,10 @@ class Uploads:
                     HttpRequest("DELETE", path, reply_seconds=_CLOSE_SECONDS), cancel
                 )
 
-    def _digest(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
-        """Return the SHA-256 of an image, computed once."""
+    def content(self, image: ImagePayload, cancel: CancelToken, report: ReportProgress) -> str:
+        """Return the SHA-256 of an image, computed once. It is the same after a new start of
+        Slicer.
+        """
         with self._lock:
             known = self._digests.get(image.key)
         if known is not None:

@@ -23,7 +23,6 @@ from SEGSAMLib.Values.Masks import (
     Slices,
     VoxelChange,
     bounding_region,
-    bounds,
     overlap,
     part_of,
     resampled,
@@ -161,12 +160,8 @@ class Layers:
     def whole(self, segment_id: str) -> Region | None:
         """Return a whole segment in its bounding box, None if it is empty."""
         at = self.label_of(segment_id)
-        inside = at.layer.labels == at.value
-        if not inside.any():
-            return None
-        box = bounds(inside)
-        i, j, k = (low + side.start for low, side in zip(at.layer.min_ijk, box))
-        return resampled(Region((i, j, k), inside[box]), np.linalg.inv(at.layer.to_layer))
+        found = Region(at.layer.min_ijk, at.layer.labels == at.value).trimmed()
+        return None if found is None else resampled(found, np.linalg.inv(at.layer.to_layer))
 
     def write(self, segment_id: str, add: Region, remove: Region | None) -> VoxelChange | None:
         """Add the voxels `add` to a segment and remove the voxels `remove`; return the change, None

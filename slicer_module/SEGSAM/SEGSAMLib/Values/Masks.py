@@ -50,6 +50,21 @@ class Region:
         start[axis] += low
         return Region((start[0], start[1], start[2]), self.values[tuple(part)])
 
+    def inside(self, shape_ijk: Voxel) -> Region | None:
+        """Return the part inside a volume of this shape, None if no voxel of it is set."""
+        part = self
+        for axis, side in enumerate(shape_ijk):
+            part = part.within(axis, 0, side - 1)
+        return None if part.is_empty else part
+
+    def trimmed(self) -> Region | None:
+        """Return the same voxels in the smallest box, None if no voxel is set."""
+        if self.is_empty:
+            return None
+        box = bounds(self.values)
+        i, j, k = (low + side.start for low, side in zip(self.min_ijk, box))
+        return Region((i, j, k), self.values[box])
+
 
 @dataclass(frozen=True)
 class PackedRegion:
