@@ -18,10 +18,11 @@ from typing import BinaryIO
 
 from monailabel.interfaces.datastore import Datastore
 
+from segsam.errors import VolumeError
 from segsam.imaging.image_files import kind_of
 from segsam.imaging.readers import ending_by_content, read_grid
 from segsam_app.errors import NotFoundError, RequestError
-from segsam_app.ids import checked_id
+from segsam_app.ids import checked_id, shown
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.sessions import AppSessions, require_sessions
 from segsam_app.storage import leftovers
@@ -74,7 +75,7 @@ def check_upload(engine: Engine, path: Path, *, temporary: bool = False) -> None
 @contextmanager
 def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
     """Write an upload to a temporary file, which exists within the block. Only a plain extension is
-    taken from the client's file name.
+    taken from the client's file name; a refusal names the file as it was sent.
     """
     with tempfile.TemporaryDirectory(prefix=leftovers.prefix("upload")) as folder:
         path = Path(folder) / f"image{safe_extension(filename)}"
@@ -82,7 +83,11 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
             shutil.copyfileobj(file, copy)
         if not path.suffix:
             path = path.rename(path.with_suffix(ending_by_content(path)))
-        yield path
+        try:
+            yield path
+        except VolumeError as error:
+            sent = shown(base_name(filename))
+            raise type(error)(str(error).replace(path.name, sent or path.name)) from error
 
 
 def safe_extension(filename: str | None, default: str = "") -> str:

@@ -128,9 +128,10 @@ def as_stored(path: Path, image: RawGrid, label: CheckedLabel) -> Iterator[tuple
             yield file, ".mha"
             return
         voxels = read_labels(path, image).as_one_map()
-        is_named = bool(label.values) and set(label.values) <= set(label.names)
+        # Segments without a voxel have names too, which this format keeps.
+        is_named = bool(label.names) and set(label.values) <= set(label.names)
         ending = ".seg.nrrd" if is_named else ".nii.gz"
-        segments = {value: Segment(label.names[value]) for value in label.values if is_named}
+        segments = {value: Segment(name) for value, name in label.names.items() if is_named}
         file = Path(folder) / f"label{ending}"
         write_image(file, voxels, image.affine_ras, segments=segments or None)
         yield file, ending

@@ -323,6 +323,21 @@ class TestFormats:
         saved = store.save("ct", tmp_path / "a.dcm", "final", {})
         assert (saved.number, saved.names) == (2, info["names"])
 
+    def test_segments_without_a_voxel_keep_their_names(
+        self, studies: Path, finals: Path, tmp_path: Path
+    ) -> None:
+        slices = ct_slices()
+        image_of(slices, tmp_path / "ct").save(studies / "ct.nii.gz")
+        drawn = apart()
+        drawn[2] = np.zeros_like(drawn[2])
+        store = opened(studies)
+        saved = store.save("ct", segmentation(slices, drawn, tmp_path / "a.dcm"), "final", {})
+        assert saved.ending == ".seg.nrrd"
+        names = read_labels(
+            Path(store.get_label_uri("ct", "final")), Volume.load(studies / "ct.nii.gz")
+        ).names
+        assert names == {2: "liver", 5: "lesion of liver"}
+
     def test_one_of_a_series(self, studies: Path, finals: Path, tmp_path: Path) -> None:
         slices = ct_slices()
         image_of(slices, studies / "series")
