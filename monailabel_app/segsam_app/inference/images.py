@@ -26,6 +26,8 @@ from segsam_app.ids import checked_id, shown
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.sessions import AppSessions, require_sessions
 from segsam_app.storage import leftovers
+from segsam_app.storage.series import image_named
+from segsam_app.storage.store import Store
 
 _one_at_a_time = threading.Lock()
 
@@ -36,11 +38,17 @@ def path_of_image(datastore: Datastore, image_id: str) -> Path:
     """
     if not image_id:
         raise RequestError("no image: the request needs image=<id>, session_id=<id> or a file")
-    checked_id("image", image_id)
-    path = datastore.get_image_uri(image_id)
+    path = datastore.get_image_uri(id_of_image(datastore, checked_id("image", image_id)))
     if not path:
         raise NotFoundError(f"there is no image {image_id!r:.80} in the study folder")
     return Path(path)
+
+
+def id_of_image(datastore: Datastore, name: str) -> str:
+    """Return the id of an image that a client names by its id, or by the UID of its DICOM series.
+    Raises `RequestError` for a UID of several images.
+    """
+    return image_named(name, datastore.series) if isinstance(datastore, Store) else name
 
 
 def path_of_session(sessions: AppSessions | None, session_id: str) -> Path:

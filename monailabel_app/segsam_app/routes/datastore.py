@@ -41,6 +41,7 @@ from segsam_app.ids import checked_id
 from segsam_app.inference.images import (
     base_name,
     check_upload,
+    id_of_image,
     path_of_image,
     safe_extension,
     uploaded,
@@ -131,7 +132,7 @@ def save_label(
     user: Annotator,
 ) -> JSONResponse:
     """Save a label that an annotator drew."""
-    checked_id("image", image)
+    image = _id_of(image)
     tag = checked_id("tag", tag or FINAL)
     info = read_object(params) | _user_info(user)
     if (expected := _version_in(if_match, if_none_match)) is not None:
@@ -174,7 +175,7 @@ def update_label_info(
 def get_label(label: str, tag: str, user: AnyUser) -> OpenFileResponse:
     """Return the file of the current label."""
     store = app_instance().datastore()
-    label, tag = checked_id("label", label), checked_id("tag", tag)
+    label, tag = _id_of(label), checked_id("tag", tag)
     with output_errors("Reading a label"):
         if not isinstance(store, Store):
             path = Path(store.get_label_uri(label, tag))
@@ -203,7 +204,7 @@ def get_dataset(limit_cases: int | None = None, *, user: Annotator) -> Streaming
 @router.get("/datastore/label/versions")
 def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONResponse:
     """Return every version of a label, oldest first, and the `current` one (0: none)."""
-    store = _store()
+    store, label = _store(), _id_of(label)
     versions = [_to_json(version) for version in store.history(label, tag).all()]
     current = store.get_label_info(label, tag).get("version", 0)
     return json_response({"label": label, "tag": tag, "current": current, "versions": versions})
@@ -212,7 +213,7 @@ def list_versions(label: str, tag: str = FINAL, *, user: AnyUser) -> JSONRespons
 @router.get("/datastore/label/version")
 def get_version(label: str, version: int, tag: str = FINAL, *, user: AnyUser) -> OpenFileResponse:
     """Return the file of one version (from 1), as it was uploaded, once its SHA-256 is compared."""
-    history = _store().history(label, tag)
+    history = _store().history(_id_of(label), tag)
     found = history.with_voxels(version)
     name = f"{label}-{found.number:04d}{found.ending}"
     with output_errors("Reading a label"):
@@ -226,10 +227,16 @@ def restore_version(
 ) -> JSONResponse:
     """Make a version (from 1) current again, as a new version."""
     name = str(_user_info(user).get("user", ""))
+    label = _id_of(label)
     restored = _store().restore(label, tag, version, user=name, expected=_version_in(if_match))
     app_instance().on_save_label(label, label)
     headers = {"ETag": f'"{restored.number}"'}
     return json_response({**_to_json(restored), "label": label, "tag": tag}, headers=headers)
+
+
+def _id_of(name: str) -> str:
+    """Return the id of the image that a client names, which is that of its label."""
+    return id_of_image(app_instance().datastore(), checked_id("image", name))
 
 
 def _opened(path: Path, kind: str, file_id: str) -> BinaryIO:

@@ -25,11 +25,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from segsam.errors import SegSamError
+from segsam_app.dicomweb.folder_source import FolderSource
 from segsam_app.dicomweb.resources import read_resource
 from segsam_app.dicomweb.source import Answer, DicomWebSource
 from segsam_app.dicomweb.store import DicomWebStore
 from segsam_app.errors import NotFoundError
 from segsam_app.routes.roles import AnyUser
+from segsam_app.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +71,9 @@ def source_of(store: object) -> DicomWebSource:
     """Return the source of the images of a store. Raises `NotFoundError` if there is none."""
     if isinstance(store, DicomWebStore):
         return store.relay
-    raise NotFoundError(
-        "the studies of this server are in a folder: a viewer in a browser needs a DICOMweb server "
-        "(--studies http://...)"
-    )
+    if isinstance(store, Store):
+        return FolderSource(lambda: store.series)
+    raise NotFoundError("the images of this server are not offered to a viewer in a browser")
 
 
 class _AnswerResponse(StreamingResponse):

@@ -31,7 +31,7 @@ from segsam.errors import CancelledError, VolumeError
 from segsam.imaging.readers import read_grid
 from segsam.types import AxisChoice
 from segsam_app.config import DEFAULT_MODEL
-from segsam_app.errors import RequestError
+from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.inference import images
 from segsam_app.inference.adapted_states import Annotator
 from segsam_app.inference.prefetching import View
@@ -132,9 +132,16 @@ def prefetch(
 
 
 @router.get("/segsam/progress/{request_id}", include_in_schema=False)
-def progress(request_id: str, user: AnyUser) -> dict[str, Any]:
-    """Return the progress of the inference that was sent with this `request_id`."""
-    state: dict[str, Any] = app_instance().progress.get(request_id)
+def progress(request_id: str, optional: bool = False, *, user: AnyUser) -> dict[str, Any] | None:
+    """Return the progress of the inference that was sent with this `request_id`. If it does not run
+    (yet, or any more): 404 or, with `optional`, null.
+    """
+    try:
+        state: dict[str, Any] = app_instance().progress.get(request_id)
+    except NotFoundError:
+        if not optional:
+            raise
+        return None
     return state
 
 

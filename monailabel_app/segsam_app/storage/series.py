@@ -36,6 +36,7 @@ from segsam.imaging.image_files import (
     reason_against,
 )
 from segsam.imaging.volume import Volume
+from segsam_app.errors import RequestError
 from segsam_app.ids import shown
 from segsam_app.storage.disk import is_entry, output_errors
 
@@ -220,6 +221,21 @@ def series_id(root: Path, series: DicomSeries) -> str:
     digest = hashlib.blake2b(key, digest_size=_HASH_DIGITS // 2).hexdigest()
     name = _NOT_IN_IDS.sub("_", series.folder.name if place != "." else "").strip("_-")
     return f"{name[:_LONGEST_NAME] or 'series'}-{digest}"
+
+
+def image_named(name: str, series: Mapping[str, DicomSeries]) -> str:
+    """Return the image id of the series that has the SeriesInstanceUID `name`; any other name is
+    returned unchanged. A viewer knows a series by its UID only.
+
+    Raises `RequestError` for a UID that series in several folders have.
+    """
+    found = [] if name in series else [key for key, one in series.items() if one.uid == name]
+    if len(found) > 1:
+        raise RequestError(
+            f"the series {name:.64} lies in several folders of the study folder; expected one of "
+            f"its image ids, {', '.join(found)}"
+        )
+    return found[0] if found else name
 
 
 class SeriesFiles:

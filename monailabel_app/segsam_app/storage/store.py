@@ -22,6 +22,7 @@ from monailabel.datastore.local import ImageLabelModel, LocalDatastore, LocalDat
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from segsam.errors import OutputError, VolumeError
+from segsam.imaging.dicom_series import DicomSeries
 from segsam.imaging.volume import Volume
 from segsam_app.errors import ConflictError, NotFoundError
 from segsam_app.ids import checked_id
@@ -123,6 +124,12 @@ class Store(ImageNotes, LocalDatastore):
     def is_of_series(self, path: Path) -> bool:
         """Return True for the file that was made of a DICOM series."""
         return self._images.is_of_series(path)
+
+    @property
+    def series(self) -> Mapping[str, DicomSeries]:
+        """DICOM series of the folder by image id."""
+        self._refresh_index()
+        return self._scanner.series
 
     def get_image_uri(self, image_id: str) -> str:
         """Return the file of an image, "" for an unknown one; of a DICOM series, one file is made.

@@ -166,3 +166,5 @@ class TestByHttp:
     def test_there_is_no_progress_without_an_inference(self, server: Any) -> None:
         reply = server.get("/segsam/progress/nobody")
         assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+        reply = server.get("/segsam/progress/nobody?optional=true")
+        assert (reply.status_code, reply.json()) == (200, None)
