@@ -40,6 +40,7 @@ from segsam_app.routes import (
     session,
     tasks,
     versions,
+    viewer,
 )
 from segsam_app.routes.monai_label import threaded_routes
 from segsam_app.routes.monitoring import monitoring_routes
@@ -107,6 +108,7 @@ def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:
         dicomweb.router,
         dicomweb_proxy.router,
         monitoring_routes(metrics),
+        viewer.router,
         page_routes(app),
         threaded_routes(limits.routes),
     ]
