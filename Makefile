@@ -17,10 +17,12 @@ export SAM2_BUILD_CUDA := 0
 # Waiting threads sleep: with a server beside the tests on few cores, spinning ones would slow down everything.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: batch-test demo learn loop test slicer-test slicer-extension translations reliability lint types server doctor clean help
+.PHONY: batch-test browser demo learn loop pacs test slicer-test slicer-extension translations reliability lint types server doctor clean help
 
 help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
+	@echo "make browser  the sample CT in a web browser: Orthanc, the server and the address to open"
+	@echo "make pacs     Orthanc alone, with the sample CT, for a server of your own"
 	@echo "make learn    outline an unknown organ on three slices, complete it, correct it, compare; writes learn.png"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
@@ -39,6 +41,13 @@ demo: $(STAMP)
 
 learn: $(STAMP)
 	$(BIN)/python -m segsam_app.loop.learn --sheet learn.png $(if $(ORGAN),--organ $(ORGAN))
+
+# Orthanc is a package of Debian and Ubuntu: apt-get install orthanc orthanc-dicomweb
+browser: $(STAMP)
+	@$(BIN)/python -m segsam_app.browser --folder "$(OUT)/browser" --port $(PORT)
+
+pacs: $(STAMP)
+	@$(BIN)/python -m segsam_app.browser --folder "$(OUT)/browser" --pacs-only
 
 loop: $(STAMP)
 	$(BIN)/python -m segsam_app.loop $(if $(LOOP_DATA),--data "$(LOOP_DATA)")

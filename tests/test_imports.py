@@ -57,6 +57,7 @@ ORDER = {
         "routes",
         "guard",
         "asgi",
+        "browser",
         "loop",
     ),
     "SEGSAMLib": (

@@ -1,0 +1,1 @@
+"""The viewer in a browser with everything that it needs on this computer (`make browser`)."""
