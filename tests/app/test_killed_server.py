@@ -60,6 +60,7 @@ def running(base: Path, port: int) -> Iterator[tuple[Server, subprocess.Popen[by
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--host", "127.0.0.1"]
     command += ["--app", str(ROOT / "monailabel_app"), "--studies", str(server.studies)]
     command += ["--port", str(port), "--conf", "checkpoint", "litemedsam", "--conf", "warm", "off"]
+    command += ["--conf", "infer_seconds", "900"]
     with server.log.open("wb") as log:
         process = subprocess.Popen(
             command, cwd=base, env=environment(server), stdout=log, stderr=subprocess.STDOUT
@@ -131,7 +132,7 @@ def test_killed_while_it_learns_from_confirmed_slices(tmp_path: Path) -> None:
 
     def complete(server: Server) -> None:
         with suppress(requests.ConnectionError):
-            found.append(server.infer({"image": "straight"}, params=params).json())
+            found.append(server.infer({"image": "straight"}, params=params, timeout=900).json())
 
     def is_learning(server: Server) -> bool:
         progress = server.get("/segsam/progress/long")

@@ -30,6 +30,7 @@ _SECONDS = 900
 """Longest wait for an answer, for slow computers."""
 _COLUMNS = 8
 _PANEL_INCHES = 2.2
+_MARGIN_PX = 12
 _FILLED = (0.18, 0.66, 0.31, 0.45)
 
 app = typer.Typer(add_completion=False)
@@ -100,7 +101,7 @@ def _show(organ: str, found: Findings, seconds: float) -> None:
 
 def write_sheet(path: Path, volume: Volume, truth: Mask, found: Findings, axis: int) -> Path:
     """Write a row for each step and a column for each of some slices, as PNG: filled is what came,
-    the white line is the reference.
+    the red line is the reference.
     """
     others = tuple(number for number in range(3) if number != axis)
     seen = np.flatnonzero(np.any([truth, *found.masks.values()], axis=0).any(axis=others))
@@ -110,20 +111,21 @@ def write_sheet(path: Path, volume: Volume, truth: Mask, found: Findings, axis: 
     FigureCanvasAgg(figure)
     figure.set_facecolor("black")
     view, display = SliceView.of(volume, axis=axis), Intensity.for_volume(volume)
+    frame = _frame(view, np.any([truth, *found.masks.values()], axis=0))
     grid = figure.subplots(len(found.masks), len(chosen), squeeze=False)
     aspect = view.spacing_mm[view.y_axis] / view.spacing_mm[view.x_axis]
     for row, (step, mask) in zip(grid, found.masks.items(), strict=True):
         for axes, index in zip(row, chosen, strict=True):
             axes.set_axis_off()
-            grey = display.apply(view.cut(volume.voxels, index))
+            grey = display.apply(view.cut(volume.voxels, index))[frame]
             axes.imshow(grey, cmap="gray", vmin=0, vmax=255, aspect=aspect)
-            shown = view.cut(mask, index)
+            shown = view.cut(mask, index)[frame]
             painted = np.zeros((*shown.shape, 4))
             painted[shown > 0] = _FILLED
             axes.imshow(painted, aspect=aspect, interpolation="nearest")
-            outline = view.cut(truth, index).astype(float)
+            outline = view.cut(truth, index)[frame].astype(float)
             if outline.any():
-                axes.contour(outline, levels=[0.5], colors="white", linewidths=0.8)
+                axes.contour(outline, levels=[0.5], colors="red", linewidths=0.8)
             mark = " confirmed" if index in found.confirmed else ""
             title = f"{step} {found.dice[step]:.0f} %  {index}{mark}"
             axes.set_title(title, color="white", fontsize=7)
@@ -131,6 +133,13 @@ def write_sheet(path: Path, volume: Volume, truth: Mask, found: Findings, axis: 
     with replacing(path, ".png") as partial:
         figure.savefig(partial, facecolor=figure.get_facecolor())
     return path
+
+
+def _frame(view: SliceView, mask: Mask) -> tuple[slice, slice]:
+    """Return the part of every picture that shows a mask (i, j, k) with a margin around it."""
+    shown = np.argwhere(np.any([view.cut(mask, index) for index in range(view.depth)], axis=0))
+    low, high = np.maximum(shown.min(axis=0) - _MARGIN_PX, 0), shown.max(axis=0) + _MARGIN_PX + 1
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from segsam.types import AxisName
 CONTOURS = "segsam.research.study.completion.contours"
 """Module that fills between slices as ITK does, in a process of its own."""
 _MARGIN = 2
+_TOLERANCE = 1.0
+"""Points of Dice by which a correction may miss on slices that it is not about."""
 _SHARES = (0.25, 0.5, 0.75)
 
 Mask = NDArray[np.bool_]
@@ -56,7 +58,7 @@ class Findings:
             for step, value in before.items()
             if self.dice["completed"] <= value
         ]
-        if self.dice["corrected"] < self.dice["completed"]:
+        if self.dice["corrected"] < self.dice["completed"] - _TOLERANCE:
             found.append("one more confirmed slice made the others worse")
         return [*found, *self.notes]
 

@@ -84,6 +84,17 @@ class TestLife:
         with pytest.raises(NotFoundError, match="it has ended or never was"):
             sessions.get(session.id)
 
+    def test_what_is_kept_beside_a_session_goes_with_it(self, tmp_path: Path, clock: Clock) -> None:
+        ended: list[str] = []
+        sessions = AppSessions(
+            str(tmp_path), LIMITS, on_image=lambda _: None, on_end=ended.append, clock=clock
+        )
+        first, second = opened(sessions), opened(sessions)
+        sessions.close(first.id)
+        clock.now += 601
+        sessions.remove_expired()
+        assert ended == [first.id, second.id]
+
     def test_an_unknown_session_is_not_found(self, sessions: AppSessions) -> None:
         with pytest.raises(NotFoundError):
             sessions.get("never")
