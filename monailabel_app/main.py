@@ -34,6 +34,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
 from segsam.imaging.volume import Volume
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.system.process import lower_thread_priority, tune_allocator
 from segsam.system.telemetry import switch_off_reports
 from segsam_app.choosing.next_image import next_image
@@ -50,6 +51,7 @@ from segsam_app.inference.batch import LabelDestination, SequentialBatchInfer
 from segsam_app.inference.engine import Engine, device_problem
 from segsam_app.inference.images import path_of_image
 from segsam_app.inference.infer import DESCRIPTION, SegSamInfer
+from segsam_app.inference.learning import NameLearner
 from segsam_app.inference.prefetching import Prefetcher
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.sessions import AppSessions, sessions_folder
@@ -105,6 +107,7 @@ class SegSamApp(MONAILabelApp):
         )
         self.prefetcher = Prefetcher(self.engine, self.config.axis)
         self.progress = ProgressTracker()
+        self.learner = NameLearner(self.engine)
         on_view = self.prefetcher.prefetch_around
         self._prompted = {
             name: SegSamInfer(
@@ -114,6 +117,7 @@ class SegSamApp(MONAILabelApp):
                 on_view=on_view,
                 progress=self.progress,
                 find_label=self._find_label,
+                taught=self._taught_names,
             )
             for name, checkpoint in self.config.models.items()
         }
@@ -121,7 +125,7 @@ class SegSamApp(MONAILabelApp):
         self.overviews = Overviews(self.engine, cache)
         self.refused = RefusedImages()
         self.scorer = BackgroundScorer(self.overviews, self.queue, self.datastore, self.refused)
-        self.shutdown = Shutdown([self.scorer.stop])
+        self.shutdown = Shutdown([self.scorer.stop, self.learner.stop])
         labels = self._prompted[DEFAULT_MODEL].segment_names()
         super().__init__(app_dir, studies, conf, "SEG-SAM", DESCRIPTION, "0.1", labels)
 
@@ -228,8 +232,16 @@ class SegSamApp(MONAILabelApp):
             time.sleep(_LOOK_SECONDS)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
-        """Return what the reply to a saved label holds besides the version."""
-        return upload_status(self.datastore())
+        """Learn the label's names, and return what the reply holds besides the version."""
+        store = self.datastore()
+        if isinstance(store, Store):
+            self.learner.case_saved(store, image_id)
+        return upload_status(store)
+
+    def _taught_names(self) -> TaughtNames:
+        """Return the names that were taught in this study."""
+        store = getattr(self, "_datastore", None)
+        return store.taught.names() if isinstance(store, Store) else TaughtNames()
 
     def _read_image(self, path: Path) -> Volume:
         """Read an image file, of the store or not; MONAI Label makes the store after the engine."""

@@ -22,6 +22,8 @@ from segsam.datasets.splits import Split
 from segsam.errors import DamagedRecordError, OutputError, TrainingError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.readers import read_grid
+from segsam.prediction.taught.files import FOLDER as MEMORY
+from segsam.prediction.taught.files import damaged_records
 from segsam_app.choosing.overviews import damage_of_overview
 from segsam_app.dicomweb.headers import check_headers
 from segsam_app.dicomweb.series import is_uid, read_series
@@ -53,6 +55,8 @@ def check_studies(folder: Path) -> DamageList:
         except OSError as error:
             damage.note(history.folder, error.strerror or type(error).__name__)
     _check_found_labels(folder, damage)
+    for one in damaged_records(folder / MEMORY):
+        damage.note(one.path, f"{one.why}; the record before it holds")
     dicom = folder / ".dicom"
     _check(dicom / "series.json", damage)
     for file in sorted((dicom / "stored").glob("*/*.json")):

@@ -15,8 +15,8 @@ What is installed:
 * `error_response` for every exception, so there is no bare 500;
 * limits of connections (`web/connections.py`);
 * our routes before MONAI Label's, because Starlette takes the first that matches: inference,
-  uploads, sessions, tasks, versions, DICOMweb, pages, monitoring, and MONAI Label's other routes
-  run in worker threads (`routes/monai_label.py`).
+  uploads, sessions, tasks, versions, taught names, DICOMweb, pages, monitoring, and MONAI Label's
+  other routes run in worker threads (`routes/monai_label.py`).
 
 MONAI Label's CORS middleware, which admits every web page, is removed unless the operator named
 pages in MONAI_LABEL_CORS_ORIGINS. The start-up rule (`web/startup.py`) is checked as well.
@@ -37,6 +37,7 @@ from segsam_app.routes import (
     dicomweb_proxy,
     drafts,
     infer,
+    memory,
     session,
     tasks,
     versions,
@@ -105,6 +106,7 @@ def _prepend_routes(app: FastAPI, metrics: Metrics, limits: Limits) -> None:
         drafts.router,
         tasks.router,
         versions.router,
+        memory.router,
         dicomweb.router,
         dicomweb_proxy.router,
         monitoring_routes(metrics),

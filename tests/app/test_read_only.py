@@ -143,6 +143,8 @@ class TestStudiesThatCanOnlyBeRead:
             ("PUT", "/datastore/image?image=new", "file"),
             ("POST", "/datastore/label/restore?label=oblique&version=1", ""),
             ("PUT", "/datastore/image/info?image=straight", "info"),
+            ("PATCH", "/memory/rib", "json"),
+            ("DELETE", "/memory/rib", ""),
         ],
     )
     def test_nothing_can_be_saved(self, served: Server, method: str, path: str, files: str) -> None:
@@ -151,6 +153,8 @@ class TestStudiesThatCanOnlyBeRead:
         more: dict[str, Any] = {"files": {files: ("x.nii", label)}} if files else {}
         if files == "info":
             more = {"data": {"info": '{"a": 1}'}}
+        if files == "json":
+            more = {"json": {"name": "costa"}}
         reply = served.ask(method, path, **more)
         assert (reply.status_code, reply.json()["code"]) == (507, "output"), reply.text
         assert reply.json()["detail"].startswith("The study folder can only be read")

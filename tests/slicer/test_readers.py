@@ -49,6 +49,7 @@ GOOD: dict[str, Any] = {
     "category": "liver",
     "confidence": 0.8,
     "suggestions": {"liver": 0.8, "spleen": 0.1, "heart": 0.15},
+    "taught": {"heart": {"case": "case7"}, "b": {"case": ""}, "c": 1, "": {"case": "d"}},
     "axes": ["k"],
     "slices": [{"axis": "k", "index": 3}, {"axis": "k", "index": 4}],
     "certainty": [0.9, 0.4],
@@ -67,6 +68,7 @@ def test_a_good_reply() -> None:
     assert found.predictions.certainty == {(2, 3): 0.9, (2, 4): 0.4}
     assert found.predictions.present == {(2, 3): (("stomach", 0.7), ("spleen", 0.2))}
     assert found.suggestions == (("liver", 0.8), ("heart", 0.15), ("spleen", 0.1))
+    assert found.taught == {"heart": "case7"}
 
 
 @pytest.mark.parametrize(

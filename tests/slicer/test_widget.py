@@ -237,7 +237,14 @@ class TestWithoutAServer:
         why = "Not named: unlike anything that this model has been taught. The nearest is liver."
         nearest = (("liver", 0.41), ("spleen", 0.125))
         reply = InferReply(
-            body["request_id"], None, "", None, (2,), notes=(why,), suggestions=nearest
+            body["request_id"],
+            None,
+            "",
+            None,
+            (2,),
+            notes=(why,),
+            suggestions=nearest,
+            taught={"spleen": "case7"},
         )
         result = apply(session.logic, reply)
         assert not module.ui.suggestionList.isVisibleTo(module.ui.resultSection)
@@ -247,6 +254,9 @@ class TestWithoutAServer:
         layout = module.ui.suggestionList.layout()
         buttons = [layout.itemAt(row).widget() for row in range(layout.count())]
         assert [button.text() for button in buttons] == ["liver  41 %", "spleen  12 %"]
+        assert [button.toolTip().endswith("As named in case7.") for button in buttons] == [
+            *(False, True)
+        ]
         module.panel.refresh()  # shows the same again
         assert layout.count() == 2
         buttons[1].click()

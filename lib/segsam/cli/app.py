@@ -21,6 +21,7 @@ from segsam.cli.convert import convert, split
 from segsam.cli.demo import demo
 from segsam.cli.doctor import doctor
 from segsam.cli.evaluate import calibrate, evaluate
+from segsam.cli.memory import app as memory_app
 from segsam.cli.models import app as models_app
 from segsam.cli.segment import segment
 from segsam.cli.study import app as study_app
@@ -45,6 +46,7 @@ for _command in _COMMANDS:
     app.command()(_command)
 app.add_typer(batch_app, name="batch")
 app.add_typer(categories_app, name="categories")
+app.add_typer(memory_app, name="memory")
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
 

@@ -16,7 +16,8 @@ from segsam.evaluation.records import ObjectScore
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.model.memory import describe_images, describe_objects
-from segsam.prediction.naming import SliceEvidence, is_named
+from segsam.prediction.evidence import SliceEvidence
+from segsam.prediction.naming import is_named
 from segsam.prediction.semantics import agreements, example_distances
 
 _PROMPTS_AT_ONCE = 16

@@ -22,17 +22,20 @@ from segsam.imaging.intensity import Intensity
 from segsam.imaging.slices import SliceView
 from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.prediction.encoding import SliceEncoder
+from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.labels import FLOOR_LOGIT
-from segsam.prediction.naming import SliceEvidence, present_categories
+from segsam.prediction.naming import present_categories
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prediction.result import SliceReport
 from segsam.prediction.semantics import (
     agreement,
     category_logits,
     class_scores,
-    example_distances,
+    descriptions,
+    distances_to_examples,
     image_distances,
 )
+from segsam.prediction.taught.position import Position, position_in_body
 from segsam.prompting.prompts import Box, SlicePrompts
 from segsam.types import DecoderName
 
@@ -76,8 +79,9 @@ class SliceMask:
     float32 (1, 1, m, m), the model's own mask of the padded square, which can prompt a neighbouring
     slice. `brightness` and `spread` are mean and standard deviation of the displayed values (0 to
     255) in the mask. `class_scores` are probabilities (K + 1,), 0 = no category; `distances` (K,)
-    are those to the nearest examples, None without a memory of examples. `is_blank` is True if
-    every pixel of the slice is shown alike.
+    are those to the nearest examples and `description` (D,) and `position` in the body are those of
+    the object, None without a memory of examples. `is_blank` is True if every pixel of the slice
+    is shown alike.
     """
 
     logits: NDArray[np.float32]
@@ -87,6 +91,8 @@ class SliceMask:
     spread: float = 0.0
     class_scores: NDArray[np.float32] | None = None
     distances: NDArray[np.float32] | None = None
+    description: NDArray[np.float32] | None = None
+    position: Position | None = None
     is_blank: bool = False
 
     @property
@@ -103,7 +109,13 @@ class SliceMask:
     def evidence(self) -> SliceEvidence:
         """The part that is needed to name the object."""
         return SliceEvidence(
-            self.area, self.class_scores, self.distances, self.report.agreement, self.is_blank
+            self.area,
+            self.class_scores,
+            self.distances,
+            self.report.agreement,
+            self.is_blank,
+            self.description,
+            self.position,
         )
 
 
@@ -139,6 +151,11 @@ class SliceDecoder:
     def features(self, index: int, *, background: bool = False) -> ImageFeatures:
         """Return the image features of slice `index`; see `SliceEncoder.features`."""
         return self.encoder.features(index, background=background)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return slice `index` as the image encoder reads it, (h_px, w_px, 3)."""
+        loaded = self.encoder.loaded
+        return self.view.image(loaded.volume, loaded.intensity, index)
 
     @torch.inference_mode()
     def decode(
@@ -194,7 +211,8 @@ class SliceDecoder:
         report = self._report(index, features, decoded, propagated=propagated, is_blank=is_blank)
         brightness, spread = self._displayed_values(index, logits > 0)
         scores = class_scores(decoded, self._model.card.temperature)
-        distances = example_distances(self._model, features, low_res_logits)
+        described = descriptions(self._model, features, low_res_logits)
+        distances = distances_to_examples(self._model, described)
         return SliceMask(
             logits,
             low_res_logits,
@@ -203,6 +221,8 @@ class SliceDecoder:
             spread,
             scores,
             None if distances is None else distances[0],
+            None if described is None else described[0],
+            None if described is None else position_in_body(self.picture(index), logits > 0),
             is_blank,
         )
 

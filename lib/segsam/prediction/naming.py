@@ -10,7 +10,7 @@ on, and cannot tell what it has never seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from segsam.categories import Category
 from segsam.imaging.volume import Segment
 from segsam.model import Decoded, SegSam
 from segsam.model.naming_rule import WITHOUT_MEMORY
+from segsam.prediction.evidence import SliceEvidence
+from segsam.prediction.taught.examples import NameSource, TaughtExample
+from segsam.prediction.taught.matching import Match
 
 NAMED_FROM = 0.5
 """Lowest probability at which an object is named. The checkpoint's temperature calibrates the
@@ -63,27 +66,11 @@ MEMORYLESS_NOTE = (
     "This version has no memory of examples, so it may also name what it was never taught; its "
     "model card says why."
 )
+TAUGHT_NOTE = "Named {name} as {source}."
+INSTEAD_OF = " The checkpoint takes it for {name} ({confidence:.0%})."
+CONFLICT_NOTE = "Not named: it was taught under several names: {named}. Choose one of them."
 _SUGGESTIONS = 3
 _LEAST_SUGGESTED = 0.005
-
-
-@dataclass(frozen=True, eq=False)
-class SliceEvidence:
-    """Evidence of one decoded slice for the object's name.
-
-    Holds no mask: the masks of a deep volume together would need as much memory as the volume.
-    """
-
-    area: int
-    """Pixels of the object."""
-    class_scores: NDArray[np.float32] | None
-    """Probabilities (K + 1,), 0 = no category; None without semantics."""
-    distances: NDArray[np.float32] | None = None
-    """(K,) to the nearest example of each category; None without a memory of examples."""
-    agreement: float | None = None
-    """Of the two decoders' masks, 0 to 1; None if it is not known."""
-    is_blank: bool = False
-    """True if every pixel of the slice has the same value."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +84,10 @@ class Naming:
     notes: tuple[str, ...] = ()
     suggestions: Mapping[str, float] = field(default_factory=dict)
     """The nearest guesses with their probabilities, the most probable first."""
+    source: NameSource | None = None
+    """Who gave the name; None without a name."""
+    taught: Mapping[str, TaughtExample] = field(default_factory=dict)
+    """Taught names among the name and the suggestions, and the nearest example of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +109,12 @@ def name_object(
     *,
     requested: int | None,
     modality: str | None,
+    matches: Sequence[Match] = (),
 ) -> Naming:
     """Decide on the name of an object.
+
+    A taught name is given where the checkpoint gives none, or where the object is nearer to what
+    the user taught than to anything that the checkpoint was taught.
 
     Args:
         model: supplies the categories and the rules of its card and memory.
@@ -127,7 +122,21 @@ def name_object(
         requested: the category (index from 0) that the caller asked for, if any; it is always
             named.
         modality: of the volume, if known.
+        matches: taught names that the object may have, the best first.
     """
+    naming = _by_checkpoint(model, evidence, requested=requested, modality=modality)
+    is_blank = all(one.is_blank for one in evidence)
+    return naming if requested is not None or is_blank else _with_taught(naming, matches)
+
+
+def _by_checkpoint(
+    model: SegSam,
+    evidence: Sequence[SliceEvidence],
+    *,
+    requested: int | None,
+    modality: str | None,
+) -> Naming:
+    """Return the name by the checkpoint alone; arguments as of `name_object`."""
     seen = [one for one in evidence if one.class_scores is not None and one.area]
     if not model.card.semantic_is_trained or not seen:
         return Naming()
@@ -143,7 +152,37 @@ def name_object(
     if WITHOUT_MEMORY in model.card.naming and requested is None:
         notes = (MEMORYLESS_NOTE,)
     segment = Segment(category.name, category.colour, category.snomed)
-    return Naming(category.name, confidence, segment, notes, suggestions)
+    source: NameSource = "checkpoint" if note is None else "request"
+    return Naming(category.name, confidence, segment, notes, suggestions, source)
+
+
+def _with_taught(naming: Naming, matches: Sequence[Match]) -> Naming:
+    """Return a decision with the taught names that the object may have."""
+    if not matches:
+        return naming
+    shares = {one.name.name: one.confidence for one in matches}
+    suggestions = dict(sorted({**naming.suggestions, **shares}.items(), key=lambda one: -one[1]))
+    taught = {one.name.name: one.example for one in matches}
+    naming = replace(naming, suggestions=suggestions, taught=taught)
+    best = matches[0]
+    if not best.is_given or (naming.name is not None and not best.is_nearer):
+        return naming
+    if best.rivals:
+        named = " and ".join(one.in_words for one in (best, *best.rivals))
+        note = CONFLICT_NOTE.format(named=named)
+        return replace(naming, name=None, confidence=None, segment=None, notes=(note,), source=None)
+    note = TAUGHT_NOTE.format(name=best.name.name, source=best.example.source_in_words)
+    if naming.name is not None:
+        note += INSTEAD_OF.format(name=naming.name, confidence=naming.confidence)
+    segment = best.name.segment
+    return replace(
+        naming,
+        name=best.name.name,
+        confidence=best.confidence,
+        segment=segment,
+        notes=(note,),
+        source="taught",
+    )
 
 
 def is_named(

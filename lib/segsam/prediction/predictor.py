@@ -32,6 +32,8 @@ from segsam.prediction.job import Job
 from segsam.prediction.memory_propagation import check_memory
 from segsam.prediction.result import Result
 from segsam.prediction.segmentation import Segmentation
+from segsam.prediction.taught.examples import TaughtNames
+from segsam.prediction.taught.matching import Compare, matches, no_matches
 from segsam.prompting.prompts import Point, Prompts
 from segsam.types import (
     AxisChoice,
@@ -149,6 +151,7 @@ class Predictor:
         propagate: PropagateChoice | None = None,
         decoder: DecoderName = "binary",
         category: str | None = None,
+        taught: TaughtNames | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> Result:
@@ -168,6 +171,8 @@ class Predictor:
             decoder: the decoder whose mask is the result, binary or semantic.
             category: name or synonym of a category of the checkpoint. With the semantic decoder the
                 mask is restricted to it. The result gets this name.
+            taught: names that users taught; those whose examples are of the same image encoder may
+                become the result's name. The checkpoint needs a memory of examples for them.
             progress: called after each slice as (done, planned so far, message).
             cancel: called before each slice; True cancels.
 
@@ -189,7 +194,10 @@ class Predictor:
         if propagate == "memory":
             check_memory(self.model, decoder)
         slice_encoder = partial(self._slice_encoder, loaded)
-        segmentation = Segmentation(self.model, loaded.volume, slice_encoder, job, choice)
+        compare = self._comparison(taught)
+        segmentation = Segmentation(
+            self.model, loaded.volume, slice_encoder, job, choice, compare=compare
+        )
         return segmentation.segment(checked, axis=axis, propagate=propagate, notes=notes)
 
     def complete(
@@ -235,6 +243,12 @@ class Predictor:
         )
         request = CompletionRequest.checked(confirmed, points, others, loaded.volume.shape_ijk)
         return completing.complete(request, previous)
+
+    def _comparison(self, taught: TaughtNames | None) -> Compare:
+        """Return what finds the taught names that an object may have."""
+        if not taught or self.model.memory is None:
+            return no_matches
+        return partial(matches, self.model, taught, self.encoder.embedding_id)
 
     def _slice_encoder(self, loaded: LoadedVolume, axis: int, job: Job) -> SliceEncoder:
         return SliceEncoder(self.encoder, self.embeddings, loaded, axis, job)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import Region
+from segsam.prediction.taught.examples import NameSource, TaughtExample
+from segsam.prediction.taught.position import Position
 from segsam.prompting.prompts import Box
 from segsam.types import LabelArray
 
@@ -44,6 +47,19 @@ class SliceReport:
 
 
 @dataclass(frozen=True, eq=False)
+class SliceDescription:
+    """Description (D,) and position of the object on one slice, by which its name can be taught;
+    `area` is the number of its pixels.
+    """
+
+    axis: int
+    index: int
+    area: int
+    description: NDArray[np.float32]
+    position: Position
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """Result of one `Predictor.predict`.
 
@@ -52,6 +68,9 @@ class Result:
     `agreement` and each slice's `present` are empty if the checkpoint has no trained semantic
     parts. `segment` is the category with its colour and code. `suggestions` are the nearest
     guesses with their probabilities, the most probable first, also where no name is given.
+    `name_source` tells who gave the name: the checkpoint, the request, or a user who taught it;
+    `taught` has the nearest example of each taught name among the name and the suggestions.
+    `descriptions` are empty for a checkpoint without a memory of examples.
     `seconds` has the wall-clock times "encode", "decode" and "total". `encoded` counts the slices
     that were not in the cache.
     """
@@ -67,6 +86,9 @@ class Result:
     confidence: float | None = None
     segment: Segment | None = None
     suggestions: Mapping[str, float] = field(default_factory=dict)
+    name_source: NameSource | None = None
+    taught: Mapping[str, TaughtExample] = field(default_factory=dict)
+    descriptions: tuple[SliceDescription, ...] = ()
 
     @cached_property
     def labels(self) -> LabelArray:
@@ -155,6 +177,8 @@ class Result:
             "category": self.category,
             "confidence": self.confidence,
             "suggestions": dict(self.suggestions),
+            "name_source": self.name_source,
+            "taught": {name: one.to_json() for name, one in self.taught.items()},
             "agreement": self.agreement,
             "predicted_iou": self.predicted_iou,
             "notes": list(self.notes),

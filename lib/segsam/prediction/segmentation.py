@@ -18,10 +18,11 @@ from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.decoding import MaskChoice, SliceDecoder, SliceMask
 from segsam.prediction.encoding import SliceEncoder
+from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder, Region, fuse_axes
 from segsam.prediction.memory_propagation import MemoryFollower
-from segsam.prediction.naming import SliceEvidence, name_object
+from segsam.prediction.naming import name_object
 from segsam.prediction.plan import SIXTH, THIRD, AxisPlan, boxes_of_mask, first_axis, plan_axis
 from segsam.prediction.propagation import best_seed, follow
 from segsam.prediction.result import (
@@ -29,8 +30,10 @@ from segsam.prediction.result import (
     LONE_POINT_NOTE,
     UNTRAINED_NOTE,
     Result,
+    SliceDescription,
     SliceReport,
 )
+from segsam.prediction.taught.matching import Compare, no_matches
 from segsam.prompting.prompts import Box, Prompts
 from segsam.types import AxisChoice, PropagateChoice
 
@@ -45,6 +48,7 @@ class Segmentation:
         slice_encoder: returns the encoder of the slices across a voxel axis.
         job: counts slices and times.
         choice: the decoder whose mask is the result, and the category that it is restricted to.
+        compare: returns the taught names that the object may have.
     """
 
     def __init__(
@@ -54,12 +58,15 @@ class Segmentation:
         slice_encoder: Callable[[int, Job], SliceEncoder],
         job: Job,
         choice: MaskChoice,
+        *,
+        compare: Compare = no_matches,
     ) -> None:
         self._model = model
         self._volume = volume
         self._slice_encoder = slice_encoder
         self._job = job
         self._choice = choice
+        self._compare = compare
         self._by_memory = False
         self._negative_boxes: tuple[Box, ...] = ()
         self._reports: list[SliceReport] = []
@@ -94,6 +101,7 @@ class Segmentation:
             self._evidence,
             requested=self._choice.category,
             modality=self._volume.modality,
+            matches=self._compare(self._evidence),
         )
         return Result(
             region=region,
@@ -107,7 +115,17 @@ class Segmentation:
             confidence=naming.confidence,
             segment=naming.segment,
             suggestions=naming.suggestions,
+            name_source=naming.source,
+            taught=naming.taught,
+            descriptions=tuple(self._descriptions()),
         )
+
+    def _descriptions(self) -> Iterator[SliceDescription]:
+        """Yield the description of each slice with a pixel of the object, if it has one."""
+        for report, one in zip(self._reports, self._evidence, strict=True):
+            if one.description is not None and one.position is not None:
+                place = report.axis, report.index
+                yield SliceDescription(*place, one.area, one.description, one.position)
 
     def _across_all(self, prompts: Prompts, first: int, propagate: bool | None) -> Region:
         """Return the mean of the three axes' probabilities.

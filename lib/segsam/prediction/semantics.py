@@ -54,16 +54,34 @@ def class_scores(decoded: Decoded, temperature: float = 1.0) -> NDArray[np.float
     return np.asarray(scores.cpu().numpy(), dtype=np.float32)
 
 
-def example_distances(
+def descriptions(
     model: SegSam, features: ImageFeatures, mask_logits: Tensor
 ) -> NDArray[np.float32] | None:
-    """Return the distances (P, K) of objects with masks (P, 1, m, m) on one image to the nearest
-    examples of each category; None without a memory of examples.
+    """Return the descriptions (P, D) of objects with masks (P, 1, m, m) on one image; None without
+    a memory of examples, to which they could be compared.
     """
     if model.memory is None:
         return None
-    described = describe_objects(features, mask_logits)
-    return np.asarray(model.memory.distances(described.cpu()).numpy(), dtype=np.float32)
+    return np.asarray(describe_objects(features, mask_logits).cpu().numpy(), dtype=np.float32)
+
+
+def distances_to_examples(
+    model: SegSam, described: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    """Return the distances (P, K) of described objects (P, D) to the nearest examples of each
+    category; None without a memory of examples.
+    """
+    if model.memory is None or described is None:
+        return None
+    distances = model.memory.distances(torch.from_numpy(described))
+    return np.asarray(distances.numpy(), dtype=np.float32)
+
+
+def example_distances(
+    model: SegSam, features: ImageFeatures, mask_logits: Tensor
+) -> NDArray[np.float32] | None:
+    """Return `distances_to_examples` of objects with masks (P, 1, m, m) on one image."""
+    return distances_to_examples(model, descriptions(model, features, mask_logits))
 
 
 def image_distances(model: SegSam, features: ImageFeatures) -> NDArray[np.float32] | None:

@@ -66,11 +66,15 @@ class Client:
     answers an error with.
     """
 
-    def __init__(self, address: str, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, address: str, *, token: str = "", answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._address = address
         self._limits = (_CONNECT_SECONDS, answer_seconds)
         self._http = requests.Session()
         self._http.trust_env = False  # the user's proxy could not reach this computer's 127.0.0.1
+        if token:
+            self._http.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
         """Close the connection."""
@@ -143,6 +147,10 @@ class Client:
     def use_version(self, version: str) -> dict[str, Any]:
         """Make a version the current one."""
         return self._json("POST", f"/versions/{MODEL}/use", json={"version": version})
+
+    def memory(self, method: str, name: str = "", **options: Any) -> dict[str, Any]:
+        """List the names that were taught (GET), or change or remove one: `/NAME`, quoted."""
+        return self._json(method, f"/memory{name}", **options)
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         return _content(self._call(method, path, **options))

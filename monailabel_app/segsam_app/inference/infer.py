@@ -31,6 +31,7 @@ from segsam.model import HOSTS
 from segsam.model.checkpoint import default_name, find_card, host_name
 from segsam.model.runtimes import RuntimeFacts
 from segsam.prediction.result import Result
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.types import AxisChoice, AxisName, Cancel
 from segsam_app.config import AppConfig
 from segsam_app.errors import NotFoundError, RequestError
@@ -67,11 +68,13 @@ class SegSamInfer(InferTask):
         on_view: Callable[[View], object] | None = None,
         progress: ProgressTracker | None = None,
         find_label: FindLabel | None = None,
+        taught: Callable[[], TaughtNames] = TaughtNames,
     ) -> None:
         """Describe the model to MONAI Label; the weights are loaded with the first prompt.
 
         Without `checkpoint`, the configured one is used. `on_view` is called after each prompt with
         the slice that its annotator views. `find_label` returns the file of a label of the store.
+        `taught` returns the names that users taught.
 
         Raises `CheckpointError` if the checkpoint's card is missing or invalid.
         """
@@ -79,6 +82,7 @@ class SegSamInfer(InferTask):
         self._engine = engine
         self._on_view = on_view
         self._progress = progress or ProgressTracker()
+        self._taught = taught
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._configured_labels = config.labels
@@ -174,6 +178,7 @@ class SegSamInfer(InferTask):
                     propagate=image_request.propagate,
                     decoder=image_request.decoder,
                     category=image_request.category,
+                    taught=self._taught(),
                     progress=progress,
                     cancel=cancel,
                 )

@@ -30,9 +30,11 @@ def describe(result: Result, request: ImageRequest, value: int) -> dict[str, Any
     the checkpoint has no trained semantic decoder; `notes` says so, among everything else the
     annotator should know, and first how the image was read. `suggestions` are the nearest guesses
     with their probabilities, the most probable first, also where no name is given; `notes` then
-    says why. `certainty` has one value per entry of `slices`: the agreement
-    of the two decoders or, without it, the model's own estimate of its mask. `label_names` gives
-    the mask's value a name for stock clients: the segment that they asked for, else the category.
+    says why. `name_source` is `checkpoint`, `request`, or `taught` for a name that a user taught;
+    `taught` tells of each such name, suggestions included, where and by whom. `certainty` has one
+    value per entry of `slices`: the agreement of the two decoders or, without it, the model's own
+    estimate of its mask. `label_names` gives the mask's value a name for stock clients: the segment
+    that they asked for, else the category.
     """
     return {
         "request_id": request.request_id,
@@ -40,6 +42,8 @@ def describe(result: Result, request: ImageRequest, value: int) -> dict[str, Any
         "category": result.category,
         "confidence": result.confidence,
         "suggestions": dict(result.suggestions),
+        "name_source": result.name_source,
+        "taught": {name: example.to_json() for name, example in result.taught.items()},
         "agreement": result.agreement,
         "present": result.present,
         "predicted_iou": result.predicted_iou,

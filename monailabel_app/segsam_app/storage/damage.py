@@ -132,7 +132,7 @@ class DamageList:
 
 def aside_files(folder: Path) -> Iterator[Path]:
     """Yield the files that were set aside where a store keeps its own files."""
-    for places in ("*", ".dicom/*", ".dicom/*/*", "labels/*/.versions/*/*"):
+    for places in ("*", ".dicom/*", ".dicom/*/*", ".memory/*/*", "labels/*/.versions/*/*"):
         yield from (path for path in folder.glob(places) if ASIDE.search(path.name))
 
 

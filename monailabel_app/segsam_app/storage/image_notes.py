@@ -20,6 +20,7 @@ from segsam_app.storage.found_labels import ImageNote
 from segsam_app.storage.image_contents import ANY_SIZE, READ_AT_ONCE
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_record import IMAGE_SHA256, is_sha256
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.storage.version_files import VERSIONS
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class _Made(NamedTuple):
 
 class ImageNotes(LabelAdoption):
     """Part of the store that compares labels with their images."""
+
+    taught: TaughtStore
 
     def image_note(self, image_id: str, tag: str) -> ImageNote | None:
         """Return what is to say about a label whose image is another one now; None for others. An
@@ -138,6 +141,7 @@ class ImageNotes(LabelAdoption):
     def check_records(self) -> None:
         """Read all records, so that `damage` lists what is wrong, and what was set aside."""
         self.look_at_labels()
+        self.taught.check()
         for file in aside_files(self._folder):
             self.damage.note_aside(file)
         for place in self._folder.glob(f"labels/*/{VERSIONS}/*"):

@@ -47,6 +47,7 @@ from segsam_app.storage.label_writer import Expected, UpdateIndex
 from segsam_app.storage.reconcile import changed_entries, image_entry, mend_record
 from segsam_app.storage.scan import FolderScanner, configured_patterns, owner_of
 from segsam_app.storage.series import ENDING
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.storage.write_lock import WriteLock
 from segsam_app.strict_json import json_safe
 
@@ -78,6 +79,7 @@ class Store(ImageNotes, LocalDatastore):
         self._on_image, self._info_bytes = on_image, (limits or Limits()).info_bytes
         self._write_lock = WriteLock(self._folder)
         self.damage = DamageList(self._folder)
+        self.taught = TaughtStore(self._folder, self._write_lock, self.damage)
         self._found = FoundLabels(self.damage)
         self._seen: dict[Path, FileStamp] = {}
         """Current labels, in the states in which they were last compared with their versions."""

@@ -26,7 +26,8 @@ from segsam.model import (
 from segsam.model.growth import grow, grow_checkpoint, nearest, row_weights
 from segsam.model.memory import NOWHERE
 from segsam.model.variants import VARIANTS
-from segsam.prediction.naming import SliceEvidence, is_named
+from segsam.prediction.evidence import SliceEvidence
+from segsam.prediction.naming import is_named
 
 from ..made_memory import with_distances
 

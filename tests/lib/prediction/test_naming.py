@@ -16,12 +16,8 @@ from segsam.categories.terminology import Terminology
 from segsam.model import Card, Decoded, Host, SegSam
 from segsam.model.memory import ExampleMemory
 from segsam.model.naming_rule import WITHOUT_MEMORY
-from segsam.prediction.naming import (
-    MEMORYLESS_NOTE,
-    SliceEvidence,
-    name_object,
-    present_categories,
-)
+from segsam.prediction.evidence import SliceEvidence
+from segsam.prediction.naming import MEMORYLESS_NOTE, name_object, present_categories
 
 BINARY, IOU = torch.zeros(1, 1, 3, 3), torch.ones(1, 1)
 

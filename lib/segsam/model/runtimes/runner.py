@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from segsam.model.digests import encoder_id, weights_id
+from segsam.model.digests import embedding_id, encoder_id, weights_id
 from segsam.model.runtimes.encode_times import EncodeTimes
 from segsam.model.segsam import SegSam
 from segsam.types import PrecisionName, RuntimeName
@@ -86,6 +86,11 @@ class EncoderRunner:
     def encoder_id(self) -> str:
         """Identifier of the embeddings in cache keys: `host_id`, and the runtime's mode."""
         return self.host_id + self.mode
+
+    @cached_property
+    def embedding_id(self) -> str:
+        """Identifier of what the decoders read of an image; see `digests.embedding_id`."""
+        return embedding_id(self.model)
 
     @cached_property
     def weights_id(self) -> str:

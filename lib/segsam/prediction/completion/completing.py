@@ -41,9 +41,10 @@ from segsam.prediction.completion.teaching import (
 )
 from segsam.prediction.decoding import SliceDecoder
 from segsam.prediction.encoding import SliceEncoder
+from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder
-from segsam.prediction.naming import SliceEvidence, name_object
+from segsam.prediction.naming import name_object
 from segsam.prediction.result import EMPTY_NOTE, UNTRAINED_NOTE, SliceReport
 from segsam.prompting.prompts import SlicePrompts
 

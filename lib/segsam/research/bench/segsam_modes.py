@@ -13,7 +13,8 @@ from segsam.imaging.volume import Volume
 from segsam.model import Decoded, ImageFeatures, SegSam, load_pretrained
 from segsam.model.runtimes import choose_runtime
 from segsam.prediction.embeddings import EmbeddingCache
-from segsam.prediction.naming import Naming, SliceEvidence, name_object, present_categories
+from segsam.prediction.evidence import SliceEvidence
+from segsam.prediction.naming import Naming, name_object, present_categories
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prediction.semantics import class_scores, example_distances, image_distances

@@ -475,6 +475,11 @@ Damit weitermachen? Wenn nicht, wird sie gelöscht.</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>As named in {case}.</source>
+        <translation>Wie in {case} benannt.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>unknown</source>
         <translation>unbekannt</translation>
     </message>
@@ -487,6 +492,11 @@ Damit weitermachen? Wenn nicht, wird sie gelöscht.</translation>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{name} (the model's name)</source>
         <translation>{name} (Name vom Modell)</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{name} (as named in {case})</source>
+        <translation>{name} (wie in {case} benannt)</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>

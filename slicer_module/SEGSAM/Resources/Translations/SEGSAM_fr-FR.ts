@@ -475,6 +475,11 @@ Le continuer ? Sinon, il sera supprimé.</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>As named in {case}.</source>
+        <translation>Nommé comme dans {case}.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>unknown</source>
         <translation>inconnu</translation>
     </message>
@@ -487,6 +492,11 @@ Le continuer ? Sinon, il sera supprimé.</translation>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{name} (the model's name)</source>
         <translation>{name} (nom du modèle)</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{name} (as named in {case})</source>
+        <translation>{name} (nommé comme dans {case})</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>

@@ -475,6 +475,11 @@ Continue it? If not, it is deleted.</source>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>As named in {case}.</source>
+        <translation>与 {case} 中的命名相同。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>unknown</source>
         <translation>未知</translation>
     </message>
@@ -487,6 +492,11 @@ Continue it? If not, it is deleted.</source>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
         <source>{name} (the model's name)</source>
         <translation>{name}（模型命名）</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>
+        <source>{name} (as named in {case})</source>
+        <translation>{name}（与 {case} 中的命名相同）</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/ResultPanel.py"/>

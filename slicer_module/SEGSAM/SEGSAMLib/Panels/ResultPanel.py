@@ -5,7 +5,7 @@ certainty by slice.
 from __future__ import annotations
 
 import math
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import qt
 
@@ -33,6 +33,7 @@ class ResultPanel:
         self._present: tuple = ()
         self._buttons: list[Any] = []
         self._suggested: tuple = ()
+        self._taught: Mapping[str, str] = {}
         self._is_showing = False
         ui.sliceSlider.valueChanged.connect(self._slide)
         ui.worstSliceButton.clicked.connect(lambda *_: self.show_worst())
@@ -48,8 +49,8 @@ class ResultPanel:
 
     def refresh(self) -> None:
         """Show everything again after a change."""
-        self._show_identity()
         self._show_result(self._results.get(self.session.logic.nodes.segment_id))
+        self._show_identity()
         self._show_strip()
         self.follow_views()
 
@@ -125,6 +126,7 @@ class ResultPanel:
         ui.notesLabel.visible = bool(notes)
         identity = self.session.logic.nodes.identity
         by_user = identity is not None and identity.chosen_by == "user"
+        self._taught = {} if result is None else result.taught
         self._show_suggestions(() if result is None or by_user else result.suggestions)
 
     def _show_suggestions(self, suggestions: tuple) -> None:
@@ -144,9 +146,14 @@ class ResultPanel:
         button = qt.QPushButton(f"{category}  {100 * probability:.0f} %")
         button.icon = qt.QIcon(Pixmaps.swatch(found.colour))
         tip = _("Name this segment {category}: name, colour and code follow.")
-        button.toolTip = tip.format(category=category)
+        button.toolTip = tip.format(category=category) + self._source(category)
         button.clicked.connect(lambda *_: self._choose(category))
         return button
+
+    def _source(self, name: str) -> str:
+        """Return where a user taught a name, to follow a sentence; empty for the model's names."""
+        case = self._taught.get(name)
+        return "" if case is None else " " + _("As named in {case}.").format(case=case)
 
     def _show_percent(self, bar: Any, share: float | None) -> None:
         is_known = share is not None and math.isfinite(share)
@@ -160,8 +167,13 @@ class ResultPanel:
             ui.categoryLabel.text = _("No segment chosen")
         else:
             ui.swatchLabel.pixmap = Pixmaps.swatch(identity.colour)
-            by = {"model": _("{name} (the model's name)"), "user": _("{name} (your choice)")}
-            ui.categoryLabel.text = by.get(identity.chosen_by, "{name}").format(name=identity.name)
+            case = self._taught.get(identity.name)
+            by_model = _("{name} (the model's name)")
+            if case is not None:
+                by_model = _("{name} (as named in {case})")
+            by = {"model": by_model, "user": _("{name} (your choice)")}
+            text = by.get(identity.chosen_by, "{name}")
+            ui.categoryLabel.text = text.format(name=identity.name, case=case)
         self._offer_categories()
 
     def _offer_categories(self) -> None:

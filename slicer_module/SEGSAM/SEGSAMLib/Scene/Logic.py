@@ -285,6 +285,7 @@ class Logic:
             reply.confidence,
             reply.notes,
             () if reply.category else reply.suggestions,
+            reply.taught,
         )
 
     def _is_completed(self, segment_id: str) -> bool:

@@ -87,6 +87,7 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         suggestions=_shares(value.get("suggestions"))[:_SUGGESTIONS],
         confirmed=_slices(value.get("confirmed"), grid),
         state=_text(value.get("state"))[:200],
+        taught=_cases(value.get("taught")),
     )
 
 
@@ -252,6 +253,13 @@ def _shares(value: Any) -> tuple[tuple[str, float], ...]:
     shares = [(_text(name)[:200], _share(share)) for name, share in pairs]
     known = [(name, share) for name, share in shares if name and share is not None]
     return tuple(sorted(known, key=lambda each: -each[1]))
+
+
+def _cases(value: Any) -> dict[str, str]:
+    """Read the case in which each taught name was given first."""
+    pairs = list(_mapping(value).items())[:_MAX_ITEMS]
+    found = {_text(name)[:200]: _text(_mapping(each).get("case"))[:200] for name, each in pairs}
+    return {name: case for name, case in found.items() if name and case}
 
 
 def _names(value: Any) -> dict[int, str]:

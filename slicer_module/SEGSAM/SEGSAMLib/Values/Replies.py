@@ -61,8 +61,9 @@ class InferReply:
     """Result of a segmentation request. `region` is None if nothing was found. `slices` are
     (axis, index) of all slices that the model segmented. `category` is empty if the model did not
     name the object; `suggestions` are then its nearest guesses (category, probability), the most
-    probable first, and `notes` say why. A completion has the slices that were `confirmed`, and the
-    id (`state`) of what the server learnt from them.
+    probable first, and `notes` say why. `taught` maps those of these names that a user taught to
+    the case of the nearest example. A completion has the slices that were `confirmed`, and the id
+    (`state`) of what the server learnt from them.
     """
 
     request_id: str
@@ -76,6 +77,7 @@ class InferReply:
     suggestions: tuple[tuple[str, float], ...] = ()
     confirmed: tuple[tuple[int, int], ...] = ()
     state: str = ""
+    taught: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

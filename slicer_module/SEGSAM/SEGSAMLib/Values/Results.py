@@ -48,7 +48,8 @@ class PendingRequest:
 class AppliedResult:
     """Result that was written: voxels added to and removed from the segment, and the category that
     the model gave it (empty if the user's choice was kept). `suggestions` are the nearest guesses
-    (category, probability) for an object that the model did not name.
+    (category, probability) for an object that the model did not name; `taught` maps names that a
+    user taught to their case.
     """
 
     segment_id: str
@@ -58,6 +59,7 @@ class AppliedResult:
     confidence: float | None = None
     notes: tuple[str, ...] = ()
     suggestions: tuple[tuple[str, float], ...] = ()
+    taught: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,199 @@
+"""Commands `segsam memory ...`: the names that annotators taught in a studies folder, or on the
+server at an address.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+from urllib.parse import quote
+
+import typer
+from filelock import FileLock, Timeout
+from rich.table import Table
+
+from segsam.cli.terminal import JsonOption, check_target, out, print_plain, write_json
+from segsam.errors import OutputError, PromptError
+from segsam.imaging.name_text import refused_in
+from segsam.prediction.taught.conflicts import conflicts
+from segsam.prediction.taught.examples import TaughtName, TaughtNames
+from segsam.prediction.taught.files import FOLDER, Change, read_folder, write_change
+from segsam.remote.client import Client
+
+app = typer.Typer(no_args_is_help=True, help="List, rename and remove names that were taught.")
+
+_LOCK_SECONDS = 60.0
+
+WhereArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDIES",
+        help="Studies folder, or the address of a server (http://127.0.0.1:8000); its token is "
+        "taken from SEGSAM_TOKEN or SEGSAM_TOKEN_FILE.",
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(help="Taught name, in any spelling.")]
+CaseOption = Annotated[
+    str | None, typer.Option("--case", help="Remove only the examples of this case.")
+]
+
+
+class _Names(Protocol):
+    """Taught names of a folder or a server."""
+
+    def listed(self) -> dict[str, Any]:
+        """Return names, examples and conflicts in the form of `GET /memory`."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a name another text."""
+
+    def remove(self, name: str, case: str | None) -> int:
+        """Remove a name, or its examples of a case; return how many examples went."""
+
+
+@app.command("list")
+def list_names(where: WhereArgument, json_file: JsonOption = None) -> None:
+    """List taught names with their examples."""
+    check_target(json_file, ".json")
+    with _names_at(where) as names:
+        listed = names.listed()
+    table = Table("name", "code", "examples", "cases", "taught by", "last")
+    for one in listed["names"]:
+        examples = one["examples"]
+        table.add_row(
+            one["name"],
+            " ".join(one["code"] or ()),
+            str(len(examples)),
+            ", ".join(dict.fromkeys(each["case"] for each in examples)),
+            ", ".join(dict.fromkeys(each["annotator"] for each in examples if each["annotator"])),
+            max((each["created"] for each in examples), default=""),
+        )
+    out.print(table)
+    for one in listed["conflicts"]:
+        print_plain(f"Note: {' and '.join(one['names'])} were given to the same object.")
+    write_json(json_file, listed)
+
+
+@app.command()
+def rename(where: WhereArgument, name: NameArgument, new: str) -> None:
+    """Rename a taught name; its examples stay."""
+    with _names_at(where) as names:
+        names.rename(name, new)
+    print_plain(f"Renamed: {name} to {new}")
+
+
+@app.command()
+def remove(where: WhereArgument, name: NameArgument, case: CaseOption = None) -> None:
+    """Remove a taught name, or its examples of one case."""
+    with _names_at(where) as names:
+        count = names.remove(name, case)
+    print_plain(f"Removed: {count} examples of {name}")
+
+
+@contextmanager
+def _names_at(where: str) -> Iterator[_Names]:
+    """Yield the names at an address or in a folder."""
+    if where.startswith(("http://", "https://")):
+        with Client(where.rstrip("/"), token=_token()) as client:
+            yield _OnServer(client)
+        return
+    if not Path(where).is_dir():
+        raise OutputError(f"Expected a studies folder or the address of a server, got {where!r}.")
+    yield _InFolder(Path(where))
+
+
+def _token() -> str:
+    file = os.environ.get("SEGSAM_TOKEN_FILE")
+    try:
+        return Path(file).read_text("utf-8").strip() if file else os.environ.get("SEGSAM_TOKEN", "")
+    except OSError as error:
+        raise OutputError(f"The token cannot be read from {file}: {error.strerror}.") from error
+
+
+class _OnServer:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def listed(self) -> dict[str, Any]:
+        return self._client.memory("GET")
+
+    def rename(self, name: str, new: str) -> None:
+        self._client.memory("PATCH", f"/{quote(name, safe='')}", json={"name": new})
+
+    def remove(self, name: str, case: str | None) -> int:
+        query = {} if case is None else {"case": case}
+        return int(
+            self._client.memory("DELETE", f"/{quote(name, safe='')}", params=query)["removed"]
+        )
+
+
+class _InFolder:
+    """Names in a folder, also beside a running server: both hold the same lock to write."""
+
+    def __init__(self, studies: Path) -> None:
+        self._studies, self._folder = studies, studies / FOLDER
+
+    def listed(self) -> dict[str, Any]:
+        contents = read_folder(self._folder)
+        for one in contents.damaged:
+            print_plain(f"Note: {one.path.name} cannot be used: {one.why}.")
+        return {
+            "names": [_to_json(one) for one in contents.names],
+            "conflicts": [one.to_json() for one in conflicts(contents.names)],
+        }
+
+    def rename(self, name: str, new: str) -> None:
+        if wrong := refused_in(new):
+            raise PromptError(f"Expected a name that is shown in one line, got {wrong}.")
+        with self._changing() as names:
+            found, other = _found(names, name), names.find(new)
+            if other is not None and other.id != found.id:
+                raise PromptError(f"Expected an unused name, but {other.name!r} is taught already.")
+            self._write(replace(found, name=new), "changed")
+
+    def remove(self, name: str, case: str | None) -> int:
+        with self._changing() as names:
+            found = _found(names, name)
+            rest = found.without(lambda one: case is None or one.case == case)
+            count = len(found.examples) - len(rest.examples)
+            if not count:
+                raise PromptError(f"Expected a case of {found.name!r}, got {case!r}.")
+            self._write(rest, "changed" if rest.examples else "removed")
+            return count
+
+    @contextmanager
+    def _changing(self) -> Iterator[TaughtNames]:
+        try:
+            with FileLock(str(self._studies / ".lock"), timeout=_LOCK_SECONDS):
+                yield read_folder(self._folder).names
+        except (OSError, Timeout) as error:
+            raise OutputError(
+                f"The names in {self._studies} cannot be changed: {error}."
+            ) from error
+
+    def _write(self, name: TaughtName, change: Change) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_change(self._folder, name, change, user="", now=now)
+
+
+def _found(names: TaughtNames, name: str) -> TaughtName:
+    found = names.find(name)
+    if found is None:
+        known = ", ".join(one.name for one in names) or "none"
+        raise PromptError(f"Expected one of the taught names ({known}), got {name!r}.")
+    return found
+
+
+def _to_json(name: TaughtName) -> dict[str, Any]:
+    return {
+        "id": name.id,
+        "name": name.name,
+        "colour": name.colour_rgb,
+        "code": name.snomed,
+        "examples": [one.to_json() for one in name.examples],
+    }

@@ -1,0 +1,195 @@
+"""Names by example through the app: taught, listed, changed, removed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nibabel
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from monailabel.config import settings
+from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
+
+import segsam.model.checkpoint as checkpoint_module
+from segsam.model import load_pretrained, save_checkpoint
+from segsam.prediction import naming
+from segsam.prediction.taught import matching
+from segsam_app.routes import memory as routes
+from segsam_app.web.error_handlers import HANDLED, error_response
+
+from ...lib.conftest import TinyHost
+from ...lib.made_memory import with_distances
+from ..conftest import Server, soon
+from ..finding import sure_checkpoint
+from ..stored import write
+from ..tuning import scene
+
+MAIN = Path(__file__).resolve().parents[3] / "monailabel_app" / "main.py"
+AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
+
+
+def box(i: int, j: int) -> dict[str, Any]:
+    corner = {"min_ijk": [i, j, 3], "max_ijk": [i + 9, j + 8, 3]}
+    return {"prompts": {"boxes": [corner]}, "axis": "k"}
+
+
+RIB, SPLEEN = box(6, 20), box(18, 6)
+
+
+class House:
+    """App in this process, to which every object is unlike all livers; and its routes of names."""
+
+    def __init__(self, app: Any, studies: Path) -> None:
+        self.app, self.studies = app, studies
+        self.http = FastAPI()
+        self.http.include_router(routes.router)
+        for kind in HANDLED:
+            self.http.add_exception_handler(kind, error_response)
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        async def answered() -> httpx.Response:
+            transport = httpx.ASGITransport(self.http, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(answered())
+
+    def teach(self, name: str, params: dict[str, Any] = RIB, **more: Any) -> httpx.Response:
+        return self.ask("PUT", f"/memory/{name}", json={"image": "case0", **params, **more})
+
+    def names(self) -> dict[str, list[str]]:
+        listed = self.ask("GET", "/memory").json()["names"]
+        return {one["name"]: [each["case"] for each in one["examples"]] for one in listed}
+
+    def infer(self, params: dict[str, Any], image: str = "case4") -> dict[str, Any]:
+        request = {"model": "segsam", "image": image, "result": "region", **params}
+        return dict(self.app.infer(request)["params"])
+
+    def save(self, *names: str) -> None:
+        """Save a label of case0 with some of its structures, and wait until it is learnt from."""
+        labels = np.zeros(scene(0)[0].shape, np.uint8)
+        for value, name in enumerate(names, start=1):
+            labels[scene(0)[1][name]] = value
+        file = write(self.studies.parent / "label.nii.gz", labels, AFFINE)
+        info = {"label_names": {name: n for n, name in enumerate(names, start=1)}, "user": "anna"}
+        self.app.datastore().save("case0", file, "final", info)
+        self.app.on_save_label("case0", "case0")
+        assert soon(lambda: self.app.learner.pending == 0, seconds=300)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    base = tmp_path_factory.mktemp("house")
+    studies = base / "studies"
+    studies.mkdir()
+    for case in (0, 4):  # alike, but for their noise
+        nibabel.save(nibabel.Nifti1Image(scene(case)[0], AFFINE), studies / f"case{case}.nii.gz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+        patch.setattr(settings, "MONAI_LABEL_DATASTORE_AUTO_RELOAD", False)
+        patch.setattr(settings, "MONAI_LABEL_SESSION_PATH", str(base / "sessions"))
+        patch.setattr(naming, "AGREEING_FROM", 0.0)
+        patch.setattr(matching, "POSITION_WEIGHT", 0.0)  # decoders drawn at random draw anywhere
+        model = with_distances(load_pretrained(sure_checkpoint(base)), {0: 0.7, 1: 0.9})
+        path = save_checkpoint(model, base / "remembers.safetensors", model.card)
+        conf = {"checkpoint": str(path), "device": "cpu", "warm": "off"}
+        conf["versions_folder"] = str(base / "versions")
+        found = get_class_of_subclass_from_file("main", str(MAIN), "MONAILabelApp")
+        made = House(found(str(MAIN.parent), str(studies), conf), studies)
+        patch.setattr(routes, "app_instance", lambda: made.app)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_taught(request: pytest.FixtureRequest) -> None:
+    if "house" in request.fixturenames:
+        store = request.getfixturevalue("house").app.datastore().taught
+        for name in store.names():
+            store.remove(name.id)
+
+
+def test_what_was_named_once_is_named_in_the_next_case(house: House) -> None:
+    taught = house.teach("left rib", colour=[9, 8, 7], code=["113197003", "Rib"], user="anna")
+    assert taught.status_code == 200, taught.text
+    assert taught.json()["examples"][0]["usable"] is True
+    reply = house.infer(RIB)
+    assert (reply["category"], reply["name_source"]) == ("left rib", "taught")
+    source = reply["taught"]["left rib"]
+    assert (source["case"], source["annotator"], source["axis"], source["slice"]) == (
+        *("case0", "anna"),
+        *("k", 3),
+    )
+    assert "Named left rib as anna named it in case0, slice k 3." in reply["notes"]
+    assert next(iter(reply["suggestions"])) == "left rib"
+
+
+def test_a_saved_label_teaches_what_the_checkpoint_does_not_have(house: House) -> None:
+    house.save("liver", "rib")
+    assert set(house.names()) == {"rib"}
+    assert set(house.names()["rib"]) == {"case0"}
+    assert house.infer(RIB)["category"] == "rib"
+    house.teach("spare rib", SPLEEN)
+    house.save("liver")
+    assert set(house.names()) == {"spare rib"}, "the newer label has no rib"
+
+
+def test_renamed_and_removed(house: House) -> None:
+    house.teach("rib")
+    changed = house.ask("PATCH", "/memory/RIB", json={"name": "costa", "colour": [1, 2, 3]})
+    assert (changed.json()["name"], changed.json()["colour"]) == ("costa", [1, 2, 3])
+    assert house.infer(RIB)["category"] == "costa"
+    assert house.ask("DELETE", "/memory/costa?case=case0&axis=k&slice=2").status_code == 404
+    removed = house.ask("DELETE", f"/memory/{changed.json()['id']}?case=case0&axis=k&slice=3")
+    assert removed.json() == {"removed": 1}
+    assert house.names() == {}
+    assert house.infer(RIB)["category"] is None
+
+
+def test_two_names_for_one_object_are_listed_and_said(house: House) -> None:
+    house.teach("rib", user="anna")
+    house.teach("costa", user="ben")
+    (conflict,) = house.ask("GET", "/memory").json()["conflicts"]
+    by = {"rib": "anna", "costa": "ben"}
+    annotators = [one["annotator"] for one in conflict["examples"]]
+    assert dict(zip(conflict["names"], annotators, strict=True)) == by
+    reply = house.infer(RIB)
+    assert reply["category"] is None
+    assert "it was taught under several names" in " ".join(reply["notes"])
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "words"),
+    [
+        ({"image": None}, 400, "expected one of image and session_id"),
+        ({"session_id": "x"}, 400, "expected one of image and session_id"),
+        ({"image": "nobody"}, 404, "there is no image 'nobody'"),
+        ({"prompts": {}}, 400, "at least one point or box"),
+        ({"color": [1, 2, 3]}, 400, "The nearest is colour"),
+        ({"colour": [1, 2, 256]}, 400, "colour"),
+        ({"code": ["1"]}, 400, "code"),
+    ],
+    ids=str,
+)
+def test_an_invalid_request_teaches_nothing(
+    house: House, params: dict[str, Any], status: int, words: str
+) -> None:
+    reply = house.teach("rib", **params)
+    assert (reply.status_code, reply.json()["code"] != "bug") == (status, True), reply.text
+    assert words in reply.json()["detail"]
+    assert house.names() == {}
+
+
+def test_the_server_lists_them_and_says_what_is_not_there(server: Server) -> None:
+    """The shared server's checkpoint has no memory of examples."""
+    listed = server.get("/memory").json()
+    assert listed == {"names": [], "conflicts": [], "learning": 0}
+    body = {"image": "straight", "prompts": {"points": [{"ijk": [30, 26, 4]}]}}
+    taught = server.ask("PUT", "/memory/ball", json=body)
+    assert (taught.status_code, taught.json()["code"]) == (501, "not_possible")
+    for method in ("PATCH", "DELETE"):
+        reply = server.ask(method, "/memory/ball", json={})
+        assert (reply.status_code, reply.json()["code"]) == (404, "not_found"), method
