@@ -27,7 +27,10 @@ export class Panel {
     answer.replaceChildren(element('strong', {}, sentence), ...notes.map(note => element('p', {}, note)));
     if (!suggestion) return;
     const move = element('button', {}, `Name it ${suggestion.name}`);
-    move.addEventListener('click', () => this.actions.rename(suggestion));
+    move.addEventListener('click', () => {
+      move.remove();
+      this.actions.rename(suggestion);
+    });
     answer.append(move);
   }
 
