@@ -304,9 +304,26 @@ class TestRefusals:
                 ),
                 "frame 2 belongs to segment 7, which the file does not describe",
             ),
+            (
+                lambda made: setattr(
+                    made.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0],
+                    "ReferencedSegmentNumber",
+                    0,
+                ),
+                "frame 1 belongs to segment 0, which the file does not describe",
+            ),
             (lambda made: setattr(made, "PixelData", b"\0\0"), "bytes"),
         ],
-        ids=["segments", "frames", "position", "twice", "beside", "undescribed", "pixels"],
+        ids=[
+            "segments",
+            "frames",
+            "position",
+            "twice",
+            "beside",
+            "undescribed",
+            "nothing",
+            "pixels",
+        ],
     )
     def test_damage(self, tmp_path: Path, change: Callable[[Any], None], words: str) -> None:
         slices = ct_slices()

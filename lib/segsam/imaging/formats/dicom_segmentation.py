@@ -43,8 +43,8 @@ class _Frames:
 
     affine_ras: Affine
     shape_ijk: tuple[int, int, int]
-    segments: tuple[int, ...]
-    """Segment number of each frame; 0 for the frames of a label map."""
+    segments: tuple[int, ...] | None
+    """Segment number of each frame; None for a label map, whose pixels are segment numbers."""
     planes: tuple[int, ...]
 
 
@@ -73,10 +73,11 @@ def read_dicom_segmentation(path: Path, image_ras: Affine | None = None) -> Segm
         check_declared_shape(frames.shape_ijk, path.name)
         check_pixel_bytes(file)
         pixels = stored_values(file).values
-        if frames.segments[0] == 0:
+        if frames.segments is None:
             maps: tuple[LabelArray, ...] = (_label_map(pixels, frames, path.name),)
         else:
-            maps = _layers(_masks(pixels, file), frames, [one.value for one in segments])
+            numbers = [one.value for one in segments]
+            maps = _layers(_masks(pixels, file), frames.segments, frames, numbers)
         return Segmentation(maps, frames.affine_ras, segments)
 
 
@@ -141,28 +142,27 @@ def _frames(file: DicomFile, image_ras: Affine | None) -> _Frames:
     measures = _macro(per_frame[0], shared, "PixelMeasuresSequence")
     is_label_map = str(file.header.SOPClassUID) == _LABEL_MAP
     segments = tuple(
-        0
-        if is_label_map
-        else int(_macro(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
-        for own in per_frame
+        int(_macro(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+        for own in (() if is_label_map else per_frame)
     )
     normal = np.cross(orientations[0][:3], orientations[0][3:])
     step = _step_mm(positions @ normal, measures, _step_of_image(image_ras, normal))
     affine, planes = _grid(orientations[0], positions, measures, step, file.path.name)
-    if len(set(zip(segments, planes, strict=True))) < len(planes):
+    places = planes if is_label_map else list(zip(segments, planes, strict=True))
+    if len(set(places)) < len(places):
         raise VolumeError(
             f"{file.path.name}: expected one frame for each segment and plane, got several; it may "
             "hold several points in time."
         )
     shape = (int(file.header.Columns), int(file.header.Rows), max(planes) + 1)
-    return _Frames(affine, shape, segments, tuple(planes))
+    return _Frames(affine, shape, None if is_label_map else segments, tuple(planes))
 
 
 def _check_described(frames: _Frames, segments: Sequence[StoredSegment], name: str) -> None:
     """Refuse frames of segments that the file does not describe: their voxels would be lost."""
     numbers = {one.value for one in segments}
-    for frame, number in enumerate(frames.segments, start=1):
-        if number and number not in numbers:
+    for frame, number in enumerate(frames.segments or (), start=1):
+        if number not in numbers:
             raise VolumeError(
                 f"{name}: frame {frame} belongs to segment {number}, which the file does not "
                 f"describe; expected one of its segments {', '.join(map(str, sorted(numbers)))}."
@@ -261,7 +261,7 @@ def _label_map(pixels: NDArray[Any], frames: _Frames, name: str) -> LabelArray:
 
 
 def _layers(
-    masks: NDArray[np.bool_], frames: _Frames, numbers: Sequence[int]
+    masks: NDArray[np.bool_], segments: Sequence[int], frames: _Frames, numbers: Sequence[int]
 ) -> tuple[LabelArray, ...]:
     """Label maps with segment numbers: as few as hold all segments without loss of a voxel."""
     kind = np.min_scalar_type(max(numbers))
@@ -269,9 +269,7 @@ def _layers(
     for number in numbers:
         own = [
             (plane, masks[frame].T)
-            for frame, (segment, plane) in enumerate(
-                zip(frames.segments, frames.planes, strict=True)
-            )
+            for frame, (segment, plane) in enumerate(zip(segments, frames.planes, strict=True))
             if segment == number
         ]
         free = (
