@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from email.message import Message
 from urllib.parse import quote, urlencode
 
 import requests
@@ -55,6 +56,14 @@ _SERVED = frozenset(
     }
 )
 """Media types that are passed on. A page or a drawing could run as one of this server's own."""
+
+
+def _kinds(media_type: str) -> tuple[str, str]:
+    """Return a media type without parameters, and that of its parts, "" for none."""
+    message = Message()
+    message["Content-Type"] = media_type
+    parts = message.get_param("type", "")
+    return media_type.partition(";")[0].strip().lower(), str(parts or "").strip().lower()
 
 
 class Relay:
@@ -112,9 +121,10 @@ class Relay:
         if status not in (200, 204, 206):
             raise status_error(status, _ACTION)
         media_type = response.headers.get("Content-Type", "")
-        kind = media_type.partition(";")[0].strip().lower()
-        if status != 204 and kind not in _SERVED:
-            raise PacsError(f"expected DICOM of the DICOMweb server, got {kind!r:.60}")
+        kind, of_parts = _kinds(media_type)
+        wrong = [each for each in (kind, of_parts or kind) if each not in _SERVED]
+        if wrong and status != 204:
+            raise PacsError(f"expected DICOM of the DICOMweb server, got {wrong[0]!r:.60}")
         size = _declared(response)
         if size is not None and size > self._settings.series_bytes:
             raise self._too_large()

@@ -32,7 +32,8 @@ _RETRIEVE_NAMES = frozenset(
 _MAX_PATH = 2000
 _MAX_ITEMS = 40
 _MAX_VALUE = 1000
-_TEXT = re.compile(r"[^\x00-\x1f\x7f]*")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\ufffd]*")
+"""Without the character that stands for bytes that are no UTF-8, which is another value."""
 _ACCEPT = re.compile(r"[\x20-\x7e]{0,1000}")
 
 
@@ -107,7 +108,7 @@ def _checked_query(
                 f"{value!r:.80}"
             )
         if name in ("limit", "offset") and not re.fullmatch(r"[0-9]{1,9}", value):
-            raise RequestError(f"expected {name} to be a number, got {value!r:.80}")
+            raise RequestError(f"expected {name} to be 0 to 999,999,999, got {value!r:.80}")
     return tuple(query)
 
 

@@ -265,8 +265,8 @@ class TestTheAllowList:
             ("studies", [("expand", "1")], "the name 'expand'"),
             ("studies", [("", "")], "the name ''"),
             ("studies", [("PatientName.", "x")], "DICOMweb knows"),
-            ("studies", [("limit", "-1")], "limit to be a number"),
-            ("studies", [("offset", "1e9")], "offset to be a number"),
+            ("studies", [("limit", "-1")], "limit to be 0 to 999,999,999"),
+            ("studies", [("offset", "1e9")], "offset to be 0 to 999,999,999"),
             ("studies", [("PatientID", "x\r\nX-Evil: 1")], "one line"),
             ("studies", [("PatientID", "x" * 1001)], "at most 1000 characters"),
             ("studies", [("PatientID", "x")] * 41, "at most 40 parts"),
@@ -426,6 +426,7 @@ class TestABadServer:
             ("type:text/html", 502, "got 'text/html'"),
             ("type:image/svg+xml", 502, "got 'image/svg+xml'"),
             ("type:text/javascript", 502, "got 'text/javascript'"),
+            ('type:multipart/related; type="text/html"', 502, "got 'text/html'"),
             ("large", 413, "setting dicomweb_megabytes"),
             ("silent", 504, "did not answer for 1 s"),
         ],
@@ -500,9 +501,9 @@ class TestABadServer:
         assert "cannot be reached" in reply.json()["detail"]
 
 
-def test_a_folder_of_studies_has_no_source(proxy: Proxy) -> None:
+def test_a_store_of_another_kind_has_no_source(proxy: Proxy) -> None:
     proxy.stores.append(object())
     reply = proxy.get("qido/studies")
     proxy.stores.pop()
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
-    assert "needs a DICOMweb server" in reply.json()["detail"]
+    assert "not offered to a viewer" in reply.json()["detail"]
