@@ -207,6 +207,7 @@ class Predictor:
         points: Sequence[Point] = (),
         others: NDArray[np.bool_] | None = None,
         previous: AdaptedState | None = None,
+        taught: TaughtNames | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> Completion:
@@ -223,6 +224,7 @@ class Predictor:
             points: clicks on other slices, inside or outside the object.
             others: True (i, j, k) where other objects are, which this one never is.
             previous: the `state` of an earlier result for the same object, to continue from it.
+            taught: names that users taught, as for `predict`.
             progress: called after each step or slice as (done, planned so far, message).
             cancel: called before each step or slice; True cancels.
 
@@ -240,6 +242,7 @@ class Predictor:
             loaded.volume,
             partial(self._slice_encoder, loaded),
             job,
+            compare=self._comparison(taught),
         )
         request = CompletionRequest.checked(confirmed, points, others, loaded.volume.shape_ijk)
         return completing.complete(request, previous)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,6 +30,7 @@ from segsam.imaging.volume import Volume
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.teaching import AdaptedState
 from segsam.prediction.predictor import Predictor
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.prompting.prompts import Prompts
 from segsam.types import Cancel
 from segsam_app.ids import IdText
@@ -97,7 +99,8 @@ class CompletionRequest(RequestRecord):
 class Completer:
     """Answers requests with confirmed slices, with one checkpoint.
 
-    `find_label` returns the file of a label of the store, and notes about it.
+    `find_label` returns the file of a label of the store, and notes about it; `taught` the names
+    that users taught.
     """
 
     def __init__(
@@ -106,9 +109,10 @@ class Completer:
         checkpoint: str | None,
         progress: ProgressTracker,
         find_label: FindLabel,
+        taught: Callable[[], TaughtNames],
     ) -> None:
         self._engine, self._checkpoint = engine, checkpoint
-        self._progress, self._find_label = progress, find_label
+        self._progress, self._find_label, self._taught = progress, find_label, taught
 
     def complete(
         self,
@@ -143,6 +147,7 @@ class Completer:
                 points=asked.prompts.points,
                 others=others,
                 previous=previous,
+                taught=self._taught(),
                 progress=progress,
                 cancel=cancel,
             )

@@ -87,7 +87,7 @@ class SegSamInfer(InferTask):
         self._checkpoint = checkpoint or config.checkpoint
         self._configured_labels = config.labels
         self._completer = Completer(
-            engine, self._checkpoint, self._progress, find_label or _no_label
+            engine, self._checkpoint, self._progress, find_label or _no_label, taught
         )
         super().__init__(
             type=InferType.DEEPGROW,

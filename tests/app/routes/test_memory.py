@@ -17,7 +17,9 @@ from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 import segsam.model.checkpoint as checkpoint_module
 from segsam.model import load_pretrained, save_checkpoint
 from segsam.prediction import naming
+from segsam.prediction.labels import Region
 from segsam.prediction.taught import matching
+from segsam.remote.masks import encode_mask
 from segsam_app.routes import memory as routes
 from segsam_app.web.error_handlers import HANDLED, error_response
 
@@ -125,6 +127,16 @@ def test_what_was_named_once_is_named_in_the_next_case(house: House) -> None:
     )
     assert "Named left rib as anna named it in case0, slice k 3." in reply["notes"]
     assert next(iter(reply["suggestions"])) == "left rib"
+
+
+def test_an_object_that_is_completed_gets_a_taught_name(house: House) -> None:
+    house.teach("left rib", user="anna")
+    mask = scene(4)[1]["rib"].copy()
+    mask[..., [2, 4]] = False
+    confirmed = [{"axis": "k", "index": 3, "mask": encode_mask(Region.of_mask(mask))}]
+    reply = house.infer({"confirmed": confirmed})
+    assert (reply["category"], reply["name_source"]) == ("left rib", "taught")
+    assert reply["taught"]["left rib"]["case"] == "case0"
 
 
 def test_a_saved_label_teaches_what_the_checkpoint_does_not_have(house: House) -> None:

@@ -46,6 +46,7 @@ from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder
 from segsam.prediction.naming import name_object
 from segsam.prediction.result import EMPTY_NOTE, UNTRAINED_NOTE, SliceReport
+from segsam.prediction.taught.matching import Compare, no_matches
 from segsam.prompting.prompts import SlicePrompts
 
 UNADAPTED_NOTE = (
@@ -69,6 +70,7 @@ class Completing:
         volume: the volume that the slice encoders cut.
         slice_encoder: returns the encoder of the slices across a voxel axis.
         job: counts steps and times.
+        compare: returns the taught names that the object may have.
     """
 
     def __init__(
@@ -78,12 +80,15 @@ class Completing:
         volume: Volume,
         slice_encoder: Callable[[int, Job], SliceEncoder],
         job: Job,
+        *,
+        compare: Compare = no_matches,
     ) -> None:
         self._model = model
         self._parent = parent
         self._volume = volume
         self._slice_encoder = slice_encoder
         self._job = job
+        self._compare = compare
         self._reports: list[SliceReport] = []
         self._certainties: dict[int, float] = {}
 
@@ -199,7 +204,13 @@ class Completing:
         state: AdaptedState,
     ) -> Completion:
         region = labels.region()
-        naming = name_object(self._model, evidence, requested=None, modality=self._volume.modality)
+        naming = name_object(
+            self._model,
+            evidence,
+            requested=None,
+            modality=self._volume.modality,
+            matches=self._compare(evidence),
+        )
         check = state.check
         notes = [EMPTY_NOTE] * region.is_empty
         if not state.is_adapted and check.adapted is not None and check.unadapted is not None:
@@ -220,6 +231,8 @@ class Completing:
             confidence=naming.confidence,
             segment=naming.segment,
             suggestions=naming.suggestions,
+            name_source=naming.source,
+            taught=naming.taught,
             confirmed=tuple(sorted(plane.index for plane in planes)),
             confirmed_boxes=boxes_of({p.index: box_around(view, p.shown, p.index) for p in planes}),
             certainties=dict(sorted(self._certainties.items())),
