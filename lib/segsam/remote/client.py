@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 import requests
 from requests_toolbelt.multipart.decoder import MultipartDecoder
@@ -131,6 +132,10 @@ class Client:
                 data={"params": json.dumps({"label_names": dict(names)})},
                 files={"label": (file.name, stream, "application/octet-stream")},
             )
+
+    def teach_name(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Teach the name of the object that prompts mark in an image or a session."""
+        return self._json("PUT", f"/memory/{quote(name, safe='')}", json=dict(request))
 
     def train(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Start a training."""

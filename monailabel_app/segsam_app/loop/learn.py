@@ -47,8 +47,8 @@ def learn(
     json_file: JsonOption = None,
 ) -> None:
     """Outline an unknown organ of the sample CT on three slices, through a real server, let it
-    complete the rest, correct the slice that it proposes, and compare. Exit status 1 if completing
-    does not gain.
+    complete the rest, correct the slice that it proposes, name it, and compare. Exit status 1 if
+    completing does not gain, or the name is not given on another slice.
     """
     start = time.monotonic()
     try:
@@ -84,7 +84,8 @@ def _run(image: Path, organ: str, mask: Mask, axis: int) -> Findings:
             with Client(server.address, answer_seconds=_SECONDS) as client:
                 unknown(organ, client)
                 session = client.open_session(image)
-                return Outlining(client, session, mask, axis, out).run()
+                name = organ.replace("_", " ")
+                return Outlining(client, session, mask, axis, console=out, name=name).run()
 
 
 def _show(organ: str, found: Findings, seconds: float) -> None:

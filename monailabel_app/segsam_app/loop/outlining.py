@@ -2,6 +2,7 @@
 
 box on the middle slice, followed --> before
 three confirmed slices --POST /infer/segsam--> completed --the proposed slice as well--> corrected
+its name, taught on one slice --PUT /memory/{name}--> given on another one
 """
 
 from __future__ import annotations
@@ -72,17 +73,19 @@ class Outlining:
         truth: the object (i, j, k).
         axis: across which slices are confirmed.
         console: for a line for each step.
+        name: of the object.
     """
 
     def __init__(
-        self, client: Client, session: str, truth: Mask, axis: int, console: Console
+        self, client: Client, session: str, truth: Mask, axis: int, *, console: Console, name: str
     ) -> None:
         self._client, self._session, self._console = client, session, console
-        self._truth, self._axis = truth, axis
+        self._truth, self._axis, self._name = truth, axis, name
         self.findings = Findings()
 
     def run(self) -> Findings:
-        """Follow the object by a box, complete it, correct it once, and fill between its slices.
+        """Follow the object by a box, complete it, correct it once, name it, and fill between its
+        slices.
 
         Raises:
             SegSamError: a request failed.
@@ -98,6 +101,7 @@ class Outlining:
             found.confirmed.append(int(proposed["index"]))
         self._complete("corrected", found.confirmed, previous=first["state"])
         self._check_confirmed()
+        self._check_name(*three[1:])
         self._fill("filled", three)
         self._fill("filled with four", found.confirmed)
         rest = np.ones(self._truth.shape, np.bool_)
@@ -107,6 +111,10 @@ class Outlining:
         return found
 
     def _follow(self, index: int) -> None:
+        self._ask("followed", self._boxed(index, propagate=True))
+
+    def _boxed(self, index: int, *, propagate: bool) -> dict[str, Any]:
+        """Return the request with a box around the object on a slice."""
         at = np.argwhere(self._truth.take([index], self._axis))
         low, high = at.min(axis=0) - _MARGIN, at.max(axis=0) + _MARGIN
         low, high = np.maximum(low, 0), np.minimum(high, np.array(self._truth.shape) - 1)
@@ -114,7 +122,7 @@ class Outlining:
         corners = [(int(i), int(j), int(k)) for i, j, k in (low, high)]
         prompts = Prompts(boxes=(Box(*corners),))
         axis: AxisName = ("i", "j", "k")[self._axis]
-        self._ask("followed", prompt_params(prompts, "region", axis=axis, propagate=True))
+        return prompt_params(prompts, "region", axis=axis, propagate=propagate)
 
     def _complete(
         self, step: str, indices: list[int], previous: str | None = None
@@ -141,6 +149,19 @@ class Outlining:
         place = self._on(self.findings.confirmed)
         if not np.array_equal(self.findings.masks["corrected"][place], self._truth[place]):
             self.findings.notes.append("a confirmed slice came back changed")
+
+    def _check_name(self, taught: int, asked: int) -> None:
+        """Name the object on one slice, and prompt it on another one."""
+        request = self._boxed(taught, propagate=False)
+        del request["result"]
+        self._client.teach_name(self._name, {"session_id": self._session, **request})
+        reply = self._client.infer(self._session, self._boxed(asked, propagate=False)).params
+        named = reply["category"]
+        self._console.print(f"taught as {self._name} on slice {taught}; on slice {asked}: {named}")
+        if named != self._name:
+            self.findings.notes.append(
+                f"on slice {asked} the object is {named} and not {self._name}, as it was taught"
+            )
 
     def _fill(self, step: str, indices: list[int]) -> None:
         """Fill between slices as 3D Slicer does; without the package for it, the step is left

@@ -27,11 +27,16 @@ class Answering:
     def __init__(self, truth: np.ndarray[Any, Any], known: str = "liver") -> None:
         self.half = truth & (np.arange(truth.shape[1]) < 12)[:, None]
         self.truth, self.known = truth, known
+        self.taught: list[str] = []
         self.asked: list[Mapping[str, Any]] = []
 
     def info(self) -> dict[str, Any]:
         model = {"checkpoint": {"categories": [self.known]}, "completes": True}
         return {"models": {"segsam": model}}
+
+    def teach_name(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.taught.append(name)
+        return {}
 
     def infer(self, session: str, params: Mapping[str, Any]) -> Reply:
         self.asked.append(params)
@@ -41,7 +46,13 @@ class Answering:
             found[..., each["index"]] = plane[..., each["index"]]
         if params.get("previous"):
             found |= self.truth & (np.arange(20) == 8)
-        reply = {"mask": encode_mask(Region.of_mask(found)), "encoded_slices": 0, "state": "s"}
+        named = {"category": "tube" if self.taught else None}
+        reply = {
+            **named,
+            "mask": encode_mask(Region.of_mask(found)),
+            "encoded_slices": 0,
+            "state": "s",
+        }
         return Reply({**reply, "next_slice": {"axis": "k", "index": 15}}, None, "", 1.0)
 
 
@@ -50,8 +61,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Findings:
     monkeypatch.setattr(outlining, "CONTOURS", "segsam.no_such_module")
     truth = scene()[1]
     client: Any = Answering(truth)
-    findings = Outlining(client, "s", truth, 2, Console(quiet=True)).run()
-    assert [len(each.get("confirmed", ())) for each in client.asked] == [0, 3, 4]
+    findings = Outlining(client, "s", truth, 2, console=Console(quiet=True), name="tube").run()
+    assert [len(each.get("confirmed", ())) for each in client.asked] == [0, 3, 4, 0]
     assert client.asked[2]["previous"] == "s"
     return findings
 
