@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsam.errors import SegSamError, VolumeError
+from segsam.errors import LabelError, SegSamError, VolumeError
 from segsam_app.inference.engine import ImageKey
 
 _SHOWN = 20
@@ -59,9 +59,13 @@ class RefusedImages:
 
     @contextmanager
     def noting(self, image_id: str, path: Path) -> Iterator[None]:
-        """Remember an image that raises a VolumeError within the block, which raises it on."""
+        """Remember an image that raises a VolumeError within the block, which raises it on. One of
+        a label, which a request may name beside the image, says nothing about the image.
+        """
         try:
             yield
+        except LabelError:
+            raise
         except VolumeError as error:
             self.add(image_id, path, error)
             raise

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from segsam.errors import PromptError
+from segsam.errors import LabelError, PromptError, VolumeError
 from segsam.imaging.volume import Volume
 from segsam.prediction.completion.confirmed import ConfirmedSlices
 from segsam.prediction.completion.sparse_labels import read_sparse_labels
@@ -126,7 +126,12 @@ def confirmed_in(
         if 1 in volume.shape_ijk:
             ConfirmedSlices.of({}, volume.shape_ijk)  # it raises
         path, notes = find_label(sent.label, sent.tag)
-        read = read_sparse_labels(path, volume, sent.value, axis=sent.axis, empty=sent.empty)
+        try:
+            read = read_sparse_labels(path, volume, sent.value, axis=sent.axis, empty=sent.empty)
+        except LabelError:
+            raise
+        except VolumeError as error:  # of the label, and not of the image
+            raise LabelError(str(error)) from error
         return Confirmed(read.confirmed, read.others, tuple(notes))
     planes: dict[tuple[AxisName | int, int], Any] = {}
     for each in sent if 1 not in volume.shape_ijk else ():

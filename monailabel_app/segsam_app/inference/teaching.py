@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from segsam.errors import PromptError
 from segsam.prediction.result import Result, SliceDescription
@@ -28,6 +28,8 @@ NO_MEMORY = (
 )
 
 _SHARE_OF_LARGEST = 0.25
+_CodeText = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]+$", max_length=64)]
+"""Value or meaning of a DICOM code: one line, without the character that separates values."""
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -38,7 +40,7 @@ class LooksRequest(RequestRecord):
 
     colour: Annotated[list[_Byte], Field(min_length=3, max_length=3)] | None = None
     """Red, green and blue, 0 to 255."""
-    code: Annotated[list[ShortText], Field(min_length=2, max_length=2)] | None = None
+    code: Annotated[list[_CodeText], Field(min_length=2, max_length=2)] | None = None
     """SNOMED CT code and its meaning."""
 
     @property

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segsam.categories.segment_names import category_name
 from segsam.categories.vocabulary import folded
 from segsam.imaging.name_text import refused_in
 from segsam.prediction.taught.examples import TaughtExample, TaughtName, TaughtNames
@@ -229,6 +230,10 @@ def _new(name: str, known: TaughtNames) -> TaughtName:
 def _check_text(name: str) -> None:
     if wrong := refused_in(name):
         raise RequestError(f"expected a name that is shown in one line, got {wrong}")
+    if not category_name(name) or folded(name) == "background":
+        raise RequestError(
+            f"expected a name of a structure, got {name!r:.80}, which unnamed segments have"
+        )
 
 
 def _found(names: TaughtNames, name: str) -> TaughtName:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import segsam.model.checkpoint as checkpoint_module
-from segsam.errors import CancelledError, OutputError, VolumeError
+from segsam.errors import CancelledError, LabelError, OutputError, VolumeError
 from segsam_app.choosing.overviews import Overviews
 from segsam_app.choosing.refused import RefusedImages
 from segsam_app.choosing.scoring import BackgroundScorer, OverviewScoring, local_images
@@ -287,3 +287,13 @@ def test_the_reply_has_a_reason(server: Any, strategy: str) -> None:
     assert sample["why"].endswith((".", ".)"))
     assert sample["score"] is None or isinstance(sample["score"], float)
     assert sample["id"]
+
+
+@pytest.mark.parametrize(("error", "count"), [(LabelError, 0), (VolumeError, 1)])
+def test_a_label_that_a_request_names_says_nothing_about_its_image(
+    tmp_path: Path, error: type[VolumeError], count: int
+) -> None:
+    refused = RefusedImages()
+    with pytest.raises(error), refused.noting("case0", tmp_path):
+        raise error("it lies elsewhere")
+    assert len(refused.current()) == count

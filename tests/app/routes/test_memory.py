@@ -155,10 +155,20 @@ def test_renamed_and_removed(house: House) -> None:
     assert (changed.json()["name"], changed.json()["colour"]) == ("costa", [1, 2, 3])
     assert house.infer(RIB)["category"] == "costa"
     assert house.ask("DELETE", "/memory/costa?case=case0&axis=k&slice=2").status_code == 404
+    misspelt = house.ask("DELETE", "/memory/costa?image=case0")
+    assert (misspelt.status_code, set(house.names())) == (400, {"costa"})
+    assert "expected one of case, axis, slice, got 'image'" in misspelt.json()["detail"]
     removed = house.ask("DELETE", f"/memory/{changed.json()['id']}?case=case0&axis=k&slice=3")
     assert removed.json() == {"removed": 1}
     assert house.names() == {}
     assert house.infer(RIB)["category"] is None
+
+
+@pytest.mark.parametrize("name", ["object", "Segment_1", "background"])
+def test_what_unnamed_segments_are_called_is_no_name(house: House, name: str) -> None:
+    reply = house.teach(name)
+    assert reply.status_code == 400
+    assert "which unnamed segments have" in reply.json()["detail"]
 
 
 def test_two_names_for_one_object_are_listed_and_said(house: House) -> None:
@@ -183,6 +193,7 @@ def test_two_names_for_one_object_are_listed_and_said(house: House) -> None:
         ({"color": [1, 2, 3]}, 400, "The nearest is colour"),
         ({"colour": [1, 2, 256]}, 400, "colour"),
         ({"code": ["1"]}, 400, "code"),
+        ({"code": ["1\\2", "rib"]}, 400, "code"),
     ],
     ids=str,
 )
