@@ -23,7 +23,7 @@ help:
 	@echo "make demo     segment organs of a real CT through a real server; writes $(OUT)/"
 	@echo "make browser  the sample CT in a web browser: Orthanc, the server and the address to open"
 	@echo "make pacs     Orthanc alone, with the sample CT, for a server of your own"
-	@echo "make learn    outline an unknown organ on three slices, complete, correct, name it, compare; writes learn.png"
+	@echo "make learn    outline an unknown organ on three slices, complete, correct, name it, compare; writes $(OUT)/learn.png"
 	@echo "make loop     annotate, train, promote, roll back on 8 volumes of LOOP_DATA=dataset, or of the sample CT"
 	@echo "make test     run the tests, in JOBS=2 processes"
 	@echo "make slicer-test  those of the 3D Slicer module alone, in Slicer's own libraries"
@@ -40,7 +40,8 @@ demo: $(STAMP)
 	$(BIN)/segsam demo --out $(OUT)
 
 learn: $(STAMP)
-	$(BIN)/python -m segsam_app.loop.learn --sheet learn.png $(if $(ORGAN),--organ $(ORGAN))
+	@mkdir -p $(OUT)
+	$(BIN)/python -m segsam_app.loop.learn --sheet $(OUT)/learn.png $(if $(ORGAN),--organ $(ORGAN))
 
 # Orthanc is a package of Debian and Ubuntu: apt-get install orthanc orthanc-dicomweb
 browser: $(STAMP)
