@@ -9,6 +9,7 @@ endian are decoded.
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -68,7 +69,7 @@ class FolderSource:
         if not files:
             raise NotFoundError("the study folder has no such study, series or instance")
         if resource.kind is ResourceKind.METADATA:
-            return _json(_metadata(header) for _, header in files)
+            return _json(_as_json(header) for _, header in files)
         if resource.kind is ResourceKind.FRAMES:
             return _frames(files[0][0], resource.frames)
         raise NotFoundError(
@@ -81,9 +82,13 @@ class FolderSource:
         if resource.kind is ResourceKind.INSTANCES:
             yield from (header for _, header in self._files(resource))
             return
+        listed: set[str] = set()
         for one, path in self._first_files():
             header = _header(path)
-            if header is not None and resource.study in (None, header.StudyInstanceUID):
+            if header is None or one.uid in listed:  # a copy of it lies in another folder
+                continue
+            if resource.study in (None, header.StudyInstanceUID):
+                listed.add(one.uid)
                 counted = Dataset(header)  # a copy: the header is shared
                 counted.NumberOfSeriesRelatedInstances = len(one.names)
                 yield counted
@@ -92,7 +97,8 @@ class FolderSource:
         return ((one, one.folder / one.names[0]) for one in self._series().values())
 
     def _files(self, resource: Resource) -> Iterator[tuple[Path, Dataset]]:
-        """Yield the files of a study or series with their headers."""
+        """Yield the files of a study or series with their headers, each instance once."""
+        found: set[str] = set()
         for one, first in self._first_files():
             if resource.series not in (None, one.uid.partition("/")[0]):
                 continue
@@ -101,7 +107,8 @@ class FolderSource:
                 continue
             for name in one.names:
                 header = _header(one.folder / name)
-                if header is not None:
+                if header is not None and header.SOPInstanceUID not in found:
+                    found.add(header.SOPInstanceUID)
                     yield one.folder / name, header
 
 
@@ -139,7 +146,7 @@ def _searched(headers: Iterable[Dataset], resource: Resource) -> list[dict[str, 
     controls = dict(resource.query)
     first = int(controls.get("offset", 0))
     last = first + int(controls.get("limit", len(found)))
-    return [_picked(one, names).to_json_dict() for one in found[first:last]]
+    return [_as_json(_picked(one, names)) for one in found[first:last]]
 
 
 def _by_study(headers: Iterable[Dataset]) -> list[list[Dataset]]:
@@ -185,9 +192,21 @@ def _values(value: object) -> Sequence[object]:
     return value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
 
 
-def _metadata(header: Dataset) -> dict[str, Any]:
-    found: dict[str, Any] = header.to_json_dict(suppress_invalid_tags=True)
-    return found
+def _as_json(header: Dataset) -> dict[str, Any]:
+    """Return a data set in the JSON of DICOM, which is UTF-8 and knows finite numbers only."""
+    found: dict[str, Any] = _finite(header.to_json_dict(suppress_invalid_tags=True))
+    return {**found, "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values without NaN and infinity, which scanners write for what they do not know
+    and no browser reads.
+    """
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(items: Iterable[dict[str, Any]]) -> Answer:
@@ -196,7 +215,7 @@ def _json(items: Iterable[dict[str, Any]]) -> Answer:
     def chunks() -> Iterator[bytes]:
         yield b"["
         for number, item in enumerate(items):
-            yield (b"," if number else b"") + json.dumps(item).encode()
+            yield (b"," if number else b"") + json.dumps(item, allow_nan=False).encode()
         yield b"]"
 
     return Answer(200, _JSON, chunks())

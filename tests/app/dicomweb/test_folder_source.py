@@ -140,3 +140,32 @@ def test_an_image_named_by_the_uid_of_its_series(store: Store, tmp_path: Path) -
     assert len(store.series) == 4
     with pytest.raises(RequestError, match="several folders"):
         id_of_image(store, SERIES)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
+def test_json_is_utf_8_with_finite_numbers(tmp_path: Path) -> None:
+    """Scanners write NaN for what they do not know; a browser reads no such number."""
+    facts = {"SliceLocation": "NaN", "SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller"}
+    write_series(tmp_path / "a", 2, **facts)
+    store = Store(str(tmp_path), on_image=lambda path: None)
+
+    def refuse(text: str) -> float:
+        raise AssertionError(text)
+
+    for path in (f"studies/{STUDY}/series/{SERIES}/metadata", "studies"):
+        first = json.loads(asked(store, path), parse_constant=refuse)[0]
+        assert first["00080005"]["Value"] == ["ISO_IR 192"]
+        assert first["00100010"]["Value"] == [{"Alphabetic": "Müller"}]
+
+
+def test_a_copy_of_a_series_is_listed_once(tmp_path: Path) -> None:
+    for folder in ("a", "copy"):
+        write_series(tmp_path / folder, 3, SOPInstanceUID=None)
+    for number, path in enumerate(sorted((tmp_path / "a").iterdir())):
+        for place in (path, tmp_path / "copy" / path.name):
+            each = pydicom.dcmread(place)
+            each.SOPInstanceUID = f"1.2.7.{number}"
+            each.save_as(place)
+    store = Store(str(tmp_path), on_image=lambda path: None)
+    assert len(found(store, "series")) == 1
+    assert len(json.loads(asked(store, f"studies/{STUDY}/series/{SERIES}/metadata"))) == 3
