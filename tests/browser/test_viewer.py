@@ -244,7 +244,7 @@ def _next(view: Viewer, others: set[str]) -> None:
     link.wait_for()
     assert len(view.page.locator(".segsam-next").inner_text()) > len("Open it") + 10
     link.click()
-    view.page.wait_for_url("**/monai-label?*initialSeriesInstanceUID=*")
+    view.page.wait_for_url("**/monai-label?*SeriesInstanceUIDs=*")
     assert view.page.url.rpartition("=")[2] in others
     view.wait_until_connected()
 

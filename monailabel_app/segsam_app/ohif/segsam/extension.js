@@ -195,7 +195,7 @@ class Page {
       const study = series && (await server.studyOf(series));
       if (!study) return this.panel.showNext(`${why} It is ${id}, which is no DICOM series: this viewer cannot show it.`);
       const address = new URL('/ohif/monai-label', location.origin);
-      address.search = new URLSearchParams({ StudyInstanceUIDs: study, initialSeriesInstanceUID: series });
+      address.search = new URLSearchParams({ StudyInstanceUIDs: study, SeriesInstanceUIDs: series });
       this.panel.showNext(why, address.href);
     } catch (error) {
       this.#showError(error);
