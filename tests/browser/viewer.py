@@ -55,10 +55,19 @@ _HANDLES = """tool => window.cornerstoneTools.annotation.state.getAnnotationMana
   .getAllAnnotations().filter(one => one.metadata.toolName === tool)
   .map(one => one.data.handles.points.map(point => Array.from(point)))"""
 _COUNT = """() => {
-  window.modified = 0;
+  Object.assign(window, { replied: false, drawnAnswers: 0 });
+  const { open } = XMLHttpRequest.prototype;
+  XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+    open.call(this, method, url, ...rest);
+    if (!String(url).includes('/infer/')) return;
+    this.addEventListener('loadend', () => { window.replied = true; });
+  };
   const service = window.services.segmentationService;
-  service.subscribe(service.EVENTS.SEGMENTATION_DATA_MODIFIED, () => { window.modified++; });
+  service.subscribe(service.EVENTS.SEGMENTATION_DATA_MODIFIED, () => {
+    if (window.replied) window.drawnAnswers++;
+  });
 }"""
+"""Counts the answers that are drawn; the segmentation is also modified while it is made."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +171,14 @@ class Viewer:
     @contextmanager
     def answered(self) -> Iterator[list[dict[str, Any]]]:
         """Wait at the end of the block until an answer was drawn; the list then has the params."""
-        before = self.page.evaluate("() => window.modified")
+        before = self.page.evaluate("() => { window.replied = false; return drawnAnswers; }")
         sent: list[dict[str, Any]] = []
         with self.page.expect_response(lambda reply: "/infer/" in reply.url) as info:
             yield sent
         reply = info.value
         assert reply.status == 200, reply.text()
         sent.append(_params(reply.request.post_data_buffer))
-        self.page.wait_for_function(f"() => window.modified > {before}")
+        self.page.wait_for_function(f"() => window.drawnAnswers > {before}")
 
     def run(self, title: str) -> None:
         """Press one of MONAI Label's buttons."""

@@ -150,8 +150,9 @@ class Page {
   }
 
   #changed() {
-    this.#isChanged = true;
-    this.panel.showSegments(this.drawing.segments());
+    const segments = this.drawing.segments();
+    this.#isChanged = segments.length > 0; // it is also called for the empty segmentation
+    this.panel.showSegments(segments);
     this.#learnVersion();
   }
 
