@@ -30,11 +30,15 @@ class Completion(Result):
     def least_certain(self) -> int | None:
         """The slice whose confirmation would help most; None if every slice is confirmed.
 
-        It is the one on which the most pixels are in doubt.
+        It is the one on which the most pixels are in doubt, times its distance to the nearest
+        confirmed slice: what is learnt there helps as many others.
         """
-        doubts = {index: self._doubt(index) for index in self.certainties}
-        open_ = {index: doubt for index, doubt in doubts.items() if index not in self.confirmed}
-        return max(open_, key=lambda index: open_[index]) if open_ else None
+        worth = {
+            index: self._doubt(index) * min(abs(index - other) for other in self.confirmed)
+            for index in self.certainties
+            if index not in self.confirmed
+        }
+        return max(worth, key=lambda index: worth[index]) if worth else None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the voxels as JSON values."""
