@@ -222,6 +222,8 @@ class SegSamApp(MONAILabelApp):
         store = self.datastore()
         self.versions.history()
         self.drafts.check()
+        if isinstance(store, Store) and not store.is_read_only:
+            self._learn_what_waits(store)
         look = store.check_records if isinstance(store, Store) else None
         while look is not None and not self.shutdown.has_begun:
             try:
@@ -230,6 +232,12 @@ class SegSamApp(MONAILabelApp):
                 logger.warning("the labels could not be compared with their images: %s", error)
             look = store.look_at_labels
             time.sleep(_LOOK_SECONDS)
+
+    def _learn_what_waits(self, store: Store) -> None:
+        try:
+            self.learner.resume(store)
+        except OSError as error:
+            logger.warning("labels to learn from could not be listed: %s", error.strerror)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """Learn the label's names, and return what the reply holds besides the version."""

@@ -165,7 +165,7 @@ class Client:
         try:
             answer = self._http.request(method, url, timeout=self._limits, **options)
         except requests.RequestException as error:
-            raise ServerError(f"No answer to {method} {path}: {error}") from error
+            raise ServerError(f"No answer to {method} {path}: {_why_silent(error)}.") from error
         if not answer.ok:
             raise ServerError(
                 f"{method} {path} was answered with status {answer.status_code}: {_detail(answer)}"
@@ -186,6 +186,17 @@ def _multipart_reply(answer: requests.Response, seconds: float) -> Reply:
         else:
             params = json.loads(part.text)
     return Reply(params, file, file_name, seconds)
+
+
+def _why_silent(error: requests.RequestException) -> str:
+    """Return why there is no answer, without the text of the library."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the server's certificate is not trusted"
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no server answers at this address, or the connection broke off"
+    return "the address is not one of a server"
 
 
 def _content(answer: requests.Response) -> dict[str, Any]:

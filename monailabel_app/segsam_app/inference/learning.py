@@ -5,8 +5,9 @@ examples in the study's memory of taught names.
          └--> waiting cases --one thread, low priority--> descriptions of a few slices --> store
 
 Nobody waits for it: before each slice it waits until no annotator waits for a result, and a newer
-version of the label, or the end of the server, ends it. Errors are only logged; what was not learnt
-is with the next version, or by `PUT /memory/{name}`.
+version of the label, or the end of the server, ends it. The next start goes on with the labels that
+were still waiting. Errors are only logged; what was not learnt is with the next version, or by
+`PUT /memory/{name}`.
 """
 
 from __future__ import annotations
@@ -63,10 +64,16 @@ class NameLearner:
 
     def case_saved(self, store: Store, image_id: str) -> None:
         """Learn from the final label of an image, which has just been saved."""
+        store.taught.set_waiting(image_id, waits=True)
         with self._lock:
             self._waiting[image_id] = store
         with suppress(RuntimeError):  # the server shuts down
             self._thread.submit(self._learn_next, image_id)
+
+    def resume(self, store: Store) -> None:
+        """Learn from the labels that were still waiting when the server ended. Raises OSError."""
+        for image_id in store.taught.waiting():
+            self.case_saved(store, image_id)
 
     def stop(self) -> None:
         """Stop at the next slice."""
@@ -81,13 +88,22 @@ class NameLearner:
             if store is not None and self._is_learning:
                 learnt = self._learn(store, image_id)
                 logger.info("%d names were learnt from a label", len(learnt))
+                self._end(store, image_id)
         except CancelledError:
             return
         except (SegSamError, OSError) as error:
             logger.warning("no names were learnt from a label: %s", error)
+            if store is not None:
+                self._end(store, image_id)
         finally:
             with self._lock:
                 self._is_learning = False
+
+    def _end(self, store: Store, image_id: str) -> None:
+        """Note that a case was learnt from, unless it was saved again meanwhile."""
+        with self._lock:
+            if image_id not in self._waiting:
+                store.taught.set_waiting(image_id, waits=False)
 
     def _learn(self, store: Store, image_id: str) -> list[str]:
         """Learn the names of one case; return those that changed. Raises SegSamError, OSError."""

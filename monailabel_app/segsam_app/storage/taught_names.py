@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 MOST_NAMES = 500
 """Names of one study, and with the examples of a name the most that the folder holds."""
 
+_WAITING = ".waiting"
+"""Folder with an empty file for each case that is still to be learnt from."""
 ColourRgb = tuple[int, int, int]
 Snomed = tuple[str, str]
 
@@ -67,6 +69,25 @@ class TaughtStore:
         self._reading = threading.Lock()
         self._state: tuple[object, ...] | None = None
         self._names = TaughtNames()
+
+    def waiting(self) -> list[str]:
+        """Return the cases whose labels are still to be learnt from. Raises OSError."""
+        place = self._folder / _WAITING
+        return sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+
+    def set_waiting(self, case: str, *, waits: bool) -> None:
+        """Note on disk, for the next start, if a label is still to be learnt from. What cannot be
+        noted is logged, and is learnt with the next version.
+        """
+        place = self._folder / _WAITING
+        try:
+            if waits:
+                place.mkdir(parents=True, exist_ok=True)
+                (place / case).touch()
+            else:
+                (place / case).unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("a label to learn from could not be noted: %s", error.strerror)
 
     def names(self) -> TaughtNames:
         """Return all names as they are now; after a disk error, as they were last read."""

@@ -20,6 +20,7 @@ from segsam.prediction import naming
 from segsam.prediction.labels import Region
 from segsam.prediction.taught import matching
 from segsam.remote.masks import encode_mask
+from segsam_app.inference.learning import NameLearner
 from segsam_app.routes import memory as routes
 from segsam_app.web.error_handlers import HANDLED, error_response
 
@@ -147,6 +148,24 @@ def test_a_saved_label_teaches_what_the_checkpoint_does_not_have(house: House) -
     house.teach("spare rib", SPLEEN)
     house.save("liver")
     assert set(house.names()) == {"spare rib"}, "the newer label has no rib"
+
+
+def test_a_label_that_was_not_learnt_from_in_time_is_at_the_next_start(house: House) -> None:
+    house.save("rib")
+    store, before = house.app.datastore(), house.app.learner
+    before.stop()  # as the end of the server does, in the moment of the next save
+    labels = np.zeros(scene(0)[0].shape, np.uint8)
+    labels[scene(0)[1]["rib"]] = 1
+    file = write(house.studies.parent / "label.nii.gz", labels, AFFINE)
+    store.save("case0", file, "final", {"label_names": {"costa": 1}})
+    house.app.on_save_label("case0", "case0")
+    assert soon(lambda: before.pending == 0)
+    assert store.taught.waiting() == ["case0"]
+    assert set(house.names()) == {"rib"}
+    house.app.learner = NameLearner(house.app.engine)
+    house.app.learner.resume(store)
+    assert soon(lambda: house.app.learner.pending == 0, seconds=300)
+    assert (set(house.names()), store.taught.waiting()) == ({"costa"}, [])
 
 
 def test_renamed_and_removed(house: House) -> None:
