@@ -274,8 +274,11 @@ def _view(image: Path, request: ImageRequest, result: Result, checkpoint: str | 
 def _reply(
     result: Result, request: ImageRequest, listed: Sequence[str]
 ) -> tuple[str | None, dict[str, Any]]:
-    name = name_of(result, request)
-    value = position_of(name, listed, otherwise=ANY_OBJECT) if request.by_position else 1
+    if not request.by_position:
+        return answer(result, request, 1)
+    if not request.label and result.category not in listed and ANY_OBJECT in listed:
+        request = replace(request, label=ANY_OBJECT)  # a name that was taught is in no position
+    value = position_of(name_of(result, request), listed, otherwise=ANY_OBJECT)
     return answer(result, request, value)
 
 

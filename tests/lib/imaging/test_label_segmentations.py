@@ -153,15 +153,26 @@ class TestPlaces:
             expected = labels.reoriented(codes_of_axes)
             np.testing.assert_array_equal(read.as_one_map(), expected.voxels)
 
-    def test_planes_left_out_of_slices_with_a_gap(self, tmp_path: Path, axes: Any) -> None:
-        """An outline on every second slice, where slices of 2 mm lie 2.5 mm apart, as in MR."""
+    @pytest.mark.parametrize("declared", [None, 5.0, 99.0])
+    def test_planes_left_out_of_slices_with_a_gap(
+        self, tmp_path: Path, axes: Any, declared: float | None
+    ) -> None:
+        """An outline on every second slice, where slices of 2 mm lie 2.5 mm apart, as in MR. Some
+        programs declare the distance of the planes that they write.
+        """
+
+        def declare(made: pydicom.Dataset) -> None:
+            shared = made.SharedFunctionalGroupsSequence[0]
+            if declared is not None:
+                shared.PixelMeasuresSequence[0].SpacingBetweenSlices = declared
+
         slices = ct_slices(axes)
         for each in slices:
             each.SliceThickness = 2.0
         image = image_of(slices, tmp_path / "ct")
         mask = np.zeros(image.shape_ijk, np.bool_)
         mask[1:4, 1:3, ::2] = True
-        path = segmentation(slices, {2: mask}, tmp_path / "seg.dcm")
+        path = segmentation(slices, {2: mask}, tmp_path / "seg.dcm", change=declare)
         np.testing.assert_array_equal(read_labels(path, image).as_one_map() > 0, mask)
 
     def test_overlapping_segments_are_layers(self, tmp_path: Path, axes: Any) -> None:

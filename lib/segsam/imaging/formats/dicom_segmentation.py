@@ -218,15 +218,16 @@ def _step_of_image(image_ras: Affine | None, normal_lps: NDArray[np.float64]) ->
 def _step_mm(
     along: NDArray[np.float64], measures: pydicom.Dataset, of_image_mm: float | None
 ) -> float:
-    """Distance of planes: as declared, or as in the image, if all frames lie on such planes, else
-    the smallest found. The thickness of a slice says it only where slices touch each other.
+    """Distance of planes: as in the image, or as declared, if all frames lie on such planes, else
+    the smallest found. Some programs declare the distance of the planes that they kept, and the
+    thickness of a slice says it only where slices touch each other.
     """
     distances = [b - a for a, b in pairwise(sorted(along.tolist())) if b - a > _PLANE_TOLERANCE_MM]
     declared = [
         abs(float(value))
         for value in (
-            measures.get("SpacingBetweenSlices"),
             of_image_mm,
+            measures.get("SpacingBetweenSlices"),
             measures.get("SliceThickness"),
         )
         if value
