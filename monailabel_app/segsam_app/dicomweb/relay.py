@@ -62,8 +62,10 @@ def _kinds(media_type: str) -> tuple[str, str]:
     """Return a media type without parameters, and that of its parts, "" for none."""
     message = Message()
     message["Content-Type"] = media_type
-    parts = message.get_param("type", "")
-    return media_type.partition(";")[0].strip().lower(), str(parts or "").strip().lower()
+    parts = str(message.get_param("type", "") or "")
+    # Some servers put the parameters of a part into the quotes too.
+    kind, of_parts = (each.partition(";")[0].strip().lower() for each in (media_type, parts))
+    return kind, of_parts
 
 
 class Relay:

@@ -60,7 +60,10 @@ def test_a_window_may_be_named() -> None:
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"image": "/etc/passwd"}, r"Expected one of the keys prompts, axis, propagate.*got image"),
+        (
+            {"image": "/etc/passwd"},
+            r"Expected one of the keys .*prompts, axis, propagate.*got image",
+        ),
         ({"propogate": True}, r"got propogate. The nearest is propagate"),
         ({"axis": "x"}, r"Expected axis to be 'auto'.*got 'x'"),
         ({"propagate": "yes"}, r"Expected propagate to be true or false or 'memory', got 'yes'"),
