@@ -25,8 +25,11 @@ WAITS = "import time; print('Uvicorn running on', flush=True); time.sleep(60)"
 class Client:
     """A client whose server has weights for research only, and marks a cube around the box."""
 
-    def __init__(self, address: Any, *, token: str = "", ca_file: str = "") -> None:
+    def __init__(
+        self, address: Any, *, token: str = "", ca_file: str = "", draft_key: str = ""
+    ) -> None:
         self.address = address
+        self.drafts = SimpleNamespace(are_kept=False)  # as of a server before drafts
         self.uploads = SimpleNamespace(close=lambda cancel: None)
         self.used: list[tuple[str, str]] = []
 
