@@ -39,7 +39,7 @@ from segsam_app.inference.confirmed import Confirmed, FindLabel, confirmed_in, r
 from segsam_app.inference.dialects import ImageRequest
 from segsam_app.inference.engine import Engine, ImageKey
 from segsam_app.inference.progress import ProgressTracker
-from segsam_app.inference.replies import answer, disagreement
+from segsam_app.inference.replies import answer, disagreement, latencies
 from segsam_app.inference.requests import Name, RequestId, ShortText, window_of
 from segsam_app.inference.sent_masks import SentMask
 from segsam_app.records import RequestRecord
@@ -159,13 +159,7 @@ class Completer:
         state = self._keep(request, owner, result, previous)
         reply |= {**_learnt(result), "state": state}
         end = time.perf_counter()
-        reply["latencies"] = {
-            "read": read - start,
-            "model": predicted - read,
-            "answer": end - predicted,
-            **result.seconds,
-            "total": end - start,
-        }
+        reply["latencies"] = latencies(result, start, read, predicted, end)
         logger.info(
             "completed %d slices from %d, %.3f s",
             len(result.slices),

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -81,6 +81,20 @@ def check_upload(engine: Engine, path: Path, *, temporary: bool = False) -> None
 
 
 @contextmanager
+def refused_as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """Let a refusal within the block name files as their sender knows them: `names` maps the names
+    that the server gave them to those that came with them, "" for none.
+    """
+    try:
+        yield
+    except VolumeError as error:
+        sentence = str(error)
+        for stored, sent in names.items():
+            sentence = sentence.replace(stored, shown(sent) or stored)
+        raise type(error)(sentence) from error
+
+
+@contextmanager
 def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
     """Write an upload to a temporary file, which exists within the block. Only a plain extension is
     taken from the client's file name; a refusal names the file as it was sent.
@@ -91,11 +105,8 @@ def uploaded(file: BinaryIO, filename: str | None) -> Iterator[Path]:
             shutil.copyfileobj(file, copy)
         if not path.suffix:
             path = path.rename(path.with_suffix(ending_by_content(path)))
-        try:
+        with refused_as_sent({path.name: base_name(filename)}):
             yield path
-        except VolumeError as error:
-            sent = shown(base_name(filename))
-            raise type(error)(str(error).replace(path.name, sent or path.name)) from error
 
 
 def safe_extension(filename: str | None, default: str = "") -> str:

@@ -43,7 +43,7 @@ from segsam_app.inference.engine import Engine
 from segsam_app.inference.positions import position_of
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
-from segsam_app.inference.replies import ANY_OBJECT, answer, disagreement, name_of
+from segsam_app.inference.replies import ANY_OBJECT, answer, disagreement, latencies, name_of
 from segsam_app.inference.requests import SERVER_KEYS
 from segsam_app.strict_json import json_safe
 
@@ -187,13 +187,7 @@ class SegSamInfer(InferTask):
         image_request = replace(image_request, notes=(*image_request.notes, *notes))
         file, reply = _reply(result, image_request, self.segment_names())
         end = time.perf_counter()
-        reply["latencies"] = {
-            "read": read - start,
-            "model": predicted - read,
-            "answer": end - predicted,
-            **result.seconds,
-            "total": end - start,
-        }
+        reply["latencies"] = latencies(result, start, read, predicted, end)
         logger.info(
             "%s of %d slices, %d encoded, %.3f s",
             image_request.form,

@@ -57,6 +57,19 @@ def describe(result: Result, request: ImageRequest, value: int) -> dict[str, Any
     }
 
 
+def latencies(
+    result: Result, start: float, read: float, predicted: float, end: float
+) -> dict[str, float]:
+    """Return the seconds of each part of a reply, from the times at which these parts ended."""
+    return {
+        "read": read - start,
+        "model": predicted - read,
+        "answer": end - predicted,
+        **result.seconds,
+        "total": end - start,
+    }
+
+
 def answer(
     result: Result, request: ImageRequest, value: int = 1
 ) -> tuple[str | None, dict[str, Any]]:

@@ -6,7 +6,6 @@ before, to disk and within its limit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, UploadFile
@@ -17,8 +16,12 @@ from monailabel.interfaces.utils.app import app_instance
 from segsam.errors import VolumeError
 from segsam.imaging.image_files import image_kind, is_litter
 from segsam_app.errors import RequestError
-from segsam_app.ids import shown
-from segsam_app.inference.images import base_name, check_upload, safe_extension
+from segsam_app.inference.images import (
+    base_name,
+    check_upload,
+    refused_as_sent,
+    safe_extension,
+)
 from segsam_app.inference.sessions import AppSessions, Session, Upload, require_sessions
 from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import AnyUser
@@ -41,10 +44,8 @@ def create_session(
         raise RequestError("archives are not unpacked; send the image, or the files of the series")
     engine = app_instance().engine
     uploads = _uploads(files)
-    try:
+    with refused_as_sent({upload.name: upload.sent_name for upload in uploads}):
         session = _sessions().add(uploads, lambda path: check_upload(engine, path), expiry)
-    except VolumeError as error:
-        raise type(error)(_with_sent_names(str(error), uploads)) from error
     return {"session_id": session.id, "session_info": _described(session)}
 
 
@@ -87,14 +88,6 @@ def _sessions() -> AppSessions:
     return require_sessions(app_instance().sessions())
 
 
-def _with_sent_names(sentence: str, uploads: Sequence[Upload]) -> str:
-    """Return a sentence about files by the names that their sender knows them by."""
-    for upload in uploads:
-        if upload.sent_name:
-            sentence = sentence.replace(upload.name, upload.sent_name)
-    return sentence
-
-
 def _uploads(files: list[UploadFile]) -> list[Upload]:
     """Return the files to store; of several, without hidden files and what systems leave behind."""
     if len(files) > 1:
@@ -116,7 +109,7 @@ def _uploads(files: list[UploadFile]) -> list[Upload]:
             file.file,
             file.size or 0,
             f"{number:05d}{safe_extension(file.filename, '.dcm')}",
-            shown(base_name(file.filename)),
+            base_name(file.filename),
         )
         for number, file in enumerate(files)
     ]
