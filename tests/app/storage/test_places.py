@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import shutil
 import socket
@@ -127,20 +128,27 @@ def contents(folder: Path, count: int, ending: str = ".nii.gz") -> list[bytes]:
 
 
 @contextmanager
-def other_program(write_one: Callable[[bytes], None], made: list[bytes]) -> Iterator[None]:
-    """A program that writes its labels at the place, one after the other, until the block ends."""
-    ends = threading.Event()
+def other_program(
+    write_one: Callable[[bytes], None], made: list[bytes]
+) -> Iterator[threading.Semaphore]:
+    """A program that writes its labels at the place, one after the other, until the block ends.
+
+    It yields a semaphore that is released once for each label that was written. Whoever waits for
+    it meets this program in every round, however slow the machine is.
+    """
+    ends, written = threading.Event(), threading.Semaphore(0)
 
     def work() -> None:
-        for content in made:
+        for content in itertools.cycle(made):
             write_one(content)
+            written.release()
             if ends.wait(0.05):
                 return
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield
+        yield written
     finally:
         ends.set()
         thread.join()
@@ -175,8 +183,9 @@ def test_a_race(client: Client, finals: Path, tmp_path: Path, how: str, ending: 
             elsewhere.replace(place)
 
     client.put(ours[0])
-    with other_program(write_one, theirs):
+    with other_program(write_one, theirs) as written:
         for content in ours:
+            assert written.acquire(timeout=60)
             reply = client.get()
             assert reply.status_code == 200, reply.text
             assert len(reply.content) == int(reply.headers["content-length"])
