@@ -94,16 +94,24 @@ class Categories:
         Raises:
             CategoryError: an unknown name; the message lists the three nearest names.
         """
-        found = self._index_by_word.get(folded(name))
+        found = self.find(name)
         if found is None:
-            near = difflib.get_close_matches(folded(name), self._index_by_word, n=20, cutoff=0.0)
-            nearest = list(
-                dict.fromkeys(self.items[self._index_by_word[word]].name for word in near)
-            )[:_SUGGESTIONS]
-            raise CategoryError(
-                f"There is no category {name!r}; the nearest are {', '.join(map(repr, nearest))}."
-            )
+            nearest = ", ".join(map(repr, self.nearest(name)))
+            raise CategoryError(f"There is no category {name!r}; the nearest are {nearest}.")
         return found
+
+    def find(self, name: str) -> int | None:
+        """Return the index of a category as `index` does; None for an unknown name."""
+        return self._index_by_word.get(folded(name))
+
+    def nearest(self, name: str, others: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the three names nearest to an unknown one, of categories (also by their synonyms)
+        and of `others`.
+        """
+        named = {word: self.items[k].name for word, k in self._index_by_word.items()}
+        named |= {folded(other): other for other in others}
+        near = difflib.get_close_matches(folded(name), named, n=20, cutoff=0.0)
+        return tuple(dict.fromkeys(named[word] for word in near))[:_SUGGESTIONS]
 
     def colour(self, name: str) -> tuple[int, int, int]:
         """Return red, green, blue (0 to 255) of a category by name or synonym."""

@@ -16,7 +16,7 @@ At most one object of a category is found on a slice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,12 +25,9 @@ import numpy as np
 from segsam.datasets.labelled_slices import spread
 from segsam.errors import PromptError, VolumeError
 from segsam.imaging.slices import choose_axis
-from segsam.imaging.volume import Volume
-from segsam.model import SegSam
 from segsam.prediction.job import Job
 from segsam.prediction.naming import (
     PRESENT_ABOVE,
-    may_be_named,
     name_confidences,
     near_categories,
 )
@@ -52,8 +49,8 @@ from segsam.proposals.probing import (
     certainty,
     grid_points,
     probe,
-    require_semantics,
 )
+from segsam.proposals.requested import Rejected, allowed_categories, read_requested
 from segsam.types import AxisName, Cancel, Progress
 
 _MAX_PRESENCE_SLICES = 32
@@ -129,7 +126,9 @@ class _AutomaticSegmentation:
         self._predictor, self._search, self._job = predictor, search, job
         self._model = predictor.model
         self._volume = predictor.volume
-        self._categories = allowed_categories(self._model, self._volume, search.categories)
+        self._requested = read_requested(self._model, self._volume, search.categories)
+        self._categories = allowed_categories(self._model, self._volume, self._requested)
+        self._rejected = Rejected()
         self._axis = choose_axis(self._volume, search.axis)
         self._slices = predictor.slices(self._axis, job)
         decoder = self._model.semantic_decoder
@@ -168,6 +167,12 @@ class _AutomaticSegmentation:
             tuple(notes),
             self._job.times,
             self._job.encoded,
+            self._rejected.not_found(
+                self._requested,
+                (one.name for one in objects),
+                self._presence,
+                present_from=PRESENT_ABOVE,
+            ),
         )
 
     def _slices_to_search(self) -> tuple[int, ...]:
@@ -214,10 +219,7 @@ class _AutomaticSegmentation:
             peaks = attention_points(self._model, features, categories, view.size_px)
             points = np.concatenate([points, peaks])
         probes = probe(self._model, features, points)
-        best = best_by_category(
-            (one for one in probes if one.category in categories),
-            min_certainty=_PROBE_SHARE * self._search.min_certainty,
-        )
+        best = best_by_category(one for one in probes if one.category in categories)
         proposals = [self._confirmed(index, found) for found in best.values()]
         self._job.report("searched", self._axis, index)
         return [proposal for proposal in proposals if proposal is not None]
@@ -227,6 +229,10 @@ class _AutomaticSegmentation:
 
         It is confirmed by the same category with the required certainty.
         """
+        names = self._model.categories.names
+        if found.certainty < _PROBE_SHARE * self._search.min_certainty:
+            self._rejected.add(names[found.category], found.certainty)
+            return None
         box = box_of_mask(self._slices.view, found.mask, index)
         if box is None:
             return None
@@ -241,7 +247,11 @@ class _AutomaticSegmentation:
             mask.report.agreement or 0.0,
             mask.report.predicted_iou,
         )
-        if category != found.category or mask_certainty < self._search.min_certainty:
+        if category != found.category:
+            self._rejected.add(names[found.category], found.certainty, given=names[category])
+            return None
+        if mask_certainty < self._search.min_certainty:
+            self._rejected.add(names[category], mask_certainty)
             return None
         return Proposal(category, index, box, mask_certainty)
 
@@ -261,6 +271,8 @@ class _AutomaticSegmentation:
         if result.category is None and not result.region.is_empty:
             self._unnamed.append(name)
         if result.region.is_empty or result.category != name or result.confidence is None:
+            best = max(proposal.certainty for proposal in chain)
+            self._rejected.add(name, best, given=result.category or "")
             return None
         presence = {
             i: by_category[category]
@@ -268,32 +280,7 @@ class _AutomaticSegmentation:
             if category in by_category
         }
         found = FoundObject(0, name, result.confidence, result, presence)
-        return found if found.certainty >= self._search.min_certainty else None
-
-
-def allowed_categories(
-    model: SegSam, volume: Volume, requested: Collection[str]
-) -> tuple[int, ...]:
-    """Return the indices of the categories to search for.
-
-    These are the requested ones, or all that have examples in training and occur in the modality.
-
-    Raises:
-        PromptError: no trained semantics, or the card withholds all names in this modality.
-        CategoryError: an unknown requested name.
-    """
-    require_semantics(model)
-    if volume.modality is not None and volume.modality in model.card.unnamed_in:
-        raise PromptError(
-            f"Nothing can be segmented without prompts in {volume.modality} volumes: the names of "
-            "this checkpoint are not reliable there, as its model card says; mark the object."
-        )
-    categories = model.categories
-    if requested:
-        return tuple(sorted({categories.index(name) for name in requested}))
-    seen = frozenset(model.card.categories_seen)
-    return tuple(
-        index
-        for index, item in enumerate(categories.items)
-        if item.name in seen and may_be_named(model, item, volume.modality)
-    )
+        if found.certainty < self._search.min_certainty:
+            self._rejected.add(name, found.certainty)
+            return None
+        return found

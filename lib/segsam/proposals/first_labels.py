@@ -14,6 +14,7 @@ from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.result import Result
 from segsam.proposals.probing import certainty
+from segsam.proposals.requested import NotFound
 from segsam.types import LabelArray
 
 NOTHING_NOTE = "Nothing was found that both decoders were certain enough of."
@@ -77,6 +78,7 @@ class FirstLabels:
 
     `labels` are uint8 or uint16 (i, j, k) with values 1 to N in the order of `objects`; where two
     objects overlap, the higher probability wins. `searched_slices` lie across voxel axis `axis`.
+    `not_found` are the requested names that no object got.
     """
 
     volume: Volume
@@ -86,6 +88,7 @@ class FirstLabels:
     notes: tuple[str, ...]
     seconds: Mapping[str, float]
     encoded: int
+    not_found: tuple[NotFound, ...] = ()
 
     @cached_property
     def labels(self) -> LabelArray:
@@ -133,6 +136,7 @@ class FirstLabels:
             "label_names": self.label_names,
             "certainty": self.certainty,
             "certainties": {one.name: one.to_json(self.voxels[one.value]) for one in self.objects},
+            "not_found": [one.to_json() for one in self.not_found],
             "axis": self.axis,
             "looked_at": list(self.searched_slices),
             "notes": [*self.notes, *self.overlap_notes],

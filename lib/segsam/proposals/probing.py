@@ -115,14 +115,12 @@ def probe(model: SegSam, features: ImageFeatures, points_px: NDArray[np.float32]
     return found
 
 
-def best_by_category(probes: Iterable[Probe], *, min_certainty: float) -> dict[int, Probe]:
-    """Return the most certain probe of each category, if it is certain enough."""
+def best_by_category(probes: Iterable[Probe]) -> dict[int, Probe]:
+    """Return the most certain probe of each category."""
     best: dict[int, Probe] = {}
     for one in probes:
         current = best.get(one.category)
-        if one.certainty >= min_certainty and (
-            current is None or one.certainty > current.certainty
-        ):
+        if current is None or one.certainty > current.certainty:
             best[one.category] = one
     return best
 

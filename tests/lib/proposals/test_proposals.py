@@ -30,7 +30,7 @@ from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result as Predicted
 from segsam.prediction.result import SliceReport
 from segsam.prompting.prompts import Box
-from segsam.proposals.automatic import Search, allowed_categories, segment_automatically
+from segsam.proposals.automatic import Search, segment_automatically
 from segsam.proposals.boxes import (
     Proposal,
     box_of_mask,
@@ -52,6 +52,17 @@ from segsam.proposals.overview import (
     sampled_slices,
 )
 from segsam.proposals.probing import Probe, attention_points, best_by_category, grid_points, probe
+from segsam.proposals.requested import (
+    ABSENT_REASON,
+    MODALITY_REASON,
+    RENAMED_REASON,
+    UNCERTAIN_REASON,
+    UNNAMED_REASON,
+    UNSEEN_REASON,
+    Rejected,
+    allowed_categories,
+    read_requested,
+)
 
 from ..conftest import TinyHost
 from ..made_memory import with_distances
@@ -172,7 +183,7 @@ class TestProbes:
 
     def test_the_best_of_each_category(self) -> None:
         some = [made(1, 0.9), made(1, 0.5), made(2, 0.3), made(3, 0.1)]
-        assert best_by_category(some, min_certainty=0.2) == {1: some[0], 2: some[2]}
+        assert best_by_category(some) == {1: some[0], 2: some[2], 3: some[3]}
 
 
 def made(category: int, agreement: float, *, confidence: float = 1.0, iou: float = 1.0) -> Probe:
@@ -322,6 +333,65 @@ class TestSegmentingAutomatically:
         untrained = with_facts(predictor, semantic_is_trained=False)
         with pytest.raises(PromptError, match="without prompts: this checkpoint has no trained"):
             segment_automatically(untrained)
+
+
+class TestNotFound:
+    """The decoder calls everything spleen."""
+
+    def reasons(self, predictor: Predictor, *names: str, **search: float) -> dict[str, Any]:
+        settings = {"min_certainty": 0.0, **search}
+        found = segment_automatically(predictor, Search(categories=names, **settings))  # type: ignore[arg-type]
+        assert found.to_json()["not_found"] == [one.to_json() for one in found.not_found]
+        return {one.requested: (one.reason, one.probability) for one in found.not_found}
+
+    def test_what_presence_does_not_see(self, predictor: Predictor, model: SegSam) -> None:
+        sees_everywhere(model, 1)
+        calls_all(model, 1)
+        ((name, (reason, probability)),) = self.reasons(predictor, "LIVER", "SPLEEN").items()
+        assert (name, reason) == ("LIVER", ABSENT_REASON)
+        assert probability == pytest.approx(0, abs=1e-3)
+
+    def test_what_is_not_certain_enough(self, predictor: Predictor, model: SegSam) -> None:
+        predictor = with_facts(predictor, presence_is_trained=False)
+        calls_all(model, 1)
+        found = self.reasons(predictor, "spleen", "liver", min_certainty=1.0)
+        assert [reason for reason, _ in found.values()] == [UNCERTAIN_REASON] * 2
+        assert 0 < found["spleen"][1] < 1, "how certain the best candidate was"
+        assert found["liver"][1] == 0, "nothing was a candidate"
+
+    def test_what_presence_sees_and_nothing_was_like(
+        self, predictor: Predictor, model: SegSam
+    ) -> None:
+        sees_everywhere(model, 0, 1)
+        calls_all(model, 1)
+        reason, probability = self.reasons(predictor, "liver")["liver"]
+        assert reason == UNCERTAIN_REASON
+        assert probability == pytest.approx(1, abs=1e-3), "it may be there after all"
+
+    def test_what_gets_another_name_or_none(self, model: SegSam, volume: Volume) -> None:
+        rejected = Rejected()
+        requested = read_requested(model, volume, ["liver", "spleen", "nerve"])
+        rejected.add("liver", 0.3, given="spleen")
+        rejected.add("liver", 0.2)
+        rejected.add("nerve", 0.4, given="")
+        left = rejected.not_found(requested, ["spleen"], {}, present_from=0.5)
+        assert [(one.name, one.reason, one.probability) for one in left] == [
+            ("liver", RENAMED_REASON.format(name="spleen"), 0.3),
+            ("nerve", UNNAMED_REASON, 0.4),
+        ]
+        assert left[0].in_words == (
+            "Not found: liver, because what looked like it would be named spleen (that it is there "
+            "after all: 30%)."
+        )
+
+    def test_what_the_model_cannot_look_for(self, model: SegSam, volume: Volume) -> None:
+        predictor = Predictor(model)
+        predictor.set_volume(replace(volume, modality="PT"))
+        predictor = with_facts(predictor, categories_seen=("spleen",), unnamed_in=("PT: spleen",))
+        assert self.reasons(predictor, "spleen", "liver") == {
+            "spleen": (MODALITY_REASON.format(modality="PT"), None),
+            "liver": (UNSEEN_REASON, None),
+        }
 
 
 def test_what_is_counted_is_in_the_labels(volume: Volume, tmp_path: Path) -> None:
