@@ -18,6 +18,7 @@ from pathlib import Path
 from segsam.errors import BatchError
 from segsam.imaging.folder_images import images_in
 from segsam.imaging.image_files import DANGLING_LINK, IMAGE_ENDINGS, LeftOut, is_litter
+from segsam.imaging.name_text import is_text, readable
 
 _PROMPTS = ".prompts.json"
 _LISTED = 5
@@ -158,7 +159,7 @@ def fingerprint(item: Item) -> str:
 def _folders(root: Path, prompts: Path | None) -> Iterator[Path]:
     """Yield the archive's folders in order, without hidden ones, litter and that of the prompts."""
     for folder, subfolders, _ in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not is_litter(name))
+        subfolders[:] = sorted(name for name in subfolders if is_text(name) and not is_litter(name))
         if prompts is None or Path(folder) != prompts or prompts == root:
             yield Path(folder)
 
@@ -166,7 +167,8 @@ def _folders(root: Path, prompts: Path | None) -> Iterator[Path]:
 def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
     """Return the images of one folder, and the files that are none; prompts are in neither."""
     place = folder.relative_to(root)
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    paths = [path for path in folder.iterdir() if is_text(path.name)]
+    names = [path.name for path in paths if path.is_file()]
     images, left_out = images_in(folder, [name for name in names if not name.endswith(_PROMPTS)])
     items = []
     for image in images:
@@ -178,23 +180,27 @@ def _images(folder: Path, root: Path) -> tuple[list[Item], list[LeftOut]]:
 
 
 def _not_followed(folder: Path, root: Path) -> Iterator[LeftOut]:
-    """Yield links to folders or to nothing, and folders that cannot be listed, in one folder."""
+    """Yield links to folders or to nothing, folders that cannot be listed, and names that no
+    program can write down, in one folder.
+    """
     for path in sorted(folder.iterdir()):
         reason = None
-        if path.is_symlink() and not path.exists():
+        if not is_text(path.name):
+            reason = "its name is no text in UTF-8, so no record can name it; rename it"
+        elif path.is_symlink() and not path.exists():
             reason = DANGLING_LINK
         elif path.is_symlink() and path.is_dir():
             reason = "a link to a folder, which is not followed; name that folder as an archive"
         elif path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
             reason = "a folder that this user may not read"
         if reason is not None and not is_litter(path.name):
-            yield LeftOut(path.relative_to(root).as_posix(), reason)
+            yield LeftOut(readable(path.relative_to(root).as_posix()), reason)
 
 
 def _prompts_of_none(root: Path, used: Container[str]) -> Iterator[LeftOut]:
     for folder in _folders(root, None):
         for path in sorted(folder.glob("*" + _PROMPTS)):
-            if str(path) not in used and not is_litter(path.name):
+            if str(path) not in used and is_text(path.name) and not is_litter(path.name):
                 place = path.relative_to(root).as_posix()
                 yield LeftOut(place, "prompts of no image", may_be_image=False)
 

@@ -25,7 +25,7 @@ from segsam.cli.memory import app as memory_app
 from segsam.cli.models import app as models_app
 from segsam.cli.segment import segment
 from segsam.cli.study import app as study_app
-from segsam.cli.terminal import err, out
+from segsam.cli.terminal import accept_any_name, err, out
 from segsam.cli.train import distill, train
 from segsam.errors import SegSamError
 from segsam.system.process import set_passive_openmp_wait, tune_allocator
@@ -56,6 +56,7 @@ def main() -> None:
     set_passive_openmp_wait()
     tune_allocator()
     switch_off_reports()
+    accept_any_name()
     try:
         app()
     except SegSamError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,6 +92,16 @@ ServerAppOption = Annotated[
     Path | None,
     typer.Option("--app", help="Folder of the MONAI Label app; default: the one in this checkout."),
 ]
+
+
+def accept_any_name() -> None:
+    """Let standard output and error show what they cannot hold as \\x and \\u codes, where Python
+    would end the command: a name in Japanese in a log of another encoding, or one of bytes that
+    are no UTF-8.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def check_target(path: Path | None, *endings: str) -> None:

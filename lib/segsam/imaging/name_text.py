@@ -47,6 +47,18 @@ def name_in_file(text: str, default: str) -> tuple[str, str]:
     return (cleaned, wrong) if _is_visible(cleaned) else (default, "no name")
 
 
+def is_text(name: str) -> bool:
+    """Return False for a file's name of bytes that are no UTF-8, as old network shares have: it
+    opens the file, but no JSON and no other program can name it.
+    """
+    return name == readable(name)
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text: U+FFFD stands for each byte that is no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _is_hidden(sign: str) -> bool:
     return unicodedata.category(sign) in _HIDDEN
 

@@ -30,6 +30,7 @@ from segsam.imaging.geometry import (
     spacing_of,
     validated_affine,
 )
+from segsam.imaging.name_text import readable
 from segsam.imaging.plausible_size import check_plausible_size
 from segsam.imaging.readers import read_image
 from segsam.imaging.voxels import check_finite, shape_text, to_volume_voxels
@@ -75,7 +76,7 @@ class Volume:
         check_plausible_size(Path(path))
         raw = read_image(Path(path), frame)
         volume = cls.from_array(
-            raw.voxels, raw.affine_ras, modality=raw.modality, name=Path(path).name
+            raw.voxels, raw.affine_ras, modality=raw.modality, name=readable(Path(path).name)
         )
         return replace(
             volume,

@@ -113,8 +113,9 @@ def name_object(
 ) -> Naming:
     """Decide on the name of an object.
 
-    A taught name is given where the checkpoint gives none, or where the object is nearer to what
-    the user taught than to anything that the checkpoint was taught.
+    A taught name is given where the object is nearer to what the user taught than to anything that
+    the checkpoint was taught, or where the checkpoint gives none and thinks none more probable. A
+    note says what the checkpoint takes it for, if that is the more probable.
 
     Args:
         model: supplies the categories and the rules of its card and memory.
@@ -160,20 +161,22 @@ def _with_taught(naming: Naming, matches: Sequence[Match]) -> Naming:
     """Return a decision with the taught names that the object may have."""
     if not matches:
         return naming
-    shares = {one.name.name: one.confidence for one in matches}
+    own, shares = naming.suggestions, {one.name.name: one.confidence for one in matches}
     suggestions = dict(sorted({**naming.suggestions, **shares}.items(), key=lambda one: -one[1]))
     taught = {one.name.name: one.example for one in matches}
     naming = replace(naming, suggestions=suggestions, taught=taught)
     best = matches[0]
-    if not best.is_given or (naming.name is not None and not best.is_nearer):
+    is_likelier = naming.name is None and best.confidence > _most(own)
+    if not best.is_given or not (best.is_nearer or is_likelier):
         return naming
     if best.rivals:
         named = " and ".join(one.in_words for one in (best, *best.rivals))
         note = CONFLICT_NOTE.format(named=named)
         return replace(naming, name=None, confidence=None, segment=None, notes=(note,), source=None)
     note = TAUGHT_NOTE.format(name=best.name.name, source=best.example.source_in_words)
-    if naming.name is not None:
-        note += INSTEAD_OF.format(name=naming.name, confidence=naming.confidence)
+    if naming.name is not None or _most(own) > best.confidence:
+        likely = next(iter(own))
+        note += INSTEAD_OF.format(name=likely, confidence=own[likely])
     segment = best.name.segment
     return replace(
         naming,
@@ -183,6 +186,11 @@ def _with_taught(naming: Naming, matches: Sequence[Match]) -> Naming:
         notes=(note,),
         source="taught",
     )
+
+
+def _most(guesses: Mapping[str, float]) -> float:
+    """Return the highest probability among guesses; 0 for none."""
+    return max(guesses.values(), default=0.0)
 
 
 def is_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -149,6 +150,21 @@ class TestArchive:
         (tmp_path / "a.nii").unlink()
         with pytest.raises(BatchError, match=r"got none; .*Left out: notes\.txt: not an image; "):
             find_items(tmp_path)
+
+    def test_names_that_are_no_text_are_left_out(self, tmp_path: Path) -> None:
+        """As files of an old network share, whose names are in Latin-1."""
+        image = picture(tmp_path / "good.nii")
+        for name in (b"M\xfcller.nii", b"M\xfcller.prompts.json"):
+            shutil.copy(image, tmp_path / os.fsdecode(name))
+        (tmp_path / os.fsdecode(b"\xe9t\xe9")).mkdir()
+        shutil.copy(image, tmp_path / os.fsdecode(b"\xe9t\xe9/in.nii"))
+        found = find_items(tmp_path)
+        assert [item.case for item in found.items] == ["good"]
+        left = {one.path: one.reason for one in found.left_out}
+        assert set(left) == {"M\ufffdller.nii", "M\ufffdller.prompts.json", "\ufffdt\ufffd"}
+        assert all("no text in UTF-8" in reason for reason in left.values())
+        volume = Volume.load(tmp_path / os.fsdecode(b"M\xfcller.nii"))
+        assert volume.name == "M\ufffdller.nii"
 
     def test_a_folder_without_images_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BatchError, match=r"Expected at least one image in .*, got none"):

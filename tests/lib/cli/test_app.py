@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from segsam.cli.app import main
+from segsam.cli.terminal import accept_any_name
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained, save_checkpoint
 from segsam.model.runtimes import EncoderRunner, RuntimeFacts
@@ -287,6 +289,15 @@ def test_memory_without_a_host_that_has_one(
     assert not (tmp_path / "out.nii.gz").exists()
 
 
+def test_a_stream_shows_what_it_cannot_hold_as_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    accept_any_name()
+    sys.stdout.write("\u753b.nii M\udcfcller\n")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"\\u753b.nii M\\udcfcller\n"  # type: ignore[attr-defined]
+
+
 def test_version() -> None:
     assert in_a_process("--version").stdout.startswith("segsam 0.")
 
@@ -315,6 +326,7 @@ import sys
 for name in ("segsam.research", "sam2", "timm"):
     sys.modules[name] = None  # importing it fails, as if it were not installed
 from segsam.cli.app import main
+from segsam.cli.terminal import accept_any_name
 main()
 """
     command = [sys.executable, "-c", code, "categories", "--json", str(tmp_path / "c.json")]

@@ -119,3 +119,24 @@ def test_a_requested_name_stays(model: SegSam) -> None:
     found = matches(model, TaughtNames((taught(model, "psoas", 0.0),)), ENCODER, [seen(model, 0)])
     naming = name_object(model, [seen(model, 0)], requested=1, modality=None, matches=found)
     assert (naming.name, naming.source) == ("spleen", "request")
+
+
+def test_it_is_not_given_beside_a_more_probable_guess_that_is_nearer(model: SegSam) -> None:
+    """Though that guess is too unsure to be a name itself: the two contend."""
+    unsure = made(model, 0.5)
+    psoas, iliacus = taught(unsure, "psoas", 0.0), taught(unsure, "iliacus", 1.1)
+    alone = named(unsure, seen(unsure, 0.51, 0.5))
+    assert (alone.name, list(alone.suggestions)) == (None, ["liver"])
+    found = named(unsure, seen(unsure, 0.51, 0.5), psoas, iliacus)
+    assert found.name is None
+    assert list(found.suggestions)[:2] == ["liver", "psoas"]
+    assert found.notes[0].startswith("Not named: the best guess, liver,")
+
+
+def test_a_more_probable_guess_that_is_farther_is_told(model: SegSam) -> None:
+    unsure = made(model, 0.5)
+    psoas, iliacus = taught(unsure, "psoas", 0.0), taught(unsure, "iliacus", 1.0)
+    found = named(unsure, seen(unsure, 0.45, 0.5), psoas, iliacus)
+    assert found.name == "psoas"
+    assert found.suggestions["liver"] > found.suggestions["psoas"]
+    assert found.notes[0].endswith("The checkpoint takes it for liver (48%).")
