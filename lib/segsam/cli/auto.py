@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from segsam.cli.terminal import (
     CheckpointOption,
+    Files,
     FrameOption,
     ImageArgument,
     JsonOption,
     LabelsOption,
-    check_outputs,
-    check_target,
-    err,
+    load_predictor,
     out,
+    print_plain,
     print_written,
     progress_bar,
+    taught_names,
     write_json,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from segsam.prediction.predictor import Predictor
+    from segsam.proposals.automatic import Search
     from segsam.proposals.first_labels import FirstLabels
     from segsam.types import AxisName
 
@@ -54,39 +63,63 @@ def auto(
 
     Example: segsam auto heart.nii.gz -o out.seg.nrrd --checkpoint segsam
     """
-    from segsam.imaging.volume import Volume
-    from segsam.imaging.writers import WRITABLE
-    from segsam.prompting.parsing import window_from_text
-    from segsam.proposals.automatic import Search, segment_automatically
+    from segsam.proposals.automatic import Search
 
-    check_target(output, *WRITABLE)
-    check_target(json_file, ".json")
-    check_outputs([image], output, json_file)
+    files = Files(image, output, json_file)
+    files.check()
     search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
-    shown = window_from_text(window)
-    volume = Volume.load(image, frame=frame)
-    with err.status("Loading the weights"):
-        from segsam.prediction.predictor import Predictor
+    search_image(files, search, partial(load_predictor, checkpoint), window=window, frame=frame)
 
-        predictor = Predictor.from_pretrained(checkpoint)
+
+def search_image(
+    files: Files,
+    search: Search,
+    load: Callable[[], Predictor],
+    *,
+    window: str | None,
+    frame: int | None,
+    studies: Path | None = None,
+) -> None:
+    """Find objects in an image, write the label volume and print what was found and what was not.
+
+    Args:
+        files: image and results, checked.
+        search: settings, with the requested names.
+        load: returns the predictor; it is called when everything else is valid.
+        window: as of the command.
+        frame: as of the command.
+        studies: folder of studies whose taught names may be requested.
+    """
+    from segsam.imaging.volume import Volume
+    from segsam.prompting.parsing import window_from_text
+    from segsam.proposals.automatic import segment_automatically
+
+    shown = window_from_text(window)
+    taught = None if studies is None else taught_names(studies)
+    volume = Volume.load(files.image, frame=frame)
+    predictor = load()
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
-        found = segment_automatically(predictor, search, progress=progress)
-    found.save(output)
-    write_json(json_file, {**found.to_json(), "image": volume.name, "output": str(output)})
+        found = segment_automatically(predictor, search, taught=taught, progress=progress)
+    found.save(files.output)
+    record = {**found.to_json(), "image": volume.name, "output": str(files.output)}
+    write_json(files.json_file, record)
     _show(found)
-    print_written(volume.notes + found.notes + found.overlap_notes, output)
+    print_written(volume.notes + found.notes + found.overlap_notes, files.output)
 
 
 def _show(found: FirstLabels) -> None:
     from segsam.prediction.result import size_in_words
 
+    table = Table("label", "name", "certainty", "of the name", "agreement", "size")
     for one in found.objects:
-        out.print(
-            f"{one.value} {one.name}: {size_in_words(found.volume, found.voxels[one.value])}; "
-            f"certainty {one.certainty:.0%} "
-            f"(name {one.confidence:.0%}, the two decoders agree by {one.agreement:.0%})"
-        )
+        size = size_in_words(found.volume, found.voxels[one.value])
+        shares = (f"{value:.0%}" for value in (one.certainty, one.confidence, one.agreement))
+        table.add_row(str(one.value), escape(one.name), *shares, size)
+    if found.objects:
+        out.print(table)
+    for missing in found.not_found:
+        print_plain(missing.in_words)
     out.print(
         f"{found.seconds['total']:.1f} s; searched slices across {found.axis}: "
         f"{', '.join(map(str, found.searched_slices)) or 'none'}"

@@ -17,7 +17,7 @@ from segsam.cli.terminal import (
     WindowOption,
     check_outputs,
     check_target,
-    err,
+    load_predictor,
     out,
     print_written,
     progress_bar,
@@ -26,7 +26,6 @@ from segsam.cli.terminal import (
 
 if TYPE_CHECKING:
     from segsam.prediction.completion.completion import Completion
-    from segsam.prediction.predictor import Predictor
 
 
 def complete(
@@ -79,7 +78,7 @@ def complete(
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
     drawn = read_sparse_labels(sparse, volume, value, axis=axis, empty=empty or ())
-    predictor = _predictor(checkpoint)
+    predictor = load_predictor(checkpoint)
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
         result = predictor.complete(drawn.confirmed, others=drawn.others, progress=progress)
@@ -92,13 +91,6 @@ def complete(
     write_json(json_file, record)
     _show(result)
     print_written(volume.notes + result.notes, output, picture)
-
-
-def _predictor(checkpoint: str | None) -> Predictor:
-    with err.status("Loading the weights"):
-        from segsam.prediction.predictor import Predictor
-
-        return Predictor.from_pretrained(checkpoint)
 
 
 def _show(result: Completion) -> None:

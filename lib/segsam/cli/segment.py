@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from segsam.cli.auto import search_image
 from segsam.cli.terminal import (
     CheckpointOption,
+    Files,
     FrameOption,
     ImageArgument,
     JsonOption,
@@ -16,20 +20,21 @@ from segsam.cli.terminal import (
     MemoryOption,
     PictureOption,
     WindowOption,
-    check_outputs,
-    check_target,
-    err,
+    load_predictor,
     out,
     print_written,
     progress_bar,
     propagate_choice,
     write_json,
 )
+from segsam.errors import PromptError
 
 if TYPE_CHECKING:
-    from segsam.prediction.predictor import Predictor
+    from collections.abc import Mapping, Sequence
+
     from segsam.prediction.result import Result
-    from segsam.types import AxisChoice, DecoderName, PrecisionChoice, RuntimeName
+    from segsam.prompting.prompts import Prompts
+    from segsam.types import AxisChoice, AxisName, DecoderName
 
 PointOption = Annotated[
     list[str] | None,
@@ -80,12 +85,27 @@ PrecisionOption = Annotated[
 ]
 
 
+FindOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Name, synonym or taught name of an object to find, in place of points and boxes "
+        "(repeatable)."
+    ),
+]
+TaughtOption = Annotated[
+    Path | None,
+    typer.Option(help="Studies folder whose taught names --find may name."),
+]
+
+
 def segment(  # noqa: PLR0913 - the options of the command
     image: ImageArgument,
     output: LabelsOption,
     *,
     point: PointOption = None,
     box: BoxOption = None,
+    find: FindOption = None,
+    taught: TaughtOption = None,
     axis: AxisOption = "auto",
     propagate: PropagateOption = None,
     memory: MemoryOption = False,
@@ -99,25 +119,36 @@ def segment(  # noqa: PLR0913 - the options of the command
     picture: PictureOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Segment one object, marked by points and boxes in voxel indices, and write its label volume.
+    """Segment one object, marked by points and boxes in voxel indices, or objects by their names,
+    and write the label volume.
 
     Example: segsam segment ct.nii.gz --box 70,40,80,105,75,110 -o out.nii.gz --picture out.png
+    Example: segsam segment ct.nii.gz --find spleen --find "left kidney" -o out.nii.gz
     """
     from segsam.imaging.volume import Volume
-    from segsam.imaging.writers import WRITABLE
     from segsam.prompting.parsing import window_from_text
     from segsam.prompting.prompts import Prompts
+    from segsam.proposals.automatic import Search
 
-    check_target(output, *WRITABLE)
-    check_target(picture, ".png")
-    check_target(json_file, ".json")
-    check_outputs([image], output, picture, json_file)
+    files = Files(image, output, json_file, picture)
+    files.check()
+    load = partial(load_predictor, checkpoint, runtime, precision)
+    if find or taught is not None:
+        options = {
+            **{"--point": point, "--box": box, "--memory": memory, "--category": category},
+            **{"--picture": picture, "--propagate or --no-propagate": propagate is not None},
+            "--decoder": decoder != "binary",
+        }
+        _check_find(find, options)
+        search = Search(cast("AxisName", axis), tuple(find or ()))
+        search_image(files, search, load, window=window, frame=frame, studies=taught)
+        return
     follows = propagate_choice(propagate, memory=memory)
     prompts = Prompts.from_text(point or (), box or ())
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
     prompts.checked(volume.shape_ijk)
-    predictor = _predictor(checkpoint, runtime, precision)
+    predictor = load()
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
         result = predictor.predict(
@@ -128,28 +159,39 @@ def segment(  # noqa: PLR0913 - the options of the command
             category=category,
             progress=progress,
         )
-    result.save(output)
-    if picture is not None:
+    slower = predictor.encoder.facts.note
+    _write(
+        files, replace(result, notes=((slower,) if slower else ()) + result.notes), prompts, shown
+    )
+
+
+def _check_find(names: Sequence[str] | None, options: Mapping[str, object]) -> None:
+    """Refuse --taught without --find, and --find with one of the options that mean nothing beside
+    it. Raises PromptError.
+    """
+    if not names:
+        raise PromptError("Expected --taught beside --find, got it alone.")
+    given = next((option for option, value in options.items() if value), None)
+    if given is not None:
+        raise PromptError(
+            f"Expected --find alone, which looks for objects by name, got also {given}; leave one "
+            "of the two out."
+        )
+
+
+def _write(
+    files: Files, result: Result, prompts: Prompts, shown: str | tuple[float, float] | None
+) -> None:
+    """Write a result to its files and print it."""
+    result.save(files.output)
+    if files.picture is not None:
         from segsam.prediction.picture import draw_result
 
-        draw_result(picture, result, prompts, window=shown)
-    slower = predictor.encoder.facts.note
-    result = replace(result, notes=((slower,) if slower else ()) + result.notes)
-    record = {**result.to_json(), "prompts": prompts.to_json(), "output": str(output)}
-    write_json(json_file, record)
+        draw_result(files.picture, result, prompts, window=shown)
+    record = {**result.to_json(), "prompts": prompts.to_json(), "output": str(files.output)}
+    write_json(files.json_file, record)
     _show(result)
-    print_written(volume.notes + result.notes, output, picture)
-
-
-def _predictor(checkpoint: str | None, runtime: str | None, precision: str | None) -> Predictor:
-    with err.status("Loading the weights"):
-        from segsam.prediction.predictor import Predictor
-
-        return Predictor.from_pretrained(
-            checkpoint,
-            runtime=cast("RuntimeName | None", runtime),
-            precision=cast("PrecisionChoice | None", precision),
-        )
+    print_written(result.volume.notes + result.notes, files.output, files.picture)
 
 
 def _show(result: Result) -> None:

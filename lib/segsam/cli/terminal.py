@@ -6,8 +6,9 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -29,6 +30,9 @@ from segsam.types import PropagateChoice
 
 if TYPE_CHECKING:
     from segsam.datasets.folder import Dataset
+    from segsam.prediction.predictor import Predictor
+    from segsam.prediction.taught.examples import TaughtNames
+    from segsam.types import PrecisionChoice, RuntimeName
 
 _PIPE_COLUMNS = 150
 """Width of tables where the output is not a terminal."""
@@ -134,6 +138,56 @@ def check_outputs(inputs: Iterable[Path | None], *targets: Path | None) -> None:
                 "by this command; choose another name."
             )
         used |= keys
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image and results of a command."""
+
+    image: Path
+    output: Path
+    """Label volume."""
+    json_file: Path | None = None
+    picture: Path | None = None
+
+    def check(self) -> None:
+        """Refuse results that cannot be written or would replace the image. Raises OutputError."""
+        from segsam.imaging.writers import WRITABLE
+
+        check_target(self.output, *WRITABLE)
+        check_target(self.picture, ".png")
+        check_target(self.json_file, ".json")
+        check_outputs([self.image], self.output, self.picture, self.json_file)
+
+
+def load_predictor(
+    checkpoint: str | None, runtime: str | None = None, precision: str | None = None
+) -> Predictor:
+    """Return the predictor of a checkpoint, as `Predictor.from_pretrained`, with a status line."""
+    with err.status("Loading the weights"):
+        from segsam.prediction.predictor import Predictor
+
+        return Predictor.from_pretrained(
+            checkpoint,
+            runtime=cast("RuntimeName | None", runtime),
+            precision=cast("PrecisionChoice | None", precision),
+        )
+
+
+def taught_names(studies: Path) -> TaughtNames:
+    """Return the names that were taught in a studies folder; damaged ones are named.
+
+    Raises:
+        OutputError: no folder.
+    """
+    from segsam.prediction.taught.files import FOLDER, read_folder
+
+    if not studies.is_dir():
+        raise OutputError(f"Expected a studies folder, got {str(studies)!r}.")
+    contents = read_folder(studies / FOLDER)
+    for one in contents.damaged:
+        print_plain(f"Note: {one.path.name} cannot be used: {one.why}.", err)
+    return contents.names
 
 
 def dataset_files(folders: Iterable[Path], split: str | None = None) -> list[Path]:

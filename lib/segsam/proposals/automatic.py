@@ -16,7 +16,7 @@ At most one object of a category is found on a slice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,6 +33,7 @@ from segsam.prediction.naming import (
 )
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.semantics import image_distances
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.prompting.prompts import Prompts, SlicePrompts
 from segsam.proposals.boxes import Proposal, box_of_mask, centres_of_shares, chain_of
 from segsam.proposals.first_labels import (
@@ -51,6 +52,7 @@ from segsam.proposals.probing import (
     probe,
 )
 from segsam.proposals.requested import Rejected, allowed_categories, read_requested
+from segsam.proposals.taught_search import TaughtSearch
 from segsam.types import AxisName, Cancel, Progress
 
 _MAX_PRESENCE_SLICES = 32
@@ -96,6 +98,7 @@ def segment_automatically(
     predictor: Predictor,
     search: Search | None = None,
     *,
+    taught: TaughtNames | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> FirstLabels:
@@ -104,6 +107,7 @@ def segment_automatically(
     Args:
         predictor: after `set_volume`.
         search: settings.
+        taught: names that users taught, which may be requested like categories.
         progress: called after each slice as (done, planned so far, message).
         cancel: called before each slice; True cancels.
 
@@ -114,19 +118,20 @@ def segment_automatically(
         CancelledError: `cancel` returned True.
         VolumeError: no volume was set.
     """
-    return _AutomaticSegmentation(predictor, search or Search(), Job(progress, cancel)).run()
+    job, names = Job(progress, cancel), taught or TaughtNames()
+    return _AutomaticSegmentation(predictor, search or Search(), names, job).run()
 
 
 class _AutomaticSegmentation:
     """One call of `segment_automatically`."""
 
-    def __init__(self, predictor: Predictor, search: Search, job: Job) -> None:
+    def __init__(self, predictor: Predictor, search: Search, taught: TaughtNames, job: Job) -> None:
         if predictor.volume is None:
             raise VolumeError("No volume is set: call set_volume before segment_automatically.")
-        self._predictor, self._search, self._job = predictor, search, job
+        self._predictor, self._search, self._taught, self._job = predictor, search, taught, job
         self._model = predictor.model
         self._volume = predictor.volume
-        self._requested = read_requested(self._model, self._volume, search.categories)
+        self._requested = read_requested(self._model, self._volume, search.categories, taught)
         self._categories = allowed_categories(self._model, self._volume, self._requested)
         self._rejected = Rejected()
         self._axis = choose_axis(self._volume, search.axis)
@@ -136,24 +141,28 @@ class _AutomaticSegmentation:
         self._uses_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
         """Slice -> category -> probability."""
+        self._searched: set[int] = set()
+        """Slices that were searched."""
         self._unnamed: list[str] = []
         """Categories of objects that were followed and then got no name."""
 
     def run(self) -> FirstLabels:
         """Choose slices, propose boxes on them, and follow each category's object."""
-        slices = self._slices_to_search()
+        slices = self._slices_to_search() if self._categories else ()
         self._job.planned = self._job.done + len(slices)
         proposals = [proposal for index in slices for proposal in self._proposals_on(index)]
-        found = []
+        found, names = [], self._model.categories.names
         for category in sorted({proposal.category for proposal in proposals}):
             of_category = [proposal for proposal in proposals if proposal.category == category]
-            found.append(self._follow(category, chain_of(of_category, self._axis)))
+            chain = chain_of(of_category, self._axis)
+            found.append(self._follow(names[category], chain, self._presences(category)))
+        found += self._taught_objects()
         objects = tuple(
             replace(each, value=value)
             for value, each in enumerate((each for each in found if each is not None), start=1)
         )
         conditions = (
-            (UNSEEN_PRESENCE_NOTE, not self._uses_presence),
+            (UNSEEN_PRESENCE_NOTE, bool(self._categories) and not self._uses_presence),
             (NOTHING_NOTE, not objects),
         )
         notes = [note for note, holds in conditions if holds]
@@ -163,7 +172,7 @@ class _AutomaticSegmentation:
             self._volume,
             _AXIS_NAMES[self._axis],
             objects,
-            slices,
+            tuple(sorted(self._searched.union(slices))),
             tuple(notes),
             self._job.times,
             self._job.encoded,
@@ -255,32 +264,55 @@ class _AutomaticSegmentation:
             return None
         return Proposal(category, index, box, mask_certainty)
 
-    def _follow(self, category: int, chain: Sequence[Proposal]) -> FoundObject | None:
-        """Segment a category's object from its boxes; None if it gets another name or too little
-        certainty over all slices.
+    def _taught_objects(self) -> Iterator[FoundObject | None]:
+        """Yield the object of each taught name that was requested; None for one that is unsure."""
+        sought = [
+            each.taught
+            for each in self._requested
+            if each.taught is not None and each.reason is None
+        ]
+        if not sought:
+            return
+        search = TaughtSearch(self._predictor, self._slices, self._taught, sought, self._rejected)
+        proposals = search.proposals(self._search.slices)
+        self._searched.update(search.searched)
+        for number in dict.fromkeys(sought):
+            of_name = [proposal for proposal in proposals if proposal.category == number]
+            if of_name:
+                chain = chain_of(of_name, self._axis)
+                yield self._follow(self._taught.names[number].name, chain, {}, self._taught)
+
+    def _follow(
+        self,
+        name: str,
+        chain: Sequence[Proposal],
+        presence: Mapping[int, float],
+        taught: TaughtNames | None = None,
+    ) -> FoundObject | None:
+        """Segment an object from its boxes; None if it gets another name or too little certainty
+        over all slices.
         """
         result = self._predictor.predict(
             Prompts(boxes=tuple(proposal.box for proposal in chain)),
             axis=_AXIS_NAMES[self._axis],
             propagate=not self._volume.is_flat,
+            taught=taught,
             progress=self._job.progress_of_part(),
             cancel=self._job.cancel,
         )
         self._job.add(result.seconds, result.encoded)
-        name = self._model.categories.names[category]
         if result.category is None and not result.region.is_empty:
             self._unnamed.append(name)
         if result.region.is_empty or result.category != name or result.confidence is None:
             best = max(proposal.certainty for proposal in chain)
             self._rejected.add(name, best, given=result.category or "")
             return None
-        presence = {
-            i: by_category[category]
-            for i, by_category in self._presence.items()
-            if category in by_category
-        }
         found = FoundObject(0, name, result.confidence, result, presence)
         if found.certainty < self._search.min_certainty:
             self._rejected.add(name, found.certainty)
             return None
         return found
+
+    def _presences(self, category: int) -> dict[int, float]:
+        """Return slice -> probability that a category is there; empty if it is not known."""
+        return {i: one[category] for i, one in self._presence.items() if category in one}

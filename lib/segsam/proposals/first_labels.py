@@ -48,16 +48,28 @@ class FoundObject:
 
     @property
     def certainty(self) -> float:
-        """Product of confidence, agreement and predicted IoU, 0 to 1."""
-        return certainty(self.confidence, self.agreement, self.result.predicted_iou or 0.0)
+        """Product of confidence, agreement and predicted IoU, 0 to 1.
+
+        Without the agreement for a name that a user taught: the second decoder was not taught it.
+        """
+        agreement = 1.0 if self._is_taught else self.agreement
+        return certainty(self.confidence, agreement, self.result.predicted_iou or 0.0)
 
     @property
     def slice_certainties(self) -> dict[int, float]:
         """Certainty by slice index, with the object's confidence."""
         return {
-            one.index: certainty(self.confidence, one.agreement or 0.0, one.predicted_iou)
+            one.index: certainty(
+                self.confidence,
+                1.0 if self._is_taught else one.agreement or 0.0,
+                one.predicted_iou,
+            )
             for one in sorted(self.result.slices, key=lambda one: one.index)
         }
+
+    @property
+    def _is_taught(self) -> bool:
+        return self.result.name_source == "taught"
 
     def to_json(self, voxels: int) -> dict[str, Any]:
         """Return JSON values; slices by their index as text. `voxels` are those with its label."""

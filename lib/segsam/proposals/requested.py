@@ -6,7 +6,7 @@ search --Rejected-------> NotFound      what came nearest, why it was left out, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,13 @@ from segsam.errors import CategoryError, PromptError
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.naming import may_be_named
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.proposals.probing import require_semantics
 
 UNSEEN_REASON = "the model had no example of it in training"
 MODALITY_REASON = "the model does not name it in {modality} images"
 ABSENT_REASON = "none of the slices that were read seems to show it"
+MEMORYLESS_REASON = "the model has no memory of examples, with which taught names are compared"
 UNCERTAIN_REASON = "nothing was certain enough"
 RENAMED_REASON = "what looked like it would be named {name}"
 UNNAMED_REASON = "what looked like it would get no name"
@@ -31,9 +33,11 @@ class Requested:
     text: str
     """As it was asked for."""
     name: str
-    """Of the category."""
-    category: int
-    """Index into the checkpoint's categories."""
+    """Of the category, or as it was taught."""
+    category: int | None = None
+    """Index into the checkpoint's categories; None for a taught name."""
+    taught: int | None = None
+    """Position in the taught names; None for a category."""
     reason: str | None = None
 
 
@@ -44,7 +48,7 @@ class NotFound:
     requested: str
     """As it was asked for."""
     name: str
-    """Of the category."""
+    """Of the category, or as it was taught."""
     reason: str
     """Why, as the end of a sentence."""
     presence: float | None = None
@@ -120,7 +124,7 @@ class Rejected:
         """
         names = frozenset(found)
         return tuple(
-            self._one(each, list(_presences(presence, each.category)), present_from)
+            self._one(each, _presences(presence, each.category), present_from)
             for each in requested
             if each.name not in names
         )
@@ -139,13 +143,18 @@ class Rejected:
         return NotFound(requested.text, requested.name, reason, highest, certainty)
 
 
-def read_requested(model: SegSam, volume: Volume, names: Iterable[str]) -> tuple[Requested, ...]:
+def read_requested(
+    model: SegSam, volume: Volume, names: Iterable[str], taught: TaughtNames
+) -> tuple[Requested, ...]:
     """Return what requested names stand for, each once.
+
+    A name that is a category and was taught as well stands for the category if the model can look
+    for it.
 
     Raises:
         CategoryError: an unknown name; the message lists the nearest ones.
     """
-    return tuple(_requested(model, volume, name) for name in dict.fromkeys(names))
+    return tuple(_requested(model, volume, name, taught) for name in dict.fromkeys(names))
 
 
 def allowed_categories(
@@ -159,26 +168,32 @@ def allowed_categories(
         PromptError: no trained semantics, or the card withholds all names in this modality.
     """
     require_semantics(model)
+    if requested:
+        able = (each.category for each in requested if each.reason is None)
+        return tuple(sorted({index for index in able if index is not None}))
     if volume.modality is not None and volume.modality in model.card.unnamed_in:
         raise PromptError(
             f"Nothing can be segmented without prompts in {volume.modality} volumes: the names of "
             "this checkpoint are not reliable there, as its model card says; mark the object."
         )
-    if requested:
-        return tuple(sorted({each.category for each in requested if each.reason is None}))
     items = model.categories.items
     return tuple(
         index for index in range(len(items)) if _reason_against(model, volume, index) is None
     )
 
 
-def _requested(model: SegSam, volume: Volume, name: str) -> Requested:
-    index = model.categories.find(name)
+def _requested(model: SegSam, volume: Volume, text: str, taught: TaughtNames) -> Requested:
+    index, known = model.categories.find(text), taught.find(text)
+    reason = None if index is None else _reason_against(model, volume, index)
+    if known is not None and (index is None or reason is not None):
+        unable = MEMORYLESS_REASON if model.memory is None else None
+        return Requested(text, known.name, None, taught.names.index(known), unable)
     if index is None:
-        nearest = ", ".join(map(repr, model.categories.nearest(name)))
-        raise CategoryError(f"There is no category {name!r}; the nearest are {nearest}.")
-    reason = _reason_against(model, volume, index)
-    return Requested(name, model.categories.names[index], index, reason)
+        others = tuple(one.name for one in taught)
+        nearest = ", ".join(map(repr, model.categories.nearest(text, others)))
+        kinds = "category and no taught name" if others else "category"
+        raise CategoryError(f"There is no {kinds} {text!r}; the nearest are {nearest}.")
+    return Requested(text, model.categories.names[index], index, None, reason)
 
 
 def _reason_against(model: SegSam, volume: Volume, index: int) -> str | None:
@@ -191,7 +206,9 @@ def _reason_against(model: SegSam, volume: Volume, index: int) -> str | None:
     return None
 
 
-def _presences(presence: Mapping[int, Mapping[int, float]], category: int) -> Iterator[float]:
-    for by_category in presence.values():
-        if category in by_category:
-            yield by_category[category]
+def _presences(
+    presence: Mapping[int, Mapping[int, float]], category: int | None
+) -> Sequence[float]:
+    if category is None:
+        return ()
+    return [each[category] for each in presence.values() if category in each]

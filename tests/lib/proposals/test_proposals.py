@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,9 @@ from segsam.prediction.labels import Region
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result as Predicted
 from segsam.prediction.result import SliceReport
-from segsam.prompting.prompts import Box
+from segsam.prediction.taught import matching
+from segsam.prediction.taught.examples import TaughtExample, TaughtName, TaughtNames
+from segsam.prompting.prompts import Box, Point, Prompts
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.proposals.boxes import (
     Proposal,
@@ -54,6 +57,7 @@ from segsam.proposals.overview import (
 from segsam.proposals.probing import Probe, attention_points, best_by_category, grid_points, probe
 from segsam.proposals.requested import (
     ABSENT_REASON,
+    MEMORYLESS_REASON,
     MODALITY_REASON,
     RENAMED_REASON,
     UNCERTAIN_REASON,
@@ -370,7 +374,7 @@ class TestNotFound:
 
     def test_what_gets_another_name_or_none(self, model: SegSam, volume: Volume) -> None:
         rejected = Rejected()
-        requested = read_requested(model, volume, ["liver", "spleen", "nerve"])
+        requested = read_requested(model, volume, ["liver", "spleen", "nerve"], TaughtNames())
         rejected.add("liver", 0.3, given="spleen")
         rejected.add("liver", 0.2)
         rejected.add("nerve", 0.4, given="")
@@ -487,6 +491,84 @@ def ct_like(volume: Volume) -> Volume:
     return replace(volume, modality="CT")
 
 
+class TestTaughtNames:
+    """The checkpoint knows nothing like what this volume shows; every mask looks alike, so that
+    its place alone tells it from others.
+    """
+
+    @pytest.fixture
+    def predictor(
+        self, model: SegSam, volume: Volume, monkeypatch: pytest.MonkeyPatch
+    ) -> Predictor:
+        monkeypatch.setattr(matching, "POSITION_WEIGHT", 0.1)  # weights at random draw anywhere
+        calls_all(model, 1)
+        made = Predictor(with_distances(model, {0: 3.0, 1: 3.0}))
+        made.set_volume(volume)
+        return made
+
+    @pytest.fixture
+    def taught(self, predictor: Predictor) -> TaughtNames:
+        """Return two names: one of what a click in the blob marks, one of what is elsewhere."""
+        result = predictor.predict(Prompts(points=[Point((14, 12, 3))]))
+        (one,) = result.descriptions
+        places = {"blob": one.position, "Elsewhere": (9.0, 9.0)}
+        embedding = predictor.encoder.embedding_id
+        return TaughtNames(
+            tuple(
+                TaughtName(
+                    name, name, (TaughtExample(one.description, place, embedding, "a", "k", 3),)
+                )
+                for name, place in places.items()
+            )
+        )
+
+    def test_they_are_found_like_categories(
+        self, predictor: Predictor, taught: TaughtNames
+    ) -> None:
+        search = Search(categories=("BLOB", "elsewhere", "liver"), min_certainty=0.0, slices=2)
+        found = segment_automatically(predictor, search, taught=taught)
+        assert found.label_names == {"blob": 1}
+        assert len(found.searched_slices) <= 4
+        (one,) = found.objects
+        assert one.result.name_source == "taught"
+        assert one.certainty == pytest.approx(one.confidence * (one.result.predicted_iou or 0))
+        assert {each.name: each.requested for each in found.not_found} == {
+            "Elsewhere": "elsewhere",
+            "liver": "liver",
+        }
+
+    def test_one_that_is_not_certain_enough(
+        self, predictor: Predictor, taught: TaughtNames
+    ) -> None:
+        search = Search(categories=("blob",), min_certainty=1.0, slices=1)
+        (left,) = segment_automatically(predictor, search, taught=taught).not_found
+        assert left.reason == UNCERTAIN_REASON
+        assert 0 < (left.probability or 0) < 1
+
+    def test_an_unknown_name_is_answered_with_the_nearest_of_both(
+        self, predictor: Predictor, taught: TaughtNames
+    ) -> None:
+        search = Search(categories=("bloob",))
+        with pytest.raises(CategoryError, match=r"no taught name 'bloob'; the nearest are 'blob'"):
+            segment_automatically(predictor, search, taught=taught)
+
+    def test_without_a_memory_it_says_so(self, model: SegSam, taught: TaughtNames) -> None:
+        volume = Volume.from_array(np.zeros((4, 4, 2), np.uint8))
+        (one,) = read_requested(model, volume, ["blob"], taught)
+        assert (one.taught, one.reason) == (0, MEMORYLESS_REASON)
+
+    def test_a_category_that_cannot_be_looked_for_may_have_been_taught(
+        self, model: SegSam, volume: Volume, taught: TaughtNames
+    ) -> None:
+        named = TaughtNames((replace(taught.names[0], name="Liver"),))
+        model = with_distances(model, {0: 3.0})
+        (one,) = read_requested(model, volume, ["liver"], named)
+        assert (one.category, one.taught) == (0, None)
+        model = model.with_card(replace(model.card, categories_seen=("spleen",)))
+        (one,) = read_requested(model, volume, ["liver"], named)
+        assert (one.category, one.taught, one.reason) == (None, 0, None)
+
+
 class TestBoxes:
     @pytest.fixture
     def view(self, volume: Volume) -> SliceView:
@@ -529,7 +611,7 @@ class TestOnTheCommandLine:
     def run(
         self, model: SegSam, volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[..., Result]:
-        """`segsam auto` on the blob, with a checkpoint that names everything spleen."""
+        """A command on the blob, with a checkpoint that names everything spleen."""
         monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
         sees_everywhere(model, 1)
         calls_all(model, 1)
@@ -538,9 +620,9 @@ class TestOnTheCommandLine:
         )
         volume.save(tmp_path / "blob.nii.gz")
 
-        def invoke(*arguments: str) -> Result:
+        def invoke(*arguments: str, command: str = "auto") -> Result:
             image = [str(tmp_path / "blob.nii.gz"), "--checkpoint", str(path)]
-            return CliRunner().invoke(app, ["auto", *image, *arguments])
+            return CliRunner().invoke(app, [command, *image, *arguments])
 
         return invoke
 
@@ -550,7 +632,7 @@ class TestOnTheCommandLine:
         out, record = tmp_path / "out.seg.nrrd", tmp_path / "out.json"
         done = run("-o", str(out), "--least", "0", "--slices", "1", "--json", str(record))
         assert done.exit_code == 0, done.output
-        assert "1 spleen:" in done.output
+        assert re.search(r"1 +. spleen . \d+%", done.output), done.output
         content = json.loads(record.read_text())
         assert content["label_names"] == {"spleen": 1}
         assert 0 <= content["certainties"]["spleen"]["certainty"] <= 1
@@ -577,6 +659,37 @@ class TestOnTheCommandLine:
         monkeypatch.chdir(tmp_path)
         assert isinstance(run(*arguments).exception, kind)
         assert not list(tmp_path.glob("out*"))
+
+    def test_what_is_named_is_found_or_not_found(
+        self, run: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        out, record = tmp_path / "out.nii.gz", tmp_path / "out.json"
+        names = ("--find", "Heart", "--find", "polyp")
+        done = run("-o", str(out), *names, "--json", str(record), command="segment")
+        assert done.exit_code == 0, done.output
+        content = json.loads(record.read_text())
+        assert content["label_names"] == {}
+        assert [one["name"] for one in content["not_found"]] == ["heart", "polyp"]
+        assert "Not found: heart (Heart), because none of the slices" in done.output
+        assert out.is_file()
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("--find", "heart", "--box", "1,1,1,5,5,1"), "--find alone.*got also --box"),
+            (("--find", "heart", "--no-propagate"), "got also --propagate or --no-propagate"),
+            (("--find", "hart"), "no category 'hart'; the nearest are 'heart'"),
+            (("--find", "heart", "--taught", "nowhere"), "Expected a studies folder"),
+            (("--taught", "nowhere"), "Expected --taught beside --find"),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_go_with_a_name_is_refused(
+        self, run: Callable[..., Result], arguments: tuple[str, ...], words: str, tmp_path: Path
+    ) -> None:
+        done = run("-o", str(tmp_path / "out.nii.gz"), *arguments, command="segment")
+        assert re.search(words, str(done.exception))
+        assert not (tmp_path / "out.nii.gz").exists()
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def matches(
     if examples is None or rule is None or not seen:
         return ()
     areas = np.array([one.area for one in seen], dtype=np.float64)
-    each = _distances(model, examples, seen)
+    each = distances_to(model, examples, seen)
     numbers = examples.names.numpy()
     found = []
     for number in np.unique(numbers):
@@ -131,7 +131,7 @@ def _judged(known: Sequence[Match], best_known: float, checkpoint: float) -> Mat
     return replace(best, is_given=is_given, is_nearer=is_nearer, rivals=rivals)
 
 
-def _distances(
+def distances_to(
     model: SegSam, examples: StackedExamples, seen: Sequence[SliceEvidence]
 ) -> NDArray[np.float64]:
     """Return the distances (S, N) of S slices of an object to N examples."""

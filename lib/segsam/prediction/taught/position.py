@@ -26,15 +26,27 @@ def position_in_body(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Pos
     rows, columns = np.nonzero(mask)
     if not len(rows):
         return None
+    x, y = (columns.mean() + 0.5) / mask.shape[1], (rows.mean() + 0.5) / mask.shape[0]
+    found = positions_in_body(picture, np.array([[x, y]]))[0]
+    return float(found[0]), float(found[1])
+
+
+def positions_in_body(
+    picture: NDArray[np.uint8], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the positions (n, 2) x, y of points, as `position_in_body` gives them.
+
+    Args:
+        picture: (h_px, w_px, 3) of the slice, as the image encoder reads it.
+        shares: (n, 2) x, y of the points as shares of the picture's sides.
+    """
     grey = picture[..., :3].max(axis=2)
     body = grey > max(_DARK * float(np.percentile(grey, 99)), 1)
-    x = _relative((columns.mean() + 0.5) / mask.shape[1], body.mean(axis=0))
-    y = _relative((rows.mean() + 0.5) / mask.shape[0], body.mean(axis=1))
-    return x, y
+    return np.stack([_relative(shares[:, axis], body.mean(axis=axis)) for axis in (0, 1)], axis=1)
 
 
-def _relative(share: float, profile: NDArray[np.float64]) -> float:
-    """Return a place along a side, given as its share, relative to where the body lies on it."""
+def _relative(shares: NDArray[np.float64], profile: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return places along a side, given as shares, relative to where the body lies on it."""
     filled = np.flatnonzero(profile >= _LEAST_SHARE)
     first, last = (filled[0], filled[-1] + 1) if len(filled) else (0, len(profile))
-    return float((share * len(profile) - first) / (last - first))
+    return (shares * len(profile) - first) / (last - first)
