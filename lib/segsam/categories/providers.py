@@ -140,9 +140,7 @@ class EndpointEncoder:
         except requests.Timeout as error:
             raise CategoryError(f"{self._host} did not answer in time.") from error
         except requests.RequestException as error:
-            raise CategoryError(
-                f"{self._host} cannot be reached ({type(error).__name__})."
-            ) from error
+            raise CategoryError(f"{self._host} cannot be reached.") from error
         if response.status_code != requests.codes.ok:
             raise CategoryError(f"{self._host} refused with status {response.status_code}.")
         try:

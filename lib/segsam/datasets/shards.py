@@ -10,6 +10,7 @@ order directly from disk. It needs about thirty bytes of memory per slice.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -33,6 +34,7 @@ from segsam.system.reasons import reason_of
 
 PARTS = (TRAIN, VALIDATION, TEST)
 _INDEX, _DATASETS = "index.npz", "datasets.json"
+_BLOCK = 1 << 20
 _COLUMNS = ("shard", "start", "stop", "dataset", "part")
 
 
@@ -100,6 +102,22 @@ class Shards(Sequence[PreparedSlice]):
                 f"Expected shards with {_INDEX} and {_DATASETS} in {self.folder.name}, but "
                 f"{reason_of(error)}."
             ) from error
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that was written; raises TrainingError for a missing shard."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update((self.folder / _DATASETS).read_bytes())
+        for column in self._columns.values():
+            digest.update(np.ascontiguousarray(column).data)
+        for shard in np.unique(self._columns["shard"]).tolist():
+            path = _shard_path(self.folder, shard)
+            try:
+                with path.open("rb") as file:
+                    for block in iter(lambda: file.read(_BLOCK), b""):
+                        digest.update(block)
+            except OSError as error:
+                raise TrainingError(f"Cannot read {path.name}: {reason_of(error)}.") from error
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         """Return the number of slices."""

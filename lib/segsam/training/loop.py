@@ -37,6 +37,7 @@ from segsam.training.run_state import (
     RunProgress,
     TrainingState,
     load_best,
+    refuse_other_data,
     refuse_other_run,
     restore_state,
     save_best,
@@ -78,7 +79,8 @@ def train(
 
     Raises:
         TrainingError, CategoryError, VolumeError: data that cannot be trained on.
-        TrainingError: a folder with another run and no `resume`, or nothing to resume.
+        TrainingError: a folder with another run and no `resume`, nothing to resume, or a run to
+            resume that began with other slices.
         CheckpointError: host and variant that do not fit.
         OutputError: a folder that cannot be written to.
         RuntimeChoiceError: fast embeddings on a machine that has none.
@@ -138,6 +140,7 @@ class _Run:
         samples = self.data.samples(
             self.model, self.store, processes=self.processes, progress=self.progress
         )
+        refuse_other_data(self.folder, samples, may_write=self.processes.is_first)
         held_out = spread_evenly(samples[VALIDATION], self.config.validation_slices)
         total = total_steps(self.config, len(samples[TRAIN]))
         tensorboard = self.config.tensorboard and self.processes.is_first

@@ -3,33 +3,39 @@
 last.pt      configuration, weights, their average, optimiser, random state, progress
 best.pt      weights of the best validation so far
 split.json   held-out cases
+data.json    fingerprint of the slices, so that no run goes on with other ones
 config.json  configuration
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from torch import optim
 
 from segsam.datasets.splits import Split
 from segsam.errors import TrainingError
 from segsam.model import SegSam
-from segsam.system.atomic import write_bytes
+from segsam.system.atomic import write_bytes, write_json
 from segsam.training.config import TrainConfig
 from segsam.training.optimiser import WeightAverage
+from segsam.training.samples import Sample
+from segsam.training.sharded_samples import ShardedSamples
 
 LAST = "last.pt"
 BEST = "best.pt"
+DATA = "data.json"
 READ_ERRORS = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
 """Errors that reading a damaged file, or one of another model, may raise."""
 _MAY_DIFFER = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
@@ -67,6 +73,52 @@ def start_folder(folder: Path, config: TrainConfig, split: Split) -> None:
     """Write the configuration and the split of a new run; raises OutputError."""
     write_bytes(folder / "config.json", config.to_json().encode())
     split.save(folder / "split.json")
+
+
+def refuse_other_data(
+    folder: Path, samples: Mapping[str, Sequence[Sample]], *, may_write: bool
+) -> None:
+    """Write down which slices a run learns from, or refuse others than those that it began with.
+
+    Args:
+        folder: of the run.
+        samples: by part.
+        may_write: True for the process that writes.
+
+    Raises:
+        TrainingError: other pictures, labels or cases.
+        OutputError: the file cannot be written.
+    """
+    path = folder / DATA
+    counts = {part: len(some) for part, some in samples.items()}
+    now = {"slices": counts, "fingerprint": _fingerprint(samples)}
+    try:
+        before = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if may_write:
+            write_json(path, now)
+        return
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"Cannot read {DATA} in {folder.name}: {error}.") from error
+    if before != now:
+        raise TrainingError(
+            f"The slices of the run in {folder.name} are not those that it began with (other "
+            f"pictures, labels or cases; {counts} now): put the data back, or name another folder."
+        )
+
+
+def _fingerprint(samples: Mapping[str, Sequence[Sample]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part, some in samples.items():
+        digest.update(part.encode())
+        if isinstance(some, ShardedSamples):
+            digest.update(some.fingerprint().encode())
+            continue
+        for one in some:
+            digest.update(f"{one.name} {one.key} {one.prompted}".encode())
+            for each in (one.labels, *(bits for _, bits in (*one.instances, *one.ended))):
+                digest.update(np.ascontiguousarray(each).data)
+    return digest.hexdigest()
 
 
 def refuse_other_run(file: Path) -> None:

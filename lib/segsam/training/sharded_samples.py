@@ -68,6 +68,10 @@ class ShardedSamples(Sequence[Sample]):
         one, dataset = self._shards[place].slice, self._datasets[name]
         return Sample.of(one, dataset, self._classes[name], key=self._keys[place])
 
+    def fingerprint(self) -> str:
+        """Return what changes if the slices do; raises TrainingError for a missing shard."""
+        return f"{self._shards.fingerprint()} {self._indices}"
+
     def names(self) -> list[str]:
         """Return the data set of each sample, without reading any."""
         return [self._shards.dataset_of(place) for place in self._indices]

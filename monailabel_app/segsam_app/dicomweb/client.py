@@ -181,8 +181,8 @@ class PacsClient:
                 *(ValueError, TypeError, KeyError, AttributeError, NotImplementedError),
             ) as error:
                 raise PacsError(
-                    f"the answer of the DICOMweb server cannot be read, while {action} "
-                    f"({type(error).__name__})"
+                    "the answer of the DICOMweb server is not what the standard asks for, or broke "
+                    f"off, while {action}"
                 ) from error
 
     def _client(self, session: requests.Session) -> DICOMwebClient:

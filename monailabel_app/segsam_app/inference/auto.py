@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from pydantic import Field
 
-from segsam.errors import CancelledError
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.proposals.first_labels import FirstLabels
 from segsam.types import AxisName, Cancel
@@ -32,9 +31,7 @@ from segsam_app.inference.requests import (
     ShortText,
     window_of,
 )
-from segsam_app.limits import Limits
 from segsam_app.strict_json import json_safe
-from segsam_app.web.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +92,13 @@ class AutoInfer(InferTask):
     def __init__(
         self,
         engine: Engine,
-        limits: Limits,
         progress: ProgressTracker,
         checkpoint_info: Callable[[], Mapping[str, Any]],
     ) -> None:
         """`checkpoint_info` returns the description of the checkpoint in use, see
         `SegSamInfer.checkpoint_info`.
         """
-        self._engine, self._limits, self._progress = engine, limits, progress
+        self._engine, self._progress = engine, progress
         self._checkpoint_info = checkpoint_info
         super().__init__(
             type=InferType.SEGMENTATION,
@@ -132,15 +128,11 @@ class AutoInfer(InferTask):
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Segment an image at MONAI Label's own call, as in batches: `request["image"]` is a file.
-        The deadline is that of any inference.
+        Nobody waits for an answer, so that there is no deadline: a batch at low priority beside a
+        training takes what it takes, and stopping it ends its process.
         """
         params = {key: request[key] for key in request if key not in SERVER_KEYS | _BATCH_KEYS}
-        deadline = Deadline(self._limits.infer_seconds, is_disconnected=lambda: False)
-        image = Path(request["image"])
-        try:
-            return self.segment(image, self.read(params), cancel=deadline.should_stop)
-        except CancelledError:
-            raise deadline.error() from None
+        return self.segment(Path(request["image"]), self.read(params))
 
     def segment(
         self,

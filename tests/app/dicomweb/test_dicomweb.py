@@ -227,7 +227,7 @@ class TestWhenThePacsFails:
         ("fault", "status", "words"),
         [
             ("status:401", 502, "refuses this server's user or token"),
-            ("html", 502, "cannot be read"),
+            ("html", 502, "is not what the standard asks for"),
             ("status:503", 503, "status 503"),
             ("lost", 503, "cannot be reached"),
             ("silent", 504, "did not answer for 3 s"),

@@ -190,7 +190,7 @@ class TestFetching:
         [
             ("cut", PacsError, "ended the connection"),
             ("short", PacsError, "lists 5 instances of the series and sent 4"),
-            ("html", PacsError, "cannot be read"),
+            ("html", PacsError, "is not what the standard asks for"),
             ("status:500", PacsError, "status 500"),
             ("status:401", PacsError, "refuses this server's user"),
             ("status:503", PacsAwayError, "status 503"),

@@ -90,7 +90,7 @@ def test_a_silent_server_is_given_up(embeddings_server: Any) -> None:
 def test_an_absent_server_is_said(embeddings_server: Any) -> None:
     embeddings_server.close()
     encoder = EndpointEncoder(embeddings_server.url, "a-model")
-    with pytest.raises(CategoryError, match=r"cannot be reached \(ConnectionError\)"):
+    with pytest.raises(CategoryError, match=r"cannot be reached\."):
         encoder.embed(["x"])
 
 

@@ -217,6 +217,25 @@ def test_asked_to_stop_it_saves_at_once(
     same_files(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_a_run_does_not_go_on_with_other_labels(data: Path, tmp_path: Path, start: Starts) -> None:
+    config = run(data, tmp_path / "run", steps=4, checkpoint_every=1)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what.startswith("loss") and done == 1:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        loop.train(config, start=start(), progress=stop)
+    file = data / "labels" / "ABD_001_1.png"
+    before = file.read_bytes()
+    label = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(file), np.array([0, 2, 1], np.uint8)[label])
+    with pytest.raises(TrainingError, match="are not those that it began with"):
+        loop.train(config, start=start(), resume=True)
+    file.write_bytes(before)
+    assert loop.train(config, start=start(), resume=True).steps == 4
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one_with_the_doubled_batch(
     six_cases: Path, tmp_path: Path, start: Starts
