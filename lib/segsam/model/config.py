@@ -60,6 +60,9 @@ class SemanticConfig:
     box_kinds: bool = False
     """True if derived boxes, a 3D box's section and the box of a neighbour's mask, have tokens of
     their own (`box_kinds.BoxKinds`); not in the paper, where every box is drawn."""
+    dense_head: bool = False
+    """True if a dense semantic head finds objects without prompts (`dense_head.DenseHead`); not in
+    the paper."""
 
     grid: int = 0
     """Side of the grid that both decoders work on, a divisor of the host's; 0 for the host's own.

@@ -15,6 +15,7 @@ from segsam.model.box_kinds import BoxKinds
 from segsam.model.card import Card
 from segsam.model.config import SemanticConfig
 from segsam.model.decoder_inputs import DecoderInputs
+from segsam.model.dense_head import DenseHead
 from segsam.model.grid import grid_reduction
 from segsam.model.hosts import Host
 from segsam.model.mask_decoding import best_mask
@@ -60,6 +61,7 @@ class SegSam(nn.Module):
             self.text_enhancement = TextEnhancement(embeddings, host.mask_decoder, config)
         self.reduction = grid_reduction(facts, config.grid, config.reduction)
         self.box_kinds = BoxKinds(facts.embed_dim) if config.box_kinds else None
+        self.dense_head = DenseHead(len(categories), facts.embed_dim) if config.dense_head else None
         host.use_grid(self.grid)
         self._inputs = DecoderInputs(host, self.semantic_decoder)
         self._card = (card or Card()).completed(self)
@@ -199,6 +201,12 @@ class SegSam(nn.Module):
             tokens = self.text_enhancement(features.embedding, image_pe, tokens)
         decoder = self.semantic_decoder
         return decoder.prepend_token(tokens) if isinstance(decoder, SharedDecoder) else tokens
+
+    def category_maps(self, features: ImageFeatures) -> Tensor | None:
+        """Return the dense head's logits (B, K, 2h, 2w) that a pixel is of each category; None
+        without one.
+        """
+        return None if self.dense_head is None else self.dense_head(features.embedding)
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
         """Return the CO-tokens' attention to the image, (B, K, h, w) of sum 1, if there are any."""

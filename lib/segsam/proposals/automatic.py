@@ -1,41 +1,30 @@
 """Automatic segmentation: a first label volume without any prompt.
 
-    slices --presence--> categories, and the slices that show them
-      |                  (without trained presence: all categories, evenly spread slices)
-      v
-    points: a grid, and the peaks of presence attention --probe--> masks, names, agreement
-      |  the best probe of each category and slice
-      v
-    boxes --decoded as drawn boxes--> kept if both decoders agree and the name is the same
-      |  those that continue one object from slice to slice
-      v
-    Predictor.predict with propagation --> one label volume, with certainties
+    slices --DenseMaps, or PointSearch--> boxes of each category
+           --Predictor.predict--> masks and names; kept if the name is the category's
+           --with a dense head: the mean of its mask and the prompted one--> one label volume,
+             with certainties
 
-At most one object of a category is found on a slice.
+A dense head (`segsam.model.dense_head`) reads every slice and boxes every object on it. Without
+one, points are tried on a few slices, and what they find is followed from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-import numpy as np
-
-from segsam.datasets.labelled_slices import spread
-from segsam.errors import PromptError, VolumeError
+from segsam.errors import VolumeError
 from segsam.imaging.slices import choose_axis
 from segsam.prediction.job import Job
-from segsam.prediction.naming import (
-    PRESENT_ABOVE,
-    name_confidences,
-    near_categories,
-)
+from segsam.prediction.labels import fuse_axes
+from segsam.prediction.naming import PRESENT_ABOVE
 from segsam.prediction.predictor import Predictor
-from segsam.prediction.semantics import image_distances
+from segsam.prediction.result import Result
 from segsam.prediction.taught.examples import TaughtNames
-from segsam.prompting.prompts import Prompts, SlicePrompts
-from segsam.proposals.boxes import Proposal, box_of_mask, centres_of_shares, chain_of
+from segsam.prompting.prompts import Box, Prompts
+from segsam.proposals.boxes import Proposal, chain_of
+from segsam.proposals.dense import DenseMaps, DenseObject
 from segsam.proposals.first_labels import (
     NOTHING_NOTE,
     UNNAMED_NOTE,
@@ -43,55 +32,14 @@ from segsam.proposals.first_labels import (
     FirstLabels,
     FoundObject,
 )
-from segsam.proposals.probing import (
-    Probe,
-    attention_points,
-    best_by_category,
-    certainty,
-    grid_points,
-    probe,
-)
+from segsam.proposals.point_search import PointSearch
 from segsam.proposals.requested import Rejected, allowed_categories, read_requested
+from segsam.proposals.search import Search
 from segsam.proposals.taught_search import TaughtSearch
 from segsam.types import AxisName, Cancel, Progress
 
-_MAX_PRESENCE_SLICES = 32
-"""Most slices whose presence is read, because each has to be encoded, which takes longer than all
-decoding on it."""
-_SLICES_PER_CATEGORY = 3
-"""Slices that are searched for each category that presence finds."""
-_PROBE_SHARE = 0.4
-"""Share of the required certainty that a probe needs. A click gives a less certain mask than a box,
-so a probe well below the requirement may still lead to a box that meets it."""
+__all__ = ["Search", "segment_automatically"]
 _AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
-
-
-@dataclass(frozen=True)
-class Search:
-    """Settings of the automatic segmentation. Raises PromptError for invalid ones."""
-
-    axis: AxisName | Literal["auto"] = "auto"
-    """The voxel axis to slice across; "auto" is that of `choose_axis`."""
-    categories: tuple[str, ...] = ()
-    """Names or synonyms; empty for all categories with examples in training."""
-    slices: int = 5
-    """About how many slices are searched."""
-    grid: int = 8
-    """Points per side on each slice."""
-    min_certainty: float = 0.4
-    """Objects with a lower certainty are left out."""
-
-    def __post_init__(self) -> None:
-        """Refuse invalid settings; raises PromptError."""
-        if self.axis not in ("auto", "i", "j", "k"):
-            raise PromptError(f"Expected one axis auto, i, j or k, got {self.axis!r}.")
-        if not 1 <= self.slices <= 1000 or not 1 <= self.grid <= 32:
-            raise PromptError(
-                f"Expected 1 to 1000 slices and a grid of 1 to 32 points a side, got {self.slices} "
-                f"and {self.grid}."
-            )
-        if not 0 <= self.min_certainty <= 1:
-            raise PromptError(f"Expected a certainty of 0 to 1, got {self.min_certainty}.")
 
 
 def segment_automatically(
@@ -136,9 +84,6 @@ class _AutomaticSegmentation:
         self._rejected = Rejected()
         self._axis = choose_axis(self._volume, search.axis)
         self._slices = predictor.slices(self._axis, job)
-        decoder = self._model.semantic_decoder
-        has_branch = decoder is not None and decoder.presence is not None
-        self._uses_presence = has_branch and self._model.card.presence_is_trained
         self._presence: dict[int, dict[int, float]] = {}
         """Slice -> category -> probability."""
         self._searched: set[int] = set()
@@ -147,22 +92,18 @@ class _AutomaticSegmentation:
         """Categories of objects that were followed and then got no name."""
 
     def run(self) -> FirstLabels:
-        """Choose slices, propose boxes on them, and follow each category's object."""
-        slices = self._slices_to_search() if self._categories else ()
-        self._job.planned = self._job.done + len(slices)
-        proposals = [proposal for index in slices for proposal in self._proposals_on(index)]
-        found, names = [], self._model.categories.names
-        for category in sorted({proposal.category for proposal in proposals}):
-            of_category = [proposal for proposal in proposals if proposal.category == category]
-            chain = chain_of(of_category, self._axis)
-            found.append(self._follow(names[category], chain, self._presences(category)))
+        """Find boxes of each category and taught name, and segment what they hold."""
+        by_maps = self._model.dense_head is not None
+        found = list(
+            (self._by_maps() if by_maps else self._by_points()) if self._categories else ()
+        )
         found += self._taught_objects()
         objects = tuple(
             replace(each, value=value)
             for value, each in enumerate((each for each in found if each is not None), start=1)
         )
         conditions = (
-            (UNSEEN_PRESENCE_NOTE, bool(self._categories) and not self._uses_presence),
+            (UNSEEN_PRESENCE_NOTE, bool(self._categories) and not self._presence),
             (NOTHING_NOTE, not objects),
         )
         notes = [note for note, holds in conditions if holds]
@@ -172,7 +113,7 @@ class _AutomaticSegmentation:
             self._volume,
             _AXIS_NAMES[self._axis],
             objects,
-            tuple(sorted(self._searched.union(slices))),
+            tuple(sorted(self._searched)),
             tuple(notes),
             self._job.times,
             self._job.encoded,
@@ -184,85 +125,55 @@ class _AutomaticSegmentation:
             ),
         )
 
-    def _slices_to_search(self) -> tuple[int, ...]:
-        """Return the slices on which presence finds a category, or evenly spread ones."""
-        depth = self._slices.view.depth
-        if not self._uses_presence:
-            return centres_of_shares(range(depth), self._search.slices)
-        sampled = spread(tuple(range(depth)), _MAX_PRESENCE_SLICES)
-        self._job.planned = len(sampled)
-        for index in sampled:
-            self._presence[index] = self._presence_on(index)
-            self._job.report("read the presence on", self._axis, index)
-        slices_by_category = [
-            [i for i in sampled if self._presence[i].get(category, 0.0) >= PRESENT_ABOVE]
-            for category in self._categories
-        ]
-        chosen = {
-            i
-            for indices in slices_by_category
-            for i in centres_of_shares(indices, _SLICES_PER_CATEGORY)
-        }
-        count = max(self._search.slices, sum(map(bool, slices_by_category)))
-        return spread(tuple(sorted(chosen)), count)
+    def _category_objects(self) -> Iterator[FoundObject | None]:
+        """Yield the object of each category that was found; None for what gets another name."""
+        if self._categories and self._model.dense_head is not None:
+            yield from self._by_maps()
+        elif self._categories:
+            yield from self._by_points()
 
-    def _presence_on(self, index: int) -> dict[int, float]:
-        """Return category -> probability on a slice; 0 if no image of the memory is near that shows
-        the category.
+    def _by_maps(self) -> Iterator[FoundObject | None]:
+        """Yield what the dense head finds; None for what gets another name."""
+        maps = DenseMaps(self._model, self._slices, self._categories)
+        self._job.planned = len(maps.indices)
+        self._slices.encoder.prefetch(maps.indices)
+        for index in maps.indices:
+            maps.read(index)
+            self._presence[index] = maps.presence(index)
+            self._job.report("searched", self._axis, index)
+        self._searched.update(maps.indices)
+        yield from map(self._refined, maps.objects())
+
+    def _refined(self, one: DenseObject) -> FoundObject | None:
+        """Segment what the dense head found by its boxes; the mean of both masks is the result,
+        because each is wrong elsewhere.
         """
-        features = self._slices.features(index)
-        if features.presence_logits is None:
-            return {}
-        scores = features.presence_logits[0].sigmoid().tolist()
-        is_near = near_categories(self._model, image_distances(self._model, features))
-        return {k: scores[k] if is_near[k] else 0.0 for k in self._categories}
+        found = self._segment(
+            self._model.categories.names[one.category],
+            one.boxes,
+            one.probability,
+            self._presences(one.category),
+            follow=False,
+        )
+        if found is None:
+            return None
+        region = fuse_axes([one.region, found.result.region])
+        return replace(found, result=replace(found.result, region=region))
 
-    def _proposals_on(self, index: int) -> list[Proposal]:
-        """Return, for each category on a slice, the best box on which both decoders agree."""
-        features, view = self._slices.features(index), self._slices.view
-        categories = self._categories
-        points = grid_points(view.size_px, self._search.grid)
-        if self._uses_presence:
-            present = self._presence[index]
-            categories = tuple(k for k in categories if present.get(k, 0.0) >= PRESENT_ABOVE)
-            peaks = attention_points(self._model, features, categories, view.size_px)
-            points = np.concatenate([points, peaks])
-        probes = probe(self._model, features, points)
-        best = best_by_category(one for one in probes if one.category in categories)
-        proposals = [self._confirmed(index, found) for found in best.values()]
-        self._job.report("searched", self._axis, index)
-        return [proposal for proposal in proposals if proposal is not None]
-
-    def _confirmed(self, index: int, found: Probe) -> Proposal | None:
-        """Decode the box of a probe's mask like a drawn box; None if that does not confirm it.
-
-        It is confirmed by the same category with the required certainty.
+    def _by_points(self) -> Iterator[FoundObject | None]:
+        """Yield what is followed from the boxes that points gave; None for what gets another
+        name.
         """
         names = self._model.categories.names
-        if found.certainty < _PROBE_SHARE * self._search.min_certainty:
-            self._rejected.add(names[found.category], found.certainty)
-            return None
-        box = box_of_mask(self._slices.view, found.mask, index)
-        if box is None:
-            return None
-        mask = self._slices.decode(index, SlicePrompts(boxes=(box,)))
-        if mask.class_scores is None or not mask.area:
-            return None
-        distances = None if mask.distances is None else mask.distances[None]
-        confidences = name_confidences(self._model, mask.class_scores[None], distances)[0]
-        category = int(confidences.argmax())
-        mask_certainty = certainty(
-            float(confidences[category]),
-            mask.report.agreement or 0.0,
-            mask.report.predicted_iou,
+        search = PointSearch(
+            self._model, self._slices, self._categories, self._search, self._rejected
         )
-        if category != found.category:
-            self._rejected.add(names[found.category], found.certainty, given=names[category])
-            return None
-        if mask_certainty < self._search.min_certainty:
-            self._rejected.add(names[category], mask_certainty)
-            return None
-        return Proposal(category, index, box, mask_certainty)
+        proposals = search.proposals()
+        self._presence = search.presence
+        self._searched.update(search.searched)
+        for category in sorted({proposal.category for proposal in proposals}):
+            of_category = [proposal for proposal in proposals if proposal.category == category]
+            yield self._followed(names[category], of_category, self._presences(category))
 
     def _taught_objects(self) -> Iterator[FoundObject | None]:
         """Yield the object of each taught name that was requested; None for one that is unsure."""
@@ -279,33 +190,50 @@ class _AutomaticSegmentation:
         for number in dict.fromkeys(sought):
             of_name = [proposal for proposal in proposals if proposal.category == number]
             if of_name:
-                chain = chain_of(of_name, self._axis)
-                yield self._follow(self._taught.names[number].name, chain, {}, self._taught)
+                yield self._followed(self._taught.names[number].name, of_name, {}, self._taught)
 
-    def _follow(
+    def _followed(
         self,
         name: str,
-        chain: Sequence[Proposal],
+        proposals: Sequence[Proposal],
         presence: Mapping[int, float],
         taught: TaughtNames | None = None,
     ) -> FoundObject | None:
-        """Segment an object from its boxes; None if it gets another name or too little certainty
-        over all slices.
+        """Segment an object from the proposals that belong together, and follow it from there."""
+        chain = chain_of(proposals, self._axis)
+        best = max(one.certainty for one in chain)
+        boxes, follow = [one.box for one in chain], not self._volume.is_flat
+        return self._segment(name, boxes, best, presence, follow=follow, taught=taught)
+
+    def _segment(
+        self,
+        name: str,
+        boxes: Sequence[Box],
+        certainty: float,
+        presence: Mapping[int, float],
+        *,
+        follow: bool,
+        taught: TaughtNames | None = None,
+    ) -> FoundObject | None:
+        """Segment an object from its boxes, of this certainty; None if it gets another name or too
+        little certainty over all slices.
         """
+        is_requested = bool(self._requested) and taught is None
         result = self._predictor.predict(
-            Prompts(boxes=tuple(proposal.box for proposal in chain)),
+            Prompts(boxes=tuple(boxes)),
             axis=_AXIS_NAMES[self._axis],
-            propagate=not self._volume.is_flat,
+            propagate=follow,
+            category=name if is_requested else None,
             taught=taught,
             progress=self._job.progress_of_part(),
             cancel=self._job.cancel,
         )
         self._job.add(result.seconds, result.encoded)
-        if result.category is None and not result.region.is_empty:
+        given = _given_name(result)
+        if given is None and not result.region.is_empty:
             self._unnamed.append(name)
-        if result.region.is_empty or result.category != name or result.confidence is None:
-            best = max(proposal.certainty for proposal in chain)
-            self._rejected.add(name, best, given=result.category or "")
+        if result.region.is_empty or given != name or result.confidence is None:
+            self._rejected.add(name, certainty, given=given or "")
             return None
         found = FoundObject(0, name, result.confidence, result, presence)
         if found.certainty < self._search.min_certainty:
@@ -316,3 +244,12 @@ class _AutomaticSegmentation:
     def _presences(self, category: int) -> dict[int, float]:
         """Return slice -> probability that a category is there; empty if it is not known."""
         return {i: one[category] for i, one in self._presence.items() if category in one}
+
+
+def _given_name(result: Result) -> str | None:
+    """Return the name that the model gives, or its best guess where a name was requested: who asks
+    for a mandible expects one, so that it needs less evidence than a name out of the blue.
+    """
+    if result.name_source == "request":
+        return next(iter(result.suggestions), None)
+    return result.category

@@ -278,6 +278,16 @@ class TrainConfig(Record):
         "`out`.",
     )
 
+    dense_steps: Count = Field(
+        default=0,
+        description="Steps of the dense head, which finds objects without prompts, after those of "
+        "the decoders. 0 trains none; a checkpoint's own stays as it is.",
+    )
+    dense_images: int = Field(default=16, ge=1, description="Images in each of these steps.")
+    dense_rate: Number = Field(
+        default=1e-3, ge=1e-12, le=1, description="Largest learning rate of the dense head."
+    )
+
     example_slices: int = Field(
         default=400,
         ge=0,
@@ -352,4 +362,5 @@ class TrainConfig(Record):
     def model_choices(self) -> dict[str, Any]:
         """Return the choices of `SemanticConfig` that `build_variant` takes."""
         grid = {"grid": self.grid} if self.grid else {}
-        return {"head": self.head} | grid | dict(self.model)
+        dense = {"dense_head": True} if self.dense_steps else {}
+        return {"head": self.head} | grid | dict(self.model) | dense

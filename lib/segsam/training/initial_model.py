@@ -9,6 +9,7 @@ from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.errors import TrainingError
 from segsam.model import SegSam, build_variant, load_pretrained
+from segsam.model.config import SemanticConfig
 from segsam.model.growth import grow
 from segsam.training.config import TrainConfig
 
@@ -22,12 +23,14 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
     """Return the run's variant on the host of `start`, which becomes part of it.
 
     All weights of `start` are taken if it is of the same variant and configuration. Tokens for
-    kinds of boxes may be new all the same: they start at zero and change nothing until trained.
+    kinds of boxes may be new all the same: they start at zero and change nothing until trained. So
+    may the dense head, which no other part reads.
 
     Raises:
         CheckpointError: host and variant, or configuration, that do not fit.
         CategoryError: a label that the vocabulary does not know; names the nearest.
-        TrainingError: data sets without a name to learn, in a run whose categories are theirs.
+        TrainingError: data sets without a name to learn, in a run whose categories are theirs; a
+            new dense head without steps to train it.
     """
     model = build_variant(
         config.variant,
@@ -35,9 +38,10 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         _categories(config, start, datasets),
         **config.model_choices(),
     )
-    without_kinds = replace(model.config, box_kinds=False)
-    if start.card.variant == model.card.variant and start.config in (model.config, without_kinds):
+    if start.card.variant == model.card.variant and _may_begin_with(start.config, model.config):
         model.load_state_dict(model.state_dict() | start.state_dict())
+    if model.config.dense_head and not (start.config.dense_head or config.dense_steps):
+        raise TrainingError("Expected dense_steps above 0 to train a new dense head, got 0.")
     if config.encoder_learning_rate:
         model.host.image_encoder.requires_grad_(True)
     return model.train()
@@ -56,6 +60,15 @@ def with_names(start: SegSam, datasets: Sequence[Dataset]) -> SegSam:
         if category.name not in start.categories.names:
             start = grow(start, category, vocabulary.text_embeddings[number])
     return start
+
+
+def _may_begin_with(before: SemanticConfig, now: SemanticConfig) -> bool:
+    """Return True if a model of one configuration differs from that of another in new parts alone
+    that change nothing until they are trained.
+    """
+    box_kinds = now.box_kinds and before.box_kinds
+    dense_head = now.dense_head and before.dense_head
+    return replace(now, box_kinds=box_kinds, dense_head=dense_head) == before
 
 
 def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:

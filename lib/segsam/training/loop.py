@@ -19,6 +19,7 @@ from segsam.model.digests import weights_id
 from segsam.model.runtimes import choose_runtime
 from segsam.system.folders import make_folder
 from segsam.training.config import TrainConfig
+from segsam.training.dense_training import train_dense_head
 from segsam.training.devices import choose_device, limited_threads
 from segsam.training.distributed import Processes, join_processes
 from segsam.training.embedding_store import EmbeddingStore
@@ -120,6 +121,7 @@ class _Run:
         self.parent = weights_id(start)
         if config.categories == "grown" and is_checkpoint(start):
             start = with_names(start, self.data.datasets)
+        self.finds_already = start.config.dense_head
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":
@@ -147,7 +149,8 @@ class _Run:
         log = TrainingLog(self.folder, after_step=done.step, tensorboard=tensorboard)
         with contextlib.closing(log), stop_requests() as request:
             done = self._learn(samples[TRAIN], held_out, log, done, total=total, request=request)
-        return self._finish(done, samples)
+            with self.state.average.applied():
+                return self._finish(done, samples, request)
 
     def _begin(self, *, resume: bool) -> RunProgress:
         """Write the files of a new run, or load the last checkpoint."""
@@ -296,9 +299,11 @@ class _Run:
             save_best(self.folder, self.model)
         return replace(done, best_step=done.step, best_score=score, best_metrics=metrics, misses=0)
 
-    def _finish(self, done: RunProgress, samples: Mapping[str, Sequence[Sample]]) -> TrainReport:
-        """Write the checkpoint, of the best validation if there was one, with its memory of
-        examples, and the report.
+    def _finish(
+        self, done: RunProgress, samples: Mapping[str, Sequence[Sample]], request: StopRequest
+    ) -> TrainReport:
+        """Write the checkpoint, of the best validation if there was one, with its dense head and
+        its memory of examples, and the report.
         """
         encoded = self.processes.sum_numbers({"encoded": self.store.encoded})["encoded"]
         report = TrainReport(
@@ -314,20 +319,35 @@ class _Run:
             best_step=done.best_step or done.step,
         )
         if self.processes.is_first:
-            with self.state.average.applied():
-                if done.best_step:
-                    load_best(self.folder, self.model)
-                save_model(
-                    self.model,
-                    self.config,
-                    self.data.datasets,
-                    parent=self.parent,
-                    metrics=done.best_metrics,
-                    naming=naming_of_run(self.model, self.store, samples, self.config),
-                )
+            if done.best_step:
+                load_best(self.folder, self.model)
+            self._learn_to_find(samples[TRAIN], request)
+            save_model(
+                self.model,
+                self.config,
+                self.data.datasets,
+                parent=self.parent,
+                metrics=done.best_metrics,
+                naming=naming_of_run(self.model, self.store, samples, self.config),
+            )
             report.save(self.folder)
         self.processes.wait()
         return report
+
+    def _learn_to_find(self, samples: Sequence[Sample], request: StopRequest) -> None:
+        """Train the dense head, if the run has steps for it; raises KeyboardInterrupt after a
+        signal to stop.
+        """
+        if self.config.dense_steps:
+            train_dense_head(
+                self.model,
+                self.store,
+                samples,
+                self.config,
+                is_trained=self.finds_already,
+                progress=self.progress,
+                check=request.check,
+            )
 
 
 def _go_on() -> None:

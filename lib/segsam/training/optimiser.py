@@ -78,6 +78,10 @@ class WeightAverage:
         finally:
             self._put(own)
 
+    def put(self) -> None:
+        """Put the averaged weights into the model for good."""
+        self._put(self._average)
+
     def state(self) -> dict[str, object]:
         """Return the state dict that `restore` takes."""
         return {"steps": self._steps, "average": self._average}

@@ -19,6 +19,8 @@ from segsam_app.training.version_naming import VersionNaming
 from segsam_app.versions.record import LeftOutCase, Metrics, TrainedCase, VersionRecord
 
 _SITE = "labels of this site"
+_DENSE_HEAD = "dense_head."
+"""What the names of its weights begin with."""
 
 
 @torch.no_grad()
@@ -30,10 +32,11 @@ def average_weights(model: SegSam, before: Mapping[str, Tensor], share: float) -
     that the model was first trained on, which a hospital does not have.
 
     What did not change stays bit for bit: the memory of examples belongs to an image encoder with
-    exactly these bits, and a sum would make 0.0 of -0.0.
+    exactly these bits, and a sum would make 0.0 of -0.0. The dense head stays as it was trained: it
+    was held to what it said before, and of a new name it knew nothing.
     """
     for name, value in model.state_dict().items():
-        old = before.get(name)
+        old = None if name.startswith(_DENSE_HEAD) else before.get(name)
         if old is None or old.shape != value.shape or not value.is_floating_point():
             continue
         if not torch.equal(old := old.to(value), value):

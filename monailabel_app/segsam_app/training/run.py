@@ -25,6 +25,7 @@ from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.system.atomic import write_bytes
 from segsam.training import loop
 from segsam.training.config import TrainConfig
+from segsam.training.dense_training import FINDING
 from segsam.training.devices import choose_device
 from segsam.training.distributed import Processes
 from segsam.training.embedding_store import EmbeddingStore
@@ -37,6 +38,7 @@ from segsam_app.storage.disk import output_errors
 from segsam_app.training.cases import LabelledCase, usable_cases
 from segsam_app.training.comparison import differences, weigh
 from segsam_app.training.progress import (
+    LEARNING,
     MEASURING,
     PREPARING,
     ProgressFile,
@@ -55,6 +57,8 @@ from segsam_app.versions.record import FIRST, LeftOutCase, VersionRecord
 EMBEDDINGS_BYTES = 4 << 30
 """Size limit of the cached embeddings; the least recently used ones are removed first."""
 
+_DENSE_STEPS, _DENSE_IMAGES = 240, 8
+"""Most steps of the dense head, and slices in each: a minute or two on two cores."""
 _VALIDATION_SLICES = 32
 """Slices of the validations during a training, which choose its best step."""
 _MEASURED_SLICES = 240
@@ -242,6 +246,8 @@ class TrainingRun:
             validation_slices=_VALIDATION_SLICES,
             patience=max(0, settings.early_stop_patience),
             checkpoint_every=_CHECKPOINT_STEPS,
+            dense_steps=min(steps, _DENSE_STEPS) if start.finds_already else 0,
+            dense_images=min(_DENSE_IMAGES, cut.count),
             example_slices=0,
             tensorboard=False,
             device=self.device,
@@ -306,13 +312,22 @@ class TrainingRun:
         return load_pretrained(found.checkpoint)
 
     def _training_progress(self) -> Progress:
-        """Return a callback for `loop.train`, which reports encoded slices, then training steps."""
+        """Return a callback for `loop.train`, which reports encoded slices, then the steps of the
+        decoders, and then those of the dense head.
+        """
         preparing = self.progress.phase(PREPARING, "encoding slices")
-        learning: list[Progress] = []  # empty before the first step, with which the phase begins
+        # Empty before the first step, with which the phase begins.
+        learning: list[Progress] = []
+        finding: list[Progress] = []
 
         def step(done: int, total: int, what: str) -> None:
             if what.startswith("preparing"):
                 preparing(done, total, what)
+                return
+            if what.startswith(FINDING):
+                if not finding:
+                    finding.append(self.progress.phase(LEARNING, FINDING))
+                finding[0](done, total, what)
                 return
             if not learning:
                 learning.append(self.progress.learning(self.settings.max_epochs))

@@ -36,6 +36,13 @@ class StartingModel:
     notes: tuple[str, ...]
 
     @property
+    def finds_already(self) -> bool:
+        """True if its dense head was trained. A few cases are too little for a new one, which would
+        find nothing but their names.
+        """
+        return self.model.config.dense_head
+
+    @property
     def semantics(self) -> bool:
         """True if the trained model can name categories."""
         return find_variant(self.choices["variant"]).semantics

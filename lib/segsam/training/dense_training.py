@@ -1,0 +1,232 @@
+"""Training of the dense semantic head on stored embeddings, after the prompted decoders.
+
+The head reads nothing that the decoders' training changes but the image encoder's output, so it has
+steps, a rate and a file of its own: a run that is stopped here goes on here. Each category learns
+from the slices that are annotated for it. What a trained head says about the others is kept: its
+maps before the run are their targets, so that a few cases of one organ do not erase the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, optim
+from torch.nn import functional as F
+
+from segsam.errors import TrainingError
+from segsam.model import SegSam
+from segsam.model.dense_head import DenseHead
+from segsam.training.config import TrainConfig
+from segsam.training.devices import mixed_precision
+from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.optimiser import WeightAverage
+from segsam.training.run_state import READ_ERRORS, write_record
+from segsam.training.samples import Sample
+from segsam.training.sampling import SliceOrder
+from segsam.training.sharded_samples import dataset_names
+from segsam.training.targets import NO_CLASS, AnnotatedImage
+from segsam.types import Progress
+
+STATE = "dense.pt"
+FINDING = "learning to find"
+"""With what the texts of these steps begin."""
+_BCE = 10.0
+"""Weight of the cross-entropy beside Dice, which sees objects of any size alike."""
+_ABSENT, _KEPT = 0.5, 1.0
+"""Weights of categories that an image does not show, and of those that it says nothing about."""
+_AVERAGE = 0.995
+_WARMUP = 0.05
+"""Share of the steps in which the rate rises; after it the rate falls as a cosine."""
+_CLIP_NORM = 1.0
+_SMOOTH = 1.0
+"""Cells that are added to both sides of a Dice score, so that the smallest object has a slope."""
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTargets:
+    """Targets of B images: share of each cell that is of a category, and what is known."""
+
+    maps: Tensor
+    """(B, K, m, m) float32 in [0, 1]."""
+    annotated: Tensor
+    """(B, K) bool."""
+
+    @classmethod
+    def of(cls, images: Sequence[AnnotatedImage], side: int) -> DenseTargets:
+        """Return the targets at `side` cells of images at the model's input size."""
+        maps = [category_map(image, side) for image in images]
+        return cls(torch.stack(maps), torch.stack([image.annotated for image in images]))
+
+    def to(self, device: torch.device) -> DenseTargets:
+        """Return the targets on a device."""
+        return DenseTargets(self.maps.to(device), self.annotated.to(device))
+
+
+def category_map(image: AnnotatedImage, side: int) -> Tensor:
+    """Return the share of each cell that each category covers, (K, side, side)."""
+    found = torch.zeros(len(image.annotated), side, side)
+    if not len(image.masks):
+        return found
+    shares = F.adaptive_avg_pool2d(image.masks[:, None].float(), side)[:, 0]
+    for number, share in zip(image.classes.tolist(), shares, strict=True):
+        if number != NO_CLASS:
+            found[number - 1] = torch.maximum(found[number - 1], share)
+    return found
+
+
+def dense_loss(logits: Tensor, targets: DenseTargets, kept: Tensor | None = None) -> Tensor:
+    """Return the loss of maps (B, K, m, m).
+
+    Args:
+        logits: of the head.
+        targets: of the same images.
+        kept: probabilities (B, K, m, m) of the head before the run, for what is not annotated.
+    """
+    known, maps = targets.annotated, targets.maps
+    each = F.binary_cross_entropy_with_logits(logits, maps, reduction="none").mean(dim=(2, 3))
+    is_shown = maps.amax(dim=(2, 3)) > 0
+    p = logits.sigmoid()
+    both = (p * maps).sum(dim=(2, 3))
+    dice = (2 * both + _SMOOTH) / (p.sum(dim=(2, 3)) + maps.sum(dim=(2, 3)) + _SMOOTH)
+    loss = _mean(1 - dice + _BCE * each, known & is_shown)
+    loss = loss + _ABSENT * _BCE * _mean(each, known & ~is_shown)
+    if kept is not None:
+        change = F.binary_cross_entropy_with_logits(logits, kept, reduction="none")
+        loss = loss + _KEPT * _BCE * _mean(change.mean(dim=(2, 3)), ~known)
+    return loss
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum() / where.sum().clamp(min=1)
+
+
+def train_dense_head(
+    model: SegSam,
+    store: EmbeddingStore,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    *,
+    is_trained: bool,
+    progress: Progress,
+    check: Callable[[], None],
+) -> None:
+    """Train the model's dense head in place, from the last state in the run's folder if there is
+    one.
+
+    Args:
+        model: with a dense head; nothing else of it changes.
+        store: of the samples.
+        samples: of the training part.
+        config: the run; `dense_steps`, `dense_images` and `dense_rate` are the head's.
+        is_trained: True if the head was trained before, so that what it knows is kept.
+        progress: called after each step.
+        check: called before each step; it may raise an error to stop.
+
+    Raises:
+        TrainingError: a model without a dense head, or a state that cannot be read.
+        OutputError: the run's folder cannot be written to.
+    """
+    if model.dense_head is None:
+        raise TrainingError("Expected a model with a dense head to train, got one without.")
+    _DenseRun(model, model.dense_head, store, samples, config, is_trained=is_trained).run(
+        progress, check
+    )
+
+
+class _DenseRun:
+    """One call of `train_dense_head`."""
+
+    def __init__(
+        self,
+        model: SegSam,
+        head: DenseHead,
+        store: EmbeddingStore,
+        samples: Sequence[Sample],
+        config: TrainConfig,
+        *,
+        is_trained: bool,
+    ) -> None:
+        self._model, self._head, self._store = model, head, store
+        self._samples, self._config = samples, config
+        self._before = copy.deepcopy(head).eval() if is_trained else None
+        for one in () if self._before is None else self._before.parameters():
+            one.requires_grad_(False)
+        self._optimiser = optim.AdamW(head.parameters(), lr=config.dense_rate, weight_decay=0.02)
+        self._average = WeightAverage(head, _AVERAGE)
+        self._file = Path(config.out) / STATE
+        self._order = SliceOrder(
+            dataset_names(samples), seed=config.seed, balance=config.balance, shares=config.shares
+        )
+
+    def run(self, progress: Progress, check: Callable[[], None]) -> None:
+        """Do the steps that are left, and put the averaged weights into the model."""
+        total, step = self._config.dense_steps, self._restored()
+        device = next(self._head.parameters()).device
+        while step < total:
+            check()
+            with mixed_precision(self._config, device):
+                loss = self._step(step, total)
+            step += 1
+            if step == total or step % self._config.checkpoint_every == 0:
+                self._save(step)
+            progress(step, total, f"{FINDING}, loss {loss:.3f}")
+        self._average.put()
+
+    def _step(self, step: int, total: int) -> float:
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._config.dense_rate * _rate(step / total)
+        count = self._config.dense_images
+        chosen = [self._samples[one] for one in self._order.indices(step * count, count)]
+        with torch.no_grad():
+            embeddings = torch.cat([self._store.features(one.key).embedding for one in chosen])
+            kept = None if self._before is None else self._before(embeddings).sigmoid()
+        logits = self._head(embeddings)
+        images = [one.annotated(self._model)[0] for one in chosen]
+        targets = DenseTargets.of(images, logits.shape[-1]).to(logits.device)
+        loss = dense_loss(logits.float(), targets, kept)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._head.parameters(), _CLIP_NORM)
+        self._optimiser.step()
+        self._average.update()
+        return float(loss.detach())
+
+    def _save(self, step: int) -> None:
+        record = {
+            "step": step,
+            "head": self._head.state_dict(),
+            "before": None if self._before is None else self._before.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "average": self._average.state(),
+        }
+        write_record(self._file, record)
+
+    def _restored(self) -> int:
+        """Return the number of steps that an earlier process did; its state is loaded."""
+        if not self._file.is_file():
+            return 0
+        try:
+            record = torch.load(self._file, map_location="cpu", weights_only=True)
+            self._head.load_state_dict(record["head"])
+            if self._before is not None:
+                self._before.load_state_dict(record["before"])
+            self._optimiser.load_state_dict(record["optimiser"])
+            self._average.restore(record["average"])
+            return int(record["step"])
+        except READ_ERRORS as error:
+            raise TrainingError(
+                f"Cannot resume from {STATE} in {self._file.parent.name}: it is damaged or not of "
+                f"this model ({type(error).__name__})."
+            ) from error
+
+
+def _rate(done: float) -> float:
+    """Return the rate at a share of the steps, as a share of the largest."""
+    if done < _WARMUP:
+        return (done + 1e-3) / _WARMUP
+    return 0.5 * (1 + math.cos(math.pi * (done - _WARMUP) / (1 - _WARMUP)))
