@@ -34,7 +34,6 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from segsam.errors import SegSamError
 from segsam.imaging.volume import Volume
-from segsam.prediction.taught.examples import TaughtNames
 from segsam.system.process import lower_thread_priority, tune_allocator
 from segsam.system.telemetry import switch_off_reports
 from segsam_app.choosing.next_image import next_image
@@ -62,6 +61,7 @@ from segsam_app.storage.drafts import FOLDER as DRAFTS
 from segsam_app.storage.drafts import DraftFolder
 from segsam_app.storage.leftovers import sweep
 from segsam_app.storage.store import Store
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.strict_json import json_safe
 from segsam_app.task_requests import find_task
 from segsam_app.training.server_watch import end_without_server, mark_children, stopping_with_server
@@ -117,7 +117,7 @@ class SegSamApp(MONAILabelApp):
                 on_view=on_view,
                 progress=self.progress,
                 find_label=self._find_label,
-                taught=self._taught_names,
+                taught=self._taught,
             )
             for name, checkpoint in self.config.models.items()
         }
@@ -246,10 +246,10 @@ class SegSamApp(MONAILabelApp):
             self.learner.case_saved(store, image_id)
         return upload_status(store)
 
-    def _taught_names(self) -> TaughtNames:
-        """Return the names that were taught in this study."""
+    def _taught(self) -> TaughtStore | None:
+        """Return the store of the names that were taught in this study; None without one."""
         store = getattr(self, "_datastore", None)
-        return store.taught.names() if isinstance(store, Store) else TaughtNames()
+        return store.taught if isinstance(store, Store) else None
 
     def _read_image(self, path: Path) -> Volume:
         """Read an image file, of the store or not; MONAI Label makes the store after the engine."""

@@ -18,11 +18,12 @@ from filelock import FileLock, Timeout
 from rich.table import Table
 
 from segsam.cli.terminal import JsonOption, check_target, out, print_plain, write_json
-from segsam.errors import OutputError, PromptError
+from segsam.errors import DamagedRecordError, OutputError, PromptError
 from segsam.imaging.name_text import refused_in
+from segsam.prediction.taught.carried_files import read_facts
 from segsam.prediction.taught.conflicts import conflicts
 from segsam.prediction.taught.examples import TaughtName, TaughtNames
-from segsam.prediction.taught.files import FOLDER, Change, read_folder, write_change
+from segsam.prediction.taught.files import FOLDER, read_folder, write_change, write_without
 from segsam.remote.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="List, rename and remove names that were taught.")
@@ -62,7 +63,7 @@ def list_names(where: WhereArgument, json_file: JsonOption = None) -> None:
     check_target(json_file, ".json")
     with _names_at(where) as names:
         listed = names.listed()
-    table = Table("name", "code", "examples", "cases", "taught by", "last")
+    table = Table("name", "code", "examples", "cases", "taught by", "last", "learnt (Dice)")
     for one in listed["names"]:
         examples = one["examples"]
         table.add_row(
@@ -72,11 +73,19 @@ def list_names(where: WhereArgument, json_file: JsonOption = None) -> None:
             ", ".join(dict.fromkeys(each["case"] for each in examples)),
             ", ".join(dict.fromkeys(each["annotator"] for each in examples if each["annotator"])),
             max((each["created"] for each in examples), default=""),
+            _gain_in_words(one.get("learnt")),
         )
     out.print(table)
     for one in listed["conflicts"]:
         print_plain(f"Note: {' and '.join(one['names'])} were given to the same object.")
     write_json(json_file, listed)
+
+
+def _gain_in_words(learnt: dict[str, Any] | None) -> str:
+    if learnt is None:
+        return ""
+    before, after = learnt["gain"]["before"], learnt["gain"]["after"]
+    return f"{len(learnt['cases'])} cases: {before:.0%} to {after:.0%}"
 
 
 @app.command()
@@ -143,7 +152,7 @@ class _InFolder:
         for one in contents.damaged:
             print_plain(f"Note: {one.path.name} cannot be used: {one.why}.")
         return {
-            "names": [_to_json(one) for one in contents.names],
+            "names": [_to_json(one, self._learnt(one)) for one in contents.names],
             "conflicts": [one.to_json() for one in conflicts(contents.names)],
         }
 
@@ -154,7 +163,8 @@ class _InFolder:
             found, other = _found(names, name), names.find(new)
             if other is not None and other.id != found.id:
                 raise PromptError(f"Expected an unused name, but {other.name!r} is taught already.")
-            self._write(replace(found, name=new), "changed")
+            changed = replace(found, name=new)
+            write_change(self._folder, changed, "changed", user="", now=_now())
 
     def remove(self, name: str, case: str | None) -> int:
         with self._changing() as names:
@@ -163,8 +173,17 @@ class _InFolder:
             count = len(found.examples) - len(rest.examples)
             if not count:
                 raise PromptError(f"Expected a case of {found.name!r}, got {case!r}.")
-            self._write(rest, "changed" if rest.examples else "removed")
+            write_without(self._folder, found, rest, user="", now=_now())
             return count
+
+    def _learnt(self, name: TaughtName) -> dict[str, Any] | None:
+        """Return where what was learnt about a name comes from; None if nothing was."""
+        try:
+            facts = read_facts(self._folder / name.id)
+        except (DamagedRecordError, OSError) as error:
+            print_plain(f"Note: what was learnt about {name.name} cannot be used: {error}.")
+            return None
+        return None if facts is None else facts.to_json()
 
     @contextmanager
     def _changing(self) -> Iterator[TaughtNames]:
@@ -176,9 +195,9 @@ class _InFolder:
                 f"The names in {self._studies} cannot be changed: {error}."
             ) from error
 
-    def _write(self, name: TaughtName, change: Change) -> None:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_change(self._folder, name, change, user="", now=now)
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _found(names: TaughtNames, name: str) -> TaughtName:
@@ -189,11 +208,12 @@ def _found(names: TaughtNames, name: str) -> TaughtName:
     return found
 
 
-def _to_json(name: TaughtName) -> dict[str, Any]:
+def _to_json(name: TaughtName, learnt: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "id": name.id,
         "name": name.name,
         "colour": name.colour_rgb,
         "code": name.snomed,
         "examples": [one.to_json() for one in name.examples],
+        "learnt": learnt,
     }

@@ -1,4 +1,6 @@
-"""Commands `segsam study run | report | active | automatic | names | completion | unet | cost`."""
+"""Commands `segsam study run | report | active | automatic | names | completion | carried | unet |
+cost`.
+"""
 
 from __future__ import annotations
 
@@ -287,4 +289,45 @@ def completion(  # noqa: PLR0917 - the options of the command
     named = f"{Path(checkpoint).stem}, weights {found[0].weights_id[:12]}"
     written = completion_table(found, checkpoint=named).save(results, NAME)
     draw_lines(results.parent / PICTURE, lines_of(found), x_label="confirmed slices")
+    out.print(f"Written: {written}; next: segsam study report", highlight=False)
+
+
+@app.command()
+def carried(  # noqa: PLR0917 - the options of the command
+    datasets: DatasetsArgument,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder with one file per object; they are not redone.")
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only objects with this label name (repeatable)."),
+    ] = None,
+    confirmations: Annotated[
+        int, typer.Option(min=1, help="Slices that are confirmed, one after the other.")
+    ] = 4,
+    checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
+    split: Annotated[str | None, typer.Option(help="FILE:NAME, a split and its part.")] = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Measure what the cases before are worth to the first, second and fifth case of each set, and
+    write the table of the page. If it is stopped, the same command continues.
+
+    Example: segsam study carried data/kidney_mr --out runs/carried --only kidney
+    """
+    from segsam.evaluation.cases import select
+    from segsam.prediction.predictor import Predictor
+    from segsam.research.study.completion.carrying import NAME, carried_table, measure_carried
+
+    predictor = Predictor.from_pretrained(checkpoint)
+    with exit_when_interrupted("Stopped; the same command continues."):
+        found = measure_carried(
+            predictor,
+            select(datasets, split=split),
+            out_folder,
+            names=only or (),
+            confirmations=confirmations,
+            report=print_plain,
+        )
+    named = f"{Path(checkpoint).stem}, weights {found[0].weights_id[:12]}"
+    written = carried_table(found, checkpoint=named).save(results, NAME)
     out.print(f"Written: {written}; next: segsam study report", highlight=False)

@@ -20,6 +20,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
 from segsam.model.runtimes import EncoderRunner, choose_runtime
+from segsam.prediction.completion.carried import FindCarried
 from segsam.prediction.completion.completing import Completing
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.confirmed import ConfirmedSlices, Planes
@@ -208,6 +209,8 @@ class Predictor:
         others: NDArray[np.bool_] | None = None,
         previous: AdaptedState | None = None,
         taught: TaughtNames | None = None,
+        name: str | None = None,
+        carried: FindCarried = lambda _: None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> Completion:
@@ -225,6 +228,10 @@ class Predictor:
             others: True (i, j, k) where other objects are, which this one never is.
             previous: the `state` of an earlier result for the same object, to continue from it.
             taught: names that users taught, as for `predict`.
+            name: of the object, under which something may have been learnt in other cases; without
+                it, the name that the object is given.
+            carried: returns what was learnt about a name (`learn_on`). It is the start if it draws
+                the confirmed slices better than the model; a note says so.
             progress: called after each step or slice as (done, planned so far, message).
             cancel: called before each step or slice; True cancels.
 
@@ -243,8 +250,10 @@ class Predictor:
             partial(self._slice_encoder, loaded),
             job,
             compare=self._comparison(taught),
+            carried=carried,
         )
-        request = CompletionRequest.checked(confirmed, points, others, loaded.volume.shape_ijk)
+        shape_ijk = loaded.volume.shape_ijk
+        request = CompletionRequest.checked(confirmed, points, others, shape_ijk, name)
         return completing.complete(request, previous)
 
     def _comparison(self, taught: TaughtNames | None) -> Compare:

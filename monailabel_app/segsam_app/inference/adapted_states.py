@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from segsam.prediction.completion.teaching import AdaptedState
 
 MOST_BYTES = 256 << 20
-"""Memory of all states; one of the shipped checkpoint has 16 MB."""
+"""Memory of all states; one of the shipped checkpoint has 16 MB, twice that with a start that was
+carried from other cases."""
 MOST_STATES = 64
 MOST_OF_ONE = 6
 """States of one owner: the newest, and some to undo to."""
@@ -47,7 +48,8 @@ class _Kept:
 
     @property
     def bytes(self) -> int:
-        weights = (self.state.learnt or {}).values()
+        start = {} if self.state.start is None else self.state.start.learnt
+        weights = [*(self.state.learnt or {}).values(), *start.values()]
         return sum(each.numel() * each.element_size() for each in weights)
 
 

@@ -9,7 +9,9 @@
      "label": null | "liver",         name of the segment in the reply
      "window": ..., "result": "region|volume", "request_id": "..."}
 
-The model itself never changes. What was learnt stays in memory for the annotator alone.
+The model itself never changes. What was learnt stays in memory for the annotator alone. A name
+that was taught, in `label` or as the object is given it, brings what was learnt about it in other
+cases (`learning_on.py`), from which this one starts if it helps.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -27,10 +30,10 @@ from pydantic import ConfigDict
 
 from segsam.errors import PromptError
 from segsam.imaging.volume import Volume
+from segsam.prediction.completion.carried import CarriedState
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.teaching import AdaptedState
 from segsam.prediction.predictor import Predictor
-from segsam.prediction.taught.examples import TaughtNames
 from segsam.prompting.prompts import Prompts
 from segsam.types import Cancel
 from segsam_app.ids import IdText
@@ -43,6 +46,7 @@ from segsam_app.inference.replies import answer, disagreement, latencies
 from segsam_app.inference.requests import Name, RequestId, ShortText, window_of
 from segsam_app.inference.sent_masks import SentMask
 from segsam_app.records import RequestRecord
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
@@ -50,6 +54,10 @@ logger = logging.getLogger(__name__)
 FORGOTTEN_NOTE = (
     "What was learnt before is not on the server any more, so it was learnt anew from the "
     "confirmed slices."
+)
+OTHER_VERSION_NOTE = (
+    "What was learnt about {name} in other cases is of another version of the model, and is not "
+    "used; the next label with this name brings it up to date."
 )
 
 
@@ -99,8 +107,8 @@ class CompletionRequest(RequestRecord):
 class Completer:
     """Answers requests with confirmed slices, with one checkpoint.
 
-    `find_label` returns the file of a label of the store, and notes about it; `taught` the names
-    that users taught.
+    `find_label` returns the file of a label of the store, and notes about it; `taught` the store of
+    the names that users taught, None without one.
     """
 
     def __init__(
@@ -109,7 +117,7 @@ class Completer:
         checkpoint: str | None,
         progress: ProgressTracker,
         find_label: FindLabel,
-        taught: Callable[[], TaughtNames],
+        taught: Callable[[], TaughtStore | None],
     ) -> None:
         self._engine, self._checkpoint = engine, checkpoint
         self._progress, self._find_label, self._taught = progress, find_label, taught
@@ -141,18 +149,25 @@ class Completer:
             if annotator is not None and not temporary:
                 owner = StateOwner(annotator, ImageKey.of(image), asked.window)
             previous = self._previous(request, owner, predictor)
+            taught, carried_notes = self._taught(), list[str]()
             read = time.perf_counter()
             result = predictor.complete(
                 confirmed.slices,
                 points=asked.prompts.points,
                 others=others,
                 previous=previous,
-                taught=self._taught(),
+                taught=None if taught is None else taught.names(),
+                name=request.label or None,
+                carried=partial(_carried, taught, predictor, carried_notes),
                 progress=progress,
                 cancel=cancel,
             )
         predicted = time.perf_counter()
-        notes = [*confirmed.notes, *disagreement(result, asked, predictor.model.categories)]
+        notes = [
+            *confirmed.notes,
+            *carried_notes,
+            *disagreement(result, asked, predictor.model.categories),
+        ]
         if request.previous is not None and previous is None:
             notes.insert(0, FORGOTTEN_NOTE)
         file, reply = answer(result, replace(asked, notes=tuple(notes)))
@@ -190,6 +205,22 @@ class Completer:
         return self._engine.states.add(owner, result.state)
 
 
+def _carried(
+    taught: TaughtStore | None, predictor: Predictor, notes: list[str], name: str
+) -> CarriedState | None:
+    """Return what was learnt about a name with the model of a predictor; None if nothing was. A
+    note says so if it was learnt with another one.
+    """
+    known = None if taught is None else taught.names().find(name)
+    facts = None if taught is None or known is None else taught.learnt_facts(known)
+    if taught is None or known is None or facts is None:
+        return None
+    if facts.parent != predictor.encoder.weights_id:
+        notes.append(OTHER_VERSION_NOTE.format(name=known.name))
+        return None
+    return taught.learnt(known, predictor.model.host.mask_decoder.state_dict())
+
+
 def _others(
     volume: Volume, request: CompletionRequest, confirmed: Confirmed
 ) -> NDArray[np.bool_] | None:
@@ -202,12 +233,13 @@ def _others(
 
 def _learnt(result: Completion) -> dict[str, Any]:
     """Return what a reply to confirmed slices has besides what every reply has."""
-    axis, check = result.axes[0], result.state.check
+    axis, state = result.axes[0], result.state
     worst = result.least_certain
     return {
         "certainty": [result.certainties[each.index] for each in result.slices],
         "confirmed": [{"axis": axis, "index": index} for index in result.confirmed],
         "next_slice": None if worst is None else {"axis": axis, "index": worst},
-        "adapted": result.state.is_adapted,
-        "self_check": {"unadapted": check.unadapted, "adapted": check.adapted},
+        "adapted": state.is_adapted,
+        "self_check": {"unadapted": state.check.unadapted, "adapted": state.check.adapted},
+        "start": None if state.offer is None else state.offer.to_json(),
     }

@@ -45,6 +45,7 @@ from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.replies import ANY_OBJECT, answer, disagreement, latencies, name_of
 from segsam_app.inference.requests import SERVER_KEYS
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
@@ -68,13 +69,13 @@ class SegSamInfer(InferTask):
         on_view: Callable[[View], object] | None = None,
         progress: ProgressTracker | None = None,
         find_label: FindLabel | None = None,
-        taught: Callable[[], TaughtNames] = TaughtNames,
+        taught: Callable[[], TaughtStore | None] = lambda: None,
     ) -> None:
         """Describe the model to MONAI Label; the weights are loaded with the first prompt.
 
         Without `checkpoint`, the configured one is used. `on_view` is called after each prompt with
         the slice that its annotator views. `find_label` returns the file of a label of the store.
-        `taught` returns the names that users taught.
+        `taught` returns the store of the names that users taught, None without one.
 
         Raises `CheckpointError` if the checkpoint's card is missing or invalid.
         """
@@ -101,6 +102,10 @@ class SegSamInfer(InferTask):
     def checkpoint_info(self) -> dict[str, Any]:
         """Description of the checkpoint for clients, in its current version."""
         return checkpoint_info(self._engine.resolved(self._checkpoint))
+
+    def _taught_names(self) -> TaughtNames | None:
+        store = self._taught()
+        return None if store is None else store.names()
 
     def _following(self) -> list[str]:
         """Return the choices of `propagate`: by memory only if the checkpoint's host has one."""
@@ -178,7 +183,7 @@ class SegSamInfer(InferTask):
                     propagate=image_request.propagate,
                     decoder=image_request.decoder,
                     category=image_request.category,
-                    taught=self._taught(),
+                    taught=self._taught_names(),
                     progress=progress,
                     cancel=cancel,
                 )

@@ -3,6 +3,7 @@ examples in the study's memory of taught names.
 
     label saved --reply--> its annotator
          └--> waiting cases --one thread, low priority--> descriptions of a few slices --> store
+                                      then, by name, a start for the next case (`learning_on.py`)
 
 Nobody waits for it: before each slice it waits until no annotator waits for a result, and a newer
 version of the label, or the end of the server, ends it. The next start goes on with the labels that
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from segsam.categories import Categories
@@ -33,6 +34,7 @@ from segsam.system.process import lower_thread_priority
 from segsam.types import AxisName
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.infer import checkpoint_info
+from segsam_app.inference.learning_on import StartLearner
 from segsam_app.storage.label_record import now
 from segsam_app.storage.store import FINAL, Store
 from segsam_app.storage.taught_names import Looks
@@ -86,8 +88,10 @@ class NameLearner:
             self._is_learning = store is not None and not self._stopped.is_set()
         try:
             if store is not None and self._is_learning:
-                learnt = self._learn(store, image_id)
-                logger.info("%d names were learnt from a label", len(learnt))
+                names = self._learn(store, image_id)
+                logger.info("%d names were learnt from a label", len(names))
+                check = partial(self._check, image_id)
+                StartLearner(self._engine, store, check).learn(names)
                 self._end(store, image_id)
         except CancelledError:
             return
@@ -98,6 +102,11 @@ class NameLearner:
         finally:
             with self._lock:
                 self._is_learning = False
+
+    def _check(self, image_id: str) -> None:
+        """Raise `CancelledError` if the label was saved again, or the server ends."""
+        if self._stopped.is_set() or image_id in self._waiting:
+            raise CancelledError("The label was saved again, or the server ends.")
 
     def _end(self, store: Store, image_id: str) -> None:
         """Note that a case was learnt from, unless it was saved again meanwhile."""
@@ -141,8 +150,7 @@ class NameLearner:
 
         def before_slice() -> None:
             self._engine.wait_for_idle()
-            if self._stopped.is_set() or image_id in self._waiting:
-                raise CancelledError("The label was saved again, or the server ends.")
+            self._check(image_id)
 
         for one in describe(slices, labels, list(names), before_slice):
             example = teacher.example(slices.view.axis, one)

@@ -23,11 +23,13 @@ from monailabel.interfaces.utils.app import app_instance
 from starlette.requests import Request
 
 from segsam.errors import CancelledError
+from segsam.model.runtimes import EncoderRunner
 from segsam.prediction.taught.conflicts import conflicts
 from segsam.prediction.taught.examples import TaughtExample, TaughtName
 from segsam.types import AxisName
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.inference import images
+from segsam_app.inference.engine import Engine
 from segsam_app.inference.requests import ShortText
 from segsam_app.inference.teaching import LooksRequest, TeachRequest, examples_of
 from segsam_app.routes.fields import FIELDS_ONCE
@@ -52,14 +54,15 @@ class ChangeRequest(LooksRequest):
 
 @router.get("/memory")
 def list_names(user: AnyUser) -> JSONResponse:
-    """Return every taught name with its examples, names that were given to the same object
-    (`conflicts`), and how many saved labels are still to be learnt from (`learning`).
+    """Return every taught name with its examples and the start that was learnt for the next case
+    (`learnt`), names that were given to the same object (`conflicts`), and how many saved labels
+    are still to be learnt from (`learning`).
     """
     app, names = app_instance(), _store().names()
-    embedding = _embedding()
+    encoder = _encoder()
     return json_response(
         {
-            "names": [_to_json(one, embedding) for one in names],
+            "names": [_to_json(one, encoder) for one in names],
             "conflicts": [one.to_json() for one in conflicts(names)],
             "learning": app.learner.pending,
         }
@@ -98,7 +101,7 @@ def teach_name(
                 raise deadline.error() from None
             raise
     taught = studies.taught.teach(name, examples, looks=request.looks, user=by)
-    return json_response(_to_json(taught, _embedding()))
+    return json_response(_to_json(taught, _encoder()))
 
 
 @router.patch("/memory/{name:path}")
@@ -108,7 +111,7 @@ def change_name(
     """Rename a taught name, or change its colour or code; its examples stay."""
     request = ChangeRequest.model_validate(checked_json(params, "params"))
     changed = _store().change(name, rename=request.name, looks=request.looks, user=user_name(user))
-    return json_response(_to_json(changed, _embedding()))
+    return json_response(_to_json(changed, _encoder()))
 
 
 @router.delete("/memory/{name:path}")
@@ -159,18 +162,17 @@ def _image_of(request: TeachRequest) -> tuple[Path, str]:
     return images.path_of_image(app.datastore(), request.image or ""), request.image or ""
 
 
-def _embedding() -> str | None:
-    """Return the identifier of the image encoder in use; None before it is loaded."""
-    engine = app_instance().engine
-    if not engine.is_loaded:
-        return None
-    return str(engine.encoder_of(engine.resolved(None)).embedding_id)
+def _encoder() -> EncoderRunner | None:
+    """Return the model in use with its image encoder; None before it is loaded."""
+    engine: Engine = app_instance().engine
+    return engine.encoder_of(engine.resolved(None)) if engine.is_loaded else None
 
 
-def _to_json(name: TaughtName, embedding: str | None) -> dict[str, Any]:
-    """Return a name for clients. `usable` is false for an example of another image encoder, and
-    None before the encoder is loaded.
+def _to_json(name: TaughtName, encoder: EncoderRunner | None) -> dict[str, Any]:
+    """Return a name for clients. `usable` is false for an example of another image encoder and for
+    what was learnt with another model, and None before the model is loaded.
     """
+    learnt = _store().learnt_facts(name)
     return {
         "id": name.id,
         "name": name.name,
@@ -180,8 +182,14 @@ def _to_json(name: TaughtName, embedding: str | None) -> dict[str, Any]:
             {
                 **one.to_json(),
                 "from_label": one.from_label,
-                "usable": None if embedding is None else one.embedding == embedding,
+                "usable": None if encoder is None else one.embedding == encoder.embedding_id,
             }
             for one in name.examples
         ],
+        "learnt": None
+        if learnt is None
+        else {
+            **learnt.to_json(),
+            "usable": None if encoder is None else learnt.parent == encoder.weights_id,
+        },
     }

@@ -2,7 +2,8 @@
 
 Each change is a record of its own (`segsam.prediction.taught.files`), flushed before the reply: a
 kill leaves it whole or not at all. Earlier records stay, as versions of labels do. A damaged one is
-set aside, and the one before it holds.
+set aside, and the one before it holds. What was learnt about a name, from which the next case
+starts, lies beside its records (`carried_files`); that can be made again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,19 @@ from pathlib import Path
 
 from segsam.categories.segment_names import category_name
 from segsam.categories.vocabulary import folded
+from segsam.errors import DamagedRecordError
 from segsam.imaging.name_text import refused_in
+from segsam.prediction.completion.adaptation import Weights
+from segsam.prediction.completion.carried import CarriedState
+from segsam.prediction.taught.carried_files import (
+    FILE,
+    MOST_CARRIED,
+    CarriedFacts,
+    forget_learnt,
+    read_carried,
+    read_facts,
+    write_carried,
+)
 from segsam.prediction.taught.examples import TaughtExample, TaughtName, TaughtNames
 from segsam.prediction.taught.files import (
     FOLDER,
@@ -27,6 +40,7 @@ from segsam.prediction.taught.files import (
     new_id,
     read_folder,
     write_change,
+    write_without,
 )
 from segsam_app.errors import ConflictError, InfoTooLargeError, NotFoundError, RequestError
 from segsam_app.storage.damage import DamageList, aside_name
@@ -143,7 +157,7 @@ class TaughtStore:
             for known in names:
                 rest = known.without(lambda one: one.from_label and one.case == case)
                 if folded(known.name) not in keys and len(rest.examples) < len(known.examples):
-                    self._write(rest, "changed" if rest.examples else "removed", user)
+                    self._write_without(known, rest, user)
                     changed.append(known.name)
             for name, found in examples.items():
                 try:
@@ -190,8 +204,46 @@ class TaughtStore:
             count = len(found.examples) - len(rest.examples)
             if leaves is not None and not count:
                 raise NotFoundError(f"the name {found.name!r:.80} has no such example")
-            self._write(rest, "changed" if rest.examples else "removed", user)
+            self._write_without(found, rest, user)
             return count
+
+    def keep_learnt(self, name: TaughtName, state: CarriedState, parent: Weights) -> bool:
+        """Keep what was learnt about a name in the place of what was learnt before; False if the
+        name, or a case that was learnt from, was removed meanwhile. `parent` are the weights of the
+        mask decoder that it was learnt with.
+        """
+        with self._changing("Keeping what was learnt") as names:
+            known = next((one for one in names if one.id == name.id), None)
+            if known is None or not set(state.cases) <= set(known.cases):
+                return False
+            write_carried(self._folder / name.id, state, parent)
+            learnt = [place for place in name_folders(self._folder) if (place / FILE).is_file()]
+            learnt.sort(key=lambda place: (place / FILE).stat().st_mtime_ns)
+            for place in learnt[:-MOST_CARRIED]:
+                forget_learnt(place)
+        return True
+
+    def learnt(self, name: TaughtName, parent: Weights) -> CarriedState | None:
+        """Return what was learnt about a name, whatever the model it was learnt with; None if
+        nothing was, or if its file is damaged, which is noted.
+        """
+        place = self._folder / name.id
+        try:
+            return read_carried(place, name.name, parent)
+        except (DamagedRecordError, OSError) as error:
+            self._damage.note(place / FILE, f"it cannot be used: {error}")
+            return None
+
+    def learnt_facts(self, name: TaughtName) -> CarriedFacts | None:
+        """Return where what was learnt about a name comes from; None if nothing was, or if its file
+        is damaged, which is noted.
+        """
+        place = self._folder / name.id
+        try:
+            return read_facts(place)
+        except (DamagedRecordError, OSError) as error:
+            self._damage.note(place / FILE, f"it cannot be used: {error}")
+            return None
 
     def check(self) -> None:
         """Read all names, and set damaged records aside where this process may write."""
@@ -228,6 +280,10 @@ class TaughtStore:
         write_change(self._folder, name, change, user=user, now=now())
         self._state = None  # two changes within the clock's tick leave the folder's time the same
         return name
+
+    def _write_without(self, known: TaughtName, rest: TaughtName, user: str) -> None:
+        write_without(self._folder, known, rest, user=user, now=now())
+        self._state = None
 
     @contextmanager
     def _changing(self, action: str) -> Iterator[TaughtNames]:

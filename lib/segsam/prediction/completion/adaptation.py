@@ -115,10 +115,14 @@ def mixed(weights: Sequence[Weights]) -> Weights:
     )
 
 
-def towards(model: SegSam, weights: Weights, share: float) -> Weights:
-    """Return weights that lie a share (0 to 1) of the way from the parent's to adapted ones."""
-    parent = model.host.mask_decoder.state_dict()
-    return _frozen({name: torch.lerp(parent[name], weights[name], share) for name in weights})
+def towards(
+    model: SegSam, weights: Weights, share: float, *, start: Weights | None = None
+) -> Weights:
+    """Return weights that lie a share (0 to 1) of the way from those that were started from, the
+    parent's if None, to adapted ones.
+    """
+    first = model.host.mask_decoder.state_dict() if start is None else start
+    return _frozen({name: torch.lerp(first[name], weights[name], share) for name in weights})
 
 
 def picture_logits(

@@ -1,6 +1,7 @@
 """Completion of one object from confirmed slices: one call of `Predictor.complete`.
 
-    confirmed slices --lessons--> Teacher --weights, or the parent's own--> ObjectDecoder
+    confirmed slices --lessons--> Teacher --weights, or the start's own--> ObjectDecoder
+    its name --what was learnt under it in other cases--> Teacher
                      --planes, and the likeness to them--> Drawing --masks--> Completion
 
 Planes are taken in anatomical order, so the storage order of a volume changes nothing.
@@ -20,6 +21,7 @@ from segsam.imaging.slices import SliceView, choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam
 from segsam.prediction.completion.adaptation import Lesson
+from segsam.prediction.completion.carried import CarriedState, FindCarried
 from segsam.prediction.completion.completion import Completion, boxes_of
 from segsam.prediction.completion.confirmed import ConfirmedSlices
 from segsam.prediction.completion.drawing import (
@@ -35,6 +37,7 @@ from segsam.prediction.completion.self_check import Test
 from segsam.prediction.completion.shapes import between
 from segsam.prediction.completion.teaching import (
     AdaptedState,
+    Examples,
     PlaneKey,
     Teacher,
     digest_of,
@@ -44,7 +47,7 @@ from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.job import Job
 from segsam.prediction.labels import LabelBuilder
-from segsam.prediction.naming import name_object
+from segsam.prediction.naming import Naming, name_object
 from segsam.prediction.result import EMPTY_NOTE, UNTRAINED_NOTE, SliceReport
 from segsam.prediction.taught.matching import Compare, no_matches
 from segsam.prompting.prompts import SlicePrompts
@@ -56,6 +59,11 @@ UNADAPTED_NOTE = (
 ONE_SLICE_NOTE = (
     "Drawn without adapting: what was learnt from one slice was not clearly better; confirm one "
     "more."
+)
+CARRIED_NOTE = "Starts from {source}."
+NOT_CARRIED_NOTE = (
+    "Does not start from {source}: it did not draw confirmed slices better that were not learnt "
+    "from."
 )
 _NEAR = 2
 """Distance in slices over which an object is taken to be alike."""
@@ -71,6 +79,7 @@ class Completing:
         slice_encoder: returns the encoder of the slices across a voxel axis.
         job: counts steps and times.
         compare: returns the taught names that the object may have.
+        carried: returns what was learnt about a name in other cases.
     """
 
     def __init__(
@@ -82,6 +91,7 @@ class Completing:
         job: Job,
         *,
         compare: Compare = no_matches,
+        carried: FindCarried = lambda _: None,
     ) -> None:
         self._model = model
         self._parent = parent
@@ -89,6 +99,7 @@ class Completing:
         self._slice_encoder = slice_encoder
         self._job = job
         self._compare = compare
+        self._carried = carried
         self._reports: list[SliceReport] = []
         self._certainties: dict[int, float] = {}
 
@@ -98,7 +109,7 @@ class Completing:
         """Complete the object; `previous` is the state of an earlier result for it.
 
         Raises:
-            PromptError: a state of another model.
+            PromptError: a state of another model, or what was carried from one.
             CancelledError: the job was cancelled.
         """
         if previous is not None and previous.parent != self._parent:
@@ -118,7 +129,10 @@ class Completing:
                 for index, shape in _left_out(planes[axis]).items()
             }
             beside = _beside(planes[axis], main) if len(tests) == 1 else []
-            state = self._taught(confirmed, lessons, tests, beside, previous)
+            examples = Examples(lessons, tests, beside)
+            naming = self._named(main, planes[axis])
+            carried = self._carried_to(request.name, naming)
+            state = self._taught(confirmed, examples, previous, carried)
             known = KnownVoxels.of(confirmed, request.others)
             decoder = ObjectDecoder(state.adapted(self._model), main, known)
             labels = LabelBuilder(main.view)
@@ -130,8 +144,7 @@ class Completing:
                 self._collect(drawn, labels)
             for index in known.slices_with_object(axis) - self._certainties.keys():
                 labels.add(index, known.alone(main.view, index))
-            evidence = self._evidence(main, planes[axis])
-        return self._result(main.view, planes[axis], labels, evidence, state)
+        return self._result(main.view, planes[axis], labels, naming, state)
 
     def _main_axis(self, confirmed: ConfirmedSlices) -> int:
         """Return the axis of the most confirmed slices with the object; of equals, that across
@@ -167,16 +180,25 @@ class Completing:
     def _taught(
         self,
         confirmed: ConfirmedSlices,
-        lessons: Mapping[PlaneKey, Lesson],
-        tests: Mapping[PlaneKey, Test],
-        beside: list[Test],
+        examples: Examples,
         previous: AdaptedState | None,
+        carried: CarriedState | None,
     ) -> AdaptedState:
         """Return what is learnt from the planes."""
         digests = {key: digest_of(plane) for key, plane in confirmed.planes.items()}
         teacher = Teacher(self._model, self._parent, self._job)
         with self._job.timed("adapt"):
-            return teacher.teach(lessons, tests, digests, beside, previous)
+            return teacher.teach(examples, digests, previous, carried)
+
+    def _carried_to(self, name: str | None, naming: Naming) -> CarriedState | None:
+        """Return what was learnt in other cases under the name that the caller gave, or that the
+        object is given.
+        """
+        names = (one for one in (name, naming.name) if one is not None)
+        found = next((one for one in map(self._carried, names) if one is not None), None)
+        if found is not None:
+            found.check_parent(self._parent)
+        return found
 
     def _collect(self, drawn: DrawnSlice, labels: LabelBuilder) -> None:
         mask = drawn.mask
@@ -185,38 +207,34 @@ class Completing:
         self._certainties[mask.index] = drawn.certainty
         self._job.report("completed", mask.report.axis, mask.index)
 
-    def _evidence(self, encoder: SliceEncoder, planes: list[ConfirmedPlane]) -> list[SliceEvidence]:
-        """Return what the parent sees on the confirmed slices, from which the object is named."""
+    def _named(self, encoder: SliceEncoder, planes: list[ConfirmedPlane]) -> Naming:
+        """Return the name of the object, by what the parent sees on the confirmed slices."""
         decoder = SliceDecoder(self._model, encoder)
         boxes = {p.index: box_around(encoder.view, p.shown, p.index) for p in planes}
-        return [
+        evidence: list[SliceEvidence] = [
             decoder.decode(index, SlicePrompts(boxes=(box,))).evidence
             for index, box in boxes.items()
             if box is not None
         ]
-
-    def _result(
-        self,
-        view: SliceView,
-        planes: list[ConfirmedPlane],
-        labels: LabelBuilder,
-        evidence: list[SliceEvidence],
-        state: AdaptedState,
-    ) -> Completion:
-        region = labels.region()
-        naming = name_object(
+        return name_object(
             self._model,
             evidence,
             requested=None,
             modality=self._volume.modality,
             matches=self._compare(evidence),
         )
-        check = state.check
-        notes = [EMPTY_NOTE] * region.is_empty
-        if not state.is_adapted and check.adapted is not None and check.unadapted is not None:
-            several = sum(not plane.is_empty for plane in planes) > 1
-            note = UNADAPTED_NOTE if several else ONE_SLICE_NOTE
-            notes.append(note.format(adapted=check.adapted, unadapted=check.unadapted))
+
+    def _result(
+        self,
+        view: SliceView,
+        planes: list[ConfirmedPlane],
+        labels: LabelBuilder,
+        naming: Naming,
+        state: AdaptedState,
+    ) -> Completion:
+        region = labels.region()
+        several = sum(not plane.is_empty for plane in planes) > 1
+        notes = [EMPTY_NOTE] * region.is_empty + _notes(state, is_of_one=not several)
         if not self._model.card.semantic_is_trained:
             notes.append(UNTRAINED_NOTE)
         return Completion(
@@ -238,6 +256,18 @@ class Completing:
             certainties=dict(sorted(self._certainties.items())),
             state=state,
         )
+
+
+def _notes(state: AdaptedState, *, is_of_one: bool) -> list[str]:
+    """Return what was learnt, or why nothing was, in words."""
+    notes, check, offer = [], state.check, state.offer
+    if offer is not None:
+        note = CARRIED_NOTE if offer.is_used else NOT_CARRIED_NOTE
+        notes.append(note.format(source=offer.state.in_words))
+    if not state.is_adapted and check.adapted is not None and check.unadapted is not None:
+        note = ONE_SLICE_NOTE if is_of_one else UNADAPTED_NOTE
+        notes.append(note.format(adapted=check.adapted, unadapted=check.unadapted))
+    return notes
 
 
 def _beside(planes: list[ConfirmedPlane], encoder: SliceEncoder) -> list[Test]:

@@ -50,6 +50,7 @@ class Completion(Result):
             "least_certain": self.least_certain,
             "adapted": self.state.is_adapted,
             "self_check": {"unadapted": check.unadapted, "adapted": check.adapted},
+            "start": None if self.state.offer is None else self.state.offer.to_json(),
         }
 
     def _doubt(self, index: int) -> float:

@@ -17,11 +17,14 @@ from segsam.types import VoxelIndex
 
 @dataclass(frozen=True, eq=False)
 class CompletionRequest:
-    """Confirmed slices, clicks on others, and True (i, j, k) where other objects are."""
+    """Confirmed slices, clicks on others, True (i, j, k) where other objects are, and the name that
+    the caller has for the object.
+    """
 
     confirmed: ConfirmedSlices
     points: tuple[Point, ...] = ()
     others: NDArray[np.bool_] | None = None
+    name: str | None = None
 
     @classmethod
     def checked(
@@ -30,6 +33,7 @@ class CompletionRequest:
         points: Sequence[Point],
         others: NDArray[np.bool_] | None,
         shape_ijk: VoxelIndex,
+        name: str | None = None,
     ) -> CompletionRequest:
         """Check all of it for a volume of `shape_ijk`.
 
@@ -51,4 +55,4 @@ class CompletionRequest:
         last_i, last_j, last_k = (side - 1 for side in shape_ijk)
         whole = Box((0, 0, 0), (last_i, last_j, last_k))
         prompts, _ = Prompts(tuple(points), (whole,)).checked(shape_ijk)
-        return cls(confirmed, prompts.points, None if others is None else others != 0)
+        return cls(confirmed, prompts.points, None if others is None else others != 0, name)

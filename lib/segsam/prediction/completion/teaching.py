@@ -1,7 +1,8 @@
 """Teaching: whether a mask decoder is adapted to an object, and from which state.
 
     confirmed slices --parts, each left out while the others teach--> scores
-                     --better than the parent?--> weights learnt from all, or the parent's own
+                     --better than the start?--> weights learnt from all, or those of the start
+    start            the parent, or what was carried from other cases, whichever is then better
 
 A state holds all that was learnt; the next correction continues from it.
 """
@@ -12,6 +13,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from segsam.prediction.completion.adaptation import (
     towards,
     with_weights,
 )
+from segsam.prediction.completion.carried import CarriedState
 from segsam.prediction.completion.confirmed import Mask
 from segsam.prediction.completion.self_check import USUAL_SHAPE_WEIGHT, Score, Test, score
 from segsam.prediction.job import Job
@@ -50,6 +53,9 @@ _LEAST_LEFT_OUT, _LEAST_LEARNT = 0.3, 0.65
 """Dice below which nothing was learnt: of slices that were left out, and of those learnt from. A
 mask without a form is at best filled as a whole."""
 _LEFT_OUT_SINGLY = 3
+_CARRIED_GAIN = 0.01
+"""Least gain in Dice of what was carried from other cases: as it is, on all confirmed slices, and
+adapted here, on left-out ones."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,38 @@ class SelfCheck:
 
 
 @dataclass(frozen=True, eq=False)
+class Offer:
+    """What was carried from other cases, and whether it is used here.
+
+    `unadapted` and `carried` are the mean Dice of the confirmed slices by the parent and by what
+    was carried; neither has learnt from them.
+    """
+
+    state: CarriedState
+    is_used: bool
+    unadapted: float
+    carried: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return where it comes from and what it is worth here, as JSON values."""
+        return {
+            "name": self.state.name,
+            "cases": list(self.state.cases),
+            "used": self.is_used,
+            "unadapted": self.unadapted,
+            "carried": self.carried,
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class AdaptedState:
     """State of what was learnt about one object; nothing of it changes later.
 
-    `learnt` are weights of the mask decoder, None where the parent's own are better; objects are
-    drawn by weights that lie the share `strength` of the way from the parent's to them.
-    `shape_weight` is that of the interpolated shape. `taught` maps each slice to a digest of what
-    was confirmed on it. `parent` identifies the model.
+    `learnt` are weights of the mask decoder, None where those of the start are better: what was
+    carried from other cases if `offer` was used, else the parent's. Objects are drawn by weights
+    that lie the share `strength` of the way from the start's to those learnt. `shape_weight` is
+    that of the interpolated shape. `taught` maps each slice to a digest of what was confirmed on
+    it. `parent` identifies the model.
     """
 
     parent: str
@@ -79,27 +110,41 @@ class AdaptedState:
     shape_weight: float
     taught: Mapping[PlaneKey, str]
     check: SelfCheck
+    offer: Offer | None = None
 
     @property
     def is_adapted(self) -> bool:
         """True if the decoder's weights are not the parent's."""
-        return self.learnt is not None
+        return self.learnt is not None or self.start is not None
+
+    @property
+    def start(self) -> CarriedState | None:
+        """What was learnt in other cases and is used here; None if it starts from the parent."""
+        return self.offer.state if self.offer is not None and self.offer.is_used else None
 
     def adapted(self, model: SegSam) -> SegSam:
         """Return the parent with the weights by which the object is drawn."""
-        if self.learnt is None:
-            return model
-        return with_weights(model, towards(model, self.learnt, self.strength))
+        return _drawing(model, self.start, self.learnt, self.strength)
 
 
 @dataclass(frozen=True, eq=False)
 class _Finding:
-    """What was found out by teaching: the fields of `AdaptedState` that it decides."""
+    """What was found out by teaching: the fields of `AdaptedState` that it decides.
+
+    `check` compares the start with what was learnt from there.
+    """
 
     learnt: Weights | None
     strength: float = LEAST_STRENGTH
     shape_weight: float = USUAL_SHAPE_WEIGHT
     check: SelfCheck = field(default_factory=SelfCheck)
+    offer: Offer | None = None
+
+    @property
+    def score(self) -> float:
+        """Mean Dice of left-out slices by what is used: the start, or what was learnt."""
+        used = self.check.unadapted if self.learnt is None else self.check.adapted
+        return used or 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +154,17 @@ class Trial:
     learnt: Weights
     left_out: Sequence[Test]
     learnt_from: Sequence[Test]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Lessons of all confirmed planes, and slices to test on: those across the main axis that show
+    the object, and of a single one the slices beside it, as if they were like it.
+    """
+
+    lessons: Mapping[PlaneKey, Lesson]
+    tests: Mapping[PlaneKey, Test]
+    beside: Sequence[Test]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,31 +204,30 @@ class Teacher:
 
     def teach(
         self,
-        lessons: Mapping[PlaneKey, Lesson],
-        tests: Mapping[PlaneKey, Test],
+        examples: Examples,
         taught: Mapping[PlaneKey, str],
-        beside: Sequence[Test],
         previous: AdaptedState | None,
+        carried: CarriedState | None = None,
     ) -> AdaptedState:
         """Return the state after the lessons.
 
         Args:
-            lessons: all confirmed planes.
-            tests: those across the main axis that show the object.
+            examples: what the confirmed planes teach.
             taught: digests of the planes.
-            beside: slices beside the only one that shows the object, as if they were like it.
             previous: the state to continue from.
+            carried: what was learnt about the structure in other cases.
         """
         found = None
         if previous is not None and dict(previous.taught) == dict(taught):
             return previous
-        if previous is not None and previous.is_adapted and set(previous.taught) <= set(taught):
-            new = [key for key in lessons if previous.taught.get(key) != taught[key]]
-            found = self._further(lessons, tests, new, previous)
-        if found is None and len(tests) > 1:
-            found = self._from_several(lessons, tests)
-        elif found is None:
-            found = self._from_one(lessons, tests, beside)
+        if previous is not None and previous.learnt is not None:
+            is_offered = carried is not None and previous.offer is None
+            if set(previous.taught) <= set(taught) and not is_offered:
+                new = [key for key in examples.lessons if previous.taught.get(key) != taught[key]]
+                found = self._further(examples, new, previous)
+        if found is None:
+            offered = None if previous is None or previous.offer is None else previous.offer.state
+            found = self._best(examples, carried or offered)
         return AdaptedState(
             self._parent,
             found.learnt,
@@ -180,76 +235,105 @@ class Teacher:
             found.shape_weight,
             MappingProxyType(dict(taught)),
             found.check,
+            found.offer,
         )
 
-    def _from_several(
-        self, lessons: Mapping[PlaneKey, Lesson], tests: Mapping[PlaneKey, Test]
-    ) -> _Finding:
+    def _best(self, examples: Examples, carried: CarriedState | None) -> _Finding:
+        """Learn from the parent, and from what was carried if it draws the confirmed slices better;
+        return what draws left-out slices best.
+        """
+        plain = self._learnt(examples, None)
+        if carried is None:
+            return plain
+        tests = list(examples.tests.values())
+        unadapted = score(self._model, tests).mean
+        after = score(_drawing(self._model, carried, None, 0.0), tests).mean
+        offer = Offer(carried, False, unadapted, after)
+        if after < max(unadapted + _CARRIED_GAIN, _LEAST_LEFT_OUT):
+            return replace(plain, offer=offer)
+        found = self._learnt(examples, carried)
+        if found.score < plain.score + _CARRIED_GAIN:
+            return replace(plain, offer=offer)
+        check = SelfCheck(plain.check.unadapted, found.score)
+        return replace(found, check=check, offer=replace(offer, is_used=True))
+
+    def _learnt(self, examples: Examples, carried: CarriedState | None) -> _Finding:
+        """Learn from a start, if what is learnt is better than it."""
+        if len(examples.tests) > 1:
+            return self._from_several(examples, carried)
+        return self._from_one(examples, carried)
+
+    def _from_several(self, examples: Examples, carried: CarriedState | None) -> _Finding:
         """Learn from all slices, if each part of them is drawn better by what the others teach."""
-        parts = _parts(list(tests))
-        self._job.planned += len(parts) * FOLD_STEPS
+        lessons, start = examples.lessons, None if carried is None else carried.learnt
+        parts = _parts(list(examples.tests))
+        steps = _steps(FOLD_STEPS, carried)
+        self._job.planned += len(parts) * steps
         learnt = [
-            self._adapt([lessons[key] for key in lessons if key not in part], FOLD_STEPS, seed=seed)
+            self._adapt(
+                [lessons[key] for key in lessons if key not in part],
+                steps,
+                start=start,
+                seed=seed,
+            )
             for seed, part in enumerate(parts)
         ]
         trials = [
-            Trial(weights, *_divided(tests, part))
+            Trial(weights, *_divided(examples.tests, part))
             for weights, part in zip(learnt, parts, strict=True)
         ]
-        found = self._checked(trials)
+        found = self._checked(trials, carried)
         if found.learnt is None:
             return found
-        self._job.planned += FINAL_STEPS
-        final = self._adapt(
-            list(lessons.values()), FINAL_STEPS, start=mixed(learnt), seed=len(parts)
-        )
+        steps = _steps(FINAL_STEPS, carried)
+        self._job.planned += steps
+        final = self._adapt(list(lessons.values()), steps, start=mixed(learnt), seed=len(parts))
         return replace(found, learnt=final)
 
-    def _from_one(
-        self,
-        lessons: Mapping[PlaneKey, Lesson],
-        tests: Mapping[PlaneKey, Test],
-        beside: Sequence[Test],
-    ) -> _Finding:
+    def _from_one(self, examples: Examples, carried: CarriedState | None) -> _Finding:
         """Learn from the only slice with the object, if its neighbours are then drawn more like it:
         from one slice to the next an object changes little.
         """
-        self._job.planned += SINGLE_STEPS
-        learnt = self._adapt(list(lessons.values()), SINGLE_STEPS)
-        return self._checked([Trial(learnt, beside, list(tests.values()))])
+        start = None if carried is None else carried.learnt
+        steps = _steps(SINGLE_STEPS, carried)
+        self._job.planned += steps
+        learnt = self._adapt(list(examples.lessons.values()), steps, start=start)
+        trial = Trial(learnt, examples.beside, list(examples.tests.values()))
+        return self._checked([trial], carried)
 
     def _further(
-        self,
-        lessons: Mapping[PlaneKey, Lesson],
-        tests: Mapping[PlaneKey, Test],
-        new: Sequence[PlaneKey],
-        previous: AdaptedState,
+        self, examples: Examples, new: Sequence[PlaneKey], previous: AdaptedState
     ) -> _Finding | None:
-        """Continue from a state, if it draws the slices that are new to it better than the parent;
-        None if it does not.
+        """Continue from a state, if it draws the slices that are new to it better than the parent
+        and its start; None if it does not.
         """
         found = _Finding(previous.learnt, previous.strength, previous.shape_weight, previous.check)
-        trial = Trial(previous.learnt or {}, *_divided(tests, new))
+        trial = Trial(previous.learnt or {}, *_divided(examples.tests, new))
         if trial.left_out:
-            found = self._checked([trial])
+            found = self._checked([trial], previous.start)
+            if previous.start is not None:
+                unadapted = score(self._model, trial.left_out).mean
+                if found.score < unadapted:
+                    return None
+                found = replace(found, check=SelfCheck(unadapted, found.score))
         if found.learnt is None:
             return None
         self._job.planned += FURTHER_STEPS
         # What is new comes twice in turn, however much was taught before.
-        examples = [*lessons.values(), *(lessons[key] for key in new)]
-        learnt = self._adapt(examples, FURTHER_STEPS, start=found.learnt)
-        return replace(found, learnt=learnt)
+        lessons = [*examples.lessons.values(), *(examples.lessons[key] for key in new)]
+        learnt = self._adapt(lessons, FURTHER_STEPS, start=found.learnt)
+        return replace(found, learnt=learnt, offer=previous.offer)
 
-    def _checked(self, tried: Sequence[Trial]) -> _Finding:
-        """Return a finding with the first of the tried weights; None if the parent is as good."""
-        parent, adapted = _Scores(), _Scores()
+    def _checked(self, tried: Sequence[Trial], carried: CarriedState | None) -> _Finding:
+        """Return a finding with the first of the tried weights; None if the start is as good."""
+        start, adapted = _Scores(), _Scores()
+        begun = _drawing(self._model, carried, None, 0.0)
         for trial in tried:
-            parent.add(self._model, trial)
-        known, before = parent.of_learnt.mean, parent.of_left_out
+            start.add(begun, trial)
+        known, before = start.of_learnt.mean, start.of_left_out
         strength = min(max(LEAST_STRENGTH, _UNKNOWN_STRENGTH - known), 1.0)
         for trial in tried:
-            weights = towards(self._model, trial.learnt, strength)
-            adapted.add(with_weights(self._model, weights), trial)
+            adapted.add(_drawing(self._model, carried, trial.learnt, strength), trial)
         after = adapted.of_left_out
         check = SelfCheck(before.mean, after.mean)
         learnt = adapted.of_learnt.mean
@@ -274,6 +358,23 @@ class Teacher:
     def _after_step(self) -> None:
         self._job.advance("learning from the confirmed slices")
         self._job.raise_if_cancelled()
+
+
+def _steps(usual: int, carried: CarriedState | None) -> int:
+    """Return the number of steps from a start: from what was carried, half of them are enough."""
+    return usual if carried is None else usual // 2
+
+
+def _drawing(
+    model: SegSam, carried: CarriedState | None, learnt: Weights | None, strength: float
+) -> SegSam:
+    """Return the model with the weights that lie the share `strength` of the way from a start, the
+    parent's own if nothing is carried, to those learnt.
+    """
+    start = None if carried is None else carried.learnt
+    if learnt is None:
+        return model if start is None else with_weights(model, start)
+    return with_weights(model, towards(model, learnt, strength, start=start))
 
 
 def digest_of(plane: Mask) -> str:

@@ -2,6 +2,7 @@
 
     <folder>/0c1f5a09e2d4/0001.json     taught
     <folder>/0c1f5a09e2d4/0002.json     the newest record holds: renamed, removed, ...
+    <folder>/0c1f5a09e2d4/learnt.safetensors    a start for the next case (`carried_files`)
 
 A record is written whole or not at all, is never changed, and holds its own SHA-256. If the newest
 one is damaged, the one before it holds. Each is read as untrusted input.
@@ -25,6 +26,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segsam.errors import DamagedRecordError
 from segsam.imaging.name_text import refused_in
+from segsam.prediction.taught import carried_files
+from segsam.prediction.taught.carried_files import check_carried, forget_learnt
 from segsam.prediction.taught.examples import TaughtExample, TaughtName, TaughtNames
 from segsam.system.atomic import write_json
 from segsam.system.checked_json import read_object, with_checksum
@@ -123,17 +126,24 @@ def read_folder(folder: Path) -> FolderContents:
 
 
 def damaged_records(folder: Path) -> Iterator[DamagedFile]:
-    """Yield every damaged record, also of those that no longer hold. Raises OSError."""
+    """Yield every damaged record, also of those that no longer hold, and what was learnt about a
+    name if its file is damaged. Raises OSError.
+    """
     for path in name_folders(folder):
         for _, file in records_of(path):
             try:
                 _name(path.name, _read(file))
             except (DamagedRecordError, OSError) as error:
                 yield DamagedFile(file, _why(error))
+        try:
+            check_carried(path)
+        except (DamagedRecordError, OSError) as error:
+            yield DamagedFile(path / carried_files.FILE, _why(error))
 
 
 def write_change(folder: Path, name: TaughtName, change: Change, *, user: str, now: str) -> Path:
-    """Write a record of one name and return its file; the caller lets one write at a time.
+    """Write a record of one name and return its file; the caller lets one write at a time. What was
+    learnt about a removed name goes with it.
 
     Raises OSError or OutputError; then nothing has changed.
     """
@@ -145,7 +155,21 @@ def write_change(folder: Path, name: TaughtName, change: Change, *, user: str, n
     write_json(file, with_checksum(_to_json(name, change, user, now)), indent=None)
     for _, old in known[: max(0, len(known) + 1 - MOST_RECORDS)]:
         old.unlink(missing_ok=True)
+    if change == "removed":
+        forget_learnt(place)
     return file
+
+
+def write_without(
+    folder: Path, known: TaughtName, rest: TaughtName, *, user: str, now: str
+) -> None:
+    """Write what is left of a name whose examples were removed: without any, it is removed. What
+    was learnt from cases that it no longer has goes first. Raises as `write_change`.
+    """
+    gone = set(known.cases) - set(rest.cases)
+    if gone:
+        forget_learnt(folder / known.id, gone)
+    write_change(folder, rest, "changed" if rest.examples else "removed", user=user, now=now)
 
 
 def new_id() -> str:

@@ -86,7 +86,7 @@ def measure(
         for case in selection.cases:
             opened = open_case(selection.dataset, case, input_size=side, categories=categories)
             predictor.set_volume(opened.volume)
-            for name, annotator in _objects(opened, names):
+            for name, annotator in objects_of(opened, names):
                 path = folder / f"{selection.dataset.name}-{case}-{name.replace(' ', '_')}.json"
                 if not _is_stored(path, weights, confirmations):
                     CompletedObject(
@@ -116,7 +116,10 @@ def _is_stored(path: Path, weights: str, confirmations: int) -> bool:
     return stored.weights_id == weights and len(stored.answers) >= confirmations
 
 
-def _objects(opened: OpenCase, names: Sequence[str]) -> Iterator[tuple[str, Annotator]]:
+def objects_of(opened: OpenCase, names: Sequence[str]) -> Iterator[tuple[str, Annotator]]:
+    """Yield the objects with these names (all, if there are none) that show themselves on enough
+    slices to be completed, each with its annotator.
+    """
     for value, name in opened.dataset.names.items():
         annotator = Annotator(opened.labels == value, opened.view.axis)
         if (not names or name in names) and len(annotator.shown) >= _FEWEST_SLICES:
