@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,42 +19,56 @@ from segsam.cli.terminal import (
     check_target,
     load_predictor,
     out,
+    print_plain,
     print_written,
     progress_bar,
     write_json,
 )
+from segsam.errors import DamagedRecordError, PromptError
 
 if TYPE_CHECKING:
+    from segsam.prediction.completion.carried import CarriedState
     from segsam.prediction.completion.completion import Completion
 
+SparseOption = Annotated[
+    Path,
+    typer.Option("--from", help="Label volume on the image, in which some slices are outlined."),
+]
+AxisOption = Annotated[
+    str,
+    typer.Option(
+        help="Voxel axis across which the slices were outlined: i, j, k, or auto, the one along "
+        "which they are sparse."
+    ),
+]
+MemoryOption = Annotated[
+    Path | None,
+    typer.Option(help="Studies folder whose labels may have taught this structure."),
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option(help="Its name there; without it, the name that the object is given."),
+]
 
-def complete(
+
+def complete(  # noqa: PLR0913 - the options of the command
     image: ImageArgument,
     output: LabelsOption,
     *,
-    sparse: Annotated[
-        Path,
-        typer.Option(
-            "--from", help="Label volume on the image, in which some slices are outlined."
-        ),
-    ],
+    sparse: SparseOption,
     value: Annotated[
         int | None,
         typer.Option(
             help="Label value of the object; needed if there are several. The others are not it."
         ),
     ] = None,
-    axis: Annotated[
-        str,
-        typer.Option(
-            help="Voxel axis across which the slices were outlined: i, j, k, or auto, the one "
-            "along which they are sparse."
-        ),
-    ] = "auto",
+    axis: AxisOption = "auto",
     empty: Annotated[
         list[int] | None,
         typer.Option(help="Index of a slice on which the object is not (repeatable)."),
     ] = None,
+    memory: MemoryOption = None,
+    name: NameOption = None,
     window: WindowOption = None,
     checkpoint: CheckpointOption = None,
     frame: FrameOption = None,
@@ -75,13 +89,20 @@ def complete(
     check_target(picture, ".png")
     check_target(json_file, ".json")
     check_outputs([image, sparse], output, picture, json_file)
+    _check_memory(memory, name)
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
     drawn = read_sparse_labels(sparse, volume, value, axis=axis, empty=empty or ())
     predictor = load_predictor(checkpoint)
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
-        result = predictor.complete(drawn.confirmed, others=drawn.others, progress=progress)
+        result = predictor.complete(
+            drawn.confirmed,
+            others=drawn.others,
+            name=name,
+            progress=progress,
+            **({} if memory is None else _learnt_in(memory, predictor)),
+        )
     result.save(output)
     if picture is not None:
         from segsam.prediction.picture import draw_result
@@ -91,6 +112,37 @@ def complete(
     write_json(json_file, record)
     _show(result)
     print_written(volume.notes + result.notes, output, picture)
+
+
+def _check_memory(memory: Path | None, name: str | None) -> None:
+    """Raise PromptError for a name without a folder, or a folder that is not there."""
+    if memory is None and name is not None:
+        raise PromptError("Expected --memory STUDIES with --name, got the name alone.")
+    if memory is not None and not memory.is_dir():
+        raise PromptError(f"Expected a studies folder as --memory, got {str(memory)!r}.")
+
+
+def _learnt_in(memory: Path, predictor: Predictor) -> dict[str, Any]:
+    """Return the names that were taught in a studies folder, and what finds what was learnt about
+    one of them: None, with a note, if its file is damaged.
+    """
+    from segsam.prediction.taught.carried_files import read_carried
+    from segsam.prediction.taught.files import FOLDER, read_folder
+
+    taught = read_folder(memory / FOLDER).names
+    weights = predictor.model.host.mask_decoder.state_dict()
+
+    def carried(name: str) -> CarriedState | None:
+        found = taught.find(name)
+        if found is None:
+            return None
+        try:
+            return read_carried(memory / FOLDER / found.id, found.name, weights)
+        except (DamagedRecordError, OSError) as error:
+            print_plain(f"Note: what was learnt about {found.name} cannot be used: {error}.")
+            return None
+
+    return {"taught": taught, "carried": carried}
 
 
 def _show(result: Completion) -> None:

@@ -26,6 +26,7 @@ from segsam_app.inference.completing import FORGOTTEN_NOTE
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.infer import SegSamInfer
 from segsam_app.inference.learning_on import StartLearner
+from segsam_app.routes import memory as routes
 from segsam_app.storage.store import Store
 
 from ...lib.bright_objects import CONFIRMED, scene, threshold_model
@@ -146,6 +147,16 @@ def test_annotators_share_the_start_and_nothing_else(
     assert FORGOTTEN_NOTE in complete("ben", previous=anna["state"])["notes"]
     after = (store.taught._folder / store.taught.find(NAME).id / FILE).read_bytes()
     assert after == before, "a case that is being worked on teaches nothing to the next one"
+
+
+def test_the_list_of_names_tells_what_it_gained(
+    engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    StartLearner(engine, store, nothing).learn([NAME])
+    monkeypatch.setattr(routes, "_store", lambda: store.taught)
+    listed = routes._to_json(store.taught.find(NAME), ENCODER)["learnt"]
+    assert (listed["cases"], listed["usable"]) == (["case1", "case2", "case3"], True)
+    assert listed["gain"]["after"] > listed["gain"]["before"]
 
 
 def test_it_goes_and_moves_with_its_name(engine: Engine, store: Store, complete: Complete) -> None:

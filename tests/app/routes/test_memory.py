@@ -21,6 +21,7 @@ from segsam.prediction.labels import Region
 from segsam.prediction.taught import matching
 from segsam.remote.masks import encode_mask
 from segsam_app.inference.learning import NameLearner
+from segsam_app.inference.learning_on import StartLearner
 from segsam_app.routes import memory as routes
 from segsam_app.web.error_handlers import HANDLED, error_response
 
@@ -166,6 +167,31 @@ def test_a_label_that_was_not_learnt_from_in_time_is_at_the_next_start(house: Ho
     house.app.learner.resume(store)
     assert soon(lambda: house.app.learner.pending == 0, seconds=300)
     assert (set(house.names()), store.taught.waiting()) == ({"costa"}, [])
+
+
+def test_after_the_names_the_server_learns_on_and_continues_at_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    ends = house.app.learner
+
+    def end(learner: StartLearner, names: list[str]) -> int:
+        asked.append(names)
+        if len(asked) == 1:
+            ends.stop()
+        learner._wait()
+        return 0
+
+    monkeypatch.setattr(StartLearner, "learn", end)
+    house.save("rib")
+    assert house.app.datastore().taught.waiting() == ["case0"], "it ended while it learnt on"
+    assert set(house.names()) == {"rib"}, "the name was learnt before"
+    house.app.learner = NameLearner(house.app.engine)
+    house.app.learner.resume(house.app.datastore())
+    assert soon(lambda: house.app.learner.pending == 0, seconds=300)
+    assert (asked, house.app.datastore().taught.waiting()) == ([["rib"], ["rib"]], [])
+    (name,) = house.ask("GET", "/memory").json()["names"]
+    assert name["learnt"] is None
 
 
 def test_renamed_and_removed(house: House) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ import pytest
 from segsam.cli.app import main
 from segsam.imaging.volume import Volume
 from segsam.prediction.completion import teaching
+from segsam.prediction.completion.carried import CarriedState, Gain
 from segsam.prediction.predictor import Predictor
+from segsam.prediction.taught.carried_files import FILE, write_carried
+from segsam.prediction.taught.examples import TaughtName
+from segsam.prediction.taught.files import write_change
 
 from ..bright_objects import CONFIRMED, SHAPE, scene, threshold_model
 
@@ -112,3 +117,34 @@ def test_a_picture_and_a_result_in_place_of_its_source_are_refused(
     code, printed = complete("image.nii.gz", "--from", "one.nii.gz", "-o", "one.nii.gz")
     assert code == 2
     assert "file of its own, but one.nii.gz is read" in printed
+
+
+def test_it_starts_from_what_a_studies_folder_has_learnt(
+    folder: Path, complete: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = threshold_model()
+    made = classmethod(lambda *_, **__: Predictor(model))
+    monkeypatch.setattr(Predictor, "from_pretrained", made)
+    weights = dict(model.host.mask_decoder.state_dict())
+    learnt = {**weights, "level": weights["level"] + 0.0002}
+    parent = Predictor(model).encoder.weights_id
+    place = folder / ".memory" / "0123456789ab"
+    write_change(place.parent, TaughtName(place.name, "left tube"), "taught", user="", now="")
+    state = CarriedState(parent, learnt, "tube", ("case7",), Gain(0.9, 1.0))
+    write_carried(place, state, weights)
+    words = ("image.nii.gz", "--from", "one.nii.gz", "-o", "out.nii.gz", "--name", "Left Tube")
+    code, printed = complete(*words, "--memory", ".", "--json", "out.json")
+    assert code == 0, printed
+    start = json.loads((folder / "out.json").read_text())["start"]
+    assert (start["name"], start["cases"]) == ("left tube", ["case7"])
+    assert "as 'left tube' in case7" in printed
+    write_carried(place, replace(state, parent="another"), weights)
+    code, printed = complete(*words, "--memory", ".")
+    assert code, printed
+    assert "to be of this checkpoint, got that of another" in printed
+    (place / FILE).write_bytes(b"torn")
+    code, printed = complete(*words, "--memory", ".")
+    assert code == 0
+    assert "what was learnt about left tube cannot be used" in printed
+    assert "Expected --memory STUDIES with --name" in complete(*words)[1]
+    assert "Expected a studies folder" in complete(*words, "--memory", "nowhere")[1]

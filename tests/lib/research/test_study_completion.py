@@ -17,6 +17,12 @@ from segsam.prediction.completion import teaching
 from segsam.prediction.predictor import Predictor
 from segsam.research.study.completion import contours, measuring
 from segsam.research.study.completion.annotator import Annotator
+from segsam.research.study.completion.carrying import (
+    CarriedObject,
+    carried_table,
+    measure_carried,
+    slices_until_good,
+)
 from segsam.research.study.completion.contours import PACKAGE, filled_between
 from segsam.research.study.completion.curves import completion_table, lines_of
 from segsam.research.study.completion.measuring import CompletedObject, mean_dice, measure
@@ -123,6 +129,55 @@ class TestMeasuring:
     def test_no_such_object(self, predictor: Predictor, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(StudyError, match="named lobe, got none"):
             run(predictor, folder, tmp_path / "out", "lobe")
+
+
+class TestCarried:
+    """From the model and from what the cases before have taught."""
+
+    @pytest.fixture
+    def folder(self, folder: Path) -> Path:
+        for name in ("images", "labels"):
+            first = folder / name / "one.nii.gz"
+            (folder / name / "two.nii.gz").write_bytes(first.read_bytes())
+        return folder
+
+    def test_the_first_and_second_case(
+        self,
+        predictor: Predictor,
+        folder: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for name in ("FOLD", "FINAL", "FURTHER", "SINGLE"):
+            monkeypatch.setattr(teaching, f"{name}_STEPS", 4)
+
+        def measured_again(*names: str) -> list[CarriedObject]:
+            return measure_carried(
+                predictor,
+                select([folder]),
+                tmp_path / "out",
+                names=names,
+                confirmations=2,
+                report=lambda _: None,
+            )
+
+        first, second = measured_again()
+        assert (set(first.dice), first.learnt_from) == ({"model"}, ())
+        assert (set(second.dice), second.learnt_from) == ({"model", "carried"}, (first.case,))
+        assert second.gain[1] > second.gain[0]
+        assert len(second.is_used) == len(second.within["carried"]) == 2
+        monkeypatch.delattr(Predictor, "complete")
+        assert measured_again("tube") == [first, second]
+        with pytest.raises(StudyError, match="named lobe, got none"):
+            measured_again("lobe")
+        table = carried_table([first, second], checkpoint="one")
+        assert [row[0] for row in table.rows] == ["tubes: tube, case 1", "tubes: tube, case 2"]
+        assert table.rows[0][1].endswith(" / —)")
+        assert table.rows[0][3] == "— / — (— / —)", "two slices were confirmed"
+
+    def test_slices_until_90(self) -> None:
+        assert slices_until_good([50.0, 91.0, 89.0]) == "2"
+        assert slices_until_good([50.0, 89.0]) == "> 2"
 
 
 def run(

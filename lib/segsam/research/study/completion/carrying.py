@@ -9,10 +9,12 @@ In each case a simulated annotator confirms the slice that the tool proposes, wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsam.errors import StudyError
 from segsam.evaluation.cases import Selection, open_case
@@ -37,8 +39,9 @@ _GOOD = 90.0
 
 class CarriedObject(StoredRecord):
     """One object of one case. `dice` has, by start, Dice in percent of the slices that nobody
-    confirmed, after each confirmed slice; `is_used` tells after which it started from what was
-    carried. `gain` is that of learning on, before and after.
+    confirmed, after each confirmed slice, and `within` that of those from its first to its last
+    slice; `is_used` tells after which it started from what was carried. `gain` is that of learning
+    on, before and after.
     """
 
     dataset: str
@@ -49,8 +52,19 @@ class CarriedObject(StoredRecord):
     learnt_from: Several[str]
     gain: Several[float]
     dice: Mapping[str, Several[float]]
+    within: Mapping[str, Several[float]]
     is_used: Several[bool]
     seconds: Mapping[str, Several[float]]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Dice in percent, whether it started from what was carried, and how long it took."""
+
+    dice: float
+    within: float
+    is_used: bool
+    seconds: float
 
 
 def measure_carried(
@@ -144,9 +158,10 @@ def _measured(
         weights_id=weights_id(predictor.model),
         learnt_from=() if carried is None else carried.cases,
         gain=(gain.before, gain.after),
-        dice={key: tuple(dice for dice, _, _ in each) for key, each in answers.items()},
-        is_used=tuple(used for _, used, _ in answers.get("carried", ())),
-        seconds={key: tuple(time for _, _, time in each) for key, each in answers.items()},
+        dice={key: tuple(one.dice for one in each) for key, each in answers.items()},
+        within={key: tuple(one.within for one in each) for key, each in answers.items()},
+        is_used=tuple(one.is_used for one in answers.get("carried", ())),
+        seconds={key: tuple(one.seconds for one in each) for key, each in answers.items()},
     )
 
 
@@ -156,8 +171,9 @@ def _answers(
     name: str,
     start: CarriedState | None,
     confirmations: int,
-) -> Iterator[tuple[float, bool, float]]:
-    """Yield Dice, whether it started from what was carried, and seconds, slice by slice."""
+) -> Iterator[_Answer]:
+    """Yield the answer after each confirmed slice."""
+    beyond = np.setdiff1d(np.arange(annotator.truth.shape[annotator.axis]), _extent(annotator))
     indices: list[int] = []
     proposed: int | None = annotator.first
     state: AdaptedState | None = None
@@ -166,9 +182,19 @@ def _answers(
         result = predictor.complete(
             annotator.confirmed(indices), previous=state, name=name, carried=lambda _: start
         )
-        dice = 100 * annotator.dice_of_others(result.labels != 0, sorted(indices))
-        yield dice, result.state.start is not None, result.seconds["total"]
+        mask = result.labels != 0
+        yield _Answer(
+            100 * annotator.dice_of_others(mask, sorted(indices)),
+            100 * annotator.dice_of_others(mask, sorted({*indices, *beyond.tolist()})),
+            result.state.start is not None,
+            result.seconds["total"],
+        )
         state, proposed = result.state, result.least_certain
+
+
+def _extent(annotator: Annotator) -> NDArray[np.int64]:
+    """Return the slices from the first to the last one that shows the object."""
+    return np.arange(annotator.shown[0], annotator.shown[-1] + 1)
 
 
 def slices_until_good(dice: Sequence[float], good: float = _GOOD) -> str:
@@ -190,8 +216,9 @@ def carried_table(measured: Sequence[CarriedObject], *, checkpoint: str) -> Stor
             f"`segsam study carried` with the checkpoint {checkpoint}: a simulated annotator "
             "confirms the slices that the tool proposes in the first, second and fifth case of a "
             "set. Each cell has Dice started from the model, and started from what was learnt "
-            "about the name in the one or four cases before (`—` in the first case). The last "
-            f"column counts confirmed slices until Dice reaches {_GOOD:.0f} %.",
+            "about the name in the one or four cases before (`—` in the first case), in brackets "
+            "that of the slices from the object's first to its last. The last column counts "
+            f"confirmed slices until the latter reaches {_GOOD:.0f} %.",
         ),
         headings=("", "1 confirmed", "2 confirmed", "3 confirmed", f"slices to {_GOOD:.0f} %"),
         rows=tuple(rows),
@@ -200,19 +227,23 @@ def carried_table(measured: Sequence[CarriedObject], *, checkpoint: str) -> Stor
 
 
 def _row(label: str, measured: Sequence[CarriedObject]) -> tuple[str, ...]:
-    cells = [_pair(measured, number) for number in range(3)]
+    cells = [
+        f"{_pair([one.dice for one in measured], number)} "
+        f"({_pair([one.within for one in measured], number)})"
+        for number in range(3)
+    ]
     until = ["—", "—"]
     if len(measured) == 1:
-        dice = measured[0].dice
+        dice = measured[0].within
         until = [slices_until_good(dice[key]) if key in dice else "—" for key in STARTS]
     return (label, *cells, " / ".join(until))
 
 
-def _pair(measured: Sequence[CarriedObject], number: int) -> str:
+def _pair(measured: Sequence[Mapping[str, Several[float]]], number: int) -> str:
     """Return mean Dice from both starts after `number` + 1 confirmed slices."""
     cells = []
     for key in STARTS:
-        each = [one.dice.get(key, ()) for one in measured]
+        each = [one.get(key, ()) for one in measured]
         is_whole = all(len(dice) > number for dice in each)
         cells.append(f"{np.mean([dice[number] for dice in each]):.1f}" if is_whole else "—")
     return " / ".join(cells)
@@ -221,6 +252,6 @@ def _pair(measured: Sequence[CarriedObject], number: int) -> str:
 def _line(one: CarriedObject) -> str:
     scores = "; ".join(
         f"{STARTS[key]} {', '.join(f'{each:.0f}' for each in dice)}"
-        for key, dice in one.dice.items()
+        for key, dice in one.within.items()
     )
     return f"{one.dataset}/{one.case}, {one.name}, case {one.number}: {scores}"
