@@ -29,6 +29,7 @@ from segsam.errors import DamagedRecordError, PromptError
 if TYPE_CHECKING:
     from segsam.prediction.completion.carried import CarriedState
     from segsam.prediction.completion.completion import Completion
+    from segsam.prediction.predictor import Predictor
 
 SparseOption = Annotated[
     Path,

@@ -47,7 +47,7 @@ class StartLearner:
 
     def __init__(self, engine: Engine, store: Store, check: Callable[[], None]) -> None:
         self._engine, self._store, self._check = engine, store, check
-        self._worked, self._since = 0.0, 0.0
+        self._worked, self._since = 0.0, time.monotonic()
 
     def learn(self, names: Iterable[str]) -> int:
         """Learn on about names, and return about how many something was learnt that is better.

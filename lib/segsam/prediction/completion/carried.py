@@ -1,4 +1,4 @@
-"""What was learnt about a named structure in other cases: where the next one may start from.
+"""States carried from case to case: what was learnt about a name, from which the next may start.
 
 labelled cases of one name --learn_on--> CarriedState --Teacher, if it helps there--> the next
 """

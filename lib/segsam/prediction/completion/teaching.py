@@ -71,7 +71,7 @@ class SelfCheck:
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """What was carried from other cases, and whether it is used here.
+    """Carried state that was tried on an object, and whether it is used.
 
     `unadapted` and `carried` are the mean Dice of the confirmed slices by the parent and by what
     was carried; neither has learnt from them.
@@ -119,7 +119,7 @@ class AdaptedState:
 
     @property
     def start(self) -> CarriedState | None:
-        """What was learnt in other cases and is used here; None if it starts from the parent."""
+        """Carried state from which it starts; None if it starts from the parent."""
         return self.offer.state if self.offer is not None and self.offer.is_used else None
 
     def adapted(self, model: SegSam) -> SegSam:

@@ -43,7 +43,7 @@ _Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$")]
 
 @dataclass(frozen=True)
 class CarriedFacts:
-    """Where what was learnt about a name comes from, and what it gained."""
+    """Source of what was learnt about a name, and what it gained."""
 
     parent: _Line
     cases: Annotated[tuple[_Line, ...], Field(min_length=1, max_length=_MOST_CASES)]

@@ -1,5 +1,5 @@
-"""What a set's earlier cases are worth: Dice in its first, second and fifth case, started from the
-model and from what was learnt about the same name in the cases before.
+"""Worth of a set's earlier cases: Dice in its first, second and fifth case, started from the model
+and from what was learnt about the same name in the cases before.
 
     cases before --labels--> learn_on --CarriedState--> Predictor.complete in the next case
 
