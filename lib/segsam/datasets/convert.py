@@ -5,7 +5,7 @@ pixels of the slice's own resolution, so that labels of square voxels are recove
 under 0.153 % of their slice are dropped (paper, section 4.1) and counted.
 
 Every file is written atomically, and existing files are kept. An interrupted conversion therefore
-continues when it is called again.
+continues when it is called again, unless a file is not what the sources make by now.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from segsam.datasets.med2d import (
     PictureName,
     read_picture,
 )
-from segsam.datasets.png import encode_png
+from segsam.datasets.png import decode_grey, decode_rgb, encode_png
 from segsam.errors import OutputError, TrainingError
 from segsam.imaging.image_files import LeftOut
 from segsam.imaging.intensity import Intensity
@@ -96,7 +96,8 @@ def to_med2d(
     Class ids are label values - 1. An image of one slice is written once, whatever the axes.
 
     Raises:
-        OutputError: a folder that holds something else, or cannot be written to.
+        OutputError: a folder that holds something else, or files of sources that have changed, or
+            that cannot be written to.
         TrainingError: a name with "--" or "/", two data sets of one name, or data that do not fit.
         VolumeError: an image that cannot be read.
         PromptError: an unknown axis.
@@ -131,7 +132,8 @@ def to_datasets(
     A case is named `<case>--<modality code>--<slice>`, from which splits find its patient.
 
     Raises:
-        OutputError: a folder that holds something else, or cannot be written to.
+        OutputError: a folder that holds something else, or files of sources that have changed, or
+            that cannot be written to.
         TrainingError: a name that cannot be a folder name, or a file that is missing or not a
             picture.
     """
@@ -246,9 +248,34 @@ def _claim(folder: Path, job: dict[str, Any], subfolders: Sequence[str]) -> None
 
 
 def _write_new_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write a PNG that does not exist yet; existing ones are complete, as writes are atomic."""
-    if not path.is_file():
-        write_bytes(path, encode_png(pixels))
+    """Write a PNG that does not exist yet. One that does is complete, as writes are atomic, but may
+    have been made before its source was changed.
+
+    Raises:
+        OutputError: a file with other pixels, or one that cannot be read or written.
+    """
+    content = encode_png(pixels)
+    try:
+        before = path.read_bytes()
+    except FileNotFoundError:
+        write_bytes(path, content)
+        return
+    except OSError as error:
+        raise OutputError(f"Cannot read {path.name}: {error.strerror}.") from error
+    if before != content and not _shows(before, pixels):
+        raise OutputError(
+            f"{path.name} is there, and is not what this conversion makes of its source: an image "
+            "or its labels were changed since the conversion began; give a new or empty folder."
+        )
+
+
+def _shows(content: bytes, pixels: NDArray[Any]) -> bool:
+    """Return True if a PNG, maybe of another version of the encoder, has these pixels."""
+    try:
+        shown = decode_rgb(content)[..., ::-1] if pixels.ndim == 3 else decode_grey(content)
+    except ValueError:
+        return False
+    return np.array_equal(shown, pixels)
 
 
 def _check_names(names: Sequence[str]) -> None:

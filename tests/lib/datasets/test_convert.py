@@ -215,6 +215,21 @@ def test_a_stopped_conversion_goes_on_and_keeps_what_is_there(tmp_path: Path) ->
     assert len(json.loads((tmp_path / "out" / LIST).read_text())) == whole.images
 
 
+def test_a_stopped_conversion_does_not_go_on_with_other_labels(tmp_path: Path) -> None:
+    """A mix-up that was mended in between is never under the names of before."""
+    dataset = volume_set(tmp_path / "in")
+    to_med2d([dataset], tmp_path / "out", axes="k")
+    next((tmp_path / "out" / "images").iterdir()).unlink()
+    (tmp_path / "out" / LIST).unlink()
+    file = tmp_path / "in" / "labels" / f"{dataset.cases[0]}.nii.gz"
+    before = nib.load(file)
+    swapped = np.array([0, 2, 1], np.uint8)[np.asarray(before.dataobj).astype(int)]
+    nib.save(nib.Nifti1Image(swapped, before.affine), file)
+    with pytest.raises(OutputError, match="its labels were changed since the conversion began"):
+        to_med2d([dataset], tmp_path / "out", axes="k")
+    assert not (tmp_path / "out" / LIST).exists()
+
+
 def test_two_values_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     found = volume_set(tmp_path / "one")
     same = replace(found, labels=dict.fromkeys((1, 2), "liver"))
