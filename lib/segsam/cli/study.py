@@ -207,9 +207,9 @@ def automatic(  # noqa: PLR0917 - the options of the command
         )
     table = automatic_table(
         found,
+        model,
         checkpoint=f"{Path(checkpoint).stem}, weights {weights_id(model)[:12]}",
         search=search,
-        only_agreement=not model.card.presence_is_trained,
     )
     out.print(f"Written: {table.save(results, NAME)}; next: segsam study report", highlight=False)
 

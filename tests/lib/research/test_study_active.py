@@ -170,7 +170,7 @@ def test_automatic_segmentation_is_measured(five_categories: Categories, tmp_pat
         (case, name) for case in "ab" for name in ("liver", "spleen")
     }
     assert all(0 <= one.dice <= 1 for one in found.scores)
-    table = automatic_table(found, checkpoint="tiny", search=search, only_agreement=True)
+    table = automatic_table(found, model, checkpoint="tiny", search=search)
     assert isinstance(table, StoredTable)
     assert [row[0] for row in table.rows] == [
         "squares: liver",

@@ -101,9 +101,9 @@ def _visible_categories(opened: OpenCase, names: Sequence[str]) -> list[tuple[st
 
 
 def automatic_table(
-    found: AutomaticScores, *, checkpoint: str, search: Search, only_agreement: bool
+    found: AutomaticScores, model: SegSam, *, checkpoint: str, search: Search
 ) -> StoredTable:
-    """Return the table of the page; `only_agreement` states that presence was not used."""
+    """Return the table of the page; `checkpoint` is what it calls the model."""
     rows = []
     for dataset, cases in found.cases.items():
         own = [one for one in found.scores if one.dataset == dataset]
@@ -111,12 +111,6 @@ def automatic_table(
             rows.append(_row(dataset, [one for one in own if one.category == category]))
         wrong = sum(found.false[dataset].values())
         rows.append((f"{dataset}: absent categories", str(cases), "", f"{wrong} found", "", ""))
-    rule = (
-        "Presence is not trained in this checkpoint, so the agreement of the two decoders decided "
-        "alone."
-        if only_agreement
-        else "Presence, which the CO-tokens predict, chose slices and categories."
-    )
     return StoredTable(
         section="Without prompts",
         title="Dice of automatic segmentation, by category",
@@ -125,8 +119,7 @@ def automatic_table(
             "(all, or some evenly spread) are segmented without a prompt and without a list of "
             "their objects, so that all categories of the checkpoint compete. Dice is over the "
             "whole volume, or over the picture; it is 0 if the category was not found. "
-            f"{rule} Search: {search.slices} slices, {search.grid} x {search.grid} points, lowest "
-            f"certainty {search.min_certainty:g}.",
+            f"{_how(model, search)} Lowest certainty: {search.min_certainty:g}.",
         ),
         headings=("", "cases", "Dice", "found, %", "Dice where found", "certainty"),
         rows=tuple(rows),
@@ -138,6 +131,19 @@ def automatic_table(
             "false": found.false,
             "seconds": found.seconds,
         },
+    )
+
+
+def _how(model: SegSam, search: Search) -> str:
+    """Return how objects were searched for, as a sentence."""
+    if model.dense_head is not None:
+        return "The dense head boxed every object on every slice that it was read on."
+    points = f"{search.slices} slices, {search.grid} x {search.grid} points"
+    if model.card.presence_is_trained:
+        return f"Presence, which the CO-tokens predict, chose categories and {points}."
+    return (
+        "Presence is not trained in this checkpoint, so the agreement of the two decoders decided "
+        f"alone, on {points}."
     )
 
 
