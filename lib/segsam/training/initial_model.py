@@ -8,8 +8,7 @@ from dataclasses import replace
 from segsam.categories import Categories
 from segsam.datasets.folder import Dataset
 from segsam.errors import TrainingError
-from segsam.model import SegSam, build_variant, load_pretrained
-from segsam.model.config import SemanticConfig
+from segsam.model import SegSam, build_variant, find_variant, load_pretrained
 from segsam.model.growth import grow
 from segsam.training.config import TrainConfig
 
@@ -24,7 +23,8 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
 
     All weights of `start` are taken if it is of the same variant and configuration. Tokens for
     kinds of boxes may be new all the same: they start at zero and change nothing until trained. So
-    may the dense head, which no other part reads.
+    may the dense head, which no other part reads. One of `start` stays unless its image encoder is
+    trained on, without which the head would read what it was not trained for.
 
     Raises:
         CheckpointError: host and variant, or configuration, that do not fit.
@@ -32,15 +32,16 @@ def build_model(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset])
         TrainingError: data sets without a name to learn, in a run whose categories are theirs; a
             new dense head without steps to train it.
     """
-    model = build_variant(
-        config.variant,
-        start.host,
-        _categories(config, start, datasets),
-        **config.model_choices(),
-    )
-    if start.card.variant == model.card.variant and _may_begin_with(start.config, model.config):
-        model.load_state_dict(model.state_dict() | start.state_dict())
-    if model.config.dense_head and not (start.config.dense_head or config.dense_steps):
+    takes_all, choices = takes_all_weights(config, start), config.model_choices()
+    keeps_head = takes_all and start.config.dense_head
+    if keeps_head and not config.encoder_learning_rate:
+        choices["dense_head"] = True
+    categories = _categories(config, start, datasets)
+    model = build_variant(config.variant, start.host, categories, **choices)
+    if takes_all:
+        own, state = start.state_dict(), model.state_dict()
+        model.load_state_dict({name: own.get(name, value) for name, value in state.items()})
+    if model.config.dense_head and not (keeps_head or config.dense_steps):
         raise TrainingError("Expected dense_steps above 0 to train a new dense head, got 0.")
     if config.encoder_learning_rate:
         model.host.image_encoder.requires_grad_(True)
@@ -62,13 +63,12 @@ def with_names(start: SegSam, datasets: Sequence[Dataset]) -> SegSam:
     return start
 
 
-def _may_begin_with(before: SemanticConfig, now: SemanticConfig) -> bool:
-    """Return True if a model of one configuration differs from that of another in new parts alone
-    that change nothing until they are trained.
-    """
-    box_kinds = now.box_kinds and before.box_kinds
-    dense_head = now.dense_head and before.dense_head
-    return replace(now, box_kinds=box_kinds, dense_head=dense_head) == before
+def takes_all_weights(config: TrainConfig, start: SegSam) -> bool:
+    """Return True if a run begins with all weights of `start`, not with those of its host alone."""
+    now = find_variant(config.variant).configured(**config.model_choices())
+    box_kinds = now.box_kinds and start.config.box_kinds
+    before = replace(start.config, dense_head=now.dense_head)
+    return start.card.variant == config.variant and replace(now, box_kinds=box_kinds) == before
 
 
 def _categories(config: TrainConfig, start: SegSam, datasets: Sequence[Dataset]) -> Categories:

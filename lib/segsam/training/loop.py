@@ -28,6 +28,7 @@ from segsam.training.initial_model import (
     build_model,
     is_checkpoint,
     load_initial_model,
+    takes_all_weights,
     with_names,
 )
 from segsam.training.logs import LOG, TrainingLog
@@ -121,7 +122,7 @@ class _Run:
         self.parent = weights_id(start)
         if config.categories == "grown" and is_checkpoint(start):
             start = with_names(start, self.data.datasets)
-        self.finds_already = start.config.dense_head
+        self.finds_already = start.config.dense_head and takes_all_weights(config, start)
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":

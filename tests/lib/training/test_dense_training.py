@@ -14,7 +14,7 @@ from segsam.categories import Categories
 from segsam.errors import TrainingError
 from segsam.model import Host, SegSam, load_pretrained
 from segsam.model.dense_head import DenseHead
-from segsam.training import loop
+from segsam.training import initial_model, loop
 from segsam.training.config import TrainConfig
 from segsam.training.dense_training import FINDING, STATE, DenseTargets, category_map, dense_loss
 from segsam.training.targets import AnnotatedImage
@@ -157,7 +157,7 @@ def test_a_checkpoints_own_head_stays_without_steps(
     head = {name: value.clone() for name, value in begun.dense_head.state_dict().items()}  # type: ignore[union-attr]
     config = run(
         data, tmp_path / "two", steps=2, weight_decay=0.1, weight_average=0.9,
-        model={"dense_head": True}, example_slices=0,
+        example_slices=0,
     )  # fmt: skip
     kept = learnt(loop.train(config, start=begun)).dense_head
     assert kept is not None
@@ -177,3 +177,17 @@ def test_its_configuration_is_part_of_the_run() -> None:
     config = TrainConfig(out="x", datasets=("y",), dense_steps=5)
     assert config.model_choices()["dense_head"] is True
     assert "dense_head" not in TrainConfig(out="x", datasets=("y",)).model_choices()
+
+
+def test_a_head_whose_encoder_is_trained_on_is_left_out(
+    data: Path, tmp_path: Path, start: Starts
+) -> None:
+    """The other weights are taken all the same."""
+    first = loop.train(run(data, tmp_path / "one", **DENSE | {"dense_steps": 2}), start=start())
+    begun = learnt(first)
+    config = run(data, tmp_path / "two", encoder_learning_rate=1e-4)
+    assert initial_model.takes_all_weights(config, begun)
+    model = initial_model.build_model(config, begun, ())
+    assert model.dense_head is None
+    own = begun.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
