@@ -138,7 +138,7 @@ class Segmenter:
 def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
     """Read a file of prompts. Raises PromptError if it does not have the form above."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise PromptError(
             f"The prompts {path.name} cannot be read as JSON: {reason_of(error)}."

@@ -76,7 +76,7 @@ def open_dataset(folder: str | Path) -> Dataset:
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))
         labels = parse_labels(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TrainingError(

@@ -272,7 +272,7 @@ def _class_id(path: str) -> int:
 
 def _read_map(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"Expected {path.name} in {path.parent.name}, but {reason_of(error)}."

@@ -63,7 +63,7 @@ class Split:
         """
         path = Path(path)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8-sig"))
             parts = {
                 str(part): {str(name): tuple(map(str, cases)) for name, cases in datasets.items()}
                 for part, datasets in record["parts"].items()

@@ -215,6 +215,9 @@ class TestPrompts:
         assert [one.prompts for one in read_requests(write_prompts(tmp_path / "one.json"))] == [
             PROMPTS
         ]
+        marked = tmp_path / "marked.json"  # with a byte order mark, as editors of Windows write it
+        marked.write_text((tmp_path / "one.json").read_text(), encoding="utf-8-sig")
+        assert read_requests(marked) == read_requests(tmp_path / "one.json")
         (followed,) = read_requests(
             write_prompts(
                 tmp_path / "memory.json", {"objects": [{"prompts": PROMPTS, "propagate": "memory"}]}
