@@ -82,6 +82,7 @@ class NotFound:
             "probability": self.probability,
             "presence": self.presence,
             "certainty": self.certainty,
+            "sentence": self.in_words,
         }
 
 

@@ -10,24 +10,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
-from pydantic import Field
 
 from segsam.proposals.automatic import Search, segment_automatically
-from segsam.proposals.first_labels import FirstLabels
-from segsam.types import AxisName, Cancel
+from segsam.types import Cancel
 from segsam_app.errors import RequestError
 from segsam_app.inference.adapted_states import Annotator
 from segsam_app.inference.engine import Engine
-from segsam_app.inference.positions import at_positions, names_at
+from segsam_app.inference.finding import SearchRequest, described, written
+from segsam_app.inference.positions import names_at
 from segsam_app.inference.progress import ProgressTracker
-from segsam_app.inference.replies import write_labels
 from segsam_app.inference.requests import (
     SERVER_KEYS,
-    MonaiLabelKeys,
-    RequestId,
     ShortText,
     window_of,
 )
@@ -43,35 +39,18 @@ _BATCH_KEYS = frozenset(
     {"images", "max_workers", "max_batch_size", "_id", "_image_id", "gpus", "multi_gpu", "labels"}
 )
 """Keys that MONAI Label's batch task adds to each request."""
-_SLICES = (5, 9, 15, 3)
-_LEAST = (0.4, 0.6, 0.2)
+_SLICES = (Search.slices, 9, 15, 3)
+_LEAST = (Search.min_certainty, 0.6, 0.2)
 """Choices that stock clients offer; the first one is the default."""
 
 
-class AutoRequest(MonaiLabelKeys):
+class AutoRequest(SearchRequest):
     """Request for first labels; see `Search`."""
 
-    is_preemptible: ClassVar[bool] = True
-    """It takes seconds and a prompt takes moments, so waiting prompts are served in between."""
-
-    axis: AxisName | Literal["auto"] = "auto"
-    """Axis of the slices."""
     categories: tuple[ShortText, ...] = ()
     """Categories to find; empty for all that the checkpoint knows."""
-    slices: Annotated[int, Field(ge=1, le=1000)] = _SLICES[0]
-    """Number of slices that are searched."""
-    grid: Annotated[int, Field(ge=1, le=32)] = Search.grid
-    """Points per side of the grid of prompts on a slice."""
-    least: Annotated[float, Field(ge=0, le=1)] = _LEAST[0]
-    """Least certainty of an object."""
     label_prompt: tuple[int, ...] | None = None
     """Categories as OHIF names them: positions in the model's labels, counted from 1."""
-    window: ShortText | list[float] | None = None
-    """Intensity window: the name of a preset or [low, high]."""
-    request_id: RequestId = None
-    """Id that the client chooses, for `GET /segsam/progress` and the reply."""
-    label: Any = None
-    """No effect: stock clients send it."""
 
     def search(self, listed: Sequence[str]) -> Search:
         """Return the search of the library. `listed` are the model's labels. Raises
@@ -82,8 +61,7 @@ class AutoRequest(MonaiLabelKeys):
             if names:
                 raise RequestError("expected categories or label_prompt, got both")
             names = names_at(self.label_prompt, listed)
-        how = {"slices": self.slices, "grid": self.grid}
-        return Search(self.axis, names, **how, min_certainty=self.least)
+        return self.search_for(names)
 
 
 class AutoInfer(InferTask):
@@ -153,39 +131,5 @@ class AutoInfer(InferTask):
             volume = self._engine.volume(image, temporary=temporary)
             predictor = self._engine.predictor(image, volume, window_of(request.window))
             found = segment_automatically(predictor, search, progress=progress, cancel=cancel)
-            file, names = _written(found, request, listed)
-        logger.info(
-            "%d objects on %d slices, %d encoded, %.3f s",
-            len(found.objects),
-            len(found.searched_slices),
-            found.encoded,
-            found.seconds["total"],
-        )
-        reply = {
-            **found.to_json(),
-            "label_names": names,
-            "notes": [*volume.notes, *found.notes, *found.overlap_notes],
-            "request_id": request.request_id,
-            "latencies": dict(found.seconds),
-        }
-        return str(file), json_safe(reply)
-
-
-def _written(
-    found: FirstLabels, request: AutoRequest, listed: Sequence[str]
-) -> tuple[Path, dict[str, int]]:
-    """Write the label file, with the values that the request asked for; return it and the values by
-    name.
-    """
-    labels, names = found.labels, found.label_names
-    if not request.restore_label_idx:
-        labels, names = at_positions(labels, names, listed)
-    by_name = {one.name: found.segments[one.value] for one in found.objects}
-    segments = {value: by_name[name] for name, value in names.items()}
-    file = write_labels(
-        found.volume.like(labels),
-        segments,
-        request.result_extension,
-        compress=request.result_compress,
-    )
-    return file, names
+            file, names = written(found, request, listed)
+        return str(file), json_safe(described(found, names, request.request_id))

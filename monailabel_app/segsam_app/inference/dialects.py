@@ -11,7 +11,8 @@ refused by name, so that a typo never leads to a silently different mask::
      "result": "slice|region|volume", "request_id": "..."}
 
 A box may have `"positive": false`, too: no voxel in it belongs to the object. A request with the
-key `confirmed` completes an object from some of its slices, see `completing.py`.
+key `confirmed` completes an object from some of its slices, see `completing.py`; one with the key
+`find` names objects and marks none, see `finding.py`.
 
 **The stock dialect** is what the unchanged MONAI Label module of 3D Slicer and OHIF send::
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeAlias, cast, get_args
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
@@ -40,6 +40,7 @@ from segsam_app.inference.completing import Completer, CompletionRequest
 from segsam_app.inference.confirmed import FindLabel
 from segsam_app.inference.dialects import FOLLOWING, ImageRequest, Request, read_request
 from segsam_app.inference.engine import Engine
+from segsam_app.inference.finding import Finder, FindRequest
 from segsam_app.inference.positions import position_of
 from segsam_app.inference.prefetching import View
 from segsam_app.inference.progress import ProgressTracker
@@ -55,6 +56,12 @@ DESCRIPTION = (
 )
 CONFIRMED = "confirmed"
 """Key by which a request with confirmed slices is recognised."""
+FIND = "find"
+"""Key by which a request with names is recognised."""
+_MARKS = ("prompts", CONFIRMED, "foreground", "background", "roi")
+"""Keys of requests that mark an object."""
+
+AnyRequest: TypeAlias = Request | CompletionRequest | FindRequest
 
 
 class SegSamInfer(InferTask):
@@ -87,6 +94,7 @@ class SegSamInfer(InferTask):
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._configured_labels = config.labels
+        self._finder = Finder(engine, self._checkpoint, self._progress, self._taught_names)
         self._completer = Completer(
             engine, self._checkpoint, self._progress, find_label or _no_label, taught
         )
@@ -118,14 +126,16 @@ class SegSamInfer(InferTask):
 
     def info(self) -> dict[str, Any]:
         """Return MONAI Label's description with the current segments, the checkpoint, that it
-        completes confirmed slices, and what computes its image encoder: None before the weights are
-        loaded.
+        completes confirmed slices, if it finds objects by name, the names that users taught, and
+        what computes its image encoder: None before the weights are loaded.
         """
         return {
             **super().info(),
             "labels": self.segment_names(),
             "checkpoint": self.checkpoint_info,
             "completes": True,
+            "finds": self.checkpoint_info["trained"],
+            "taught": [one.name for one in self._taught_names() or ()],
             "encoder": _encoder_info(self._engine.runtime_of(self._checkpoint)),
         }
 
@@ -140,8 +150,13 @@ class SegSamInfer(InferTask):
         params = {key: value for key, value in request.items() if key not in SERVER_KEYS}
         return self.segment(Path(request["image"]), self.read(params))
 
-    def read(self, params: Mapping[str, Any]) -> Request | CompletionRequest:
+    def read(self, params: Mapping[str, Any]) -> AnyRequest:
         """Return the validated request, in either dialect. Raises `RequestError`."""
+        if FIND in params:
+            _check_names_alone(params)
+            return FindRequest.model_validate(
+                {key: value for key, value in params.items() if key not in _MARKS}
+            )
         if CONFIRMED in params:
             return CompletionRequest.model_validate(dict(params))
         return read_request(params)
@@ -149,7 +164,7 @@ class SegSamInfer(InferTask):
     def segment(
         self,
         image: Path,
-        request: Request | CompletionRequest,
+        request: AnyRequest,
         *,
         annotator: Annotator | None = None,
         temporary: bool = False,
@@ -165,6 +180,10 @@ class SegSamInfer(InferTask):
         if isinstance(request, CompletionRequest):
             return self._completer.complete(
                 image, request, annotator, temporary=temporary, cancel=cancel
+            )
+        if isinstance(request, FindRequest):
+            return self._finder.find(
+                image, request, self.segment_names(), temporary=temporary, cancel=cancel
             )
         start = time.perf_counter()
         with self._engine.interactive():
@@ -203,6 +222,18 @@ class SegSamInfer(InferTask):
         if not temporary and self._on_view is not None:
             self._on_view(_view(image, image_request, result, self._checkpoint))
         return file, json_safe(reply)
+
+
+def _check_names_alone(params: Mapping[str, Any]) -> None:
+    """Raise `RequestError` if a request that names objects also marks one. What is empty marks
+    nothing: the module of MONAI Label sends it always.
+    """
+    marked = next((key for key in _MARKS if params.get(key)), None)
+    if marked is not None:
+        raise RequestError(
+            f"expected names to find, or an object that is marked, got {FIND} and {marked}; send "
+            "one of them"
+        )
 
 
 def _no_label(label: str, tag: str) -> tuple[Path, Sequence[str]]:

@@ -231,7 +231,8 @@ def _reply_headers(reply: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers of a reply that is a file: as many notes as there is room for, and the
     names of its values with what the model thinks of them, if there is.
     """
-    notes = list(reply.get("notes", ()))
+    missing = reply.get("not_found", ())
+    notes = [*reply.get("notes", ()), *(each["sentence"] for each in missing)]
     while len(json.dumps(notes)) > _MAX_HEADER:
         notes.pop()
     answer = {key: reply[key] for key in ("label_names", "category", "confidence") if key in reply}

@@ -12,6 +12,7 @@ import pytest
 from segsam_app.inference.completing import CompletionRequest
 from segsam_app.inference.confirmed import read_confirmed
 from segsam_app.inference.dialects import OurRequest, StockRequest, read_request
+from segsam_app.inference.finding import FindRequest
 
 PAGE = Path(__file__).parents[3] / "docs" / "http.md"
 SHAPE = (122, 101, 112)
@@ -27,6 +28,9 @@ def test_a_request_is_read(params: dict[str, Any]) -> None:
     if "confirmed" in params:
         request = CompletionRequest.model_validate(params)
         assert read_confirmed(request.confirmed)
+        return
+    if "find" in params:
+        assert FindRequest.model_validate(params).find
         return
     found = read_request(params)
     assert isinstance(found, OurRequest if "prompts" in params else StockRequest)

@@ -134,6 +134,21 @@ class TestTheThreeRequests:
         assert {"liver", "right kidney"} <= set(painted) == set(names)
         assert all(listed[value - 1] == name for name, value in names.items())
 
+    def test_names(self, viewer: Viewer, tmp_path: Path) -> None:
+        """OHIF sends none yet; its options and answers would be these."""
+        reply = viewer.post("segsam", find=["Liver", "retinal vessel", "prostate"], **QUICK)
+        assert reply.status_code == 200, reply.text
+        listed = viewer.labels("segsam")
+        painted = voxels_by_name(as_ohif_reads(reply.content, tmp_path), listed)
+        assert set(painted) == {"liver"}
+        said = json.loads(reply.headers["x-notes"])
+        assert any(note.startswith("Not found: prostate, because") for note in said)
+        assert "does not name it in CT images" in " ".join(said)
+        wrong = viewer.post("segsam", find=["livre"])
+        assert (wrong.status_code, wrong.json()["code"]) == (400, "category")
+        assert "no category 'livre'; the nearest are 'liver'" in wrong.json()["detail"]
+        assert viewer.post("segsam", find=[]).status_code == 400
+
     def test_points(self, viewer: Viewer, tmp_path: Path) -> None:
         reply = viewer.post("segsam", foreground=[[30, 50, 2]], background=[[60, 5, 2]])
         assert reply.status_code == 200, reply.text
