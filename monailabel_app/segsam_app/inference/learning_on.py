@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_NAMES_OF_CASE = 12
 """Names of one label that are learnt on."""
-MOST_SECONDS = 240.0
+MOST_SECONDS = 600.0
 """Longest work on one name, without the time that it waited for annotators."""
 
 

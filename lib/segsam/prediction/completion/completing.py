@@ -62,8 +62,7 @@ ONE_SLICE_NOTE = (
 )
 CARRIED_NOTE = "Starts from {source}."
 NOT_CARRIED_NOTE = (
-    "Does not start from {source}: it did not draw confirmed slices better that were not learnt "
-    "from."
+    "Does not start from {source}: it was worse on confirmed slices that it had not learnt from."
 )
 _NEAR = 2
 """Distance in slices over which an object is taken to be alike."""
