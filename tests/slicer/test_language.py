@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "slicer_module"))
 
 import update_translations
+from SEGSAMLib.Values.Replies import Model
 
 LANGUAGES = update_translations.LANGUAGES
 PANEL_PX = 420
@@ -63,6 +64,9 @@ class TestPanel:
         tips = {each.toolTip() for each in vars(ui).values() if hasattr(each, "toolTip")}
         assert len(tips) > 90
         assert tips & {text for _, text in update_translations.messages()} == set()
+        module.panel.session.server_info = SimpleNamespace(
+            models=(Model("segsam", completes=True, finds=True),), trainers=()
+        )
         assert cut_off(module) == []
 
     def test_errors_are_translated_in_their_thread(self, language: str, module: Any) -> None:

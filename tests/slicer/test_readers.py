@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from SEGSAMLib.Errors import ClientError
 from SEGSAMLib.Server.ReplyReaders import (
+    read_find,
     read_infer,
     read_info,
     read_label_versions,
@@ -114,6 +115,41 @@ def test_a_few_suggestions_are_enough() -> None:
 def test_an_invalid_mask_is_refused(key: str, value: Any, sentence: str) -> None:
     with pytest.raises(ClientError, match=sentence):
         read_infer({**GOOD, key: value}, GRID, "r")
+
+
+FOUND: dict[str, Any] = {
+    "request_id": "r",
+    "objects": [
+        {"name": "spleen", "mask": mask(BITS, (1, 2, 3)), "certainty": 0.8},
+        {"name": "", "mask": mask(BITS, (1, 2, 3))},
+        {"name": "liver", "mask": None},
+        7,
+    ],
+    "not_found": [
+        {"name": "nerve", "probability": 0.1, "reason": "why"},
+        {"name": "polyp", "probability": "high", "reason": 7},
+        {"probability": 0.5},
+    ],
+    "notes": ["A note.", 7],
+}
+
+
+def test_objects_by_name() -> None:
+    found = read_find(FOUND, GRID, "r")
+    (one,) = found.objects
+    assert (one.name, one.certainty) == ("spleen", 0.8)
+    assert np.array_equal(one.region.values, BITS)
+    assert [(each.name, each.probability, each.reason) for each in found.not_found] == [
+        ("nerve", 0.1, "why"),
+        ("polyp", None, ""),
+    ]
+    assert found.notes == ("A note.",)
+    nothing = read_find({"request_id": "r"}, GRID, "r")
+    assert (nothing.objects, nothing.not_found) == ((), ())
+    bad = {"name": "liver", "mask": mask(BITS, (7, 2, 3))}
+    for value, words in (({**FOUND, "objects": [bad]}, "not in the volume"), ({}, "another req")):
+        with pytest.raises(ClientError, match=words):
+            read_find(value, GRID, "r")
 
 
 def test_a_small_answer_does_not_become_a_large_one() -> None:

@@ -531,6 +531,25 @@ class TestWithAServer:
 class TestTraining:
     """Loop from the first label to a new version, and back."""
 
+    def test_a_name_is_found_or_not_and_an_unknown_one_is_a_sentence(
+        self, module: Any, learning: Any
+    ) -> None:
+        ui, session = module.ui, module.panel.session
+        connect(module, learning)
+        for name, words in (("nerve", "Not found: nerve"), ("splean", "the nearest are 'spleen'")):
+            ui.findEdit.setText(name)
+            ui.findEdit.returnPressed.emit()
+            assert session.workflow.worker.is_running("find")
+            until(lambda: not session.workflow.worker.is_running("find"), f"the end of {name}")
+            assert words in label(module, "statusLabel")
+        assert "Not found" not in label(module, "findLabel"), "that was the name before"
+        ui.findEdit.setText("polyp")
+        ui.findButton.click()
+        ui.cancelButton.click()
+        assert not session.workflow.worker.is_running("find")
+        assert label(module, "statusLabel") == "Cancelled; nothing was changed."
+        assert segmentations() == []
+
     def test_label_train_accept_roll_back_and_cancel(self, module: Any, learning: Any) -> None:
         connect(module, learning)
         flow = module.panel.session.workflow

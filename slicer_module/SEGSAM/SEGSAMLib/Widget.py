@@ -17,6 +17,7 @@ from SEGSAMLib.Panels.Choices import show_names
 from SEGSAMLib.Panels.ConnectionPanel import ConnectionPanel
 from SEGSAMLib.Panels.DraftPanel import DraftPanel
 from SEGSAMLib.Panels.EditorPanel import EditorPanel
+from SEGSAMLib.Panels.FindPanel import FindPanel
 from SEGSAMLib.Panels.FirstRunPanel import FirstRunPanel
 from SEGSAMLib.Panels.Language import translations
 from SEGSAMLib.Panels.PromptsPanel import PromptsPanel
@@ -44,6 +45,7 @@ ICONS = {
     "clearButton": "Clear",
     "resetButton": "Reset",
     "runButton": "Run",
+    "findButton": "Run",
     "confirmButton": "Confirm",
     "completeButton": "Complete",
     "proposalButton": "Worst",
@@ -77,6 +79,9 @@ prefetched.
 """
 
 
+_LONG_TASKS = ("connect", "sample", "label", "version")
+
+
 class Widget:
     """Panel behind `SEGSAMWidget`, from its `setup` to its `cleanup`."""
 
@@ -88,6 +93,7 @@ class Widget:
         self.session = Session(ui)
         self.connection = ConnectionPanel(self.session)
         self.prompts = PromptsPanel(self.session)
+        self.find = FindPanel(self.session)
         self.result = ResultPanel(self.session)
         self.workflow = WorkflowPanel(self.session)
         self.editor = EditorPanel(self.session)
@@ -95,7 +101,7 @@ class Widget:
         self.first_run = FirstRunPanel(self.session, self.server.start)
         self.drafts = DraftPanel(self.session)
         self.panels = (
-            *(self.connection, self.prompts, self.result, self.workflow, self.editor),
+            *(self.connection, self.prompts, self.find, self.result, self.workflow, self.editor),
             *(self.first_run, self.drafts),
         )
         self.prompts.tools.on_chosen = self.editor.end_effect
@@ -128,7 +134,7 @@ class Widget:
             self._bind(node)
             return
         self.prompts.release_tool()
-        for task in ("segment", "undo", "surface", "sample", "label", "draft"):
+        for task in ("segment", "find", "undo", "surface", "sample", "label", "draft"):
             self.session.workflow.cancel(task)
         self.session.logic.close()
 
@@ -230,7 +236,7 @@ class Widget:
 
     def cancel(self) -> None:
         """Cancel all tasks that the user waits for, except training."""
-        for task in ("segment", "undo", "surface", "connect", "sample", "label", "version"):
+        for task in (*("segment", "find", "undo", "surface"), *_LONG_TASKS):
             self.session.workflow.cancel(task)
         self.poll()
         self._show_busy()
@@ -295,8 +301,9 @@ class Widget:
             self.session.show_status(str(event.error), is_error=True)
         elif event.kind == "cancelled":
             self.session.show_status(_("Cancelled; nothing was changed."))
-        elif event.task == "segment":
-            self.session.show_status(_summary(event.value))
+        elif event.task in ("segment", "find"):
+            if event.task == "segment":
+                self.session.show_status(_summary(event.value))
             if Surfaces.releases_lock():
                 self._surfaces_timer.start()
 

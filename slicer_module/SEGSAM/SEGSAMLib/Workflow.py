@@ -7,6 +7,7 @@ new action of a task cancels the one that runs. This module connects `Scene` and
     connect     connect                                Diagnosis
     prefetch    prefetch                               None
     segment     segment, segment_category, complete    AppliedResult
+    find        find                                   AppliedSearch
     undo        undo, redo                             None; only for changes that take long
     surface     refresh_surfaces                       None
     close       connect, after a client that was used  None
@@ -25,7 +26,7 @@ from functools import partial
 from typing import Any, Callable
 
 from SEGSAMLib.Drafts import Drafts
-from SEGSAMLib.Errors import ClientError, ConsentNeededError, LicenceNeededError
+from SEGSAMLib.Errors import ClientError, ConsentNeededError, LicenceNeededError, NodeError
 from SEGSAMLib.Parameters import Parameters, Settings
 from SEGSAMLib.Scene.Logic import Logic
 from SEGSAMLib.Server.Client import Client
@@ -36,12 +37,14 @@ from SEGSAMLib.Values.ImageFiles import ImagePayload
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
+    FindReply,
     InferReply,
     Model,
     Saved,
     TrainingStatus,
     Versions,
 )
+from SEGSAMLib.Values.Results import AppliedSearch
 from SEGSAMLib.Values.VoxelEdit import VoxelEdit
 
 BACKGROUND_TASKS = frozenset({"prefetch", "close", "draft"})
@@ -159,6 +162,41 @@ class Workflow:
             return client.infer(parameters.model, image, completion.request(), cancel, report)
 
         self.worker.start("segment", infer, self._apply)
+
+    def find(self, name: str, parameters: Parameters) -> None:
+        """Find the objects of a name; each goes into the segment of its name. Raises
+        `AgreementNeededError`, `NodeError`.
+        """
+        client, image = self._checked(parameters)
+        search = partial(client.find, parameters.model, image)
+        request, volume = self.logic.find_request(name, parameters), self.logic.nodes.volume
+
+        def apply(reply: FindReply) -> Any:
+            if self.logic.nodes.volume is not volume:
+                raise NodeError(_("Another volume was chosen meanwhile; nothing was changed."))
+            return self._write_found(reply, 0, parameters)
+
+        self.worker.start("find", partial(search, request), apply)
+
+    def _write_found(self, reply: FindReply, number: int, parameters: Parameters) -> Any:
+        """Write the objects of a reply from this number on, one after the other, as `_edit` does. A
+        segmentation that runs meanwhile keeps its request.
+        """
+        if number == len(reply.objects):
+            found = tuple((each.name, each.certainty) for each in reply.objects)
+            return AppliedSearch(found, reply.not_found, reply.notes)
+        waiting = self.logic.nodes.pending_request
+        edit = self.logic.found_edit(reply.objects[number], parameters)
+
+        def commit(computed: Any) -> Any:
+            self.logic.nodes.commit_edit(edit, computed)
+            self.logic.nodes.pending_request = waiting
+            return self._write_found(reply, number + 1, parameters)
+
+        if edit.is_quick:
+            return commit(edit.compute(edit.layers))
+        self.worker.start("find", lambda cancel, report: edit.compute(edit.layers), commit)
+        return DEFERRED
 
     def withdraw(self) -> None:
         """Take back the result of prompts that were removed, if none that marks an object is left.
@@ -306,7 +344,7 @@ class Workflow:
         """Close the sessions of a client that is not used any more, and cancel what would open
         another.
         """
-        for task in ("segment", "prefetch"):
+        for task in ("segment", "find", "prefetch"):
             self.cancel(task)
         self.worker.start("close", lambda cancel, report: client.uploads.close(cancel))
 

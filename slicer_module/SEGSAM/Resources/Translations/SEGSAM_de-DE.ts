@@ -165,6 +165,39 @@ Damit weitermachen? Wenn nicht, wird sie gelöscht.</translation>
     </message>
 </context>
 <context>
+    <name>Panels.FindPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Looking for {name} …</source>
+        <translation>{name} wird gesucht …</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Nothing was found.</source>
+        <translation>Es wurde nichts gefunden.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name}.</source>
+        <translation>Gefunden: {name}.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name} (certainty {percent} %).</source>
+        <translation>Gefunden: {name} (Sicherheit {percent} %).</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Not found: {name}.</source>
+        <translation>Nicht gefunden: {name}.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>That it is there after all: {percent} %.</source>
+        <translation>Dass es doch da ist: {percent} %.</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -343,7 +376,7 @@ Damit weitermachen? Wenn nicht, wird sie gelöscht.</translation>
     <message>
         <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
         <source>Completing …</source>
-        <translation>Wird vervollständigt …</translation>
+        <translation>Wird ergänzt …</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Panels/PromptsPanel.py"/>
@@ -1157,12 +1190,32 @@ Jetzt installieren?</translation>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Complete (Shift+C)</source>
-        <translation>Vervollständigen (Shift+C)</translation>
+        <translation>Ergänzen (Shift+C)</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Segment the rest from the confirmed slices, and from those that you drew or corrected by hand (Shift+C)</source>
         <translation>Den Rest aus den bestätigten Schichten segmentieren, und aus denen, die Sie von Hand gezeichnet oder korrigiert haben (Shift+C)</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Name of an object, such as spleen</source>
+        <translation>Name eines Objekts, etwa spleen</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find an object by its name, without a prompt: a category, another name of it, or a name that was taught on the server. Enter starts the search.</source>
+        <translation>Ein Objekt am Namen finden, ohne Markierung: eine Kategorie, ein anderer Name dafür oder ein Name, der dem Server beigebracht wurde. Enter beginnt die Suche.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find</source>
+        <translation>Finden</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Look for the object in the whole volume. It becomes a segment of its name; what is not found is said here.</source>
+        <translation>Das Objekt im ganzen Volumen suchen. Es wird ein Segment seines Namens; was nicht gefunden wird, steht hier.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1322,7 +1375,7 @@ Jetzt installieren?</translation>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Go to the slice on which the most is in doubt (W). Correct and confirm it, then complete again.</source>
-        <translation>Zur Schicht gehen, auf der am meisten unsicher ist (W). Korrigieren und bestätigen Sie sie, dann vervollständigen Sie erneut.</translation>
+        <translation>Zur Schicht gehen, auf der am meisten unsicher ist (W). Korrigieren und bestätigen Sie sie, dann ergänzen Sie erneut.</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
@@ -1736,6 +1789,11 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
 </context>
 <context>
     <name>SEGSAMLib.Workflow</name>
+    <message>
+        <location filename="../../SEGSAMLib/Workflow.py"/>
+        <source>Another volume was chosen meanwhile; nothing was changed.</source>
+        <translation>Inzwischen wurde ein anderes Volumen gewählt; es wurde nichts geändert.</translation>
+    </message>
     <message>
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>The server has no such version of this label.</source>
@@ -2440,7 +2498,7 @@ Erlaubt sie Ihre Verwendung? Sie werden für diese Gewichte auf diesem Server ei
     <message>
         <location filename="../../SEGSAMLib/Values/Results.py"/>
         <source>completion</source>
-        <translation>Vervollständigung</translation>
+        <translation>Ergänzung</translation>
     </message>
     <message>
         <location filename="../../SEGSAMLib/Values/Results.py"/>

@@ -165,6 +165,39 @@ Le continuer ? Sinon, il sera supprimé.</translation>
     </message>
 </context>
 <context>
+    <name>Panels.FindPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Looking for {name} …</source>
+        <translation>Recherche de {name} …</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Nothing was found.</source>
+        <translation>Rien n'a été trouvé.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name}.</source>
+        <translation>Trouvé : {name}.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name} (certainty {percent} %).</source>
+        <translation>Trouvé : {name} (certitude {percent} %).</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Not found: {name}.</source>
+        <translation>Introuvable : {name}.</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>That it is there after all: {percent} %.</source>
+        <translation>Probabilité qu'il y soit tout de même : {percent} %.</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -1166,6 +1199,26 @@ L'installer maintenant ?</translation>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Name of an object, such as spleen</source>
+        <translation>Nom d'un objet, p. ex. spleen</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find an object by its name, without a prompt: a category, another name of it, or a name that was taught on the server. Enter starts the search.</source>
+        <translation>Trouver un objet par son nom, sans repère : une catégorie, un autre nom de celle-ci, ou un nom appris par le serveur. Entrée lance la recherche.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find</source>
+        <translation>Trouver</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Look for the object in the whole volume. It becomes a segment of its name; what is not found is said here.</source>
+        <translation>Chercher l'objet dans tout le volume. Il devient un segment de son nom ; ce qui est introuvable est indiqué ici.</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Follow through slices</source>
         <translation>Suivre à travers les coupes</translation>
     </message>
@@ -1736,6 +1789,11 @@ Permet-elle votre usage ? La question est posée une seule fois pour ces poids s
 </context>
 <context>
     <name>SEGSAMLib.Workflow</name>
+    <message>
+        <location filename="../../SEGSAMLib/Workflow.py"/>
+        <source>Another volume was chosen meanwhile; nothing was changed.</source>
+        <translation>Un autre volume a été choisi entre-temps ; rien n'a été modifié.</translation>
+    </message>
     <message>
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>The server has no such version of this label.</source>

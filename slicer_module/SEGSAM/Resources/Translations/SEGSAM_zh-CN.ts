@@ -165,6 +165,39 @@ Continue it? If not, it is deleted.</source>
     </message>
 </context>
 <context>
+    <name>Panels.FindPanel</name>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Looking for {name} …</source>
+        <translation>正在查找 {name}…</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Nothing was found.</source>
+        <translation>未找到任何对象。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name}.</source>
+        <translation>已找到：{name}。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Found: {name} (certainty {percent} %).</source>
+        <translation>已找到：{name}（确定度 {percent} %）。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>Not found: {name}.</source>
+        <translation>未找到：{name}。</translation>
+    </message>
+    <message>
+        <location filename="../../SEGSAMLib/Panels/FindPanel.py"/>
+        <source>That it is there after all: {percent} %.</source>
+        <translation>其实存在的可能性：{percent} %。</translation>
+    </message>
+</context>
+<context>
     <name>Panels.FirstRunPanel</name>
     <message>
         <location filename="../../SEGSAMLib/Panels/FirstRunPanel.py"/>
@@ -1166,6 +1199,26 @@ Install it now?</source>
     </message>
     <message>
         <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Name of an object, such as spleen</source>
+        <translation>对象名称，例如 spleen</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find an object by its name, without a prompt: a category, another name of it, or a name that was taught on the server. Enter starts the search.</source>
+        <translation>按名称查找对象，无需提示：类别、其别名，或教给服务器的名称。按回车键开始查找。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Find</source>
+        <translation>查找</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
+        <source>Look for the object in the whole volume. It becomes a segment of its name; what is not found is said here.</source>
+        <translation>在整个体数据中查找该对象。它会成为以其名称命名的分割段；未找到的对象在此处说明。</translation>
+    </message>
+    <message>
+        <location filename="../../Resources/UI/SEGSAM.ui"/>
         <source>Follow through slices</source>
         <translation>跨切片追踪</translation>
     </message>
@@ -1736,6 +1789,11 @@ Is your use allowed by it? You are asked once for these weights on this server.<
 </context>
 <context>
     <name>SEGSAMLib.Workflow</name>
+    <message>
+        <location filename="../../SEGSAMLib/Workflow.py"/>
+        <source>Another volume was chosen meanwhile; nothing was changed.</source>
+        <translation>期间选择了另一个体数据；未作任何更改。</translation>
+    </message>
     <message>
         <location filename="../../SEGSAMLib/Workflow.py"/>
         <source>The server has no such version of this label.</source>

@@ -27,7 +27,7 @@ from SEGSAMLib.Values.ConfirmedSlices import NOTHING_CONFIRMED, ConfirmedSlices
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import VoxelChange
 from SEGSAMLib.Values.Prompts import NO_PROMPTS
-from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.Replies import FoundObject, InferReply
 from SEGSAMLib.Values.Results import (
     ALLOW_OVERLAP,
     AppliedResult,
@@ -160,6 +160,32 @@ class Logic:
             confirmed=self._all_confirmed(),
         )
         return body
+
+    def find_request(self, name: str, parameters: Parameters) -> dict[str, Any]:
+        """Return the JSON of a request for the objects of a name."""
+        return {
+            "find": [name],
+            "axis": parameters.axis if parameters.axis != "all" else "auto",
+            "window": parameters.window or None,
+            "result": "region",
+            "request_id": uuid.uuid4().hex,
+        }
+
+    def found_edit(self, found: FoundObject, parameters: Parameters) -> VoxelEdit:
+        """Return the voxel edit that writes an object into the segment of its name, which is
+        selected; it is made if there is none. Raises `NodeError`.
+        """
+        nodes = self.nodes
+        named = (each for each in nodes.segment_ids if nodes.segment(each).GetName() == found.name)
+        segment_id = next(named, "")
+        if segment_id:
+            nodes.select_segment(segment_id)
+        else:
+            nodes.add_segment()
+        nodes.pending_request = self._pending(uuid.uuid4().hex, parameters)
+        request_id = nodes.pending_request.request_id
+        reply = InferReply(request_id, found.region, found.name, found.certainty, ())
+        return self.result_edit(reply)
 
     def forget_request(self) -> None:
         """Forget the newest request: its reply will be refused."""

@@ -18,6 +18,7 @@ from SEGSAMLib.Server.Http import Http, HttpRequest
 from SEGSAMLib.Server.HttpReply import check_status, json_object
 from SEGSAMLib.Server.MultipartForm import multipart
 from SEGSAMLib.Server.ReplyReaders import (
+    read_find,
     read_infer,
     read_info,
     read_label_versions,
@@ -35,6 +36,7 @@ from SEGSAMLib.Values.ImageFiles import ImagePayload, LabelPayload, nrrd_file
 from SEGSAMLib.Values.Replies import (
     Conflict,
     Diagnosis,
+    FindReply,
     InferReply,
     LabelVersion,
     Sample,
@@ -117,17 +119,41 @@ class Client:
         report: ReportProgress,
     ) -> InferReply:
         """Segment an image. The image is uploaded first if the server does not have it."""
+        value = self._answer(model, image, request, cancel, report)
+        return read_infer(value, image.grid, str(request["request_id"]))
+
+    def find(
+        self,
+        model: str,
+        image: ImagePayload,
+        request: Mapping[str, Any],
+        cancel: CancelToken,
+        report: ReportProgress,
+    ) -> FindReply:
+        """Find objects by their names. The image is uploaded first if the server does not have
+        it.
+        """
+        value = self._answer(model, image, request, cancel, report)
+        return read_find(value, image.grid, str(request["request_id"]))
+
+    def _answer(
+        self,
+        model: str,
+        image: ImagePayload,
+        request: Mapping[str, Any],
+        cancel: CancelToken,
+        report: ReportProgress,
+    ) -> Mapping[str, Any]:
         session = self.uploads.open(image, cancel, report)
         try:
-            value = self._infer(model, session, request, cancel, report)
+            return self._infer(model, session, request, cancel, report)
         except ClientError as error:
             if error.status not in (404, 410):
                 raise
             # The session has expired, or the server was restarted.
             self.uploads.forget(session)
             session = self.uploads.open(image, cancel, report)
-            value = self._infer(model, session, request, cancel, report)
-        return read_infer(value, image.grid, str(request["request_id"]))
+            return self._infer(model, session, request, cancel, report)
 
     def prefetch(
         self, model: str, image: ImagePayload, view: Mapping[str, str], cancel: CancelToken

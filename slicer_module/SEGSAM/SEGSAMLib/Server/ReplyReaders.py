@@ -18,11 +18,14 @@ from SEGSAMLib.Translation import tr as _
 from SEGSAMLib.Values.Geometry import AXES, VolumeGrid, Voxel
 from SEGSAMLib.Values.Masks import Region, unpacked_bits
 from SEGSAMLib.Values.Replies import (
+    FindReply,
+    FoundObject,
     InferReply,
     LabelVersion,
     LeftOutCase,
     Model,
     ModelVersion,
+    NotFound,
     Offer,
     Saved,
     ServerInfo,
@@ -36,6 +39,8 @@ _MAX_ITEMS = 2000
 _MAX_CHARACTERS = 2000
 _PRESENT, _SUGGESTIONS = 100, 5
 """Categories that are kept of one slice, and guesses of one object."""
+_MAX_OBJECTS = 200
+"""Objects of one reply to a search by name."""
 _LISTED = 5
 """Images that cannot be opened, as many as a label of the panel names."""
 _STATES = {
@@ -89,6 +94,23 @@ def read_infer(value: Json, grid: VolumeGrid, request_id: str) -> InferReply:
         state=_text(value.get("state"))[:200],
         taught=_cases(value.get("taught")),
     )
+
+
+def read_find(value: Json, grid: VolumeGrid, request_id: str) -> FindReply:
+    """Read the reply to `POST /infer/...` with `find`, for a volume of `grid`."""
+    if value.get("request_id") != request_id:
+        raise _invalid(_("belongs to another request"))
+    objects, missing = [], []
+    for each in map(_mapping, _list(value.get("objects"), _MAX_OBJECTS)):
+        name, region = _text(each.get("name"))[:200], _region(each.get("mask"), grid)
+        if name and region is not None:
+            objects.append(FoundObject(name, region, _share(each.get("certainty"))))
+    for each in map(_mapping, _list(value.get("not_found"), _MAX_OBJECTS)):
+        if name := _text(each.get("name"))[:200]:
+            reason = _text(each.get("reason"))
+            missing.append(NotFound(name, _share(each.get("probability")), reason))
+    notes = tuple(_text(note) for note in _list(value.get("notes")) if _text(note))
+    return FindReply(tuple(objects), tuple(missing), notes)
 
 
 def read_offer(value: Json) -> Offer:
@@ -193,7 +215,16 @@ def _model(name: str, value: Json) -> Model:
     checkpoint = _mapping(value.get("checkpoint"))
     categories = tuple(_text(each) for each in _list(checkpoint.get("categories")))
     weights, licence = _text(checkpoint.get("name")), _text(checkpoint.get("licence"))
-    return Model(name, categories, weights, licence, value.get("completes") is True)
+    taught = [_text(each)[:200] for each in _list(value.get("taught"))]
+    return Model(
+        name,
+        categories,
+        weights,
+        licence,
+        completes=value.get("completes") is True,
+        finds=value.get("finds") is True,
+        taught=tuple(each for each in taught if each),
+    )
 
 
 def _region(mask: Any, grid: VolumeGrid) -> Region | None:

@@ -16,7 +16,8 @@ _RESTRICTED = re.compile(r"research|non-?commercial|no(t for)? commercial|\bNC\b
 class Model:
     """Model that a server offers. `categories` are those that it can name, empty if none. `weights`
     is the name of its checkpoint, and `licence` what the checkpoint's card says; empty if unknown.
-    `completes` is True if it segments the rest of an object from confirmed slices.
+    `completes` is True if it segments the rest of an object from confirmed slices, `finds` if it
+    finds objects by their names, also by those that users `taught`.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Model:
     weights: str = ""
     licence: str = ""
     completes: bool = False
+    finds: bool = False
+    taught: tuple[str, ...] = ()
 
     @property
     def is_restricted(self) -> bool:
@@ -78,6 +81,35 @@ class InferReply:
     confirmed: tuple[tuple[int, int], ...] = ()
     state: str = ""
     taught: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundObject:
+    """Object that has one of the names that were looked for, with the certainty of it (0 to 1)."""
+
+    name: str
+    region: Region
+    certainty: float | None = None
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """Name that no object got: `probability` that it is there after all, None if it is not known,
+    and the server's `reason`.
+    """
+
+    name: str
+    probability: float | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class FindReply:
+    """Result of a request for objects by their names."""
+
+    objects: tuple[FoundObject, ...]
+    not_found: tuple[NotFound, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from SEGSAMLib.Values.ConfirmedSlices import NOTHING_CONFIRMED, ConfirmedSlices
 from SEGSAMLib.Values.Layers import Layers
 from SEGSAMLib.Values.Masks import PackedRegion, Region, VoxelChange, bounding_region, part_of
 from SEGSAMLib.Values.Prompts import NO_PROMPTS, PromptSet
-from SEGSAMLib.Values.Replies import InferReply
+from SEGSAMLib.Values.Replies import InferReply, NotFound
 from SEGSAMLib.Values.UndoStack import Completed, SegmentState, UndoStep
 
 PROTECTIONS = OVERWRITE, KEEP_OTHERS, ALLOW_OVERLAP = ("overwrite", "keep others", "allow overlap")
@@ -60,6 +60,17 @@ class AppliedResult:
     notes: tuple[str, ...] = ()
     suggestions: tuple[tuple[str, float], ...] = ()
     taught: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AppliedSearch:
+    """Search by name whose objects were written into segments: their names with their certainty,
+    and the names that were not found.
+    """
+
+    found: tuple[tuple[str, float | None], ...]
+    not_found: tuple[NotFound, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,17 @@ def category(name: str) -> Category:
     return known if known is not None else Category(name.strip(), _colour_of(name), "")
 
 
+def synonyms(name: str) -> tuple[str, ...]:
+    """Return other names of a category, none for one that is not in the table."""
+    return _synonyms().get(name.strip().casefold(), ())
+
+
+@lru_cache(maxsize=1)
+def _synonyms() -> dict[str, tuple[str, ...]]:
+    rows = json.loads(TABLE.read_text(encoding="utf-8"))
+    return {name.casefold(): tuple(others) for name, _, _, others in rows}
+
+
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Category]:
     found: dict[str, Category] = {}
