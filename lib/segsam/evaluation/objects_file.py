@@ -162,7 +162,7 @@ def load_objects(path: str | Path) -> ObjectTable:
         table = _from_npz(path) if path.suffix == ".npz" else _from_csv(path)
     except FileNotFoundError as error:
         raise EvaluationError(f"Expected a file of objects, got no file {path.name}.") from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
+    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile, csv.Error) as error:
         raise EvaluationError(
             f"Expected the objects that segsam evaluate --objects writes in {path.name}, but "
             f"{reason_of(error)}."

@@ -39,6 +39,8 @@ from segsam.proposals.taught_search import TaughtSearch
 from segsam.types import AxisName, Cancel, Progress
 
 __all__ = ["Search", "segment_automatically"]
+REQUESTED_SHARE = 0.5
+"""Share of the required certainty that is enough for a requested name."""
 _AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 
 
@@ -236,7 +238,8 @@ class _AutomaticSegmentation:
             self._rejected.add(name, certainty, given=given or "")
             return None
         found = FoundObject(0, name, result.confidence, result, presence)
-        if found.certainty < self._search.min_certainty:
+        share = REQUESTED_SHARE if is_requested else 1.0
+        if found.certainty < share * self._search.min_certainty:
             self._rejected.add(name, found.certainty)
             return None
         return found

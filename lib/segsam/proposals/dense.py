@@ -4,7 +4,9 @@
            --smoothed across slices, threshold--> parts that hang together
            --parts large enough--> boxes on every slice that a part reaches
 
-A category may have several parts, such as two kidneys, and several boxes on a slice.
+A category may have several parts, such as two kidneys, and several boxes on a slice. In images
+unlike those of the training, maps also show what is not there. Its box then gets another name, or
+none: what a box holds is named as that of a user is.
 """
 
 from __future__ import annotations
@@ -97,9 +99,6 @@ class DenseMaps:
         read = sorted(self._maps)
         stack = np.stack([self._maps[index][place] for index in read]).astype(np.float32)
         if stack.max() < _THRESHOLD:
-            return None
-        near = np.array([self._is_near[index][place] for index in read])
-        if not near[stack.max(axis=(1, 2)) >= _THRESHOLD].any():
             return None
         volume = self._smoothed(stack, read)
         kept = _large_parts(volume >= _THRESHOLD)

@@ -22,7 +22,7 @@ class Search:
     grid: int = 8
     """Points per side on each of these slices."""
     min_certainty: float = 0.4
-    """Objects with a lower certainty are left out."""
+    """Objects with a lower certainty are left out; for requested names, half of it is enough."""
 
     def __post_init__(self) -> None:
         """Refuse invalid settings; raises PromptError."""

@@ -533,6 +533,11 @@ class TestObjects:
     def test_other_files_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(EvaluationError, match="Expected a file of objects, got no file none"):
             load_objects(tmp_path / "none.npz")
+        (tmp_path / "empty.npz").touch()
+        (tmp_path / "short.csv").write_text("dataset,case\nonly one\n")
+        for name in ("empty.npz", "short.csv"):
+            with pytest.raises(EvaluationError, match=f"writes in {name}, but"):
+                load_objects(tmp_path / name)
         for suffix in (".npz", ".csv"):
             path = tmp_path / f"other{suffix}"
             path.write_text("a,b\n1,2\n")

@@ -354,7 +354,8 @@ class TestRefusals:
 
     def test_an_override_that_is_none(self, tiny_host: Host, five_categories: Categories) -> None:
         with pytest.raises(
-            CheckpointError, match=r"one of box_kinds, depth, grid, head, .* got 'colour'"
+            CheckpointError,
+            match=r"one of box_kinds, dense_head, depth, grid, head, .* got 'colour'",
         ):
             build_variant("so", tiny_host, five_categories, colour="red")
 
