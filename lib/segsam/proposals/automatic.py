@@ -39,8 +39,9 @@ from segsam.proposals.taught_search import TaughtSearch
 from segsam.types import AxisName, Cancel, Progress
 
 __all__ = ["Search", "segment_automatically"]
-REQUESTED_SHARE = 0.5
-"""Share of the required certainty that is enough for a requested name."""
+REQUESTED_SHARE, SEEN_SHARE = 0.5, 0.75
+"""Shares of the required certainty that are enough for a requested name, and for one that the dense
+head and the prompted decoders gave alike (docs/lab/finding.md)."""
 _AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 
 
@@ -238,11 +239,15 @@ class _AutomaticSegmentation:
             self._rejected.add(name, certainty, given=given or "")
             return None
         found = FoundObject(0, name, result.confidence, result, presence)
-        share = REQUESTED_SHARE if is_requested else 1.0
-        if found.certainty < share * self._search.min_certainty:
+        if found.certainty < self._least_certainty(is_requested=is_requested):
             self._rejected.add(name, found.certainty)
             return None
         return found
+
+    def _least_certainty(self, *, is_requested: bool) -> float:
+        is_seen = self._model.dense_head is not None
+        share = REQUESTED_SHARE if is_requested else SEEN_SHARE if is_seen else 1.0
+        return share * self._search.min_certainty
 
     def _presences(self, category: int) -> dict[int, float]:
         """Return slice -> probability that a category is there; empty if it is not known."""

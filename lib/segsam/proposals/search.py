@@ -22,7 +22,8 @@ class Search:
     grid: int = 8
     """Points per side on each of these slices."""
     min_certainty: float = 0.4
-    """Objects with a lower certainty are left out; for requested names, half of it is enough."""
+    """Objects with a lower certainty are left out. Half of it is enough for requested names, three
+    quarters for what the dense head and the prompted decoders name alike."""
 
     def __post_init__(self) -> None:
         """Refuse invalid settings; raises PromptError."""
