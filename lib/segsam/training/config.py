@@ -66,7 +66,10 @@ class TrainConfig(Record):
     )
 
     epochs: Number = Field(
-        default=15.0, ge=0, description="Passes over the training slices, if `steps` is 0."
+        default=15.0,
+        ge=0,
+        description="Passes over the training slices, if `steps` is 0; 0 "
+        "with `dense_steps` trains the dense head alone.",
     )
     steps: int = Field(default=0, ge=0, description="Optimiser steps; 0 uses `epochs`.")
     minutes: Number = Field(

@@ -8,8 +8,10 @@ from segsam.training.config import TrainConfig
 
 
 def total_steps(config: TrainConfig, slices: int) -> int:
-    """Return the number of steps of a run that learns from `slices` slices."""
-    if config.steps:
+    """Return the number of steps of a run that learns from `slices` slices; 0 if it trains the
+    dense head alone.
+    """
+    if config.steps or (config.dense_steps and not config.epochs):
         return config.steps
     return max(1, round(config.epochs * slices / config.images_per_step))
 

@@ -191,3 +191,16 @@ def test_a_head_whose_encoder_is_trained_on_is_left_out(
     assert model.dense_head is None
     own = begun.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
+
+
+def test_without_epochs_the_head_alone_is_trained(
+    data: Path, tmp_path: Path, start: Starts
+) -> None:
+    begun = learnt(loop.train(run(data, tmp_path / "one", **DENSE), start=start()))
+    before = {name: value.clone() for name, value in begun.state_dict().items()}
+    config = run(data, tmp_path / "two", **DENSE | {"steps": 0, "epochs": 0, "dense_steps": 2})
+    report = loop.train(config, start=begun)
+    assert (report.steps, report.first_loss) == (0, None)
+    after = learnt(report).state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert set(after) - set(before) == {name for name in after if name.startswith("dense_head.")}
