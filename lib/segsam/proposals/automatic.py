@@ -82,7 +82,13 @@ class _AutomaticSegmentation:
         self._predictor, self._search, self._taught, self._job = predictor, search, taught, job
         self._model = predictor.model
         self._volume = predictor.volume
-        self._requested = read_requested(self._model, self._volume, search.categories, taught)
+        self._requested = read_requested(
+            self._model,
+            self._volume,
+            search.categories,
+            taught,
+            predictor.encoder.embedding_id,
+        )
         self._categories = allowed_categories(self._model, self._volume, self._requested)
         self._rejected = Rejected()
         self._axis = choose_axis(self._volume, search.axis)

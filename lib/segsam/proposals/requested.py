@@ -20,6 +20,7 @@ from segsam.proposals.probing import require_semantics
 UNSEEN_REASON = "the model had no example of it in training"
 MODALITY_REASON = "the model does not name it in {modality} images"
 ABSENT_REASON = "none of the slices that were read seems to show it"
+OTHER_ENCODER_REASON = "its examples are of another image encoder than that of the model"
 MEMORYLESS_REASON = "the model has no memory of examples, with which taught names are compared"
 UNCERTAIN_REASON = "nothing was certain enough"
 RENAMED_REASON = "what looked like it would be named {name}"
@@ -145,7 +146,11 @@ class Rejected:
 
 
 def read_requested(
-    model: SegSam, volume: Volume, names: Iterable[str], taught: TaughtNames
+    model: SegSam,
+    volume: Volume,
+    names: Iterable[str],
+    taught: TaughtNames,
+    embedding: str,
 ) -> tuple[Requested, ...]:
     """Return what requested names stand for, each once.
 
@@ -155,7 +160,9 @@ def read_requested(
     Raises:
         CategoryError: an unknown name; the message lists the nearest ones.
     """
-    return tuple(_requested(model, volume, name, taught) for name in dict.fromkeys(names))
+    return tuple(
+        _requested(model, volume, name, taught, embedding) for name in dict.fromkeys(names)
+    )
 
 
 def allowed_categories(
@@ -183,11 +190,17 @@ def allowed_categories(
     )
 
 
-def _requested(model: SegSam, volume: Volume, text: str, taught: TaughtNames) -> Requested:
+def _requested(
+    model: SegSam, volume: Volume, text: str, taught: TaughtNames, embedding: str
+) -> Requested:
     index, known = model.categories.find(text), taught.find(text)
     reason = None if index is None else _reason_against(model, volume, index)
     if known is not None and (index is None or reason is not None):
-        unable = MEMORYLESS_REASON if model.memory is None else None
+        unable = None
+        if model.memory is None:
+            unable = MEMORYLESS_REASON
+        elif all(example.embedding != embedding for example in known.examples):
+            unable = OTHER_ENCODER_REASON
         return Requested(text, known.name, None, taught.names.index(known), unable)
     if index is None:
         others = tuple(one.name for one in taught)

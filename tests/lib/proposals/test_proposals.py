@@ -59,6 +59,7 @@ from segsam.proposals.requested import (
     ABSENT_REASON,
     MEMORYLESS_REASON,
     MODALITY_REASON,
+    OTHER_ENCODER_REASON,
     RENAMED_REASON,
     UNCERTAIN_REASON,
     UNNAMED_REASON,
@@ -374,7 +375,7 @@ class TestNotFound:
 
     def test_what_gets_another_name_or_none(self, model: SegSam, volume: Volume) -> None:
         rejected = Rejected()
-        requested = read_requested(model, volume, ["liver", "spleen", "nerve"], TaughtNames())
+        requested = read_requested(model, volume, ["liver", "spleen", "nerve"], TaughtNames(), "")
         rejected.add("liver", 0.3, given="spleen")
         rejected.add("liver", 0.2)
         rejected.add("nerve", 0.4, given="")
@@ -554,18 +555,22 @@ class TestTaughtNames:
 
     def test_without_a_memory_it_says_so(self, model: SegSam, taught: TaughtNames) -> None:
         volume = Volume.from_array(np.zeros((4, 4, 2), np.uint8))
-        (one,) = read_requested(model, volume, ["blob"], taught)
+        (one,) = read_requested(model, volume, ["blob"], taught, "other")
         assert (one.taught, one.reason) == (0, MEMORYLESS_REASON)
+        model = with_distances(model, {0: 3.0})
+        (one,) = read_requested(model, volume, ["blob"], taught, "other")
+        assert (one.taught, one.reason) == (0, OTHER_ENCODER_REASON)
 
     def test_a_category_that_cannot_be_looked_for_may_have_been_taught(
         self, model: SegSam, volume: Volume, taught: TaughtNames
     ) -> None:
         named = TaughtNames((replace(taught.names[0], name="Liver"),))
         model = with_distances(model, {0: 3.0})
-        (one,) = read_requested(model, volume, ["liver"], named)
+        embedding = named.names[0].examples[0].embedding
+        (one,) = read_requested(model, volume, ["liver"], named, embedding)
         assert (one.category, one.taught) == (0, None)
         model = model.with_card(replace(model.card, categories_seen=("spleen",)))
-        (one,) = read_requested(model, volume, ["liver"], named)
+        (one,) = read_requested(model, volume, ["liver"], named, embedding)
         assert (one.category, one.taught, one.reason) == (None, 0, None)
 
 
