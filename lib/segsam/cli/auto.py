@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from segsam.proposals.first_labels import FirstLabels
     from segsam.types import AxisName
 
+_LISTED_SLICES = 20
+"""Searched slices up to which each is named; of more, their number is."""
+
 
 def auto(
     image: ImageArgument,
@@ -120,7 +123,8 @@ def _show(found: FirstLabels) -> None:
         out.print(table)
     for missing in found.not_found:
         print_plain(missing.in_words)
-    out.print(
-        f"{found.seconds['total']:.1f} s; searched slices across {found.axis}: "
-        f"{', '.join(map(str, found.searched_slices)) or 'none'}"
-    )
+    searched = ", ".join(map(str, found.searched_slices)) or "none"
+    if len(found.searched_slices) > _LISTED_SLICES:
+        depth = found.volume.shape_ijk["ijk".index(found.axis)]
+        searched = f"{len(found.searched_slices)} of {depth}"
+    out.print(f"{found.seconds['total']:.1f} s; searched slices across {found.axis}: {searched}")
