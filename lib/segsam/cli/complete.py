@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,7 +103,7 @@ def complete(  # noqa: PLR0913 - the options of the command
             others=drawn.others,
             name=name,
             progress=progress,
-            **({} if memory is None else _learnt_in(memory, predictor)),
+            **({} if memory is None else _learnt_in(memory, predictor, name)),
         )
     result.save(output)
     if picture is not None:
@@ -123,25 +124,36 @@ def _check_memory(memory: Path | None, name: str | None) -> None:
         raise PromptError(f"Expected a studies folder as --memory, got {str(memory)!r}.")
 
 
-def _learnt_in(memory: Path, predictor: Predictor) -> dict[str, Any]:
+def _learnt_in(memory: Path, predictor: Predictor, name: str | None) -> dict[str, Any]:
     """Return the names that were taught in a studies folder, and what finds what was learnt about
-    one of them: None, with a note, if its file is damaged.
+    one of them: None, with a note, if its file is damaged. Raises PromptError for a `name` that
+    nobody taught there.
     """
     from segsam.prediction.taught.carried_files import read_carried
     from segsam.prediction.taught.files import FOLDER, read_folder
 
     taught = read_folder(memory / FOLDER).names
     weights = predictor.model.host.mask_decoder.state_dict()
+    if name is not None and taught.find(name) is None:
+        listed = [one.name for one in taught.names]
+        nearest = get_close_matches(name, listed, n=3, cutoff=0) or ["none"]
+        raise PromptError(
+            f"Expected a name that was taught in {memory}, got {name!r}; the nearest are "
+            f"{', '.join(nearest)}."
+        )
 
     def carried(name: str) -> CarriedState | None:
         found = taught.find(name)
         if found is None:
             return None
         try:
-            return read_carried(memory / FOLDER / found.id, found.name, weights)
+            state = read_carried(memory / FOLDER / found.id, found.name, weights)
         except (DamagedRecordError, OSError) as error:
             print_plain(f"Note: what was learnt about {found.name} cannot be used: {error}.")
             return None
+        if state is None:
+            print_plain(f"Note: nothing is carried yet about {found.name}; its server learns on.")
+        return state
 
     return {"taught": taught, "carried": carried}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import numpy as np
 import typer
@@ -24,6 +27,7 @@ from segsam.imaging.volume import Volume
 from segsam.remote.client import Client
 from segsam.remote.server import Server, find_app
 from segsam.system.atomic import replacing
+from segsam_app.loop.next_case import NextCase, NextFindings, write_cases
 from segsam_app.loop.outlining import Findings, Mask, Outlining, unknown
 
 _SECONDS = 900
@@ -47,8 +51,10 @@ def learn(
     json_file: JsonOption = None,
 ) -> None:
     """Outline an unknown organ of the sample CT on three slices, through a real server, let it
-    complete the rest, correct the slice that it proposes, name it, and compare. Exit status 1 if
-    completing does not gain, or the name is not given on another slice.
+    complete the rest, correct the slice that it proposes, name it, and compare. Then the volume is
+    cut in two: the first half's label is saved, and the next case, the other half, starts from what
+    was learnt. Exit status 1 if completing, or that start, does not gain, or the name is not given
+    on another slice and in the next case.
     """
     start = time.monotonic()
     try:
@@ -60,22 +66,27 @@ def learn(
         volume, truth = Volume.load(sample.image), read_labels(sample.labels)
         mask = np.asarray(truth == sample.organs[organ])
         axis = choose_axis(volume, "auto")
-        found = _run(sample.image, organ, mask, axis)
+        found, next_case = _run(sample.image, organ, volume, mask, axis)
         if sheet is not None:
             write_sheet(sheet, volume, mask, found, axis)
     except SegSamError as error:
         out.print(f"It ended early: {error}", style="red", markup=False)
         raise typer.Exit(2) from error
-    _show(organ, found, time.monotonic() - start)
+    failures = [*found.failures, *next_case.failures(organ.replace("_", " "))]
+    _show(organ, found, failures, time.monotonic() - start)
     record = {"confirmed": found.confirmed, "dice": found.dice, "seconds": found.seconds}
-    write_json(json_file, {"organ": organ, **record, "failures": found.failures})
-    raise typer.Exit(1 if found.failures else 0)
+    after = {"next_case": asdict(next_case), "failures": failures}
+    write_json(json_file, {"organ": organ, **record, **after})
+    raise typer.Exit(1 if failures else 0)
 
 
-def _run(image: Path, organ: str, mask: Mask, axis: int) -> Findings:
+def _run(
+    image: Path, organ: str, volume: Volume, mask: Mask, axis: int
+) -> tuple[Findings, NextFindings]:
     with tempfile.TemporaryDirectory(prefix="segsam-learn-") as name:
         folder = Path(name)
         (folder / "studies").mkdir()
+        halves = write_cases(folder / "studies", volume, mask, axis)
         log = folder / "server.log"
         conf = {"warm": "off", "infer_seconds": str(_SECONDS)}
         with Server(find_app(), folder, log, conf=conf) as server:
@@ -85,17 +96,20 @@ def _run(image: Path, organ: str, mask: Mask, axis: int) -> Findings:
                 unknown(organ, client)
                 session = client.open_session(image)
                 name = organ.replace("_", " ")
-                return Outlining(client, session, mask, axis, console=out, name=name).run()
+                found = Outlining(client, session, mask, axis, console=out, name=name).run()
+                client.memory("DELETE", f"/{quote(name)}")  # the next case learns it from a label
+                case = NextCase(client, halves, axis, name=name, console=out)
+                return found, case.run(folder, _SECONDS)
 
 
-def _show(organ: str, found: Findings, seconds: float) -> None:
+def _show(organ: str, found: Findings, failures: Sequence[str], seconds: float) -> None:
     confirmed = ", ".join(map(str, found.confirmed))
     title = f"{organ}: Dice in % of the slices that were never confirmed ({confirmed} were)"
     table = Table("step", "Dice", "seconds", title=title)
     for step, value in found.dice.items():
         table.add_row(step, f"{value:.1f}", f"{found.seconds[step]:.1f}")
     out.print(table)
-    for sentence in found.failures:
+    for sentence in failures:
         out.print(f"Not as expected: {sentence}.", style="red", markup=False)
     out.print(f"{seconds:.0f} s in total", markup=False)
 

@@ -12,10 +12,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from segsam.errors import SegSamError
+from segsam.imaging.volume import Volume
 from segsam.prediction.labels import Region
 from segsam.remote.client import Reply
 from segsam.remote.masks import decode_mask, encode_mask
-from segsam_app.loop import learn, outlining
+from segsam_app.loop import learn, next_case, outlining
 from segsam_app.loop.outlining import Findings, Outlining, unknown
 
 from ...lib.bright_objects import scene
@@ -93,3 +94,57 @@ def test_known_organs_are_refused() -> None:
         unknown("hip_left", client)
     ended = CliRunner().invoke(learn.app, ["--sheet", "sheet.pdf"])
     assert ended.exit_code == 2
+
+
+class Learning(Answering):
+    """In place of a client that learns from a saved label: it then returns the whole object."""
+
+    def __init__(self, truth: np.ndarray[Any, Any]) -> None:
+        super().__init__(truth)
+        self.saved: list[tuple[str, Mapping[str, int]]] = []
+        self.asks = 0
+
+    def save_label(self, image: str, file: Path, names: Mapping[str, int]) -> dict[str, Any]:
+        assert np.array_equal(Volume.load(file).voxels > 0, scene()[1][..., :10])
+        self.saved.append((image, names))
+        return {}
+
+    def memory(self, method: str, name: str = "", **options: Any) -> dict[str, Any]:
+        self.asks += 1
+        learnt = {"gain": {"before": 0.5, "after": 0.7}} if self.asks > 1 else None
+        return {"names": [{"name": "tube", "learnt": learnt}], "learning": 0}
+
+    def infer_image(self, image: str, params: Mapping[str, Any]) -> Reply:
+        assert image == next_case.NEXT
+        found = (self.truth if "label" in params else self.half).copy()
+        (each,) = params.get("confirmed", [None]) if "confirmed" in params else [None]
+        start = {"used": True} if "label" in params else None
+        assert each is None or each["index"] == 3
+        category = "tube" if self.saved else None
+        mask = encode_mask(Region.of_mask(found))
+        return Reply({"mask": mask, "start": start, "category": category}, None, "", 1.0)
+
+
+def test_the_next_case_starts_from_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(next_case, "_POLL_SECONDS", 0.0)
+    (tmp_path / "studies").mkdir()
+    volume, truth = scene()
+    masks = next_case.write_cases(tmp_path / "studies", volume, truth, 2)
+    whole = np.concatenate([masks[next_case.FIRST], masks[next_case.NEXT]], axis=2)
+    assert np.array_equal(whole, truth)
+    second = Volume.load(tmp_path / "studies" / "next.nii.gz")
+    at = [0, 0, masks[next_case.FIRST].shape[2], 1]
+    assert np.allclose(second.affine_ras[:, 3], volume.affine_ras @ at)
+    client: Any = Learning(masks[next_case.NEXT])
+    case = next_case.NextCase(client, masks, 2, name="tube", console=Console(quiet=True))
+    found = case.run(tmp_path, 60)
+    assert client.saved == [("first", {"tube": 1})]
+    assert (found.category, found.carried) == ("tube", 100.0)
+    assert 0 < found.alone < found.carried
+    assert found.failures("tube") == []
+    found.start, found.category = {"used": False}, None
+    assert len(found.failures("tube")) == 2
+    found.start, found.carried = {"used": True}, found.alone
+    assert "did not gain on none" in found.failures("tube")[1]

@@ -148,3 +148,10 @@ def test_it_starts_from_what_a_studies_folder_has_learnt(
     assert "what was learnt about left tube cannot be used" in printed
     assert "Expected --memory STUDIES with --name" in complete(*words)[1]
     assert "Expected a studies folder" in complete(*words, "--memory", "nowhere")[1]
+    code, printed = complete(*words[:-1], "lft tub", "--memory", ".")
+    assert code
+    assert "got 'lft tub'; the nearest are left tube" in printed
+    (place / FILE).unlink()
+    code, printed = complete(*words, "--memory", ".")
+    assert code == 0
+    assert "nothing is carried yet about left tube" in printed
