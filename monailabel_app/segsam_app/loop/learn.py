@@ -35,6 +35,7 @@ _SECONDS = 900
 _COLUMNS = 8
 _PANEL_INCHES = 2.2
 _MARGIN_PX = 12
+_SIDES = {"left": "right", "right": "left"}
 _FILLED = (0.18, 0.66, 0.31, 0.45)
 
 app = typer.Typer(add_completion=False)
@@ -51,8 +52,8 @@ def learn(
     json_file: JsonOption = None,
 ) -> None:
     """Outline an unknown organ of the sample CT on three slices, through a real server, let it
-    complete the rest, correct the slice that it proposes, name it, and compare. Then the volume is
-    cut in two: the first half's label is saved, and the next case, the other half, starts from what
+    complete the rest, correct the slice that it proposes, name it, and compare. Then its label is
+    saved, and the next case, the mirror image with the organ of the other side, starts from what
     was learnt. Exit status 1 if completing, or that start, does not gain, or the name is not given
     on another slice and in the next case.
     """
@@ -66,7 +67,9 @@ def learn(
         volume, truth = Volume.load(sample.image), read_labels(sample.labels)
         mask = np.asarray(truth == sample.organs[organ])
         axis = choose_axis(volume, "auto")
-        found, next_case = _run(sample.image, organ, volume, mask, axis)
+        opposite = sample.organs.get(_other_side(organ), sample.organs[organ])
+        masks = mask, np.asarray(truth == opposite)
+        found, next_case = _run(sample.image, organ, volume, masks, axis)
         if sheet is not None:
             write_sheet(sheet, volume, mask, found, axis)
     except SegSamError as error:
@@ -80,13 +83,20 @@ def learn(
     raise typer.Exit(1 if failures else 0)
 
 
+def _other_side(organ: str) -> str:
+    """Return the organ of the other side; the organ itself if it has no side."""
+    words = [_SIDES.get(word, word) for word in organ.split("_")]
+    return "_".join(words)
+
+
 def _run(
-    image: Path, organ: str, volume: Volume, mask: Mask, axis: int
+    image: Path, organ: str, volume: Volume, masks: tuple[Mask, Mask], axis: int
 ) -> tuple[Findings, NextFindings]:
+    """Run both parts; `masks` are of the organ and of that of the other side."""
     with tempfile.TemporaryDirectory(prefix="segsam-learn-") as name:
         folder = Path(name)
         (folder / "studies").mkdir()
-        halves = write_cases(folder / "studies", volume, mask, axis)
+        cases = write_cases(folder / "studies", volume, *masks)
         log = folder / "server.log"
         conf = {"warm": "off", "infer_seconds": str(_SECONDS)}
         with Server(find_app(), folder, log, conf=conf) as server:
@@ -96,9 +106,9 @@ def _run(
                 unknown(organ, client)
                 session = client.open_session(image)
                 name = organ.replace("_", " ")
-                found = Outlining(client, session, mask, axis, console=out, name=name).run()
+                found = Outlining(client, session, masks[0], axis, console=out, name=name).run()
                 client.memory("DELETE", f"/{quote(name)}")  # the next case learns it from a label
-                case = NextCase(client, halves, axis, name=name, console=out)
+                case = NextCase(client, cases, axis, name=name, console=out)
                 return found, case.run(folder, _SECONDS)
 
 

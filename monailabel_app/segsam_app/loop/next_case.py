@@ -1,6 +1,6 @@
 """Next case of `make learn`: the same object in another part of the data.
 
-the volume --cut in two--> first and next image of the studies folder
+the volume, and its mirror image with the organ of the other side --> first and next image
 next: one slice is confirmed --> Dice of the others, before anything was learnt
 first: its label is saved with the name --the server learns on--> what the next case starts from
 next: a box gets the name; the same slice is confirmed, with the name --> Dice of the others
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from segsam.demo.checking import dice
 from segsam.errors import SegSamError
+from segsam.imaging.geometry import nearest_axes
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import Region
 from segsam.prompting.prompts import Box, Prompts
@@ -62,21 +63,15 @@ class NextFindings:
         return found
 
 
-def write_cases(folder: Path, volume: Volume, truth: Mask, axis: int) -> dict[str, Mask]:
-    """Write the two halves of a volume, cut across an axis in the middle of an object, as images;
-    return the object's mask in each.
+def write_cases(folder: Path, volume: Volume, truth: Mask, other_side: Mask) -> dict[str, Mask]:
+    """Write a volume and its mirror image, in which the other side's organ looks like this one's,
+    as images; return the object's mask in each.
     """
-    others = tuple(number for number in range(3) if number != axis)
-    filled = np.flatnonzero(truth.any(axis=others))
-    middle, depth = int(filled[len(filled) // 2]), volume.shape_ijk[axis]
-    masks = {}
-    for name, part in ((FIRST, range(middle)), (NEXT, range(middle, depth))):
-        affine = volume.affine_ras.copy()
-        affine[:3, 3] += affine[:3, axis] * part.start
-        cut = Volume.from_array(volume.voxels.take(part, axis), affine)
-        cut.save(folder / f"{name}.nii.gz")
-        masks[name] = truth.take(part, axis)
-    return masks
+    axes, _ = nearest_axes(volume.affine_ras)
+    mirrored = volume.like(np.flip(volume.voxels, axes[0]))
+    volume.save(folder / f"{FIRST}.nii.gz")
+    mirrored.save(folder / f"{NEXT}.nii.gz")
+    return {FIRST: truth, NEXT: np.flip(other_side, axes[0])}
 
 
 class NextCase:
