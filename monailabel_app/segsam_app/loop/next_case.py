@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class NextFindings:
-    """What the server knew of the object in the next image; Dice in percent of its other slices."""
+    """Findings about the object in the next image, Dice in percent of its other slices."""
 
     category: str | None = None
     """Name that a box got."""
