@@ -102,11 +102,7 @@ class _AutomaticSegmentation:
 
     def run(self) -> FirstLabels:
         """Find boxes of each category and taught name, and segment what they hold."""
-        by_maps = self._model.dense_head is not None
-        found = list(
-            (self._by_maps() if by_maps else self._by_points()) if self._categories else ()
-        )
-        found += self._taught_objects()
+        found = [*self._category_objects(), *self._taught_objects()]
         objects = tuple(
             replace(each, value=value)
             for value, each in enumerate((each for each in found if each is not None), start=1)
