@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 MOST_NAMES_OF_CASE = 12
 """Names of one label that are learnt on."""
-MOST_SECONDS = 600.0
-"""Longest work on one name, without the time that it waited for annotators."""
+MOST_SECONDS = 240.0
+"""Most processor time of the thread for one name. Time that it waits does not count: for annotators,
+or for a processor, at its low priority."""
 
 
 class TooLongError(SegSamError):
@@ -47,7 +48,7 @@ class StartLearner:
 
     def __init__(self, engine: Engine, store: Store, check: Callable[[], None]) -> None:
         self._engine, self._store, self._check = engine, store, check
-        self._worked, self._since = 0.0, time.monotonic()
+        self._began = time.thread_time()
 
     def learn(self, names: Iterable[str]) -> int:
         """Learn on about names, and return about how many something was learnt that is better.
@@ -67,7 +68,7 @@ class StartLearner:
 
     def _learn_name(self, name: TaughtName) -> bool:
         """Learn on about one name; True if it is kept. Raises SegSamError, OSError."""
-        self._worked, self._since = 0.0, time.monotonic()
+        self._began = time.thread_time()
         cases = dict.fromkeys(one.case for one in name.examples if one.from_label)
         objects = [self._object(name, case) for case in [*cases][-MOST_CASES:]]
         labelled = [one for one in objects if one is not None]
@@ -86,12 +87,12 @@ class StartLearner:
         )
         is_kept = state is not None and self._store.taught.keep_learnt(name, state, parent)
         logger.info(
-            "%s for the next case from %d cases of a name: held-out Dice %.1f to %.1f, %.0f s",
+            "%s for the next case from %d cases of a name: held-out Dice %.1f to %.1f, %.0f s of work",
             "learnt" if is_kept else "nothing better was learnt",
             len(labelled),
             100 * gain.before,
             100 * gain.after,
-            self._worked,
+            time.thread_time() - self._began,
         )
         return is_kept
 
@@ -121,13 +122,11 @@ class StartLearner:
 
     def _wait(self) -> None:
         """Return when no annotator waits for a result. Raises `CancelledError`, `TooLongError`."""
-        self._worked += time.monotonic() - self._since
-        if self._worked > MOST_SECONDS:
-            raise TooLongError(f"It took longer than {MOST_SECONDS:.0f} s.")
+        if time.thread_time() - self._began > MOST_SECONDS:
+            raise TooLongError(f"It took more than {MOST_SECONDS:.0f} s of processor time.")
         self._check()
         self._engine.wait_for_idle()
         self._check()
-        self._since = time.monotonic()
 
 
 def _value_of(name: str, names: dict[Any, Any]) -> int | None:
