@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 MOST_NAMES_OF_CASE = 12
 """Names of one label that are learnt on."""
 MOST_SECONDS = 240.0
-"""Most processor time of the thread for one name. Time that it waits does not count: for annotators,
-or for a processor, at its low priority."""
+"""Most processor time of the thread for one name: time that it waits for annotators, or at its low
+priority for a processor, does not count."""
 
 
 class TooLongError(SegSamError):
@@ -87,7 +87,7 @@ class StartLearner:
         )
         is_kept = state is not None and self._store.taught.keep_learnt(name, state, parent)
         logger.info(
-            "%s for the next case from %d cases of a name: held-out Dice %.1f to %.1f, %.0f s of work",
+            "%s for the next case from %d cases of a name: held-out Dice %.1f to %.1f, %.0f s",
             "learnt" if is_kept else "nothing better was learnt",
             len(labelled),
             100 * gain.before,
