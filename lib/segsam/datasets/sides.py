@@ -25,11 +25,11 @@ def mirrored_values(dataset: Dataset) -> dict[int, int]:
     names = {value: _canonical(name) for value, name in dataset.labels.items()}
     values: dict[int, int] = {}
     for value, (name, category) in names.items():
-        other = _other_side(name)
+        other = other_side(name)
         twin = next((each for each, (its_name, _) in names.items() if its_name == other), None)
         if other == name:
             twin = value
-        elif twin is None or not (category is None or _has_side(category)):
+        elif twin is None or not (category is None or has_side(category)):
             raise TrainingError(
                 f"Expected no mirrored copies of {dataset.name}: its label "
                 f"{dataset.labels[value]!r} has no counterpart on the other side there."
@@ -52,10 +52,11 @@ def _vocabulary() -> Categories:
     return Categories.load()
 
 
-def _other_side(name: str) -> str:
+def other_side(name: str) -> str:
+    """Return the name of the same structure on the other side; the name itself without a side."""
     return " ".join(_OTHER.get(word, word) for word in name.split())
 
 
-def _has_side(category: Category) -> bool:
+def has_side(category: Category) -> bool:
     """Return True if the side is a modifier of the structure, which exists on both sides."""
     return category.terminology is not None and category.terminology.modifier is not None

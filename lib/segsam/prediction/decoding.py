@@ -24,7 +24,7 @@ from segsam.model import Decoded, ImageFeatures, SegSam
 from segsam.prediction.encoding import SliceEncoder
 from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.labels import FLOOR_LOGIT
-from segsam.prediction.naming import present_categories
+from segsam.prediction.naming import present_categories, without_sides
 from segsam.prediction.prompt_tensors import prompt_tensors
 from segsam.prediction.result import SliceReport
 from segsam.prediction.semantics import (
@@ -35,6 +35,7 @@ from segsam.prediction.semantics import (
     distances_to_examples,
     image_distances,
 )
+from segsam.prediction.sides import shows_sides
 from segsam.prediction.taught.position import Position, position_in_body
 from segsam.prompting.prompts import Box, SlicePrompts
 from segsam.types import DecoderName
@@ -81,7 +82,7 @@ class SliceMask:
     255) in the mask. `class_scores` are probabilities (K + 1,), 0 = no category; `distances` (K,)
     are those to the nearest examples and `description` (D,) and `position` in the body are those of
     the object, None without a memory of examples. `is_blank` is True if every pixel of the slice
-    is shown alike.
+    is shown alike. `shows_sides` is False if it does not tell left from right.
     """
 
     logits: NDArray[np.float32]
@@ -94,6 +95,7 @@ class SliceMask:
     description: NDArray[np.float32] | None = None
     position: Position | None = None
     is_blank: bool = False
+    shows_sides: bool = True
 
     @property
     def index(self) -> int:
@@ -116,6 +118,7 @@ class SliceMask:
             self.is_blank,
             self.description,
             self.position,
+            self.shows_sides,
         )
 
 
@@ -207,8 +210,17 @@ class SliceDecoder:
             logits = suppress_stray_parts(logits, self.view, prompts)
         logits = self._without_negative_boxes(index, logits)
         low_res_logits = parts.amax(dim=0, keepdim=True)
-        is_blank = self._is_blank(index)
-        report = self._report(index, features, decoded, propagated=propagated, is_blank=is_blank)
+        is_blank, picture = self._is_blank(index), self.picture(index)
+        has_sides = shows_sides(self.view, self.encoder.loaded.volume, picture)
+        present = {} if is_blank else self._present(features, decoded, has_sides=has_sides)
+        report = SliceReport(
+            index=index,
+            axis=self.view.axis,
+            predicted_iou=float(decoded.predicted_iou.mean()),
+            propagated=propagated,
+            agreement=agreement(decoded),
+            present=present,
+        )
         brightness, spread = self._displayed_values(index, logits > 0)
         scores = class_scores(decoded, self._model.card.temperature)
         described = descriptions(self._model, features, low_res_logits)
@@ -222,8 +234,9 @@ class SliceDecoder:
             scores,
             None if distances is None else distances[0],
             None if described is None else described[0],
-            None if described is None else position_in_body(self.picture(index), logits > 0),
+            None if described is None else position_in_body(picture, logits > 0),
             is_blank,
+            has_sides,
         )
 
     def _without_negative_boxes(
@@ -253,28 +266,13 @@ class SliceDecoder:
             return stripped
         return category_logits(decoded, self._choice.category, self._model.card.temperature)
 
-    def _report(
-        self,
-        index: int,
-        features: ImageFeatures,
-        decoded: Decoded,
-        *,
-        propagated: bool,
-        is_blank: bool,
-    ) -> SliceReport:
-        present: dict[str, float] = {}
-        if not is_blank:
-            modality = self.encoder.loaded.volume.modality
-            distances = image_distances(self._model, features)
-            present = present_categories(decoded, self._model, modality, distances)
-        return SliceReport(
-            index=index,
-            axis=self.view.axis,
-            predicted_iou=float(decoded.predicted_iou.mean()),
-            propagated=propagated,
-            agreement=agreement(decoded),
-            present=present,
-        )
+    def _present(
+        self, features: ImageFeatures, decoded: Decoded, *, has_sides: bool
+    ) -> dict[str, float]:
+        modality = self.encoder.loaded.volume.modality
+        distances = image_distances(self._model, features)
+        found = present_categories(decoded, self._model, modality, distances)
+        return found if has_sides else without_sides(found, self._model)
 
     def _is_blank(self, index: int) -> bool:
         loaded = self.encoder.loaded

@@ -31,3 +31,5 @@ class SliceEvidence:
     """(D,) of the object; None without a memory of examples."""
     position: Position | None = None
     """(x, y) of the object in the body; None if it is not known."""
+    shows_sides: bool = True
+    """False if the slice does not tell left from right, see `sides.shows_sides`."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.categories import Category
+from segsam.datasets.sides import has_side, other_side
 from segsam.imaging.volume import Segment
 from segsam.model import Decoded, SegSam
 from segsam.model.naming_rule import WITHOUT_MEMORY
@@ -39,6 +40,10 @@ AGREEING_FROM = 0.4
 held-out patients 1 to 3 % lie below it, of names of unknown structures 9 to 24 %
 (docs/lab/names.md)."""
 
+SIDE_NOTE = (
+    "Not named: it looks like {name}, but this image shows a part of the body only, or shows it "
+    "from the side, and does not tell left from right."
+)
 BLANK_NOTE = "Not named: every pixel of the slice has the same value, so there is nothing to see."
 DISAGREEMENT_NOTE = (
     "Not named: the two decoders do not draw the same object (agreement {agreement:.0%}); the best "
@@ -101,6 +106,8 @@ class _Guesses:
     """Of the two decoders' masks; 1 if it is not known."""
     is_blank: bool
     """True if no slice shows anything."""
+    shows_sides: bool = True
+    """False if most of the object lies on slices that do not tell left from right."""
 
 
 def name_object(
@@ -126,8 +133,9 @@ def name_object(
         matches: taught names that the object may have, the best first.
     """
     naming = _by_checkpoint(model, evidence, requested=requested, modality=modality)
-    is_blank = all(one.is_blank for one in evidence)
-    return naming if requested is not None or is_blank else _with_taught(naming, matches)
+    if requested is not None or all(one.is_blank for one in evidence):
+        return naming
+    return _with_taught(naming, matches, shows_sides=_shows_sides(evidence))
 
 
 def _by_checkpoint(
@@ -145,6 +153,8 @@ def _by_checkpoint(
     index = int(guesses.confidences.argmax()) if requested is None else requested
     category, confidence = model.categories.items[index], float(guesses.confidences[index])
     suggestions = {} if guesses.is_blank else _suggestions(model, guesses, modality)
+    if not guesses.shows_sides:
+        suggestions = _with_both_sides(suggestions, model)
     note = _reason_against(model, category, guesses, confidence, modality)
     if note is not None and requested is None:
         return Naming(notes=(note,), suggestions=suggestions)
@@ -157,7 +167,7 @@ def _by_checkpoint(
     return Naming(category.name, confidence, segment, notes, suggestions, source)
 
 
-def _with_taught(naming: Naming, matches: Sequence[Match]) -> Naming:
+def _with_taught(naming: Naming, matches: Sequence[Match], *, shows_sides: bool) -> Naming:
     """Return a decision with the taught names that the object may have."""
     if not matches:
         return naming
@@ -169,6 +179,9 @@ def _with_taught(naming: Naming, matches: Sequence[Match]) -> Naming:
     is_likelier = naming.name is None and best.confidence > _most(own)
     if not best.is_given or not (best.is_nearer or is_likelier):
         return naming
+    if not shows_sides and other_side(best.name.name.casefold()) != best.name.name.casefold():
+        note = SIDE_NOTE.format(name=best.name.name)
+        return replace(naming, name=None, confidence=None, segment=None, notes=(note,), source=None)
     if best.rivals:
         named = " and ".join(one.in_words for one in (best, *best.rivals))
         note = CONFLICT_NOTE.format(named=named)
@@ -233,11 +246,38 @@ def _guesses(model: SegSam, seen: Sequence[SliceEvidence]) -> _Guesses:
     distances = [one.distances for one in seen if one.distances is not None]
     rule = model.naming_rule
     if rule is None or len(distances) < len(seen):
-        return _Guesses(scores[1:].astype(np.float64), True, agreement, is_blank)
+        return _Guesses(
+            scores[1:].astype(np.float64), True, agreement, is_blank, _shows_sides(seen)
+        )
     mean = np.average(distances, axis=0, weights=areas).astype(np.float64)
     confidences = rule.confidences(scores[None].astype(np.float64), mean[None])[0]
     is_known = bool(rule.known(mean[int(confidences.argmax())]) >= _KNOWN_FROM)
-    return _Guesses(confidences, is_known, agreement, is_blank)
+    return _Guesses(confidences, is_known, agreement, is_blank, _shows_sides(seen))
+
+
+def _shows_sides(evidence: Sequence[SliceEvidence]) -> bool:
+    """Return True if half of an object or more lies on slices that tell left from right."""
+    areas = np.array([max(one.area, 1) for one in evidence])
+    return bool(areas @ np.array([one.shows_sides for one in evidence]) >= areas.sum() / 2)
+
+
+def _with_both_sides(suggestions: Mapping[str, float], model: SegSam) -> dict[str, float]:
+    """Return guesses in which a structure's two sides are as probable as the more probable one."""
+    both = dict(suggestions)
+    for name, probability in suggestions.items():
+        twin = other_side(name)
+        if twin in model.categories.names and _is_sided(model, name):
+            both[twin] = both[name] = max(probability, both.get(twin, 0.0))
+    return dict(sorted(both.items(), key=lambda one: -one[1]))
+
+
+def _is_sided(model: SegSam, name: str) -> bool:
+    return has_side(model.categories.items[model.categories.index(name)])
+
+
+def without_sides(names: Mapping[str, float], model: SegSam) -> dict[str, float]:
+    """Return names without those of structures on one side."""
+    return {name: value for name, value in names.items() if not _is_sided(model, name)}
 
 
 def _suggestions(model: SegSam, guesses: _Guesses, modality: str | None) -> dict[str, float]:
@@ -263,6 +303,8 @@ def _reason_against(
     if _is_withheld(model, name, modality):
         return UNRELIABLE_NAME_NOTE.format(name=name, modality=modality)
     limit = NAMED_FROM if rule is None else rule.limit_of(category)
+    if confidence >= limit and not guesses.shows_sides and has_side(category):
+        return SIDE_NOTE.format(name=category.name)
     if confidence >= limit and guesses.agreement >= AGREEING_FROM:
         return None
     if confidence >= limit:

@@ -261,5 +261,7 @@ def _given_name(result: Result) -> str | None:
     for a mandible expects one, so that it needs less evidence than a name out of the blue.
     """
     if result.name_source == "request":
-        return next(iter(result.suggestions), None)
+        best = max(result.suggestions.values(), default=0.0)
+        names = [name for name, value in result.suggestions.items() if value == best]
+        return names[0] if len(names) == 1 else None  # both sides where the image shows neither
     return result.category

@@ -63,6 +63,6 @@ def connection_error(error: requests.RequestException, action: str) -> PacsError
         return PacsError(f"the DICOMweb server's certificate is not trusted, while {action}")
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return PacsError(
-            f"the DICOMweb server ended the connection while {action}; nothing was saved"
+            f"the DICOMweb server ended the connection while {action}, before its answer was whole"
         )
     return PacsAwayError(f"the DICOMweb server cannot be reached while {action}")

@@ -40,9 +40,14 @@ def positions_in_body(
         picture: (h_px, w_px, 3) of the slice, as the image encoder reads it.
         shares: (n, 2) x, y of the points as shares of the picture's sides.
     """
-    grey = picture[..., :3].max(axis=2)
-    body = grey > max(_DARK * float(np.percentile(grey, 99)), 1)
+    body = body_of(picture)
     return np.stack([_relative(shares[:, axis], body.mean(axis=axis)) for axis in (0, 1)], axis=1)
+
+
+def body_of(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return True (h_px, w_px) where a picture (h_px, w_px, 3) shows more than background."""
+    grey = picture[..., :3].max(axis=2)
+    return np.asarray(grey > max(_DARK * float(np.percentile(grey, 99)), 1))
 
 
 def _relative(shares: NDArray[np.float64], profile: NDArray[np.float64]) -> NDArray[np.float64]:
