@@ -235,7 +235,8 @@ class _AutomaticSegmentation:
         )
         self._job.add(result.seconds, result.encoded)
         given = _given_name(result)
-        if given is None and not result.region.is_empty:
+        is_guess = not result.suggestions or name in _best_guesses(result)
+        if given is None and is_guess and not result.region.is_empty:
             self._unnamed.append(name)
         if result.region.is_empty or given != name or result.confidence is None:
             self._rejected.add(name, certainty, given=given or "")
@@ -261,7 +262,12 @@ def _given_name(result: Result) -> str | None:
     for a mandible expects one, so that it needs less evidence than a name out of the blue.
     """
     if result.name_source == "request":
-        best = max(result.suggestions.values(), default=0.0)
-        names = [name for name, value in result.suggestions.items() if value == best]
-        return names[0] if len(names) == 1 else None  # both sides where the image shows neither
+        names = _best_guesses(result)
+        return names[0] if len(names) == 1 else None
     return result.category
+
+
+def _best_guesses(result: Result) -> list[str]:
+    """Return the most probable name; both sides' where the image does not tell them apart."""
+    best = max(result.suggestions.values(), default=0.0)
+    return [name for name, value in result.suggestions.items() if value == best]

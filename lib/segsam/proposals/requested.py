@@ -138,7 +138,7 @@ class Rejected:
             return NotFound(requested.text, requested.name, requested.reason)
         certainty, reason = self._best.get(requested.name, (None, UNCERTAIN_REASON))
         highest = max(presences, default=None)
-        if highest is not None and highest < present_from:
+        if highest is not None and max(highest, certainty or 0.0) < present_from:
             reason = ABSENT_REASON
         if highest is None and certainty is None:
             certainty = 0.0  # the slices were searched, and nothing was a candidate
