@@ -19,6 +19,7 @@ from segsam.model.memory import describe_images, describe_objects
 from segsam.prediction.evidence import SliceEvidence
 from segsam.prediction.naming import is_named
 from segsam.prediction.semantics import agreements, example_distances
+from segsam.prediction.sides import shows_sides
 
 _PROMPTS_AT_ONCE = 16
 """Prompts that are decoded together; more would only cost memory."""
@@ -65,7 +66,9 @@ class SliceScorer:
         rngs = [object_rng(self.seed, f"{opened.name}/{index}", value) for value in values]
         prompts = prompt_tensors(self.prompt, true_masks, rngs, view)
         decoded = self.model.decode(features, prompts, semantic=self.model.card.semantic_is_trained)
-        statements = _statements(self.model, features, decoded, opened.volume.modality)
+        has_sides = shows_sides(view, opened.volume, opened.picture(index))
+        modality = opened.volume.modality
+        statements = _statements(self.model, features, decoded, modality, has_sides=has_sides)
         categories = [opened.classes[value] for value in values]
         found = [one.get("found", 0) for one in statements]
         semantic = self._semantic_scores(decoded, true_masks, categories, found, view)
@@ -112,9 +115,16 @@ class SliceScorer:
 
 
 def _statements(
-    model: SegSam, features: ImageFeatures, decoded: Decoded, modality: str | None
+    model: SegSam,
+    features: ImageFeatures,
+    decoded: Decoded,
+    modality: str | None,
+    *,
+    has_sides: bool,
 ) -> list[dict[str, Any]]:
-    """Return the model's own estimates of each of P objects, by the names of `ObjectScore`."""
+    """Return the model's own estimates of each of P objects, by the names of `ObjectScore`, on a
+    slice that tells left from right or does not.
+    """
     rows: list[dict[str, Any]] = [
         {"predicted_iou": value} for value in decoded.predicted_iou[:, 0].tolist()
     ]
@@ -128,7 +138,9 @@ def _statements(
     image = describe_images(features)[0].cpu().numpy()
     for row, one in enumerate(rows):
         of_object = None if distances is None else distances[row]
-        evidence = SliceEvidence(1, probabilities[row], of_object, float(agreement[row]))
+        evidence = SliceEvidence(
+            1, probabilities[row], of_object, float(agreement[row]), shows_sides=has_sides
+        )
         best, confidence, is_shown = is_named(model, evidence, modality)
         one["found"] = best + 1
         one["named"] = int(is_shown)

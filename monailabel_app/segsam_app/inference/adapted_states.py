@@ -68,7 +68,7 @@ class AdaptedStates:
 
     def add(self, owner: StateOwner, state: AdaptedState) -> str:
         """Keep a state and return its id. The least recently used ones are dropped."""
-        key = secrets.token_urlsafe(16)
+        key = f"c{secrets.token_urlsafe(16)}"  # an id may not begin with "-"
         with self._lock:
             self._kept[key] = _Kept(owner, state)
             same = [each for each, kept in self._kept.items() if kept.owner == owner]

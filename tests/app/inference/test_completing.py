@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import threading
 import zlib
 from collections.abc import Callable
@@ -268,6 +269,15 @@ class TestStates:
         assert without_times(again) == without_times(first)
         once_more = complete(*CONFIRMED, 16, previous=first["state"])
         assert without_times(once_more) == without_times(more)
+
+    def test_every_id_can_be_sent_back(
+        self, complete: Complete, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An id of a request may not begin with a hyphen, as one of 64 random texts does."""
+        monkeypatch.setattr(secrets, "token_urlsafe", lambda _: "-RxoFwqKnPE_Z-0VxY-W4w")
+        first = complete(*CONFIRMED)
+        again = complete(*CONFIRMED, previous=first["state"])
+        assert FORGOTTEN_NOTE not in again["notes"]
 
     def test_it_takes_fewer_steps(self, complete: Complete) -> None:
         first = complete(*CONFIRMED)
