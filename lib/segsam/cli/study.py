@@ -33,6 +33,16 @@ RESULTS = Path("docs/benchmarks/results")
 PAGE = Path("docs/benchmarks.md")
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study, as YAML.")]
+ObjectsFolderOption = Annotated[
+    Path, typer.Option("--out", help="Folder with one file per object; they are not redone.")
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only objects with this label name (repeatable)."),
+]
+ConfirmationsOption = Annotated[
+    int, typer.Option(min=1, help="Slices that are confirmed, one after the other.")
+]
 ResultsOption = Annotated[
     Path, typer.Option("--results", help="Folder with one small JSON file per run.")
 ]
@@ -250,16 +260,9 @@ def names(
 @app.command()
 def completion(  # noqa: PLR0917 - the options of the command
     datasets: DatasetsArgument,
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder with one file per object; they are not redone.")
-    ],
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Only objects with this label name (repeatable)."),
-    ] = None,
-    confirmations: Annotated[
-        int, typer.Option(min=1, help="Slices that are confirmed, one after the other.")
-    ] = 7,
+    out_folder: ObjectsFolderOption,
+    only: OnlyOption = None,
+    confirmations: ConfirmationsOption = 7,
     checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
     split: Annotated[str | None, typer.Option(help="FILE:NAME, a split and its part.")] = None,
     limit: Annotated[int, typer.Option(help="Largest number of cases per data set; 0: all.")] = 0,
@@ -295,16 +298,9 @@ def completion(  # noqa: PLR0917 - the options of the command
 @app.command()
 def carried(  # noqa: PLR0917 - the options of the command
     datasets: DatasetsArgument,
-    out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder with one file per object; they are not redone.")
-    ],
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Only objects with this label name (repeatable)."),
-    ] = None,
-    confirmations: Annotated[
-        int, typer.Option(min=1, help="Slices that are confirmed, one after the other.")
-    ] = 4,
+    out_folder: ObjectsFolderOption,
+    only: OnlyOption = None,
+    confirmations: ConfirmationsOption = 4,
     checkpoint: Annotated[str, typer.Option(help="Name or path of the weights.")] = "segsam",
     split: Annotated[str | None, typer.Option(help="FILE:NAME, a split and its part.")] = None,
     results: ResultsOption = RESULTS,
