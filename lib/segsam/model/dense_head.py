@@ -48,20 +48,11 @@ class DenseHead(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Return logits (B, K, 2h, 2w) over the padded square of embeddings (B, C, h, w)."""
-        return self.maps(self.finer_features(embedding))
-
-    def finer_features(self, embedding: Tensor) -> Tensor:
-        """Return what the last layer reads, (B, width / 2, 2h, 2w)."""
         x: Tensor = self.read(torch.cat([embedding, _places(embedding)], dim=1))
         for block in self.blocks:
             x = block(x)
         x = x + self.whole(x.mean(dim=(2, 3)))[:, :, None, None]
-        finer: Tensor = self.finer(x)
-        return finer
-
-    def maps(self, features: Tensor) -> Tensor:
-        """Return the logits (B, K, 2h, 2w) of `finer_features`."""
-        logits: Tensor = self.categories(features)
+        logits: Tensor = self.categories(self.finer(x))
         return logits
 
 

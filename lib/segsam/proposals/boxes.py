@@ -46,8 +46,12 @@ def box_of_mask(view: SliceView, mask: NDArray[np.bool_], index: int) -> Box | N
     if not plane.any():
         return None
     box = tight_box(view, plane, index)
-    is_line = any(view.shape_ijk[axis] > 1 for axis in box.flat_axes if axis != view.axis)
-    return None if is_line else box
+    return None if is_line(box, view) else box
+
+
+def is_line(box: Box, view: SliceView) -> bool:
+    """Return True if a box on a slice is one voxel wide, where the slice is wider."""
+    return any(view.shape_ijk[axis] > 1 for axis in box.flat_axes if axis != view.axis)
 
 
 def chain_of(proposals: Sequence[Proposal], axis: int) -> tuple[Proposal, ...]:

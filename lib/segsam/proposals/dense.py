@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segsam.datasets.labelled_slices import spread
-from segsam.imaging.slices import SliceView
 from segsam.model import SegSam
 from segsam.prediction.decoding import SliceDecoder
 from segsam.prediction.labels import LabelBuilder, Region
@@ -28,6 +27,7 @@ from segsam.prediction.naming import near_categories
 from segsam.prediction.propagation import tight_box
 from segsam.prediction.semantics import image_distances
 from segsam.prompting.prompts import Box
+from segsam.proposals.boxes import is_line
 
 MOST_READ = 96
 """Most slices whose maps are read; between them maps are interpolated. Each has to be encoded."""
@@ -142,11 +142,7 @@ class DenseMaps:
         sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         large = np.flatnonzero(sizes >= _LEAST_ON_SLICE * sizes.max(initial=0)) + 1
         boxes = [tight_box(view, parts == number, index) for number in large.tolist()]
-        return [box for box in boxes if not _is_line(box, view)]
-
-
-def _is_line(box: Box, view: SliceView) -> bool:
-    return any(view.shape_ijk[axis] > 1 for axis in box.flat_axes if axis != view.axis)
+        return [box for box in boxes if not is_line(box, view)]
 
 
 def _large_parts(is_inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -15,24 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from segsam.demo.checking import dice
 from segsam.errors import SegSamError
 from segsam.imaging.geometry import nearest_axes
 from segsam.imaging.volume import Segment, Volume
-from segsam.prediction.labels import Region
-from segsam.prompting.prompts import Box, Prompts
-from segsam.remote.client import Client, prompt_params
-from segsam.remote.masks import decode_mask, encode_mask
-from segsam.types import AxisName
+from segsam.remote.client import Client
+from segsam.remote.masks import decode_mask
+from segsam_app.loop.outlining import Mask, boxed, confirmed
 
 FIRST, NEXT = "first", "next"
 _POLL_SECONDS = 1.0
-_MARGIN = 2
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass
@@ -142,25 +136,16 @@ class NextCase:
 
     def _named(self) -> str | None:
         """Return the name of the object in a box on one slice of the next image."""
-        at = np.argwhere(self._masks[NEXT][self._plane()])
-        low, high = at.min(axis=0) - _MARGIN, at.max(axis=0) + _MARGIN
-        low, high = np.maximum(low, 0), np.minimum(high, np.array(self._masks[NEXT].shape) - 1)
-        low[self._axis] = high[self._axis] = self._middle()
-        corners = [(int(i), int(j), int(k)) for i, j, k in (low, high)]
-        axis: AxisName = ("i", "j", "k")[self._axis]
-        params = prompt_params(Prompts(boxes=(Box(*corners),)), "region", axis=axis)
+        params = boxed(self._masks[NEXT], self._axis, self._middle(), propagate=False)
         category: str | None = self._client.infer_image(NEXT, params).params["category"]
         return category
 
     def _completed(self, more: Mapping[str, Any]) -> tuple[Mask, dict[str, Any]]:
         """Return the mask from one confirmed slice, and what it started from."""
-        plane = np.zeros(self._masks[NEXT].shape, np.bool_)
-        plane[self._plane()] = self._masks[NEXT][self._plane()]
-        mask = encode_mask(Region.of_mask(plane))
-        confirmed = [{"axis": "ijk"[self._axis], "index": self._middle(), "mask": mask}]
-        params = {"confirmed": confirmed, "result": "region", **more}
+        planes = [confirmed(self._masks[NEXT], self._axis, self._middle())]
+        params = {"confirmed": planes, "result": "region", **more}
         reply = self._client.infer_image(NEXT, params).params
-        return decode_mask(reply["mask"], plane.shape), dict(reply["start"] or {})
+        return decode_mask(reply["mask"], self._masks[NEXT].shape), dict(reply["start"] or {})
 
     def _dice(self, mask: Mask) -> float:
         """Return the Dice in percent of the slices that were not confirmed."""

@@ -114,26 +114,13 @@ class Outlining:
         self._ask("followed", self._boxed(index, propagate=True))
 
     def _boxed(self, index: int, *, propagate: bool) -> dict[str, Any]:
-        """Return the request with a box around the object on a slice."""
-        at = np.argwhere(self._truth.take([index], self._axis))
-        low, high = at.min(axis=0) - _MARGIN, at.max(axis=0) + _MARGIN
-        low, high = np.maximum(low, 0), np.minimum(high, np.array(self._truth.shape) - 1)
-        low[self._axis] = high[self._axis] = index
-        corners = [(int(i), int(j), int(k)) for i, j, k in (low, high)]
-        prompts = Prompts(boxes=(Box(*corners),))
-        axis: AxisName = ("i", "j", "k")[self._axis]
-        return prompt_params(prompts, "region", axis=axis, propagate=propagate)
+        return boxed(self._truth, self._axis, index, propagate=propagate)
 
     def _complete(
         self, step: str, indices: list[int], previous: str | None = None
     ) -> Mapping[str, Any]:
-        confirmed = []
-        for index in indices:
-            plane = np.zeros(self._truth.shape, np.bool_)
-            plane[self._on([index])] = self._truth[self._on([index])]
-            mask = encode_mask(Region.of_mask(plane))
-            confirmed.append({"axis": "ijk"[self._axis], "index": index, "mask": mask})
-        params = {"confirmed": confirmed, "previous": previous, "result": "region"}
+        planes = [confirmed(self._truth, self._axis, index) for index in indices]
+        params = {"confirmed": planes, "previous": previous, "result": "region"}
         return self._ask(step, params)
 
     def _ask(self, step: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -185,6 +172,26 @@ class Outlining:
 
     def _on(self, indices: list[int]) -> tuple[slice | list[int], ...]:
         return (slice(None),) * self._axis + (indices,)
+
+
+def boxed(truth: Mask, axis: int, index: int, *, propagate: bool) -> dict[str, Any]:
+    """Return the request with a box around an object (i, j, k) on a slice."""
+    at = np.argwhere(truth.take([index], axis))
+    low, high = at.min(axis=0) - _MARGIN, at.max(axis=0) + _MARGIN
+    low, high = np.maximum(low, 0), np.minimum(high, np.array(truth.shape) - 1)
+    low[axis] = high[axis] = index
+    corners = [(int(i), int(j), int(k)) for i, j, k in (low, high)]
+    name: AxisName = ("i", "j", "k")[axis]
+    prompts = Prompts(boxes=(Box(*corners),))
+    return prompt_params(prompts, "region", axis=name, propagate=propagate)
+
+
+def confirmed(truth: Mask, axis: int, index: int) -> dict[str, Any]:
+    """Return a slice of an object (i, j, k) as a request confirms it."""
+    plane, place = np.zeros(truth.shape, np.bool_), (slice(None),) * axis + (index,)
+    plane[place] = truth[place]
+    mask = encode_mask(Region.of_mask(plane))
+    return {"axis": "ijk"[axis], "index": index, "mask": mask}
 
 
 def unknown(organ: str, client: Client) -> None:
