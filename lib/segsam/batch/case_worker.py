@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +21,13 @@ from segsam.types import Cancel
 
 @dataclass(frozen=True)
 class CaseOutput:
-    """Output of one case: its result as plain values, and its files with their sizes in bytes.
+    """Output of one case: its result as plain values, and its files with their SHA-256.
 
     File names are relative to the batch's folder.
     """
 
     result: Mapping[str, Any]
-    files: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 ProcessCase = Callable[[Item, Cancel], CaseOutput]
@@ -39,6 +39,9 @@ class BatchTask(Protocol):
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the settings that distinguish this batch from another one."""
+
+    def outputs(self, item: Item) -> Sequence[str]:
+        """Return the files that a case writes below the batch's folder."""
 
     def prepare(self, out: Path) -> ProcessCase:
         """Load what all cases need, in the process that runs them. `out` is the batch's folder."""

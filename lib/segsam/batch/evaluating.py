@@ -33,6 +33,10 @@ class EvaluateTask:
         """Return the settings that are stored with the batch."""
         return {"work": "evaluate", "checkpoint": self.checkpoint, **asdict(self.options)}
 
+    def outputs(self, item: Item) -> tuple[str, ...]:
+        """Return nothing: the scores go into the records."""
+        return ()
+
     def prepare(self, out: Path) -> CaseEvaluator:
         """Load the weights. Raises CheckpointError, EvaluationError."""
         return CaseEvaluator(self)

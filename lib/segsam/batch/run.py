@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsam.batch.archive import Item
@@ -22,6 +22,10 @@ class Outcome:
     done_before: int
     """Cases that an earlier run had finished."""
     seconds: float
+    changed: tuple[str, ...] = ()
+    """Files of finished cases that somebody changed since; they stay as they are."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """New names of files that others wrote where a case had to be done again."""
 
     @property
     def failed(self) -> tuple[Record, ...]:
@@ -38,7 +42,7 @@ def run_batch(
     retry_failed: bool = False,
     progress: Progress,
 ) -> Outcome:
-    """Process the cases that are not finished yet.
+    """Process the cases that are not finished yet; nothing that others wrote is replaced.
 
     Args:
         task: what to do with every case.
@@ -50,7 +54,7 @@ def run_batch(
         progress: called after each case as (done, total, name of the case).
 
     Raises:
-        BatchError: the folder holds another batch, or Ray is missing or failed.
+        BatchError: the folder holds another batch or other files, or Ray is missing or failed.
         OutputError: the folder cannot be written to.
     """
     start, store = time.monotonic(), RecordStore(out.absolute())
@@ -58,7 +62,10 @@ def run_batch(
     finished = {item.case: store.finished(item, retry_failed=retry_failed) for item in items}
     records = {case: record for case, record in finished.items() if record is not None}
     missing = [item for item in items if item.case not in records]
+    changed = [name for record in records.values() for name in store.changed(record)]
+    kept = dict[str, str]()
     for item in missing:
+        kept |= store.keep_others(item.case, task.outputs(item))
         if store.record(item.case) is not None:
             store.reset(item.case)
     done_before = len(records)
@@ -67,7 +74,7 @@ def run_batch(
         records[record.case] = record
         progress(len(records), len(items), record.case)
     ordered = tuple(records[item.case] for item in items)
-    return Outcome(ordered, done_before, time.monotonic() - start)
+    return Outcome(ordered, done_before, time.monotonic() - start, tuple(changed), kept)
 
 
 def _run_missing(

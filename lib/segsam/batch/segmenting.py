@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsam.batch.archive import Item
 from segsam.batch.case_worker import CaseOutput
+from segsam.batch.records import file_hash
 from segsam.errors import PromptError
 from segsam.imaging.volume import Segment, Volume
 from segsam.prediction.labels import merge_objects, overlap_note
@@ -69,6 +70,10 @@ class SegmentTask:
         """Return the settings that are stored with the batch."""
         return {"work": "segment", **asdict(self)}
 
+    def outputs(self, item: Item) -> tuple[str, ...]:
+        """Return the name of the label volume of a case."""
+        return (f"{LABELS}/{item.case}{self.ending}",)
+
     def prepare(self, out: Path) -> Segmenter:
         """Load the weights. Raises CheckpointError."""
         return Segmenter(self, out)
@@ -87,7 +92,7 @@ class Segmenter:
         requests = read_requests(Path(item.prompts)) if item.prompts else ()
         volume = Volume.load(item.path)
         self._predictor.set_volume(volume, window=self._task.window)
-        name = f"{LABELS}/{item.case}{self._task.ending}"
+        (name,) = self._task.outputs(item)
         target = self._out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if requests:
@@ -95,7 +100,7 @@ class Segmenter:
         else:
             result = self._segment_automatically(target, cancel)
         self._predictor.reset()
-        return CaseOutput(result, {name: target.stat().st_size})
+        return CaseOutput(result, {name: file_hash(target)})
 
     def _segment_prompted(
         self, requests: Sequence[ObjectRequest], target: Path, cancel: Cancel

@@ -50,7 +50,11 @@ LEFT_OUT_STATUS = 3
 
 OutOption = Annotated[
     Path,
-    typer.Option("-o", "--out", help="Folder of results and records; an earlier one is continued."),
+    typer.Option(
+        "-o",
+        "--out",
+        help="New or empty folder for results and records; an earlier batch is continued.",
+    ),
 ]
 WorkersOption = Annotated[
     int, typer.Option(help="Number of processes, run by Ray Data; 0: this process, without Ray.")
@@ -245,6 +249,8 @@ def _report(
         "done": len(outcome.records) - len(failed),
         "done_before": outcome.done_before,
         "failed": {record.case: record.error for record in failed},
+        "changed": list(outcome.changed),
+        "kept": dict(outcome.kept),
         "left_out": {one.path: one.reason for one in left_out},
         "seconds": round(outcome.seconds, 1),
         **(more or {}),
@@ -256,6 +262,10 @@ def _report(
         f"before; {outcome.seconds:.1f} s. Written: {folder}",
         highlight=False,
     )
+    for name in outcome.changed:
+        print_plain(f"Changed since this batch wrote it, and left as it is: {name}", err)
+    for name, new in outcome.kept.items():
+        print_plain(f"Not as this batch wrote it: {name} is kept as {Path(new).name}", err)
     for record in failed[:_SHOWN]:
         print_plain(f"failed: {record.case}: {(record.error or {}).get('detail', '')}", err)
     if len(failed) > _SHOWN:

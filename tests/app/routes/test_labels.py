@@ -337,7 +337,9 @@ class TestALabelPutThereByHand:
 
 
 @pytest.mark.parametrize(
-    "number", ["9" * 4000, "9" * 9000, "0", "-1", "-" + "9" * 4000, "2147483648"]
+    "number",
+    ["9" * 4000, "9" * 9000, "0", "-1", "-" + "9" * 4000, "2147483648"],
+    ids=["4000 digits", "9000 digits", "0", "-1", "minus 4000 digits", "more than 32 bits"],
 )
 def test_numbers_that_no_version_has(server: Any, image: str, tmp_path: Path, number: str) -> None:
     put(server, {"image": image}, ball(), tmp_path)

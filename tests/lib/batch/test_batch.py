@@ -315,7 +315,7 @@ class TestRun:
     ) -> None:
         out = tmp_path / "out"
         batch(archive, out)
-        (out / "labels" / "a.nii.gz").write_bytes(b"torn")
+        (out / "labels" / "a.nii.gz").unlink()
         os.utime(archive / "inner" / "b.nii.gz", ns=(1, 1))
         (out / "records" / "d.json").write_text("{")
         picture(archive / "new.nii.gz")
@@ -323,6 +323,49 @@ class TestRun:
         outcome = batch(archive, out)
         assert outcome.done_before == 1
         assert [record.status for record in outcome.records].count("done") == 3
+
+    def test_a_corrected_label_stays(self, archive: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        batch(archive, out)
+        label = out / "labels" / "a.nii.gz"
+        other = out / "labels" / "inner" / "b.nii.gz"
+        label.write_bytes(b"corrected")
+        written = other.read_bytes()
+        outcome = batch(archive, out, retry_failed=True)
+        assert outcome.changed == ("labels/a.nii.gz",)
+        assert outcome.kept == {}
+        assert (label.read_bytes(), other.read_bytes()) == (b"corrected", written)
+
+    def test_where_its_case_is_done_again_it_is_kept_beside(
+        self, archive: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        batch(archive, out)
+        label, record = out / "labels" / "a.nii.gz", out / "records" / "a.json"
+        of_segsam = label.read_bytes()
+        for text in ("first", "second"):
+            label.write_text(text)
+            os.utime(archive / "a.nii.gz", ns=(len(text), 1))
+            archive.joinpath("a.prompts.json").write_text(json.dumps(PROMPTS) + " " * len(text))
+            assert list(batch(archive, out).kept) == ["labels/a.nii.gz"]
+        assert label.read_bytes() == of_segsam
+        assert (out / "labels" / "a.kept-1.nii.gz").read_text() == "first"
+        assert (out / "labels" / "a.kept-2.nii.gz").read_text() == "second"
+        # Records before 0.2 have sizes.
+        before = json.loads(record.read_text())
+        before["outputs"] = {"labels/a.nii.gz": len(of_segsam)}
+        record.write_text(json.dumps(before))
+        assert batch(archive, out).changed == ()
+
+    def test_a_folder_with_other_files_is_refused(self, archive: Path, tmp_path: Path) -> None:
+        """A data set's own labels would lie where the batch writes."""
+        picture(tmp_path / "ds" / "labels" / "a.nii.gz")
+        with pytest.raises(BatchError, match=r"new or empty folder.*got .*ds with labels"):
+            batch(archive, tmp_path / "ds")
+        assert [one.name for one in (tmp_path / "ds").iterdir()] == ["labels"]
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / ".DS_Store").touch()
+        assert batch(archive, tmp_path / "new").done_before == 0
 
     def test_a_failed_case_is_retried_only_on_request(self, archive: Path, tmp_path: Path) -> None:
         broken = (archive / "d.nii.gz").stat()
@@ -346,6 +389,7 @@ class TestRun:
 
     def test_a_case_that_ends_its_process_is_given_up(self, archive: Path, tmp_path: Path) -> None:
         store = RecordStore(tmp_path / "out")
+        store.open(SegmentTask().to_json())
         for _ in range(3):
             store.start_attempt("a")  # and then the process was killed
         record = batch(archive, tmp_path / "out").records[0]
