@@ -11,7 +11,7 @@ Files are read by `Volume` and not by MONAI's LoadImage, because the latter acce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -64,6 +64,8 @@ class LabelledSlice:
     ended: tuple[Instance, ...] = ()
     """Objects that ended on the slice before or behind this one, with their masks there; see
     `cut_volume`."""
+    beside: tuple[NDArray[np.uint8], ...] = ()
+    """Pictures (h_px, w_px, 3) of up to two slices beside this one; see `SliceView.beside`."""
 
     @property
     def objects(self) -> tuple[Instance, ...]:
@@ -82,6 +84,7 @@ def slices_of(
     axes: Axes = "auto",
     ends: int = 0,
     window: tuple[float, float] | None = None,
+    beside: Collection[int] = (),
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a case that hold an object to prompt.
 
@@ -93,6 +96,7 @@ def slices_of(
         axes: see `axes_of`. Named axes are part of the slice's name: data set/case/k12.
         ends: see `cut_volume`.
         window: (low, high) of the grey values, in the image's own; None for the default mapping.
+        beside: see `cut_volume`.
 
     Raises:
         TrainingError: labels of another shape than their image, or values without a name.
@@ -110,6 +114,7 @@ def slices_of(
         axes=axes,
         ends=ends,
         intensity=Intensity.for_volume(volume, window),
+        beside=beside,
     )
 
 
@@ -123,6 +128,7 @@ def cut_volume(
     axes: Axes = "auto",
     ends: int = 0,
     intensity: Intensity | None = None,
+    beside: Collection[int] = (),
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a volume and its labels (i, j, k), named `name`/index; see `slices_of`.
 
@@ -130,7 +136,8 @@ def cut_volume(
 
     With `ends`, slices know the objects that `ended` beside them, and up to `ends` of the slices on
     which an object has just ended come in addition, even if they hold nothing to prompt. The first
-    and last slice of a volume are no ends: the object may go on outside.
+    and last slice of a volume are no ends: the object may go on outside. Slices
+    across the axes in `beside` have the pictures of the slices beside them.
 
     Raises:
         PromptError: an unknown axis.
@@ -144,6 +151,7 @@ def cut_volume(
         prompted = {index: _prompted(of_slice) for index, of_slice in planes.items()}
         chosen = spread([index for index, values in prompted.items() if values], limit)
         ended = _ended(planes, view.depth) if ends else {}
+        sides = view.beside if axis in beside else _no_sides
         beyond = spread([index for index in sorted(ended) if index not in chosen], ends)
         for index in sorted({*chosen, *(beyond if ends else ())}):
             of_slice = planes.get(index) or [np.zeros(view.size_px, np.uint8)]
@@ -155,7 +163,13 @@ def cut_volume(
                 prompted.get(index, ()),
                 tuple(each for each in instances if is_large(each.mask)),
                 tuple(ended.get(index, ())),
+                tuple(view.image(volume, intensity, each) for each in sides(index)),
             )
+
+
+def _no_sides(_index: int) -> tuple[int, ...]:
+    """Return no slice beside one."""
+    return ()
 
 
 def _ended(

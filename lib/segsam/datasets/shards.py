@@ -3,7 +3,8 @@
 Any WebDataset reader can read the slices in order. With the index, `Shards` reads them in any
 order directly from disk. It needs about thirty bytes of memory per slice.
 
-    000000.tar      <key>.json <key>.picture.png <key>.labels.png [<key>.instances.png], and so on
+    000000.tar      <key>.json <key>.picture.png <key>.labels.png, perhaps <key>.instances.png,
+                    <key>.ended.png, <key>.beside.png; and so on
     index.npz       per slice: its shard, its first and last byte, its data set and its part
     datasets.json   per data set: name, modality, licence, labels
 """
@@ -174,6 +175,7 @@ def _write_slice(file: BinaryIO, key: str, prepared: PreparedSlice) -> None:
         "prompted": list(labelled.prompted),
         "instances": [instance.value for instance in labelled.instances],
         "ended": [instance.value for instance in labelled.ended],
+        "beside": len(labelled.beside),
     }
     contents = {
         "json": json.dumps(record).encode(),
@@ -184,6 +186,8 @@ def _write_slice(file: BinaryIO, key: str, prepared: PreparedSlice) -> None:
         if objects:
             masks = np.concatenate([instance.mask for instance in objects])
             contents[f"{name}.png"] = encode_png(masks.astype(np.uint8) * 255)
+    if labelled.beside:
+        contents["beside.png"] = encode_png(np.concatenate(labelled.beside)[..., ::-1])
     for ending, content in contents.items():
         member = tarfile.TarInfo(f"{key}.{ending}")
         member.size = len(content)
@@ -197,7 +201,9 @@ def _read_slice(members: dict[str, bytes]) -> LabelledSlice:
     labels = decode_grey(members["labels.png"])
     instances, ended = (_read_objects(members, record, name) for name in ("instances", "ended"))
     prompted = tuple(int(value) for value in record["prompted"])
-    return LabelledSlice(str(record["name"]), picture, labels, prompted, instances, ended)
+    count = int(record.get("beside", 0))  # none in older shards
+    beside = tuple(np.split(decode_rgb(members["beside.png"]), count)) if count else ()
+    return LabelledSlice(str(record["name"]), picture, labels, prompted, instances, ended, beside)
 
 
 def _read_objects(

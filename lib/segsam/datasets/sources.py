@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from segsam.datasets.folder import Dataset, open_dataset
@@ -28,9 +28,10 @@ def source_slices(
     axes: Axes = "auto",
     ends: int = 0,
     window: tuple[float, float] | None = None,
+    beside: Collection[int] = (),
 ) -> Iterator[LabelledSlice]:
     """Yield the slices of a case that hold an object to prompt; see `slices_of`. A data set of
-    single slices has no other axes, no ends and no window.
+    single slices has no other axes, no ends, no window and nothing beside a slice.
 
     Raises:
         TrainingError: data that do not fit.
@@ -39,5 +40,12 @@ def source_slices(
     if isinstance(source, Med2dDataset):
         return source.slices(case, input_size=input_size, limit=limit)
     return slices_of(
-        source, case, input_size=input_size, limit=limit, axes=axes, ends=ends, window=window
+        source,
+        case,
+        input_size=input_size,
+        limit=limit,
+        axes=axes,
+        ends=ends,
+        window=window,
+        beside=beside,
     )

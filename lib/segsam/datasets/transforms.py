@@ -86,6 +86,7 @@ def mirrored(original: LabelledSlice, values: Mapping[int, int]) -> LabelledSlic
         tuple(sorted(int(table[value]) for value in original.prompted)),
         instances,
         _each(original.ended, lambda mask: mask[:, ::-1], table),
+        tuple(np.ascontiguousarray(each[:, ::-1]) for each in original.beside),
     )
 
 

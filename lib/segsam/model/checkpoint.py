@@ -21,6 +21,7 @@ from torch import Tensor
 from segsam.categories import Categories
 from segsam.errors import CheckpointError, OutputError
 from segsam.model.card import MODEL_FIELDS, Card, card_path, read_card
+from segsam.model.dense_head import NEIGHBOUR_WEIGHTS
 from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam, MedSam2
 from segsam.model.memory import ExampleMemory
 from segsam.model.official import build_host, detect, load_exactly, official_path
@@ -276,8 +277,15 @@ def _load_ours(path: Path) -> SegSam:
     memory = ExampleMemory.taken_from(state, len(categories))
     if card.encoder:
         state |= encoder_state(card.host, card.encoder, path.name)
-    load_exactly(model, state, path.name)
+    load_exactly(model, _weights_for_neighbours(model) | state, path.name)
     return model if memory is None else model.with_memory(memory, card)
+
+
+def _weights_for_neighbours(model: SegSam) -> dict[str, Tensor]:
+    """Return new weights for the slices beside one, which dense heads trained before 30 November
+    2026 did not read: they change nothing until they are trained.
+    """
+    return {k: v for k, v in model.state_dict().items() if k.startswith(NEIGHBOUR_WEIGHTS)}
 
 
 def _single(tensor: Tensor) -> Tensor:

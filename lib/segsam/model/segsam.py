@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -202,11 +203,18 @@ class SegSam(nn.Module):
         decoder = self.semantic_decoder
         return decoder.prepend_token(tokens) if isinstance(decoder, SharedDecoder) else tokens
 
-    def category_maps(self, features: ImageFeatures) -> Tensor | None:
-        """Return the dense head's logits (B, K, 2h, 2w) that a pixel is of each category; None
-        without one.
+    def category_maps(
+        self, features: ImageFeatures, beside: Sequence[ImageFeatures] = ()
+    ) -> Tensor | None:
+        """Return the dense head's logits (B, K, 2h, 2w) that a pixel is of each category, from the
+        features of B images and of up to two slices `beside` each, in any order; None without a
+        head.
         """
-        return None if self.dense_head is None else self.dense_head(features.embedding)
+        if self.dense_head is None:
+            return None
+        stack = torch.stack([one.embedding for one in beside], dim=1) if beside else None
+        maps: Tensor = self.dense_head(features.embedding, stack)
+        return maps
 
     def presence_attention(self, features: ImageFeatures) -> Tensor | None:
         """Return the CO-tokens' attention to the image, (B, K, h, w) of sum 1, if there are any."""

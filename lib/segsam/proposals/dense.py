@@ -1,6 +1,7 @@
 """Proposals by the dense head: boxes around the objects of each category, on every slice.
 
-    slices --dense head--> probability of each category in cells, (slices, cells, cells)
+    slices, each with those beside it --dense head--> probability of each category in cells,
+           (slices, cells, cells)
            --smoothed across slices, threshold--> parts that hang together
            --parts large enough--> boxes on every slice that a part reaches
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segsam.datasets.labelled_slices import spread
-from segsam.model import SegSam
+from segsam.model import ImageFeatures, SegSam
 from segsam.prediction.decoding import SliceDecoder
 from segsam.prediction.labels import LabelBuilder, Region
 from segsam.prediction.naming import near_categories
@@ -68,20 +69,31 @@ class DenseMaps:
         self._categories = list(categories)
         self._maps: dict[int, NDArray[np.float16]] = {}
         self._is_near: dict[int, NDArray[np.bool_]] = {}
+        self._features: dict[int, ImageFeatures] = {}
+        """Of slices that are still to be read, or beside one."""
         self.indices = spread(tuple(range(slices.view.depth)), MOST_READ)
         """Slices to read, in order."""
 
     @torch.inference_mode()
     def read(self, index: int) -> None:
-        """Read the maps of a slice."""
-        features = self._slices.features(index)
-        logits = self._model.category_maps(features)
+        """Read the maps of a slice, with the slices beside it among those that are to be read."""
+        sides = self._slices.view.beside(index, self.indices)
+        features, *beside = (self._of(one) for one in (index, *sides))
+        first = min((index, *sides))
+        self._features = {i: one for i, one in self._features.items() if i >= first}
+        logits = self._model.category_maps(features, beside)
         if logits is None:
             raise ValueError("Expected a model with a dense head.")
         chosen = logits[0, self._categories].float().sigmoid().cpu().numpy()
         self._maps[index] = chosen.astype(np.float16)
         near = near_categories(self._model, image_distances(self._model, features))
         self._is_near[index] = near[self._categories]
+
+    def _of(self, index: int) -> ImageFeatures:
+        """Return the features of a slice; they stay here until no slice is left that needs them."""
+        if index not in self._features:
+            self._features[index] = self._slices.features(index)
+        return self._features[index]
 
     def presence(self, index: int) -> dict[int, float]:
         """Return the highest probability of each category in a cell of a slice that was read; 0 if

@@ -290,6 +290,12 @@ class TrainConfig(Record):
     dense_rate: Number = Field(
         default=1e-3, ge=1e-12, le=1, description="Largest learning rate of the dense head."
     )
+    dense_beside: bool = Field(
+        default=True,
+        description="Whether the head also learns from the two slices beside each one, which it "
+        "reads in volumes. They are encoded for it: up to three times as many slices, if a run "
+        "uses few of each volume.",
+    )
 
     example_slices: int = Field(
         default=400,
@@ -357,6 +363,11 @@ class TrainConfig(Record):
         self.loss_weights()
         find_variant(self.variant).configured(**self.model_choices())
         return self
+
+    @property
+    def reads_beside(self) -> bool:
+        """True if the slices beside those of the training part are used."""
+        return self.dense_beside and self.dense_steps > 0
 
     def loss_weights(self) -> LossWeights:
         """Return the loss weights of the variant with the changes in `loss`."""

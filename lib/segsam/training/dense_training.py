@@ -1,7 +1,8 @@
 """Training of the dense semantic head on stored embeddings, after the prompted decoders.
 
 The head reads nothing that the decoders' training changes but the image encoder's output, so it has
-steps, a rate and a file of its own: a run that is stopped here goes on here. Each category learns
+steps, a rate and a file of its own: a run that is stopped here goes on here. It learns with the
+slices beside each one, and in some steps without, as photographs have none. Each category learns
 from the slices that are annotated for it. What a trained head says about the others is kept: its
 maps before the run are their targets, so that a few cases of one organ do not erase the rest.
 """
@@ -10,25 +11,27 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, optim
 from torch.nn import functional as F
 
 from segsam.errors import TrainingError
 from segsam.model import SegSam
-from segsam.model.dense_head import DenseHead
+from segsam.model.dense_head import SIDES, DenseHead
 from segsam.training.config import TrainConfig
 from segsam.training.devices import mixed_precision
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimiser import WeightAverage
 from segsam.training.run_state import READ_ERRORS, write_record
 from segsam.training.samples import Sample
-from segsam.training.sampling import SliceOrder
-from segsam.training.sharded_samples import dataset_names
+from segsam.training.sampling import NO_STEP, SliceOrder
+from segsam.training.sharded_samples import ShardedSamples, dataset_names
 from segsam.training.targets import NO_CLASS, AnnotatedImage
 from segsam.types import Progress
 
@@ -43,6 +46,8 @@ _AVERAGE = 0.995
 _WARMUP = 0.05
 """Share of the steps in which the rate rises; after it the rate falls as a cosine."""
 _CLIP_NORM = 1.0
+_ALONE, _ALONE_DRAWS = 0.25, 3
+"""Share of the draws in which a slice is read without those beside it, and their seed."""
 _SMOOTH = 1.0
 """Cells that are added to both sides of a Dice score, so that the smallest object has a slope."""
 
@@ -105,6 +110,27 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
     return (values * where).sum() / where.sum().clamp(min=1)
 
 
+def rarest_shown(samples: Sequence[Sample]) -> list[str]:
+    """Return for each slice its data set and the rarest of the categories that it shows, so that a
+    `balance` below 1 draws small and rare organs more often; the data set alone for shards, whose
+    labels are read only when a step needs them.
+    """
+    if isinstance(samples, ShardedSamples):
+        return samples.names()
+    shown = [_shown(one) for one in samples]
+    counts = Counter(each for of_slice in shown for each in of_slice)
+    pairs = zip(samples, shown, strict=True)
+    return [min(names, key=counts.__getitem__, default=one.dataset) for one, names in pairs]
+
+
+def _shown(sample: Sample) -> list[str]:
+    """Return the data set and the number of each category that a slice shows, in a fixed order."""
+    values = np.flatnonzero(np.bincount(sample.labels.ravel())).tolist()
+    values += [value for value, _ in sample.instances]
+    numbers = {sample.classes.get(value, NO_CLASS) for value in values} - {NO_CLASS}
+    return [f"{sample.dataset} {number}" for number in sorted(numbers)]
+
+
 def train_dense_head(
     model: SegSam,
     store: EmbeddingStore,
@@ -159,8 +185,9 @@ class _DenseRun:
         self._optimiser = optim.AdamW(head.parameters(), lr=config.dense_rate, weight_decay=0.02)
         self._average = WeightAverage(head, _AVERAGE)
         self._file = Path(config.out) / STATE
+        groups = dataset_names(samples) if config.shares else rarest_shown(samples)
         self._order = SliceOrder(
-            dataset_names(samples), seed=config.seed, balance=config.balance, shares=config.shares
+            groups, seed=config.seed, balance=config.balance, shares=config.shares
         )
 
     def run(self, progress: Progress, check: Callable[[], None]) -> None:
@@ -183,9 +210,9 @@ class _DenseRun:
         count = self._config.dense_images
         chosen = [self._samples[one] for one in self._order.indices(step * count, count)]
         with torch.no_grad():
-            embeddings = torch.cat([self._store.features(one.key).embedding for one in chosen])
-            kept = None if self._before is None else self._before(embeddings).sigmoid()
-        logits = self._head(embeddings)
+            read = self._read(chosen, step)
+            kept = None if self._before is None else self._before(*read).sigmoid()
+        logits = self._head(*read)
         images = [one.annotated(self._model)[0] for one in chosen]
         targets = DenseTargets.of(images, logits.shape[-1]).to(logits.device)
         loss = dense_loss(logits.float(), targets, kept)
@@ -195,6 +222,19 @@ class _DenseRun:
         self._optimiser.step()
         self._average.update()
         return float(loss.detach())
+
+    def _read(self, chosen: Sequence[Sample], step: int) -> tuple[Tensor, Tensor]:
+        """Return the embeddings (B, C, h, w) of slices, and of those beside them (B, 2, C, h, w):
+        zero where there is none.
+        """
+        embeddings = torch.cat([self._store.reduced(one.key) for one in chosen])
+        beside = embeddings.new_zeros((len(chosen), SIDES, *embeddings.shape[1:]))
+        rng = np.random.default_rng([self._config.seed, NO_STEP, _ALONE_DRAWS, step])
+        is_alone = rng.random(len(chosen)) < _ALONE
+        for place, one in enumerate(chosen):
+            for side, key in enumerate(() if is_alone[place] else one.beside):
+                beside[place, side] = self._store.reduced(key)[0]
+        return embeddings, beside
 
     def _save(self, step: int) -> None:
         record = {

@@ -87,6 +87,18 @@ class EmbeddingStore:
         """
         return self._read(key)["embedding"].float()
 
+    def reduced(self, key: str) -> Tensor:
+        """Return the embedding of one image (1, C, h, w) that `features` has, without the work of
+        the rest.
+
+        Raises:
+            OutputError: as `features`.
+        """
+        if self.is_live:
+            return self.features(key).embedding
+        embedding, reduction = self.embedding(key), self._model.reduction
+        return embedding if reduction is None else reduction(embedding)
+
     def _read(self, key: str) -> dict[str, Tensor]:
         stored = self._files.read(key, self._device)
         if stored is None:

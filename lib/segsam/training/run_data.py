@@ -61,7 +61,12 @@ class RunData:
         """
         if self.shards is not None:
             return sharded_samples(
-                self.shards, model, store, processes=processes, progress=progress
+                self.shards,
+                model,
+                store,
+                beside=self.config.reads_beside,
+                processes=processes,
+                progress=progress,
             )
         _refuse_unknown_names(self.config, self.datasets)
         classes = dataset_classes(self.datasets, model.categories)
@@ -69,8 +74,8 @@ class RunData:
 
         def samples_of(part: str, dataset: Dataset, case: str) -> Iterator[Sample]:
             for one in cut_case(self.config, dataset, case, part=part, input_size=side):
-                key = store.add(one.picture)
-                yield Sample.of(one, dataset, classes[dataset.name], key=key)
+                key, *beside = map(store.add, (one.picture, *one.beside))
+                yield Sample.of(one, dataset, classes[dataset.name], key=key, beside=beside)
 
         cases = cases_of(self.split, self.datasets, (TRAIN, VALIDATION))
         if processes.world > 1:

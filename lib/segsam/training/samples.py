@@ -22,6 +22,7 @@ from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.targets import NO_CLASS, AnnotatedImage, annotate
 
+_ALL_AXES = (0, 1, 2)
 COPIES = ("augmented", "upright", "mirrored", "windowed")
 """Kinds of copies, of which a run's configuration has a number for each data set."""
 NO_SLICE = (
@@ -51,6 +52,8 @@ class Sample:
     """k + 1 of categories that no image of its modality shows."""
     ended: tuple[tuple[int, NDArray[np.uint8]], ...] = ()
     """As `instances`: objects that ended on a slice beside this one, with their masks there."""
+    beside: tuple[str, ...] = ()
+    """Keys of the features of up to two slices beside this one."""
 
     @classmethod
     def of(
@@ -60,8 +63,11 @@ class Sample:
         classes: DatasetClasses,
         *,
         key: str,
+        beside: Sequence[str] = (),
     ) -> Sample:
-        """Return the sample of a slice whose features are stored under `key`."""
+        """Return the sample of a slice whose features, and those of the slices beside it, are
+        stored under these keys.
+        """
         return cls(
             one.name,
             dataset.name,
@@ -73,6 +79,7 @@ class Sample:
             _packed(one.instances),
             classes.absent,
             _packed(one.ended),
+            tuple(beside),
         )
 
     def slice(self, picture: NDArray[np.uint8]) -> LabelledSlice:
@@ -227,7 +234,14 @@ def cut_case(
     windows = _other_windows(config, dataset, case) if learns else ()
     for number, window in enumerate((None, *windows)):
         for one in source_slices(
-            dataset, case, input_size=input_size, limit=limit, axes=axes, ends=ends, window=window
+            dataset,
+            case,
+            input_size=input_size,
+            limit=limit,
+            axes=axes,
+            ends=ends,
+            window=window,
+            beside=_ALL_AXES if learns and config.reads_beside else (),
         ):
             named = replace(one, name=f"{one.name}~{number}") if number else one
             copies = _copies(config, dataset, named) if learns else ()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import TypeAlias, overload
 
 from segsam.datasets.shards import PARTS, PreparedSlice, Shards, write_shards
 from segsam.datasets.sources import open_sources
@@ -28,19 +28,21 @@ from segsam.training.samples import (
 from segsam.types import Progress
 
 SPLIT = "split.json"
+Keys: TypeAlias = tuple[str, ...]
+"""Of the features of a slice, and of those beside it."""
 
 
 class ShardedSamples(Sequence[Sample]):
     """Samples of one part, each read from its shard on access; only keys stay in memory."""
 
     def __init__(
-        self, shards: Shards, keys: Mapping[int, str], classes: Mapping[str, DatasetClasses]
+        self, shards: Shards, keys: Mapping[int, Keys], classes: Mapping[str, DatasetClasses]
     ) -> None:
         """Select slices of shards.
 
         Args:
             shards: the slices.
-            keys: index in the shards -> key of the features, in the order of the samples.
+            keys: index in the shards -> keys of the features, in the order of the samples.
             classes: by name of the data set.
         """
         self._shards = shards
@@ -66,7 +68,8 @@ class ShardedSamples(Sequence[Sample]):
         place = self._indices[index]
         name = self._shards.dataset_of(place)
         one, dataset = self._shards[place].slice, self._datasets[name]
-        return Sample.of(one, dataset, self._classes[name], key=self._keys[place])
+        key, *beside = self._keys[place]
+        return Sample.of(one, dataset, self._classes[name], key=key, beside=beside)
 
     def fingerprint(self) -> str:
         """Return what changes if the slices do; raises TrainingError for a missing shard."""
@@ -89,10 +92,12 @@ def sharded_samples(
     model: SegSam,
     store: EmbeddingStore,
     *,
+    beside: bool,
     processes: Processes,
     progress: Progress,
 ) -> dict[str, Sequence[Sample]]:
-    """Return the samples of the training and validation parts; what is not stored is encoded.
+    """Return the samples of the training and validation parts; what is not stored is encoded, and
+    with `beside` the slices beside those of the training part as well.
 
     Raises:
         TrainingError: nothing to train on, or shards that cannot be read.
@@ -103,18 +108,24 @@ def sharded_samples(
     both = [*places[TRAIN], *places[VALIDATION]]
     if processes.world > 1:
         for index in processes.share(len(both)):
-            store.add(shards[both[index]].slice.picture)
+            _stored(shards[both[index]], store, beside=beside)
         processes.wait()
     keys = {}
     for done, place in enumerate(both):
         progress(done, len(both), f"preparing {shards.folder.name}")
-        keys[place] = store.add(shards[place].slice.picture)
+        keys[place] = _stored(shards[place], store, beside=beside)
     if not places[TRAIN]:
         raise TrainingError(f"{shards.folder.name}: {NO_SLICE}")
     return {
         part: ShardedSamples(shards, {one: keys[one] for one in some}, classes)
         for part, some in places.items()
     }
+
+
+def _stored(prepared: PreparedSlice, store: EmbeddingStore, *, beside: bool) -> Keys:
+    one = prepared.slice
+    sides = one.beside if beside and prepared.part == TRAIN else ()
+    return tuple(map(store.add, (one.picture, *sides)))
 
 
 def write_run_shards(

@@ -214,7 +214,7 @@ class TrainingRun:
         trained_on: set[tuple[str, str]],
     ) -> CutSlices:
         earlier = {case.image for case in cases if (case.image, case.sha256) in trained_on}
-        cutter = SliceCutter(cases, parts, earlier, self.settings)
+        cutter = SliceCutter(cases, parts, earlier, self.settings, finds=model.config.dense_head)
         report = self.progress.phase(PREPARING, "cutting the labelled cases")
         shutil.rmtree(self._shards, ignore_errors=True)
         cut = cutter.write(self._shards, model.host.facts.input_size, report)

@@ -39,7 +39,7 @@ class TrainSettings(RequestRecord):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-4
     """Rate of the semantic parts; the decoder of the host has half of it."""
     slices: Annotated[int, Field(ge=4, le=1_000_000)] = 240
-    """About the largest number of slices that are encoded, copies included."""
+    """About the largest number of slices that are learnt from, copies included."""
     slices_per_volume: Annotated[int, Field(ge=1, le=10_000)] = 12
     """Most slices along each axis of a volume that is trained on."""
     copies: Annotated[int, Field(ge=0, le=8)] = 1

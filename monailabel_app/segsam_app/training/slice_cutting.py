@@ -21,6 +21,7 @@ from segsam.datasets.splits import TRAIN, VALIDATION, Split
 from segsam.datasets.transforms import augmented
 from segsam.errors import SegSamError, TrainingError
 from segsam.imaging.label_files import Labels
+from segsam.imaging.slices import choose_axis
 from segsam.types import LabelArray, Progress
 from segsam_app.training.cases import MAX_STRUCTURES, LabelledCase, left_out_text, structure_key
 from segsam_app.training.settings import TrainSettings
@@ -72,16 +73,20 @@ class SliceCutter:
         parts: Mapping[str, str],
         earlier: Collection[str],
         settings: TrainSettings,
+        *,
+        finds: bool,
     ) -> None:
         """Cut `cases`; `parts` is the result of `split_cases`.
 
         `earlier` are the images that the version before was trained on with the label that they
-        have now.
+        have now. With `finds` there is a dense head to train, so slices that lie as those that are
+        searched have the pictures beside them.
         """
         self._cases = cases
         self._parts = parts
         self._earlier = earlier
         self._settings = settings
+        self._finds = finds
         self._groups: dict[tuple[str, frozenset[int]], _Group] = {}
         self._numbers: dict[str, int] = {}
         self._used: list[str] = []
@@ -138,6 +143,7 @@ class SliceCutter:
             input_size=input_size,
             limit=self._limit * more,
             axes="all",
+            beside=(choose_axis(volume, "auto"),) if self._finds else (),
         )
         for place, one in enumerate(cut):
             of_slice = part

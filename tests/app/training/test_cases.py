@@ -48,9 +48,11 @@ def write_segmentation(path: Path, names: dict[int, str]) -> Path:
     return path
 
 
-def cut(cases: list[LabelledCase], folder: Path) -> tuple[CutSlices, Shards]:
+def cut(
+    cases: list[LabelledCase], folder: Path, *, finds: bool = False
+) -> tuple[CutSlices, Shards]:
     settings = TrainSettings(slices=100, copies=0)
-    cutter = SliceCutter(cases, {case.image: "train" for case in cases}, (), settings)
+    cutter = SliceCutter(cases, {case.image: "train" for case in cases}, (), settings, finds=finds)
     result = cutter.write(folder, 32, no_progress)
     return result, Shards(folder)
 
@@ -76,6 +78,19 @@ class TestPlace:
             twin = found[name.replace("case0", "case1")]
             np.testing.assert_array_equal(found[name].labels, twin.labels)
             np.testing.assert_array_equal(found[name].picture, twin.picture)
+
+    def test_only_slices_that_lie_as_those_searched_have_pictures_beside_them(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        write(placed_by_hand(store, "case0", ".nii.gz"), voxels())
+        store.refresh()
+        _, slices = cut(labelled_cases(store)[:1], tmp_path / "shards", finds=True)
+        beside = {one.slice.name.rpartition("/")[2]: one.slice.beside for one in slices}
+        assert {name[0] for name, pictures in beside.items() if pictures} == {"k"}
+        own = {one.slice.name.rpartition("/")[2]: one.slice.picture for one in slices}
+        first, second = beside["k2"]
+        assert np.array_equal(first, own["k1"])
+        assert np.array_equal(second, own["k3"])
 
     def test_elsewhere_is_left_out_alone_and_named(self, store: Store, tmp_path: Path) -> None:
         moved = AFFINE.copy()

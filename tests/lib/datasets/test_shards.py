@@ -29,7 +29,8 @@ def prepared(number: int, part: str = "train", name: str = "squares") -> Prepare
         masks = [labels > 0, rng.random(labels.shape) > 0.5]
         instances = tuple(Instance(7, mask) for mask in masks)
     ended = (Instance(3, labels > 0),) if number == 3 else ()
-    one = LabelledSlice(f"{name}/case/{number}", picture, labels, (7,), instances, ended)
+    beside = (255 - picture, picture[::-1])[: max(0, number - 2)]
+    one = LabelledSlice(f"{name}/case/{number}", picture, labels, (7,), instances, ended, beside)
     return PreparedSlice(one, name, part)
 
 
@@ -57,6 +58,9 @@ def test_what_was_written_is_read_in_any_order(written: Path) -> None:
         assert (found.slice.name, found.slice.prompted) == (expected.slice.name, (7,))
         assert [one.value for one in found.slice.instances] == [7, 7][: 2 * (index % 2)]
         assert [one.value for one in found.slice.ended] == [3] * (index == 3)
+        assert len(found.slice.beside) == max(0, index - 2)
+        for picture, other in zip(found.slice.beside, expected.slice.beside, strict=True):
+            assert np.array_equal(picture, other)
         for one in found.slice.ended:
             assert np.array_equal(one.mask, found.slice.labels > 0)
         for one, other in zip(found.slice.instances, expected.slice.instances, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,12 @@ def drawn() -> LabelledSlice:
 class TestMirrored:
     def test_picture_and_sides_are_exchanged_together(self) -> None:
         one, values = drawn(), mirrored_values(named(ABDOMEN))
+        one = replace(one, beside=(255 - one.picture,))
         assert values == {1: 2, 2: 1, 3: 3}
         turned = mirrored(one, values)
         assert turned.name == "made/case/0|"
         assert np.array_equal(turned.picture, one.picture[:, ::-1])
+        assert np.array_equal(turned.beside[0], 255 - turned.picture)
         for value, other in values.items():
             assert np.array_equal(turned.labels == other, (one.labels == value)[:, ::-1])
         assert turned.prompted == (2, 3), "the small left kidney became a small right one"

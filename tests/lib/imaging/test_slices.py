@@ -357,3 +357,28 @@ class TestChoosingTheAxis:
     def test_another_word_is_refused(self, anisotropic: Callable[..., Volume]) -> None:
         with pytest.raises(PromptError, match="auto, i, j or k, got 'all'"):
             choose_axis(anisotropic((1.0, 1.0, 1.0)), "all")
+
+
+class TestBeside:
+    @pytest.mark.parametrize(
+        ("spacing_mm", "expected"),
+        [(0.5, (0, 10)), (1.0, (2, 8)), (2.5, (4, 6)), (10.0, (4, 6)), (13.0, ())],
+    )
+    def test_the_nearest_at_a_distance_in_mm(
+        self, spacing_mm: float, expected: tuple[int, ...]
+    ) -> None:
+        affine = np.diag([1.0, 1.0, spacing_mm, 1.0])
+        view = SliceView.of(Volume.from_array(np.zeros((4, 4, 12), np.int16), affine), 2)
+        assert view.beside(5) == expected
+
+    def test_an_end_and_a_picture_lack_some(self) -> None:
+        volume = Volume.from_array(np.zeros((4, 4, 12), np.int16), np.diag([1.0, 1.0, 5.0, 1.0]))
+        view = SliceView.of(volume, 2)
+        assert (view.beside(0), view.beside(11)) == ((1,), (10,))
+        assert view.beside(0, [0]) == ()
+
+    def test_of_slices_read_sparsely_those_near_enough(self) -> None:
+        volume = Volume.from_array(np.zeros((4, 4, 40), np.int16), np.diag([1.0, 1.0, 1.0, 1.0]))
+        view = SliceView.of(volume, 2)
+        assert view.beside(8, range(0, 40, 4)) == (4, 12)
+        assert view.beside(8, (6, 8, 20, 39)) == (20,)

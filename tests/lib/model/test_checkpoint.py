@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -31,6 +32,7 @@ from segsam.model import (
 from segsam.model.card import rewrite_card
 from segsam.model.checkpoint import default_name, find_card
 from segsam.model.config import HeadName
+from segsam.model.dense_head import NEIGHBOUR_WEIGHTS
 from segsam.model.digests import encoder_id, weights_digest, weights_id
 from segsam.model.hosts import LiteMedSAM
 
@@ -94,6 +96,28 @@ def test_a_round_trip_is_bit_equal(
     for name, value in vars(wanted).items():
         same = getattr(found, name)
         assert same is None if value is None else torch.equal(same, value), name
+
+
+def test_a_dense_head_from_before_it_read_slices_beside_one_says_the_same(
+    tiny_host: Host, five_categories: Categories, tmp_path: Path
+) -> None:
+    config = SemanticConfig(dense_head=True)
+    model = SegSam(tiny_host, five_categories, config, semantics=True, text=True).eval()
+    path = save_checkpoint(model, tmp_path / "model.safetensors", CARD)
+    older = {
+        k: v
+        for k, v in safetensors.torch.load_file(path).items()
+        if not k.startswith(NEIGHBOUR_WEIGHTS)
+    }
+    safetensors.torch.save_file(older, path)
+    rewrite_json(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    restored = load_pretrained(path)
+    with torch.inference_mode():
+        image, *beside = (model.encode(torch.rand(1, 3, 32, 32)) for _ in range(3))
+        wanted, found = model.category_maps(image), restored.category_maps(image, beside)
+    assert wanted is not None
+    assert found is not None
+    assert torch.equal(found, wanted)
 
 
 def test_a_host_alone_makes_the_round_trip(

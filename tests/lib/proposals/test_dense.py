@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from segsam.categories import Categories
+from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, build_variant
 from segsam.prediction import naming
@@ -42,7 +43,9 @@ def volume() -> Volume:
 
 @pytest.fixture(scope="module")
 def model(volume: Volume) -> SegSam:
-    """A tiny model whose dense head was fitted to the blob of the volume, as a spleen."""
+    """A tiny model whose dense head was fitted to the blob of the volume, as a spleen, with the
+    slices beside each one.
+    """
     rows = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
     names = ("liver", "spleen", "heart", "nerve", "polyp")
     categories = Categories.load()
@@ -56,6 +59,10 @@ def model(volume: Volume) -> SegSam:
     predictor.set_volume(volume)
     slices = predictor.slices(2)
     embeddings = torch.cat([slices.features(index).embedding for index in range(6)]).clone()
+    beside = torch.zeros(6, 2, *embeddings.shape[1:])
+    for index in range(6):
+        for side, other in enumerate(slices.view.beside(index)):
+            beside[index, side] = embeddings[other]
     planes = [slices.view.turned(blob()[:, :, index]) for index in range(6)]
     targets = torch.zeros(6, 5, 16, 16)
     for index, plane in enumerate(planes):
@@ -67,7 +74,7 @@ def model(volume: Volume) -> SegSam:
     optimiser = torch.optim.Adam(head.parameters(), lr=5e-3)
     for _ in range(60):
         optimiser.zero_grad()
-        F.binary_cross_entropy_with_logits(head(embeddings), targets).backward()  # type: ignore[no-untyped-call]
+        F.binary_cross_entropy_with_logits(head(embeddings, beside), targets).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return made
 
@@ -94,6 +101,16 @@ def test_each_slice_of_the_object_has_its_box(model: SegSam, volume: Volume) -> 
         assert np.abs(np.subtract(box.min_ijk[:2], (8, 6))).max() <= 2
         assert np.abs(np.subtract(box.max_ijk[:2], (19, 17))).max() <= 2
     assert iou(found.region.mask(), blob()) > 0.7
+
+
+def test_a_slice_is_read_with_those_beside_it(
+    model: SegSam, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the object, what is said of a slice changes with those beside it."""
+    with_sides = maps_of(model, volume)
+    monkeypatch.setattr(SliceView, "beside", lambda *_: ())
+    alone = maps_of(model, volume)
+    assert with_sides.presence(0)[SPLEEN] != alone.presence(0)[SPLEEN]
 
 
 def test_every_storage_order_gives_the_same(model: SegSam, volume: Volume) -> None:

@@ -3,21 +3,33 @@ what it knew."""
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from segsam.categories import Categories
 from segsam.errors import TrainingError
+from segsam.imaging.volume import Volume
 from segsam.model import Host, SegSam, load_pretrained
 from segsam.model.dense_head import DenseHead
 from segsam.training import initial_model, loop
 from segsam.training.config import TrainConfig
-from segsam.training.dense_training import FINDING, STATE, DenseTargets, category_map, dense_loss
-from segsam.training.targets import AnnotatedImage
+from segsam.training.dense_training import (
+    FINDING,
+    STATE,
+    DenseTargets,
+    category_map,
+    dense_loss,
+    rarest_shown,
+)
+from segsam.training.samples import Sample
+from segsam.training.sharded_samples import write_run_shards
+from segsam.training.targets import NO_CLASS, AnnotatedImage
 
 from .test_train_run import Starts, run, start, write_dataset
 
@@ -29,6 +41,26 @@ DENSE = {"steps": 1, "dense_images": 2, "dense_rate": 3e-3, "example_slices": 0}
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_dataset(tmp_path / "squares", ["ABD_001_1", "ABD_002_1", "ABD_003_1"])
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    """Two volumes of six slices, 4 mm apart, with a block on four of them."""
+    folder = tmp_path / "blocks"
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for case in range(2):
+        labels = np.zeros((32, 32, 6), np.uint8)
+        labels[6 + case : 20, 5:16, 1:5] = 1
+        noise = np.random.default_rng(case).integers(0, 40, labels.shape)
+        voxels = (labels * np.int16(200) + noise).astype(np.int16)
+        for part, content in (("images", voxels), ("labels", labels)):
+            Volume.from_array(content, np.diag([1.0, 1.0, 4.0, 1.0])).save(
+                folder / part / f"B_{case}_1.nii.gz"
+            )
+    record = {"name": "blocks", "modality": "MR", "licence": "CC0", "labels": {"1": "liver"}}
+    (folder / "dataset.json").write_text(json.dumps(record))
+    return folder
 
 
 def image(numbers: list[int], masks: torch.Tensor, annotated: list[bool]) -> AnnotatedImage:
@@ -99,10 +131,11 @@ def test_it_learns_where_each_category_is(data: Path, tmp_path: Path, start: Sta
     assert spleen[rows < 14].max() < 0.5
 
 
-def test_a_stopped_run_goes_on_where_it_was(data: Path, tmp_path: Path, start: Starts) -> None:
+def test_a_stopped_run_goes_on_where_it_was(volumes: Path, tmp_path: Path, start: Starts) -> None:
+    """With the same slices beside those that are drawn, and the same ones alone."""
     changes = DENSE | {"dense_steps": 6, "checkpoint_every": 2}
-    whole = loop.train(run(data, tmp_path / "whole", **changes), start=start())
-    config = run(data, tmp_path / "broken", **changes)
+    whole = loop.train(run(volumes, tmp_path / "whole", **changes), start=start())
+    config = run(volumes, tmp_path / "broken", **changes)
 
     def stop(done: int, total: int, what: str) -> None:
         if what.startswith(FINDING) and done == 3:
@@ -121,6 +154,48 @@ def test_a_stopped_run_goes_on_where_it_was(data: Path, tmp_path: Path, start: S
     assert steps == [3, 4, 5, 6], "from the state after two steps"
     first, second = learnt(whole).state_dict(), learnt(again).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    assert first["dense_head.beside.join.weight"].abs().max() > 0
+
+
+def test_slices_beside_those_chosen_are_encoded_for_it(
+    volumes: Path, tmp_path: Path, start: Starts
+) -> None:
+    one_each = DENSE | {"dense_steps": 2, "slices_per_volume": 1}
+    report = loop.train(run(volumes, tmp_path / "with", **one_each), start=start())
+    assert report.encoded == 2 * 3
+    alone = loop.train(
+        run(volumes, tmp_path / "alone", **one_each, dense_beside=False), start=start()
+    )
+    assert alone.encoded == 2
+    assert learnt(alone).state_dict()["dense_head.beside.join.weight"].abs().max() == 0
+    config = run(volumes, tmp_path / "sharded", **one_each)
+    write_run_shards(config, tmp_path / "shards", input_size=32, progress=lambda *_: None)
+    sharded = config.model_copy(update={"datasets": (), "shards": str(tmp_path / "shards")})
+    same = learnt(loop.train(sharded, start=start())).state_dict()
+    assert all(torch.equal(same[k], v) for k, v in learnt(report).state_dict().items())
+
+
+def test_the_sides_are_read_alike_and_none_is_zero() -> None:
+    torch.manual_seed(0)
+    head = DenseHead(3, 16)
+    image, beside = torch.rand(2, 16, 8, 8), torch.rand(2, 2, 16, 8, 8)
+    alone = head(image)
+    assert torch.equal(head(image, beside), alone), "before it is trained"
+    torch.nn.init.normal_(head.beside.join.weight)
+    assert not torch.allclose(head(image, beside), alone, atol=1e-3)
+    assert torch.allclose(head(image, beside.flip(1)), head(image, beside), atol=1e-6)
+    assert torch.equal(head(image, torch.zeros_like(beside)), alone)
+    first = torch.cat([beside[:, :1], torch.zeros_like(beside[:, :1])], dim=1)
+    assert torch.allclose(head(image, beside[:, :1]), head(image, first), atol=1e-6)
+
+
+def test_slices_are_drawn_by_the_rarest_category_that_they_show() -> None:
+    def sample(*values: int) -> Sample:
+        labels = np.array([values], np.uint8)
+        return Sample("d/c/0", "d", "CT", "", labels, (), {1: 4, 2: 9, 3: NO_CLASS})
+
+    groups = rarest_shown([sample(0, 1), sample(1, 2), sample(1, 3), sample(0, 0)])
+    assert groups == ["d 4", "d 9", "d 4", "d"]
 
 
 def test_a_damaged_state_is_told(data: Path, tmp_path: Path, start: Starts) -> None:
