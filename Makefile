@@ -76,7 +76,8 @@ translations: $(SLICER)/.installed
 
 # Tests of which `make test` runs a short form, at the length that docs/reliability.md reports. Needs a quiet machine.
 RELIABILITY := tests/app/storage/test_faults.py tests/app/versions/test_versions.py tests/app/test_load.py \
-               tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/routes/test_training.py tests/lib/prompting/test_prompt_fuzz.py tests/properties
+               tests/app/test_annotators.py tests/app/test_killed_server.py tests/app/routes/test_training.py \
+               tests/lib/imaging/test_readers.py tests/lib/prompting/test_prompt_fuzz.py tests/properties
 reliability: export SEGSAM_TEST_FULL := 1
 reliability: export SEGSAM_TEST_KILLS ?= 200
 reliability: $(STAMP) $(SLICER)/.installed

@@ -39,14 +39,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not hasattr(config, "workerinput"):
         return
-
-    def uses_server(item: pytest.Item) -> bool:
-        return not SERVER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
     for item in filter(uses_server, items):
         item.add_marker(pytest.mark.xdist_group(SERVER_GROUP))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not uses_server(item), item.path not in slow))
+
+
+def uses_server(item: pytest.Item) -> bool:
+    """Return True if a test uses a server that tests of several files share."""
+    return not SERVER_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,6 +59,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             shared = nodeid.endswith(f"@{SERVER_GROUP}")
             return SERVER_GROUP if shared else nodeid.partition("::")[0]
+
+        # If a process crashes, xdist 3.8 gives all of its files to the others again, those that
+        # are done too, and waits for ever for their end; so does a new process whose first file has
+        # one test, because it hears of no second one and of no end.
+        def remove_node(self, node: Any) -> str | None:
+            units = self.assigned_work[node]
+            self.assigned_work[node] = {
+                scope: unit for scope, unit in units.items() if not all(unit.values())
+            }
+            crashed: str | None = super().remove_node(node)
+            return crashed
+
+        def schedule(self) -> None:
+            super().schedule()
+            for node in self.nodes:
+                self._reschedule(node)
 
     return ByServerOrFile(config, log) if config.getoption("dist") == "loadgroup" else None
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import requests
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 
+from ..conftest import uses_server
 from ..warm_python import ForkedProcess, WarmPython
 
 os.environ["SEGSAM_DISK_CACHE"] = "off"  # an app in this process writes nothing there
@@ -230,17 +231,35 @@ def environment(running: Server) -> dict[str, str]:
     }
 
 
+_shared = ExitStack()
+"""Servers that tests of several files share."""
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the shared servers after the last test that uses one: each holds two gigabytes.
+
+    A single process does not run these tests one after the other, and stops them at its end.
+    """
+    is_last = uses_server(item) and not (nextitem and uses_server(nextitem))
+    if is_last and hasattr(item.config, "workerinput"):
+        _shared.close()
+
+
+def pytest_sessionfinish() -> None:
+    """Stop the shared servers that still run."""
+    _shared.close()
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, standin: Path) -> Server:
     """Server with the usual settings, which all tests share."""
     conf = ["--conf", "labels", "ball,rest", "--conf", "checkpoint", "litemedsam"]
     conf += ["--conf", "also", str(standin), "--conf", "runtime", "auto"]
-    with started(tmp_path_factory.mktemp("server"), *conf) as running:
-        yield running
+    return _shared.enter_context(started(tmp_path_factory.mktemp("server"), *conf))
 
 
 @pytest.fixture(scope="session")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """Server started with `--uvicorn_app`, with a token and limits that a test can reach."""
     conf = ["--uvicorn_app", "segsam_app.asgi:app", "--conf", "checkpoint", "litemedsam"]
     conf += ["--conf", "routes", "delete", "--conf", "warm", "off"]
@@ -254,8 +273,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "SEGSAM_BODY_KILOBYTES": "64",
         "SEGSAM_BODY_SECONDS": "2",
     }
-    with started(tmp_path_factory.mktemp("tight"), *conf, **limits) as running:
-        yield running
+    return _shared.enter_context(started(tmp_path_factory.mktemp("tight"), *conf, **limits))
 
 
 def soon(find: Callable[[], Any], seconds: float = 10) -> Any:

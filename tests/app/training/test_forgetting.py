@@ -31,7 +31,7 @@ from ..stored import write
 OLD = {1: "liver", 2: "spleen", 3: "right kidney"}
 IN_SAMPLE = ("liver", "spleen", "kidney_right")
 NEW = {1: "hip_left", 2: "hip_right", 3: "sacrum"}
-FEW = {"slices": 12, "copies": 0, "max_epochs": 4, "minutes": 30, "tolerance": 100}
+FEW = {"slices": 8, "copies": 0, "max_epochs": 4, "minutes": 30, "tolerance": 100}
 
 
 def numbered(labels: Any, organs: Any, names: Any) -> Any:
@@ -48,7 +48,7 @@ def dice_of_old(checkpoint: str | None, volume: Volume, labels: Any, folder: Pat
     store = EmbeddingStore(folder, model)
     dataset = Dataset(folder, "old", "CT", "", OLD, ())
     classes = DatasetClasses(class_numbers(dataset, model.categories), ())
-    cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=4, axes="k")
+    cut = cut_volume(volume, labels, "old/ct", input_size=256, limit=3, axes="k")
     samples = [Sample.of(one, dataset, classes, key=store.add(one.picture)) for one in cut]
     config = TrainConfig(out="unused", datasets=("unused",))
     return validate(model, store, samples, config)["dsc_box"]
