@@ -143,7 +143,7 @@ class SegSamApp(MONAILabelApp):
     def init_infers(self) -> dict[str, InferTask]:
         """Return the inference tasks by the names of their models."""
         main = self._prompted[DEFAULT_MODEL]
-        auto = AutoInfer(self.engine, self.progress, lambda: main.checkpoint_info)
+        auto = AutoInfer(self.engine, self.progress, lambda: main.checkpoint_info, self._taught)
         return {**self._prompted, AUTO_MODEL: auto}
 
     def init_trainers(self) -> dict[str, TrainTask]:

@@ -11,8 +11,8 @@ options of `segsam segment`. Without a file of prompts, `auto` finds the objects
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,13 @@ from segsam.batch.case_worker import CaseOutput
 from segsam.batch.records import file_hash
 from segsam.errors import PromptError
 from segsam.imaging.volume import Segment, Volume
+from segsam.prediction.completion.carried import FindCarried
 from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result
+from segsam.prediction.taught.carried_files import find_carried_in
+from segsam.prediction.taught.examples import TaughtNames
+from segsam.prediction.taught.files import FOLDER, read_folder
 from segsam.prompting.prompts import Prompts
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.system.reasons import reason_of
@@ -54,7 +58,8 @@ class SegmentTask:
     """Settings for every image: the options of `segsam segment`.
 
     `auto` finds objects in images without prompts; `categories` limits the search (empty: all that
-    the checkpoint was trained on); `ending` is the file format of the labels.
+    the checkpoint was trained on); `studies` is a folder whose taught names are searched as well;
+    `ending` is the file format of the labels.
     """
 
     checkpoint: str | None = None
@@ -65,10 +70,14 @@ class SegmentTask:
     auto: bool = False
     categories: tuple[str, ...] = ()
     ending: str = ".nii.gz"
+    studies: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings that are stored with the batch."""
-        return {"work": "segment", **asdict(self)}
+        """Return the settings that are stored with the batch; a folder of studies only if there is
+        one, so that a batch of an earlier version can be continued.
+        """
+        settings = {"work": "segment", **asdict(self)}
+        return settings if self.studies else {k: v for k, v in settings.items() if k != "studies"}
 
     def outputs(self, item: Item) -> tuple[str, ...]:
         """Return the name of the label volume of a case."""
@@ -86,6 +95,8 @@ class Segmenter:
         self._task = task
         self._out = out
         self._predictor = Predictor.from_pretrained(task.checkpoint, cache_bytes=_CACHE_BYTES)
+        folder = None if task.studies is None else Path(task.studies) / FOLDER
+        self._taught = TaughtNames() if folder is None else read_folder(folder).names
 
     def __call__(self, item: Item, cancel: Cancel) -> CaseOutput:
         """Segment one case and write its label volume. Raises SegSamError."""
@@ -135,9 +146,24 @@ class Segmenter:
     def _segment_automatically(self, target: Path, cancel: Cancel) -> dict[str, Any]:
         axis = "auto" if self._task.axis == "all" else self._task.axis
         search = Search(axis, self._task.categories)
-        found = segment_automatically(self._predictor, search, cancel=cancel)
+        damaged: list[str] = []
+        found = segment_automatically(
+            self._predictor,
+            search,
+            taught=self._taught,
+            carried=self._carried(damaged.append),
+            cancel=cancel,
+        )
+        found = replace(found, notes=(*damaged, *found.notes))
         found.save(target)
         return {key: value for key, value in found.to_json().items() if key != "seconds"}
+
+    def _carried(self, report: Callable[[str], None]) -> FindCarried:
+        """Return what finds what was learnt about the taught names."""
+        if self._task.studies is None:
+            return lambda _: None
+        weights = self._predictor.model.host.mask_decoder.state_dict()
+        return find_carried_in(Path(self._task.studies) / FOLDER, self._taught, weights, report)
 
 
 def read_requests(path: Path) -> tuple[ObjectRequest, ...]:

@@ -17,6 +17,8 @@ from segsam.cli.terminal import (
     ImageArgument,
     JsonOption,
     LabelsOption,
+    TaughtOption,
+    err,
     load_predictor,
     out,
     print_plain,
@@ -29,7 +31,9 @@ from segsam.cli.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from segsam.prediction.completion.carried import FindCarried
     from segsam.prediction.predictor import Predictor
+    from segsam.prediction.taught.examples import TaughtNames
     from segsam.proposals.automatic import Search
     from segsam.proposals.first_labels import FirstLabels
     from segsam.types import AxisName
@@ -44,7 +48,10 @@ def auto(
     *,
     category: Annotated[
         list[str] | None,
-        typer.Option(help="Look for this category (repeatable); default: all trained categories."),
+        typer.Option(
+            help="Look for this category, or taught name (repeatable); default: all trained "
+            "categories, and the taught names about which something was learnt."
+        ),
     ] = None,
     axis: Annotated[
         str, typer.Option(help="Voxel axis across which the image is sliced: auto, i, j, k.")
@@ -54,6 +61,7 @@ def auto(
     least: Annotated[
         float, typer.Option(help="Lowest certainty (0 to 1) of an object that is kept.")
     ] = 0.4,
+    taught: TaughtOption = None,
     window: Annotated[
         str | None, typer.Option(help="Displayed values: a CT preset or low,high.")
     ] = None,
@@ -71,7 +79,8 @@ def auto(
     files = Files(image, output, json_file)
     files.check()
     search = Search(cast("AxisName", axis), tuple(category or ()), slices, grid, least)
-    search_image(files, search, partial(load_predictor, checkpoint), window=window, frame=frame)
+    load = partial(load_predictor, checkpoint)
+    search_image(files, search, load, window=window, frame=frame, studies=taught)
 
 
 def search_image(
@@ -91,24 +100,45 @@ def search_image(
         load: returns the predictor; it is called when everything else is valid.
         window: as of the command.
         frame: as of the command.
-        studies: folder of studies whose taught names may be requested.
+        studies: folder of studies whose taught names may be requested, and are drawn by what was
+            learnt about them there.
     """
     from segsam.imaging.volume import Volume
+    from segsam.prediction.taught.examples import TaughtNames
     from segsam.prompting.parsing import window_from_text
     from segsam.proposals.automatic import segment_automatically
 
     shown = window_from_text(window)
-    taught = None if studies is None else taught_names(studies)
+    taught = TaughtNames() if studies is None else taught_names(studies)
     volume = Volume.load(files.image, frame=frame)
     predictor = load()
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:
-        found = segment_automatically(predictor, search, taught=taught, progress=progress)
+        found = segment_automatically(
+            predictor,
+            search,
+            taught=taught,
+            carried=_carried_in(studies, taught, predictor),
+            progress=progress,
+        )
     found.save(files.output)
     record = {**found.to_json(), "image": volume.name, "output": str(files.output)}
     write_json(files.json_file, record)
     _show(found)
     print_written(volume.notes + found.notes + found.overlap_notes, files.output)
+
+
+def _carried_in(studies: Path | None, taught: TaughtNames, predictor: Predictor) -> FindCarried:
+    """Return what finds what was learnt about the taught names of a folder of studies."""
+    from segsam.prediction.taught.carried_files import find_carried_in
+    from segsam.prediction.taught.files import FOLDER
+
+    if studies is None:
+        return lambda _: None
+    weights = predictor.model.host.mask_decoder.state_dict()
+    return find_carried_in(
+        studies / FOLDER, taught, weights, lambda why: print_plain(f"Note: {why}", err)
+    )
 
 
 def _show(found: FirstLabels) -> None:

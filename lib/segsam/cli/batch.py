@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -14,6 +14,7 @@ from segsam.cli.terminal import (
     EmbeddingsOption,
     JsonOption,
     MemoryOption,
+    TaughtOption,
     check_outputs,
     check_target,
     dataset_files,
@@ -24,6 +25,7 @@ from segsam.cli.terminal import (
     print_plain,
     progress_bar,
     propagate_choice,
+    taught_names,
     write_json,
 )
 from segsam.errors import BatchError, OutputError
@@ -88,8 +90,12 @@ def segment(  # noqa: PLR0913 - the options of the command
     ] = False,
     category: Annotated[
         list[str] | None,
-        typer.Option(help="With --auto: look for this category only (repeatable)."),
+        typer.Option(
+            help="With --auto: look for this category or taught name only (repeatable); where it "
+            "is not found, the summary says so."
+        ),
     ] = None,
+    taught: TaughtOption = None,
     axis: Annotated[str, typer.Option(help="See segsam segment.")] = "auto",
     propagate: Annotated[
         bool | None, typer.Option("--propagate/--no-propagate", help="See segsam segment.")
@@ -127,13 +133,15 @@ def segment(  # noqa: PLR0913 - the options of the command
     check_outputs(_files_of(items), *_results(items, out_folder, ending), json_file)
     left_out = [*found.left_out, *_without_prompts(found.items, items)]
     if len(items) < len(found.items):
-        missing = len(found.items) - len(items)
-        err.print(f"{missing} of {len(found.items)} images have no prompts: left out.")
+        few = len(found.items) - len(items)
+        err.print(f"{few} of {len(found.items)} images have no prompts: left out.")
     print_left_out(left_out)
     for note in found.notes:
         print_plain(note, err)
     if not items:
         raise BatchError(f"No image of {archive} has a file of prompts; --auto needs none.")
+    if taught is not None:
+        taught_names(taught)  # refuses what is no folder, and names damaged records
     task = SegmentTask(
         checkpoint=checkpoint,
         axis=cast("AxisChoice", axis),
@@ -143,10 +151,14 @@ def segment(  # noqa: PLR0913 - the options of the command
         auto=auto,
         categories=tuple(category or ()),
         ending=ending,
+        studies=None if taught is None else str(taught.absolute()),
     )
     pool = Workers(workers, threads, ray_address)
     outcome = _run(task, items, out_folder, pool, retry_failed=retry_failed)
-    more = {"notes": list(found.notes)} if found.notes else None
+    missing = _not_found(outcome)
+    more: dict[str, Any] = {"notes": list(found.notes)} if found.notes else {}
+    more |= {"not_found": missing} if category else {}
+    _print_not_found(missing)
     _report(outcome, out_folder, json_file, more, left_out=left_out)
 
 
@@ -230,6 +242,20 @@ def _without_prompts(found: Sequence[Item], used: Sequence[Item]) -> list[LeftOu
 
     cases = {item.case for item in used}
     return [LeftOut(item.case, "no prompts") for item in found if item.case not in cases]
+
+
+def _not_found(outcome: Outcome) -> dict[str, list[dict[str, Any]]]:
+    """Return the requested names that no object got, by case, in the form of `segsam segment`."""
+    found = {record.case: list(record.result.get("not_found", ())) for record in outcome.records}
+    return {case: missing for case, missing in found.items() if missing}
+
+
+def _print_not_found(missing: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    sentences = [f"{case}: {one['sentence']}" for case, each in missing.items() for one in each]
+    for sentence in sentences[:_SHOWN]:
+        print_plain(sentence)
+    if len(sentences) > _SHOWN:
+        out.print(f"... and {len(sentences) - _SHOWN} more; summary.json lists all of them.")
 
 
 def _report(

@@ -25,7 +25,7 @@ from segsam.cli.terminal import (
     progress_bar,
     write_json,
 )
-from segsam.errors import DamagedRecordError, PromptError
+from segsam.errors import PromptError
 
 if TYPE_CHECKING:
     from segsam.prediction.completion.carried import CarriedState
@@ -129,7 +129,7 @@ def _learnt_in(memory: Path, predictor: Predictor, name: str | None) -> dict[str
     one of them: None, with a note, if its file is damaged. Raises PromptError for a `name` that
     nobody taught there.
     """
-    from segsam.prediction.taught.carried_files import read_carried
+    from segsam.prediction.taught.carried_files import find_carried_in
     from segsam.prediction.taught.files import FOLDER, read_folder
 
     taught = read_folder(memory / FOLDER).names
@@ -142,17 +142,14 @@ def _learnt_in(memory: Path, predictor: Predictor, name: str | None) -> dict[str
             f"{', '.join(nearest)}."
         )
 
+    find = find_carried_in(
+        memory / FOLDER, taught, weights, lambda why: print_plain(f"Note: {why}")
+    )
+
     def carried(name: str) -> CarriedState | None:
-        found = taught.find(name)
-        if found is None:
-            return None
-        try:
-            state = read_carried(memory / FOLDER / found.id, found.name, weights)
-        except (DamagedRecordError, OSError) as error:
-            print_plain(f"Note: what was learnt about {found.name} cannot be used: {error}.")
-            return None
-        if state is None:
-            print_plain(f"Note: nothing is carried yet about {found.name}; its server learns on.")
+        state, known = find(name), taught.find(name)
+        if state is None and known is not None:
+            print_plain(f"Note: nothing is carried yet about {known.name}; its server learns on.")
         return state
 
     return {"taught": taught, "carried": carried}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -19,6 +18,7 @@ from segsam.cli.terminal import (
     LabelsOption,
     MemoryOption,
     PictureOption,
+    TaughtOption,
     WindowOption,
     load_predictor,
     out,
@@ -91,10 +91,6 @@ FindOption = Annotated[
         help="Name, synonym or taught name of an object to find, in place of points and boxes "
         "(repeatable)."
     ),
-]
-TaughtOption = Annotated[
-    Path | None,
-    typer.Option(help="Studies folder whose taught names --find may name."),
 ]
 
 

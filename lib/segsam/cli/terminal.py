@@ -92,6 +92,13 @@ MemoryOption = Annotated[
         "their weights do not come with this product.",
     ),
 ]
+TaughtOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Studies folder whose taught names may be requested like categories; what was learnt "
+        "about them there draws them."
+    ),
+]
 ServerAppOption = Annotated[
     Path | None,
     typer.Option("--app", help="Folder of the MONAI Label app; default: the one in this checkout."),

@@ -20,6 +20,7 @@ from segsam.imaging.slices import choose_axis
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained
 from segsam.model.runtimes import EncoderRunner, choose_runtime
+from segsam.prediction.completion.adaptation import Weights, with_weights
 from segsam.prediction.completion.carried import FindCarried
 from segsam.prediction.completion.completing import Completing
 from segsam.prediction.completion.completion import Completion
@@ -109,6 +110,16 @@ class Predictor:
         percentiles. The embeddings of a `private` volume are never written to disk.
         """
         self._loaded = LoadedVolume(volume, Intensity.for_volume(volume, window), private)
+
+    def drawing_with(self, weights: Weights) -> Predictor:
+        """Return a predictor of the current volume whose mask decoder has other weights; both share
+        everything else, the embeddings included.
+        """
+        other = Predictor(
+            with_weights(self.model, weights), encoder=self.encoder, embeddings=self.embeddings
+        )
+        other._loaded = self._loaded
+        return other
 
     def reset(self) -> None:
         """Forget the current volume. Its embeddings stay cached and serve the same image again."""

@@ -6,7 +6,9 @@
              with certainties
 
 A dense head (`segsam.model.dense_head`) reads every slice and boxes every object on it. Without
-one, points are tried on a few slices, and what they find is followed from there.
+one, points are tried on a few slices, and what they find is followed from there. So are names that
+users taught: those that were requested, and without a request those about which something was
+learnt in other cases, by which they are then drawn.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import replace
 
 from segsam.errors import VolumeError
 from segsam.imaging.slices import choose_axis
+from segsam.prediction.completion.carried import CarriedState, FindCarried
 from segsam.prediction.job import Job
 from segsam.prediction.labels import fuse_axes
 from segsam.prediction.naming import PRESENT_ABOVE
@@ -26,7 +29,9 @@ from segsam.prompting.prompts import Box, Prompts
 from segsam.proposals.boxes import Proposal, chain_of
 from segsam.proposals.dense import DenseMaps, DenseObject
 from segsam.proposals.first_labels import (
+    LEARNT_NOTE,
     NOTHING_NOTE,
+    OTHER_CHECKPOINT_NOTE,
     UNNAMED_NOTE,
     UNSEEN_PRESENCE_NOTE,
     FirstLabels,
@@ -50,6 +55,7 @@ def segment_automatically(
     search: Search | None = None,
     *,
     taught: TaughtNames | None = None,
+    carried: FindCarried = lambda _: None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> FirstLabels:
@@ -59,6 +65,8 @@ def segment_automatically(
         predictor: after `set_volume`.
         search: settings.
         taught: names that users taught, which may be requested like categories.
+        carried: returns what was learnt about a taught name in other cases, by which it is drawn.
+            Such names are also looked for if none is requested.
         progress: called after each slice as (done, planned so far, message).
         cancel: called before each slice; True cancels.
 
@@ -70,13 +78,20 @@ def segment_automatically(
         VolumeError: no volume was set.
     """
     job, names = Job(progress, cancel), taught or TaughtNames()
-    return _AutomaticSegmentation(predictor, search or Search(), names, job).run()
+    return _AutomaticSegmentation(predictor, search or Search(), names, carried, job).run()
 
 
 class _AutomaticSegmentation:
     """One call of `segment_automatically`."""
 
-    def __init__(self, predictor: Predictor, search: Search, taught: TaughtNames, job: Job) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        search: Search,
+        taught: TaughtNames,
+        carried: FindCarried,
+        job: Job,
+    ) -> None:
         if predictor.volume is None:
             raise VolumeError("No volume is set: call set_volume before segment_automatically.")
         self._predictor, self._search, self._taught, self._job = predictor, search, taught, job
@@ -99,6 +114,10 @@ class _AutomaticSegmentation:
         """Slices that were searched."""
         self._unnamed: list[str] = []
         """Categories of objects that were followed and then got no name."""
+        self._notes: list[str] = []
+        """About what was learnt in other cases."""
+        self._learnt = self._usable(carried)
+        """Position of a taught name -> what was learnt about it with this checkpoint."""
 
     def run(self) -> FirstLabels:
         """Find boxes of each category and taught name, and segment what they hold."""
@@ -111,7 +130,7 @@ class _AutomaticSegmentation:
             (UNSEEN_PRESENCE_NOTE, bool(self._categories) and not self._presence),
             (NOTHING_NOTE, not objects),
         )
-        notes = [note for note, holds in conditions if holds]
+        notes = [*self._notes, *(note for note, holds in conditions if holds)]
         if self._unnamed:
             notes.append(UNNAMED_NOTE.format(names=", ".join(self._unnamed)))
         return FirstLabels(
@@ -181,34 +200,82 @@ class _AutomaticSegmentation:
             yield self._followed(names[category], of_category, self._presences(category))
 
     def _taught_objects(self) -> Iterator[FoundObject | None]:
-        """Yield the object of each taught name that was requested; None for one that is unsure."""
-        sought = [
-            each.taught
-            for each in self._requested
-            if each.taught is not None and each.reason is None
-        ]
+        """Yield the object of each taught name that is looked for; None for one that is unsure."""
+        sought = self._sought()
         if not sought:
             return
+        drawn_by = {
+            number: self._predictor.drawing_with(state.learnt)
+            for number, state in self._learnt.items()
+            if number in sought
+        }
         search = TaughtSearch(self._predictor, self._slices, self._taught, sought, self._rejected)
         proposals = search.proposals(self._search.slices)
         self._searched.update(search.searched)
-        for number in dict.fromkeys(sought):
+        for number in sought:
             of_name = [proposal for proposal in proposals if proposal.category == number]
             if of_name:
-                yield self._followed(self._taught.names[number].name, of_name, {}, self._taught)
+                name, predictor = self._taught.names[number].name, drawn_by.get(number)
+                found = self._followed(name, of_name, {}, taught=self._taught, predictor=predictor)
+                yield None if found is None else self._with_source(found, number)
+
+    def _sought(self) -> tuple[int, ...]:
+        """Return the positions of the taught names to look for: the requested ones; without a
+        request, those about which something was learnt, unless they are categories.
+        """
+        if self._requested:
+            able = (each.taught for each in self._requested if each.reason is None)
+            return tuple(dict.fromkeys(number for number in able if number is not None))
+        names, categories = self._taught.names, self._model.categories
+        own = {categories.names[index] for index in self._categories}
+        found = {number: categories.find(names[number].name) for number in self._learnt}
+        return tuple(
+            number
+            for number, index in found.items()
+            if index is None or categories.names[index] not in own
+        )
+
+    def _usable(self, carried: FindCarried) -> dict[int, CarriedState]:
+        """Return what was learnt about the requested taught names, or all without a request."""
+        names = list(enumerate(self._taught))
+        if self._requested:
+            asked = {each.taught for each in self._requested}
+            names = [(number, name) for number, name in names if number in asked]
+        if self._model.memory is None:
+            return {}
+        states = {number: carried(name.name) for number, name in names}
+        own, found = self._predictor.encoder.weights_id, dict[int, CarriedState]()
+        for number, state in states.items():
+            if state is not None and state.parent == own:
+                found[number] = state
+            elif state is not None:
+                self._notes.append(OTHER_CHECKPOINT_NOTE.format(source=state.in_words))
+        return found
+
+    def _with_source(self, found: FoundObject, number: int) -> FoundObject:
+        """Return an object with the cases by what was learnt from which it was drawn."""
+        state = self._learnt.get(number)
+        if state is None:
+            return found
+        self._notes.append(LEARNT_NOTE.format(name=found.name, source=state.in_words))
+        return replace(found, learnt_in=state.cases)
 
     def _followed(
         self,
         name: str,
         proposals: Sequence[Proposal],
         presence: Mapping[int, float],
+        *,
         taught: TaughtNames | None = None,
+        predictor: Predictor | None = None,
     ) -> FoundObject | None:
         """Segment an object from the proposals that belong together, and follow it from there."""
         chain = chain_of(proposals, self._axis)
         best = max(one.certainty for one in chain)
         boxes, follow = [one.box for one in chain], not self._volume.is_flat
-        return self._segment(name, boxes, best, presence, follow=follow, taught=taught)
+        return self._segment(
+            name, boxes, best, presence, follow=follow, taught=taught, predictor=predictor
+        )
 
     def _segment(
         self,
@@ -219,12 +286,13 @@ class _AutomaticSegmentation:
         *,
         follow: bool,
         taught: TaughtNames | None = None,
+        predictor: Predictor | None = None,
     ) -> FoundObject | None:
         """Segment an object from its boxes, of this certainty; None if it gets another name or too
-        little certainty over all slices.
+        little certainty over all slices. A taught name may have a `predictor` of its own.
         """
         is_requested = bool(self._requested) and taught is None
-        result = self._predictor.predict(
+        result = (predictor or self._predictor).predict(
             Prompts(boxes=tuple(boxes)),
             axis=_AXIS_NAMES[self._axis],
             propagate=follow,

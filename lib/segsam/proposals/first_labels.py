@@ -21,6 +21,8 @@ NOTHING_NOTE = "Nothing was found that both decoders were certain enough of."
 UNNAMED_NOTE = (
     "Left out, because their names are not certain enough: objects that look most like {names}."
 )
+LEARNT_NOTE = "The {name} is drawn by {source}."
+OTHER_CHECKPOINT_NOTE = "Not used, because it is of another checkpoint: {source}."
 UNSEEN_PRESENCE_NOTE = (
     "Searched by the agreement of the two decoders alone: this checkpoint has not learnt which "
     "categories are absent."
@@ -40,6 +42,8 @@ class FoundObject:
     confidence: float
     result: Result
     presence: Mapping[int, float]
+    learnt_in: tuple[str, ...] = ()
+    """Cases from which the mask decoder that drew it was adapted, the newest last."""
 
     @property
     def agreement(self) -> float:
@@ -81,6 +85,7 @@ class FoundObject:
             "voxels": voxels,
             "slices": {str(index): value for index, value in self.slice_certainties.items()},
             "presence": {str(index): value for index, value in self.presence.items()},
+            "learnt_in": list(self.learnt_in),
         }
 
 

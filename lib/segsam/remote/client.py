@@ -21,6 +21,9 @@ from segsam.types import AxisChoice, PropagateChoice
 MODEL = "segsam"
 """Name of the default model on the server."""
 
+AUTO_MODEL = "segsam_auto"
+"""Name of the model that segments without prompts."""
+
 ANSWER_SECONDS = 900
 """Longest time for a reply: a box through a hundred slices on one slow core."""
 
@@ -109,10 +112,16 @@ class Client:
         """Send prompts, as `infer` does, for an image of the studies folder with this id."""
         return self._infer({"image": image}, params)
 
-    def _infer(self, image: Mapping[str, str], params: Mapping[str, Any]) -> Reply:
+    def first_labels(self, image: str, params: Mapping[str, Any]) -> Reply:
+        """Segment an image of the studies folder without prompts; the reply has a label file."""
+        return self._infer({"image": image}, params, AUTO_MODEL)
+
+    def _infer(
+        self, image: Mapping[str, str], params: Mapping[str, Any], model: str = MODEL
+    ) -> Reply:
         start = time.perf_counter()
         fields = {"params": json.dumps(params)}
-        answer = self._call("POST", f"/infer/{MODEL}", params=image, data=fields)
+        answer = self._call("POST", f"/infer/{model}", params=image, data=fields)
         seconds = time.perf_counter() - start
         if answer.headers.get("content-type", "").startswith("multipart/"):
             return _multipart_reply(answer, seconds)

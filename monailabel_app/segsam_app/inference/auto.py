@@ -14,12 +14,12 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from segsam.proposals.automatic import Search, segment_automatically
+from segsam.proposals.automatic import Search
 from segsam.types import Cancel
 from segsam_app.errors import RequestError
 from segsam_app.inference.adapted_states import Annotator
 from segsam_app.inference.engine import Engine
-from segsam_app.inference.finding import SearchRequest, described, written
+from segsam_app.inference.finding import SearchRequest, described, searched, written
 from segsam_app.inference.positions import names_at
 from segsam_app.inference.progress import ProgressTracker
 from segsam_app.inference.requests import (
@@ -27,6 +27,7 @@ from segsam_app.inference.requests import (
     ShortText,
     window_of,
 )
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class AutoRequest(SearchRequest):
     """Request for first labels; see `Search`."""
 
     categories: tuple[ShortText, ...] = ()
-    """Categories to find; empty for all that the checkpoint knows."""
+    """Categories or taught names to find; empty for all that the checkpoint knows, and the taught
+    names about which something was learnt."""
     label_prompt: tuple[int, ...] | None = None
     """Categories as OHIF names them: positions in the model's labels, counted from 1."""
 
@@ -72,11 +74,13 @@ class AutoInfer(InferTask):
         engine: Engine,
         progress: ProgressTracker,
         checkpoint_info: Callable[[], Mapping[str, Any]],
+        taught: Callable[[], TaughtStore | None] = lambda: None,
     ) -> None:
         """`checkpoint_info` returns the description of the checkpoint in use, see
-        `SegSamInfer.checkpoint_info`.
+        `SegSamInfer.checkpoint_info`; `taught` the store of the names that users taught, None
+        without one.
         """
-        self._engine, self._progress = engine, progress
+        self._engine, self._progress, self._taught = engine, progress, taught
         self._checkpoint_info = checkpoint_info
         super().__init__(
             type=InferType.SEGMENTATION,
@@ -130,6 +134,6 @@ class AutoInfer(InferTask):
         with self._progress.track(request.request_id) as progress:
             volume = self._engine.volume(image, temporary=temporary)
             predictor = self._engine.predictor(image, volume, window_of(request.window))
-            found = segment_automatically(predictor, search, progress=progress, cancel=cancel)
+            found = searched(predictor, search, self._taught(), progress=progress, cancel=cancel)
             file, names = written(found, request, listed)
         return str(file), json_safe(described(found, names, request.request_id))

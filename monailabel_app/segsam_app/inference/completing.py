@@ -20,7 +20,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -30,7 +29,6 @@ from pydantic import ConfigDict
 
 from segsam.errors import PromptError
 from segsam.imaging.volume import Volume
-from segsam.prediction.completion.carried import CarriedState
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.teaching import AdaptedState
 from segsam.prediction.predictor import Predictor
@@ -38,6 +36,7 @@ from segsam.prompting.prompts import Prompts
 from segsam.types import Cancel
 from segsam_app.ids import IdText
 from segsam_app.inference.adapted_states import Annotator, StateOwner
+from segsam_app.inference.carried import find_carried
 from segsam_app.inference.confirmed import Confirmed, FindLabel, confirmed_in, read_confirmed
 from segsam_app.inference.dialects import ImageRequest
 from segsam_app.inference.engine import Engine, ImageKey
@@ -54,10 +53,6 @@ logger = logging.getLogger(__name__)
 FORGOTTEN_NOTE = (
     "What was learnt before is not on the server any more, so it was learnt anew from the "
     "confirmed slices."
-)
-OTHER_VERSION_NOTE = (
-    "What was learnt about {name} in other cases is of another version of the model, and is not "
-    "used; the next label with this name brings it up to date."
 )
 
 
@@ -158,7 +153,7 @@ class Completer:
                 previous=previous,
                 taught=None if taught is None else taught.names(),
                 name=request.label or None,
-                carried=partial(_carried, taught, predictor, carried_notes),
+                carried=find_carried(taught, predictor, carried_notes),
                 progress=progress,
                 cancel=cancel,
             )
@@ -203,22 +198,6 @@ class Completer:
         if result.state is previous:
             return request.previous
         return self._engine.states.add(owner, result.state)
-
-
-def _carried(
-    taught: TaughtStore | None, predictor: Predictor, notes: list[str], name: str
-) -> CarriedState | None:
-    """Return what was learnt about a name with the model of a predictor; None if nothing was. A
-    note says so if it was learnt with another one.
-    """
-    known = None if taught is None else taught.names().find(name)
-    facts = None if taught is None or known is None else taught.learnt_facts(known)
-    if taught is None or known is None or facts is None:
-        return None
-    if facts.parent != predictor.encoder.weights_id:
-        notes.append(OTHER_VERSION_NOTE.format(name=known.name))
-        return None
-    return taught.learnt(known, predictor.model.host.mask_decoder.state_dict())
 
 
 def _others(

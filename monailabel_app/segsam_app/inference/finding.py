@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from segsam.prediction.labels import Region
-from segsam.prediction.taught.examples import TaughtNames
+from segsam.prediction.predictor import Predictor
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.proposals.first_labels import FirstLabels
 from segsam.remote.masks import encode_mask
-from segsam.types import AxisName, Cancel
+from segsam.types import AxisName, Cancel, Progress
+from segsam_app.inference.carried import find_carried
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.positions import at_positions
 from segsam_app.inference.progress import ProgressTracker
@@ -36,6 +38,7 @@ from segsam_app.inference.requests import (
     ShortText,
     window_of,
 )
+from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.strict_json import json_safe
 
 logger = logging.getLogger(__name__)
@@ -83,8 +86,8 @@ class FindRequest(SearchRequest):
 
 
 class Finder:
-    """Answers requests with names, with one checkpoint; `taught` returns the names that users
-    taught.
+    """Answers requests with names, with one checkpoint; `taught` returns the store of the names
+    that users taught, None without one.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class Finder:
         engine: Engine,
         checkpoint: str | None,
         progress: ProgressTracker,
-        taught: Callable[[], TaughtNames | None],
+        taught: Callable[[], TaughtStore | None],
     ) -> None:
         self._engine, self._checkpoint = engine, checkpoint
         self._progress, self._taught = progress, taught
@@ -114,14 +117,33 @@ class Finder:
             volume = self._engine.volume(image, temporary=temporary)
             window = window_of(request.window)
             predictor = self._engine.predictor(image, volume, window, checkpoint=self._checkpoint)
-            found = segment_automatically(
-                predictor, search, taught=self._taught(), progress=progress, cancel=cancel
-            )
+            found = searched(predictor, search, self._taught(), progress=progress, cancel=cancel)
             if request.result == "region":
                 reply = described(found, found.label_names, request.request_id)
                 return None, json_safe({**reply, "objects": _objects(found)})
             file, names = written(found, request, listed)
         return str(file), json_safe(described(found, names, request.request_id))
+
+
+def searched(
+    predictor: Predictor,
+    search: Search,
+    taught: TaughtStore | None,
+    *,
+    progress: Progress,
+    cancel: Cancel | None,
+) -> FirstLabels:
+    """Search the predictor's volume, also for the names that users taught. Raises `SegSamError`."""
+    notes: list[str] = []
+    found = segment_automatically(
+        predictor,
+        search,
+        taught=None if taught is None else taught.names(),
+        carried=find_carried(taught, predictor, notes),
+        progress=progress,
+        cancel=cancel,
+    )
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def described(found: FirstLabels, names: dict[str, int], request_id: str | None) -> dict[str, Any]:

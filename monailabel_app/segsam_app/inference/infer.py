@@ -94,7 +94,7 @@ class SegSamInfer(InferTask):
         self._axis = config.axis
         self._checkpoint = checkpoint or config.checkpoint
         self._configured_labels = config.labels
-        self._finder = Finder(engine, self._checkpoint, self._progress, self._taught_names)
+        self._finder = Finder(engine, self._checkpoint, self._progress, taught)
         self._completer = Completer(
             engine, self._checkpoint, self._progress, find_label or _no_label, taught
         )

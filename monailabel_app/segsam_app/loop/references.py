@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,15 @@ def references_from_dataset(folder: Path) -> list[Reference]:
             f"The loop needs {VOLUMES} volumes with labels; {folder.name} has {len(found)}."
         )
     return found
+
+
+def references_of(folder: Path, cases: Sequence[str]) -> list[Reference]:
+    """Read some cases of a data set. Raises TrainingError for one that it does not have."""
+    dataset = open_dataset(folder)
+    missing = [case for case in cases if case not in dataset.cases]
+    if missing:
+        raise TrainingError(f"Expected cases of {folder.name}, got {', '.join(missing)}.")
+    return [_reference(case, *load_case(dataset, case), dataset.labels) for case in cases]
 
 
 def references_from_sample() -> list[Reference]:

@@ -116,37 +116,51 @@ class Session:
         )
 
     def _train(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        self._client.train(settings)
-        with self._console.status("training") as line:
-            while (training := self._client.training())["status"] in _UNFINISHED:
-                line.update(f"training: {training.get('progress', {}).get('what', 'starting')}")
-                time.sleep(_POLL_SECONDS)
-        if training["status"] != "DONE":
-            last = training.get("why") or " / ".join(list(training.get("details", ()))[-3:])
-            raise ServerError(f"The training ended with status {training['status']}: {last}")
-        self._console.print(f"Training: {training['why']}", soft_wrap=True)
-        versions = self._client.versions()["versions"]
-        return dict(next(one for one in versions if one["id"] == training["version"]))
+        return wait_for_training(self._client, settings, self._console)
 
     def _dice(self, references: Sequence[Reference]) -> Dice:
-        """Measure the current version of the model on some volumes."""
-        each = {one.name: self._dice_of(one) for one in references}
-        return {kind: {name: dice[kind] for name, dice in each.items()} for kind in KINDS}
-
-    def _dice_of(self, reference: Reference) -> dict[Kind, float]:
-        shared, total = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        for one in reference.slice_prompts():
-            params = prompt_params(one.prompts, "slice", axis=_AXES[reference.axis])
-            reply = self._client.infer_image(reference.name, params)
-            mask = decode_mask(reply.params["mask"], reference.labels.shape)
-            found = reference.on_slice(mask, one.index)
-            expected = reference.object_on(one.value, one.index)
-            shared[one.kind] += int((found & expected).sum())
-            total[one.kind] += int(found.sum() + expected.sum())
-        return {kind: round(200 * shared[kind] / max(total[kind], 1), 2) for kind in KINDS}
+        return dice_by_prompt(self._client, references)
 
     def _timed(self, step: str, work: Callable[[], Any]) -> Any:
         start = time.monotonic()
         result = work()
         self.findings.seconds[step] = round(time.monotonic() - start, 1)
         return result
+
+
+def wait_for_training(
+    client: Client, settings: Mapping[str, Any], console: Console
+) -> dict[str, Any]:
+    """Train and return the record of the new version. Raises ServerError if it does not end
+    well.
+    """
+    client.train(settings)
+    with console.status("training") as line:
+        while (training := client.training())["status"] in _UNFINISHED:
+            line.update(f"training: {training.get('progress', {}).get('what', 'starting')}")
+            time.sleep(_POLL_SECONDS)
+    if training["status"] != "DONE":
+        last = training.get("why") or " / ".join(list(training.get("details", ()))[-3:])
+        raise ServerError(f"The training ended with status {training['status']}: {last}")
+    console.print(f"Training: {training['why']}", soft_wrap=True)
+    versions = client.versions()["versions"]
+    return dict(next(one for one in versions if one["id"] == training["version"]))
+
+
+def dice_by_prompt(client: Client, references: Sequence[Reference]) -> Dice:
+    """Measure the current version of the model on some volumes."""
+    each = {one.name: _dice_of(client, one) for one in references}
+    return {kind: {name: dice[kind] for name, dice in each.items()} for kind in KINDS}
+
+
+def _dice_of(client: Client, reference: Reference) -> dict[Kind, float]:
+    shared, total = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    for one in reference.slice_prompts():
+        params = prompt_params(one.prompts, "slice", axis=_AXES[reference.axis])
+        reply = client.infer_image(reference.name, params)
+        mask = decode_mask(reply.params["mask"], reference.labels.shape)
+        found = reference.on_slice(mask, one.index)
+        expected = reference.object_on(one.value, one.index)
+        shared[one.kind] += int((found & expected).sum())
+        total[one.kind] += int(found.sum() + expected.sum())
+    return {kind: round(200 * shared[kind] / max(total[kind], 1), 2) for kind in KINDS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import pytest
 import segsam.model.checkpoint as checkpoint_module
 from segsam.errors import CancelledError, CategoryError
 from segsam.imaging.volume import Volume
+from segsam.model import load_pretrained, save_checkpoint
 from segsam.prediction import naming
+from segsam.prediction.completion.carried import CarriedState, Gain
+from segsam.prediction.taught import matching
 from segsam.prediction.taught.examples import TaughtExample
 from segsam.remote.masks import decode_mask
 from segsam_app.config import AppConfig
 from segsam_app.errors import RequestError
+from segsam_app.inference.auto import AutoInfer
 from segsam_app.inference.engine import Engine
 from segsam_app.inference.finding import MOST_NAMES, FindRequest
 from segsam_app.inference.infer import SegSamInfer
@@ -26,6 +31,7 @@ from segsam_app.storage.taught_names import TaughtStore
 from segsam_app.storage.write_lock import WriteLock
 
 from ...lib.conftest import TinyHost
+from ...lib.made_memory import with_distances
 from ..finding import sure_checkpoint
 from ..tuning import scene
 
@@ -92,6 +98,38 @@ def test_a_taught_name_is_known(task: SegSamInfer, image: Path) -> None:
     assert "no memory of examples" in reply["not_found"][0]["reason"]
     with pytest.raises(CategoryError, match=r"no taught name 'lef psoas'.*'left psoas'"):
         task.segment(image, task.read({"find": ["lef psoas"]}))
+
+
+def test_what_was_learnt_about_a_taught_name_draws_it(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name, and among first labels that nobody asked for by name."""
+    monkeypatch.setattr(checkpoint_module, "HOSTS", {"tiny": TinyHost})
+    monkeypatch.setattr(matching, "POSITION_WEIGHT", 0.01)  # weights at random draw anywhere
+    path = sure_checkpoint(tmp_path)
+    unlike = with_distances(load_pretrained(path), {0: 3.0, 1: 3.0})
+    save_checkpoint(unlike, path, unlike.card)
+    config = AppConfig(checkpoint=str(path), device="cpu")
+    engine, store = Engine(config), TaughtStore(tmp_path, WriteLock(tmp_path), DamageList(tmp_path))
+    encoder = engine.encoder_of(engine.resolved(None))
+    described = np.ones(2 * encoder.model.host.facts.embed_dim, np.float32)
+    example = replace(EXAMPLE, description=described, embedding=encoder.embedding_id)
+    name, weights = store.teach("psoas", [example]), encoder.model.host.mask_decoder.state_dict()
+    state = CarriedState(encoder.weights_id, weights, name.name, ("case7",), Gain(0.5, 0.8))
+    assert store.keep_learnt(name, state, weights)
+    task = SegSamInfer(engine, config, progress=ProgressTracker(), taught=lambda: store)
+    auto = AutoInfer(engine, ProgressTracker(), lambda: task.checkpoint_info, lambda: store)
+    replies = [
+        task.segment(image, task.read({"find": ["psoas"], "result": "region", **QUICK}))[1],
+        auto.segment(image, auto.read(QUICK))[1],
+    ]
+    for reply in replies:
+        assert reply["certainties"]["psoas"]["learnt_in"] == ["case7"]
+        assert "The psoas is drawn by what was learnt as 'psoas' in case7." in reply["notes"]
+    store.keep_learnt(name, replace(state, parent="before"), weights)
+    _, reply = task.segment(image, task.read({"find": ["psoas"], **QUICK}))
+    assert reply["certainties"]["psoas"]["learnt_in"] == []
+    assert "is of another version of the model" in reply["notes"][0]
 
 
 def test_what_stock_clients_add_has_no_effect(task: SegSamInfer) -> None:

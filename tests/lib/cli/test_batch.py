@@ -21,9 +21,11 @@ from segsam.errors import BatchError, OutputError
 from segsam.imaging.folder_images import images_in
 from segsam.imaging.label_files import read_labels
 from segsam.imaging.volume import Volume
-from segsam.model import SegSam
+from segsam.model import Card, SegSam
 from segsam.prediction.embeddings import EmbeddingCache
 from segsam.prediction.predictor import Predictor
+from segsam.prediction.taught.examples import TaughtName
+from segsam.prediction.taught.files import write_change
 
 from ...dicom_writing import write_series, write_stills
 from ..conftest import TinyHost
@@ -178,6 +180,22 @@ def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: 
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["cases"], summary["done"], summary["done_before"]) == (2, 1, 2)
     assert summary["failed"]["b"]["code"] == "prompt"
+
+
+def test_what_was_not_found_is_printed_and_in_the_summary(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, five_categories: Categories
+) -> None:
+    card = Card(semantic_is_trained=True)
+    model = SegSam(TinyHost(), five_categories, semantics=True, card=card).eval()
+    monkeypatch.setattr(segmenting.Predictor, "from_pretrained", lambda *_, **__: Predictor(model))
+    taught = TaughtName("0123456789ab", "left psoas")
+    write_change(tmp_path / ".memory", taught, "taught", user="", now="")
+    words = ("--auto", "--category", "Left Psoas", "--taught", tmp_path)
+    done = batch("segment", archive, "-o", tmp_path / "out", *words)
+    assert done.exit_code == 0, done.output
+    assert "b: Not found: left psoas (Left Psoas), because the model has no memory" in done.output
+    (missing,) = json.loads((tmp_path / "out" / "summary.json").read_text())["not_found"]["b"]
+    assert (missing["name"], missing["probability"]) == ("left psoas", None)
 
 
 @pytest.mark.parametrize(

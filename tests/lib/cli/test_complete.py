@@ -145,7 +145,7 @@ def test_it_starts_from_what_a_studies_folder_has_learnt(
     (place / FILE).write_bytes(b"torn")
     code, printed = complete(*words, "--memory", ".")
     assert code == 0
-    assert "what was learnt about left tube cannot be used" in printed
+    assert "What was learnt about left tube cannot be used" in printed
     assert "Expected --memory STUDIES with --name" in complete(*words)[1]
     assert "Expected a studies folder" in complete(*words, "--memory", "nowhere")[1]
     code, printed = complete(*words[:-1], "lft tub", "--memory", ".")

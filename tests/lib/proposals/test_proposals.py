@@ -26,6 +26,7 @@ from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import Card, SegSam, build_variant, load_pretrained, save_checkpoint
 from segsam.prediction import naming
+from segsam.prediction.completion.carried import CarriedState, Gain
 from segsam.prediction.labels import Region
 from segsam.prediction.predictor import Predictor
 from segsam.prediction.result import Result as Predicted
@@ -537,6 +538,51 @@ class TestTaughtNames:
             "Elsewhere": "elsewhere",
             "liver": "liver",
         }
+
+    @pytest.fixture
+    def learnt(self, predictor: Predictor) -> CarriedState:
+        """Return what was learnt about the blob in another case: other weights, as good as any."""
+        weights = predictor.model.host.mask_decoder.state_dict()
+        changed = {name: 1.01 * value for name, value in weights.items()}
+        return CarriedState(predictor.encoder.weights_id, changed, "blob", ("b",), Gain(0.5, 0.8))
+
+    def test_what_was_learnt_in_other_cases_draws_them(
+        self, predictor: Predictor, taught: TaughtNames, learnt: CarriedState
+    ) -> None:
+        search = Search(categories=("blob", "liver"), min_certainty=0.0, slices=2)
+
+        def drawn(state: CarriedState | None) -> FirstLabels:
+            states = {"blob": state}
+            return segment_automatically(predictor, search, taught=taught, carried=states.get)
+
+        before, after = drawn(None), drawn(learnt)
+        assert (before.objects[0].learnt_in, after.objects[0].learnt_in) == ((), ("b",))
+        assert "The blob is drawn by what was learnt as 'blob' in b." in after.notes
+        values = [one.objects[0].result.region.values for one in (before, after)]
+        assert values[0].shape != values[1].shape or (values[0] != values[1]).any()
+        same = drawn(replace(learnt, learnt=predictor.model.host.mask_decoder.state_dict()))
+        assert (same.objects[0].result.region.values == values[0]).all(), "all else is the same"
+
+    def test_that_of_another_checkpoint_is_not_used(
+        self, predictor: Predictor, taught: TaughtNames, learnt: CarriedState
+    ) -> None:
+        other = replace(learnt, parent="another")
+        search = Search(categories=("blob",), min_certainty=0.0, slices=2)
+        found = segment_automatically(predictor, search, taught=taught, carried=lambda _: other)
+        assert found.objects[0].learnt_in == ()
+        assert "of another checkpoint: what was learnt as 'blob' in b." in found.notes[0]
+
+    def test_without_a_request_those_are_found_about_which_something_was_learnt(
+        self, predictor: Predictor, taught: TaughtNames, learnt: CarriedState
+    ) -> None:
+        search = Search(min_certainty=0.0, slices=2)
+        found = segment_automatically(
+            predictor, search, taught=taught, carried={"blob": learnt}.get
+        )
+        assert "blob" in found.label_names
+        assert found.not_found == ()
+        found = segment_automatically(predictor, search, taught=taught)
+        assert "blob" not in found.label_names
 
     def test_one_that_is_not_certain_enough(
         self, predictor: Predictor, taught: TaughtNames

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,8 @@ from safetensors import SafetensorError
 
 from segsam.errors import DamagedRecordError
 from segsam.prediction.completion.adaptation import Weights
-from segsam.prediction.completion.carried import CarriedState, Gain
+from segsam.prediction.completion.carried import CarriedState, FindCarried, Gain
+from segsam.prediction.taught.examples import TaughtNames
 from segsam.system.atomic import write_bytes
 from segsam.system.checked_json import parse_object, with_checksum
 from segsam.system.records import sentence_of
@@ -130,6 +131,28 @@ def read_carried(place: Path, name: str, parent: Weights) -> CarriedState | None
         facts.annotators,
         facts.created,
     )
+
+
+def find_carried_in(
+    folder: Path, taught: TaughtNames, parent: Weights, report: Callable[[str], None]
+) -> FindCarried:
+    """Return what finds what was learnt about a name in a folder of taught names.
+
+    `parent` are the weights of the mask decoder that it will be compared with. `report` gets a
+    sentence about a file that cannot be used, which counts as nothing.
+    """
+
+    def find(name: str) -> CarriedState | None:
+        known = taught.find(name)
+        if known is None:
+            return None
+        try:
+            return read_carried(folder / known.id, known.name, parent)
+        except (DamagedRecordError, OSError) as error:
+            report(f"What was learnt about {known.name} cannot be used: {error}.")
+            return None
+
+    return find
 
 
 def check_carried(place: Path) -> None:
