@@ -1,4 +1,4 @@
-"""What was learnt about taught names in other cases, as a prediction asks for it."""
+"""Finder of what was learnt about taught names in other cases, for one prediction."""
 
 from __future__ import annotations
 
