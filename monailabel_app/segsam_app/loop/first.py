@@ -44,7 +44,7 @@ def first(
         typer.Option(
             "--unknown",
             help="Start with a checkpoint without the categories of the set, and label them "
-            "'structure 1', 'structure 2', ...",
+            "'new structure 1', 'new structure 2', ...",
         ),
     ] = False,
     left_out: Annotated[
@@ -88,7 +88,10 @@ def _made(folder: Path) -> Path:
 
 
 def _renamed(reference: Reference) -> Reference:
-    names = {value: f"structure {value}" for value in reference.names}
+    """Return a volume whose structures have names that no checkpoint has, and that name something:
+    "structure 1" would be a mask without a name.
+    """
+    names = {value: f"new structure {value}" for value in reference.names}
     return replace(reference, names=names)
 
 
