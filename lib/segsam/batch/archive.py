@@ -81,8 +81,8 @@ def find_items(archive: Path, prompts: Path | None = None) -> Found:
             f"Expected at least one image in {archive}, got none; images are DICOM, or end in "
             f"{', '.join(IMAGE_ENDINGS)}.{_listed(left_out)}"
         )
-    used = {item.prompts for item in items}
-    left_out += _prompts_of_none(root, used) if prompts is None else ()
+    used, ending = {item.prompts for item in items}, _PROMPTS if prompts is None else ".json"
+    left_out += _prompts_of_none(root if prompts is None else prompts.absolute(), used, ending)
     return Found(tuple(items), tuple(left_out), _notes(images, named))
 
 
@@ -197,9 +197,9 @@ def _not_followed(folder: Path, root: Path) -> Iterator[LeftOut]:
             yield LeftOut(readable(path.relative_to(root).as_posix()), reason)
 
 
-def _prompts_of_none(root: Path, used: Container[str]) -> Iterator[LeftOut]:
+def _prompts_of_none(root: Path, used: Container[str], ending: str) -> Iterator[LeftOut]:
     for folder in _folders(root, None):
-        for path in sorted(folder.glob("*" + _PROMPTS)):
+        for path in sorted(folder.glob("*" + ending)):
             if str(path) not in used and is_text(path.name) and not is_litter(path.name):
                 place = path.relative_to(root).as_posix()
                 yield LeftOut(place, "prompts of no image", may_be_image=False)

@@ -59,11 +59,16 @@ class StagedCopies(NamedTuple):
 
 @contextmanager
 def output_errors(action: str) -> Iterator[None]:
-    """Turn an OSError (disk full, read-only, gone) during `action` into `OutputError`."""
+    """Turn an OSError (disk full, read-only, gone) during `action` into `OutputError`.
+
+    A file that this user may not use is named, without its folder.
+    """
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
+        if isinstance(error, PermissionError) and error.filename:
+            reason += f" ({Path(error.filename).name})"
         raise OutputError(f"{action} is not possible: {reason}; nothing was changed.") from error
 
 
@@ -195,6 +200,12 @@ def check_place(path: Path, name: str = "", *, is_folder: bool = False) -> None:
         raise OSError(
             errno.EEXIST, sentence_of_place(name or path.name, found, is_folder=is_folder)
         )
+
+
+def check_may_write(folder: Path, name: str) -> None:
+    """Raise OSError with a sentence if this user may not change a folder that is there."""
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, f"the folder {name} may not be written to")
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -21,9 +21,10 @@ its record has its name.
    record. Then flush the folder (and, for the first version, the folders above it, which may be
    new).
 5. Append the new entry to the index. If that fails, `withdraw` removes the version again.
-6. `finish`: exchange the pending copy and the current label, and remove current labels of other
-   formats. What was there is looked at under another name, which no program writes to: only what is
-   a version already is removed. A file that another program wrote meanwhile becomes a version, too.
+6. `finish_if_possible`: exchange the pending copy and the current label, and remove current labels
+   of other formats. What was there is looked at under another name, which no program writes to:
+   only what is a version already is removed. A file that another program wrote meanwhile becomes a
+   version, too.
 
 The label is acknowledged to its client after step 6. What survives if the process is killed:
 
@@ -61,6 +62,7 @@ from segsam_app.storage.disk import (
     PARTIAL,
     FileStamp,
     StagedCopies,
+    check_may_write,
     check_place,
     copy,
     flush,
@@ -170,11 +172,25 @@ class LabelHistory(KeptVersions):
         current = self.current_file(version.ending) if version.is_label else None
         if current is not None and self.pending_file(version).exists():
             self._put_in_place(self.pending_file(version), current)
+            self.damage.clear(current)
         elif current is not None:
             return
         for ending in self.endings():
             if (other := self.current_file(ending)) != current:
                 self.remove_if_kept(other)
+
+    def finish_if_possible(self, version: LabelVersion) -> bool:
+        """Make a recorded version the current label, or list why the next save or start has to.
+
+        It is the current label either way: it is on the disk, and in the index.
+        """
+        try:
+            self.finish(version)
+        except OSError as error:
+            why = f"it could not give way to version {version.number} yet: {error.strerror}"
+            self.damage.note(self.current_file(version.ending), why)
+            return False
+        return True
 
     def check_places(self, ending: str = "") -> None:
         """Look where the versions and, with an ending, the current label have to be.
@@ -187,6 +203,10 @@ class LabelHistory(KeptVersions):
         for place, is_folder in places.items():
             self.damage.note_place(place, is_folder=is_folder)
             check_place(place, self.damage.name_of(place), is_folder=is_folder)
+
+    def check_may_write(self) -> None:
+        """Look whether the current label may be exchanged. Raises OSError with a sentence."""
+        check_may_write(self._labels, self.damage.name_of(self._labels))
 
     def put_back(self, version: LabelVersion) -> None:
         """Make the voxels of `version` its current label again; what is there is set aside.

@@ -209,14 +209,14 @@ class LabelWriter:
         Raises OSError before anything is recorded if something lies in the way.
         """
         self._history.check_places(version.ending if version.is_label else "")
+        self._history.check_may_write()
         version = self._history.record(version, staged)
         with ExitStack() as undo:
             undo.callback(self._history.withdraw, version)
             name = self._history.current_file(version.ending).name
             update_index(label_entry(version, name) if version.is_label else None)
             undo.pop_all()
-        self._history.finish(version)
-        if version.is_label:
+        if self._history.finish_if_possible(version) and version.is_label:
             self._found.accept(self._history.current_file(version.ending))
         return version
 

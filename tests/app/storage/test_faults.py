@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -24,7 +25,7 @@ import pytest
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from segsam.errors import OutputError
-from segsam_app.storage import disk
+from segsam_app.storage import disk, label_history
 from segsam_app.storage.index import Index
 from segsam_app.storage.label_history import LabelHistory
 from segsam_app.storage.label_record import read_version
@@ -423,6 +424,52 @@ def test_f7_a_place_that_cannot_be_written(studies: Path, labels: Path) -> None:
     with pytest.raises(OutputError, match="Saving the label is not possible"):
         store.save("case0", labels / "1.nii.gz", "blocked", {})
     assert store.save("case0", labels / "1.nii.gz", "final", {}).number == 1
+
+
+def refused_to_write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user who does not own the folder; the tests' own user may be root."""
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, *how, **more: path != folder and real(path, *how, **more)
+    )
+
+
+def test_a_folder_of_labels_that_may_not_be_written(
+    studies: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(studies)
+    store.save("case0", labels / "1.nii.gz", "final", {})
+    before = sorted(studies.rglob("*"))
+    with monkeypatch.context() as patch:
+        refused_to_write(studies / "labels" / "final", patch)
+        with pytest.raises(OutputError, match="folder labels/final may not be written to; nothing"):
+            store.save("case0", labels / "2.nii.gz", "final", {})
+        with pytest.raises(OutputError, match="folder labels/final may not be written to; nothing"):
+            store.restore("case0", "final", 1)
+    assert store.get_label_info("case0", "final")["version"] == 1
+    assert sorted(studies.rglob("*")) == before
+    assert store.save("case0", labels / "2.nii.gz", "final", {}).number == 2
+
+
+def test_what_is_committed_is_acknowledged(
+    studies: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step, an exchange of two names, may fail where nobody could know it before."""
+    store = opened(studies)
+    store.save("case0", labels / "1.nii.gz", "final", {})
+
+    def fails(*_: object) -> bool:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(label_history, "put_in_place", fails)
+        assert store.save("case0", labels / "2.nii.gz", "final", {}).number == 2
+        (told,) = store.status()["damaged"].items()
+    why = "it could not give way to version 2 yet: Operation not permitted"
+    assert told == ("labels/final/case0.nii.gz", why)
+    assert sha256(store.get_label_uri("case0", "final")) == sha256(labels / "2.nii.gz")
+    assert opened(studies).save("case0", labels / "3.nii.gz", "final", {}).parent == 2
+    assert "damaged" not in store.status()
 
 
 @pytest.mark.slow

@@ -103,6 +103,12 @@ class TestArchive:
         prompts = {item.case: item.prompts for item in find_items(archive, file.parents[1]).items}
         assert prompts == {"a": "", "c": "", "d": "", "inner/b": str(file)}
 
+    def test_prompts_of_no_image_are_named(self, archive: Path, tmp_path: Path) -> None:
+        for name in ("a", "inner/b", "nobody"):
+            write_prompts(tmp_path / "prompts" / f"{name}.json")
+        found = find_items(archive, tmp_path / "prompts")
+        assert [str(one) for one in found.left_out] == ["nobody.json: prompts of no image"]
+
     def test_a_folder_of_dicom_files_is_one_image(self, tmp_path: Path) -> None:
         for name in ("mr/1.nii.gz", "mr/1.seg.nrrd", "mr/.hidden.nrrd"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -242,6 +248,11 @@ class TestPrompts:
     def test_another_form_is_refused(self, tmp_path: Path, text: str, sentence: str) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(PromptError, match=sentence):
+            read_requests(tmp_path / "x.json")
+
+    def test_a_key_that_comes_twice_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "x.json").write_text('{"objects": [{"prompts": 1}], "objects": []}')
+        with pytest.raises(PromptError, match="the key 'objects' twice; one would be lost"):
             read_requests(tmp_path / "x.json")
 
 
