@@ -209,7 +209,14 @@ class _AutomaticSegmentation:
             for number, state in self._learnt.items()
             if number in sought
         }
-        search = TaughtSearch(self._predictor, self._slices, self._taught, sought, self._rejected)
+        search = TaughtSearch(
+            self._predictor,
+            self._slices,
+            self._taught,
+            sought,
+            self._rejected,
+            drawn_by=drawn_by,
+        )
         proposals = search.proposals(self._search.slices)
         self._searched.update(search.searched)
         for number in sought:

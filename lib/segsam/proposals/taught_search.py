@@ -8,7 +8,7 @@ the boxes of one object -> Predictor.predict with the taught names -> an object 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,8 @@ class TaughtSearch:
         taught: all taught names, with which every object is compared.
         sought: positions, in `taught`, of those to find.
         rejected: gets the candidates that are left out.
+        drawn_by: positions of names about which something was learnt, each with the predictor that
+            draws by it.
     """
 
     def __init__(
@@ -55,8 +57,14 @@ class TaughtSearch:
         taught: TaughtNames,
         sought: Sequence[int],
         rejected: Rejected,
+        *,
+        drawn_by: Mapping[int, Predictor],
     ) -> None:
         self._model, self._embedding = predictor.model, predictor.encoder.embedding_id
+        axis, job = slices.view.axis, slices.encoder.job
+        self._drawn = {
+            number: (one.model, one.slices(axis, job)) for number, one in drawn_by.items()
+        }
         self._slices, self._taught = slices, taught
         self._sought, self._rejected = tuple(sought), rejected
         self.searched: set[int] = set()
@@ -105,9 +113,10 @@ class TaughtSearch:
     ) -> Iterator[Proposal]:
         """Yield the box of the best object of a name on a slice, if its mask gets this name."""
         features = self._slices.features(index)
+        model, slices = self._drawn.get(number, (self._model, self._slices))
         found = [
             (match, one)
-            for one in probe(self._model, features, points_px)
+            for one in probe(model, features, points_px)
             if (match := self._match_of(index, features, one)) is not None
             and match.name is self._taught.names[number]
         ]
@@ -118,7 +127,7 @@ class TaughtSearch:
         box = box_of_mask(self._slices.view, best.mask, index)
         if box is None:
             return
-        mask = self._slices.decode(index, SlicePrompts(boxes=(box,)))
+        mask = slices.decode(index, SlicePrompts(boxes=(box,)))
         given = next(iter(self._matches([mask.evidence])), None) if mask.area else None
         if given is None or given.name is not match.name:
             self._rejected.add(name, match.confidence, given=given.name.name if given else "")
