@@ -62,14 +62,19 @@ class DenseHead(nn.Module):
         `beside` (B, N, C, h, w) are the embeddings of up to two slices beside each, in any order,
         and zero where there is none, as is None.
         """
+        logits: Tensor = self.categories(self.features(embedding, beside))
+        return logits
+
+    def features(self, embedding: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Return what the last layer reads, (B, width / 2, 2h, 2w); arguments as of `forward`."""
         x: Tensor = self.read(torch.cat([embedding, _places(embedding)], dim=1))
         if beside is not None:
             x = x + self.beside(beside)
         for block in self.blocks:
             x = block(x)
         x = x + self.whole(x.mean(dim=(2, 3)))[:, :, None, None]
-        logits: Tensor = self.categories(self.finer(x))
-        return logits
+        finer: Tensor = self.finer(x)
+        return finer
 
 
 class _Beside(nn.Module):

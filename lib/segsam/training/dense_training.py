@@ -25,6 +25,7 @@ from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.model.dense_head import SIDES, DenseHead
 from segsam.training.config import TrainConfig
+from segsam.training.dense_rows import RowSlices, fit_rows
 from segsam.training.devices import mixed_precision
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.optimiser import WeightAverage
@@ -33,6 +34,7 @@ from segsam.training.samples import Sample
 from segsam.training.sampling import NO_STEP, SliceOrder
 from segsam.training.sharded_samples import ShardedSamples, dataset_names
 from segsam.training.targets import NO_CLASS, AnnotatedImage
+from segsam.training.validation import spread_evenly
 from segsam.types import Progress
 
 STATE = "dense.pt"
@@ -48,6 +50,8 @@ _WARMUP = 0.05
 _CLIP_NORM = 1.0
 _ALONE, _ALONE_DRAWS = 0.25, 3
 """Share of the draws in which a slice is read without those beside it, and their seed."""
+_SLICES_OF_NEW = 400
+"""Most slices from which new categories get their first weights."""
 _SMOOTH = 1.0
 """Cells that are added to both sides of a Dice score, so that the smallest object has a slope."""
 
@@ -194,6 +198,8 @@ class _DenseRun:
         """Do the steps that are left, and put the averaged weights into the model."""
         total, step = self._config.dense_steps, self._restored()
         device = next(self._head.parameters()).device
+        if not step and self._before is not None:
+            self._fit_new(self._before)
         while step < total:
             check()
             with mixed_precision(self._config, device):
@@ -203,6 +209,25 @@ class _DenseRun:
                 self._save(step)
             progress(step, total, f"{FINDING}, loss {loss:.3f}")
         self._average.put()
+
+    def _fit_new(self, before: DenseHead) -> None:
+        """Give categories without an example before this run weights of their own, in what is kept
+        as well: of these, what was there before is only a guess by their names.
+        """
+        seen, names = self._model.card.categories_seen, self._model.categories.names
+        new = [number for number, name in enumerate(names) if seen and name not in seen]
+        if new:
+            chosen = spread_evenly(self._samples, _SLICES_OF_NEW)
+            fit_rows(self._head, new, (self._row_slices(one, new) for one in chosen))
+            before.load_state_dict(self._head.state_dict())
+
+    def _row_slices(self, sample: Sample, numbers: Sequence[int]) -> RowSlices:
+        """Return a slice with the maps of some categories."""
+        embedding, beside = self._read([sample], NO_STEP)
+        side = 2 * embedding.shape[-1]
+        targets = DenseTargets.of([sample.annotated(self._model)[0]], side).to(embedding.device)
+        of = list(numbers)
+        return RowSlices(embedding, beside, targets.maps[:, of], targets.annotated[:, of])
 
     def _step(self, step: int, total: int) -> float:
         for group in self._optimiser.param_groups:

@@ -19,6 +19,7 @@ from segsam.model import Host, SegSam, load_pretrained
 from segsam.model.dense_head import DenseHead
 from segsam.training import initial_model, loop
 from segsam.training.config import TrainConfig
+from segsam.training.dense_rows import RowSlices, fit_rows
 from segsam.training.dense_training import (
     FINDING,
     STATE,
@@ -216,6 +217,23 @@ def test_others_are_kept_when_it_learns_one_more(data: Path, tmp_path: Path, sta
     after = maps_of(learnt(loop.train(config, start=begun)), spleens / "images" / "ABD_004_1.png")
     assert (after[0] - before[0]).abs().mean() < 0.05
     assert ((after[0] > 0.5) != (before[0] > 0.5)).float().mean() < 0.05
+
+
+def test_a_new_category_is_found_before_the_first_step() -> None:
+    """The last layer is fitted to what the others taught; no other row changes."""
+    torch.manual_seed(1)
+    head = DenseHead(4, 16).eval()
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    embedding, maps = torch.randn(6, 16, 8, 8), torch.zeros(6, 2, 16, 16)
+    embedding[:, :, 1:5, 2:4] += 2 * torch.randn(16)[:, None, None]
+    maps[:, 0, 2:10, 4:8] = 1
+    beside = torch.zeros(6, 2, 16, 8, 8)
+    fit_rows(head, [2, 3], [RowSlices(embedding, beside, maps, torch.ones(6, 2) > 0)])
+    found, true = head(embedding, beside)[:, 2] > 0, maps[:, 0] > 0
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.7
+    for name, value in head.state_dict().items():
+        same = slice(None) if not name.startswith("categories") else [0, 1, 3]
+        assert torch.equal(value[same], before[name][same]), "nor that of what no slice shows"
 
 
 def test_a_new_head_without_steps_is_refused(data: Path, tmp_path: Path, start: Starts) -> None:
