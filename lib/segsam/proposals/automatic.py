@@ -44,8 +44,8 @@ from segsam.proposals.taught_search import TaughtSearch
 from segsam.types import AxisName, Cancel, Progress
 
 __all__ = ["Search", "segment_automatically"]
-REQUESTED_SHARE, SEEN_SHARE = 0.5, 0.75
-"""Shares of the required certainty that are enough for a requested name, and for one that the dense
+EXPECTED_SHARE = 0.5
+"""Share of the required certainty that is enough for a requested name, and for one that the dense
 head and the prompted decoders gave alike (docs/lab/finding.md)."""
 _AXIS_NAMES: tuple[AxisName, ...] = ("i", "j", "k")
 
@@ -323,9 +323,8 @@ class _AutomaticSegmentation:
         return found
 
     def _least_certainty(self, *, is_requested: bool) -> float:
-        is_seen = self._model.dense_head is not None
-        share = REQUESTED_SHARE if is_requested else SEEN_SHARE if is_seen else 1.0
-        return share * self._search.min_certainty
+        is_expected = is_requested or self._model.dense_head is not None
+        return (EXPECTED_SHARE if is_expected else 1.0) * self._search.min_certainty
 
     def _presences(self, category: int) -> dict[int, float]:
         """Return slice -> probability that a category is there; empty if it is not known."""

@@ -286,7 +286,12 @@ class TrainConfig(Record):
         description="Steps of the dense head, which finds objects without prompts, after those of "
         "the decoders. 0 trains none; a checkpoint's own stays as it is.",
     )
-    dense_images: int = Field(default=16, ge=1, description="Images in each of these steps.")
+    dense_images: int = Field(
+        default=16,
+        ge=1,
+        description="Images in each of these steps. With `balance` below 1, those that show a rare "
+        "category come more often (not from shards).",
+    )
     dense_rate: Number = Field(
         default=1e-3, ge=1e-12, le=1, description="Largest learning rate of the dense head."
     )
