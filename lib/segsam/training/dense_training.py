@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +142,7 @@ def train_dense_head(
     config: TrainConfig,
     *,
     is_trained: bool,
+    seen: Collection[str] = (),
     progress: Progress,
     check: Callable[[], None],
 ) -> None:
@@ -154,6 +155,7 @@ def train_dense_head(
         samples: of the training part.
         config: the run; `dense_steps`, `dense_images` and `dense_rate` are the head's.
         is_trained: True if the head was trained before, so that what it knows is kept.
+        seen: names of the categories that it was trained for, if that is known.
         progress: called after each step.
         check: called before each step; it may raise an error to stop.
 
@@ -163,9 +165,8 @@ def train_dense_head(
     """
     if model.dense_head is None:
         raise TrainingError("Expected a model with a dense head to train, got one without.")
-    _DenseRun(model, model.dense_head, store, samples, config, is_trained=is_trained).run(
-        progress, check
-    )
+    run = _DenseRun(model, model.dense_head, store, samples, config, is_trained=is_trained)
+    run.run(progress, check, seen)
 
 
 class _DenseRun:
@@ -194,12 +195,12 @@ class _DenseRun:
             groups, seed=config.seed, balance=config.balance, shares=config.shares
         )
 
-    def run(self, progress: Progress, check: Callable[[], None]) -> None:
+    def run(self, progress: Progress, check: Callable[[], None], seen: Collection[str]) -> None:
         """Do the steps that are left, and put the averaged weights into the model."""
         total, step = self._config.dense_steps, self._restored()
         device = next(self._head.parameters()).device
         if not step and self._before is not None:
-            self._fit_new(self._before)
+            self._fit_new(self._before, seen)
         while step < total:
             check()
             with mixed_precision(self._config, device):
@@ -210,11 +211,11 @@ class _DenseRun:
             progress(step, total, f"{FINDING}, loss {loss:.3f}")
         self._average.put()
 
-    def _fit_new(self, before: DenseHead) -> None:
+    def _fit_new(self, before: DenseHead, seen: Collection[str]) -> None:
         """Give categories without an example before this run weights of their own, in what is kept
         as well: of these, what was there before is only a guess by their names.
         """
-        seen, names = self._model.card.categories_seen, self._model.categories.names
+        names = self._model.categories.names
         new = [number for number, name in enumerate(names) if seen and name not in seen]
         if new:
             chosen = spread_evenly(self._samples, _SLICES_OF_NEW)

@@ -123,6 +123,7 @@ class _Run:
         if config.categories == "grown" and is_checkpoint(start):
             start = with_names(start, self.data.datasets)
         self.finds_already = start.config.dense_head and takes_all_weights(config, start)
+        self.seen_before = start.card.categories_seen
         self.model = build_model(config, start, self.data.datasets).to(device)
         encoder = None
         if config.encoding == "fast":
@@ -346,6 +347,7 @@ class _Run:
                 samples,
                 self.config,
                 is_trained=self.finds_already,
+                seen=self.seen_before,
                 progress=self.progress,
                 check=request.check,
             )
