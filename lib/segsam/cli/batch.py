@@ -16,6 +16,7 @@ from segsam.cli.terminal import (
     MemoryOption,
     TaughtOption,
     check_outputs,
+    check_own_folder,
     check_target,
     dataset_files,
     err,
@@ -131,6 +132,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     found = find_items(archive, prompts)
     items = tuple(item for item in found.items if auto or item.prompts)
     check_outputs(_files_of(items), *_results(items, out_folder, ending), json_file)
+    check_own_folder(out_folder, json_file)
     left_out = [*found.left_out, *_without_prompts(found.items, items)]
     if len(items) < len(found.items):
         few = len(found.items) - len(items)
@@ -198,6 +200,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
 
     check_target(json_file, ".json")
     check_outputs(dataset_files(datasets, split), out_folder / _SUMMARY, json_file)
+    check_own_folder(out_folder, json_file)
     options = Options(prompt_kind(prompt), cast("DecoderChoice", decoder), seed, slices, propagated)
     selections = select(datasets, split=split, limit=limit)
     folder = "" if embeddings is None else str(embeddings.absolute())

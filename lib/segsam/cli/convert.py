@@ -12,6 +12,7 @@ import typer
 from segsam.cli.terminal import (
     JsonOption,
     check_outputs,
+    check_own_folder,
     check_target,
     dataset_files,
     out,
@@ -55,6 +56,7 @@ def convert(
     """
     check_target(json_file, ".json")
     check_outputs(dataset_files(sources), json_file)
+    check_own_folder(target, json_file)
     with progress_bar("reading") as progress:
         report = _convert(sources, target, to, axes, progress)
     out.print(

@@ -25,6 +25,12 @@ from segsam.prediction.taught.conflicts import conflicts
 from segsam.prediction.taught.examples import TaughtName, TaughtNames
 from segsam.prediction.taught.files import FOLDER, read_folder, write_change, write_without
 from segsam.remote.client import Client
+from segsam.remote.memory_replies import (
+    RemovedReply,
+    TaughtNameReply,
+    TaughtNamesReply,
+    read_reply,
+)
 
 app = typer.Typer(no_args_is_help=True, help="List, rename and remove names that were taught.")
 
@@ -129,16 +135,16 @@ class _OnServer:
         self._client = client
 
     def listed(self) -> dict[str, Any]:
-        return self._client.memory("GET")
+        return read_reply(TaughtNamesReply, self._client.memory("GET")).model_dump()
 
     def rename(self, name: str, new: str) -> None:
-        self._client.memory("PATCH", f"/{quote(name, safe='')}", json={"name": new})
+        reply = self._client.memory("PATCH", f"/{quote(name, safe='')}", json={"name": new})
+        read_reply(TaughtNameReply, reply)
 
     def remove(self, name: str, case: str | None) -> int:
         query = {} if case is None else {"case": case}
-        return int(
-            self._client.memory("DELETE", f"/{quote(name, safe='')}", params=query)["removed"]
-        )
+        reply = self._client.memory("DELETE", f"/{quote(name, safe='')}", params=query)
+        return read_reply(RemovedReply, reply).removed
 
 
 class _InFolder:
@@ -148,6 +154,8 @@ class _InFolder:
         self._studies, self._folder = studies, studies / FOLDER
 
     def listed(self) -> dict[str, Any]:
+        if not self._folder.is_dir():
+            print_plain(f"Note: nothing was taught in {self._studies.absolute()}.")
         contents = read_folder(self._folder)
         for one in contents.damaged:
             print_plain(f"Note: {one.path.name} cannot be used: {one.why}.")

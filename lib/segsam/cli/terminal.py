@@ -147,6 +147,18 @@ def check_outputs(inputs: Iterable[Path | None], *targets: Path | None) -> None:
         used |= keys
 
 
+def check_own_folder(folder: Path, target: Path | None) -> None:
+    """Refuse a result in the folder where a command keeps its own files, by which it continues.
+
+    Raises OutputError.
+    """
+    if target is not None and target.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(
+            f"Expected a result outside of {folder}, where this command keeps files of its own, "
+            f"got {target}."
+        )
+
+
 @dataclass(frozen=True)
 class Files:
     """Image and results of a command."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from segsam.categories import Categories
-from segsam.errors import CheckpointError, OutputError
+from segsam.errors import CheckpointError, DamagedRecordError, OutputError
 from segsam.model.card import MODEL_FIELDS, Card, card_path, read_card
 from segsam.model.dense_head import NEIGHBOUR_WEIGHTS
 from segsam.model.hosts import HOSTS, LiteMedSAM, MedSam, MedSam2
@@ -41,6 +41,7 @@ from segsam.model.segsam import SegSam
 from segsam.model.variants import find_variant
 from segsam.model.weights_file import read_state
 from segsam.system.atomic import write_bytes
+from segsam.system.checked_json import read_object
 
 _TEXT_KEY = "categories.text_embeddings"
 
@@ -154,7 +155,8 @@ def save_checkpoint(
             takes the card's choice, so that a checkpoint that is saved again stays what it was.
 
     Raises:
-        OutputError: another suffix, or a folder that cannot be written to.
+        OutputError: another suffix, a folder that cannot be written to, or another file in the
+            place of the card.
         CheckpointError: weights too large for half precision.
     """
     path = Path(path)
@@ -162,6 +164,7 @@ def save_checkpoint(
         raise OutputError(
             f"Expected a checkpoint path that ends in .safetensors, got {path.name!r}."
         )
+    _check_place_of_card(card_path(path))
     half, encoder = card.half if half is None else half, packaged_encoder(model.host)
     state = model.state_dict() | {
         _TEXT_KEY: torch.from_numpy(model.categories.text_embeddings.copy())
@@ -279,6 +282,19 @@ def _load_ours(path: Path) -> SegSam:
         state |= encoder_state(card.host, card.encoder, path.name)
     load_exactly(model, _weights_for_neighbours(model) | state, path.name)
     return model if memory is None else model.with_memory(memory, card)
+
+
+def _check_place_of_card(path: Path) -> None:
+    """Raise OutputError if a file that is no card, such as a data set's, would be replaced."""
+    try:
+        is_card = not path.exists() or "sha256" in read_object(path)
+    except (OSError, DamagedRecordError):
+        is_card = False
+    if not is_card:
+        raise OutputError(
+            f"Expected a free place for the card, but {path.name} is there and is no card of a "
+            "checkpoint; nothing was written. Choose another name."
+        )
 
 
 def _weights_for_neighbours(model: SegSam) -> dict[str, Tensor]:

@@ -210,9 +210,11 @@ def _why_silent(error: requests.RequestException) -> str:
 
 def _content(answer: requests.Response) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = answer.json()
-    except requests.JSONDecodeError as error:
-        raise ServerError(f"Expected JSON from the server, got {answer.text[:300]!r}.") from error
+        content = answer.json()
+    except (requests.JSONDecodeError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ServerError(f"Expected a JSON object from the server, got {answer.text[:300]!r}.")
     return content
 
 
@@ -220,7 +222,7 @@ def _detail(answer: requests.Response) -> str:
     """Return the server's error message, or the start of whatever it replied."""
     try:
         body = answer.json()
-    except requests.JSONDecodeError:
+    except (requests.JSONDecodeError, RecursionError):
         return answer.text[:300]
     detail = body.get("detail", body) if isinstance(body, dict) else body
     return str(detail)[:300]

@@ -171,6 +171,15 @@ def test_no_input_is_replaced(
     assert {path: path.read_bytes() for path in archive.rglob("*.*")} == before
 
 
+def test_no_file_of_the_batch_is_replaced(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "records").mkdir(parents=True)
+    for name in ("order.json", "records/b.json", "own.json"):
+        done = batch("segment", archive, "-o", tmp_path / "out", "--json", tmp_path / "out" / name)
+        with pytest.raises(OutputError, match="keeps files of its own, got"):
+            raise done.exception or AssertionError(done.output)
+    assert list((tmp_path / "out").rglob("*.*")) == []
+
+
 def test_failed_cases_are_printed_and_give_exit_code_1(archive: Path, tmp_path: Path) -> None:
     (archive / "b.prompts.json").write_text("{")
     for _ in range(2):

@@ -13,6 +13,11 @@ from segsam.cli.app import app
 from segsam.errors import OutputError, PromptError
 from segsam.prediction.taught.examples import TaughtExample, TaughtName
 from segsam.prediction.taught.files import FOLDER, read_folder, write_change
+from segsam.remote.client import Client, ServerError
+
+from ..remote.test_client import Answers, scripted
+
+__all__ = ["scripted"]
 
 
 @pytest.fixture
@@ -62,3 +67,26 @@ def test_what_cannot_be_changed_is_a_sentence(
         run(command, str(studies), *rest)
     with pytest.raises(OutputError, match="Expected a studies folder or the address"):
         run(command, str(studies / "none"), *rest)
+
+
+def test_a_folder_of_nobody_says_so(tmp_path: Path) -> None:
+    assert "Note: nothing was taught in" in run("list", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{}, {"names": [], "more": 1}, {"names": [{"name": 5}], "conflicts": []}, {"names": "x"}],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("rename", "a", "b"), ("remove", "a")], ids=lambda words: words[0]
+)
+def test_the_reply_of_another_service_is_a_sentence(
+    scripted: tuple[Client, type[Answers]], arguments: tuple[str, ...], reply: object
+) -> None:
+    client, answers = scripted
+    content = (200, "application/json", json.dumps(reply).encode())
+    answers.script = {"/memory": content, "/memory/a": content}
+    command, *rest = arguments
+    with pytest.raises(ServerError, match="Is it another service, or another version"):
+        run(command, client._address, *rest)

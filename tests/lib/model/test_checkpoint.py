@@ -169,6 +169,16 @@ def test_saving_refuses_another_suffix(full_model: SegSam, tmp_path: Path) -> No
         save_checkpoint(full_model, tmp_path / "model.pth", CARD)
 
 
+def test_saving_replaces_no_file_that_is_no_card(full_model: SegSam, tmp_path: Path) -> None:
+    path = tmp_path / "dataset.safetensors"
+    for text in ('{"labels": {"1": "liver"}}', "[1]", "rubbish"):
+        path.with_suffix(".json").write_text(text)
+        with pytest.raises(OutputError, match=r"dataset\.json is there and is no card"):
+            save_checkpoint(full_model, path, CARD)
+        assert path.with_suffix(".json").read_text() == text
+    assert not path.exists()
+
+
 def test_saving_refuses_a_folder_that_is_not_there(full_model: SegSam, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="could not be written"):
         save_checkpoint(full_model, tmp_path / "nowhere" / "model.safetensors", CARD)

@@ -31,7 +31,7 @@ class Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815 - the names http.server calls
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names http.server calls
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on the test's output."""
@@ -135,9 +135,10 @@ class TestClient:
 
     def test_a_reply_that_is_not_json(self, scripted: tuple[Client, type[Answers]]) -> None:
         client, answers = scripted
-        answers.script = {"/info/": (200, "text/html", b"<html>")}
-        with pytest.raises(ServerError, match="Expected JSON from the server, got '<html>'"):
-            client.info()
+        for content in (b"<html>", b"[1]", b"3", b"[" * 100_000):
+            answers.script = {"/info/": (200, "text/html", content)}
+            with pytest.raises(ServerError, match="Expected a JSON object from the server, got"):
+                client.info()
 
 
 def test_params_of_prompts() -> None:

@@ -74,8 +74,9 @@ class ConfirmedSlices:
         gap, or across which the fewest hold the value.
 
         Raises:
-            PromptError: as `of`, or no voxel of this value.
+            PromptError: as `of`, or no voxel of this value, or 0, the background.
         """
+        check_object_value(value)
         object_mask = labels == value
         i, j, k = object_mask.shape
         filled = [_filled(object_mask, number) for number in range(3)]
@@ -199,3 +200,9 @@ def _place(axis: int, index: int) -> tuple[slice | int, ...]:
 
 def _text(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
+
+
+def check_object_value(value: int) -> None:
+    """Raise PromptError for 0, the background of every label."""
+    if value == 0:
+        raise PromptError("Expected the label value of an object, got 0, which is the background.")

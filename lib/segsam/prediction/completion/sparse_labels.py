@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segsam.errors import LabelError, PromptError
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
-from segsam.prediction.completion.confirmed import ConfirmedSlices
+from segsam.prediction.completion.confirmed import ConfirmedSlices, check_object_value
 from segsam.types import AxisName
 
 _MOST_LISTED = 10
@@ -52,6 +52,8 @@ def read_sparse_labels(
     """
     if axis not in ("auto", "i", "j", "k"):
         raise PromptError(f"Expected an axis auto, i, j or k, got {axis!r}.")
+    if value is not None:
+        check_object_value(value)
     try:
         read = read_labels(path, volume)
     except LabelError as error:

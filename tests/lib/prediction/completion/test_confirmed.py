@@ -69,6 +69,8 @@ def test_a_sparse_volume_gives_the_axis_with_the_fewest_slices() -> None:
     assert sorted(ConfirmedSlices.of_labels(labels, 7, "i").along(0)) == [1, 2, 3]
     with pytest.raises(PromptError, match="with the label value 9, got none"):
         ConfirmedSlices.of_labels(labels, 9)
+    with pytest.raises(PromptError, match="got 0, which is the background"):
+        ConfirmedSlices.of_labels(labels, 0)
 
 
 def test_an_object_of_two_parts_on_one_slice_is_drawn_across_that_slice() -> None:
