@@ -28,7 +28,7 @@ import numpy as np
 
 from segsam.batch.archive import Item, fingerprint
 from segsam.errors import BatchError, OutputError
-from segsam.imaging.image_files import is_litter
+from segsam.imaging.image_files import first_file_in
 from segsam.system.atomic import write_bytes, write_json
 
 SETTINGS, RECORDS, STARTED = "order.json", "records", "started"
@@ -75,7 +75,7 @@ class RecordStore:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             found = path.read_text(encoding="utf-8") if path.exists() else None
-            others = sorted(one.name for one in self.out.iterdir() if not is_litter(one.name))
+            other = first_file_in(self.out)
         except OSError as error:
             raise BatchError(f"{self.out} cannot be used: {error.strerror}.") from error
         if found is not None and found != text:
@@ -85,10 +85,10 @@ class RecordStore:
                 "or another folder."
             )
         if found is None:
-            if others:
+            if other is not None:
                 raise BatchError(
                     f"Expected a new or empty folder, or that of an earlier batch, got {self.out} "
-                    f"with {others[0]}. Nothing in it was changed."
+                    f"with {other}. Nothing in it was changed."
                 )
             write_bytes(path, text.encode())
 

@@ -34,6 +34,7 @@ from segsam.prediction.taught.files import FOLDER, read_folder
 from segsam.prompting.prompts import Prompts
 from segsam.proposals.automatic import Search, segment_automatically
 from segsam.system.reasons import reason_of
+from segsam.system.unique_keys import unique_object
 from segsam.types import AxisChoice, Cancel, DecoderName, PropagateChoice
 
 LABELS = "labels"
@@ -169,7 +170,7 @@ class Segmenter:
 def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
     """Read a file of prompts. Raises PromptError if it does not have the form above."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_object)
     except (OSError, ValueError) as error:
         raise PromptError(
             f"The prompts {path.name} cannot be read as JSON: {reason_of(error)}."
@@ -186,15 +187,6 @@ def read_requests(path: Path) -> tuple[ObjectRequest, ...]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         raise PromptError(f"{path.name}: {first['loc'][0]}: {first['msg'].lower()}.") from error
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises PromptError for a key that comes twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key in found if sum(key == other for other, _ in pairs) > 1)
-        raise PromptError(f"The prompts have the key {twice!r:.40} twice; one would be lost.")
-    return found
 
 
 def _segment(request: ObjectRequest, result: Result) -> Segment:

@@ -44,8 +44,8 @@ def train(
         Path | None,
         typer.Option(
             "--shards-to",
-            help="Only cut the run's slices into shards in this folder; a later run reads them "
-            "with the key shards in place of datasets.",
+            help="Only cut the run's slices into shards in this new or empty folder; a later run "
+            "reads them with the key shards in place of datasets.",
         ),
     ] = None,
     json_file: JsonOption = None,

@@ -32,6 +32,7 @@ from segsam.imaging.image_files import (
 from segsam.imaging.label_files import Labels, read_labels
 from segsam.imaging.volume import Volume
 from segsam.system.reasons import reason_of
+from segsam.system.unique_keys import unique_object
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def open_dataset(folder: str | Path) -> Dataset:
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / "dataset.json").read_text(encoding="utf-8-sig"))
+        text = (folder / "dataset.json").read_text(encoding="utf-8-sig")
+        record = json.loads(text, object_pairs_hook=unique_object)
         labels = parse_labels(record)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TrainingError(
@@ -105,7 +107,10 @@ def parse_labels(record: Mapping[str, Any]) -> dict[int, str]:
 
     Raises KeyError, ValueError, TypeError or AttributeError for another content.
     """
-    return {int(value): str(name) for value, name in record["labels"].items()}
+    labels = {int(value): name for value, name in record["labels"].items()}
+    if not all(isinstance(name, str) for name in labels.values()):
+        raise TypeError("a name of a label is no text")
+    return labels
 
 
 def check_distinct_names(names: Sequence[str]) -> None:

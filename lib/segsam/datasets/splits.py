@@ -19,6 +19,7 @@ from segsam.datasets.folder import Dataset, check_distinct_names
 from segsam.errors import TrainingError
 from segsam.system.atomic import write_json
 from segsam.system.reasons import reason_of
+from segsam.system.unique_keys import unique_object
 
 DEFAULT_PATIENT = r"(?:ABD|STS)_\d+(?=_)|patient\d+(?=_frame)|cvc_fine(?=_)"
 """Patient in a case's name: of BTCV and the sarcomas (whose CT, MR and PET are of the same
@@ -63,7 +64,9 @@ class Split:
         """
         path = Path(path)
         try:
-            record = json.loads(path.read_text(encoding="utf-8-sig"))
+            record = json.loads(
+                path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_object
+            )
             parts = {
                 str(part): {str(name): tuple(map(str, cases)) for name, cases in datasets.items()}
                 for part, datasets in record["parts"].items()

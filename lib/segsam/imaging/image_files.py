@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Format = Literal["NIfTI", "NRRD", "MetaImage", "DICOM", "picture"]
@@ -112,6 +113,16 @@ def label_kind(name: str) -> FileKind | None:
 def is_litter(name: str) -> bool:
     """Return True for a hidden file or folder, and for what operating systems leave behind."""
     return name.startswith(".") or name.lower() in _LITTER
+
+
+def first_file_in(folder: Path) -> str | None:
+    """Return the first name in a folder but hidden files and litter; None if there is no other.
+
+    Raises OSError for a folder that cannot be listed.
+    """
+    if not folder.exists():
+        return None
+    return min((one.name for one in folder.iterdir() if not is_litter(one.name)), default=None)
 
 
 def may_be_dicom(name: str) -> bool:

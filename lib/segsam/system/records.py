@@ -26,6 +26,7 @@ from typing_extensions import Self
 
 from segsam.errors import SegSamError
 from segsam.system.reasons import reason_of
+from segsam.system.unique_keys import RepeatedKeyError, unique_yaml
 
 T = TypeVar("T")
 AnyRecord = TypeVar("AnyRecord", bound="Record")
@@ -184,8 +185,8 @@ class Record(BaseModel):
         """
         name = Path(path).name
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = unique_yaml(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RepeatedKeyError) as error:
             raise cls.refusal(
                 f"Cannot read the file {name} as YAML: {reason_of(error)}."
             ) from error

@@ -33,6 +33,7 @@ from segsam.training.optimiser import WeightAverage
 from segsam.training.samples import Sample
 from segsam.training.sharded_samples import ShardedSamples
 
+CONFIG, SPLIT = "config.json", "split.json"
 LAST = "last.pt"
 BEST = "best.pt"
 DATA = "data.json"
@@ -71,8 +72,8 @@ class TrainingState:
 
 def start_folder(folder: Path, config: TrainConfig, split: Split) -> None:
     """Write the configuration and the split of a new run; raises OutputError."""
-    write_bytes(folder / "config.json", config.to_json().encode())
-    split.save(folder / "split.json")
+    write_bytes(folder / CONFIG, config.to_json().encode())
+    split.save(folder / SPLIT)
 
 
 def refuse_other_data(
@@ -126,6 +127,19 @@ def refuse_other_run(file: Path) -> None:
     if file.exists():
         raise TrainingError(
             f"There is a run in {file.parent.name} already: resume it, or name another folder."
+        )
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raise TrainingError if a new run would replace files that are not of a run."""
+    if (folder / CONFIG).exists():
+        return
+    found = [name for name in (SPLIT, LAST, DATA) if (folder / name).exists()]
+    found += sorted(path.name for path in folder.glob("*.safetensors"))
+    if found:
+        raise TrainingError(
+            f"Expected a folder of this run alone, got {folder.name} with {found[0]}, which the "
+            "run would replace: name another folder."
         )
 
 

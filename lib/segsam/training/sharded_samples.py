@@ -11,7 +11,8 @@ from typing import TypeAlias, overload
 from segsam.datasets.shards import PARTS, PreparedSlice, Shards, write_shards
 from segsam.datasets.sources import open_sources
 from segsam.datasets.splits import TRAIN, VALIDATION
-from segsam.errors import TrainingError
+from segsam.errors import OutputError, TrainingError
+from segsam.imaging.image_files import first_file_in
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.distributed import Processes
@@ -144,8 +145,9 @@ def write_run_shards(
 
     Raises:
         TrainingError: data that do not fit.
-        OutputError: a folder that cannot be written to.
+        OutputError: a folder that is not empty, or that cannot be written to.
     """
+    _refuse_full_folder(Path(folder))
     datasets = [one for path in config.datasets for one in open_sources(path)]
     split = choose_split(config, datasets)
     cases = cases_of(split, datasets, PARTS)
@@ -159,3 +161,15 @@ def write_run_shards(
     count = write_shards(folder, datasets, cut())
     split.save(Path(folder) / SPLIT)
     return count
+
+
+def _refuse_full_folder(folder: Path) -> None:
+    try:
+        other = first_file_in(folder)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder.name}: {error.strerror}.") from error
+    if other is not None:
+        raise OutputError(
+            f"Expected a new or empty folder for shards, got {folder.name} with {other}. Nothing "
+            "in it was changed."
+        )

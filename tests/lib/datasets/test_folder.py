@@ -249,6 +249,20 @@ def shown(voxels: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
     return voxels[::-1, ::-1, k].T
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"labels": {"1": "liver", "1": "spleen"}}', "the key '1' comes twice"),
+        ('{"labels": {"1": null}}', "it is damaged, or its content has another form"),
+    ],
+)
+def test_names_that_would_be_exchanged_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    made = dataset(tmp_path)
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(TrainingError, match=f"labels by number in .*, but {reason}"):
+        open_dataset(made.folder)
+
+
 def test_overlapping_maps_make_instances_that_survive_shards(tmp_path: Path) -> None:
     one, other = (labels() == 1).astype(np.uint8), np.zeros_like(labels())
     other[4:18, 5:20, 2:9] = 2

@@ -106,6 +106,9 @@ def test_a_file_and_its_changes(tmp_path: Path) -> None:
         Run.load(path, ["steps=["])
     with pytest.raises(StudyError, match=r"Cannot read the file none\.yaml"):
         Run.load(tmp_path / "none.yaml")
+    path.write_text("out: o\nsteps: 4\nout: p\n")
+    with pytest.raises(StudyError, match=r"run\.yaml as YAML: the key 'out' comes twice\.$"):
+        Run.load(path)
     path.write_text("- a")
     with pytest.raises(StudyError, match=r"Expected keys and values in the file run\.yaml"):
         Run.load(path)

@@ -24,7 +24,7 @@ from segsam.categories import Categories
 from segsam.cli.train import train as train_command
 from segsam.datasets.folder import open_dataset
 from segsam.datasets.splits import Split
-from segsam.errors import CategoryError, TrainingError
+from segsam.errors import CategoryError, OutputError, TrainingError
 from segsam.model import VARIANTS, Host, SegSam, build_variant, read_card
 from segsam.training import initial_model, loop, validation
 from segsam.training.config import TrainConfig
@@ -400,6 +400,10 @@ def test_from_shards_it_learns_the_same(six_cases: Path, tmp_path: Path, start: 
     shards = tmp_path / "shards"
     count = write_run_shards(from_folders, shards, input_size=32, progress=lambda *_: None)
     assert count == 10
+    with pytest.raises(OutputError, match="new or empty folder for shards, got folders with"):
+        write_run_shards(
+            from_folders, tmp_path / "folders", input_size=32, progress=lambda *_: None
+        )
     config = run(six_cases, tmp_path / "sharded", **changes)
     found = loop.train(
         config.model_copy(update={"datasets": (), "shards": str(shards)}), start=start()
@@ -450,6 +454,13 @@ class TestRefusals:
             config = run(data, tmp_path / categories, categories=categories)
             with pytest.raises(CategoryError, match=r"'livre'; the nearest are 'liver'"):
                 loop.train(config, start=start())
+
+    def test_files_of_others(self, data: Path, tmp_path: Path, start: Starts) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "split.json").write_text("{}")
+        with pytest.raises(TrainingError, match=r"got run with split\.json, which the run would"):
+            loop.train(run(data, tmp_path / "run"), start=start())
+        assert (tmp_path / "run" / "split.json").read_text() == "{}"
 
     def test_another_run(self, data: Path, tmp_path: Path, start: Starts) -> None:
         with pytest.raises(TrainingError, match=r"no last\.pt"):
