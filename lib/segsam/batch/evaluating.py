@@ -17,6 +17,7 @@ from segsam.errors import CancelledError, TrainingError
 from segsam.evaluation.cases import Selection
 from segsam.evaluation.records import Evaluation, ObjectScore, VolumeScore
 from segsam.evaluation.run import CaseScorer, CaseScores, Options, joined
+from segsam.imaging.name_text import part_of_file_name
 from segsam.model import SegSam, load_pretrained
 from segsam.types import Cancel
 
@@ -69,7 +70,12 @@ def _item(dataset: Dataset, case: str) -> Item:
         image, labels = case_files(dataset, case)
     except TrainingError:  # processing the case reports the missing file
         image, labels = dataset.folder / "images" / case, dataset.folder / "labels" / case
-    return Item(f"{dataset.name}/{case}", str(image.absolute()), str(labels.absolute()))
+    return Item(_case_of(dataset, case), str(image.absolute()), str(labels.absolute()))
+
+
+def _case_of(dataset: Dataset, case: str) -> str:
+    """Return the name of a case in the batch, of which its record is named."""
+    return f"{part_of_file_name(dataset.name)}/{case}"
 
 
 def combine(
@@ -81,10 +87,10 @@ def combine(
     """Return the evaluation of all finished cases, equal to one run of `evaluate` on them."""
     finished, scores = [], []
     for selection in selections:
-        name = selection.dataset.name
-        cases = tuple(c for c in selection.cases if records[f"{name}/{c}"].status == DONE)
+        of_case = {case: records[_case_of(selection.dataset, case)] for case in selection.cases}
+        cases = tuple(case for case, record in of_case.items() if record.status == DONE)
         finished.append(Selection(selection.dataset, cases))
-        scores += [_from_json(records[f"{name}/{case}"].result) for case in cases]
+        scores += [_from_json(of_case[case].result) for case in cases]
     return joined(model, finished, options, scores)
 
 

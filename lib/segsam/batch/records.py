@@ -170,6 +170,8 @@ class RecordStore:
         write_json(path, value, indent=None, default=_plain)
 
     def _path(self, folder: str, case: str) -> Path:
+        if Path(case).is_absolute() or ".." in Path(case).parts:
+            raise BatchError(f"Expected a case with a name inside of the batch, got {case!r:.80}.")
         return self.out / folder / f"{case}.json"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -23,7 +24,7 @@ from segsam.cli.terminal import (
     progress_bar,
     write_json,
 )
-from segsam.errors import RuntimeChoiceError
+from segsam.errors import EvaluationError, RuntimeChoiceError
 
 if TYPE_CHECKING:
     from segsam.evaluation.calibration import Calibration
@@ -145,6 +146,7 @@ def calibrate(
 
     check_target(json_file, ".json")
     check_outputs([*objects, *(on or ()), *(examples or ()), write], json_file)
+    _check_different(objects)
     validation = ObjectTable.joined([load_objects(path) for path in objects])
     others = ObjectTable.joined([load_objects(path) for path in on]) if on else None
     if examples:
@@ -156,11 +158,18 @@ def calibrate(
     write_json(json_file, record)
 
 
+def _check_different(files: Sequence[Path]) -> None:
+    """Refuse a file that is named twice: its objects would count twice. Raises EvaluationError."""
+    paths = [path.resolve() for path in files]
+    for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise EvaluationError(f"Expected different files of objects, got {path.name} twice.")
+
+
 def _fit_temperature(
     validation: ObjectTable, others: ObjectTable | None, write: Path | None
 ) -> dict[str, Any]:
     """Fit the temperature of the decoder's confidence, show what it does, and store it."""
-    from segsam.errors import EvaluationError
     from segsam.evaluation import calibration
     from segsam.model.card import read_card, rewrite_card
 

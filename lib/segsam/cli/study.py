@@ -113,6 +113,7 @@ def report(
     """Write docs/benchmarks.md from stored results, without data and weights."""
     from segsam.research.study.report import check_report, write_report
 
+    check_target(page, ".md")
     check_outputs([study], page)
     if check:
         check_report(study, results, page)

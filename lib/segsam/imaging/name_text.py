@@ -8,10 +8,15 @@ cleaned, with a note.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
 MAX_NAME_LENGTH = 200
+
+_MAX_FILE_BYTES = 150
+_IN_FILES = frozenset(" ()+,-=_.")
+"""Signs that the name of a file may have on every system, beside letters and digits."""
 
 _JOINERS = re.compile(r"(?<=[\u0600-\u1fff])[\u200c\u200d](?=[\u0600-\u1fff])")
 """Characters without width between letters of a script that joins them, as in Persian and Hindi:
@@ -45,6 +50,20 @@ def name_in_file(text: str, default: str) -> tuple[str, str]:
     shown = (_shown(sign) if at not in kept else sign for at, sign in enumerate(name))
     cleaned = " ".join("".join(shown).split())[:MAX_NAME_LENGTH].strip()
     return (cleaned, wrong) if _is_visible(cleaned) else (default, "no name")
+
+
+def part_of_file_name(text: str) -> str:
+    """Return a text as a part of a file's name: another one for each text, never a path, and as it
+    is if it may be.
+    """
+    signs = [c if c.isalnum() or c in _IN_FILES else f"%{ord(c):02X}" for c in text]
+    if signs and signs[0] == ".":
+        signs[0] = "%2E"
+    name = "".join(signs)
+    if name and len(name.encode()) <= _MAX_FILE_BYTES:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name[: _MAX_FILE_BYTES // 8]}%{digest[:16]}"
 
 
 def is_text(name: str) -> bool:

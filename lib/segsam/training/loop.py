@@ -40,7 +40,6 @@ from segsam.training.run_state import (
     TrainingState,
     load_best,
     refuse_other_data,
-    refuse_other_files,
     refuse_other_run,
     restore_state,
     save_best,
@@ -162,7 +161,6 @@ class _Run:
             self.processes.wait()
             return restore_state(self.folder, self.state, self.config)
         refuse_other_run(self.folder / LOG)
-        refuse_other_files(self.folder)
         self.processes.wait()
         if self.processes.is_first:
             start_folder(self.folder, self.config, self.data.split)

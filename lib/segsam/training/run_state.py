@@ -28,6 +28,7 @@ from segsam.datasets.splits import Split
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.system.atomic import write_bytes, write_json
+from segsam.system.reasons import reason_of
 from segsam.training.config import TrainConfig
 from segsam.training.optimiser import WeightAverage
 from segsam.training.samples import Sample
@@ -37,6 +38,8 @@ CONFIG, SPLIT = "config.json", "split.json"
 LAST = "last.pt"
 BEST = "best.pt"
 DATA = "data.json"
+_REPLACED = (CONFIG, SPLIT, DATA, LAST, BEST, "report.json", "model.safetensors", "model.json")
+"""Files that a new run writes, and that may be somebody's."""
 READ_ERRORS = (UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
 """Errors that reading a damaged file, or one of another model, may raise."""
 _MAY_DIFFER = ("checkpoint_every", "device", "embeddings", "tensorboard", "threads")
@@ -100,7 +103,7 @@ def refuse_other_data(
             write_json(path, now)
         return
     except (OSError, ValueError) as error:
-        raise TrainingError(f"Cannot read {DATA} in {folder.name}: {error}.") from error
+        raise TrainingError(f"Cannot read {DATA} in {folder.name}: {reason_of(error)}.") from error
     if before != now:
         raise TrainingError(
             f"The slices of the run in {folder.name} are not those that it began with (other "
@@ -123,24 +126,29 @@ def _fingerprint(samples: Mapping[str, Sequence[Sample]]) -> str:
 
 
 def refuse_other_run(file: Path) -> None:
-    """Raise TrainingError if a file shows that there is a run in its folder."""
+    """Raise TrainingError if a file shows that there is a run in its folder, or if a new run would
+    replace files there that are not of a run.
+    """
+    folder = file.parent
     if file.exists():
         raise TrainingError(
-            f"There is a run in {file.parent.name} already: resume it, or name another folder."
+            f"There is a run in {folder.name} already: resume it, or name another folder."
         )
-
-
-def refuse_other_files(folder: Path) -> None:
-    """Raise TrainingError if a new run would replace files that are not of a run."""
-    if (folder / CONFIG).exists():
-        return
-    found = [name for name in (SPLIT, LAST, DATA) if (folder / name).exists()]
-    found += sorted(path.name for path in folder.glob("*.safetensors"))
-    if found:
+    found = [name for name in _REPLACED if (folder / name).exists()]
+    if found and not _is_begun(folder):
         raise TrainingError(
             f"Expected a folder of this run alone, got {folder.name} with {found[0]}, which the "
             "run would replace: name another folder."
         )
+
+
+def _is_begun(folder: Path) -> bool:
+    """Return True if a run was stopped here before its first step."""
+    try:
+        TrainConfig.model_validate_json((folder / CONFIG).read_bytes())
+    except (OSError, ValueError, TrainingError):
+        return False
+    return True
 
 
 def save_state(folder: Path, state: TrainingState, done: RunProgress, config: TrainConfig) -> None:

@@ -75,3 +75,23 @@ def test_case_by_case_equals_one_evaluation(dataset: Path, tmp_path: Path, model
         task, evaluation_items(selections), out, workers=Workers(), progress=lambda *what: None
     )
     assert again.done_before == 2, "of the third one the image has gone"
+
+
+def test_a_data_set_writes_in_the_batch_alone(dataset: Path, tmp_path: Path, model: SegSam) -> None:
+    """A name of a data set is no path, whoever wrote it."""
+    for number, name in enumerate(("../../victim", "/tmp/x", "CT/abdomen", "..", "", "a" * 300)):
+        facts = json.loads((dataset / "dataset.json").read_text())
+        (dataset / "dataset.json").write_text(json.dumps(facts | {"name": name}))
+        selections = select([dataset], limit=1)
+        items = evaluation_items(selections)
+        before = set(tmp_path.rglob("*"))
+        out = tmp_path / "outer" / f"out{number}"
+        outcome = run_batch(
+            EvaluateTask(Options("box")), items, out, workers=Workers(), progress=lambda *what: None
+        )
+        assert outcome.failed == ()
+        assert all(
+            path.is_relative_to(out) for path in set(tmp_path.rglob("*")) - before - {out.parent}
+        )
+        records = {record.case: record for record in outcome.records}
+        assert combine(model, selections, Options("box"), records).objects

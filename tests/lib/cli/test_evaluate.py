@@ -135,6 +135,8 @@ def test_the_card_takes_the_temperature(data: Path, trained: SegSam, tmp_path: P
     assert "calibration error" in shown.output
     with pytest.raises(EvaluationError, match=r"got no file none\.npz"):
         call("calibrate", tmp_path / "none.npz")
+    with pytest.raises(EvaluationError, match=r"different files of objects, got box\.npz twice"):
+        call("calibrate", tmp_path / "box.npz", tmp_path / "box.npz")
 
 
 def test_names_are_counted_as_a_user_sees_them(data: Path, trained: SegSam, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from segsam.imaging.name_text import name_in_file, refused_in
+from segsam.imaging.name_text import name_in_file, part_of_file_name, refused_in
 
 GOOD = [
     "liver",
@@ -63,3 +63,28 @@ def test_what_is_not_shown_is_refused(name: str, wrong: str) -> None:
 def test_the_name_in_a_file_is_cleaned(text: str, name: str, wrong: str) -> None:
     assert name_in_file(text, "Segment_1") == (name, wrong)
     assert refused_in(name) == ""
+
+
+def test_a_part_of_a_file_name_is_no_path_and_tells_texts_apart() -> None:
+    kept = ("volumes", "Läsion ß", "肝臓", "hvsmr2_mr", "liver (right)", "a.b")
+    assert [part_of_file_name(text) for text in kept] == list(kept)
+    others = (
+        "",
+        ".",
+        "..",
+        "../x",
+        "/x",
+        "a/b",
+        "a%2Fb",
+        "a\\b",
+        "a\0b",
+        "C:x",
+        "x" * 300,
+        "x" * 301,
+    )
+    made = [part_of_file_name(text) for text in others]
+    assert len({*made, *kept}) == len(others) + len(kept)
+    for name in made:
+        assert len(name.encode()) <= 150
+        assert not set(name) & set("/\\\0:")
+        assert not name.startswith(".")

@@ -457,10 +457,13 @@ class TestRefusals:
 
     def test_files_of_others(self, data: Path, tmp_path: Path, start: Starts) -> None:
         (tmp_path / "run").mkdir()
-        (tmp_path / "run" / "split.json").write_text("{}")
-        with pytest.raises(TrainingError, match=r"got run with split\.json, which the run would"):
-            loop.train(run(data, tmp_path / "run"), start=start())
-        assert (tmp_path / "run" / "split.json").read_text() == "{}"
+        for name in ("split.json", "config.json", "best.pt", "model.json"):
+            file = tmp_path / "run" / name
+            file.write_text("{}")
+            with pytest.raises(TrainingError, match=f"got run with {name}, which the run would"):
+                loop.train(run(data, tmp_path / "run"), start=start())
+            assert file.read_text() == "{}"
+            file.unlink()
 
     def test_another_run(self, data: Path, tmp_path: Path, start: Starts) -> None:
         with pytest.raises(TrainingError, match=r"no last\.pt"):

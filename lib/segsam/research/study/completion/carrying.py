@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segsam.errors import StudyError
 from segsam.evaluation.cases import Selection, open_case
+from segsam.imaging.name_text import part_of_file_name
 from segsam.model.digests import weights_id
 from segsam.prediction.completion.carried import CarriedState
 from segsam.prediction.completion.learning_on import LabelledObject, learn_on
@@ -119,7 +120,8 @@ def _of_name(
             continue
         annotator, number = shown[name], len(before) + 1
         predictor.set_volume(opened.volume)
-        path = folder / f"{selection.dataset.name}-{name.replace(' ', '_')}-{number}.json"
+        stem = f"{selection.dataset.name}-{name.replace(' ', '_')}-{number}"
+        path = folder / f"{part_of_file_name(stem)}.json"
         if number in MEASURED:
             if not _is_stored(path, predictor):
                 _measured(predictor, annotator, name, before, confirmations).model_copy(

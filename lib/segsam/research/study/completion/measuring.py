@@ -17,6 +17,7 @@ import numpy as np
 
 from segsam.errors import StudyError
 from segsam.evaluation.cases import OpenCase, Selection, open_case
+from segsam.imaging.name_text import part_of_file_name
 from segsam.model.digests import weights_id
 from segsam.prediction.completion.completion import Completion
 from segsam.prediction.completion.confirmed import ConfirmedSlices
@@ -87,7 +88,8 @@ def measure(
             opened = open_case(selection.dataset, case, input_size=side, categories=categories)
             predictor.set_volume(opened.volume)
             for name, annotator in objects_of(opened, names):
-                path = folder / f"{selection.dataset.name}-{case}-{name.replace(' ', '_')}.json"
+                stem = f"{selection.dataset.name}-{case}-{name.replace(' ', '_')}"
+                path = folder / f"{part_of_file_name(stem)}.json"
                 if not _is_stored(path, weights, confirmations):
                     CompletedObject(
                         dataset=selection.dataset.name,
