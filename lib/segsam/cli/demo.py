@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def demo(
     out_folder: Annotated[
         Path,
-        typer.Option("--out", help="Folder of the results; it is made if it does not exist."),
+        typer.Option(
+            "--out",
+            help="Folder of the results, made if missing; those of an earlier demo are replaced.",
+        ),
     ] = Path("demo_output"),
     server_app: ServerAppOption = None,
     json_file: JsonOption = None,

@@ -60,7 +60,7 @@ class Split:
         """Read a file that `save` wrote.
 
         Raises:
-            TrainingError: a missing or malformed file.
+            TrainingError: a missing or malformed file, or a case in two parts.
         """
         path = Path(path)
         try:
@@ -79,7 +79,22 @@ class Split:
                 f"Expected a split with parts, data sets and cases in {path.name}, but "
                 f"{reason_of(error)}."
             ) from error
+        _check_disjoint(parts, path.name)
         return cls(parts, by_frame, seed, pattern)
+
+
+def _check_disjoint(parts: Mapping[str, Mapping[str, tuple[str, ...]]], file: str) -> None:
+    """Refuse a case in two parts: it would measure what it has taught. Raises TrainingError."""
+    part_of: dict[tuple[str, str], str] = {}
+    for part, datasets in parts.items():
+        for name, cases in datasets.items():
+            for case in cases:
+                other = part_of.setdefault((name, case), part)
+                if other != part:
+                    raise TrainingError(
+                        f"Expected each case in one part of {file}, got {case} of {name} in "
+                        f"{other} and {part}."
+                    )
 
 
 def patient_of(case: str, pattern: str = DEFAULT_PATIENT) -> str:

@@ -27,6 +27,10 @@ from segsam.prediction.labels import merge_objects
 from segsam.remote.client import Client
 from segsam.remote.server import Server, find_app
 
+_RESULTS = ("served", "server.log", "labels.nii.gz", "labels.seg.nrrd", "contact_sheet.png")
+_MARK = ".segsam-demo"
+"""File by which a folder of results is known again."""
+
 
 def run_demo(
     out: Path,
@@ -41,19 +45,20 @@ def run_demo(
     were sent, no error is raised, but `report.ok` is False.
 
     Args:
-        out: the folder of the results; made if it does not exist.
+        out: the folder of the results; made if it does not exist. Those of an earlier demo are
+            replaced, and nothing else.
         console: where progress and report are printed.
         app: the MONAI Label app; by default the one of this checkout.
         fetch: returns the sample CT, and downloads it if it is not in the cache.
 
     Raises:
         SampleError: the sample cannot be fetched.
-        OutputError: a result cannot be written.
+        OutputError: a result cannot be written, or would replace a file of somebody.
         ServerError: the server did not start, or a request failed.
     """
     start = time.monotonic()
     app_folder = find_app(app)
-    served_folder = _make_folder(out / "served")
+    served_folder = _make_own(out)
     sample = fetch()
     console.print(f"Sample CT: {sample.image}", soft_wrap=True)
     case = Case.load(sample)
@@ -76,9 +81,19 @@ def run_demo(
     return report
 
 
-def _make_folder(folder: Path) -> Path:
+def _make_own(out: Path) -> Path:
+    """Make the folder of the results, mark it as a demo's, and return that of what was served."""
+    mark = out / _MARK
+    found = [name for name in _RESULTS if (out / name).exists() and not mark.is_file()]
+    if found:
+        raise OutputError(
+            f"Expected a folder without results, or that of an earlier demo, got {out} with "
+            f"{found[0]}. Nothing in it was changed."
+        )
+    folder = out / _RESULTS[0]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     return folder

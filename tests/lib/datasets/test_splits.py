@@ -143,5 +143,9 @@ def test_what_is_no_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="Expected a split with parts"):
         Split.load(tmp_path / "none.json")
     one = dataset("a", ["p"])
+    parts = {"train": {"a": ["x", "y"]}, "test": {"b": ["y"], "a": ["y"]}}
+    (tmp_path / "twice.json").write_text(json.dumps({"parts": parts}))
+    with pytest.raises(TrainingError, match=r"twice\.json, got y of a in train and test"):
+        Split.load(tmp_path / "twice.json")
     with pytest.raises(TrainingError, match="different names, got 'a' twice"):
         split_cases([one, one], shares=SHARES)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from segsam.datasets.sample import fetch_sample
+from segsam.datasets.sample import Sample, fetch_sample
 from segsam.demo import run_demo
 from segsam.demo.checking import GeometryCheck, check_geometry, dice, read_labels
 from segsam.demo.naming import ObjectName, expected_name
@@ -267,3 +267,21 @@ def test_the_out_folder_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
         run_demo(tmp_path / "file" / "out", Console(file=io.StringIO()))
+
+
+def test_no_file_of_somebody_is_replaced(tmp_path: Path) -> None:
+    def stopped() -> Sample:
+        raise SampleError("no sample")
+
+    for name in ("labels.nii.gz", "served"):
+        out = tmp_path / f"out of {name}"
+        out.mkdir()
+        (out / name).touch()
+        with pytest.raises(OutputError, match=f"with {name}. Nothing in it was changed"):
+            run_demo(out, Console(file=io.StringIO()), fetch=stopped)
+        assert [path.name for path in out.iterdir()] == [name]
+    (tmp_path / "learn.png").touch()
+    for _ in range(2):  # then it is a demo's own folder
+        with pytest.raises(SampleError):
+            run_demo(tmp_path, Console(file=io.StringIO()), fetch=stopped)
+        (tmp_path / "labels.nii.gz").touch()
