@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ import numpy as np
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
+from segsam.system.unique_keys import RepeatedKeyError, unique_object
 from segsam_app.errors import RequestError
 from segsam_app.server_paths import without_paths
 
@@ -35,12 +35,16 @@ def read_object(text: str, name: str = "params") -> dict[str, Any]:
         value = json.loads(
             text or "{}",
             parse_constant=lambda word: _refuse_constant(name, word),
-            object_pairs_hook=lambda pairs: _object_of(name, pairs),
+            object_pairs_hook=unique_object,
         )
     except json.JSONDecodeError as error:
         raise RequestError(f"{name} is not JSON: {json_problem(error)}") from error
     except RecursionError as error:
         raise RequestError(f"{name} is nested too deeply") from error
+    except RepeatedKeyError as error:
+        raise RequestError(
+            f"{name} holds {error.key!r:.80} twice; expected each key once"
+        ) from error
     except ValueError as error:  # Python's limit of digits
         raise RequestError(_integer_sentence(name, "one with thousands of digits")) from error
     if not isinstance(value, dict):
@@ -80,15 +84,6 @@ def checked_json(value: Any, name: str) -> Any:
             break
         level = below
     return value
-
-
-def _object_of(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; of a key that comes twice, one value would be dropped without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise RequestError(f"{name} holds {twice!r:.80} twice; expected each key once")
-    return found
 
 
 def _check_scalar(value: Any, name: str) -> None:

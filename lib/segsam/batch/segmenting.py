@@ -41,6 +41,11 @@ LABELS = "labels"
 _CACHE_BYTES = 1 << 28
 
 
+def label_file(case: str, ending: str) -> str:
+    """Return the name of a case's label volume below the batch's folder."""
+    return f"{LABELS}/{case}{ending}"
+
+
 class ObjectRequest(BaseModel):
     """Request for one object of a case; what is missing is taken from `SegmentTask`."""
 
@@ -82,7 +87,7 @@ class SegmentTask:
 
     def outputs(self, item: Item) -> tuple[str, ...]:
         """Return the name of the label volume of a case."""
-        return (f"{LABELS}/{item.case}{self.ending}",)
+        return (label_file(item.case, self.ending),)
 
     def prepare(self, out: Path) -> Segmenter:
         """Load the weights. Raises CheckpointError."""
@@ -96,8 +101,10 @@ class Segmenter:
         self._task = task
         self._out = out
         self._predictor = Predictor.from_pretrained(task.checkpoint, cache_bytes=_CACHE_BYTES)
-        folder = None if task.studies is None else Path(task.studies) / FOLDER
-        self._taught = TaughtNames() if folder is None else read_folder(folder).names
+        self._names_in = None if task.studies is None else Path(task.studies) / FOLDER
+        self._taught = (
+            TaughtNames() if self._names_in is None else read_folder(self._names_in).names
+        )
 
     def __call__(self, item: Item, cancel: Cancel) -> CaseOutput:
         """Segment one case and write its label volume. Raises SegSamError."""
@@ -161,10 +168,8 @@ class Segmenter:
 
     def _carried(self, report: Callable[[str], None]) -> FindCarried:
         """Return what finds what was learnt about the taught names."""
-        if self._task.studies is None:
-            return lambda _: None
         weights = self._predictor.model.host.mask_decoder.state_dict()
-        return find_carried_in(Path(self._task.studies) / FOLDER, self._taught, weights, report)
+        return find_carried_in(self._names_in, self._taught, weights, report)
 
 
 def read_requests(path: Path) -> tuple[ObjectRequest, ...]:

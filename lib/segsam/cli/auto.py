@@ -133,12 +133,9 @@ def _carried_in(studies: Path | None, taught: TaughtNames, predictor: Predictor)
     from segsam.prediction.taught.carried_files import find_carried_in
     from segsam.prediction.taught.files import FOLDER
 
-    if studies is None:
-        return lambda _: None
+    folder = None if studies is None else studies / FOLDER
     weights = predictor.model.host.mask_decoder.state_dict()
-    return find_carried_in(
-        studies / FOLDER, taught, weights, lambda why: print_plain(f"Note: {why}", err)
-    )
+    return find_carried_in(folder, taught, weights, lambda why: print_plain(f"Note: {why}", err))
 
 
 def _show(found: FirstLabels) -> None:

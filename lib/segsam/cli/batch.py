@@ -222,10 +222,9 @@ def _files_of(items: Sequence[Item]) -> list[Path]:
 
 
 def _results(items: Sequence[Item], folder: Path, ending: str) -> list[Path]:
-    from segsam.batch.segmenting import LABELS
+    from segsam.batch.segmenting import label_file
 
-    labels = [folder / LABELS / f"{item.case}{ending}" for item in items]
-    return [folder / _SUMMARY, *labels]
+    return [folder / _SUMMARY, *(folder / label_file(item.case, ending) for item in items)]
 
 
 def _run(

@@ -6,6 +6,7 @@ copied line would then exchange a name or a setting.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ class RepeatedKeyError(ValueError):
 
     def __init__(self, key: object) -> None:
         super().__init__(f"the key {key!r:.60} comes twice")
+        self.key = key
 
 
 def unique_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -25,11 +27,10 @@ def unique_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         RepeatedKeyError: a key comes twice.
     """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise RepeatedKeyError(key)
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise RepeatedKeyError(next(key for key, count in counts.items() if count > 1))
     return found
 
 

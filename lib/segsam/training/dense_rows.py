@@ -50,6 +50,15 @@ class _Cells:
     targets: Tensor
     weights: Tensor
 
+    @classmethod
+    def joined(cls, parts: Sequence[_Cells]) -> _Cells:
+        """Return the cells of several parts, at least one, in their order."""
+        return cls(
+            torch.cat([one.features for one in parts]),
+            torch.cat([one.targets for one in parts]),
+            torch.cat([one.weights for one in parts]),
+        )
+
 
 def fit_rows(
     head: DenseHead, numbers: Sequence[int], slices: Iterable[RowSlices], *, seed: int = 0
@@ -67,11 +76,7 @@ def fit_rows(
     found = [_cells(head, one, generator) for one in slices]
     if not found:
         return
-    cells = _Cells(
-        torch.cat([one.features for one in found]),
-        torch.cat([one.targets for one in found]),
-        torch.cat([one.weights for one in found]),
-    )
+    cells = _Cells.joined(found)
     shown = ((cells.targets > 0) & (cells.weights > 0)).any(dim=0)
     rows, biases = _regression(cells)
     with torch.no_grad():
@@ -95,11 +100,7 @@ def _cells(head: DenseHead, slices: RowSlices, generator: torch.Generator) -> _C
         each = torch.ones(len(chosen), 1, device=one.device)
         each[int(inside.sum()) :] = len(others) / max(len(order), 1)
         found.append(_Cells(one[chosen], shares[chosen], each * known))
-    return _Cells(
-        torch.cat([one.features for one in found]),
-        torch.cat([one.targets for one in found]),
-        torch.cat([one.weights for one in found]),
-    )
+    return _Cells.joined(found)
 
 
 def _regression(cells: _Cells) -> tuple[Tensor, Tensor]:

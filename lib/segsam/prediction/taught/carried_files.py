@@ -134,9 +134,10 @@ def read_carried(place: Path, name: str, parent: Weights) -> CarriedState | None
 
 
 def find_carried_in(
-    folder: Path, taught: TaughtNames, parent: Weights, report: Callable[[str], None]
+    folder: Path | None, taught: TaughtNames, parent: Weights, report: Callable[[str], None]
 ) -> FindCarried:
-    """Return what finds what was learnt about a name in a folder of taught names.
+    """Return what finds what was learnt about a name in a folder of taught names; without a folder
+    nothing is found.
 
     `parent` are the weights of the mask decoder that it will be compared with. `report` gets a
     sentence about a file that cannot be used, which counts as nothing.
@@ -144,7 +145,7 @@ def find_carried_in(
 
     def find(name: str) -> CarriedState | None:
         known = taught.find(name)
-        if known is None:
+        if known is None or folder is None:
             return None
         try:
             return read_carried(folder / known.id, known.name, parent)
