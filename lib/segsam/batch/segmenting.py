@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segsam.batch.archive import Item
@@ -24,6 +23,7 @@ from segsam.batch.case_worker import CaseOutput
 from segsam.batch.records import file_hash
 from segsam.errors import PromptError
 from segsam.imaging.volume import Segment, Volume
+from segsam.imaging.voxels import count_values
 from segsam.prediction.completion.carried import FindCarried
 from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.predictor import Predictor
@@ -124,7 +124,7 @@ class Segmenter:
     def _segment_prompted(
         self, requests: Sequence[ObjectRequest], target: Path, cancel: Cancel
     ) -> dict[str, Any]:
-        results = [self._predict(request, cancel) for request in requests]
+        results = [self._predict(request, cancel).packed() for request in requests]
         segments = {
             value: _segment(request, result)
             for value, (request, result) in enumerate(zip(requests, results, strict=True), start=1)
@@ -132,7 +132,7 @@ class Segmenter:
         regions = [(result.region, value) for value, result in enumerate(results, start=1)]
         labels = merge_objects(regions)
         results[0].volume.like(labels).save(target, segments=segments)
-        kept = np.bincount(labels.ravel(), minlength=len(results) + 1).tolist()
+        kept = count_values(labels, len(results))
         return {
             "objects": [
                 {"value": value, "name": segments[value].name, **_facts(result, kept[value])}

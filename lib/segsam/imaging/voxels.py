@@ -144,6 +144,25 @@ def _grey_if_channels_equal(colour: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.ascontiguousarray(red) if is_grey else colour
 
 
+def count_values(labels: NDArray[np.unsignedinteger[Any]], largest: int) -> list[int]:
+    """Return how many voxels have each value from 0 to `largest`, the largest value that occurs.
+
+    The count runs in chunks of a few million voxels: `np.bincount` takes 8 bytes for each voxel.
+    """
+    counts = np.zeros(largest + 1, np.int64)
+    for chunk in _chunks(labels):
+        counts += np.bincount(chunk, minlength=largest + 1)
+    return [int(count) for count in counts]
+
+
+def _chunks(voxels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the voxels in chunks, in the order of memory if they fill it."""
+    dense = voxels.flags.c_contiguous or voxels.flags.f_contiguous
+    flat = voxels.ravel(order="K") if dense else voxels.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        yield flat[start : start + _CHUNK]
+
+
 def check_finite(voxels: Voxels, name: str) -> None:
     """Refuse NaN and infinity. Raises VolumeError with their number and the first voxel.
 
@@ -151,11 +170,7 @@ def check_finite(voxels: Voxels, name: str) -> None:
     """
     if voxels.dtype.kind != "f":
         return
-    dense = voxels.flags.c_contiguous or voxels.flags.f_contiguous
-    flat = voxels.ravel(order="K") if dense else voxels.reshape(-1)
-    bad = 0
-    for start in range(0, flat.size, _CHUNK):
-        bad += int(np.count_nonzero(~np.isfinite(flat[start : start + _CHUNK])))
+    bad = sum(int(np.count_nonzero(~np.isfinite(chunk))) for chunk in _chunks(voxels))
     if bad:
         first = tuple(int(index) for index in np.argwhere(~np.isfinite(voxels))[0])
         kind = "NaN" if np.isnan(voxels[first]) else "infinite"

@@ -101,20 +101,75 @@ class Region:
         whole[self.box] = self.values > 0.5
         return whole
 
+    def packed(self) -> Region:
+        """Return the region with the object's voxels alone, in little memory."""
+        return _PackedRegion(self)
+
+
+class _PackedRegion(Region):
+    """Region that holds the probabilities of the object's voxels, and one bit for each voxel of the
+    box around them. `values` are unpacked each time that they are read; others than the object's
+    are 0.
+    """
+
+    _sides: tuple[int, ...]
+    _inside: NDArray[np.uint8]
+    _certain: NDArray[np.float32]
+
+    def __init__(self, region: Region) -> None:
+        """Pack a region."""
+        i, j, k = region.bounds() or (slice(0, 0), slice(0, 0), slice(0, 0))
+        values = region.values[_shifted((i, j, k), [-start for start in region.start_ijk])]
+        inside = values > 0.5
+        vars(self).update(  # the fields are frozen
+            start_ijk=(i.start, j.start, k.start),
+            shape_ijk=region.shape_ijk,
+            _sides=values.shape,
+            _inside=np.packbits(inside),
+            _certain=values[inside],
+        )
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Probabilities (di, dj, dk), unpacked now."""
+        values = zeros(self._sides, np.float32)
+        bits = np.unpackbits(self._inside, count=values.size)
+        values[bits.reshape(self._sides).view(np.bool_)] = self._certain
+        return values
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Position of the region in the volume's array."""
+        return _shifted([slice(0, side) for side in self._sides], self.start_ijk)
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels of the object."""
+        return self._certain.size
+
 
 class LabelBuilder:
-    """Collector of the slices across one axis; a slice that is added again replaces the first."""
+    """Collector of the slices across one axis; a slice that is added again replaces the first.
 
-    def __init__(self, view: SliceView) -> None:
+    Voxels outside of the box `within` are left out.
+    """
+
+    def __init__(self, view: SliceView, within: tuple[slice, slice, slice] | None = None) -> None:
         self._view = view
+        sides = within or [slice(0, side) for side in view.shape_ijk]
+        self._span = sides[view.axis]
+        self._rows, self._columns = (sides[axis] for axis in range(3) if axis != view.axis)
         self._pieces: dict[int, tuple[tuple[int, int], NDArray[np.float32]]] = {}
 
     def add(self, index: int, logits: ArrayLike) -> None:
         """Add logits (y, x) of slice `index`, as an array from `SliceView.logits_to_plane`."""
-        plane = self._view.place(np.asarray(logits, dtype=np.float32))
+        if not self._span.start <= index < self._span.stop:
+            return
+        plane = self._view.place(np.asarray(logits, dtype=np.float32))[self._rows, self._columns]
         rows, columns = _bounds(plane > FLOOR_LOGIT) or (slice(0, 0), slice(0, 0))
         values = probabilities_of(plane[rows, columns])
-        self._pieces[index] = ((rows.start, columns.start), values)
+        start = self._rows.start + rows.start, self._columns.start + columns.start
+        self._pieces[index] = (start, values)
 
     def region(self) -> Region:
         """Return the probabilities of all slices added."""
@@ -201,15 +256,14 @@ def merge_objects(
     if len(shapes) != 1:
         raise OutputError(f"Expected objects of one volume, got the shapes {sorted(shapes)}.")
     labels: LabelArray = zeros(shapes.pop(), _label_type([value for _, value in pairs]))
-    whole = _union([region for region, _ in pairs])
-    if whole is None:
-        return labels
-    best = np.zeros([span.stop - span.start for span in whole], dtype=np.float32)
-    for region, value in pairs:
-        current = best[_within(region, whole)]  # a view: writing to it updates `best`
-        wins = (region.values > 0.5) & (region.values >= current)
-        labels[region.box][wins] = value
-        current[wins] = region.values[wins]
+    for place, (region, value) in enumerate(pairs):
+        values, labelled = region.values, labels[region.box]
+        wins = values > 0.5
+        others = set(np.unique(labelled[wins]).tolist())
+        for other in (other for other, its_value in pairs[:place] if its_value in others):
+            mine, its = _common(region, other)
+            wins[mine] &= values[mine] >= other.values[its]
+        labelled[wins] = value  # a view: writing to it changes `labels`
     return labels
 
 
@@ -242,6 +296,22 @@ def _union(regions: Sequence[Region]) -> tuple[slice, slice, slice] | None:
         for spans in zip(*boxes, strict=True)
     )
     return i, j, k
+
+
+def _common(first: Region, second: Region) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return the box that two regions have in common, relative to each; it may be empty."""
+    spans = [
+        (max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
+        for a, b in zip(first.box, second.box, strict=True)
+    ]
+    boxes = [
+        tuple(
+            slice(low - start, high - start)
+            for (low, high), start in zip(spans, starts, strict=True)
+        )
+        for starts in (first.start_ijk, second.start_ijk)
+    ]
+    return boxes[0], boxes[1]
 
 
 def _within(region: Region, whole: tuple[slice, slice, slice]) -> tuple[slice, slice, slice]:

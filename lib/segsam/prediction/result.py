@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,10 @@ class Result:
     def bounding_box(self) -> Box | None:
         """Tight box of the object in voxel indices, inclusive; None if the mask is empty."""
         return self.region.bounding_box
+
+    def packed(self) -> Result:
+        """Return the result with a region that takes little memory (`Region.packed`)."""
+        return replace(self, region=self.region.packed())
 
     def save(self, path: str | Path) -> None:
         """Write the labels with the volume's geometry; the extension chooses the format (see

@@ -13,6 +13,7 @@ learnt in other cases, by which they are then drawn.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -121,11 +122,7 @@ class _AutomaticSegmentation:
 
     def run(self) -> FirstLabels:
         """Find boxes of each category and taught name, and segment what they hold."""
-        found = [*self._category_objects(), *self._taught_objects()]
-        objects = tuple(
-            replace(each, value=value)
-            for value, each in enumerate((each for each in found if each is not None), start=1)
-        )
+        objects = tuple(self._objects())
         conditions = (
             (UNSEEN_PRESENCE_NOTE, bool(self._categories) and not self._presence),
             (NOTHING_NOTE, not objects),
@@ -149,6 +146,16 @@ class _AutomaticSegmentation:
             ),
         )
 
+    def _objects(self) -> Iterator[FoundObject]:
+        """Yield each object that was found, with its label value. Its region is packed: the memory
+        of a search must not grow with names times voxels.
+        """
+        value = 0
+        for each in itertools.chain(self._category_objects(), self._taught_objects()):
+            if each is not None:
+                value += 1
+                yield replace(each, value=value, result=each.result.packed())
+
     def _category_objects(self) -> Iterator[FoundObject | None]:
         """Yield the object of each category that was found; None for what gets another name."""
         if self._categories and self._model.dense_head is not None:
@@ -166,11 +173,12 @@ class _AutomaticSegmentation:
             self._presence[index] = maps.presence(index)
             self._job.report("searched", self._axis, index)
         self._searched.update(maps.indices)
-        yield from map(self._refined, maps.objects())
+        for one in maps.objects():
+            yield self._refined(one, maps)
 
-    def _refined(self, one: DenseObject) -> FoundObject | None:
+    def _refined(self, one: DenseObject, maps: DenseMaps) -> FoundObject | None:
         """Segment what the dense head found by its boxes; the mean of both masks is the result,
-        because each is wrong elsewhere.
+        because each is wrong elsewhere. Only voxels that both show can be above half.
         """
         found = self._segment(
             self._model.categories.names[one.category],
@@ -181,7 +189,8 @@ class _AutomaticSegmentation:
         )
         if found is None:
             return None
-        region = fuse_axes([one.region, found.result.region])
+        region = found.result.region
+        region = fuse_axes([maps.region(one, region.box), region])
         return replace(found, result=replace(found.result, region=region))
 
     def _by_points(self) -> Iterator[FoundObject | None]:

@@ -12,7 +12,7 @@ none: what a box holds is named as that of a user is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +56,10 @@ class DenseObject:
     """Mean of the cells that belong to it."""
     boxes: tuple[Box, ...]
     """Flat along the axis of the slices; several on a slice for several parts."""
-    region: Region
-    """Its probabilities by the dense head alone."""
+    cells: NDArray[np.float32]
+    """Probabilities (slices, cells, cells) by the dense head alone."""
+    is_part: NDArray[np.bool_]
+    """True for the cells that belong to it."""
 
 
 class DenseMaps:
@@ -102,10 +104,17 @@ class DenseMaps:
         highest = self._maps[index].max(axis=(1, 2)) * self._is_near[index]
         return dict(zip(self._categories, map(float, highest), strict=True))
 
-    def objects(self) -> list[DenseObject]:
-        """Return what the slices read show of each category, if anything."""
+    def objects(self) -> Iterator[DenseObject]:
+        """Yield what the slices read show of each category, if anything."""
         found = (self._object(place) for place in range(len(self._categories)))
-        return [one for one in found if one is not None]
+        yield from (one for one in found if one is not None)
+
+    def region(self, one: DenseObject, within: tuple[slice, slice, slice] | None = None) -> Region:
+        """Return the probabilities of an object; of a box of voxels alone if one is given."""
+        labels = LabelBuilder(self._slices.view, within)
+        for index in np.flatnonzero(one.is_part.any(axis=(1, 2))).tolist():
+            labels.add(index, self._plane(one.cells[index], one.is_part[index]))
+        return labels.region()
 
     def _object(self, place: int) -> DenseObject | None:
         read = sorted(self._maps)
@@ -116,15 +125,13 @@ class DenseMaps:
         kept = _large_parts(volume >= _THRESHOLD)
         if not kept.any():
             return None
-        labels, boxes = LabelBuilder(self._slices.view), list[Box]()
+        boxes = list[Box]()
         for index in np.flatnonzero(kept.any(axis=(1, 2))).tolist():
-            plane = self._plane(volume[index], kept[index])
-            labels.add(index, plane)
-            boxes += self._boxes(index, plane > 0)
+            boxes += self._boxes(index, self._plane(volume[index], kept[index]) > 0)
         if not boxes:
             return None
         mean = float(volume[kept].mean())
-        return DenseObject(self._categories[place], mean, tuple(boxes), labels.region())
+        return DenseObject(self._categories[place], mean, tuple(boxes), volume, kept)
 
     def _smoothed(self, stack: NDArray[np.float32], read: Sequence[int]) -> NDArray[np.float32]:
         """Return the maps (depth, cells, cells) of every slice from those that were read."""

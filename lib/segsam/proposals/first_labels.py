@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from segsam.imaging.volume import Segment, Volume
+from segsam.imaging.voxels import count_values
 from segsam.prediction.labels import merge_objects, overlap_note
 from segsam.prediction.result import Result
 from segsam.proposals.probing import certainty
@@ -116,7 +117,7 @@ class FirstLabels:
     @cached_property
     def voxels(self) -> dict[int, int]:
         """Number of voxels in the label volume by label value."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.objects) + 1).tolist()
+        counts = count_values(self.labels, len(self.objects))
         return {one.value: counts[one.value] for one in self.objects}
 
     @property

@@ -139,6 +139,18 @@ class TestMerging:
         regions = [(region(mask, p), value) for p, value in ((0.7, 1), (0.9, 2), (0.8, 3))]
         assert merge_objects(regions)[1, 1, 1] == 2
 
+    def test_packed_regions_merge_as_the_highest_probability_of_each_voxel(self) -> None:
+        random = np.random.default_rng(5)
+        fields = [(random.integers(0, 9, SHAPE) / 8).astype(np.float32) for _ in range(4)]
+        values, best, wanted = (3, 1, 3, 2), np.zeros(SHAPE, np.float32), np.zeros(SHAPE, int)
+        for field, value in zip(fields, values, strict=True):
+            field[random.integers(1, 6) :] = 0
+            wins = (field > 0.5) & (field >= best)
+            wanted[wins], best[wins] = value, field[wins]
+        regions = [Region(field, (0, 0, 0), SHAPE) for field in fields]
+        for merged in (regions, [one.packed() for one in regions]):
+            assert np.array_equal(merge_objects(zip(merged, values, strict=True)), wanted)
+
     def test_unlikely_voxels_are_background(self) -> None:
         assert not merge_objects([(region(cube((0, 4), (0, 9), (0, 11)), 0.5), 1)]).any()
 
@@ -174,8 +186,18 @@ class TestRegions:
         mask = np.random.default_rng(3).uniform(size=SHAPE) > 0.97
         assert np.array_equal(Region.of_mask(mask).mask(), mask)
 
+    def test_a_packed_region_is_the_same_object(self) -> None:
+        region = Region(np.full((4, 5, 6), 0.5, np.float32), (1, 2, 3), SHAPE)
+        region.values[1:3, 2:4, 3] = (0.6, 0.9)
+        packed = region.packed()
+        assert np.array_equal(packed.mask(), region.mask())
+        assert packed.voxels == region.voxels == 4
+        assert packed.box == packed.bounds() == region.bounds()
+        assert np.array_equal(packed.values, region.values[1:3, 2:4, 3:4])
+
     def test_nothing(self) -> None:
         assert Region.empty(SHAPE).is_empty
+        assert Region.empty(SHAPE).packed().bounding_box is None
         assert not Region.empty(SHAPE).mask().any()
         assert Region.of_mask(np.zeros(SHAPE, bool)).values.size == 0
 

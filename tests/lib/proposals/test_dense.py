@@ -16,7 +16,7 @@ from segsam.imaging.slices import SliceView
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, build_variant
 from segsam.prediction import naming
-from segsam.prediction.labels import fuse_axes
+from segsam.prediction.labels import Region, fuse_axes
 from segsam.prediction.predictor import Predictor
 from segsam.proposals import dense
 from segsam.proposals.automatic import Search, segment_automatically
@@ -88,19 +88,34 @@ def maps_of(model: SegSam, volume: Volume, axis: int = 2) -> DenseMaps:
     return maps
 
 
+def drawn_by(maps: DenseMaps) -> Region:
+    """The first object of the maps."""
+    return maps.region(next(maps.objects()))
+
+
+def test_a_part_of_an_object_is_drawn_as_in_the_whole(model: SegSam, volume: Volume) -> None:
+    maps = maps_of(model, volume)
+    box = slice(9, 15), slice(5, 12), slice(2, 4)
+    part, whole = maps.region(next(maps.objects()), box), drawn_by(maps)
+    assert np.array_equal(part.mask()[box], whole.mask()[box])
+    assert part.voxels == int(whole.mask()[box].sum()) > 0
+    assert np.isin(part.values, whole.values).all()
+
+
 def iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
 def test_each_slice_of_the_object_has_its_box(model: SegSam, volume: Volume) -> None:
-    (found,) = maps_of(model, volume).objects()
+    maps = maps_of(model, volume)
+    (found,) = maps.objects()
     assert found.category == SPLEEN
     assert found.probability > 0.5
     assert [box.min_ijk[2] for box in found.boxes] == [1, 2, 3, 4]
     for box in found.boxes:
         assert np.abs(np.subtract(box.min_ijk[:2], (8, 6))).max() <= 2
         assert np.abs(np.subtract(box.max_ijk[:2], (19, 17))).max() <= 2
-    assert iou(found.region.mask(), blob()) > 0.7
+    assert iou(maps.region(found).mask(), blob()) > 0.7
 
 
 def test_a_slice_is_read_with_those_beside_it(
@@ -114,7 +129,7 @@ def test_a_slice_is_read_with_those_beside_it(
 
 
 def test_every_storage_order_gives_the_same(model: SegSam, volume: Volume) -> None:
-    wanted = maps_of(model, volume).objects()[0].region.mask()
+    wanted = drawn_by(maps_of(model, volume)).mask()
     for order in itertools.permutations(range(3)):
         for flips in ((1, 1, 1), (-1, 1, -1)):
             turn = np.zeros((4, 4))
@@ -124,7 +139,7 @@ def test_every_storage_order_gives_the_same(model: SegSam, volume: Volume) -> No
                 turn[source, axis] = flips[axis]
                 turn[source, 3] += 0 if flips[axis] > 0 else voxels.shape[axis] - 1
             other = Volume.from_array(voxels, volume.affine_ras @ turn, name="blob")
-            found = maps_of(model, other, order.index(2)).objects()[0].region.mask()
+            found = drawn_by(maps_of(model, other, order.index(2))).mask()
             back = found[:: flips[0], :: flips[1], :: flips[2]].transpose(np.argsort(order))
             assert np.array_equal(back, wanted), (order, flips)
 
@@ -178,10 +193,10 @@ def test_the_answer_is_the_mean_of_both_masks(
     (one,) = found.objects
     assert one.name == "spleen"
     assert found.searched_slices == tuple(range(6))
-    (seen,) = maps_of(model, volume).objects()
+    seen = drawn_by(maps_of(model, volume))
     assert [each.index for each in one.result.slices] == [1, 2, 3, 4]
     assert one.presence[3] > 0.5
-    halves = fuse_axes([seen.region, seen.region]).mask()
+    halves = fuse_axes([seen, seen]).mask()
     assert iou(halves, blob()) > 0.7
     calls_all(model, 0)
     other = segment_automatically(predictor, Search(min_certainty=0.0, categories=("spleen",)))
