@@ -40,7 +40,7 @@ class FeatureSource:
         cannot be stored.
         """
         if self._store is not None:
-            return self._store.features(self._store.add(picture))
+            return self._store.features_of(picture)
         self._encoded += 1
         device = next(self.model.parameters()).device
         image = self.model.host.prepare(picture)[None].to(device)

@@ -12,9 +12,11 @@ import contextlib
 import logging
 import os
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -27,6 +29,8 @@ from segsam.system.atomic import replacing, seconds_old
 logger = logging.getLogger(__name__)
 
 _ENDING = ".safetensors"
+_KEY = "key"
+"""Of the metadata: the key of the file, which files of earlier versions lack."""
 _MAX_UNWRITTEN = 32
 """Embeddings that wait for the disk; memory must not fill up if the disk is slow."""
 _ABANDONED_SECONDS = 3600.0
@@ -63,6 +67,7 @@ class EmbeddingFiles:
         self.limit_bytes = limit_bytes
         self._private = private
         self._bytes = 0
+        self._has_warned = False
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
@@ -79,27 +84,48 @@ class EmbeddingFiles:
 
     def __contains__(self, key: str) -> bool:
         """Return True if there is a complete file for `key`; a damaged one is removed."""
+        return self.holds(key, {})
+
+    def holds(self, key: str, shapes: Mapping[str, tuple[str, Sequence[int]]]) -> bool:
+        """Return True if the file for `key` is complete and has tensors of these types, as
+        safetensors names them, and shapes. A damaged or another one is removed.
+        """
+        if not self._path(key).exists():
+            return False
         try:
-            with safetensors.safe_open(self._path(key), framework="pt"):
-                return True
-        except FileNotFoundError:
-            return False
+            with safetensors.safe_open(self._path(key), framework="pt") as file:
+                names = set(file.keys())
+                found = {name: file.get_slice(name) for name in names & set(shapes)}
+                kinds = {name: (one.get_dtype(), one.get_shape()) for name, one in found.items()}
+                wanted = {name: (kind, list(shape)) for name, (kind, shape) in shapes.items()}
+                if _is_of(file, key) and kinds == wanted:
+                    return True
         except SafetensorError:
-            self._remove(key)
+            pass
+        except OSError:  # removed by another process, or a disk error
             return False
+        self._remove(key)
+        return False
 
     def read(self, key: str, device: torch.device | str = "cpu") -> dict[str, Tensor] | None:
         """Return the tensors stored under `key`; None if there are none.
 
-        A damaged file is removed and counts as none.
+        A damaged file, one of another key, or one with values that are no numbers is removed and
+        counts as none.
         """
         path = self._path(key)
-        try:
-            tensors: dict[str, Tensor] = safetensors.torch.load_file(path, device=str(device))
-        except SafetensorError:
-            self._remove(key)
+        if not path.exists():
             return None
-        except OSError:  # missing, removed by another process, or a disk error
+        try:
+            with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                is_whole = _is_of(file, key) and all(map(_is_finite, tensors.values()))
+        except SafetensorError:
+            tensors, is_whole = {}, False
+        except OSError:  # removed by another process, or a disk error
+            return None
+        if not is_whole:
+            self._remove(key)
             return None
         if self.limit_bytes is not None:
             with contextlib.suppress(OSError):
@@ -112,7 +138,7 @@ class EmbeddingFiles:
         Raises:
             OutputError: the disk refuses.
         """
-        content = safetensors.torch.save(tensors)
+        content = safetensors.torch.save(tensors, {_KEY: key})
         with replacing(self._path(key)) as partial:
             partial.touch(mode=0o600 if self._private else 0o666)
             partial.write_bytes(content)
@@ -151,11 +177,30 @@ class EmbeddingFiles:
                     path.unlink()
 
     def _remove(self, key: str) -> None:
+        if not self._has_warned:
+            logger.warning(
+                "embeddings in %s are damaged or of another kind; they are computed anew",
+                self.folder.name,
+            )
+            self._has_warned = True
         with contextlib.suppress(OSError):
             self._path(key).unlink()
 
     def _path(self, key: str) -> Path:
-        return self.folder / f"{key}{_ENDING}"
+        path = self.folder / f"{key}{_ENDING}"
+        return path.with_name(f"{key}-1{_ENDING}") if path.is_dir() else path
+
+
+def _is_of(file: Any, key: str) -> bool:
+    """Return False for the open file of another key, such as one that was copied over."""
+    return bool((file.metadata() or {}).get(_KEY, key) == key)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    low, high = tensor.aminmax()
+    return bool(low.isfinite() and high.isfinite())
 
 
 class BackgroundWriter:

@@ -45,10 +45,27 @@ class EmbeddingStore:
             OutputError: when it cannot be written.
         """
         key = slice_key(picture, self._weights_id)
-        if key not in self._files:
+        if not self._files.holds(key, self._shapes(picture)):
             pixels = {"picture": torch.from_numpy(np.ascontiguousarray(picture))}
             self._files.write(key, pixels if self.is_live else self._encode(picture))
         return key
+
+    def features_of(self, picture: NDArray[np.uint8]) -> ImageFeatures:
+        """Return the features of a resized slice (h_px, w_px, 3), as `features`; it is stored if it
+        is not there, or if what is there is damaged. Raises OutputError.
+        """
+        key = self.add(picture)
+        stored = self._files.read(key, self._device)
+        if stored is None or self.is_live:
+            return self.features(self.add(picture))
+        return self._features(stored)
+
+    def _shapes(self, picture: NDArray[np.uint8]) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return type and shape of what the file of a slice holds at least."""
+        if self.is_live:
+            return {"picture": ("U8", picture.shape)}
+        facts = self._model.host.facts
+        return {"embedding": ("F16", (1, facts.embed_dim, facts.grid, facts.grid))}
 
     def picture(self, key: str) -> NDArray[np.uint8]:
         """Return a slice (h_px, w_px, 3) of a store for a trained encoder (`is_live`).
@@ -72,7 +89,9 @@ class EmbeddingStore:
         """
         if self.is_live:
             return self.encode(self.picture(key))
-        stored = self._read(key)
+        return self._features(self._read(key))
+
+    def _features(self, stored: dict[str, Tensor]) -> ImageFeatures:
         detail = stored.get("detail")
         return self._model.features(
             stored["embedding"].float(), None if detail is None else detail.float()

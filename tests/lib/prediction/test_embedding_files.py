@@ -40,6 +40,20 @@ def test_a_damaged_file_is_ignored_and_removed(tmp_path: Path, content: bytes) -
         assert not path.exists()
 
 
+def test_a_file_of_another_key_or_without_numbers_is_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = EmbeddingFiles(tmp_path)
+    files.write("a", some())
+    (tmp_path / "b.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes())
+    assert "b" not in files
+    files.write("c", some(value=torch.inf))
+    assert files.read("c") is None
+    assert len(caplog.records) == 1
+    assert files.holds("a", {"embedding": ("F16", (1, 512, 1, 1))})
+    assert not files.holds("a", {"embedding": ("F32", (1, 512, 1, 1))})
+
+
 def test_the_least_recently_used_is_removed_first_also_after_a_restart(tmp_path: Path) -> None:
     files = EmbeddingFiles(tmp_path, 1 << 20)
     for age, key in enumerate("abc"):
