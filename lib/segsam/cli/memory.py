@@ -19,8 +19,8 @@ from rich.table import Table
 
 from segsam.cli.terminal import JsonOption, check_target, out, print_plain, write_json
 from segsam.errors import DamagedRecordError, OutputError, PromptError
-from segsam.imaging.name_text import refused_in
 from segsam.prediction.taught.carried_files import read_facts
+from segsam.prediction.taught.checks import check_taught_name
 from segsam.prediction.taught.conflicts import conflicts
 from segsam.prediction.taught.examples import TaughtName, TaughtNames
 from segsam.prediction.taught.files import FOLDER, read_folder, write_change, write_without
@@ -31,6 +31,7 @@ from segsam.remote.memory_replies import (
     TaughtNamesReply,
     read_reply,
 )
+from segsam.system.reasons import reason_of
 
 app = typer.Typer(no_args_is_help=True, help="List, rename and remove names that were taught.")
 
@@ -117,7 +118,7 @@ def _names_at(where: str) -> Iterator[_Names]:
         with Client(where.rstrip("/"), token=_token()) as client:
             yield _OnServer(client)
         return
-    if not Path(where).is_dir():
+    if not where or not Path(where).is_dir():
         raise OutputError(f"Expected a studies folder or the address of a server, got {where!r}.")
     yield _InFolder(Path(where))
 
@@ -165,8 +166,7 @@ class _InFolder:
         }
 
     def rename(self, name: str, new: str) -> None:
-        if wrong := refused_in(new):
-            raise PromptError(f"Expected a name that is shown in one line, got {wrong}.")
+        check_taught_name(new)
         with self._changing() as names:
             found, other = _found(names, name), names.find(new)
             if other is not None and other.id != found.id:
@@ -195,13 +195,23 @@ class _InFolder:
 
     @contextmanager
     def _changing(self) -> Iterator[TaughtNames]:
+        if not self._folder.is_dir():
+            raise PromptError(
+                f"Expected a studies folder in which names were taught, got {str(self._studies)!r}."
+            )
         try:
             with FileLock(str(self._studies / ".lock"), timeout=_LOCK_SECONDS):
                 yield read_folder(self._folder).names
         except (OSError, Timeout) as error:
             raise OutputError(
-                f"The names in {self._studies} cannot be changed: {error}."
+                f"The names in {self._studies} cannot be changed: {_why_locked(error)}."
             ) from error
+
+
+def _why_locked(error: OSError | Timeout) -> str:
+    if isinstance(error, Timeout):
+        return f"another program has been changing them for {_LOCK_SECONDS:.0f} s"
+    return reason_of(error)
 
 
 def _now() -> str:

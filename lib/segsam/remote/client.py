@@ -172,9 +172,17 @@ class Client:
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         url = self._address + path
         try:
-            answer = self._http.request(method, url, timeout=self._limits, **options)
+            answer = self._http.request(
+                method, url, timeout=self._limits, allow_redirects=False, **options
+            )
         except requests.RequestException as error:
             raise ServerError(f"No answer to {method} {path}: {_why_silent(error)}.") from error
+        if answer.is_redirect:
+            target = answer.headers["location"]
+            raise ServerError(
+                f"{method} {path} was sent on to {target!r:.200}: expected the address of the "
+                "server itself. Is it behind a log-in page?"
+            )
         if not answer.ok:
             raise ServerError(
                 f"{method} {path} was answered with status {answer.status_code}: {_detail(answer)}"
@@ -203,6 +211,11 @@ def _why_silent(error: requests.RequestException) -> str:
         return "the server's certificate is not trusted"
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"
+    broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+    if isinstance(error, broken):
+        return "the answer was cut off, or is damaged"
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return "the token has a line break or another character that no token may have"
     if isinstance(error, requests.ConnectionError):
         return "no server answers at this address, or the connection broke off"
     return "the address is not one of a server"

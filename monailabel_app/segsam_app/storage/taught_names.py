@@ -15,10 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from segsam.categories.segment_names import category_name
 from segsam.categories.vocabulary import folded
-from segsam.errors import DamagedRecordError
-from segsam.imaging.name_text import refused_in
+from segsam.errors import DamagedRecordError, PromptError
 from segsam.prediction.completion.adaptation import Weights
 from segsam.prediction.completion.carried import CarriedState
 from segsam.prediction.taught.carried_files import (
@@ -30,6 +28,7 @@ from segsam.prediction.taught.carried_files import (
     read_facts,
     write_carried,
 )
+from segsam.prediction.taught.checks import check_taught_name
 from segsam.prediction.taught.examples import TaughtExample, TaughtName, TaughtNames
 from segsam.prediction.taught.files import (
     FOLDER,
@@ -305,12 +304,10 @@ def _new(name: str, known: TaughtNames) -> TaughtName:
 
 
 def _check_text(name: str) -> None:
-    if wrong := refused_in(name):
-        raise RequestError(f"expected a name that is shown in one line, got {wrong}")
-    if not category_name(name) or folded(name) == "background":
-        raise RequestError(
-            f"expected a name of a structure, got {name!r:.80}, which unnamed segments have"
-        )
+    try:
+        check_taught_name(name)
+    except PromptError as error:
+        raise RequestError(str(error)[:1].lower() + str(error)[1:].rstrip(".")) from error
 
 
 def _found(names: TaughtNames, name: str) -> TaughtName:

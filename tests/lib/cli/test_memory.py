@@ -54,6 +54,13 @@ def test_list_rename_and_remove(studies: Path, tmp_path: Path) -> None:
     [
         (("rename", "psoas", "Left Iliopsoas"), PromptError, "is taught already"),
         (("rename", "psoas", "a\nb"), PromptError, "shown in one line"),
+        (
+            ("rename", "psoas", "a\u202eb"),
+            PromptError,
+            r"shown in one line, got the character U\+202E",
+        ),
+        (("rename", "psoas", "../../victim"), PromptError, "got the path '../../victim'"),
+        (("rename", "psoas", "background"), PromptError, "which unnamed segments have"),
         (("rename", "liver", "x"), PromptError, r"left iliopsoas, psoas\), got 'liver'"),
         (("remove", "psoas", "--case", "c"), PromptError, "got 'c'"),
     ],
@@ -71,6 +78,11 @@ def test_what_cannot_be_changed_is_a_sentence(
 
 def test_a_folder_of_nobody_says_so(tmp_path: Path) -> None:
     assert "Note: nothing was taught in" in run("list", str(tmp_path))
+    with pytest.raises(PromptError, match="in which names were taught, got"):
+        run("remove", str(tmp_path), "liver")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="Expected a studies folder or the address"):
+        run("list", "")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ class Answers(BaseHTTPRequestHandler):
 
     script: ClassVar[dict[str, tuple[int, str, bytes]]] = {}
     seen: ClassVar[list[tuple[str, bytes]]] = []
+    location: ClassVar[str] = ""
+    """Where a redirect leads."""
+    missing: ClassVar[int] = 0
+    """Bytes that an answer declares and lacks."""
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -27,7 +31,9 @@ class Answers(BaseHTTPRequestHandler):
         status, kind, content = self.script[self.path.split("?")[0]]
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) + self.missing))
+        if self.location:
+            self.send_header("Location", self.location)
         self.end_headers()
         self.wfile.write(content)
 
@@ -110,6 +116,21 @@ class TestClient:
             ServerError, match=f"POST /infer/segsam was answered with status 400: {sentence}"
         ):
             client.infer("abc", {})
+
+    def test_a_redirect_a_cut_answer_and_a_wrong_token_are_told(
+        self, scripted: tuple[Client, type[Answers]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client, answers = scripted
+        answers.script = {"/info/": (302, "text/html", b"")}
+        monkeypatch.setattr(answers, "location", "https://login.example/")
+        with pytest.raises(ServerError, match=r"sent on to 'https://login\.example/'.*log-in page"):
+            client.info()
+        answers.script = {"/info/": (200, "application/json", b"{}")}
+        monkeypatch.setattr(answers, "missing", 5)
+        with pytest.raises(ServerError, match="the answer was cut off"):
+            client.info()
+        with pytest.raises(ServerError, match="the token has a line break"):
+            Client(client._address, token="a\nb").info()
 
     def test_no_server(self) -> None:
         with pytest.raises(ServerError, match="No answer to GET /info/"):
