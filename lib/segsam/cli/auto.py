@@ -111,6 +111,7 @@ def search_image(
     shown = window_from_text(window)
     taught = TaughtNames() if studies is None else taught_names(studies)
     volume = Volume.load(files.image, frame=frame)
+    files.check_shape(volume.shape_ijk)
     predictor = load()
     predictor.set_volume(volume, window=shown)
     with progress_bar("encoding the first slice") as progress:

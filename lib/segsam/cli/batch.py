@@ -22,6 +22,7 @@ from segsam.cli.terminal import (
     err,
     exit_when_interrupted,
     out,
+    print_empty,
     print_left_out,
     print_plain,
     progress_bar,
@@ -213,6 +214,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
     left_out = unused_files(selection.dataset for selection in selections)
     print_left_out(left_out)
     more = {"report": report(evaluation)}
+    print_empty(evaluation)
     _report(outcome, out_folder, json_file, more, left_out=left_out)
 
 

@@ -83,7 +83,7 @@ def complete(  # noqa: PLR0913 - the options of the command
     Example: segsam complete ct.nii.gz --from three_slices.nii.gz -o liver.nii.gz
     """
     from segsam.imaging.volume import Volume
-    from segsam.imaging.writers import WRITABLE
+    from segsam.imaging.writers import WRITABLE, check_holds
     from segsam.prediction.completion.sparse_labels import read_sparse_labels
     from segsam.prompting.parsing import window_from_text
 
@@ -94,6 +94,7 @@ def complete(  # noqa: PLR0913 - the options of the command
     _check_memory(memory, name)
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
+    check_holds(output, volume.shape_ijk)
     drawn = read_sparse_labels(sparse, volume, value, axis=axis, empty=empty or ())
     predictor = load_predictor(checkpoint)
     predictor.set_volume(volume, window=shown)

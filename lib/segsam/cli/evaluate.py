@@ -20,6 +20,7 @@ from segsam.cli.terminal import (
     err,
     exit_when_interrupted,
     out,
+    print_empty,
     print_unused,
     progress_bar,
     write_json,
@@ -98,7 +99,7 @@ def evaluate(  # noqa: PLR0913 - the options of the command
             encoder = choose_runtime(model, runtime, precision, compare=False)
         evaluation = _evaluate(model, selections, options, embeddings, encoder)
     record = _record(evaluation, model, checkpoint, split)
-    _show(record)
+    _show(record, evaluation)
     if objects_file is not None:
         save_objects(objects_file, evaluation.objects, evaluation.categories)
     write_json(json_file, record)
@@ -288,7 +289,7 @@ def _record(
     }
 
 
-def _show(record: dict[str, Any]) -> None:
+def _show(record: dict[str, Any], evaluation: Evaluation) -> None:
     table = Table("", "objects", "DSC", "mDSC", "named right", "in modality", "volume", "NSD 2 mm")
     for part, name in (("datasets", ""), ("modalities", "all of ")):
         for key, row in record[part].items():
@@ -302,6 +303,7 @@ def _show(record: dict[str, Any]) -> None:
         highlight=False,
     )
     _show_names(record["names"])
+    print_empty(evaluation)
 
 
 def _show_names(names: dict[str, dict[str, int]]) -> None:

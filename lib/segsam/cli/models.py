@@ -12,6 +12,8 @@ from rich.table import Table
 
 from segsam.cli.terminal import JsonOption, check_outputs, check_target, out, write_json, write_text
 from segsam.errors import CheckpointError, OutputError
+from segsam.system.reasons import reason_of
+from segsam.system.unique_keys import unique_yaml
 
 app = typer.Typer(
     help="Hosts and checkpoints: list, card, average, pack.",
@@ -156,11 +158,13 @@ def _facts(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise CheckpointError(f"Cannot read the facts in {path.name}: {error}.") from error
+        found = unique_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f"Cannot read the facts in {path.name} as YAML: {reason_of(error)}."
+        ) from error
     if not isinstance(found, dict):
-        raise CheckpointError(f"Expected fields of a card in {path.name}, got {type(found)}.")
+        raise CheckpointError(f"Expected fields of a card in {path.name}, got {found!r:.80}.")
     return found
 
 
@@ -174,7 +178,7 @@ def _results(paths: list[Path]) -> dict[str, Any]:
             found[record["prompt"]] = results_of(record)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
-                f"Expected what segsam evaluate --json writes in {path.name}: {error!r}."
+                f"Expected what segsam evaluate --json writes in {path.name}: {reason_of(error)}."
             ) from error
     return {"results": found} if found else {}
 

@@ -143,6 +143,7 @@ def segment(  # noqa: PLR0913 - the options of the command
     prompts = Prompts.from_text(point or (), box or ())
     shown = window_from_text(window)
     volume = Volume.load(image, frame=frame)
+    files.check_shape(volume.shape_ijk)
     prompts.checked(volume.shape_ijk)
     predictor = load()
     predictor.set_volume(volume, window=shown)

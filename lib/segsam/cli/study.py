@@ -23,6 +23,7 @@ from segsam.cli.terminal import (
     progress_bar,
     write_json,
 )
+from segsam.errors import OutputError
 
 app = typer.Typer(
     help="Small versions of the paper's tables: run what is missing of a study, and report it.",
@@ -115,6 +116,8 @@ def report(
 
     check_target(page, ".md")
     check_outputs([study], page)
+    if not results.is_dir():
+        raise OutputError(f"Expected the folder of results as --results, got {str(results)!r}.")
     if check:
         check_report(study, results, page)
         out.print(f"{page} is up to date.", highlight=False)

@@ -30,9 +30,10 @@ from segsam.types import PropagateChoice
 
 if TYPE_CHECKING:
     from segsam.datasets.folder import Dataset
+    from segsam.evaluation.records import Evaluation
     from segsam.prediction.predictor import Predictor
     from segsam.prediction.taught.examples import TaughtNames
-    from segsam.types import PrecisionChoice, RuntimeName
+    from segsam.types import PrecisionChoice, RuntimeName, VoxelIndex
 
 _PIPE_COLUMNS = 150
 """Width of tables where the output is not a terminal."""
@@ -178,6 +179,12 @@ class Files:
         check_target(self.json_file, ".json")
         check_outputs([self.image], self.output, self.picture, self.json_file)
 
+    def check_shape(self, shape_ijk: VoxelIndex) -> None:
+        """Refuse a label volume that cannot hold an image of this shape. Raises OutputError."""
+        from segsam.imaging.writers import check_holds
+
+        check_holds(self.output, shape_ijk)
+
 
 def load_predictor(
     checkpoint: str | None, runtime: str | None = None, precision: str | None = None
@@ -280,6 +287,17 @@ def print_unused(datasets: Iterable[Dataset]) -> None:
     from segsam.datasets.folder import unused_files
 
     print_left_out(unused_files(datasets))
+
+
+def print_empty(evaluation: Evaluation) -> None:
+    """Tell how many cases have no object to measure, on standard error."""
+    if evaluation.empty_cases:
+        total = sum(one.cases for one in evaluation.datasets)
+        print_plain(
+            f"Left out: {evaluation.empty_cases} of {total} cases, whose labels hold no object "
+            "that could be measured.",
+            err,
+        )
 
 
 @contextmanager

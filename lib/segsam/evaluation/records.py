@@ -108,6 +108,8 @@ class Evaluation:
     encoded: int
     """Slices whose embeddings had to be computed."""
     seconds: float
+    empty_cases: int = 0
+    """Cases without an object to prompt, which have no scores."""
 
 
 @dataclass(frozen=True)

@@ -180,4 +180,5 @@ def joined(
         categories=model.categories.names,
         encoded=0,
         seconds=0.0,
+        empty_cases=sum(not one.slices for one in scores),
     )

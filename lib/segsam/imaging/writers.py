@@ -9,13 +9,19 @@ from segsam.errors import OutputError
 from segsam.imaging.formats.metaimage import write_metaimage
 from segsam.imaging.formats.nifti import write_nifti
 from segsam.imaging.formats.nrrd_file import write_nrrd
-from segsam.imaging.formats.picture_file import write_png
+from segsam.imaging.formats.picture_file import check_flat, write_png
 from segsam.imaging.formats.raw import matching_ending
 from segsam.imaging.formats.seg_nrrd import Segment, write_seg_nrrd
 from segsam.system.atomic import replacing
-from segsam.types import Affine, Voxels
+from segsam.types import Affine, VoxelIndex, Voxels
 
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".png")
+
+
+def check_holds(path: Path, shape_ijk: VoxelIndex) -> None:
+    """Raise OutputError if a file of this name cannot hold a label volume of this shape."""
+    if matching_ending(path, WRITABLE) == ".png":
+        check_flat(shape_ijk)
 
 
 def write_image(

@@ -42,6 +42,7 @@ from segsam.model.variants import find_variant
 from segsam.model.weights_file import read_state
 from segsam.system.atomic import write_bytes
 from segsam.system.checked_json import read_object
+from segsam.system.reasons import reason_of
 
 _TEXT_KEY = "categories.text_embeddings"
 
@@ -258,7 +259,9 @@ def _load_ours(path: Path) -> SegSam:
     try:
         state = safetensors.torch.load(content)
     except SafetensorError as error:
-        raise CheckpointError(f"Expected safetensors in {path.name}: {error}.") from error
+        raise CheckpointError(
+            f"Expected safetensors in {path.name}, but {reason_of(error)}."
+        ) from error
     if card.host not in HOSTS:
         raise CheckpointError(
             f"The card of {path.name} names the host {card.host!r}; known are {', '.join(HOSTS)}."

@@ -355,6 +355,11 @@ class TrainConfig(Record):
                 "Expected loose_share and neighbour_share to be 1 together at most, got "
                 f"{self.loose_share} and {self.neighbour_share}."
             )
+        if self.validation_share + self.test_share >= 1:
+            raise TrainingError(
+                "Expected validation_share and test_share to leave patients for training, below 1 "
+                f"together, got {self.validation_share} and {self.test_share}."
+            )
         unknown = [name for name in self.volumes_of if name not in MODALITIES]
         if unknown:
             raise TrainingError(

@@ -211,7 +211,7 @@ def load_best(folder: Path, model: SegSam) -> None:
     try:
         model.load_state_dict(torch.load(folder / BEST, map_location="cpu", weights_only=True))
     except READ_ERRORS as error:
-        raise TrainingError(f"Cannot read {BEST} in {folder.name}: {error}.") from error
+        raise TrainingError(f"Cannot read {BEST} in {folder.name}: {reason_of(error)}.") from error
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:

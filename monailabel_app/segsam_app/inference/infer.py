@@ -226,9 +226,11 @@ class SegSamInfer(InferTask):
 
 def _check_names_alone(params: Mapping[str, Any]) -> None:
     """Raise `RequestError` if a request that names objects also marks one. What is empty marks
-    nothing: the module of MONAI Label sends it always.
+    nothing: the module of MONAI Label sends it always, but not these keys of ours.
     """
-    marked = next((key for key in _MARKS if params.get(key)), None)
+    ours = ("prompts", CONFIRMED)
+    given = (key for key in _MARKS if params.get(key) or (key in ours and key in params))
+    marked = next(given, None)
     if marked is not None:
         raise RequestError(
             f"expected names to find, or an object that is marked, got {FIND} and {marked}; send "

@@ -153,6 +153,7 @@ def test_what_stock_clients_add_has_no_effect(task: SegSamInfer) -> None:
         ({"find": ["liver"], "finds": 1}, "finds"),
         ({"find": ["liver"], "prompts": {"points": []}}, "find and prompts"),
         ({"find": ["liver"], "confirmed": [1]}, "find and confirmed"),
+        ({"find": ["liver"], "confirmed": []}, "find and confirmed"),
         ({"find": ["liver"], "foreground": [[1, 2, 3]]}, "find and foreground"),
     ],
     ids=str,

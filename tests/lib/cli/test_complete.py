@@ -63,6 +63,13 @@ def complete(
     return run
 
 
+def test_a_volume_is_no_png(complete: Callable[..., tuple[int, str]], folder: Path) -> None:
+    """It is refused before any work: the labels are not even read."""
+    code, printed = complete("image.nii.gz", "--from", "none.nii.gz", "-o", "x.png")
+    assert code == 2
+    assert "A PNG holds one slice; this volume has" in printed
+
+
 def test_writes_labels_picture_and_json(
     folder: Path, complete: Callable[..., tuple[int, str]]
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import typer
 from typer.testing import CliRunner
@@ -64,6 +65,37 @@ def call(*words: str | Path, exit_code: int = 0) -> Any:
         raise result.exception
     assert result.exit_code == exit_code, result.output
     return result
+
+
+@pytest.mark.parametrize("odd", ["not numbers", "another shape", "a folder"])
+def test_an_odd_embedding_is_computed_anew(
+    data: Path, trained: SegSam, tmp_path: Path, odd: str
+) -> None:
+    for number in (1, 2):
+        (data / "images" / f"{number}.png").unlink()
+        (data / "labels" / f"{number}.png").unlink()
+    result = tmp_path / "out.json"
+    words = ("evaluate", data, "--prompt", "box", "--embeddings", tmp_path / "kept")
+    call(*words, "--json", result)
+    wanted = json.loads(result.read_text())["average"]
+    (file,) = (tmp_path / "kept").iterdir()
+    embedding = safetensors.torch.load_file(file)["embedding"]
+    if odd == "a folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        changed = embedding * torch.nan if odd == "not numbers" else embedding[..., 1:]
+        safetensors.torch.save_file({"embedding": changed.contiguous()}, file)
+    for encoded in (1, 0):
+        call(*words, "--json", result)
+        found = json.loads(result.read_text())
+        assert (found["encoded"], found["average"]) == (encoded, wanted)
+
+
+def test_cases_with_empty_labels_are_counted(data: Path, trained: SegSam) -> None:
+    cv2.imwrite(str(data / "labels" / "0.png"), np.zeros((32, 32), np.uint8))
+    told = call("evaluate", data, "--prompt", "box", "--slices", "1")
+    assert "Left out: 1 of 3 cases, whose labels hold no object" in told.output
 
 
 def test_the_result_is_written(data: Path, trained: SegSam, tmp_path: Path) -> None:

@@ -73,7 +73,12 @@ class TestPack:
         [
             ("host: sam", "fields of a card that can be set .* got host"),
             ("- a list", "Expected fields of a card in facts.yaml"),
-            ("{", "Cannot read the facts in facts.yaml"),
+            (
+                "{",
+                r"facts in facts.yaml as YAML: it is damaged, or its content has another form\.$",
+            ),
+            ("a: !x 1", r"as YAML: it is damaged, or its content has another form\.$"),
+            ("name: a\nname: b", "as YAML: the key 'name' comes twice"),
         ],
     )
     def test_wrong_facts_are_refused(

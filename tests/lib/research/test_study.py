@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from segsam.categories.category import PAPER_MODALITIES
-from segsam.errors import StudyError
+from segsam.errors import OutputError, StudyError
 from segsam.model import VARIANTS
 from segsam.research.study import tables
 from segsam.research.study.markdown import cell_text, table_lines, target_lines
@@ -402,6 +402,13 @@ class TestReport:
         files = (tmp_path / "study.yaml", tmp_path / "results", tmp_path / "page.md")
         assert write_report(*files) == ["grid.png"]
         assert (tmp_path / "benchmarks" / "grid.png").stat().st_size < 60_000
+        write_report(*files)
+        with pytest.raises(OutputError, match=r"grid\.png would be replaced, and is not of p\.md"):
+            write_report(*files[:2], tmp_path / "p.md")
+        files[2].write_text("My notes")
+        with pytest.raises(OutputError, match=r"of this command to replace, got .*page\.md"):
+            write_report(*files)
+        assert files[2].read_text() == "My notes"
 
 
 class TestTheRepositorysOwn:

@@ -101,6 +101,8 @@ class TestConfig:
         assert TrainConfig.load(path, ["volumes_of=CT"]).volumes_of == ("CT",)
         with pytest.raises(TrainingError, match=r"1 together at most, got 0\.6 and 0\.5"):
             TrainConfig.load(path, ["loose_share=0.6", "neighbour_share=0.5"])
+        with pytest.raises(TrainingError, match="leave patients for training, below 1 together"):
+            TrainConfig.load(path, ["validation_share=0.6", "test_share=0.6"])
         with pytest.raises(
             TrainingError, match=r"Expected loss\.dice to be greater than or equal to 0, got -1"
         ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,18 +248,23 @@ def _notes(opened: _Opened) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def check_flat(shape: Sequence[int]) -> None:
+    """Raise OutputError for a volume (i, j, k, ...) of more than one slice."""
+    if 1 not in shape[:3]:
+        raise OutputError(
+            f"A PNG holds one slice; this volume has {shape_text(shape[:3])} "
+            "voxels. Write .nii.gz or .nrrd instead."
+        )
+
+
 def write_png(path: Path, voxels: Voxels) -> None:
     """Write one slice as PNG: the first of its two axes to the right, the second down.
 
     This is the inverse of `read_picture`. Raises OutputError for more than one slice, or for voxels
     that are not 8- or 16-bit.
     """
+    check_flat(voxels.shape)
     flat = [axis for axis in (2, 1, 0) if voxels.shape[axis] == 1]
-    if not flat:
-        raise OutputError(
-            f"A PNG holds one slice; this volume has {shape_text(voxels.shape[:3])} "
-            "voxels. Write .nii.gz or .nrrd instead."
-        )
     plane: NDArray[np.generic] = np.asarray(np.take(voxels, 0, axis=flat[0])).swapaxes(0, 1)
     if plane.dtype not in (np.uint8, np.uint16):
         raise OutputError(

@@ -52,7 +52,22 @@ class CompletionRequest:
                 f"Expected other objects on {shape_text(shape_ijk)} voxels, got "
                 f"{shape_text(others.shape)}."
             )
+        if others is not None:
+            _refuse_overlap(confirmed, others)
         last_i, last_j, last_k = (side - 1 for side in shape_ijk)
         whole = Box((0, 0, 0), (last_i, last_j, last_k))
         prompts, _ = Prompts(tuple(points), (whole,)).checked(shape_ijk)
         return cls(confirmed, prompts.points, None if others is None else others != 0, name)
+
+
+def _refuse_overlap(confirmed: ConfirmedSlices, others: NDArray[np.bool_]) -> None:
+    """Raise PromptError if all that a confirmed slice shows is of other objects.
+
+    Where outlines only overlap, the confirmed slice holds.
+    """
+    for (axis, index), plane in confirmed.planes.items():
+        if plane.any() and np.take(others, index, axis)[plane].all():
+            raise PromptError(
+                f"Expected other objects beside this one, got them in every voxel of it on the "
+                f"confirmed slice {'ijk'[axis]} = {index}."
+            )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsam.errors import StudyError
+from segsam.errors import OutputError, StudyError
 from segsam.evaluation.records import ReliabilityBin
 from segsam.research.page import NOT_MEASURED, picture_line
 from segsam.research.study import tables
@@ -46,6 +46,7 @@ scores are of its part `test`, in percent, over the eight modalities. The score 
 the mean over its objects (DSC) or over its categories (mDSC). The score of a modality is the mean \
 over its data sets, and the average is the mean over the modalities. Prompts are simulated as \
 `segsam evaluate` does it, the same for every row."""
+_TITLE = _HEAD.partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,12 @@ def write_report(study: Path, results: Path, page: Path) -> list[str]:
 
     Raises:
         StudyError: a study or result that cannot be read.
-        OutputError: a folder that cannot be written to.
+        OutputError: a folder that cannot be written to, or a page or picture there that is of
+            somebody else.
     """
     measured, made = _load(study, results)
     folder = page.parent / _FOLDER
+    _check_own(page, folder)
     make_folder(folder)
     if _GRID in made.pictures:
         draw_grid(folder / _GRID, grid_points(measured))
@@ -107,6 +110,19 @@ def write_report(study: Path, results: Path, page: Path) -> list[str]:
         draw_agreement(folder / _AGREEMENT, shipped.calibration["pairs"])
     write_bytes(page, made.text.encode())
     return list(made.pictures)
+
+
+def _check_own(page: Path, folder: Path) -> None:
+    """Raise OutputError for a page that is not of a study, or a picture of its name without one."""
+    before = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
+    if before and not before.startswith(_TITLE):
+        raise OutputError(f"Expected a page of this command to replace, got {page}, another text.")
+    for name in (_GRID, _RELIABILITY, _AGREEMENT):
+        if (folder / name).exists() and f"{_FOLDER}/{name}" not in before:
+            raise OutputError(
+                f"{folder / name} would be replaced, and is not of {page.name}; move it, or choose "
+                "another folder for the page."
+            )
 
 
 def check_report(study: Path, results: Path, page: Path) -> None:

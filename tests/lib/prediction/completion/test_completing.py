@@ -121,6 +121,11 @@ class TestWhatIsNotTheObject:
         assert not result.labels[25].any()
         assert np.array_equal(result.labels[..., 9] > 0, tube[..., 9])
 
+    def test_the_object_is_not_another_one(self, predictor: Predictor) -> None:
+        _, tube = scene()
+        with pytest.raises(PromptError, match=r"other objects beside this one, got .* k = 9"):
+            predictor.complete(planes(tube, 9), others=tube)
+
     def test_other_objects_are_left_out(self, predictor: Predictor) -> None:
         _, tube = scene()
         others = np.zeros(SHAPE, np.bool_)
