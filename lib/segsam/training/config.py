@@ -181,6 +181,17 @@ class TrainConfig(Record):
         description="Fraction of images prompted with boxes on places without a label, which are "
         "none of the categories. They teach names alone.",
     )
+    teacher: str = Field(
+        default="",
+        description="Model, such as litemedsam, whose masks in boxes on places without a label are "
+        "a second target, so that what the host could do is not forgotten.",
+    )
+    teacher_boxes_of: ByName[Count] = Field(
+        default_factory=dict, description="Such boxes for each slice, by data set."
+    )
+    teacher_share: Share = Field(
+        default=0.0, description="Fraction of the draws of such slices that ask for them."
+    )
     volumes_of: Several[str] = Field(
         default=(),
         description="Modalities, such as CT, whose images come as volumes and get loose and "
@@ -369,6 +380,12 @@ class TrainConfig(Record):
             raise TrainingError(
                 "Expected encoder_learning_rate above 0 with augment_share, got 0: the embeddings "
                 "of a frozen encoder are stored, each for one picture. Use augmented_copies_of."
+            )
+        needed = (self.teacher, self.teacher_boxes_of, self.teacher_share)
+        if any(needed) and not (all(needed) and self.datasets):
+            raise TrainingError(
+                "Expected teacher, teacher_boxes_of and teacher_share together, in a run on "
+                "datasets, got some of them."
             )
         self.loss_weights()
         find_variant(self.variant).configured(**self.model_choices())

@@ -36,7 +36,8 @@ class EmbeddingStore:
         stored = parts if len(parts) > 1 else model.host.image_encoder
         weights = "slices" if self.is_live else weights_digest(stored)
         self._weights_id = f"{model.host.facts.name} {weights}{self._encoder.mode}"
-        self._files = EmbeddingFiles(folder)
+        self.files = EmbeddingFiles(folder)
+        """Where they are."""
 
     def add(self, picture: NDArray[np.uint8]) -> str:
         """Store a resized slice (h_px, w_px, 3), encoded if needed, and return its key.
@@ -45,9 +46,9 @@ class EmbeddingStore:
             OutputError: when it cannot be written.
         """
         key = slice_key(picture, self._weights_id)
-        if not self._files.holds(key, self._shapes(picture)):
+        if not self.files.holds(key, self._shapes(picture)):
             pixels = {"picture": torch.from_numpy(np.ascontiguousarray(picture))}
-            self._files.write(key, pixels if self.is_live else self._encode(picture))
+            self.files.write(key, pixels if self.is_live else self._encode(picture))
         return key
 
     def features_of(self, picture: NDArray[np.uint8]) -> ImageFeatures:
@@ -55,7 +56,7 @@ class EmbeddingStore:
         is not there, or if what is there is damaged. Raises OutputError.
         """
         key = self.add(picture)
-        stored = self._files.read(key, self._device)
+        stored = self.files.read(key, self._device)
         if stored is None or self.is_live:
             return self.features(self.add(picture))
         return self._features(stored)
@@ -119,10 +120,10 @@ class EmbeddingStore:
         return embedding if reduction is None else reduction(embedding)
 
     def _read(self, key: str) -> dict[str, Tensor]:
-        stored = self._files.read(key, self._device)
+        stored = self.files.read(key, self._device)
         if stored is None:
             raise OutputError(
-                f"Expected an embedding in {self._files.folder.name} that was there before, got "
+                f"Expected an embedding in {self.files.folder.name} that was there before, got "
                 "none; start again to compute it anew."
             )
         return stored

@@ -24,6 +24,7 @@ from segsam.training.samples import (
     dataset_classes,
 )
 from segsam.training.sharded_samples import SPLIT, sharded_samples
+from segsam.training.teacher_masks import Teacher
 from segsam.types import Progress
 
 
@@ -71,11 +72,18 @@ class RunData:
         _refuse_unknown_names(self.config, self.datasets)
         classes = dataset_classes(self.datasets, model.categories)
         side = model.host.facts.input_size
+        teacher = (
+            Teacher(self.config, store.files, input_size=side) if self.config.teacher else None
+        )
 
         def samples_of(part: str, dataset: Dataset, case: str) -> Iterator[Sample]:
             for one in cut_case(self.config, dataset, case, part=part, input_size=side):
                 key, *beside = map(store.add, (one.picture, *one.beside))
-                yield Sample.of(one, dataset, classes[dataset.name], key=key, beside=beside)
+                learns = teacher is not None and part == TRAIN
+                taught = teacher.masks_of(one, dataset.name) if learns else None
+                yield Sample.of(
+                    one, dataset, classes[dataset.name], key=key, beside=beside, taught=taught
+                )
 
         cases = cases_of(self.split, self.datasets, (TRAIN, VALIDATION))
         if processes.world > 1:
@@ -98,7 +106,7 @@ def _refuse_unknown_names(config: TrainConfig, datasets: Sequence[Dataset]) -> N
     if twice:
         raise TrainingError(f"Expected data sets of different names, got {twice[0]!r} twice.")
     copies = (f"{kind}_copies_of" for kind in COPIES)
-    keys = ("slices_per_volume_of", "end_slices_of", "all_axes_of", *copies)
+    keys = ("slices_per_volume_of", "end_slices_of", "all_axes_of", "teacher_boxes_of", *copies)
     for key in keys:
         unknown = sorted(set(getattr(config, key)) - set(names))
         if unknown:

@@ -120,7 +120,9 @@ def _fingerprint(samples: Mapping[str, Sequence[Sample]]) -> str:
             continue
         for one in some:
             digest.update(f"{one.name} {one.key} {one.prompted}".encode())
-            for each in (one.labels, *(bits for _, bits in (*one.instances, *one.ended))):
+            taught = () if one.taught is None else (one.taught.packed,)
+            bits = (bits for _, bits in (*one.instances, *one.ended))
+            for each in (one.labels, *bits, *taught):
                 digest.update(np.ascontiguousarray(each).data)
     return digest.hexdigest()
 

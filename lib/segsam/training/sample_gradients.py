@@ -28,8 +28,6 @@ from segsam.training.targets import AnnotatedImage, Targets, build_targets, empt
 
 CORRECTED = "corrected"
 """Name of the total loss of the last round, beside the terms of the first."""
-ENDED, UNLABELLED = "ended", "unlabelled"
-"""Names of the total loss of prompts with nothing to draw."""
 
 
 class SampleGradients:
@@ -110,9 +108,13 @@ class SampleGradients:
         step: int,
         share: float,
     ) -> dict[str, float]:
-        """Add the gradients of prompts with nothing to draw; their terms are logged apart."""
+        """Add the gradients of prompts of nothing that is labelled, logged apart."""
         targets = empty_targets(image, torch.tensor(negative.classes), self._model.config)
-        weights = self._weights if negative.has_masks else self._weights.of_names()
+        weights = self._weights.of_names()
+        if negative.masks is not None:
+            weights = self._weights
+            height, width = negative.masks.shape[1:]
+            targets.masks[:, 0, :height, :width] = torch.from_numpy(negative.masks)
         detached = _detached(features)
         _, losses = self._round(
             detached,
@@ -123,8 +125,8 @@ class SampleGradients:
             weights=weights,
         )
         _propagate(features, detached)
-        name = ENDED if negative.has_masks else UNLABELLED
-        return {"total": float(losses.total.detach()), name: float(losses.total.detach())}
+        total = float(losses.total.detach())
+        return {"total": total, negative.term: total}
 
     def _round(
         self,

@@ -21,6 +21,7 @@ from segsam.imaging.intensity import random_ct_window
 from segsam.model import SegSam
 from segsam.training.config import TrainConfig
 from segsam.training.targets import NO_CLASS, AnnotatedImage, annotate
+from segsam.training.teacher_masks import TeacherMasks
 
 _ALL_AXES = (0, 1, 2)
 COPIES = ("augmented", "upright", "mirrored", "windowed")
@@ -54,6 +55,8 @@ class Sample:
     """As `instances`: objects that ended on a slice beside this one, with their masks there."""
     beside: tuple[str, ...] = ()
     """Keys of the features of up to two slices beside this one."""
+    taught: TeacherMasks | None = None
+    """Masks of the run's teacher, where no object is labelled."""
 
     @classmethod
     def of(
@@ -64,6 +67,7 @@ class Sample:
         *,
         key: str,
         beside: Sequence[str] = (),
+        taught: TeacherMasks | None = None,
     ) -> Sample:
         """Return the sample of a slice whose features, and those of the slices beside it, are
         stored under these keys.
@@ -80,6 +84,7 @@ class Sample:
             classes.absent,
             _packed(one.ended),
             tuple(beside),
+            taught,
         )
 
     def slice(self, picture: NDArray[np.uint8]) -> LabelledSlice:
@@ -101,6 +106,7 @@ class Sample:
             prompted=to.prompted,
             instances=_packed(to.instances),
             ended=_packed(to.ended),
+            taught=None,  # drawn on the picture as it was
         )
 
     def ended_objects(self) -> tuple[Instance, ...]:

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from segsam.datasets.labelled_slices import Instance, LabelledSlice, cut_volume
+from segsam.errors import TrainingError
 from segsam.imaging.volume import Volume
 from segsam.training.config import TrainConfig
 from segsam.training.negative_prompts import draw_negative_prompts
 from segsam.training.samples import Sample
-from segsam.training.targets import NO_CATEGORY
+from segsam.training.targets import NO_CATEGORY, NO_CLASS
+from segsam.training.teacher_masks import TeacherMasks
 
 
 def labels() -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -61,7 +63,9 @@ def config(**changes: Any) -> TrainConfig:
 def test_a_box_of_what_has_ended_lies_where_it_was() -> None:
     drawn = draw_negative_prompts(ended_sample(), config(end_share=1.0), np.random.default_rng(0))
     assert drawn is not None
-    assert (drawn.has_masks, drawn.classes) == (True, (2, 2, 2, 2))
+    assert drawn.classes == (2, 2, 2, 2)
+    assert drawn.masks is not None
+    assert not drawn.masks.any()
     assert drawn.prompts.boxes_px is not None
     centres = (drawn.prompts.boxes_px[:, :2] + drawn.prompts.boxes_px[:, 2:]) / 2
     assert torch.allclose(centres, torch.tensor([22.5, 22.5]), atol=5)
@@ -74,7 +78,7 @@ def test_a_box_without_label_covers_no_object() -> None:
         drawn = draw_negative_prompts(one, config(unlabelled_share=1.0), rng)
         assert drawn is not None
         assert set(drawn.classes) == {NO_CATEGORY}
-        assert not drawn.has_masks
+        assert drawn.masks is None
         assert drawn.prompts.boxes_px is not None
         for x0, y0, x1, y1 in drawn.prompts.boxes_px.long().tolist():
             inside = one.labels[y0 : y1 + 1, x0 : x1 + 1]
@@ -93,6 +97,25 @@ def test_no_random_number_is_used_without_them() -> None:
     rng = np.random.default_rng(0)
     assert draw_negative_prompts(ended_sample(ended=()), config(), rng) is None
     assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_a_box_of_the_teacher_asks_for_its_mask_and_no_name() -> None:
+    masks = np.zeros((2, 32, 32), np.bool_)
+    masks[0, 24:28, 20:30], masks[1, 20:22, 2:9] = True, True
+    boxes_px = torch.tensor([[20.0, 24, 29, 27], [2, 20, 8, 21]])
+    taught = TeacherMasks(boxes_px, np.packbits(masks.reshape(2, -1), axis=1))
+    one, rng = ended_sample(ended=(), taught=taught), np.random.default_rng(0)
+    changes = {"teacher": "litemedsam", "teacher_boxes_of": {"d": 2}, "teacher_share": 1.0}
+    drawn = draw_negative_prompts(one, config(**changes), rng)
+    assert drawn is not None
+    assert set(drawn.classes) == {NO_CLASS}
+    assert drawn.masks is not None
+    assert drawn.prompts.boxes_px is not None
+    for box, mask in zip(drawn.prompts.boxes_px, drawn.masks, strict=True):
+        which = int(torch.nonzero((boxes_px == box).all(dim=1))[0])
+        assert (mask == masks[which]).all()
+    with pytest.raises(TrainingError, match="teacher_share together"):
+        config(teacher="litemedsam")
 
 
 def test_augmenting_anew_needs_a_learning_encoder() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -23,17 +24,21 @@ from typer.testing import CliRunner
 from segsam.categories import Categories
 from segsam.cli.train import train as train_command
 from segsam.datasets.folder import open_dataset
-from segsam.datasets.splits import Split
+from segsam.datasets.splits import TRAIN, Split
 from segsam.errors import CategoryError, OutputError, TrainingError
-from segsam.model import VARIANTS, Host, SegSam, build_variant, read_card
-from segsam.training import initial_model, loop, validation
+from segsam.model import VARIANTS, Host, PromptTensors, SegSam, build_variant, read_card
+from segsam.model.readout import resize_logits
+from segsam.prediction.embedding_files import EmbeddingFiles
+from segsam.training import initial_model, loop, teacher_masks, validation
 from segsam.training.config import TrainConfig
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.initial_model import build_model
-from segsam.training.sample_gradients import ENDED, UNLABELLED, SampleGradients
+from segsam.training.negative_prompts import ENDED, TAUGHT, UNLABELLED
+from segsam.training.sample_gradients import SampleGradients
 from segsam.training.samples import Sample, cut_case, dataset_classes
 from segsam.training.sharded_samples import write_run_shards
 from segsam.training.targets import build_targets
+from segsam.training.teacher_masks import Teacher
 
 from .test_negative_prompts import ended_sample
 
@@ -540,6 +545,32 @@ def test_their_gradients(
     assert model.semantic_decoder is not None
     learnt = [value.grad for value in model.semantic_decoder.parameters()]
     assert any(each is not None and bool(each.abs().sum() > 0) for each in learnt)
+
+
+def test_a_run_learns_what_its_teacher_draws_in_places_without_a_label(
+    data: Path, start: Starts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The teacher draws once for each slice; the run has the very masks that it gives a user."""
+    teacher = start().eval()
+    monkeypatch.setattr(teacher_masks, "load_pretrained", lambda name: teacher)
+    changes = {"teacher": "tiny", "teacher_boxes_of": {"squares": 4}, "teacher_share": 1.0}
+    config = run(data, tmp_path / "run", **changes)
+    loop.train(config, start=start())
+    log = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert all(float(row[TAUGHT]) > 0 for row in csv.DictReader(log))
+    files = EmbeddingFiles(tmp_path / "run" / "embeddings")
+    one = next(cut_case(config, open_dataset(data), "ABD_001_1", part=TRAIN, input_size=32))
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher, "encode", None)
+        taught = Teacher(config, files, input_size=32).masks_of(one, "squares")
+    assert taught is not None
+    features = teacher.encode(teacher.host.prepare(one.picture)[None])
+    decoded = teacher.decode_batch(features, PromptTensors(boxes_px=taught.boxes_px))
+    right = resize_logits(decoded.binary_logits, (32, 32))[:, 0] > 0
+    masks = taught.masks(np.arange(len(taught.boxes_px)), (32, 32))
+    assert (masks == right.numpy()).all()
+    with pytest.raises(TrainingError, match="teacher for slices of 64 pixels"):
+        Teacher(config, files, input_size=64)
 
 
 def test_a_run_with_a_learning_encoder_augments_and_resumes_to_the_same(
