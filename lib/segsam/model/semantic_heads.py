@@ -90,7 +90,7 @@ class MaskClassHead(SemanticHead):
     def forward(self, token: Tensor, upscaled: Tensor) -> Semantics:
         """Draw a mask and name it; shapes as of `SemanticHead`."""
         mask = torch.einsum("pc,pyxc->pyx", self.kernel(token), upscaled).unsqueeze(1)
-        return Semantics(self.classes(token), object_logits=mask)
+        return Semantics(self.classes(token), object_logits=mask, class_tokens=token)
 
 
 HEADS: Mapping[str, type[SemanticHead]] = MappingProxyType(

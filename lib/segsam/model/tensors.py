@@ -89,6 +89,8 @@ class Semantics(NamedTuple):
     """(P, 1, 4h, 4w): the mask of the head `maskcls`, without its class."""
     full_image_logits: Tensor | None = None
     """(P, K+1, 4h, 4w): every object of the image, prompted or not."""
+    class_tokens: Tensor | None = None
+    """(P, C): what the class logits are a linear function of, of the head `maskcls`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,8 @@ class Decoded:
     where it follows from the map."""
     full_image_logits: Tensor | None = None
     """(P, K+1, 4h, 4w): a map of all objects, if the variant draws one."""
+    class_tokens: Tensor | None = None
+    """(P, C): the SO-token after the decoder, of which the head `maskcls` reads the class."""
 
     @property
     def semantic_logits(self) -> Tensor | None:

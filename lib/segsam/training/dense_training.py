@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from segsam.errors import TrainingError
 from segsam.model import SegSam
 from segsam.model.dense_head import SIDES, DenseHead
+from segsam.training.class_rows import new_numbers
 from segsam.training.config import TrainConfig
 from segsam.training.dense_rows import RowSlices, fit_rows
 from segsam.training.devices import mixed_precision
@@ -215,8 +216,7 @@ class _DenseRun:
         """Give categories without an example before this run weights of their own, in what is kept
         as well: of these, what was there before is only a guess by their names.
         """
-        names = self._model.categories.names
-        new = [number for number, name in enumerate(names) if seen and name not in seen]
+        new = new_numbers(self._model.categories.names, seen)
         if new:
             chosen = spread_evenly(self._samples, _SLICES_OF_NEW)
             fit_rows(self._head, new, (self._row_slices(one, new) for one in chosen))

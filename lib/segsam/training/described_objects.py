@@ -83,7 +83,7 @@ def _described(
     features = store.features(sample.key)
     device = features.embedding.device
     image = describe_images(features).cpu().numpy()
-    for prompts, classes in _prompts(model, sample, config):
+    for prompts, classes in object_prompts(model, sample, config):
         for first in range(0, len(classes), _PROMPTS_AT_ONCE):
             some = classes[first : first + _PROMPTS_AT_ONCE]
             part = to_device(prompts.rows(first, first + len(some)), device)
@@ -102,7 +102,7 @@ def _described(
             )
 
 
-def _prompts(
+def object_prompts(
     model: SegSam, sample: Sample, config: TrainConfig
 ) -> Iterator[tuple[PromptTensors, list[int]]]:
     """Yield boxes and points on the objects, and boxes on places without a label."""

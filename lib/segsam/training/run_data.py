@@ -79,8 +79,9 @@ class RunData:
         def samples_of(part: str, dataset: Dataset, case: str) -> Iterator[Sample]:
             for one in cut_case(self.config, dataset, case, part=part, input_size=side):
                 key, *beside = map(store.add, (one.picture, *one.beside))
-                learns = teacher is not None and part == TRAIN
-                taught = teacher.masks_of(one, dataset.name) if learns else None
+                taught = None
+                if teacher is not None and part == TRAIN:
+                    taught = teacher.masks_of(one, dataset.name)
                 yield Sample.of(
                     one, dataset, classes[dataset.name], key=key, beside=beside, taught=taught
                 )

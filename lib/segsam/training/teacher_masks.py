@@ -96,7 +96,7 @@ class Teacher:
         side = model.host.facts.input_size
         height, width = picture.shape[:2]
         drawn = []
-        for boxes in boxes_px.split(_TOGETHER):
+        for boxes in torch.split(boxes_px, _TOGETHER):
             decoded = model.decode_batch(features, PromptTensors(boxes_px=boxes))
             masks = resize_logits(decoded.binary_logits, (side, side))[:, 0, :height, :width] > 0
             drawn.append(np.packbits(masks.numpy().reshape(len(boxes), -1), axis=1))

@@ -24,6 +24,7 @@ from segsam.model import SegSam, load_pretrained, save_checkpoint
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.system.atomic import write_bytes
 from segsam.training import loop
+from segsam.training.class_rows import fit_class_rows, new_numbers
 from segsam.training.config import TrainConfig
 from segsam.training.dense_training import FINDING
 from segsam.training.devices import choose_device
@@ -129,6 +130,7 @@ class TrainingRun:
                 self.settings, parent, start, split.held_out, split.left_out, split.notes
             )
             average_weights(trained, state, self.settings.keep)
+            self._fit_new_names(start, trained, config)
             result = replace(result, naming=self._naming(names, result, trained, config))
             record = self._publish(result, trained, before, config)
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -273,6 +275,15 @@ class TrainingRun:
         store = EmbeddingStore(self._embeddings, model)
         found = RunData.of(config).samples(model, store, processes=Processes(), progress=report)
         return store, found
+
+    def _fit_new_names(self, start: StartingModel, trained: SegSam, config: TrainConfig) -> None:
+        """Fit the class weights of new names to the weights as they are now."""
+        seen = () if start.card is None else start.card.categories_seen
+        new = new_numbers(trained.categories.names, seen)
+        if new:
+            trained.to(choose_device(config))
+            store, samples = self._samples(trained, config=config)
+            fit_class_rows(trained, store, _without_copies(samples[TRAIN]), config, new)
 
     def _naming(
         self, names: NamesBefore, result: TrainingResult, trained: SegSam, config: TrainConfig

@@ -26,7 +26,7 @@ class TrainSettings(RequestRecord):
     """Start from the current version; else from the checkpoint that the server was started with."""
     max_epochs: Count = 20
     """Passes over the slices, unless `minutes` end them earlier."""
-    minutes: Annotated[float, Field(gt=0, le=10_000)] = 8.0
+    minutes: Annotated[float, Field(gt=0, le=10_000)] = 4.0
     """Longest time for training steps, after the slices were encoded."""
     early_stop_patience: Annotated[int, Field(ge=-1)] = -1
     """Validations without a better score that end the training; -1 for none."""

@@ -1,0 +1,139 @@
+"""Class weights of new names, fitted to a run's objects after its steps.
+
+    objects of training slices --decoders--> SO-tokens (n, C)
+                               --logistic regression by L-BFGS--> a row of the class layer for each
+
+A new category begins as a mean of others that its description is like (`model.growth`). A few
+labelled cases and some hundred steps make it the best guess, but with a probability between 0.2 and
+0.6, for which no name is given. The SO-token tells it from the others well enough for a regression
+on the same objects (docs/lab/finding.md). The rows of other categories stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segsam.model import SegSam
+from segsam.model.semantic_heads import MaskClassHead
+from segsam.training.config import TrainConfig
+from segsam.training.described_objects import object_prompts
+from segsam.training.devices import to_device
+from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.samples import Sample
+from segsam.training.targets import NO_CATEGORY, NO_CLASS
+from segsam.training.validation import spread_evenly
+
+_SLICES = 32
+"""Most slices that show a new category, of each."""
+_ITERATIONS = 60
+_SHRINKAGE = 0.03
+"""Weight of the squared change of the rows in the loss. With less, more objects of other data sets
+get a new name as their best guess; with more, small organs are not named."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Objects:
+    """Prompted objects: tokens (n, C) and the class (n,) that each should get, 0 for none."""
+
+    tokens: Tensor
+    classes: Tensor
+
+
+def new_numbers(names: Sequence[str], seen: Collection[str]) -> list[int]:
+    """Return the numbers, from 0, of the names that a model has not seen; none if it is not known
+    what it has.
+    """
+    return [number for number, name in enumerate(names) if seen and name not in seen]
+
+
+@torch.no_grad()
+def fit_class_rows(
+    model: SegSam,
+    store: EmbeddingStore,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    numbers: Sequence[int],
+) -> None:
+    """Give some categories rows of their own in the model's class layer, in place; those that no
+    slice shows stay as they are, and so does a model whose head has no such layer.
+
+    Args:
+        model: trained for these slices.
+        store: of the slices.
+        samples: training slices.
+        config: the run.
+        numbers: of the new categories, from 0.
+    """
+    head = None if model.semantic_decoder is None else model.semantic_decoder.head
+    if not isinstance(head, MaskClassHead):
+        return
+    shown: dict[int, list[Sample]] = {number: [] for number in numbers}
+    for one in samples:
+        for number in {one.classes.get(value, NO_CLASS) - 1 for value in one.prompted}:
+            if number in shown:
+                shown[number].append(one)
+    chosen = {one.name: one for some in shown.values() for one in spread_evenly(some, _SLICES)}
+    if not chosen:
+        return
+    is_training = model.training
+    model.eval()
+    parts = [part for one in chosen.values() for part in _described(model, store, one, config)]
+    model.train(is_training)
+    objects = _Objects(
+        torch.cat([one.tokens for one in parts]), torch.cat([one.classes for one in parts])
+    )
+    rows = torch.tensor(
+        [number + 1 for number, some in shown.items() if some], device=objects.classes.device
+    )
+    weights, biases = _change(head, rows, objects, model.card.temperature)
+    head.classes.weight[rows] += weights
+    head.classes.bias[rows] += biases
+
+
+def _described(
+    model: SegSam, store: EmbeddingStore, sample: Sample, config: TrainConfig
+) -> Iterator[_Objects]:
+    """Prompt the objects of a slice with a box and a point, and a place without a label."""
+    features = store.features(sample.key)
+    device = features.embedding.device
+    for prompts, classes in object_prompts(model, sample, config):
+        tokens = model.decode_batch(features, to_device(prompts, device)).class_tokens
+        if tokens is None:
+            return
+        numbers = torch.tensor(classes, device=device)
+        is_known = numbers != NO_CLASS
+        none = numbers == NO_CATEGORY
+        yield _Objects(tokens[is_known].float(), numbers.masked_fill(none, 0)[is_known])
+
+
+def _change(
+    head: MaskClassHead, rows: Tensor, objects: _Objects, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Return what to add to the weights (N, C) and biases (N,) of some rows, so that the objects
+    get their classes; every class counts alike.
+    """
+    before = head.classes(objects.tokens)
+    weights = torch.zeros_like(head.classes.weight[rows], requires_grad=True)
+    biases = torch.zeros_like(head.classes.bias[rows], requires_grad=True)
+    counts = torch.bincount(objects.classes)
+    shares = 1 / counts[objects.classes] / (counts > 0).sum()
+    optimiser = torch.optim.LBFGS(
+        [weights, biases], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> float:
+        optimiser.zero_grad()
+        logits = before.index_add(1, rows, objects.tokens @ weights.T + biases)
+        each = F.cross_entropy(logits / temperature, objects.classes, reduction="none")
+        value = (each * shares).sum() + _SHRINKAGE * weights.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    with torch.enable_grad():
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach(), biases.detach()
