@@ -31,7 +31,7 @@ _TOGETHER = 16
 
 @dataclass(frozen=True, eq=False)
 class TeacherMasks:
-    """What the teacher draws in N boxes on one slice."""
+    """Masks that the teacher draws in N boxes on one slice."""
 
     boxes_px: Tensor
     """(N, 4) float32: x0, y0, x1, y1 in pixels of the slice."""
