@@ -297,6 +297,9 @@ class TrainConfig(Record):
         description="Steps of the dense head, which finds objects without prompts, after those of "
         "the decoders. 0 trains none; a checkpoint's own stays as it is.",
     )
+    dense_minutes: Number = Field(
+        default=0, ge=0, description="Longest time of the dense head's steps; 0 for no limit."
+    )
     dense_images: int = Field(
         default=16,
         ge=1,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from segsam.training.config import TrainConfig
 from segsam.training.dense_rows import RowSlices, fit_rows
 from segsam.training.devices import mixed_precision
 from segsam.training.embedding_store import EmbeddingStore
+from segsam.training.logs import duration
 from segsam.training.optimiser import WeightAverage
 from segsam.training.run_state import READ_ERRORS, write_record
 from segsam.training.samples import Sample
@@ -198,18 +200,25 @@ class _DenseRun:
 
     def run(self, progress: Progress, check: Callable[[], None], seen: Collection[str]) -> None:
         """Do the steps that are left, and put the averaged weights into the model."""
-        total, step = self._config.dense_steps, self._restored()
+        total, limit = self._config.dense_steps, 60 * self._config.dense_minutes
+        step, seconds = self._restored()
         device = next(self._head.parameters()).device
         if not step and self._before is not None:
             self._fit_new(self._before, seen)
         while step < total:
             check()
+            began = time.monotonic()
+            done = max(step / total, seconds / limit if limit else 0.0)
             with mixed_precision(self._config, device):
-                loss = self._step(step, total)
-            step += 1
+                loss = self._step(step, min(done, 1.0))
+            step, seconds = step + 1, seconds + time.monotonic() - began
+            if 0 < limit <= seconds:
+                total = step
             if step == total or step % self._config.checkpoint_every == 0:
-                self._save(step)
-            progress(step, total, f"{FINDING}, loss {loss:.3f}")
+                self._save(step, seconds)
+            left = seconds / step * (total - step)
+            left = min(left, max(0.0, limit - seconds)) if limit else left
+            progress(step, total, f"{FINDING}, loss {loss:.3f}, {duration(left)} left")
         self._average.put()
 
     def _fit_new(self, before: DenseHead, seen: Collection[str]) -> None:
@@ -230,9 +239,10 @@ class _DenseRun:
         of = list(numbers)
         return RowSlices(embedding, beside, targets.maps[:, of], targets.annotated[:, of])
 
-    def _step(self, step: int, total: int) -> float:
+    def _step(self, step: int, done: float) -> float:
+        """Do a step at a share of the training that is `done`, and return its loss."""
         for group in self._optimiser.param_groups:
-            group["lr"] = self._config.dense_rate * _rate(step / total)
+            group["lr"] = self._config.dense_rate * _rate(done)
         count = self._config.dense_images
         chosen = [self._samples[one] for one in self._order.indices(step * count, count)]
         with torch.no_grad():
@@ -262,9 +272,10 @@ class _DenseRun:
                 beside[place, side] = self._store.reduced(key)[0]
         return embeddings, beside
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, seconds: float) -> None:
         record = {
             "step": step,
+            "seconds": seconds,
             "head": self._head.state_dict(),
             "before": None if self._before is None else self._before.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -272,10 +283,12 @@ class _DenseRun:
         }
         write_record(self._file, record)
 
-    def _restored(self) -> int:
-        """Return the number of steps that an earlier process did; its state is loaded."""
+    def _restored(self) -> tuple[int, float]:
+        """Return the number of steps that an earlier process did, and its seconds; its state is
+        loaded.
+        """
         if not self._file.is_file():
-            return 0
+            return 0, 0.0
         try:
             record = torch.load(self._file, map_location="cpu", weights_only=True)
             self._head.load_state_dict(record["head"])
@@ -283,7 +296,7 @@ class _DenseRun:
                 self._before.load_state_dict(record["before"])
             self._optimiser.load_state_dict(record["optimiser"])
             self._average.restore(record["average"])
-            return int(record["step"])
+            return int(record["step"]), float(record.get("seconds", 0.0))
         except READ_ERRORS as error:
             raise TrainingError(
                 f"Cannot resume from {STATE} in {self._file.parent.name}: it is damaged or not of "

@@ -85,6 +85,12 @@ class TrainingLog:
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
 
+def duration(seconds: float) -> str:
+    """Return a time in words, such as 2 min 5 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
 def _summary_writer(folder: Path, after_step: int) -> Any:
     """Return a writer that hides what an earlier process wrote after the resumed step."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and optional

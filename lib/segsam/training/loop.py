@@ -32,7 +32,7 @@ from segsam.training.initial_model import (
     takes_all_weights,
     with_names,
 )
-from segsam.training.logs import LOG, TrainingLog
+from segsam.training.logs import LOG, TrainingLog, duration
 from segsam.training.optimiser import WeightAverage, build_optimiser
 from segsam.training.reports import MODEL, REPORT, TrainReport, save_model
 from segsam.training.run_data import RunData
@@ -206,7 +206,7 @@ class _Run:
             left = (time.monotonic() - began) / (done.step - first) * (total - done.step)
             if config.minutes:
                 left = min(left, max(0.0, 60 * config.minutes - done.seconds))
-            what = f"loss {terms['total']:.3f}, {_duration(left)} left"
+            what = f"loss {terms['total']:.3f}, {duration(left)} left"
             self.progress(done.step, total, what)
         return done
 
@@ -365,8 +365,3 @@ class _Run:
 
 def _go_on() -> None:
     """Raise nothing."""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from segsam_app.training.version_naming import listed
 from segsam_app.versions.record import Evidence
 
 SCORE = "score"
 FLOOR = 0.9
 """Share of the Dice before that a promoted version keeps, by box and by point, whatever
 `tolerance` says."""
+NEW_NAMES_ALLOWANCE = 1.0
+"""Points by which the Dice may seem to fall at most, in the worst case of its margin, if a version
+gives names that the one before could not give. Its mean must not fall all the same."""
 _SCORED = ("dsc_box", "dsc_point", "mdsc_box")
 """Metrics whose mean is the score, of those that both models have (as in training itself)."""
 _PROMPTS = {"box": "dsc_box", "point": "dsc_point"}
@@ -51,11 +55,15 @@ class Scores:
         return f"{self.before[SCORE]:.1f} before, {self.after[SCORE]:.1f} after"
 
 
-def decide(scores: Scores, tolerance: float, parent: str) -> tuple[bool, str]:
+def decide(
+    scores: Scores, tolerance: float, parent: str, new_names: Sequence[str] = ()
+) -> tuple[bool, str]:
     """Return whether the version replaces its parent, and the sentence that says why.
 
     It must keep most of the Dice by box and by point, its mean score must not fall by more than
-    `tolerance`, and the Dice on other patients neither, with a certainty of 95 %.
+    `tolerance`, and the Dice on other patients neither, with a certainty of 95 %. With names that
+    are new, which the parent can only leave out, the Dice must not fall in the mean, and the
+    certainty may miss that by `NEW_NAMES_ALLOWANCE`.
     """
     gain, evidence = scores.gain, scores.evidence
     if gain is None or evidence is None:
@@ -66,12 +74,14 @@ def decide(scores: Scores, tolerance: float, parent: str) -> tuple[bool, str]:
         return False, f"the Dice of {parent} is not kept: {collapsed}"
     if gain < -tolerance:
         return False, f"the mean score is worse than that of {parent}: {scores.values}{allowed}"
-    if round(evidence.gain - evidence.margin, 2) < -tolerance:
+    least = max(tolerance, NEW_NAMES_ALLOWANCE if new_names and evidence.gain >= 0 else 0.0)
+    if round(evidence.gain - evidence.margin, 2) < -least:
         sentence = f"the Dice on other patients may be worse than that of {parent}: it"
         more = "choose the version by hand if it is better, or label more cases"
         return False, f"{sentence} {evidence_text(evidence)}{allowed}; {more}"
     sentence = f"the mean score is not worse than that of {parent}: {scores.values}{allowed}"
-    return True, f"{sentence}; the Dice {evidence_text(evidence)}"
+    new = f"; new names: {listed(new_names)}" if new_names else ""
+    return True, f"{sentence}; the Dice {evidence_text(evidence)}{new}"
 
 
 def evidence_text(evidence: Evidence) -> str:

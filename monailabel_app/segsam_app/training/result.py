@@ -112,7 +112,18 @@ class TrainingResult:
         parent = self.parent.id
         if current != parent:
             return False, f"during the training from {parent}, somebody chose version {current}"
-        return decide(scores, self.settings.tolerance, parent)
+        return decide(scores, self.settings.tolerance, parent, self._new_names())
+
+    def _new_names(self) -> list[str]:
+        """Return the names that the version can give, and the one before could not."""
+        seen = () if self.start.card is None else self.start.card.categories_seen
+        untaught = (name for name in self.trained_names() if seen and name not in seen)
+        new = {*self.start.added, *untaught}
+        memory = self.naming.memory
+        if memory is None:
+            return sorted(new)
+        counts = dict(zip(self.start.model.categories.names, memory.counts().tolist(), strict=True))
+        return sorted(name for name in new if counts[name])
 
     def trained_names(self) -> list[str]:
         """Return the names among the labels, as the model has them."""

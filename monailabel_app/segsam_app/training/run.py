@@ -60,6 +60,8 @@ EMBEDDINGS_BYTES = 4 << 30
 
 _DENSE_STEPS, _DENSE_IMAGES = 240, 8
 """Most steps of the dense head, and slices in each: a minute or two on two cores."""
+_FINDING_SHARE = 0.25
+"""Share of a training's minutes for the dense head."""
 _VALIDATION_SLICES = 32
 """Slices of the validations during a training, which choose its best step."""
 _MEASURED_SLICES = 240
@@ -227,13 +229,14 @@ class TrainingRun:
         settings = self.settings
         batch = min(settings.train_batch_size, cut.count)
         steps = max(1, round(settings.max_epochs * cut.count / batch))
+        finding = _FINDING_SHARE if start.finds_already else 0.0
         return TrainConfig(
             out=str(self._folder / "learning"),
             shards=str(self._shards),
             embeddings=str(self._embeddings),
             categories="all",
             steps=steps,
-            minutes=settings.minutes,
+            minutes=settings.minutes * (1 - finding),
             images_per_step=batch,
             prompts_per_image=_PROMPTS,
             shares=cut.shares,
@@ -248,7 +251,8 @@ class TrainingRun:
             validation_slices=_VALIDATION_SLICES,
             patience=max(0, settings.early_stop_patience),
             checkpoint_every=_CHECKPOINT_STEPS,
-            dense_steps=min(steps, _DENSE_STEPS) if start.finds_already else 0,
+            dense_steps=min(steps, _DENSE_STEPS) if finding else 0,
+            dense_minutes=settings.minutes * finding,
             dense_images=min(_DENSE_IMAGES, cut.count),
             example_slices=0,
             tensorboard=False,

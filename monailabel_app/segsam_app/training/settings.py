@@ -26,8 +26,9 @@ class TrainSettings(RequestRecord):
     """Start from the current version; else from the checkpoint that the server was started with."""
     max_epochs: Count = 20
     """Passes over the slices, unless `minutes` end them earlier."""
-    minutes: Annotated[float, Field(gt=0, le=10_000)] = 4.0
-    """Longest time for training steps, after the slices were encoded."""
+    minutes: Annotated[float, Field(gt=0, le=10_000)] = 5.0
+    """Longest time for training steps, after the slices were encoded: three quarters of it for the
+    prompted decoders, the rest for the dense head."""
     early_stop_patience: Annotated[int, Field(ge=-1)] = -1
     """Validations without a better score that end the training; -1 for none."""
     val_split: Share = 0.2

@@ -83,7 +83,7 @@ class NamesBefore:
             return self._kept(self.memory, trained, read_samples, config, taught)
         missing = sorted(set(seen) - set(taught))
         if missing:
-            return self._lost(_NOT_ALL.format(names=_listed(missing)))
+            return self._lost(_NOT_ALL.format(names=listed(missing)))
         store, samples = read_samples(trained)
         slices = config.model_copy(update={"example_slices": EXAMPLE_SLICES})
         found = naming_of_run(trained, store, samples, slices)
@@ -118,6 +118,7 @@ class NamesBefore:
         return VersionNaming(None, {WITHOUT_MEMORY: reason}, (reason,))
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return some names as text."""
     more = " and others" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

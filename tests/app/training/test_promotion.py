@@ -96,6 +96,18 @@ class TestMargin:
             "cases"
         )
 
+    def test_new_names_need_a_point_less_of_it_and_no_fall(self) -> None:
+        """The version before gives them to nothing; known names make up for no mask."""
+        near = Evidence(cases=1, slices=60, objects=112, gain=0.5, margin=0.9)
+        both = scores(self.BEFORE, self.AFTER, near)
+        assert not decide(both, 0, "0000")[0]
+        promoted, why = decide(both, 0, "0000", ["plica", "uvula"])
+        assert promoted
+        assert why.endswith("slices of 1 held-out case; new names: plica, uvula")
+        for change in ({"margin": 1.6}, {"gain": -0.1, "margin": 0.5}):
+            unsure = scores(self.BEFORE, self.AFTER, near.model_copy(update=change))
+            assert not decide(unsure, 0, "0000", ["plica"])[0]
+
     def test_without_objects_nothing_is_promoted(self) -> None:
         promoted, why = decide(scores(self.BEFORE, self.AFTER, None), 100, "0000")
         assert (promoted, why.partition(",")[0]) == (False, "no score could be compared")

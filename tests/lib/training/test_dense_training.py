@@ -199,6 +199,16 @@ def test_slices_are_drawn_by_the_rarest_category_that_they_show() -> None:
     assert groups == ["d 4", "d 9", "d 4", "d"]
 
 
+def test_its_minutes_end_it_and_are_remembered(data: Path, tmp_path: Path, start: Starts) -> None:
+    said: list[str] = []
+    config = run(data, tmp_path / "run", **DENSE | {"dense_steps": 5000, "dense_minutes": 0.01})
+    loop.train(config, start=start(), progress=lambda done, total, what: said.append(what))
+    found = [what for what in said if what.startswith(FINDING)]
+    assert 0 < len(found) < 1000
+    assert found[-1].endswith("0 min 0 s left")
+    assert torch.load(tmp_path / "run" / STATE)["seconds"] >= 0.6
+
+
 def test_a_damaged_state_is_told(data: Path, tmp_path: Path, start: Starts) -> None:
     config = run(data, tmp_path / "run", **DENSE | {"dense_steps": 2})
     loop.train(config, start=start())
