@@ -21,7 +21,8 @@ from segsam.imaging.formats.dicom import beside_main_view
 from segsam.imaging.formats.dicom_concatenations import Part, part_of, why_not_whole
 from segsam.imaging.formats.dicom_files import DicomFile, is_blank_slice, is_dicom, read_file
 from segsam.imaging.formats.dicom_grid import main_view
-from segsam.imaging.formats.dicom_slices import frame_stack
+from segsam.imaging.formats.dicom_pictures import about_tiles
+from segsam.imaging.formats.dicom_slices import frame_stack, macros_of, place_of
 from segsam.imaging.formats.raw import reading
 from segsam.imaging.image_files import LeftOut, kind_of, may_be_dicom
 
@@ -172,6 +173,8 @@ def _facts(file: DicomFile) -> DicomFacts:
     if not file.has_size:
         kind = f" ({modality})" if modality else ""
         return DicomFacts(problem=f"DICOM{kind} without an image", may_be_image=False)
+    if problem := about_tiles(file):
+        return DicomFacts(problem=problem.rstrip("."), hinders_folder=True)
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     if file.frames > 1 and len(per_frame) != file.frames and not _is_stack(file):
         return DicomFacts(
@@ -180,8 +183,7 @@ def _facts(file: DicomFile) -> DicomFacts:
             hinders_folder=True,
         )
     own = per_frame[0] if file.frames == 1 and len(per_frame) == 1 else pydicom.Dataset()
-    position = _macro(header, own, "PlanePositionSequence").get("ImagePositionPatient")
-    orientation = _macro(header, own, "PlaneOrientationSequence").get("ImageOrientationPatient")
+    position, orientation = place_of(macros_of(file, own))
     size_px = (int(header.Columns or 0), int(header.Rows or 0))
     return DicomFacts(
         file.series_uid,
@@ -200,12 +202,6 @@ def _is_stack(file: DicomFile) -> bool:
     sentence = f"{file.path.name}: expected numbers as the places of its frames, got damaged ones."
     with reading(file.path, "DICOM", sentence):
         return frame_stack(file) is not None
-
-
-def _macro(header: pydicom.Dataset, own: pydicom.Dataset, name: str) -> pydicom.Dataset:
-    shared = (header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
-    found: pydicom.Dataset = (own.get(name) or shared.get(name) or [header])[0]
-    return found
 
 
 def _numbers(values: Any, count: int) -> tuple[float, ...] | None:

@@ -45,6 +45,8 @@ from segsam.types import Affine, LabelArray, Voxels
 _MAX_VALUE = 2**32 - 1
 _MOST_VALUES = 2**16
 """Most values of a label file; an image that was sent as a label has more."""
+_ROUNDING = 1e-4
+"""Largest difference from a whole number that scaled integers and single precision leave."""
 _DIMENSIONS = 3
 _EXPECTED = "a label must hold whole numbers from 0"
 
@@ -79,7 +81,7 @@ class Labels:
 def read_labels(path: Path, image: Grid) -> Labels:
     """Read a label file onto the voxels of `image`, or of its geometry.
 
-    Whole numbers may be stored as floating point numbers, or scaled.
+    Whole numbers may be stored as floating point numbers, or scaled, also with what rounding left.
 
     Raises:
         LabelError: a label that lies elsewhere, or whose voxels are not whole numbers from 0.
@@ -107,10 +109,12 @@ def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
     if segments is not None:
         return tuple(sorted(segments))
     found: set[int] = set()
+    largest = 0.0
     with reading(path, "a label"):
         for block in stored.values():
             if block.dtype.kind == "f":
-                _check_whole(block)
+                largest = max(largest, float(np.abs(block).max()))
+                block = _without_rounding(block)
             ends = {int(block.min()), int(block.max())}
             found.update(ends if len(ends) == 1 else map(int, np.unique(block).tolist()))
             if len(found) > _MOST_VALUES:
@@ -120,6 +124,7 @@ def read_label_values(path: Path, image: Grid) -> tuple[int, ...]:
     ]
     if wrong:
         raise LabelError(f"{_EXPECTED}; this one holds {wrong[0]:g}")
+    _check_not_tiny(largest, max(found, default=0))
     return tuple(sorted(found - {0}))
 
 
@@ -162,10 +167,9 @@ def _planes(stored: StoredVoxels, path: Path) -> Iterator[NDArray[np.integer[Any
     is_float = stored.value_type.kind == "f"
     with reading(path, "a label"):
         for block in stored.values(i * j):
-            if is_float:
-                _check_whole(block)
-            # Values were found to be at most `_MAX_VALUE`.
-            numbers = block.astype(np.uint32 if is_float else stored.value_type)
+            # Values were found to be whole but for rounding, and at most `_MAX_VALUE`.
+            whole = np.rint(block) if is_float else block
+            numbers = whole.astype(np.uint32 if is_float else stored.value_type)
             yield numbers.reshape((i, j), order="F")
 
 
@@ -178,11 +182,34 @@ def _stored(path: Path) -> StoredVoxels | None:
     return stored_nifti(path) if _format_of(path) == "NIfTI" else None
 
 
-def _check_whole(block: NDArray[Any]) -> None:
-    """Check that floating point numbers are whole and from 0. Raises LabelError."""
-    is_right = (block >= 0) & (block <= _MAX_VALUE) & (np.trunc(block) == block)
+def _without_rounding(block: NDArray[Any]) -> NDArray[Any]:
+    """Return floating point numbers as the whole ones from 0 that they are but for rounding.
+
+    Raises LabelError.
+    """
+    whole: NDArray[Any] = np.rint(block)
+    is_right = (whole >= 0) & (whole <= _MAX_VALUE) & (np.abs(block - whole) <= _ROUNDING)
     if not is_right.all():
-        raise LabelError(f"{_EXPECTED}; this one holds {float(block[~is_right][0]):g}")
+        raise LabelError(f"{_EXPECTED}; this one holds {block[~is_right][0]!s}")
+    return whole
+
+
+def _check_not_tiny(largest: float, highest: int) -> None:
+    """Refuse numbers that are other than 0 and all round to it: a map of diffusion in m²/s."""
+    if largest and not highest:
+        raise LabelError(f"{_EXPECTED}; this one holds numbers other than 0 up to {largest:g} only")
+
+
+def has_rounding(path: Path) -> bool:
+    """Return True for a label that holds floating point numbers beside whole ones.
+
+    Another program that cuts their fractions off would make 0 of 0.9999999. Raises VolumeError.
+    """
+    stored = _stored(path)
+    if stored is None or stored.value_type.kind != "f":
+        return False
+    with reading(path, "a label"):
+        return any(bool((np.rint(block) != block).any()) for block in stored.values())
 
 
 def _is_no_value(value: int) -> bool:
@@ -260,11 +287,12 @@ def _whole_numbers(stored: Voxels, path: Path) -> LabelArray:
     check_finite(voxels, path.name)
     if voxels.ndim != 3:
         raise LabelError(f"{_EXPECTED}, one per voxel; this one is colour")
+    if voxels.dtype.kind == "f":
+        largest = float(np.abs(voxels).max())
+        voxels = _without_rounding(voxels)
+        _check_not_tiny(largest, int(voxels.max()))
     lowest, highest = voxels.min().item(), voxels.max().item()
     if lowest < 0 or highest > _MAX_VALUE:
         raise LabelError(f"{_EXPECTED}; this one holds {lowest if lowest < 0 else highest:g}")
     whole: LabelArray = voxels.astype(np.min_scalar_type(int(highest)), copy=False)
-    if voxels.dtype.kind == "f" and not np.array_equal(whole, voxels):
-        wrong = float(voxels[whole != voxels][0])
-        raise LabelError(f"{_EXPECTED}; this one holds {wrong:g}")
     return whole

@@ -29,6 +29,7 @@ from segsam.imaging.image_files import (
     kind_of,
 )
 from segsam.imaging.label_files import (
+    has_rounding,
     label_planes,
     read_label_values,
     read_labels,
@@ -74,11 +75,13 @@ class CheckedLabel:
     names: Mapping[int, str]
     name_notes: Mapping[int, str] = field(default_factory=dict)
     source: DicomSource | None = None
+    has_rounding: bool = False
+    """True for numbers such as 0.9999999, of which other programs make 0."""
 
     @property
     def is_stored_as_it_is(self) -> bool:
-        """True for a format that needs no conversion."""
-        return self.ending in STORED_ENDINGS
+        """True for a format that needs no conversion, with whole numbers."""
+        return self.ending in STORED_ENDINGS and not self.has_rounding
 
 
 def check_label(
@@ -105,7 +108,7 @@ def check_label(
     named = read_named_values(path)
     names = {one.value: one.name for one in named}
     notes = {one.value: one.note for one in named if one.note}
-    label = CheckedLabel(ending, values, names, notes, read_dicom_source(path))
+    label = CheckedLabel(ending, values, names, notes, read_dicom_source(path), has_rounding(path))
     if not label.is_stored_as_it_is and not _is_pair(path):
         read_labels(path, image).as_one_map()  # overlapping segments have no place in one map
     return label

@@ -50,6 +50,15 @@ class TestPlace:
         assert Path(store.get_label_uri("case0", "final")).read_bytes() == path.read_bytes()
         assert version.size == path.stat().st_size
 
+    def test_what_rounding_left_is_saved_as_whole_numbers(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path / "a.nii.gz", two() * np.float32(0.9999999), AFFINE)
+        store.save("case0", path, "final", {})
+        saved = nibabel.load(store.get_label_uri("case0", "final"))
+        assert np.asanyarray(saved.dataobj).dtype == np.uint8
+        np.testing.assert_array_equal(np.asanyarray(saved.dataobj), two())
+
     def test_elsewhere_is_refused_with_both_geometries(self, store: Store, tmp_path: Path) -> None:
         moved = AFFINE.copy()
         moved[:3, 3] += 40

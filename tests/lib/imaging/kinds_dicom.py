@@ -310,6 +310,40 @@ def _(folder: Path) -> list[Made]:
     return [Made(whole, ijk(values), SERIES), Made(single, ijk(values[:1]), SERIES)]
 
 
+@DICOM.read("an ultrasound volume with places in itself only (as LPS, with a note)")
+def _(folder: Path) -> Made:
+    made = enhanced(range(COUNT))
+    shared = made.SharedFunctionalGroupsSequence[0]
+    direction = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    shared.PlaneOrientationVolumeSequence = [item(ImageOrientationVolume=list(direction))]
+    del shared.PlaneOrientationSequence
+    for own in made.PerFrameFunctionalGroupsSequence:
+        position = own.PlanePositionSequence[0].ImagePositionPatient
+        own.PlanePositionVolumeSequence = [item(ImagePositionVolume=list(position))]
+        del own.PlanePositionSequence
+    values = np.stack([STORED[n].astype(np.int64) * (n + 1) - 1024 for n in range(COUNT)])
+    note = "in its own volume and not in the patient"
+    return Made(written(made, folder / "x.dcm"), ijk(values), SERIES, note)
+
+
+@DICOM.read("a screenshot, rendering or curved section with a position (with a note)")
+def _(folder: Path) -> list[Made]:
+    made = []
+    colour = np.random.default_rng(0).integers(0, 255, (ROWS, COLUMNS, 3)).astype(np.uint8)
+    shot = one(colour, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    picture = colour.transpose(1, 0, 2)[:, :, None]
+    made.append(Made(written(shot, folder / "a.dcm"), picture, SERIES, "in colour"))
+    facts = (
+        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "a screenshot"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "VRT"]}, "a rendering"),
+        ({"VolumetricProperties": "DISTORTED"}, "a curved or distorted section"),
+    )
+    for number, (fact, note) in enumerate(facts):
+        path = written(ct(0, SeriesInstanceUID=f"1.2.{number}", **fact), folder / f"{number}.dcm")
+        made.append(Made(path, ijk(HU[:1]), SERIES, note))
+    return made
+
+
 @DICOM.read("a frame of a cine (`--frame`); a still (with notes on what it lacks)")
 def _(folder: Path) -> list[Made]:
     frames = (STORED >> 4).astype(np.uint8)
@@ -377,6 +411,32 @@ def _(folder: Path) -> Path:
     places = [(PLACE + np.array([0, n, 2.5 * n])).tolist() for n in range(COUNT)]
     slices = (ct(n, ImagePositionPatient=place) for n, place in enumerate(places))
     return folder_of(slices, folder / "series")
+
+
+@DICOM.refused(
+    "all slices of a volume as tiles of one picture (mosaic of Siemens)",
+    "x.dcm: expected one slice, got a mosaic: 4 slices as tiles of one picture of 4x6, which its "
+    "position in the patient does not describe. Convert its series to NIfTI, for example with "
+    "dcm2niix.",
+)
+def _(folder: Path) -> Path:
+    made = ct(0, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    block = made.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0A, "US", 4)
+    return written(made, folder / "x.dcm")
+
+
+@DICOM.refused(
+    "all slices of a volume as tiles of one picture (grid of United Imaging)",
+    "x.dcm: expected one slice, got a mosaic: 4 slices as tiles of one picture of 4x6, which its "
+    "position in the patient does not describe. Convert its series to NIfTI, for example with "
+    "dcm2niix.",
+)
+def _(folder: Path) -> Path:
+    made = ct(0)
+    made.private_block(0x0065, "Image Private Header", create=True).add_new(0x50, "DS", "4")
+    made.private_block(0x0065, "Image Private Header").add_new(0x51, "SQ", [item()])
+    return written(made, folder / "x.dcm")
 
 
 @DICOM.refused(

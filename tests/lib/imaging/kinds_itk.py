@@ -101,14 +101,42 @@ def _(folder: Path) -> Made:
     return Made(nrrd(folder / "x.nrrd", "endian: big", "encoding: raw", data=data), VALUES, AFFINE)
 
 
-@NRRD.read("frames left-posterior-superior, right-anterior-superior and left-anterior-superior")
+@NRRD.read(
+    "frames left-posterior-superior, right-anterior-superior (also with blanks) and "
+    "left-anterior-superior"
+)
 def _(folder: Path) -> list[Made]:
     made = []
-    for frame, signs in (("LPS", (-1, -1, 1)), ("RAS", (1, 1, 1)), ("LAS", (-1, 1, 1))):
+    for frame, signs in (
+        ("LPS", (-1, -1, 1)),
+        ("RAS", (1, 1, 1)),
+        ("Right Anterior Superior", (1, 1, 1)),
+        ("LAS", (-1, 1, 1)),
+    ):
         placed = [f"space: {frame}", *vectors(AFFINE, signs)]
         path = nrrd(folder / f"{frame}.nrrd", "encoding: raw", placed=placed)
         made.append(Made(path, VALUES, AFFINE))
     return made
+
+
+@NRRD.read("names of fields in capitals or without blanks (`SpaceOrigin`)")
+def _(folder: Path) -> list[Made]:
+    made = []
+    for number, change in enumerate((str.title, str.lower)):
+        names = (line.partition(":") for line in PLACED)
+        placed = [f"{change(name).replace(' ', '')}:{rest}" for name, _, rest in names]
+        path = nrrd(folder / f"{number}.nrrd", "encoding: raw", placed=placed)
+        made.append(Made(path, VALUES, AFFINE))
+    return made
+
+
+@NRRD.read("2D in space, also coronal")
+def _(folder: Path) -> Made:
+    directions = "space directions: (2,0,0) (0,0,3)"
+    placed = ["space: RAS", directions, "space origin: (5,-6,7)"]
+    path = nrrd(folder / "x.nrrd", "encoding: raw", sizes="4 30", placed=placed)
+    affine = np.array([[2.0, 0, 0, 5], [0, 0, -1, -6], [0, 3, 0, 7], [0, 0, 0, 1]])
+    return Made(path, VALUES.reshape((4, 30, 1), order="F"), affine)
 
 
 @NRRD.read("no frame (as SimpleITK places it, with a note)")
@@ -157,6 +185,61 @@ def _(folder: Path) -> list[Made]:
     plain = nrrd(folder / "x.nhdr", "encoding: raw", "data file: x.raw", data=None)
     packed = nrrd(folder / "y.nhdr", "encoding: gzip", "data file: ./y.raw.gz", data=None)
     return [Made(plain, VALUES, AFFINE), Made(packed, VALUES, AFFINE)]
+
+
+@NRRD.refused(
+    "another frame than these",
+    "x.nrrd: expected the space left-posterior-superior, right-anterior-superior, "
+    "left-anterior-superior, or none, got 'right-posterior-superior'.",
+)
+def _(folder: Path) -> Path:
+    placed = ["space: right-posterior-superior", *vectors(AFFINE, (1, -1, 1))]
+    return nrrd(folder / "x.nrrd", "encoding: raw", placed=placed)
+
+
+@NRRD.refused(
+    "spacings that contradict the directions",
+    "x.nrrd: expected spacings equal to the lengths of the space directions, or none, got 5 mm "
+    "beside 4 mm.",
+)
+def _(folder: Path) -> Path:
+    return nrrd(folder / "x.nrrd", "spacings: 2 3 5", "encoding: raw")
+
+
+@NRRD.refused(
+    "an origin with fewer numbers than the directions",
+    "x.nrrd: expected a space origin of 3 numbers, got 2.",
+)
+def _(folder: Path) -> Path:
+    placed = [*PLACED[:2], "space origin: (5,6)"]
+    return nrrd(folder / "x.nrrd", "encoding: raw", placed=placed)
+
+
+@NRRD.refused(
+    "a direction of an axis that holds the numbers of one voxel",
+    "x.nrrd: expected one space direction, or none, for each of 3 axes, and only for axes in "
+    "space, got one for axis 0, a 'list'.",
+)
+def _(folder: Path) -> Path:
+    return nrrd(folder / "x.nrrd", "kinds: list domain domain", "encoding: raw")
+
+
+@NRRD.refused(
+    "no byte order",
+    "x.nrrd: expected the byte order (endian) little or big, got none.",
+)
+def _(folder: Path) -> Path:
+    path = nrrd(folder / "x.nrrd", "encoding: raw")
+    path.write_bytes(path.read_bytes().replace(b"endian: little\n", b""))
+    return path
+
+
+@NRRD.refused(
+    "voxels some bytes before the end (`byte skip: -3`)",
+    "x.nrrd: expected the voxels directly after the header, got a byte or line skip.",
+)
+def _(folder: Path) -> Path:
+    return nrrd(folder / "x.nrrd", "byte skip: -3", "encoding: raw", data=BYTES + b"xx")
 
 
 @NRRD.refused(

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import SimpleITK as sitk
 
 from .kinds import AFFINE, INTEGERS, VALUES, Kinds, Made, of_type
 
@@ -132,9 +133,16 @@ def _(folder: Path) -> list[Made]:
     return [Made(path, VALUES, AFFINE) for path in made]
 
 
-@NIFTI.read("2D")
-def _(folder: Path) -> Made:
-    return Made(write(folder / "x.nii", VALUES[:, :, 0]), VALUES[:, :, :1], AFFINE)
+@NIFTI.read("2D, also with both sform and qform, as SimpleITK writes it")
+def _(folder: Path) -> list[Made]:
+    flat, by_itk = VALUES[:, :, 0], folder / "y.nii"
+    image = sitk.GetImageFromArray(np.ascontiguousarray(flat.T))
+    image.SetSpacing((2, 3))
+    sitk.WriteImage(image, by_itk)
+    return [
+        Made(write(folder / "x.nii", flat), flat[..., None], AFFINE),
+        Made(by_itk, flat[..., None], np.diag([-2.0, -3, 1, 1])),
+    ]
 
 
 @NIFTI.read("sform alone; qform alone; both alike")

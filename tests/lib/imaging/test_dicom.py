@@ -441,7 +441,7 @@ class TestEnhanced:
         made = pydicom.dcmread(path)
         del made.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence
         made.save_as(path)
-        with pytest.raises(VolumeError, match=r"frame 1 of enhanced\.dcm has no position"):
+        with pytest.raises(VolumeError, match=r"frame 2 of enhanced\.dcm has no position"):
             Volume.load(path)
 
     def test_beside_other_files_of_its_series(self, tmp_path: Path) -> None:

@@ -112,7 +112,10 @@ class TestImagesOfAFolder:
         place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": turned}
         write_file(views / "scout.dcm", stored_values()[0], **place)
         cine = write_file(tmp_path / "cine" / "a.dcm", stored_values(), NumberOfFrames=6)
+        mosaic = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+        write_file(tmp_path / "mosaic" / "a.dcm", stored_values()[0], ImageType=mosaic)
         said = {
+            "mosaic": "expected one slice, got a mosaic: the slices of a volume as tiles of ",
             "stills": "its series holds 3 stills without positions in the patient (US0.dcm, ",
             "views": "its series holds 3 files in several views or sizes (IM000.dcm, ",
             "cine": "its 6 frames have no positions in the patient, so they form no volume; ",

@@ -18,7 +18,13 @@ from PIL import Image
 
 from segsam.errors import LabelError, VolumeError
 from segsam.imaging.formats.raw import RawGrid
-from segsam.imaging.label_files import read_label_names, read_labels, read_named_values
+from segsam.imaging.label_files import (
+    has_rounding,
+    read_label_names,
+    read_label_values,
+    read_labels,
+    read_named_values,
+)
 from segsam.imaging.volume import Segment, Volume
 
 SHAPE = (6, 5, 4)
@@ -198,6 +204,28 @@ class TestWholeNumbers:
         assert read.as_one_map().dtype == np.uint8
         assert (read.values, read.names) == ((117,), {})
         np.testing.assert_array_equal(read.as_one_map(), voxels)
+
+    def test_what_rounding_left_is_no_fraction(self, tmp_path: Path) -> None:
+        voxels = np.zeros(SHAPE, np.float32)
+        voxels[2, 3, 1], voxels[0, 0, :2] = 2 * 0.9999999, (1.0000001, -1e-8)
+        path = self.nifti(tmp_path / "a.nii.gz", voxels)
+        np.testing.assert_array_equal(read_labels(path, IMAGE).as_one_map(), np.rint(voxels))
+        assert read_label_values(path, IMAGE) == (1, 2)
+        assert has_rounding(path)
+        assert not has_rounding(self.nifti(tmp_path / "b.nii.gz", np.rint(voxels)))
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"), [(1.0002, "this one holds 1.0002$"), (1e-9, "up to 1e-09 only")]
+    )
+    def test_what_is_more_than_rounding_is_named(
+        self, tmp_path: Path, wrong: float, words: str
+    ) -> None:
+        voxels = np.zeros(SHAPE, np.float32)
+        voxels[1, 1, 1] = wrong
+        path = self.nifti(tmp_path / "a.nii.gz", voxels)
+        for read in (read_labels, read_label_values):
+            with pytest.raises(VolumeError, match=words):
+                read(path, IMAGE)
 
     @pytest.mark.parametrize("wrong", [-1.0, 0.5, 1e12, np.nan])
     def test_others_are_refused(self, tmp_path: Path, wrong: float) -> None:

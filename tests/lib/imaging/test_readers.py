@@ -500,7 +500,10 @@ class TestNrrd:
             (["encoding: raw", "byte skip: 7"], "got a byte or line skip"),
             (["encoding: raw", "line skip: 1"], "got a byte or line skip"),
             ([], "could not be read as NRRD"),
-            (["encoding: raw", "space directions: (1,0,0) (0,1,0)"], "with 2 axes in space"),
+            (
+                ["encoding: raw", "space directions: (1,0,0) (0,1,0)"],
+                "one space direction, or none, for each of 3 axes",
+            ),
             (["encoding: raw", "space directions: (1,0,0) (0,x,0) (0,0,1)"], "NRRD"),
             (["encoding: raw", "space directions: (1,0,0) (0,0,0) (0,0,1)"], "spacing along j"),
         ],

@@ -38,6 +38,20 @@ NATIVE_SYNTAXES = (
 OVERLAY_BIT_POSITIONS = tuple(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2))
 """Elements that give the pixels' bit in which an old overlay is stored."""
 
+PRIVATE_BLOCKS = range(0x10, 0x20)
+MOSAIC_CREATORS = {
+    "SIEMENS MR HEADER": (0x0019, (0x0A,)),
+    "Image Private Header": (0x0065, (0x50, 0x51)),
+}
+"""Creator of private elements -> their group and the last bytes of those about a mosaic: the number
+of its slices (Siemens, UIH), and where they lie (UIH)."""
+_PRIVATE = [
+    group << 16 | tag
+    for group, ends in MOSAIC_CREATORS.values()
+    for block in PRIVATE_BLOCKS
+    for tag in (block, *(block << 8 | end for end in ends))
+]
+
 _PIXEL_MODULE: list[str | int] = [
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
     "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
@@ -53,6 +67,7 @@ _HEADER: list[str | int] = [
     *_PIXEL_MODULE,
     "SOPClassUID", "SOPInstanceUID", "PatientID", "FrameOfReferenceUID", "SeriesInstanceUID",
     "SeriesDescription", "Modality",
+    "ImageType", "VolumetricProperties", "VolumeBasedCalculationTechnique", *_PRIVATE,
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
     "PixelAspectRatio",
     "SpacingBetweenSlices", "SliceThickness", "SequenceOfUltrasoundRegions",

@@ -49,11 +49,14 @@ class Slice:
     """Half of the last written decimal of each coordinate of the position (3,)."""
     aspect_ratio: float = 1.0
     """Distance of rows by that of columns, where no spacing is known."""
+    about_place: str = ""
+    """What keeps its place from being known for certain."""
 
     @property
     def label(self) -> str:
         """Name of the file, or of the frame and its file, for messages."""
-        return self.path.name if self.frame == 0 else f"frame {self.frame} of {self.path.name}"
+        number = self.frame + 1  # as `--frame` counts
+        return self.path.name if self.frame == 0 else f"frame {number} of {self.path.name}"
 
     @property
     def is_placed(self) -> bool:
@@ -143,8 +146,9 @@ def _check_same_geometry(slices: Sequence[Slice], name: str) -> None:
         }
         missing = [attribute for attribute, value in attributes.items() if value is None]
         if missing and len(slices) > 1:
+            subject = name if piece.label == name else f"{name}: {piece.label}"
             raise VolumeError(
-                f"{name}: {piece.label} has no {' and no '.join(missing)}, so its place among "
+                f"{subject} has no {' and no '.join(missing)}, so its place among "
                 f"the {len(slices)} slices is unknown."
             )
         if (piece.columns, piece.rows) != (first.columns, first.rows):
@@ -331,7 +335,7 @@ def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.floa
 
 
 def _notes(first: Slice, name: str) -> tuple[str, ...]:
-    notes = []
+    notes = [f"{name} {first.about_place}"] if first.about_place else []
     if not first.is_placed:
         notes.append(
             f"{name} has no position or no orientation in the patient; it was read as an axial "

@@ -21,11 +21,16 @@ from numpy.typing import NDArray
 from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_files import DicomFile
 from segsam.imaging.formats.dicom_grid import Slice
+from segsam.imaging.formats.dicom_pictures import about_place, about_tiles
 from segsam.imaging.formats.dicom_values import modality_transform
 
 _CENTIMETRES, _TISSUE = 3, 1
 _SLICE_VECTOR = 0x00540080
 _SAME_MM = 0.01
+_IN_VOLUME = (
+    "gives the places of its frames in its own volume and not in the patient; its axes were read "
+    "as left, posterior, superior (LPS), so left and right may be swapped."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +134,7 @@ def _without_positions(file: DicomFile, given: int) -> str:
 
 def one_frame(file: DicomFile, frame: int) -> Slice:
     """Return the slice of a frame, from 1. Raises VolumeError for one that the file lacks."""
+    _check_one_slice_each(file)
     if not 1 <= frame <= file.frames:
         raise VolumeError(
             f"Expected a frame from 1 to {file.frames} of {file.path.name}, got {frame}."
@@ -141,8 +147,10 @@ def one_frame(file: DicomFile, frame: int) -> Slice:
 def slices_of(file: DicomFile) -> list[Slice]:
     """Return the slice of a classic file, or the frames of an enhanced one.
 
-    Each frame has its own functional groups, and may be the only frame.
+    Each frame has its own functional groups, and may be the only frame. Raises VolumeError for
+    frames without a place, and for a mosaic.
     """
+    _check_one_slice_each(file)
     per_frame = list(file.header.get("PerFrameFunctionalGroupsSequence") or [])
     if file.frames == 1 and len(per_frame) != 1:
         per_frame = [pydicom.Dataset()]
@@ -153,7 +161,12 @@ def slices_of(file: DicomFile) -> list[Slice]:
     return [_make_slice(file, frame, own) for frame, own in enumerate(per_frame)]
 
 
-def _macros(file: DicomFile, own: pydicom.Dataset) -> Callable[[str], pydicom.Dataset]:
+def _check_one_slice_each(file: DicomFile) -> None:
+    if problem := about_tiles(file):
+        raise VolumeError(f"{file.path.name}: {problem}")
+
+
+def macros_of(file: DicomFile, own: pydicom.Dataset) -> Callable[[str], pydicom.Dataset]:
     """Return the data set that holds the attributes of a functional group macro.
 
     It is the frame's own, else the shared one, else the header itself (PS3.3, C.7.6.16.2).
@@ -164,7 +177,7 @@ def _macros(file: DicomFile, own: pydicom.Dataset) -> Callable[[str], pydicom.Da
 
 def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
     """Collect the attributes of a slice or frame; `own` holds the frame's functional groups."""
-    macro = _macros(file, own)
+    macro = macros_of(file, own)
     measures = macro("PixelMeasuresSequence")
     spacing_mm = _finite_numbers(measures.get("PixelSpacing"), 2)
     if spacing_mm is None:
@@ -172,11 +185,11 @@ def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
     if spacing_mm is None:
         spacing_mm = _region_spacing_mm(file.header.get("SequenceOfUltrasoundRegions") or [])
     thickness_mm = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
-    position = _finite_numbers(macro("PlanePositionSequence").get("ImagePositionPatient"), 3)
-    orientation = _finite_numbers(
-        macro("PlaneOrientationSequence").get("ImageOrientationPatient"), 6
-    )
-    rounding_mm = _rounding_mm(macro("PlanePositionSequence").get("ImagePositionPatient"))
+    place, direction = place_of(macro)
+    is_in_patient = "ImagePositionVolume" not in macro("PlanePositionVolumeSequence")
+    about = about_place(file) if is_in_patient and place is not None else ""
+    position, orientation = _finite_numbers(place, 3), _finite_numbers(direction, 6)
+    rounding_mm = _rounding_mm(place)
     stack = None if file.header.get("PerFrameFunctionalGroupsSequence") else frame_stack(file)
     if stack is not None:
         position, orientation = stack.positions_lps[frame], stack.orientation_lps
@@ -193,7 +206,24 @@ def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
         thickness_mm=abs(float(thickness_mm)) if thickness_mm else None,
         rounding_mm=rounding_mm,
         aspect_ratio=_aspect_ratio(file.header),
+        about_place=about if is_in_patient else _IN_VOLUME,
         transform=modality_transform(file.header, values, file.path.name),
+    )
+
+
+def place_of(macro: Callable[[str], pydicom.Dataset]) -> tuple[Any, Any]:
+    """Return position and orientation as they are in the patient, else in the volume (ultrasound).
+
+    `macro` returns the data set that holds the attributes of a functional group macro. A value that
+    is missing is None.
+    """
+    position = macro("PlanePositionSequence").get("ImagePositionPatient")
+    orientation = macro("PlaneOrientationSequence").get("ImageOrientationPatient")
+    if position is not None or orientation is not None:
+        return position, orientation
+    return (
+        macro("PlanePositionVolumeSequence").get("ImagePositionVolume"),
+        macro("PlaneOrientationVolumeSequence").get("ImageOrientationVolume"),
     )
 
 

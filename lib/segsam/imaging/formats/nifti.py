@@ -237,7 +237,8 @@ def _forms_agree(image: nib.Nifti1Image) -> bool:
         quaternion: Affine = image.header.get_qform()
     except (HeaderDataError, ValueError):  # the quaternion is not a rotation
         return False
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
+    # Of a 2D image, one slice.
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array((*image.shape, 1, 1)[:3]) - 1)
     distances = apply_affine(quaternion - image.affine, corners)
     return bool(np.abs(distances).max() <= _AGREEMENT_MM * max(1.0, float(np.abs(corners).max())))
 

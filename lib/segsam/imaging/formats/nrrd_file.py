@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsam.errors import VolumeError
+from segsam.imaging.formats.nrrd_geometry import affine_of, is_in_patient, spatial_axes
 from segsam.imaging.formats.nrrd_text import header_lines, header_list, write_with_fields
 from segsam.imaging.formats.raw import (
+    SKIP_TO_LAST_BYTES,
     RawGrid,
     RawImage,
     check_data_size,
@@ -52,15 +54,6 @@ _TYPES = {
     "f4": ("float",),
     "f8": ("double",),
 }
-_FRAMES = {
-    "right-anterior-superior": (1, 1, 1),
-    "ras": (1, 1, 1),
-    "left-anterior-superior": (-1, 1, 1),
-    "las": (-1, 1, 1),
-    "left-posterior-superior": (-1, -1, 1),
-    "lps": (-1, -1, 1),
-}
-"""World frame in the header -> signs that convert it to RAS."""
 _MILLIMETRES = frozenset({"mm", "millimeter", "millimetre", "millimeters", "", "???", "none"})
 """Units of lengths that need no note: millimetres, and none."""
 _SEGMENT_FIELD = re.compile(r"Segment\d+_(ID|Name|LabelValue|Layer)")
@@ -199,15 +192,15 @@ def _read_header(stream: BinaryIO, path: Path) -> _Header:
     fields = nrrd.read_header(header_lines(stream, name))
     data_path = _data_path(fields, path)
     sizes = declared_sizes(fields["sizes"], fields["dimension"], name)
-    spatial = _spatial_axes(fields, len(sizes))
+    spatial = spatial_axes(fields, len(sizes), name)
     _check_layout(sizes, spatial, fields, name)
-    affine = validated_affine(_affine_ras(fields, spatial), name)
+    affine = validated_affine(affine_of(fields, spatial, name), name)
     return _Header(fields, sizes, spatial, affine, data_path)
 
 
 def _data_path(fields: Mapping[str, Any], path: Path) -> Path | None:
     """Path of the file that holds the voxels; None if they follow the header."""
-    target = fields.get("data file", fields.get("datafile"))
+    target = fields.get("data file")
     if target is None:
         return None
     if not path.name.lower().endswith(".nhdr"):
@@ -216,14 +209,6 @@ def _data_path(fields: Mapping[str, Any], path: Path) -> Path | None:
             "file; save both as one .nrrd file."
         )
     return neighbour(path, str(target).removeprefix("./"))
-
-
-def _spatial_axes(header: Mapping[str, Any], dimension: int) -> list[int]:
-    """Axes that have a direction; without directions, the first three."""
-    directions = header.get("space directions")
-    if directions is None:
-        return list(range(min(dimension, 3)))
-    return [axis for axis, row in enumerate(directions) if not np.isnan(row).all()]
 
 
 def _check_layout(
@@ -249,52 +234,11 @@ def _to_volume_shape(array: NDArray[np.generic], spatial: int) -> Voxels:
     return array.reshape(squeeze_shape(array.shape, "NRRD"))
 
 
-def _affine_ras(header: Mapping[str, Any], spatial: list[int]) -> Affine:
-    affine = np.eye(4)
-    directions = header.get("space directions")
-    if directions is not None:
-        steps = np.asarray(directions, dtype=np.float64)[spatial]
-        affine[: steps.shape[1], : len(spatial)] = steps.T
-    elif "spacings" in header:
-        spacings = np.asarray(header["spacings"], dtype=np.float64)[spatial]
-        affine[range(len(spatial)), range(len(spatial))] = spacings
-    origin = np.asarray(header.get("space origin", _axis_origin(header, spatial)), dtype=np.float64)
-    affine[: len(origin), 3] = origin
-    signs = _FRAMES.get(_frame_name(header), (-1, -1, 1))
-    return np.asarray(np.diag([*signs, 1]) @ affine)
-
-
-def _axis_origin(header: Mapping[str, Any], spatial: list[int]) -> list[float]:
-    """Centre of the first voxel by `axis mins`, as ITK computes it; 0 if they do not tell it.
-
-    A cell begins at the minimum, so that its centre is half a step further; a node lies there.
-    """
-    mins = header.get("axis mins", header.get("axismins"))
-    maxs = header.get("axis maxs", header.get("axismaxs"))
-    if mins is None or "space directions" in header or ("spacings" not in header and maxs is None):
-        return [0.0, 0.0, 0.0]
-    centres = header_list(header.get("centerings", header.get("centers", ())))
-    origin = []
-    for axis in spatial:
-        step = (
-            header["spacings"][axis]
-            if "spacings" in header
-            else (maxs[axis] - mins[axis]) / header["sizes"][axis]
-        )
-        is_node = axis < len(centres) and centres[axis] == "node"
-        origin.append(float(mins[axis] + (0 if is_node else step / 2)))
-    return origin
-
-
-def _frame_name(header: Mapping[str, Any]) -> str:
-    return str(header.get("space", "")).strip().lower()
-
-
 def _notes(header: Mapping[str, Any], name: str) -> tuple[str, ...]:
     units = [*header_list(header.get("space units", ())), *header_list(header.get("units", ()))]
     other = next((unit for unit in units if unit.lower() not in _MILLIMETRES), None)
     notes = () if other is None else (other_unit(name, other),)
-    if _frame_name(header) in _FRAMES and "space directions" in header:
+    if is_in_patient(header):
         return notes
     return (
         *notes,
@@ -308,8 +252,13 @@ def _dtype(header: Mapping[str, Any], name: str) -> np.dtype[Any]:
     code = next((code for code, names in _TYPES.items() if type_name in names), None)
     if code is None:
         raise VolumeError(f"{name}: voxels must be numbers; the header says {type_name!r}.")
-    order = ">" if str(header.get("endian", "little")).lower() == "big" else "<"
-    return np.dtype(order + code)
+    endian = str(header.get("endian", "")).lower()
+    is_in_order = code in ("i1", "u1") or str(header["encoding"]).lower() in _TEXT
+    if endian not in ("little", "big") and (endian or not is_in_order):
+        raise VolumeError(
+            f"{name}: expected the byte order (endian) little or big, got {endian or 'none'}."
+        )
+    return np.dtype((">" if endian == "big" else "<") + code)
 
 
 def _read_data(stream: BinaryIO, header: _Header, path: Path) -> NDArray[np.generic]:
@@ -344,7 +293,7 @@ def _stored(stream: BinaryIO, header: _Header, path: Path) -> StoredVoxels | Non
 
 def _stored_in(stream: BinaryIO, header: _Header, path: Path, *, is_gzip: bool) -> StoredVoxels:
     fields, dtype = header.fields, _dtype(header.fields, path.name)
-    skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
+    skip = int(fields.get("byte skip", 0))
     declared = math.prod(header.sizes) * dtype.itemsize
     offset = voxel_offset(stream, declared, path, compressed=is_gzip, skip=skip)
     return StoredVoxels(path, dtype, tuple(header.sizes), offset, is_compressed=is_gzip)
@@ -355,8 +304,8 @@ def _encoding(fields: Mapping[str, Any], name: str) -> str:
     encoding = str(fields["encoding"]).lower()
     if encoding not in _GZIP + _RAW + _TEXT:
         raise VolumeError(f"{name}: expected the encoding gzip, raw or ascii, got {encoding!r}.")
-    byte_skip = int(fields.get("byte skip", fields.get("byteskip", 0)))
-    if int(fields.get("line skip", fields.get("lineskip", 0))) or byte_skip > 0:
+    is_last = int(fields.get("byte skip", 0)) == SKIP_TO_LAST_BYTES and encoding in _RAW
+    if int(fields.get("line skip", 0)) or not (is_last or int(fields.get("byte skip", 0)) == 0):
         raise VolumeError(
             f"{name}: expected the voxels directly after the header, got a byte or line skip."
         )

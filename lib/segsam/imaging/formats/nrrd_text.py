@@ -21,6 +21,21 @@ from segsam.imaging.voxels import planes_in_order
 from segsam.types import Voxels
 
 _VECTORS = re.compile(r"(space directions|space origin|measurement frame)\s*:(?!=)", re.IGNORECASE)
+_FIELD = re.compile(r"([A-Za-z ]+):(?!=)")
+_WORDS = (
+    "type dimension space sizes spacings thicknesses centerings kinds labels units min max content "
+    "endian encoding"
+)
+_SEVERAL_WORDS = (
+    "space dimension", "space directions", "space origin", "space units", "measurement frame",
+    "block size", "sample units", "data file", "axis mins", "axis maxs", "old min", "old max",
+    "byte skip", "line skip",
+)  # fmt: skip
+_NAMES = {
+    "centers": "centerings",
+    **{name.replace(" ", ""): name for name in (*_WORDS.split(), *_SEVERAL_WORDS)},
+}
+"""Name of a field in small letters without blanks -> as it is looked up."""
 _BLANKS = re.compile(r"\s*,\s*|(?<=\()\s+|\s+(?=\))")
 
 _SIZES = re.compile(rb"^sizes: .*\n", re.MULTILINE)
@@ -34,8 +49,9 @@ _MOST_LINES = 2**16
 def header_lines(stream: BinaryIO, name: str) -> list[str]:
     """Read the lines of a header with the empty one that ends it; the voxels follow in `stream`.
 
-    Blanks inside vectors, as in `( 1.0 , 0 , 0 )`, are left out: pynrrd takes them for the next.
-    Raises VolumeError for more than 4 MB, or more than 65,536 lines.
+    Names of fields may be in capitals and without blanks (`SpaceOrigin`), as the format allows, and
+    become the usual ones. Blanks inside vectors, as in `( 1.0 , 0 , 0 )`, are left out: pynrrd
+    takes them for the next. Raises VolumeError for more than 4 MB, or more than 65,536 lines.
     """
     lines: list[str] = []
     left = _MOST_BYTES
@@ -46,13 +62,19 @@ def header_lines(stream: BinaryIO, name: str) -> list[str]:
                 f"{name}: expected a header of at most {_MOST_BYTES} bytes and {_MOST_LINES} "
                 "lines, which an empty line ends, got a longer one."
             )
-        text = header_text(line)
+        text = _with_usual_name(header_text(line))
         if _VECTORS.match(text):
             text = _BLANKS.sub(lambda found: "," if "," in found[0] else "", text)
         lines.append(text)
         if not text.rstrip():
             break
     return lines
+
+
+def _with_usual_name(line: str) -> str:
+    found = _FIELD.match(line)
+    name = _NAMES.get(found[1].replace(" ", "").lower()) if found else None
+    return line if found is None or name is None else f"{name}:{line[found.end() :]}"
 
 
 def header_list(value: Any) -> list[str]:
