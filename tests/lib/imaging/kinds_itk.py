@@ -361,9 +361,11 @@ def _(folder: Path) -> Made:
 
 
 @META.read("big-endian")
-def _(folder: Path) -> Made:
+def _(folder: Path) -> list[Made]:
     data = VALUES.astype(">i2").tobytes(order="F")
-    return Made(meta(folder / "x.mha", "BinaryDataByteOrderMSB = True", data=data), VALUES, AFFINE)
+    fields = ("BinaryDataByteOrderMSB = True", "ElementByteOrderMSB = T")
+    paths = [meta(folder / f"{field[0]}.mha", field, data=data) for field in fields]
+    return [Made(path, VALUES, AFFINE) for path in paths]
 
 
 @META.read("8-bit colour")
@@ -395,6 +397,29 @@ def _(folder: Path) -> Path:
 )
 def _(folder: Path) -> Path:
     return meta(folder / "x.mhd", file="LIST")
+
+
+@META.refused(
+    "two places of the first voxel",
+    "x.mha: expected one of the fields Offset, Position, Origin, or the same in each, got "
+    "'-5 6 7' and '5 6 7'.",
+)
+def _(folder: Path) -> Path:
+    return meta(folder / "x.mha", "Origin = 5 6 7")
+
+
+@META.refused("a field that comes twice", "x.mha: expected each field once, got two 'Offset'.")
+def _(folder: Path) -> Path:
+    return meta(folder / "x.mha", "Offset = 5 6 7")
+
+
+@META.refused(
+    "two byte orders",
+    "x.mha: expected one byte order, got two (BinaryDataByteOrderMSB and ElementByteOrderMSB).",
+)
+def _(folder: Path) -> Path:
+    lines = ("BinaryDataByteOrderMSB = False", "ElementByteOrderMSB = True")
+    return meta(folder / "x.mha", *lines)
 
 
 @META.refused(

@@ -574,7 +574,8 @@ class TestMetaImage:
     def header(self, folder: Path, *lines: str, data: str = "LOCAL") -> Path:
         path = folder / "x.mhd"
         start = ["ObjectType = Image", "NDims = 3", "DimSize = 4 5 6", "ElementType = MET_SHORT"]
-        text = "\n".join([*start, *lines, f"ElementDataFile = {data}", ""])
+        fields = {line.partition(" = ")[0]: line for line in (*start, *lines)}
+        text = "\n".join([*fields.values(), f"ElementDataFile = {data}", ""])
         path.write_bytes(text.encode() + (VALUES.tobytes(order="F") if data == "LOCAL" else b""))
         return path
 

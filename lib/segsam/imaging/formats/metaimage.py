@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,6 +53,8 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _HEADER_LIMIT = 65_536
+_FREE = frozenset({"Comment", "Name"})
+"""Fields of free text, which may come several times."""
 _LEVEL = 4
 
 
@@ -118,9 +120,12 @@ class _Opened:
                 f"these are {self.channels} x {kind}."
             )
         orders = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-        return np.dtype(
-            (">" if any(_is_true(header, key) for key in orders) else "<") + _TYPES[kind]
-        )
+        big = {_is_true(header, key) for key in orders if key in header}
+        if len(big) > 1:
+            raise VolumeError(
+                f"{self.data_path.name}: expected one byte order, got two ({' and '.join(orders)})."
+            )
+        return np.dtype((">" if True in big else "<") + _TYPES[kind])
 
     @property
     def stored(self) -> StoredVoxels | None:
@@ -142,7 +147,7 @@ def _open(path: Path) -> _Opened:
         begin = stream.tell()
     sizes = declared_sizes(header["DimSize"].split(), header.get("NDims", "0"), path.name)
     ijk = squeeze_shape(sizes, path.name)
-    affine = validated_affine(_affine_ras(header, len(sizes)), path.name)
+    affine = validated_affine(_affine_ras(header, len(sizes), path.name), path.name)
     data_path = _data_path(header, path)
     if data_path is None:
         return _Opened(header, ijk, affine, path, begin)
@@ -181,7 +186,10 @@ def _read_header(stream: BinaryIO, name: str) -> dict[str, str]:
                 f"{name} is not MetaImage: expected lines of the form key = value up to "
                 "ElementDataFile."
             )
-        header[key.strip()] = value.strip()
+        field, text = key.strip(), value.strip()
+        if header.get(field, text) != text and field not in _FREE:
+            raise VolumeError(f"{name}: expected each field once, got two {field!r:.80}.")
+        header[field] = text
     if "DimSize" not in header or "ElementType" not in header:
         raise VolumeError(f"{name} is not a MetaImage with DimSize and ElementType.")
     return header
@@ -194,18 +202,31 @@ def _data_path(header: Mapping[str, str], path: Path) -> Path | None:
 
 
 def _is_true(header: Mapping[str, str], key: str) -> bool:
-    return header.get(key, "False").lower() in ("true", "1", "yes")
+    """Return True for words that begin as ITK's do, T, t or 1; a missing one is False."""
+    return header.get(key, "False")[:1] in ("T", "t", "1")
 
 
-def _affine_ras(header: Mapping[str, str], dimension: int) -> Affine:
+def _given(header: Mapping[str, str], keys: Sequence[str], name: str) -> str | None:
+    """Return what one of these fields of one meaning says. Raises VolumeError if others differ."""
+    texts = [header[key] for key in keys if key in header]
+    if any(text.split() != texts[0].split() for text in texts):
+        raise VolumeError(
+            f"{name}: expected one of the fields {', '.join(keys)}, or the same in each, got "
+            f"{' and '.join(repr(text) for text in texts):.80}."
+        )
+    return texts[0] if texts else None
+
+
+def _affine_ras(header: Mapping[str, str], dimension: int, name: str) -> Affine:
     def numbers(*keys: str, default: NDArray[Any]) -> NDArray[np.float64]:
-        text = next((header[key] for key in keys if key in header), None)
+        text = _given(header, keys, name)
         return np.asarray(default if text is None else text.split(), dtype=np.float64)
 
     matrix = numbers(
         "TransformMatrix", "Rotation", "Orientation", default=np.eye(dimension)
     ).reshape(dimension, dimension)
-    spacing = numbers("ElementSpacing", "ElementSize", default=np.ones(dimension))
+    size = numbers("ElementSize", default=np.ones(dimension))  # smaller if there are gaps
+    spacing = numbers("ElementSpacing", default=size)
     offset = numbers("Offset", "Position", "Origin", default=np.zeros(dimension))
     used = min(dimension, 3)
     directions, spacing_mm, origin_lps = np.eye(3), np.ones(3), np.zeros(3)
