@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastoreModel
+from pydantic import ValidationError
 
 from segsam.errors import DamagedRecordError, OutputError
 from segsam.system.atomic import write_bytes
@@ -364,7 +365,10 @@ def _read_model(content: Any) -> tuple[LocalDatastoreModel, list[str]]:
         raise ValueError("it is not an index")
     damaged: list[str] = []
     objects = content.pop("objects", {})
-    model = LocalDatastoreModel.model_validate(content)
+    try:
+        model = LocalDatastoreModel.model_validate(content)
+    except ValidationError:  # a ValueError whose text names classes and is for programmers
+        raise ValueError("it is not an index") from None
     for key, allowed in _FOLDERS.items():
         if (folder := getattr(model, key)) not in allowed:
             raise ValueError(f"expected {key} to be {allowed[-1]!r}, got {folder!r:.80}")

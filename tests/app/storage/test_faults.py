@@ -303,6 +303,15 @@ class TestF2DamagedIndex:
         assert again.get_image_info("case0")["score"] == 1
         assert len(again.status()["set_aside"]) == 1
 
+    @pytest.mark.parametrize("content", ["{}", '{"name": 3}', "[]"])
+    def test_what_is_no_index_is_told_in_our_words(self, studies: Path, content: str) -> None:
+        (studies / "datastore_v2.json").write_text(content)
+        (told,) = opened(studies).status()["damaged"].values()
+        assert (
+            told
+            == "datastore_v2.json was damaged (it is not an index); it is rebuilt from the files"
+        )
+
     def test_a_version_without_a_readable_record(self, studies: Path, labels: Path) -> None:
         store = opened(studies)
         for value in (1, 2):
