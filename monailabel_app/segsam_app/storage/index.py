@@ -246,9 +246,7 @@ class Index:
             return
         changed: dict[str, ImageLabelModel | None] = {}
         damaged, read = [], 0
-        with open_regular(
-            self.journal
-        ) as stream:  # by line: it may be far longer than what it tells
+        with open_regular(self.journal) as stream:  # may be far longer than what it tells
             stream.seek(self._offset)
             for number, line in enumerate(stream, start=self._lines + 1):
                 if not line.endswith(b"\n"):  # a killed process may leave part of a line
@@ -310,9 +308,8 @@ class Index:
                 aside.write_bytes(copy)
         self.lost_something = True
         self.set_aside.append(aside.name)
-        self._damage.note(
-            aside, f"{path.name} was damaged ({reason}); it is rebuilt from the files"
-        )
+        what = f"{path.name} was damaged ({reason}); it is rebuilt from the files"
+        self._damage.note(aside, what)
 
 
 def check_index(folder: Path, damage: DamageList) -> None:
@@ -420,12 +417,9 @@ def _check_names(objects: Mapping[str, ImageLabelModel]) -> None:
 
 
 def _updated(model: LocalDatastoreModel, changed: Changes) -> LocalDatastoreModel:
-    objects = dict(model.objects)
-    for image_id, entry in changed.items():
-        if entry is None:
-            objects.pop(image_id, None)
-        else:
-            objects[image_id] = entry
+    objects = {**model.objects, **changed}
+    for image_id in [image_id for image_id, entry in changed.items() if entry is None]:
+        del objects[image_id]
     return model.model_copy(update={"objects": objects})
 
 

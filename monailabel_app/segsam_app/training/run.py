@@ -21,6 +21,7 @@ from pathlib import Path
 from segsam.datasets.splits import TRAIN, VALIDATION
 from segsam.errors import TrainingError
 from segsam.model import SegSam, load_pretrained, save_checkpoint
+from segsam.model.checkpoint import find_card
 from segsam.prediction.embedding_files import EmbeddingFiles
 from segsam.system.atomic import write_bytes
 from segsam.training import loop
@@ -281,8 +282,11 @@ class TrainingRun:
         return store, found
 
     def _fit_new_names(self, start: StartingModel, trained: SegSam, config: TrainConfig) -> None:
-        """Fit the class weights of new names to the weights as they are now."""
-        seen = () if start.card is None else start.card.categories_seen
+        """Fit the class weights of the names that this site taught to the weights as they are now;
+        with every training, because more cases tell more.
+        """
+        first = find_card(self.versions.weights(FIRST)) or start.card
+        seen = () if first is None else first.categories_seen
         new = new_numbers(trained.categories.names, seen)
         if new:
             trained.to(choose_device(config))
