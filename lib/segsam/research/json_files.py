@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segsam.errors import SegSamError
+from segsam.system.reasons import reason_of
 
 
 def read_object(path: Path, refusal: type[SegSamError]) -> dict[str, Any]:
@@ -14,7 +15,8 @@ def read_object(path: Path, refusal: type[SegSamError]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise refusal(f"Cannot read {path.parent.name}/{path.name}: {error}.") from error
+        named = Path(path.parent.name, path.name)
+        raise refusal(f"Cannot read {named}: {reason_of(error)}.") from error
     if not isinstance(content, dict):
         raise refusal(f"Expected a JSON object in {path.name}, got {content!r:.80}.")
     return content

@@ -176,6 +176,8 @@ def test_an_earlier_run_is_read(tmp_path: Path, content: dict[str, Any]) -> None
         BenchRecord.read(tmp_path / "other.json")
     with pytest.raises(BenchError, match=r"Cannot read .*/none\.json"):
         BenchRecord.read(tmp_path / "none.json")
+    with pytest.raises(BenchError, match=r"Cannot read none\.json: the operating system says"):
+        BenchRecord.read(Path("none.json"))
 
 
 def test_an_unknown_contender_is_refused() -> None:
