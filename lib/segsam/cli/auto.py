@@ -151,7 +151,8 @@ def _show(found: FirstLabels) -> None:
         out.print(table)
     for missing in found.not_found:
         print_plain(missing.in_words)
-    searched = ", ".join(map(str, found.searched_slices)) or "none"
+    searched = ", ".join(map(str, found.searched_slices))
+    searched = searched or "none, because none seems to show a category"
     if len(found.searched_slices) > _LISTED_SLICES:
         depth = found.volume.shape_ijk["ijk".index(found.axis)]
         searched = f"{len(found.searched_slices)} of {depth}"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,18 @@ def test_running_processes_are_terminated(tmp_path: Path) -> None:
         assert processes.run([sys.executable, "-c", ""], tmp_path / "log.txt") == 0
     with pytest.raises(StudyError, match="was stopped"):
         processes.run([sys.executable, "-c", ""], tmp_path / "log.txt")
+
+
+def test_a_command_that_is_stopped_did_not_fail(tmp_path: Path) -> None:
+    processes, begun = ChildProcesses(), tmp_path / "begun"
+    script = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(100)"
+    with ThreadPoolExecutor(1) as pool:
+        with processes.ended_at_exit():
+            running = pool.submit(processes.run, [sys.executable, "-c", script], tmp_path / "log")
+            while not begun.exists():
+                time.sleep(0.02)
+        with pytest.raises(StudyError, match="The study was stopped"):
+            running.result()
 
 
 _STOPPED_BY_A_SIGNAL = """

@@ -97,10 +97,19 @@ class ChildProcesses:
                 )
                 self._running.add(process)
             try:
-                return process.wait()
+                code = process.wait()
             finally:
                 with self._lock:
                     self._running.discard(process)
+        if self.is_stopped:
+            raise StudyError("The study was stopped.")
+        return code
+
+    @property
+    def is_stopped(self) -> bool:
+        """True after the study was stopped, so that commands end for no fault of their own."""
+        with self._lock:
+            return self._stopped
 
     @contextlib.contextmanager
     def ended_at_exit(self) -> Iterator[None]:
@@ -126,7 +135,9 @@ class _Runner:
         try:
             self._complete(entry)
         except SegSamError as error:
-            self.report(f"{entry.id}: failed. {error}")
+            self.report(
+                f"{entry.id}: {'stopped' if self.processes.is_stopped else f'failed. {error}'}"
+            )
             return Outcome(entry.id, str(error))
         return Outcome(entry.id)
 
