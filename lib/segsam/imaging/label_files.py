@@ -68,6 +68,10 @@ class Labels:
         found = {int(value) for each in self.maps for value in np.unique(each)}
         return tuple(sorted(found - {0}))
 
+    def map_of(self, value: int) -> LabelArray:
+        """Return the map that holds a value; the first one if none does."""
+        return next((each for each in self.maps if (each == value).any()), self.maps[0])
+
     def as_one_map(self) -> LabelArray:
         """Return the one label map. Raises LabelError if segments overlap."""
         if len(self.maps) > 1:

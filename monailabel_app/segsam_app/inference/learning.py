@@ -139,7 +139,7 @@ class NameLearner:
         label = Path(store.get_label_uri(image_id, FINAL))
         self._engine.wait_for_idle()
         volume = self._engine.volume(path)
-        labels = read_labels(label, volume).as_one_map()
+        labels = read_labels(label, volume)
         self._engine.wait_for_idle()
         predictor = self._engine.predictor(path, volume)
         if predictor.model.memory is None:
@@ -152,9 +152,10 @@ class NameLearner:
             self._engine.wait_for_idle()
             self._check(image_id)
 
-        for one in describe(slices, labels, list(names), before_slice):
-            example = teacher.example(slices.view.axis, one)
-            found.setdefault(names[one.value], []).append(example)
+        for each in labels.maps:  # segments that overlap lie in different maps
+            for one in describe(slices, each, list(names), before_slice):
+                example = teacher.example(slices.view.axis, one)
+                found.setdefault(names[one.value], []).append(example)
         return found
 
 

@@ -107,7 +107,7 @@ class StartLearner:
         path = Path(self._store.get_image_uri(case))
         self._wait()
         volume = self._engine.volume(path)
-        labels = read_labels(Path(self._store.get_label_uri(case, FINAL)), volume).as_one_map()
+        labels = read_labels(Path(self._store.get_label_uri(case, FINAL)), volume).map_of(value)
         self._wait()
         predictor: Predictor = self._engine.predictor(path, volume)
         return LabelledObject.of(

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segsam.errors import VolumeError
+from segsam.errors import LabelError, VolumeError
 from segsam.imaging.formats.dicom_source import DicomSource, read_dicom_source
 from segsam.imaging.formats.raw import RawGrid
 from segsam.imaging.formats.seg_nrrd import Segment
@@ -38,6 +38,7 @@ from segsam.imaging.label_files import (
 from segsam.imaging.label_regions import FEW_VALUES, check_planes, check_regions
 from segsam.imaging.readers import read_image
 from segsam.imaging.writers import write_image
+from segsam.types import LabelArray
 
 STORED_ENDINGS = LABEL_VOLUME_ENDINGS
 """Formats in which a label is stored: one file with its geometry."""
@@ -110,8 +111,17 @@ def check_label(
     notes = {one.value: one.note for one in named if one.note}
     label = CheckedLabel(ending, values, names, notes, read_dicom_source(path), has_rounding(path))
     if not label.is_stored_as_it_is and not _is_pair(path):
-        read_labels(path, image).as_one_map()  # overlapping segments have no place in one map
+        _one_map(path, image)
     return label
+
+
+def _one_map(path: Path, image: RawGrid) -> LabelArray:
+    """Read a label of one map, in which overlapping segments have no place. Raises VolumeError."""
+    labels = read_labels(path, image)
+    try:
+        return labels.as_one_map()
+    except LabelError as error:
+        raise LabelError(f"{error}; a .seg.nrrd keeps them: send the label as one") from None
 
 
 @contextmanager
@@ -130,7 +140,7 @@ def as_stored(path: Path, image: RawGrid, label: CheckedLabel) -> Iterator[tuple
             write_image(file, native, raw.affine_ras)
             yield file, ".mha"
             return
-        voxels = read_labels(path, image).as_one_map()
+        voxels = _one_map(path, image)
         # Segments without a voxel have names too, which this format keeps.
         is_named = bool(label.names) and set(label.values) <= set(label.names)
         ending = ".seg.nrrd" if is_named else ".nii.gz"

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import nibabel
+import nrrd
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -149,6 +150,23 @@ def test_a_saved_label_teaches_what_the_checkpoint_does_not_have(house: House) -
     house.teach("spare rib", SPLEEN)
     house.save("liver")
     assert set(house.names()) == {"spare rib"}, "the newer label has no rib"
+
+
+def test_segments_that_overlap_are_learnt_one_by_one(house: House) -> None:
+    rib, spleen = (scene(0)[1][name] for name in ("rib", "spleen"))
+    header = {
+        "space": "right-anterior-superior",
+        "space directions": np.vstack([np.full(3, np.nan), AFFINE[:3, :3]]),
+        "space origin": [0, 0, 0],
+        **{"Segment0_Name": "rib", "Segment0_Layer": "0", "Segment0_LabelValue": "1"},
+        **{"Segment1_Name": "flank", "Segment1_Layer": "1", "Segment1_LabelValue": "1"},
+    }
+    file = house.studies.parent / "layers.seg.nrrd"
+    nrrd.write(str(file), np.stack([rib, rib | spleen]).astype(np.uint8), header)
+    house.app.datastore().save("case0", file, "final", {})
+    house.app.on_save_label("case0", "case0")
+    assert soon(lambda: house.app.learner.pending == 0, seconds=300)
+    assert set(house.names()) == {"rib", "flank"}
 
 
 def test_a_label_that_was_not_learnt_from_in_time_is_at_the_next_start(house: House) -> None:

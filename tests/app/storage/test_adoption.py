@@ -421,7 +421,7 @@ def link(finals: Path, elsewhere: Path) -> Path:
         (jpeg, "its compression changes values"),
         (array, r"expected a label in a file that ends in \.nii\.gz, "),
         (picture, "the label has 8x9x1 voxels and its image 8x9x4"),
-        (overlap, "got segments that overlap in 4 voxels"),
+        (overlap, r"segments that overlap in 4 voxels; a \.seg\.nrrd keeps them"),
         (link, "a link; expected the file itself"),
     ],
 )
