@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from segsam.system.records import unknown_key
 from segsam_app.errors import NotFoundError, RequestError
 from segsam_app.ids import IdText
 from segsam_app.limits import Limits
@@ -97,6 +98,10 @@ def read_task_request(
     given = {key: value for key, value in (params or {}).items() if key not in _IGNORED}
     own = {key: given[key] for key in given if key in announced and key not in model.model_fields}
     rest = {key: value for key, value in given.items() if key not in own}
+    known = dict.fromkeys((*model.model_fields, *announced))
+    for key in rest:
+        if key not in known:
+            raise RequestError(unknown_key(str(key), known))
     for key, value in own.items():
         _check_config_value(key, value, announced[key])
     return {**model.model_validate(rest).model_dump(exclude_none=True), **own}

@@ -20,7 +20,7 @@ class Outcome:
 
     records: tuple[Record, ...]
     done_before: int
-    """Cases that an earlier run had finished."""
+    """Cases that an earlier run had done; not those that failed in it."""
     seconds: float
     changed: tuple[str, ...] = ()
     """Files of finished cases that somebody changed since; they stay as they are."""
@@ -68,8 +68,8 @@ def run_batch(
         kept |= store.keep_others(item.case, task.outputs(item))
         if store.record(item.case) is not None:
             store.reset(item.case)
-    done_before = len(records)
-    progress(done_before, len(items), "")
+    done_before = sum(record.status != FAILED for record in records.values())
+    progress(len(records), len(items), "")
     for record in _run_missing(task, missing, store.out, workers):
         records[record.case] = record
         progress(len(records), len(items), record.case)

@@ -7,10 +7,12 @@ writes no result. `study` and `bench` import `segsam.research` only when they ru
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from segsam.cli.auto import auto
 from segsam.cli.batch import app as batch_app
@@ -36,8 +38,26 @@ _COMMANDS = (
     *(train, distill, evaluate, calibrate, bench),
 )
 
+
+class _Commands(TyperGroup):
+    """Commands whose options refuse a value in our words, not in those of pydantic, with which
+    typer reads them.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Raises `typer.BadParameter` for an option's value."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _FOREIGN.sub("", error.message).replace("Input should", "it should")
+            raise
+
+
+_FOREIGN = re.compile(r"^Value error, |, unable to parse string as .*")
+"""What pydantic adds to a sentence."""
 app = typer.Typer(
     name="segsam",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -84,7 +84,7 @@ def sentence_of_findings(
     """Return the sentence about pydantic's findings, as `sentence_of` does about its error."""
     unknown = [one for one in found if one["type"] == "extra_forbidden"]
     if unknown:
-        return _unknown(_name(unknown[0]), known, prefix)
+        return unknown_key(_name(unknown[0]), known, prefix)
     missing = [prefix + _name(one) for one in found if one["type"] == "missing"]
     if missing:
         return f"Expected values for {', '.join(missing)}, got none."
@@ -107,7 +107,8 @@ def _name(found: Mapping[str, Any]) -> str:
     return ".".join(parts)[:_SHOWN]
 
 
-def _unknown(name: str, known: Collection[str], prefix: str) -> str:
+def unknown_key(name: str, known: Collection[str], prefix: str = "") -> str:
+    """Return the sentence on a key that is none of the `known` ones; arguments as `sentence_of`."""
     names = ", ".join(prefix + one for one in known)
     sentence = f"Expected one of the keys {names}, got {prefix}{name}."
     nearest = difflib.get_close_matches(name, known, n=1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from segsam.errors import CheckpointError
 from segsam_app.records import LaxRecord
@@ -16,7 +17,18 @@ RECORD = "version.json"
 FIRST = "0000"
 """Version of the checkpoint that the server was started with; it has no folder."""
 
-VersionId = Annotated[str, Field(pattern=r"^\d{4}$")]
+_DIGITS = r"^[0-9]{4}$"
+
+
+def _version_id(text: str) -> str:
+    if not re.fullmatch(_DIGITS, text):
+        raise ValueError(f"Expected a version as four digits, such as 0002, got {text!r:.80}.")
+    return text
+
+
+VersionId = Annotated[
+    str, AfterValidator(_version_id), Field(json_schema_extra={"pattern": _DIGITS})
+]
 Score = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +113,12 @@ class TestBeforeAnyLabel:
     def test_b10_an_invalid_request_is_refused(self, learning: Server, params: Any) -> None:
         status, body = post(learning, TRAIN, params)
         assert (status, body["code"]) == (400, "request"), body
+
+    def test_a_mistyped_setting_is_told_with_the_nearest_of_all(self, learning: Server) -> None:
+        _, body = post(learning, TRAIN, {"minute": 2})
+        assert re.search(r"learning_rate, .*slices, .*The nearest is minutes\.$", body["detail"])
+        _, body = post(learning, "/versions/segsam/use", {"version": "2"})
+        assert body["detail"] == "Expected a version as four digits, such as 0002, got '2'."
 
     def test_nothing_was_started(self, learning: Server) -> None:
         assert post(learning, "/train/nobody", {})[0] == 404

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from segsam.cli.app import main
+from segsam.cli.app import app, main
 from segsam.cli.terminal import accept_any_name
 from segsam.imaging.volume import Volume
 from segsam.model import SegSam, load_pretrained, save_checkpoint
@@ -262,6 +263,22 @@ def test_help_suffices(segsam: Callable[..., Done]) -> None:
     assert done.returncode == 0
     for word in ("i,j,k,-", "i0,j0,k0,i1,j1,k1", "--no-propagate", "soft-tissue", "DICOM"):
         assert word in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["convert", "a", "b", "--to", "nope"], "'nope' is not one of 'med2d', 'dataset'"),
+        (["evaluate", "a", "--limit", "abc"], "it should be a valid integer"),
+        (["study", "run", "a", "--jobs", "0"], "it should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_told_in_our_words(words: list[str], sentence: str) -> None:
+    done = CliRunner().invoke(app, words)
+    text = " ".join(re.sub("[│╭╮╰╯─]", " ", done.output).split())
+    assert done.exit_code == 2
+    assert f": {sentence}" in text
+    assert not re.search("Value error|Input should|unable to parse", text)
 
 
 def test_help_on_memory_tells_that_no_weights_come_with_it(segsam: Callable[..., Done]) -> None:
