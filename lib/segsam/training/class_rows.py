@@ -21,15 +21,12 @@ from torch.nn import functional as F
 from segsam.model import SegSam
 from segsam.model.semantic_heads import MaskClassHead
 from segsam.training.config import TrainConfig
-from segsam.training.described_objects import object_prompts
+from segsam.training.described_objects import object_prompts, slices_showing
 from segsam.training.devices import to_device
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import Sample
 from segsam.training.targets import NO_CATEGORY, NO_CLASS
-from segsam.training.validation import spread_evenly
 
-_SLICES = 32
-"""Most slices that show a new category, of each."""
 _ITERATIONS = 60
 _SHRINKAGE = 0.03
 """Weight of the squared change of the rows in the loss. With less, more objects of other data sets
@@ -72,24 +69,17 @@ def fit_class_rows(
     head = None if model.semantic_decoder is None else model.semantic_decoder.head
     if not isinstance(head, MaskClassHead):
         return
-    shown: dict[int, list[Sample]] = {number: [] for number in numbers}
-    for one in samples:
-        for number in {one.classes.get(value, NO_CLASS) - 1 for value in one.prompted}:
-            if number in shown:
-                shown[number].append(one)
-    chosen = {one.name: one for some in shown.values() for one in spread_evenly(some, _SLICES)}
+    chosen, shown = slices_showing(samples, [number + 1 for number in numbers])
     if not chosen:
         return
     is_training = model.training
     model.eval()
-    parts = [part for one in chosen.values() for part in _described(model, store, one, config)]
+    parts = [part for one in chosen for part in _described(model, store, one, config)]
     model.train(is_training)
     objects = _Objects(
         torch.cat([one.tokens for one in parts]), torch.cat([one.classes for one in parts])
     )
-    rows = torch.tensor(
-        [number + 1 for number, some in shown.items() if some], device=objects.classes.device
-    )
+    rows = torch.tensor(shown, device=objects.classes.device)
     weights, biases = _change(head, rows, objects, model.card.temperature)
     head.classes.weight[rows] += weights
     head.classes.bias[rows] += biases

@@ -20,9 +20,12 @@ from segsam.training.negative_prompts import boxes_without_label
 from segsam.training.prompt_simulation import box_prompts, point_prompts
 from segsam.training.samples import Sample
 from segsam.training.sampling import NO_STEP
-from segsam.training.targets import NO_CATEGORY
+from segsam.training.targets import NO_CATEGORY, NO_CLASS
+from segsam.training.validation import spread_evenly
 
 _PROMPTS_AT_ONCE = 8
+_SLICES_OF_CLASS = 32
+"""Most slices among whose objects those of one class are sought."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,21 @@ class DescribedObjects(Rows):
     """(N,) with the data set's name."""
     image_names: NDArray[np.str_]
     """(N,) equal for objects of one image."""
+
+
+def slices_showing(
+    samples: Iterable[Sample], classes: Iterable[int]
+) -> tuple[list[Sample], list[int]]:
+    """Return slices that show objects of some classes (k + 1), at most `_SLICES_OF_CLASS` of each,
+    evenly spread, and the classes that any slice shows.
+    """
+    shown: dict[int, list[Sample]] = {number: [] for number in classes}
+    for one in samples:
+        for number in {one.classes.get(value, NO_CLASS) for value in one.prompted} & shown.keys():
+            shown[number].append(one)
+    spread = (spread_evenly(some, _SLICES_OF_CLASS) for some in shown.values())
+    chosen = {one.name: one for some in spread for one in some}
+    return list(chosen.values()), [number for number, some in shown.items() if some]
 
 
 @torch.no_grad()

@@ -39,7 +39,12 @@ from segsam.model import SegSam
 from segsam.model.memory import NOWHERE, ExampleMemory, standardisation
 from segsam.model.naming_rule import NamingRule, is_disease, log_posterior
 from segsam.training.config import TrainConfig
-from segsam.training.described_objects import DescribedObjects, Rows, describe_samples
+from segsam.training.described_objects import (
+    DescribedObjects,
+    Rows,
+    describe_samples,
+    slices_showing,
+)
 from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import Sample
 from segsam.training.targets import NO_CATEGORY
@@ -61,8 +66,6 @@ UNKNOWN_CALLED_DISEASE, KNOWN_CALLED_DISEASE = 0.01, 0.01
 wrongly."""
 _PRESENT_KEPT = 0.9
 """Share of the images with a category that are near enough to report it."""
-_SLICES_OF_NEW = 32
-"""Most training slices among whose objects examples of a new category are chosen."""
 LEAST_FOR_DISEASE = 0.8
 """Lowest confidence of a disease's name, however few errors were seen."""
 LEAST_OBJECTS = 20
@@ -189,12 +192,8 @@ def with_new_examples(
         config: the run.
     """
     lacking = np.flatnonzero(memory.counts().numpy() < EXAMPLES) + 1
-    useful = [
-        [one for one in samples if number in map(one.classes.get, one.prompted)]
-        for number in lacking
-    ]
-    chosen = {one.name: one for some in useful for one in spread_evenly(some, _SLICES_OF_NEW)}
-    objects = describe_samples(model, store, chosen.values(), config) if chosen else None
+    chosen, _ = slices_showing(samples, lacking.tolist())
+    objects = describe_samples(model, store, chosen, config) if chosen else None
     if objects is None:
         return memory
     new = objects.select(np.isin(objects.classes, lacking))
