@@ -1,4 +1,4 @@
-"""Class weights of new names, fitted to a run's objects after its steps.
+"""Class weights of new names, or of all, fitted to a run's objects after its steps.
 
     objects of training slices --decoders--> SO-tokens (n, C)
                                --logistic regression by L-BFGS--> a row of the class layer for each
@@ -7,6 +7,9 @@ A new category begins as a mean of others that its description is like (`model.g
 labelled cases and some hundred steps make it the best guess, but with a probability between 0.2 and
 0.6, for which no name is given. The SO-token tells it from the others well enough for a regression
 on the same objects (docs/lab/finding.md). The rows of other categories stay as they are.
+
+The steps of a large training leave rare names as uncertain, for the same reason; then all rows are
+fitted (docs/lab/names.md).
 """
 
 from __future__ import annotations
@@ -27,10 +30,26 @@ from segsam.training.embedding_store import EmbeddingStore
 from segsam.training.samples import Sample
 from segsam.training.targets import NO_CATEGORY, NO_CLASS
 
+_NONE = 0
+"""Row of the class layer for what is none of the categories."""
 _ITERATIONS = 60
-_SHRINKAGE = 0.03
-"""Weight of the squared change of the rows in the loss. With less, more objects of other data sets
-get a new name as their best guess; with more, small organs are not named."""
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """Choices of a fit."""
+
+    shrinkage: float
+    """Weight of the squared change of the rows, their sum, in the loss."""
+    is_balanced: bool
+    """Whether every class counts alike, or every object."""
+
+
+_OF_NEW = _Regression(0.03, is_balanced=True)
+"""With less shrinkage, more objects of other data sets get a new name as their best guess; with
+more, small organs are not named."""
+_OF_ALL = _Regression(1.3e-4, is_balanced=False)
+"""Chosen on validation patients: docs/lab/names.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +67,6 @@ def new_numbers(names: Sequence[str], seen: Collection[str]) -> list[int]:
     return [number for number, name in enumerate(names) if seen and name not in seen]
 
 
-@torch.no_grad()
 def fit_class_rows(
     model: SegSam,
     store: EmbeddingStore,
@@ -66,23 +84,34 @@ def fit_class_rows(
         config: the run.
         numbers: of the new categories, from 0.
     """
-    head = None if model.semantic_decoder is None else model.semantic_decoder.head
-    if not isinstance(head, MaskClassHead):
-        return
     chosen, shown = slices_showing(samples, [number + 1 for number in numbers])
-    if not chosen:
-        return
+    _fit(model, shown, _objects(model, store, chosen, config), _OF_NEW)
+
+
+def fit_class_layer(
+    model: SegSam, store: EmbeddingStore, samples: Sequence[Sample], config: TrainConfig
+) -> None:
+    """Fit the whole class layer, in place, to the categories that the slices show; arguments as of
+    `fit_class_rows`. The rows of those that none shows stay as they are.
+    """
+    chosen, shown = slices_showing(samples, range(1, len(model.categories) + 1))
+    _fit(model, [_NONE, *shown], _objects(model, store, chosen, config), _OF_ALL)
+
+
+@torch.no_grad()
+def _objects(
+    model: SegSam, store: EmbeddingStore, samples: Sequence[Sample], config: TrainConfig
+) -> _Objects | None:
+    """Return the objects of slices; None without any, or from a model without SO-tokens."""
     is_training = model.training
     model.eval()
-    parts = [part for one in chosen for part in _described(model, store, one, config)]
+    parts = [part for one in samples for part in _described(model, store, one, config)]
     model.train(is_training)
-    objects = _Objects(
+    if not parts:
+        return None
+    return _Objects(
         torch.cat([one.tokens for one in parts]), torch.cat([one.classes for one in parts])
     )
-    rows = torch.tensor(shown, device=objects.classes.device)
-    weights, biases = _change(head, rows, objects, model.card.temperature)
-    head.classes.weight[rows] += weights
-    head.classes.bias[rows] += biases
 
 
 def _described(
@@ -98,20 +127,22 @@ def _described(
         numbers = torch.tensor(classes, device=device)
         is_known = numbers != NO_CLASS
         none = numbers == NO_CATEGORY
-        yield _Objects(tokens[is_known].float(), numbers.masked_fill(none, 0)[is_known])
+        yield _Objects(tokens[is_known].float(), numbers.masked_fill(none, _NONE)[is_known])
 
 
-def _change(
-    head: MaskClassHead, rows: Tensor, objects: _Objects, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Return what to add to the weights (N, C) and biases (N,) of some rows, so that the objects
-    get their classes; every class counts alike.
-    """
-    before = head.classes(objects.tokens)
+def _fit(
+    model: SegSam, classes: Sequence[int], objects: _Objects | None, choices: _Regression
+) -> None:
+    """Fit the rows of some classes in the class layer, so that the objects get their classes."""
+    head = None if model.semantic_decoder is None else model.semantic_decoder.head
+    if objects is None or not isinstance(head, MaskClassHead):
+        return
+    rows = torch.tensor(classes, device=objects.classes.device)
+    with torch.no_grad():
+        before = head.classes(objects.tokens)
     weights = torch.zeros_like(head.classes.weight[rows], requires_grad=True)
     biases = torch.zeros_like(head.classes.bias[rows], requires_grad=True)
-    counts = torch.bincount(objects.classes)
-    shares = 1 / counts[objects.classes] / (counts > 0).sum()
+    shares = _shares(objects.classes, is_balanced=choices.is_balanced)
     optimiser = torch.optim.LBFGS(
         [weights, biases], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
     )
@@ -119,11 +150,20 @@ def _change(
     def loss() -> float:
         optimiser.zero_grad()
         logits = before.index_add(1, rows, objects.tokens @ weights.T + biases)
-        each = F.cross_entropy(logits / temperature, objects.classes, reduction="none")
-        value = (each * shares).sum() + _SHRINKAGE * weights.square().sum()
+        each = F.cross_entropy(logits / model.card.temperature, objects.classes, reduction="none")
+        value = (each * shares).sum() + choices.shrinkage * weights.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 
-    with torch.enable_grad():
-        optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach(), biases.detach()
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        head.classes.weight[rows] += weights
+        head.classes.bias[rows] += biases
+
+
+def _shares(classes: Tensor, *, is_balanced: bool) -> Tensor:
+    """Return the share (n,) of each object in the loss."""
+    if not is_balanced:
+        return torch.full(classes.shape, 1 / len(classes), device=classes.device)
+    counts = torch.bincount(classes)
+    return 1 / counts[classes] / (counts > 0).sum()

@@ -68,8 +68,8 @@ class TrainConfig(Record):
     epochs: Number = Field(
         default=15.0,
         ge=0,
-        description="Passes over the training slices, if `steps` is 0; 0 "
-        "with `dense_steps` trains the dense head alone.",
+        description="Passes over the training slices, if `steps` is 0; 0 with `dense_steps` or "
+        "`fit_classes: all` trains that alone.",
     )
     steps: int = Field(default=0, ge=0, description="Optimiser steps; 0 uses `epochs`.")
     minutes: Number = Field(
@@ -316,6 +316,11 @@ class TrainConfig(Record):
         "uses few of each volume.",
     )
 
+    fit_classes: Literal["new", "all"] = Field(
+        default="new",
+        description="Categories whose class weights are fitted by regression after the steps: "
+        "those that are `new` to the model, or `all`, which names more of what is rare.",
+    )
     example_slices: int = Field(
         default=400,
         ge=0,

@@ -25,7 +25,7 @@ from segsam.training.validation import spread_evenly
 
 _PROMPTS_AT_ONCE = 8
 _SLICES_OF_CLASS = 32
-"""Most slices among whose objects those of one class are sought."""
+"""Most slices of a data set among whose objects those of one class are sought."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +70,17 @@ class DescribedObjects(Rows):
 def slices_showing(
     samples: Iterable[Sample], classes: Iterable[int]
 ) -> tuple[list[Sample], list[int]]:
-    """Return slices that show objects of some classes (k + 1), at most `_SLICES_OF_CLASS` of each,
-    evenly spread, and the classes that any slice shows.
+    """Return slices that show objects of some classes (k + 1), at most `_SLICES_OF_CLASS` of each
+    and each data set, evenly spread, and the classes that any slice shows.
     """
-    shown: dict[int, list[Sample]] = {number: [] for number in classes}
+    sought = set(classes)
+    shown: dict[tuple[int, str], list[Sample]] = {}
     for one in samples:
-        for number in {one.classes.get(value, NO_CLASS) for value in one.prompted} & shown.keys():
-            shown[number].append(one)
+        for number in {one.classes.get(value, NO_CLASS) for value in one.prompted} & sought:
+            shown.setdefault((number, one.dataset), []).append(one)
     spread = (spread_evenly(some, _SLICES_OF_CLASS) for some in shown.values())
     chosen = {one.name: one for some in spread for one in some}
-    return list(chosen.values()), [number for number, some in shown.items() if some]
+    return list(chosen.values()), sorted({number for number, _ in shown})
 
 
 @torch.no_grad()

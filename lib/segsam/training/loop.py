@@ -18,7 +18,7 @@ from segsam.model import SegSam
 from segsam.model.digests import weights_id
 from segsam.model.runtimes import choose_runtime
 from segsam.system.folders import make_folder
-from segsam.training.class_rows import fit_class_rows, new_numbers
+from segsam.training.class_rows import fit_class_layer, fit_class_rows, new_numbers
 from segsam.training.config import TrainConfig
 from segsam.training.dense_training import train_dense_head
 from segsam.training.devices import choose_device, limited_threads
@@ -324,7 +324,7 @@ class _Run:
         if self.processes.is_first:
             if done.best_step:
                 load_best(self.folder, self.model)
-            self._fit_new_names(samples[TRAIN])
+            self._fit_names(samples[TRAIN])
             self._learn_to_find(samples[TRAIN], request)
             save_model(
                 self.model,
@@ -338,12 +338,14 @@ class _Run:
         self.processes.wait()
         return report
 
-    def _fit_new_names(self, samples: Sequence[Sample]) -> None:
-        """Fit the class weights of names that the model had no example of before this run, unless
-        its caller chooses the examples later.
+    def _fit_names(self, samples: Sequence[Sample]) -> None:
+        """Fit the class weights of all names, if the run asks for it, or of those that the model
+        had no example of before, unless its caller chooses the examples later.
         """
         new = new_numbers(self.model.categories.names, self.seen_before)
-        if new and self.config.example_slices:
+        if self.config.fit_classes == "all":
+            fit_class_layer(self.model, self.store, samples, self.config)
+        elif new and self.config.example_slices:
             fit_class_rows(self.model, self.store, samples, self.config, new)
 
     def _learn_to_find(self, samples: Sequence[Sample], request: StopRequest) -> None:

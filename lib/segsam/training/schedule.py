@@ -9,9 +9,10 @@ from segsam.training.config import TrainConfig
 
 def total_steps(config: TrainConfig, slices: int) -> int:
     """Return the number of steps of a run that learns from `slices` slices; 0 if it trains the
-    dense head alone.
+    dense head or the class layer alone.
     """
-    if config.steps or (config.dense_steps and not config.epochs):
+    alone = config.dense_steps or config.fit_classes == "all"
+    if config.steps or (alone and not config.epochs):
         return config.steps
     return max(1, round(config.epochs * slices / config.images_per_step))
 
