@@ -21,7 +21,7 @@ from segsam.evaluation.objects_file import ObjectTable
 from segsam.evaluation.records import ReliabilityBin
 from segsam.evaluation.scores import count_names
 from segsam.model import SegSam, load_pretrained, save_checkpoint
-from segsam.prediction.naming import AGREEING_FROM
+from segsam.prediction.naming import AGREEING_FROM, NONE_FROM
 from segsam.training.described_objects import DescribedObjects
 from segsam.training.example_memory import NamingFit, fit_naming
 from segsam.training.targets import NO_CATEGORY
@@ -78,9 +78,10 @@ def with_names(table: ObjectTable, model: SegSam, fit: NamingFit) -> ObjectTable
     best, confidence = fit.rule.best(scores, distances.astype(np.float64))
     limits = np.array([fit.rule.limit_of(item) for item in model.categories.items])
     agrees = ~(table.columns["agreement"] < AGREEING_FROM)  # a missing one speaks against nothing
+    is_shown = (confidence >= limits[best]) & agrees & (scores[:, 0] < NONE_FROM)
     columns = dict(table.columns) | {
         "found": best + 1,
-        "named": ((confidence >= limits[best]) & agrees).astype(np.int64),
+        "named": is_shown.astype(np.int64),
         "confidence": confidence,
     }
     return replace(table, columns=columns)

@@ -126,6 +126,16 @@ class TestNamesByExamples:
         naming = name_object(with_memory(model), slices, requested=None, modality=None)
         assert naming.name == "liver"
 
+    def test_what_the_decoder_takes_for_none_is_not_named(self, model: SegSam) -> None:
+        """Near to a liver, as a place beside it is; the share of the liver among names is 1."""
+        near = [0.1, 1.0, 1.0, 1.0, 1.0]
+        for none, name in ((0.6, "liver"), (0.75, None)):
+            one = seen(10, [none, 1 - none, 0, 0, 0, 0], near)
+            naming = name_object(with_memory(model), [one], requested=None, modality=None)
+            assert naming.name == name
+            assert next(iter(naming.suggestions)) == "liver"
+        assert "none of the structures that it was taught (75%)" in naming.notes[0]
+
     def test_a_requested_category_is_named_all_the_same(self, model: SegSam) -> None:
         one = seen(10, self.certain, [3.0, 3, 3, 3, 3])
         naming = name_object(with_memory(model), [one], requested=1, modality=None)
