@@ -158,11 +158,11 @@ def test_a_training_that_had_only_been_accepted(tmp_path: Path) -> None:
     with running(tmp_path, free_port()) as (server, process):
         save_ball(server, "straight", ["liver"])
         assert server.ask("POST", "/train/segsam", json=TINY).status_code == 200
-        assert server.ask("POST", "/batch/infer/segsam", json={}).status_code == 200
+        assert server.ask("POST", "/batch/infer/segsam_auto", json={}).status_code == 200
         process.kill()
     with running(tmp_path, free_port()) as (server, _):
         batch = server.get("/batch/infer").json()
-        assert (batch["status"], batch["request"]["model"]) == ("ERROR", "segsam"), batch
+        assert (batch["status"], batch["request"]["model"]) == ("ERROR", "segsam_auto"), batch
         assert batch["why"].endswith("the labels that it saved are kept")
         found = server.get("/train/").json()
         assert found["status"] == "ERROR", found

@@ -52,6 +52,8 @@ _EXPECTATIONS = {
     "string_type": "be text",
 }
 """Plain words for pydantic's most frequent findings, which it puts in Python's terms."""
+_COUNTS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+"""Its findings about the number of values in a list, and where the limit stands."""
 _LIMITS = {
     "minimum": "At least",
     "exclusiveMinimum": "More than",
@@ -117,6 +119,10 @@ def unknown_key(name: str, known: Collection[str], prefix: str = "") -> str:
 
 def _expectation(found: Mapping[str, Any]) -> str:
     """Return what a value should do, from "Input should be less than 1" or "must be an id"."""
+    if found["type"] in _COUNTS:
+        words, key = _COUNTS[found["type"]]
+        limit = found["ctx"][key]
+        return f"have {words} {limit} value{'' if limit == 1 else 's'}"
     _, _, wanted = found["msg"].replace(" must ", " should ", 1).partition(" should ")
     return _EXPECTATIONS.get(found["type"]) or wanted or f"be valid ({found['msg']})"
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from segsam.errors import SegSamError
 from segsam_app.errors import RequestError
@@ -72,6 +73,18 @@ class LabelDestination:
         if file is None or not self.is_saved:
             return file
         return str(store.save_label(self.image, file, self.tag, label_info(model, reply)))
+
+
+def require_no_prompts(model: str, tasks: Mapping[str, InferTask]) -> None:
+    """Raise `RequestError` for one of a server's models that segments what a prompt marks: a batch
+    has no prompts.
+    """
+    if tasks[model].type != InferType.DEEPGROW:
+        return
+    others = [name for name, task in tasks.items() if task.type != InferType.DEEPGROW]
+    raise RequestError(
+        f"Expected a model that needs no prompts for a batch ({', '.join(others)}), got {model}."
+    )
 
 
 def label_tag_of(request: Mapping[str, Any]) -> str:

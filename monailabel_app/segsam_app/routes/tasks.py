@@ -24,7 +24,7 @@ from monailabel.utils.async_tasks.utils import tasks
 
 from segsam.errors import SegSamError
 from segsam_app.errors import AlreadyRunningError, BusyError, NotFoundError, RequestError
-from segsam_app.inference.batch import label_tag_of
+from segsam_app.inference.batch import label_tag_of, require_no_prompts
 from segsam_app.routes.fields import FIELDS_ONCE
 from segsam_app.routes.roles import Admin, Annotator, AnyUser
 from segsam_app.storage.store import Store
@@ -146,12 +146,16 @@ def batch_infer(
     *,
     user: Admin,
 ) -> JSONResponse:
-    """Segment many images, unless their labels cannot be saved."""
-    task, store = app_instance().task(model), app_instance().datastore()
+    """Segment many images with a model that needs no prompts, unless their labels cannot be
+    saved.
+    """
+    app = app_instance()
+    task, store = app.task(model), app.datastore()
     request = read_task_request(BatchInferRequest, params, task.config())
     label_tag_of(request)  # raises for the tag of annotators' labels
     if isinstance(store, Store):
         store.check_writable()
+    require_no_prompts(model, app._infers)
     request = {"model": model, "images": images, "max_workers": 1, **request}
     return json_response(_start("batch_infer", request, run_sync=run_sync))
 

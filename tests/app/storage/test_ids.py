@@ -104,7 +104,7 @@ def test_in_a_path(server: Any, path: str) -> None:
 @pytest.mark.parametrize("name", ["label_tag", "y", "name"])
 def test_in_json(server: Any, name: str) -> None:
     for value in BAD:
-        reply = server.ask("POST", "/batch/infer/segsam", json={name: value})
+        reply = server.ask("POST", "/batch/infer/segsam_auto", json={name: value})
         assert reply.status_code == 400, value
 
 

@@ -94,6 +94,22 @@ def test_a_sentence_of_any_model() -> None:
     assert sentence_of(found.value) == "Expected name to match pattern '^a', got 'b'."
 
 
+def test_a_sentence_of_a_list_of_another_length() -> None:
+    class Item(BaseModel):
+        colour: list[int] = Field(min_length=3, max_length=3)
+        names: list[str] = Field(default=[], min_length=1)
+
+    with pytest.raises(ValidationError) as found:
+        Item(colour=[1, 2])
+    assert sentence_of(found.value) == "Expected colour to have at least 3 values, got [1, 2]."
+    with pytest.raises(ValidationError) as found:
+        Item(colour=[1, 2, 3, 4])
+    assert sentence_of(found.value) == "Expected colour to have at most 3 values, got [1, 2, 3, 4]."
+    with pytest.raises(ValidationError) as found:
+        Item(colour=[1, 2, 3], names=[])
+    assert sentence_of(found.value) == "Expected names to have at least 1 value, got []."
+
+
 def test_a_file_and_its_changes(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("out: o\nhost: h\nby_name: {a: 1}\n")
