@@ -6,6 +6,7 @@ file: pixel_array and apply_modality_lut, in float64.
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import tracemalloc
@@ -28,6 +29,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     RLELossless,
     generate_uid,
 )
@@ -43,6 +45,14 @@ LIBRARY_WORDS = (
     "force=True", "attribute '", "Exception", "ITK", "gdcm", "pydicom", "handler", "dataset",
     "NoneType", "expected length", "truncated",
 )  # fmt: skip
+
+
+TWELVE_BITS = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"
+    "AQEBAQEBAQEBAQEBAQEBAQH/wQALDAAEAAYBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAADf/EAB4QAAAEBwAAAAAAAAAAAAAA"
+    "AAAHDUgFCQwaK1Zp/9oACAEBAAA/AGFKmhELqTjm3njuGqaqXrkJXmzF/wARh//Z"
+)
+"""A JPEG (extended, 12 bits) of 4 x 6 pixels 0, 170, ... 3910, by DCMTK's dcmcjpeg."""
 
 
 def stored(number: int, low: int, high: int) -> NDArray[np.int64]:
@@ -703,6 +713,41 @@ class TestCompressedFrames:
         made.PixelData = encapsulate([bytes(frame)])
         made["PixelData"].is_undefined_length = True
         return written(made, path)
+
+    def written_as(self, path: Path, frame: bytes, syntax: str, **facts: Any) -> Path:
+        made = image(np.zeros((ROWS, COLUMNS), np.uint16), RescaleIntercept=0, **facts)
+        made.file_meta.TransferSyntaxUID = syntax
+        made.PixelData = encapsulate([frame])
+        made["PixelData"].is_undefined_length = True
+        return written(made, path)
+
+    def test_twelve_bits(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """Values as DCMTK decodes them, and nothing of libjpeg on standard error."""
+        frame, sides = base64.b64decode(TWELVE_BITS), {"Rows": 4, "Columns": 6}
+        path = self.written_as(tmp_path / "x.dcm", frame, JPEGExtended12Bit, bits=12, **sides)
+        assert Volume.load(path).voxels[..., 0].T.ravel().tolist() == list(range(0, 4080, 170))
+        assert capfd.readouterr().err == ""
+
+    @pytest.mark.parametrize("bits", [8, 12, 16])
+    @pytest.mark.parametrize("representation", [0, 1])
+    def test_eight_bits_in_larger_words(
+        self, bits: int, representation: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """A frame of 8 bits where Bits Allocated is 16; a sign is that of Bits Stored."""
+        stream = io.BytesIO()
+        Image.fromarray(stored(0, 0, 255).astype(np.uint8)).save(stream, "JPEG")
+        stream.seek(0)
+        decoded = np.array(Image.open(stream)).astype(np.int64)
+        path = self.written_as(
+            tmp_path / "x.dcm",
+            stream.getvalue(),
+            JPEGBaseline8Bit,
+            bits=bits,
+            PixelRepresentation=representation,
+        )
+        expected = decoded.astype(np.int8) if (bits, representation) == (8, 1) else decoded
+        assert np.array_equal(Volume.load(path).voxels[..., 0].T, expected)
+        assert capfd.readouterr().err == ""
 
     def test_a_right_one(self, tmp_path: Path) -> None:
         path = self.write(tmp_path / "x.dcm", lambda _: None)

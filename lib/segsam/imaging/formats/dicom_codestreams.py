@@ -19,6 +19,8 @@ from segsam.errors import VolumeError
 
 _JPEG_START, _JPEG2000_START = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_COSINE_TRANSFORMS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
+"""Frame headers of JPEG's kinds that lose something: baseline, extended, progressive."""
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _END_OF_HEADERS = {0xD9, 0xDA}
 _JP2_BOXES = 4096
@@ -33,6 +35,8 @@ class FrameHeader:
     columns: int
     components: int
     bits: int
+    is_cosine: bool = False
+    """True for JPEG's kinds that lose something, by the discrete cosine transform."""
 
     def __str__(self) -> str:
         """Words for messages."""
@@ -42,13 +46,15 @@ class FrameHeader:
         )
 
 
-def check_frames(dataset: pydicom.Dataset, name: str) -> None:
-    """Refuse frames whose own header does not fit the data set's. Raises VolumeError."""
+def check_frames(dataset: pydicom.Dataset, name: str) -> FrameHeader:
+    """Return the header of the last frame, after refusing frames whose own header does not fit the
+    data set's. Raises VolumeError.
+    """
     count = int(dataset.NumberOfFrames)
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     most_bits = max(16, int(dataset.BitsAllocated))
     expected = f"{columns}x{rows} pixels of {dataset.SamplesPerPixel} component(s)"
-    found = 0
+    found, header = 0, None
     for frame in generate_pixel_data_frame(dataset.PixelData, count):
         found += 1
         header = frame_header(frame)
@@ -66,8 +72,9 @@ def check_frames(dataset: pydicom.Dataset, name: str) -> None:
                 f"{name}: expected frame {found} as {expected} with up to {most_bits} bits, got "
                 f"{header}."
             )
-    if found != count:
+    if header is None or found != count:
         raise VolumeError(f"{name}: expected {count} compressed frames, got {found}.")
+    return header
 
 
 def frame_header(frame: bytes) -> FrameHeader | None:
@@ -87,7 +94,7 @@ def _jpeg_header(frame: bytes) -> FrameHeader | None:
         marker = frame[at + 1]
         if marker in _FRAME_HEADERS:
             bits, rows, columns, components = struct.unpack_from(">BHHB", frame, at + 4)
-            return FrameHeader(rows, columns, components, bits)
+            return FrameHeader(rows, columns, components, bits, marker in _COSINE_TRANSFORMS)
         if marker in _END_OF_HEADERS:
             return None
         if marker == 0xFF:  # fill byte

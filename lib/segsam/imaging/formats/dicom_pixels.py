@@ -32,7 +32,7 @@ from pydicom.pixel_data_handlers import apply_color_lut, convert_color_space
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage, generate_uid
 
 from segsam.errors import VolumeError
-from segsam.imaging.formats.dicom_codestreams import check_frames
+from segsam.imaging.formats.dicom_codestreams import FrameHeader, check_frames
 from segsam.imaging.formats.dicom_files import OVERLAY_BIT_POSITIONS, DicomFile, read_pixels
 from segsam.imaging.formats.raw import check_data_size, reading
 from segsam.imaging.voxels import shape_text
@@ -43,6 +43,8 @@ _DESCRIPTION = (
 )  # fmt: skip
 _ALLOCATED = (1, 8, 16, 32, 64)
 _PALETTE = "PALETTE COLOR"
+_COSINE_BITS = (8, 12)
+"""Bits of a pixel that the cosine transform of JPEG has."""
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 _OVERLAY_PATTERNS = 3
 """Most numbers other than 0 that the bits of two overlays make."""
@@ -91,8 +93,10 @@ def stored_values(file: DicomFile, *, all_bits: bool = False) -> StoredPixels:
         if not is_simple:
             if not file.transfer_syntax.name.startswith("JPEG"):
                 raise VolumeError(_failure(file))
-            check_frames(dataset, file.path.name)
-        decoded = dataset.pixel_array if is_simple else _decode_by_gdcm(dataset)
+            frame = check_frames(dataset, file.path.name)
+            decoded = _decode_by_gdcm(dataset, frame)
+        else:
+            decoded = dataset.pixel_array
         expected = (file.frames, int(dataset.Rows), int(dataset.Columns))
         samples = int(dataset.SamplesPerPixel)
         shape = expected if samples == 1 else (*expected, samples)
@@ -154,13 +158,25 @@ def _described(dataset: pydicom.Dataset, name: str) -> pydicom.Dataset:
     return dataset
 
 
-def _decode_by_gdcm(dataset: pydicom.Dataset) -> NDArray[np.generic]:
+def _decode_by_gdcm(dataset: pydicom.Dataset, frame: FrameHeader) -> NDArray[np.generic]:
+    """Decode frames of JPEG's kinds; `frame` is the header of one of them.
+
+    GDCM chooses the JPEG codec by Bits Allocated, and the cosine transform has one for 8 and one
+    for 12 bits alone: with 16 it prints a complaint of libjpeg, tries the others, and fails if
+    Bits Stored is 8. So it gets the bits of the frame.
+    """
     bare = pydicom.Dataset()
-    for keyword in (*_DESCRIPTION, "PixelData"):
+    for keyword in _DESCRIPTION:
         if keyword in dataset:
-            bare[keyword] = dataset[keyword]
+            setattr(bare, keyword, dataset[keyword].value)
+    bare["PixelData"] = dataset["PixelData"]
     if dataset.SamplesPerPixel == 1:
         bare.PhotometricInterpretation = "MONOCHROME2"
+    if frame.bits < dataset.BitsStored:
+        bare.PixelRepresentation = 0  # the sign bit is above the frame's
+    if frame.is_cosine and frame.bits in _COSINE_BITS:
+        bare.BitsAllocated, bare.BitsStored = frame.bits, min(frame.bits, bare.BitsStored)
+        bare.HighBit = bare.BitsStored - 1
     bare.SOPClassUID, bare.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
     bare.file_meta = FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
