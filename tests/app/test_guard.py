@@ -320,7 +320,10 @@ def test_a_mask_in_json_cannot_be_sent_as_a_file(server: Any, output: str) -> No
     assert output in sentence
 
 
-def test_dicom_output_is_refused_and_its_file_removed(server: Any) -> None:
-    query = {"image": "straight", "output": "dicom_seg"}
+@pytest.mark.parametrize("output", ["dicom_seg", "exe"])
+def test_another_output_is_refused_with_those_that_there_are(server: Any, output: str) -> None:
     params = json.dumps({"prompts": {"boxes": [BOX]}})
-    assert refused(server.infer(query, params=params))[:2] == (400, "request")
+    query = {"image": "straight", "output": output}
+    status, code, sentence = refused(server.infer(query, params=params))
+    assert (status, code) == (400, "request")
+    assert sentence == f"Expected output to be 'image', 'json' or 'all', got '{output}'."

@@ -46,7 +46,8 @@ router = APIRouter(prefix=settings.MONAI_LABEL_API_STR, dependencies=FIELDS_ONCE
 _MAX_HEADER = 3000
 """Characters in a header. A reverse proxy reads all of them into a page of memory or two."""
 
-Output = Literal["image", "json", "all", "dicom_seg"]
+Output = Literal["image", "json", "all"]
+"""Forms of MONAI Label's reply; its `dicom_seg` is not offered."""
 
 
 @router.post("/infer/{model}", include_in_schema=False)
@@ -212,13 +213,11 @@ def _response(
     once if it is not sent.
     """
     if label_file is None:
-        if output in ("image", "dicom_seg"):
-            raise RequestError(f'output={output} is a file: ask for "result": "volume"')
+        if output == "image":
+            raise RequestError('output=image is a file: ask for "result": "volume"')
         return JSONResponse(reply)
     with ExitStack() as undo:
         undo.callback(Path(label_file).unlink, missing_ok=True)
-        if output == "dicom_seg":
-            raise RequestError("output=dicom_seg is not offered; ask for image, json or all")
         result = {"file": label_file, "params": reply}
         response = send_response(None, result, output, background_tasks)
         undo.pop_all()
