@@ -30,6 +30,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLSLossless,
     RLELossless,
     generate_uid,
 )
@@ -768,6 +769,19 @@ class TestCompressedFrames:
 
         with pytest.raises(VolumeError, match=rf"expected frame 1 as 4x6 pixels .*got .*{found}"):
             Volume.load(self.write(tmp_path / "x.dcm", change))
+
+    def test_a_codec_that_is_not_read(self, tmp_path: Path) -> None:
+        """One that is newer than pydicom's list, and a private one: each is named."""
+        path = self.written_as(tmp_path / "x.dcm", b"\xff\xd8" + bytes(60), JPEGLSLossless)
+        newer = b"1.2.840.10008.1.2.8.1\0"
+        for syntax in (newer, b"1.2.3.4.5.6.7.8.9.1.22"):
+            content = path.read_bytes().replace(JPEGLSLossless.encode(), syntax)
+            other = tmp_path / "y.dcm"
+            other.write_bytes(content)
+            with pytest.raises(VolumeError, match="it is declared as") as found:
+                Volume.load(other)
+            assert syntax.strip(b"\0").decode() in str(found.value)
+            assert ("Deflated Image Frame" in str(found.value)) == (syntax is newer)
 
     def test_no_image(self, tmp_path: Path) -> None:
         with pytest.raises(VolumeError, match="got no header of a JPEG"):

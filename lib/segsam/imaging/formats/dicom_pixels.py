@@ -45,6 +45,16 @@ _ALLOCATED = (1, 8, 16, 32, 64)
 _PALETTE = "PALETTE COLOR"
 _COSINE_BITS = (8, 12)
 """Bits of a pixel that the cosine transform of JPEG has."""
+_NEWER = {
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 (Lossless Only)",
+    "1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000 with RPCL Options (Lossless Only)",
+    "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+}
+"""Transfer syntaxes that pydicom 2.4 does not know yet (PS3.6, table A-1); none is read."""
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 _OVERLAY_PATTERNS = 3
 """Most numbers other than 0 that the bits of two overlays make."""
@@ -117,14 +127,13 @@ def stored_values(file: DicomFile, *, all_bits: bool = False) -> StoredPixels:
 
 def _failure(file: DicomFile) -> str:
     syntax = file.transfer_syntax
-    if syntax.is_private or syntax.name == str(syntax):
-        reason = "its transfer syntax is not one of the standard's"
-    elif file.is_native:
+    name = _NEWER.get(str(syntax), "" if syntax.name == str(syntax) else syntax.name)
+    if file.is_native:
         reason = f"expected {file.pixel_bytes} bytes of pixels that its header describes in full"
     else:
         reason = (
             "expected a complete image that is not compressed, or compressed as RLE, JPEG, "
-            f"JPEG-LS or JPEG 2000; it is declared as {syntax.name}"
+            f"JPEG-LS or JPEG 2000; it is declared as {f'{name} ({syntax})' if name else syntax}"
         )
     return f"The pixels of {file.path.name} could not be read as DICOM: {reason}."
 
