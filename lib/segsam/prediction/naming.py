@@ -42,8 +42,8 @@ held-out patients 1 to 3 % lie below it, of names of unknown structures 9 to 24 
 
 NONE_FROM = 0.7
 """Probability of "none of the categories", by the semantic decoder, from which no name is given. Of
-places without a label on held-out patients 3 % are named with it and 9 % without; it costs 0.4 % of
-the names of known objects (docs/lab/names.md)."""
+places without a label on held-out patients 3 % are named with it and 9 % without; of the known
+objects 0.4 % fewer (docs/lab/names.md)."""
 
 SIDE_NOTE = (
     "Not named: it looks like {name}, but this image shows a part of the body only, or shows it "

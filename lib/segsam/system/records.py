@@ -119,6 +119,8 @@ def unknown_key(name: str, known: Collection[str], prefix: str = "") -> str:
 
 def _expectation(found: Mapping[str, Any]) -> str:
     """Return what a value should do, from "Input should be less than 1" or "must be an id"."""
+    if found["type"] == "string_too_short" and found["ctx"]["min_length"] == 1:
+        return "be text, not empty"
     if found["type"] in _COUNTS:
         words, key = _COUNTS[found["type"]]
         limit = found["ctx"][key]

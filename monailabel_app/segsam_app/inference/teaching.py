@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from segsam.errors import PromptError
 from segsam.prediction.result import Result, SliceDescription
@@ -28,7 +29,20 @@ NO_MEMORY = (
 )
 
 _SHARE_OF_LARGEST = 0.25
-_CodeText = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]+$", max_length=64)]
+_CODE_TEXT = re.compile(r"[^\\\x00-\x1f]+")
+
+
+def _one_line(text: str) -> str:
+    """Return the text; DICOM separates values by backslashes. Raises ValueError."""
+    if _CODE_TEXT.fullmatch(text) is None:
+        raise ValueError(
+            "Expected code as a value and a meaning, each one line without a backslash, got "
+            f"{text!r:.80}."
+        )
+    return text
+
+
+_CodeText = Annotated[str, StringConstraints(max_length=64), AfterValidator(_one_line)]
 """Value or meaning of a DICOM code: one line, without the character that separates values."""
 _Byte = Annotated[int, Field(ge=0, le=255)]
 

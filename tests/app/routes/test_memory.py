@@ -214,6 +214,10 @@ def test_after_the_names_the_server_learns_on_and_continues_at_the_next_start(
 
 def test_renamed_and_removed(house: House) -> None:
     house.teach("rib")
+    for code in (["", ""], ["1\n", "x"], ["68455001", "Ilio\\psoas"]):
+        refused = house.ask("PATCH", "/memory/RIB", json={"code": code})
+        assert refused.status_code == 400
+        assert refused.json()["detail"].startswith("Expected code as a value and a meaning, each")
     changed = house.ask("PATCH", "/memory/RIB", json={"name": "costa", "colour": [1, 2, 3]})
     assert (changed.json()["name"], changed.json()["colour"]) == ("costa", [1, 2, 3])
     assert house.infer(RIB)["category"] == "costa"

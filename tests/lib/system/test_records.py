@@ -110,6 +110,15 @@ def test_a_sentence_of_a_list_of_another_length() -> None:
     assert sentence_of(found.value) == "Expected names to have at least 1 value, got []."
 
 
+def test_a_sentence_of_an_empty_text() -> None:
+    class Item(BaseModel):
+        name: str = Field(min_length=1)
+
+    with pytest.raises(ValidationError) as found:
+        Item(name="")
+    assert sentence_of(found.value) == "Expected name to be text, not empty, got ''."
+
+
 def test_a_file_and_its_changes(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("out: o\nhost: h\nby_name: {a: 1}\n")
