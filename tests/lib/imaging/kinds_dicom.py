@@ -475,7 +475,7 @@ def _(folder: Path) -> Path:
     "video",
     "The pixels of x.dcm could not be read as DICOM: expected a complete image that is not "
     "compressed, or compressed as RLE, JPEG, JPEG-LS or JPEG 2000; it is declared as MPEG-4 "
-    "AVC/H.264 High Profile / Level 4.1.",
+    "AVC/H.264 High Profile / Level 4.1 (1.2.840.10008.1.2.4.102).",
 )
 def _(folder: Path) -> Path:
     made = compressed(ct(0), b"\0\0\0\x18ftypmp42", "1.2.840.10008.1.2.4.102")

@@ -157,7 +157,7 @@ def test_an_average_is_made_of_runs_and_then_measured(
         write_config(entry_of(load_study(file), "mean"), study, folders)
     file.write_text(f'{STUDY}- {{name: mean, average: ["{{out}}/so-s0"]}}\n')
     with pytest.raises(
-        StudyError, match="In the run mean: Expected average to have at least 2 items"
+        StudyError, match="In the run mean: Expected average to have at least 2 values"
     ):
         load_study(file)
 

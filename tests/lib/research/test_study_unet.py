@@ -294,7 +294,7 @@ class TestConfig:
         ("changes", "match"),
         [
             ({"network": "vnet"}, "Expected network to be 'dynunet' or 'unetr', got 'vnet'"),
-            ({"datasets": []}, "Expected datasets to have at least 1 item"),
+            ({"datasets": []}, "Expected datasets to have at least 1 value"),
             ({"images_per_step": 0}, "images_per_step to be greater than or equal to 1, got 0"),
             ({"seconds": -1.0}, "seconds to be greater than or equal to 0, got -1"),
             ({"balance": 2.0}, "balance to be less than or equal to 1, got 2"),
