@@ -402,16 +402,19 @@ def _limits(
     named, confidence = rule.best(known.scores, known.distances)
     is_wrong = named != known.classes - 1
     false_name, false_confidence = rule.best(unknown.scores, unknown.distances)
-    every = np.ones(len(false_name), dtype=np.bool_)
-    limit = max(
-        _limit(false_confidence, every, UNKNOWN_NAMED),
-        _limit(confidence, is_wrong, KNOWN_NAMED_WRONG),
-    )
     of_diseases = max(
+        LEAST_FOR_DISEASE,
         _limit(false_confidence, diseases[false_name], UNKNOWN_CALLED_DISEASE),
         _limit(confidence, is_wrong & diseases[named], KNOWN_CALLED_DISEASE),
     )
-    return limit, max(limit, of_diseases, LEAST_FOR_DISEASE)
+    # A disease's name below its own limit is not given, so it is no error at a lower one.
+    is_given = ~diseases[named] | (confidence >= of_diseases)
+    is_false = ~diseases[false_name] | (false_confidence >= of_diseases)
+    limit = max(
+        _limit(false_confidence, is_false, UNKNOWN_NAMED),
+        _limit(confidence, is_wrong & is_given, KNOWN_NAMED_WRONG),
+    )
+    return limit, max(limit, of_diseases)
 
 
 def _limit(confidence: NDArray[np.float64], is_error: NDArray[np.bool_], goal: float) -> float:

@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from segsam.categories import Categories
+from segsam.categories import Categories, Terminology
 from segsam.errors import TrainingError
 from segsam.model.memory import NOWHERE
+from segsam.model.naming_rule import NamingRule
 from segsam.training.described_objects import DescribedObjects
 from segsam.training.example_memory import (
     EXAMPLES,
+    UNKNOWN,
     UNKNOWN_NAMED,
+    _Cases,
     _limit,
+    _limits,
     _of_its_set,
     choose_examples,
     fit_naming,
 )
+from segsam.training.example_memory import KNOWN as KNOWN_OBJECTS
 from segsam.training.targets import NO_CATEGORY
 
 SIZE, KNOWN = 40, 4
@@ -115,6 +120,27 @@ def test_the_lowest_limit_within_a_goal() -> None:
     assert confidence[10] < limit
     assert ((confidence >= limit) & errors).sum() == 2
     assert _limit(confidence, errors, 0.001) > confidence[90], "too few objects: without an error"
+
+
+def test_what_a_diseases_own_limit_withholds_does_not_raise_that_of_the_others(
+    five_categories: Categories,
+) -> None:
+    """A fifth of the objects would be called a disease wrongly, none with 80 %."""
+    items = list(five_categories.items)
+    code = ("SCT", "49755003", "Morphologically Altered Structure")
+    terms = Terminology(code, ("SCT", "126851005", "Neoplasm of liver"))
+    items[1] = replace(items[1], terminology=terms)
+    categories = Categories(tuple(items), five_categories.text_embeddings, "made up")
+    scores = np.tile([0.0, 0.96, 0.01, 0.01, 0.01, 0.01], (200, 1))
+    scores[:40] = [0.0, 0.22, 0.75, 0.01, 0.01, 0.01]
+    cases = _Cases(scores, np.zeros((200, 5)), np.ones(200, np.int64), np.ones(200, np.bool_))
+    none = cases.select(np.zeros(200, np.bool_))
+    rule = NamingRule(1.0, 0.0, 50.0, 0.0, 1.0, 1.0, 1.0)
+    assert _limits(rule, {KNOWN_OBJECTS: cases, UNKNOWN: none}, categories) == (0.0, 0.8)
+    scores[:40] = [0.0, 0.12, 0.85, 0.01, 0.01, 0.01]
+    limit, of_diseases = _limits(rule, {KNOWN_OBJECTS: cases, UNKNOWN: none}, categories)
+    assert limit == 0.0, "its own limit withholds them all the same"
+    assert of_diseases == pytest.approx(0.85), "the lowest above them"
 
 
 def test_too_few_objects_are_refused(five_categories: Categories) -> None:
