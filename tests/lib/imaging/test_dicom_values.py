@@ -683,7 +683,21 @@ class TestStills:
         path = self.write(tmp_path / "u.dcm", 0, SequenceOfUltrasoundRegions=regions)
         volume = Volume.load(path)
         np.testing.assert_allclose(volume.spacing_mm[:2], (0.3, 0.6))
-        assert not any("1 mm" in note for note in volume.notes)
+        assert not any("1 mm" in note or "differ" in note for note in volume.notes)
+
+    def test_regions_beside_each_other_of_different_scale(self, tmp_path: Path) -> None:
+        """The larger region's spacing holds for all, and a note says that it is not so."""
+        left, right = self.region(0.02, 2), self.region(0.05)
+        left.RegionLocationMinX0, left.RegionLocationMaxX1 = 5, 7
+        for number, regions in enumerate(([left, right], [right, left])):
+            path = self.write(tmp_path / f"{number}.dcm", 0, SequenceOfUltrasoundRegions=regions)
+            volume = Volume.load(path)
+            np.testing.assert_allclose(volume.spacing_mm[:2], (0.5, 1.0))
+            (note,) = (one for one in volume.notes if "differ in size" in one)
+            assert "0.5 x 1 mm was taken for all, so sizes are wrong where it is 0.2 x 0.4" in note
+        left.PhysicalDeltaX, left.PhysicalDeltaY = 0.05, 0.1
+        path = self.write(tmp_path / "x.dcm", 0, SequenceOfUltrasoundRegions=[left, right])
+        assert not any("differ in size" in note for note in Volume.load(path).notes)
 
     def test_a_frame_of_a_cine(self, tmp_path: Path) -> None:
         frames = np.stack([stored(n, 0, 255) for n in range(3)])

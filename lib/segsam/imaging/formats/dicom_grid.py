@@ -51,6 +51,8 @@ class Slice:
     """Distance of rows by that of columns, where no spacing is known."""
     about_place: str = ""
     """What keeps its place from being known for certain."""
+    about_spacing: str = ""
+    """Where the size of its pixels is another one."""
 
     @property
     def label(self) -> str:
@@ -335,7 +337,7 @@ def _affine_lps(piece: Slice, step: NDArray[np.float64], origin: NDArray[np.floa
 
 
 def _notes(first: Slice, name: str) -> tuple[str, ...]:
-    notes = [f"{name} {first.about_place}"] if first.about_place else []
+    notes = [f"{name} {about}" for about in (first.about_place, first.about_spacing) if about]
     if not first.is_placed:
         notes.append(
             f"{name} has no position or no orientation in the patient; it was read as an axial "

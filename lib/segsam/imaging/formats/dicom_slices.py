@@ -9,7 +9,7 @@ follows from one position for the whole stack:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -22,9 +22,9 @@ from segsam.errors import VolumeError
 from segsam.imaging.formats.dicom_files import DicomFile
 from segsam.imaging.formats.dicom_grid import Slice
 from segsam.imaging.formats.dicom_pictures import about_place, about_tiles
+from segsam.imaging.formats.dicom_regions import about_scales, scaled_regions
 from segsam.imaging.formats.dicom_values import modality_transform
 
-_CENTIMETRES, _TISSUE = 3, 1
 _SLICE_VECTOR = 0x00540080
 _SAME_MM = 0.01
 _IN_VOLUME = (
@@ -182,8 +182,9 @@ def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
     spacing_mm = _finite_numbers(measures.get("PixelSpacing"), 2)
     if spacing_mm is None:
         spacing_mm = _finite_numbers(measures.get("ImagerPixelSpacing"), 2)
-    if spacing_mm is None:
-        spacing_mm = _region_spacing_mm(file.header.get("SequenceOfUltrasoundRegions") or [])
+    regions = scaled_regions(file.header.get("SequenceOfUltrasoundRegions") or [])
+    if spacing_mm is None and regions:
+        spacing_mm = regions[0].spacing_mm
     thickness_mm = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness")
     place, direction = place_of(macro)
     is_in_patient = "ImagePositionVolume" not in macro("PlanePositionVolumeSequence")
@@ -207,6 +208,7 @@ def _make_slice(file: DicomFile, frame: int, own: pydicom.Dataset) -> Slice:
         rounding_mm=rounding_mm,
         aspect_ratio=_aspect_ratio(file.header),
         about_place=about if is_in_patient else _IN_VOLUME,
+        about_spacing="" if spacing_mm is None else about_scales(regions, spacing_mm),
         transform=modality_transform(file.header, values, file.path.name),
     )
 
@@ -241,30 +243,6 @@ def _finite_numbers(values: Any, count: int) -> NDArray[np.float64] | None:
         return None
     numbers = np.array([float(value) for value in listed])
     return numbers if np.isfinite(numbers).all() else None
-
-
-def _region_spacing_mm(regions: Iterable[pydicom.Dataset]) -> NDArray[np.float64] | None:
-    """Return the (row, column) spacing of the largest two-dimensional ultrasound region."""
-    spacings = [
-        (_region_area(region), abs(float(region.PhysicalDeltaY)), abs(float(region.PhysicalDeltaX)))
-        for region in regions
-        if region.get("PhysicalUnitsXDirection") == _CENTIMETRES
-        and region.get("PhysicalUnitsYDirection") == _CENTIMETRES
-        and region.get("RegionSpatialFormat", _TISSUE) == _TISSUE
-        and region.get("PhysicalDeltaX")
-        and region.get("PhysicalDeltaY")
-    ]
-    return np.array(max(spacings)[1:]) * 10.0 if spacings else None
-
-
-def _region_area(region: pydicom.Dataset) -> int:
-    width = int(region.get("RegionLocationMaxX1") or 0) - int(
-        region.get("RegionLocationMinX0") or 0
-    )
-    height = int(region.get("RegionLocationMaxY1") or 0) - int(
-        region.get("RegionLocationMinY0") or 0
-    )
-    return width * height
 
 
 def _rounding_mm(position: Any) -> NDArray[np.float64] | None:
