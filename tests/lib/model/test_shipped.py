@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from sklearn.datasets import load_sample_image
 
 from segsam.categories import Categories
 from segsam.datasets.folder import load_case, open_dataset
@@ -155,3 +157,35 @@ def test_what_holds_nothing_is_not_named(predictor: Predictor, what: str, prompt
     assert result.region.is_empty or any(note.startswith("Not named") for note in result.notes)
     if what != "noise":
         assert result.neighbours == {}
+
+
+def phantom() -> np.ndarray:
+    """A test object of physics: a disc with rods of several greys in it, (i, j, k)."""
+    i, j = np.mgrid[:256, :256]
+    pixels = np.where((i - 128) ** 2 + (j - 128) ** 2 < 110**2, 90, 0).astype(np.uint8)
+    for number in range(6):
+        centre = 128 + 65 * np.array([np.cos(number), np.sin(number)])
+        pixels[(i - centre[0]) ** 2 + (j - centre[1]) ** 2 < 15**2] = 120 + 20 * number
+    pixels[(abs(i - 128) < 20) & (abs(j - 128) < 20)] = 240
+    return pixels[..., None]
+
+
+@pytest.mark.parametrize("what", ["phantom", "china.jpg", "flower.jpg"])
+@pytest.mark.parametrize("modality", [None, "CT", "MR"])
+def test_what_no_patient_has_is_not_named(
+    predictor: Predictor, what: str, modality: str | None
+) -> None:
+    """A phantom and photographs, marked at nine places by points and boxes."""
+    pixels = phantom() if what == "phantom" else load_sample_image(what).swapaxes(0, 1)[:, :, None]
+    volume = Volume.from_array(np.ascontiguousarray(pixels), np.eye(4))
+    predictor.set_volume(replace(volume, modality=modality))
+    width, height = pixels.shape[:2]
+    for x in np.linspace(0.3, 0.7, 3) * width:
+        for y in np.linspace(0.3, 0.7, 3) * height:
+            low, high = (int(x - width / 8), int(y - height / 8)), (int(x), int(y))
+            marks = (
+                Prompts(points=[Point((int(x), int(y), 0))]),
+                Prompts(boxes=[Box((*low, 0), (*high, 0))]),
+            )
+            for prompts in marks:
+                assert predictor.predict(prompts).category is None, (x, y)
