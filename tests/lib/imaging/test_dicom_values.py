@@ -39,6 +39,8 @@ from segsam.errors import VolumeError
 from segsam.imaging.intensity import Intensity
 from segsam.imaging.volume import Volume
 
+from .kinds_dicom import compressed
+
 CT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 COUNT, ROWS, COLUMNS = 5, 6, 4
@@ -724,17 +726,11 @@ class TestCompressedFrames:
         frame = bytearray(stream.getvalue())
         change(frame)
         made = image(stored(0, 0, 255).astype(np.uint8))
-        made.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-        made.PixelData = encapsulate([bytes(frame)])
-        made["PixelData"].is_undefined_length = True
-        return written(made, path)
+        return written(compressed(made, bytes(frame), JPEGBaseline8Bit), path)
 
     def written_as(self, path: Path, frame: bytes, syntax: str, **facts: Any) -> Path:
         made = image(np.zeros((ROWS, COLUMNS), np.uint16), RescaleIntercept=0, **facts)
-        made.file_meta.TransferSyntaxUID = syntax
-        made.PixelData = encapsulate([frame])
-        made["PixelData"].is_undefined_length = True
-        return written(made, path)
+        return written(compressed(made, frame, syntax), path)
 
     def test_twelve_bits(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         """Values as DCMTK decodes them, and nothing of libjpeg on standard error."""

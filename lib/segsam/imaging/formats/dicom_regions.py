@@ -56,12 +56,7 @@ def about_scales(regions: list[ScaledRegion], spacing_mm: NDArray[np.float64]) -
     a part of the image; empty if none does.
     """
     alike = [one for one in regions if np.allclose(one.spacing_mm, spacing_mm, rtol=_ALIKE)]
-    others = [
-        one
-        for one in regions
-        if not np.allclose(one.spacing_mm, spacing_mm, rtol=_ALIKE)
-        and not any(one.is_inside(other) for other in alike)
-    ]
+    others = [one for one in regions if not any(one.is_inside(other) for other in alike)]
     if not others:
         return ""
     sizes = ", ".join(dict.fromkeys(_in_words(one.spacing_mm) for one in others))
